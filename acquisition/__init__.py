@@ -1,0 +1,1 @@
+"""Patterns, the capture plan, paired datasets, recorded sessions and their export."""

@@ -1,0 +1,186 @@
+"""One pair at a time: show, settle, trigger, read, verify; and what to do when that fails.
+
+The rules (each learned from a wrong pair somewhere): one pattern and one trigger outstanding; trigger only when ready;
+expose only after the SLM has displayed and settled; after any fault disarm, drain, arm and show again before the retake,
+never retry in place; never shift frames against patterns.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.base import (
+    Camera,
+    DeviceError,
+    DeviceLost,
+    DeviceTimeout,
+    Frame,
+    FrameFailed,
+    Pattern,
+    Slm,
+    SpeckleScopeError,
+    TriggerIgnored,
+    TriggerMode,
+)
+from drivers.clock import Clock, RealClock
+
+
+class CaptureError(SpeckleScopeError):
+    """A pair could not be captured, however often it was retaken."""
+
+
+class BadPair(SpeckleScopeError):
+    """A frame arrived but cannot be trusted to belong to its pattern, or is useless; it is retaken."""
+
+
+@dataclass(frozen=True)
+class FrameLimits:
+    """When a frame is useless: fraction of saturated pixels, and mean as a fraction of full scale."""
+
+    max_saturated: float = 0.01
+    min_mean_fraction: float = 0.005
+
+
+@dataclass(frozen=True)
+class Rig:
+    """The devices of one instrument and the clock that stamps their times."""
+
+    camera: Camera
+    slm: Slm
+    clock: Clock
+
+
+def make_rig(camera: Camera, slm: Slm, clock: Clock | None = None) -> Rig:
+    """Return a rig on the real clock unless another is given."""
+    return Rig(camera, slm, clock or RealClock())
+
+
+class PairCapture:
+    """Captures verified pairs from a rig; used by the one thread that owns its devices.
+
+    Parameters
+    ----------
+    rig : Rig
+        Camera, SLM and clock.
+    limits : FrameLimits
+        Quality limits of a single frame.
+    on_fault : callable
+        Called with ``(kind, text)`` for every fault met, before the retake.
+    retakes : int
+        How often one pair is retaken before the run stops.
+    reconnect_s : float
+        How long a lost device is waited for, in seconds.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        limits: FrameLimits | None = None,
+        on_fault: Callable[[str, str], None] = lambda kind, text: None,
+        retakes: int = 5,
+        reconnect_s: float = 30.0,
+    ) -> None:
+        self._rig = rig
+        self._limits = limits or FrameLimits()
+        self._on_fault = on_fault
+        self._retakes = retakes
+        self._reconnect_s = reconnect_s
+        self._armed = False
+        self._last_crc: int | None = None
+        self.retaken = 0
+
+    def take(self, pattern: Pattern) -> Frame:
+        """Return a verified frame of ``pattern``, labelled with its id.
+
+        Raises
+        ------
+        CaptureError
+            It failed more often than ``retakes`` allows, or a device did not come back.
+        """
+        for attempt in range(self._retakes + 1):
+            try:
+                return self._take_once(pattern)
+            except (DeviceTimeout, FrameFailed, TriggerIgnored, BadPair) as error:
+                self._fault(error)
+                last: DeviceError | BadPair = error
+            except DeviceLost as error:
+                self._fault(error)
+                self._await_return(error)
+                last = error
+            if attempt < self._retakes:
+                self.retaken += 1
+        raise CaptureError(f"pattern {pattern.name!r} failed {self._retakes + 1} times in a row; the last time: {last}")
+
+    def release(self) -> None:
+        """Disarm the camera; safe after any failure."""
+        self._armed = False
+        self._rig.camera.disarm()
+
+    def _take_once(self, pattern: Pattern) -> Frame:
+        camera, slm, clock = self._rig.camera, self._rig.slm, self._rig.clock
+        if not self._armed:
+            self._arm()
+        settled_ns = slm.show(pattern)
+        clock.wait_until(settled_ns)
+        triggered_ns = clock.now_ns()
+        camera.trigger()
+        frame = camera.read(camera.exposure_s + camera.capabilities.readout_s + 0.25)
+        self._verify(frame, settled_ns, triggered_ns)
+        self._last_crc = zlib.crc32(frame.pixels.tobytes())
+        return frame.labelled(pattern.id)
+
+    def _arm(self) -> None:
+        camera = self._rig.camera
+        camera.arm(TriggerMode.SOFTWARE)
+        counters = camera.counters
+        if (counters.triggers, counters.frames) != (0, 0):
+            raise DeviceError(f"the camera counts {counters} right after arming; power-cycle it")
+        # A camera that is really armed gives nothing without a trigger: free-running cameras have fooled whole datasets.
+        try:
+            camera.read(0.0)
+        except DeviceTimeout:
+            self._armed = True
+            return
+        camera.disarm()
+        raise DeviceError("the camera delivers frames without a trigger; set its trigger source to software")
+
+    def _verify(self, frame: Frame, settled_ns: int, triggered_ns: int) -> None:
+        counters = self._rig.camera.counters
+        start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
+        if counters.triggers != counters.frames + counters.failed:
+            raise BadPair(f"{counters.triggers} triggers gave {counters.frames} frames and {counters.failed} failures")
+        if frame.index != counters.frames - 1:
+            raise BadPair(f"frame number {frame.index} came as frame {counters.frames - 1}")
+        if start_ns < min(settled_ns, triggered_ns) - 1_000_000:
+            early_ms = (min(settled_ns, triggered_ns) - start_ns) * 1e-6
+            raise BadPair(f"the exposure began {early_ms:.1f} ms before the pattern had settled")
+        if zlib.crc32(frame.pixels.tobytes()) == self._last_crc:
+            raise BadPair("the frame repeats the previous one byte for byte: a stale buffer")
+        saturated = frame.saturated_fraction()
+        if saturated > self._limits.max_saturated:
+            raise BadPair(f"{100 * saturated:.1f} % of the pixels are saturated; shorten the exposure")
+        mean = float(np.mean(frame.pixels)) / frame.full_scale
+        if mean < self._limits.min_mean_fraction:
+            raise BadPair(f"the frame's mean is {100 * mean:.2f} % of full scale; is the light on?")
+
+    def _fault(self, error: SpeckleScopeError) -> None:
+        self._on_fault(type(error).__name__, str(error))
+        self._armed = False
+        self._rig.camera.disarm()
+
+    def _await_return(self, lost: DeviceLost) -> None:
+        clock = self._rig.clock
+        deadline = clock.now_ns() + round(self._reconnect_s * 1e9)
+        while True:
+            try:
+                self._rig.camera.reconnect()
+                self._rig.slm.reconnect()
+                return
+            except DeviceLost as error:
+                if clock.now_ns() >= deadline:
+                    raise CaptureError(f"a device did not come back within {self._reconnect_s:.0f} s: {error}") from lost
+                clock.wait_until(clock.now_ns() + 500_000_000)

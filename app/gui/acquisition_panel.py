@@ -1,0 +1,141 @@
+"""Acquire a dataset: what to acquire, how far it is, and what became of it."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.gui.icons import icon
+from app.gui.numbers import count, duration, number
+from app.gui.style import GOOD, MUTED, TEXT, WARNING, set_style
+from app.gui.widgets import ElidedLabel
+from app.status import AcquisitionStatus
+
+_MOST_PAIRS = 10_000_000
+
+
+class AcquisitionPanel(QFrame):
+    """The form and the progress of an acquisition. It emits what is asked for and shows what it is told."""
+
+    start_requested = pyqtSignal(str, int, str)
+    stop_requested = pyqtSignal()
+
+    def __init__(self, sources: tuple[str, ...]) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self._active = False
+        self.name = QLineEdit()
+        self.name.setMinimumWidth(150)
+        self.name.setMaxLength(64)
+        self.name.setAccessibleName("Dataset name")
+        self.name.setToolTip("Name of the dataset; its folder also gets the date and a unique mark")
+        self.pairs = QSpinBox()
+        self.pairs.setRange(1, _MOST_PAIRS)
+        self.pairs.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.pairs.setMinimumWidth(90)
+        self.pairs.setAccessibleName("Number of pairs")
+        self.pairs.setToolTip("How many speckle/phase pairs to acquire")
+        self.source = QComboBox()
+        self.source.addItems(sources)
+        self.source.setMinimumWidth(150)
+        self.source.setAccessibleName("Pattern source")
+        self.source.setToolTip("Where the displayed patterns come from")
+        self.button = QPushButton()
+        self.button.setMinimumWidth(160)
+        self.button.clicked.connect(self._clicked)
+
+        title = QLabel("Dataset acquisition")
+        title.setObjectName("heading")
+        form = QHBoxLayout()
+        form.setSpacing(8)
+        form.addWidget(title)
+        form.addSpacing(12)
+        for caption, widget, stretch in (
+            ("Name", self.name, 3), ("Pairs", self.pairs, 1), ("Patterns", self.source, 2),
+        ):  # fmt: skip
+            label = QLabel(caption)
+            label.setObjectName("muted")
+            label.setBuddy(widget)
+            form.addWidget(label)
+            form.addWidget(widget, stretch)
+            form.addSpacing(8)
+        form.addWidget(self.button)
+
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Acquisition progress")
+        self.done = QLabel()
+        self.rate = QLabel()
+        self.left = QLabel()
+        self.retaken = QLabel()
+        self.verdict = ElidedLabel()
+        numbers = QHBoxLayout()
+        numbers.setSpacing(24)
+        for label in (self.done, self.rate, self.left, self.retaken):
+            numbers.addWidget(label)
+        numbers.addWidget(self.verdict, 1)
+        self._numbers = QWidget()
+        self._numbers.setLayout(numbers)
+        numbers.setContentsMargins(0, 0, 0, 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 10, 16, 10)
+        layout.setSpacing(8)
+        layout.addLayout(form)
+        layout.addWidget(self.progress)
+        layout.addWidget(self._numbers)
+        self._show_button()
+
+    def show_status(self, status: AcquisitionStatus) -> None:
+        """Show how far the acquisition is."""
+        requested = status.pairs_requested
+        self.progress.setRange(0, max(requested, 1))
+        self.progress.setValue(min(status.pairs_acknowledged, max(requested, 1)))
+        if requested:
+            self.done.setText(f"{count(status.pairs_acknowledged)} of {count(requested)} pairs stored")
+            self.rate.setText(f"{number(status.pairs_per_s, 1)} pairs/s")
+            self.left.setText(f"{duration(status.seconds_left)} left")
+            self.retaken.setText(f"{count(status.retaken)} retaken")
+            self._colour(self.retaken, WARNING if status.retaken else TEXT)
+        else:
+            self.done.setText("No dataset acquired yet")
+        self._colour(self.done, TEXT if requested else MUTED)
+        self.rate.setVisible(requested > 0)
+        self.left.setVisible(requested > 0 and status.active)
+        self.retaken.setVisible(requested > 0)
+        self.verdict.show_text(status.verdict)
+        self._colour(self.verdict, GOOD if status.verdict == "complete" else WARNING)
+        if status.active != self._active:
+            self._active = status.active
+            self._show_button()
+
+    def _clicked(self) -> None:
+        if self._active:
+            self.stop_requested.emit()
+        else:
+            self.start_requested.emit(self.name.text().strip(), self.pairs.value(), self.source.currentText())
+
+    def _show_button(self) -> None:
+        self.button.setText("Stop acquisition" if self._active else "Start acquisition")
+        self.button.setIcon(icon("stop" if self._active else "play"))
+        stop_tip = "Stop after the pair in hand; what is stored stays"
+        self.button.setToolTip(stop_tip if self._active else "Acquire the dataset")
+        set_style(self.button, "tone", "recording" if self._active else "")
+        for field in (self.name, self.pairs, self.source):
+            field.setEnabled(not self._active)
+
+    @staticmethod
+    def _colour(label: QLabel, colour: str) -> None:
+        sheet = f"color: {colour};"
+        if label.styleSheet() != sheet:
+            label.setStyleSheet(sheet)

@@ -1,0 +1,78 @@
+"""All that the window asks of a session; nothing in app.gui reaches behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
+
+
+class SessionLike(Protocol):
+    """What the window polls and commands.
+
+    Every call returns at once, except :meth:`close`; long work runs in the session's own threads and reports through
+    :meth:`pop_messages`. Commands may raise ``drivers.base.SpeckleScopeError``, which the window shows as a banner.
+    """
+
+    @property
+    def title(self) -> str:
+        """What the instrument is, for example "simulated instrument"."""
+
+    @property
+    def field_um(self) -> float:
+        """Width of the square field of view in micrometres."""
+
+    @property
+    def phase_range_rad(self) -> tuple[float, float]:
+        """Fixed display levels of the phase in radians."""
+
+    @property
+    def frame_full_scale(self) -> int:
+        """The count at which the camera saturates."""
+
+    @property
+    def pattern_sources(self) -> tuple[str, ...]:
+        """Names of the pattern sources a dataset can be acquired from."""
+
+    def start_live(self) -> None:
+        """Start camera and inference."""
+
+    def stop_live(self) -> None:
+        """Ask camera and inference to stop."""
+
+    def poll_view(self) -> LiveView | None:
+        """Return the newest view, or None when there is nothing new. Never raises."""
+
+    def live_status(self) -> LiveStatus:
+        """Return the numbers of the live view."""
+
+    def recording_status(self) -> RecordingStatus:
+        """Return the state of the current or last take."""
+
+    def acquisition_status(self) -> AcquisitionStatus:
+        """Return the state of the current or last dataset."""
+
+    def start_recording(self, name: str) -> None:
+        """Record every frame into a new take."""
+
+    def stop_recording(self) -> None:
+        """Finish the take."""
+
+    def snapshot(self) -> Path:
+        """Write the newest frame, phase and labels as files and return where they are."""
+
+    def export_last_take(self) -> None:
+        """Start exporting the last take in the background."""
+
+    def start_acquisition(self, name: str, pairs: int, source: str) -> None:
+        """Start acquiring ``pairs`` speckle/phase pairs with patterns from ``source``."""
+
+    def stop_acquisition(self) -> None:
+        """Ask the acquisition to stop after the pair in hand."""
+
+    def pop_messages(self) -> list[Message]:
+        """Return what happened since the last call, oldest first."""
+
+    def close(self) -> None:
+        """Stop everything and release the devices; may take seconds."""

@@ -1,0 +1,128 @@
+"""What the window remembers between runs. A bad field warns and is left out; none can prevent the start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from PyQt6.QtCore import QSettings
+
+T = TypeVar("T")
+VERSION: Final = 1
+_MOST_PAIRS: Final = 10_000_000
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Remembered state of the window; None or empty means that the window's own default holds.
+
+    Levels belong to what they were set for: counts to the camera's full scale, radians to the phase range.
+    """
+
+    geometry: bytes = b""
+    counts_levels: tuple[float, float] | None = None
+    frame_full_scale: int = 0
+    phase_levels_rad: tuple[float, float] | None = None
+    phase_range_rad: tuple[float, float] | None = None
+    take_name: str = "take"
+    dataset_name: str = "dataset"
+    pairs: int = 1000
+    pattern_source: str = ""
+
+
+def default_store() -> QSettings:
+    """Return the operator's own store, an INI file in the usual place of the platform."""
+    return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "SpeckleScope", "window")
+
+
+def _levels(text: str) -> tuple[float, float]:
+    low, high = (float(part) for part in text.split())
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError("two ascending numbers are needed")
+    return low, high
+
+
+def _name(text: str) -> str:
+    if not text or len(text) > 64 or not text.isprintable():
+        raise ValueError("1 to 64 printable characters are needed")
+    return text
+
+
+def _pairs(text: str) -> int:
+    pairs = int(text)
+    if not 1 <= pairs <= _MOST_PAIRS:
+        raise ValueError(f"1 to {_MOST_PAIRS} is allowed")
+    return pairs
+
+
+def _pair_of(levels: tuple[float, float] | None) -> str:
+    return f"{levels[0]!r} {levels[1]!r}" if levels else ""
+
+
+def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
+    """Read what was stored.
+
+    Parameters
+    ----------
+    store : QSettings
+        Where :func:`save` wrote, or anything at all.
+
+    Returns
+    -------
+    WindowSettings
+        Defaults where a field is missing or bad.
+    list of str
+        One line for every field that was left out.
+    """
+    warnings: list[str] = []
+    if not store.allKeys():
+        return WindowSettings(), warnings
+
+    def field(key: str, parse: Callable[[str], T], default: T) -> T:
+        text = store.value(key, "")
+        if text == "":
+            return default
+        try:
+            if not isinstance(text, str):
+                raise ValueError("it is not text")
+            return parse(text)
+        except ValueError as error:
+            warnings.append(f"The remembered setting {key!r} is unusable ({error}); the default is used instead")
+            return default
+
+    version = field("version", int, 0)
+    if version != VERSION:
+        return WindowSettings(), [f"The remembered settings are of version {version}, not {VERSION}; defaults are used"]
+    plain = WindowSettings()
+    return (
+        WindowSettings(
+            geometry=field("geometry", bytes.fromhex, plain.geometry),
+            counts_levels=field("counts_levels", _levels, plain.counts_levels),
+            frame_full_scale=field("frame_full_scale", int, plain.frame_full_scale),
+            phase_levels_rad=field("phase_levels_rad", _levels, plain.phase_levels_rad),
+            phase_range_rad=field("phase_range_rad", _levels, plain.phase_range_rad),
+            take_name=field("take_name", _name, plain.take_name),
+            dataset_name=field("dataset_name", _name, plain.dataset_name),
+            pairs=field("pairs", _pairs, plain.pairs),
+            pattern_source=field("pattern_source", _name, plain.pattern_source),
+        ),
+        warnings,
+    )
+
+
+def save(store: QSettings, settings: WindowSettings) -> None:
+    """Store the settings, as text only."""
+    store.clear()
+    store.setValue("version", str(VERSION))
+    store.setValue("geometry", settings.geometry.hex())
+    store.setValue("counts_levels", _pair_of(settings.counts_levels))
+    store.setValue("frame_full_scale", str(settings.frame_full_scale))
+    store.setValue("phase_levels_rad", _pair_of(settings.phase_levels_rad))
+    store.setValue("phase_range_rad", _pair_of(settings.phase_range_rad))
+    store.setValue("take_name", settings.take_name)
+    store.setValue("dataset_name", settings.dataset_name)
+    store.setValue("pairs", str(settings.pairs))
+    store.setValue("pattern_source", settings.pattern_source)
+    store.sync()

@@ -1,0 +1,97 @@
+"""The palette and the style sheet: dark enough for a dim room, large enough to read from two metres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from PyQt6.QtGui import QFont
+from PyQt6.QtWidgets import QApplication, QStyleFactory, QWidget
+
+BACKGROUND: Final = "#0d1014"
+PANEL: Final = "#151a20"
+RAISED: Final = "#212831"
+LINE: Final = "#2c3540"
+TEXT: Final = "#e8ecf1"
+MUTED: Final = "#9aa7b5"
+FAINT: Final = "#5d6a78"
+ACCENT: Final = "#5ec4bd"
+GOOD: Final = "#69c37e"
+WARNING: Final = "#e9b04a"
+ALARM: Final = "#f0605f"
+OUTLINE: Final = "#ffb545"  # object borders: the complement of a grey picture, also for red-green blind eyes
+
+GAP_PX: Final = 10
+_FAMILIES: Final = ["Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans"]  # all have figures of one width
+
+_ARROW: Final = Path(__file__).with_name("arrow_down.svg").as_posix()
+_SHEET: Final = f"""
+QWidget {{ color: {TEXT}; background: transparent; font-size: 13px; }}
+QMainWindow, QDialog, QMessageBox {{ background: {BACKGROUND}; }}
+QFrame#card {{ background: {PANEL}; border: 1px solid {LINE}; border-radius: 6px; }}
+QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
+QLabel#product {{ font-size: 18px; font-weight: 600; }}
+QLabel#muted, QLabel#caption {{ color: {MUTED}; }}
+QLabel#caption {{ font-size: 12px; }}
+QLabel#heading {{ font-size: 15px; font-weight: 600; }}
+QLabel#value {{ font-size: 24px; }}
+
+QPushButton {{ background: {RAISED}; border: 1px solid {LINE}; border-radius: 5px; padding: 0 14px; min-height: 34px; }}
+QPushButton:hover {{ border-color: {MUTED}; }}
+QPushButton:pressed {{ background: {LINE}; }}
+QPushButton:focus {{ border-color: {ACCENT}; }}
+QPushButton:disabled {{ color: {FAINT}; background: {PANEL}; }}
+QPushButton[tone="primary"] {{ background: #1f5d59; border-color: #2f817b; }}
+QPushButton[tone="primary"]:hover {{ border-color: {ACCENT}; }}
+QPushButton[tone="recording"] {{ background: #a32b30; border-color: {ALARM}; color: white; font-weight: 600; }}
+
+QPushButton#flat {{ background: transparent; border: none; padding: 0; min-height: 0; color: {MUTED}; }}
+QPushButton#flat:hover {{ background: {RAISED}; }}
+
+QLabel#state {{ font-size: 15px; font-weight: 600; padding-right: 8px; }}
+QLabel#state[tone="idle"] {{ color: {MUTED}; }}
+QLabel#state[tone="live"] {{ color: {GOOD}; }}
+QLabel#state[tone="waiting"] {{ color: {WARNING}; }}
+
+QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{
+  background: {BACKGROUND}; border: 1px solid {LINE}; border-radius: 4px; padding: 0 8px; min-height: 34px;
+  selection-background-color: #2f817b; }}
+QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border-color: {ACCENT}; }}
+QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{
+  color: {MUTED}; background: {PANEL}; }}
+QDoubleSpinBox#level {{ min-height: 24px; padding: 0 4px; }}
+QComboBox::drop-down {{ border: none; width: 26px; }}
+QComboBox::down-arrow {{ image: url("{_ARROW}"); width: 12px; height: 12px; }}
+QComboBox QAbstractItemView {{ background: {RAISED}; border: 1px solid {LINE}; selection-background-color: #2f817b; }}
+
+QProgressBar {{
+  background: {BACKGROUND}; border: 1px solid {LINE}; border-radius: 4px; min-height: 8px; max-height: 8px; }}
+QProgressBar::chunk {{ background: {ACCENT}; border-radius: 3px; }}
+
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+
+QFrame#banner {{ border-radius: 5px; border: 1px solid {LINE}; background: {RAISED}; }}
+QFrame#banner[level="warning"] {{ background: #3a2e14; border-color: {WARNING}; }}
+QFrame#banner[level="error"] {{ background: #43191b; border-color: {ALARM}; }}
+QPushButton#dismiss {{ min-height: 26px; background: transparent; }}
+QPushButton#dismiss:hover {{ border-color: {TEXT}; }}
+"""
+
+
+def apply_style(app: QApplication) -> None:
+    """Give the application its fonts and colours, whatever the desktop's theme is."""
+    app.setStyle(QStyleFactory.create("Fusion"))
+    font = QFont()
+    font.setFamilies(_FAMILIES)
+    font.setPixelSize(13)
+    app.setFont(font)
+    app.setStyleSheet(_SHEET)
+
+
+def set_style(widget: QWidget, name: str, value: str) -> None:
+    """Set a property that the style sheet selects on, and restyle the widget only when it changed."""
+    style = widget.style()
+    if widget.property(name) != value and style is not None:
+        widget.setProperty(name, value)
+        style.unpolish(widget)
+        style.polish(widget)

@@ -1,0 +1,341 @@
+"""A session: one instrument's devices, threads and data, wired together. No Qt; window and terminal use the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.acquire import AcquisitionProgress, AcquisitionReport, acquire, open_dataset
+from acquisition.capture import Rig
+from acquisition.export import ExportFormat, export
+from acquisition.patterns import open_source
+from acquisition.plan import CapturePlan, Shot
+from acquisition.record import Recorder, RecordItem
+from acquisition.store import Archive
+from acquisition.stream import Channel, ChannelClosed, Overflow, Stage
+from app.config import InstrumentConfig
+from app.live_capture import LiveCapture
+from app.pipeline import InferencePipeline
+from app.rig import open_rig
+from app.scene import Scene
+from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
+from app.take import TakeJoiner
+from drivers.base import Frame, SpeckleScopeError
+from reconstruction.base import Reconstruction, ReconstructionError
+from reconstruction.live import LATENCY_LABEL
+from reconstruction.model import Model, load_model
+
+
+class SessionError(SpeckleScopeError):
+    """A command that the session cannot follow now."""
+
+
+class Session:
+    """Composition root. Commands return at once and may raise SpeckleScopeError; stages report through messages.
+
+    Examples
+    --------
+    >>> with Session.open(InstrumentConfig()) as session:  # doctest: +SKIP
+    ...     session.start_live()
+    ...     view = session.poll_view()
+    """
+
+    pattern_sources = ("mixed", "cells", "leaves", "crops", "builtin", "blank")
+
+    def __init__(self, config: InstrumentConfig, rig: Rig, model: Model, scene: Scene | None) -> None:
+        self.config = config
+        self._rig = rig
+        self._model = model
+        self._scene = scene
+        self._messages: deque[Message] = deque(maxlen=200)
+        self._capture: LiveCapture | None = None
+        self._capture_stage: Stage | None = None
+        self._inference: InferencePipeline | None = None
+        self._acquisition_stage: Stage | None = None
+        self._acquisition = AcquisitionStatus(False, None, 0, 0, 0, 0.0, None, "")
+        self.acquisition_report: AcquisitionReport | None = None
+        self._joiner: TakeJoiner | None = None
+        self._recorder: Recorder | None = None
+        self._record_stage: Stage | None = None
+        self._record_channel: Channel[RecordItem] | None = None
+        self._record_started_s = self._record_ended_s = 0.0
+        self._workers: list[Stage] = []
+        self._last_view: LiveView | None = None
+        self._failures: list[BaseException] = []
+
+    @classmethod
+    def open(cls, config: InstrumentConfig) -> Session:
+        """Open devices and model.
+
+        Raises
+        ------
+        SpeckleScopeError
+            A device or the model is missing, or they do not fit each other.
+        """
+        model = load_model(config.model)
+        rig, fibre = open_rig(config)
+        model.check_frame(rig.camera.capabilities.shape)
+        if fibre and fibre != model.card.fibre:
+            raise ReconstructionError(
+                f"model {model.card.name!r} was trained for fibre '{model.card.fibre}', the instrument has '{fibre}'; "
+                "train one for this fibre (specklescope train) or choose another model"
+            )
+        scene = Scene(config.scene, rig.slm.capabilities.shape, model.grid_px, config.depth_rad)
+        return cls(config, rig, model, scene)
+
+    @property
+    def title(self) -> str:
+        """The instrument's name."""
+        return self.config.name
+
+    @property
+    def rig(self) -> Rig:
+        """The devices; only a stopped session's owner may touch them."""
+        return self._rig
+
+    @property
+    def model(self) -> Model:
+        """The reconstructor."""
+        return self._model
+
+    @property
+    def field_um(self) -> float:
+        """Width of the square field at the fibre's facet, in micrometres."""
+        optics = self.config.twin.optics
+        return optics.image_px * optics.pixel_um
+
+    @property
+    def phase_range_rad(self) -> tuple[float, float]:
+        """Fixed display levels of the phase."""
+        return 0.0, self.config.depth_rad
+
+    @property
+    def frame_full_scale(self) -> int:
+        """Count at which the camera saturates."""
+        return int(2 ** max(8, self.config.twin.camera.bit_depth) - 1)
+
+    def start_live(self) -> None:
+        """Start camera and inference; does nothing while they run."""
+        if self._acquisition.active:
+            raise SessionError("an acquisition is running; stop it before starting the live view")
+        if self._capture_stage is not None and self._capture_stage.running:
+            return
+        self._start_inference()
+        self._capture = LiveCapture(
+            self._rig.camera,
+            self._rig.slm,
+            self._rig.clock,
+            self._scene,
+            self.config.live.reference_shots,
+            self._take_frame,
+            self._take_reference,
+            self._messages.append,
+        )
+        self._capture_stage = self._started("capture", self._capture.work)
+
+    def stop_live(self) -> None:
+        """Ask the live view to stop; a recording ends with it."""
+        if self._capture_stage is not None:
+            self._capture_stage.request_stop()
+        self.stop_recording()
+
+    def poll_view(self) -> LiveView | None:
+        """Return the newest view, or None when there is nothing new."""
+        if self._inference is None:
+            return None
+        try:
+            view = self._inference.display.poll()
+        except ChannelClosed:
+            return None
+        except Exception:
+            return None  # the stage's own message says why
+        self._last_view = view or self._last_view
+        return view
+
+    def live_status(self) -> LiveStatus:
+        """Return the numbers of the live view."""
+        inference, capture = self._inference, self._capture
+        live = inference.live if inference else None
+        chosen = inference.chosen if inference else None
+        latencies = np.array(list(live.latencies_s) if live else [np.nan]) * 1e3
+        inferences = np.array(list(live.inferences_s) if live else [np.nan]) * 1e3
+        self._notice_failures()
+        return LiveStatus(
+            running=bool(self._capture_stage and self._capture_stage.running),
+            camera_fps=capture.rate.per_second() if capture else 0.0,
+            inference_fps=inference.rate.per_second() if inference else 0.0,
+            latency_ms_p50=float(np.percentile(latencies, 50)),
+            latency_ms_p99=float(np.percentile(latencies, 99)),
+            latency_label=LATENCY_LABEL,
+            inference_ms_p50=float(np.percentile(inferences, 50)),
+            dropped_display=inference.display.dropped if inference else 0,
+            dropped_inference=inference.frames.dropped if inference else 0,
+            dropped_record=self._record_channel.dropped if self._record_channel else 0,
+            engine=chosen.engine.name if chosen else "",
+            engine_reason=chosen.reason if chosen else "",
+            model_name=self._model.card.name,
+            model_id=self._model.id,
+            reference_correlation=live.reference_correlation if live else float("nan"),
+        )
+
+    def start_recording(self, name: str) -> None:
+        """Record every camera frame, with its reconstruction, into a new take."""
+        if not (self._capture_stage and self._capture_stage.running):
+            raise SessionError("there is nothing to record: start the live view first")
+        if self._record_stage is not None and self._record_stage.running:
+            raise SessionError("a recording is already running; stop it first")
+        channel: Channel[RecordItem] = Channel("record", self.config.live.record_queue, Overflow.FAIL)
+        card = {
+            "instrument": self.config.name,
+            "pixel_um": {"speckle": self.config.twin.optics.pixel_um, "phase": self.field_um / self._model.grid_px},
+            "model": self._model.card.name,
+            "model_id": self._model.id,
+            "depth_rad": self.config.depth_rad,
+        }
+        self._recorder = Recorder(self.config.archive, name, card, channel)
+        self._record_channel = channel
+        self._joiner = TakeJoiner(channel, self._model.grid_px)
+        self._record_started_s, self._record_ended_s = time.monotonic(), 0.0
+        self._record_stage = self._started("record", self._recorder.run)
+
+    def stop_recording(self) -> None:
+        """Finish the take; the recorder writes what it holds."""
+        if self._joiner is not None:
+            self._joiner.finish()
+            self._record_ended_s = self._record_ended_s or time.monotonic()
+
+    def recording_status(self) -> RecordingStatus:
+        """Return the state of the current or last take."""
+        recorder, stage = self._recorder, self._record_stage
+        if recorder is None or stage is None:
+            return RecordingStatus(False, None, 0, 0.0, "")
+        end_s = self._record_ended_s or time.monotonic()
+        verdict = "" if stage.running else recorder.verdict
+        return RecordingStatus(stage.running, recorder.path, recorder.frames_recorded, end_s - self._record_started_s, verdict)
+
+    def snapshot(self) -> Path:
+        """Write the newest frame (PNG), phase (TIFF, float32 radians) and labels (PNG); return their folder."""
+        view = self._last_view
+        if view is None:
+            raise SessionError("there is no picture yet: start the live view first")
+        folder = self.config.archive / f"{time.strftime('%Y%m%d-%H%M%S')}_snapshot_{view.frame.index}"
+        folder.mkdir(parents=True, exist_ok=True)
+        images = {"speckle.png": view.frame.pixels, "phase_rad.tif": view.reconstruction.phase_rad}
+        if view.reconstruction.labels is not None:
+            images["labels.png"] = view.reconstruction.labels
+        for name, image in images.items():
+            if not cv2.imwrite(str(folder / name), image):
+                raise SessionError(f"cannot write {folder / name}; check the disk")
+        return folder
+
+    def export_last_take(self) -> None:
+        """Export the last take as OME-TIFF and video in the background."""
+        path = self.recording_status().path
+        if path is None or self.recording_status().active:
+            raise SessionError("there is no finished take to export; record one first")
+
+        def work(stop: threading.Event) -> None:
+            written = export(Archive.open(path), path / "export", (ExportFormat.OME_TIFF, ExportFormat.FFV1), overwrite=True)
+            self._messages.append(Message("info", f"exported {len(written)} files to {path / 'export'}"))
+
+        self._workers.append(self._started("export", work))
+
+    def start_acquisition(self, name: str, pairs: int, source: str, plan: CapturePlan | None = None) -> None:
+        """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
+        if self._acquisition.active:
+            raise SessionError("an acquisition is already running; stop it first")
+        plan = plan or CapturePlan(source, pairs, depth_rad=self.config.depth_rad)
+        open_source(plan.source, self._rig.slm.capabilities.shape, count=pairs)  # refuse unknown names before starting
+        self.stop_live()
+        self._start_inference()
+        previous = self._capture_stage
+        self.acquisition_report = None
+        self._acquisition = AcquisitionStatus(True, None, len(plan), 0, 0, 0.0, None, "")
+
+        def work(stop: threading.Event) -> None:
+            verdict = "failed"
+            try:
+                if previous is not None:
+                    previous.join()
+                card = {"instrument": self.config.name, "config": self.config.model_dump(mode="json")}
+                with open_dataset(self.config.archive, name, plan, self._rig, card) as writer:
+                    report = acquire(self._rig, plan, writer, stop, self._take_progress, self._take_pair)
+                self.acquisition_report = report
+                verdict = "complete" if report.complete else f"stopped at {report.acknowledged} of {report.requested}"
+            except SpeckleScopeError as error:
+                verdict = str(error)
+                raise
+            finally:
+                last = self._acquisition
+                self._acquisition = AcquisitionStatus(
+                    False, last.path, last.pairs_requested, last.pairs_acknowledged, last.retaken, 0.0, None, verdict
+                )
+
+        self._acquisition_stage = self._started("acquisition", work)
+
+    def stop_acquisition(self) -> None:
+        """Ask the acquisition to stop after the pair in hand."""
+        if self._acquisition_stage is not None:
+            self._acquisition_stage.request_stop()
+
+    def acquisition_status(self) -> AcquisitionStatus:
+        """Return the state of the current or last dataset."""
+        return self._acquisition
+
+    def pop_messages(self) -> list[Message]:
+        """Return what happened since the last call, oldest first."""
+        self._notice_failures()
+        messages = []
+        while self._messages:
+            messages.append(self._messages.popleft())
+        return messages
+
+    def join(self, timeout_s: float = 30.0) -> None:
+        """Stop everything and wait; raises every stage's error as one ExceptionGroup.
+
+        Raises
+        ------
+        ExceptionGroup
+            The errors of all stages that failed.
+        """
+        self.stop_acquisition()
+        self.stop_live()
+        if self._inference is not None:
+            self._inference.stop()
+            self._inference.join(timeout_s)
+        stages = [self._acquisition_stage, self._capture_stage, self._record_stage, *self._workers]
+        for stage in stages:
+            if stage is not None:
+                stage.join(timeout_s)
+        self._notice_failures()
+        errors = [error for error in self._failures if isinstance(error, Exception)]
+        if errors:
+            self._failures.clear()
+            raise ExceptionGroup("stages of the session failed", errors)
+
+    def close(self) -> None:
+        """Stop everything and release the devices, in reverse order of opening."""
+        try:
+            self.join()
+        except ExceptionGroup as group:
+            for error in group.exceptions:
+                self._messages.append(Message("error", str(error)))
+        finally:
+            self._rig.camera.close()
+            self._rig.slm.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

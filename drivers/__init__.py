@@ -1,0 +1,1 @@
+"""What has a plug, and its digital twin: cameras, SLMs and the simulated optics."""

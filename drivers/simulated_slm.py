@@ -1,0 +1,155 @@
+"""The twin's phase SLM: refresh, video latency, liquid-crystal settling and a look-up table, all in time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import DeviceLost, Pattern, SlmCapabilities, WrongPattern
+from drivers.clock import Clock, RealClock
+
+
+@dataclass(frozen=True)
+class SimulatedSlmConfig:
+    """A 60 Hz panel on a video cable. Latency is drawn per image between the two bounds, in refresh periods.
+
+    ``lut_gamma`` bends the panel's true response; ``assumed_lut_gamma`` is what the driver corrects for, so that a wrong
+    calibration shows up as a wrong phase.
+    """
+
+    refresh_hz: float = 60.0
+    latency_frames: tuple[int, int] = (1, 2)
+    time_constant_s: float = 0.003
+    settle_s: float = 0.015
+    range_rad: float = 2 * np.pi
+    lut_gamma: float = 1.0
+    assumed_lut_gamma: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.latency_frames[0] <= self.latency_frames[1]:
+            raise ValueError(f"latency_frames must rise from 0 or more, got {self.latency_frames}")
+        if self.refresh_hz <= 0 or self.time_constant_s < 0 or self.settle_s < 0 or self.range_rad <= 0:
+            raise ValueError(f"refresh, time constant, settle time and range must be positive: {self}")
+
+
+@dataclass(frozen=True)
+class _Switch:
+    t_ns: int
+    pattern: Pattern
+    phase_rad: NDArray[np.float32]
+
+
+class SimulatedSlm:
+    """A simulated :class:`drivers.base.Slm`.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Panel height and width in pixels.
+    config : SimulatedSlmConfig
+        Its timing and response.
+    clock : Clock
+        Real or virtual time.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], config: SimulatedSlmConfig | None = None, clock: Clock | None = None
+    ) -> None:
+        self.config = config or SimulatedSlmConfig()
+        self._clock = clock or RealClock()
+        self._rng = np.random.default_rng(self.config.seed)
+        self._lost = False
+        self._lock = threading.Lock()
+        self._shown: Pattern | None = None
+        dark = Pattern(np.zeros(shape, np.float32), "unlit")
+        # The camera looks back no further than one exposure, so a short history is enough.
+        self._switches: deque[_Switch] = deque([_Switch(0, dark, dark.phase_rad)], maxlen=16)
+        period = 1 / self.config.refresh_hz
+        self.capabilities = SlmCapabilities(
+            model="simulated phase SLM",
+            serial=f"twin-{self.config.seed}",
+            shape=shape,
+            refresh_s=period,
+            latency_s=(self.config.latency_frames[1] + 1) * period,
+            settle_s=self.config.settle_s,
+        )
+
+    @property
+    def shown(self) -> Pattern | None:
+        """The pattern most recently asked for."""
+        return self._shown
+
+    def show(self, pattern: Pattern) -> int:
+        """Queue a pattern for the next refresh; see :meth:`drivers.base.Slm.show`."""
+        if self._lost:
+            raise DeviceLost("the simulated SLM was unplugged; reconnect it")
+        if pattern.shape != self.capabilities.shape:
+            raise WrongPattern(
+                f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.capabilities.shape}; resize the pattern"
+            )
+        now = self._clock.now_ns()
+        period_ns = round(1e9 / self.config.refresh_hz)
+        low, high = self.config.latency_frames
+        with self._lock:
+            latch = (now // period_ns + 1 + int(self._rng.integers(low, high + 1))) * period_ns
+            # Video is a queue: a later image cannot overtake an earlier one.
+            latch = max(latch, self._switches[-1].t_ns + 1)
+            self._switches.append(_Switch(latch, pattern, self.displayed_phase(pattern.phase_rad)))
+            self._shown = pattern
+        return now + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+
+    def displayed_phase(self, phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the panel does to a phase: wrap, 8-bit grey through the assumed LUT, then its true response."""
+        wanted = np.mod(phase_rad, np.float32(2 * np.pi)) / self.config.range_rad
+        grey = np.rint(255 * np.clip(wanted, 0, 1) ** (1 / self.config.assumed_lut_gamma))
+        response = (np.arange(256) / 255) ** self.config.lut_gamma * self.config.range_rad
+        return response.astype(np.float32)[grey.astype(np.uint8)]
+
+    def phase_at(self, t_ns: int) -> tuple[NDArray[np.float32], bool]:
+        """Phase on the panel at a time, and whether it had settled (to the declared settle time)."""
+        with self._lock:
+            past = [switch for switch in self._switches if switch.t_ns <= t_ns]
+        now = past[-1]
+        age_s = (t_ns - now.t_ns) * 1e-9
+        if len(past) == 1 or age_s >= self.config.settle_s:
+            return now.phase_rad, True
+        tau = self.config.time_constant_s
+        left = np.float32(np.exp(-age_s / tau) if tau > 0 else 0.0)
+        return now.phase_rad + left * (past[-2].phase_rad - now.phase_rad), False
+
+    def lit_between(self, start_ns: int, stop_ns: int) -> tuple[str, ...]:
+        """Ids of the patterns that were on the panel at any time in an interval: the truth tests compare with."""
+        with self._lock:
+            switches = list(self._switches)
+        ids = []
+        for switch, following in zip(switches, [*switches[1:], None], strict=True):
+            end = following.t_ns if following else stop_ns + 1
+            if switch.t_ns <= stop_ns and end > start_ns:
+                ids.append(switch.pattern.id)
+        return tuple(ids)
+
+    def unplug(self) -> None:
+        """Fault: the display disappears until :meth:`reconnect`."""
+        self._lost = True
+
+    def reconnect(self) -> None:
+        """Plug it in again; it shows what it showed."""
+        self._lost = False
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,140 @@
+"""Speckle/phase pairs as training tensors, simulated on the twin or read from a captured dataset.
+
+A pool keeps raw counts (uint8 or uint16) and the phase on the reconstruction grid; normalisation belongs to the network, so that
+live frames and training frames take the same path.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from acquisition.patterns import PatternSource
+from acquisition.store import Archive
+from drivers.optics import FibreOptics
+from drivers.sensor import SensorConfig, expose
+from reconstruction.base import ReconstructionError
+
+#: Shots averaged into a reference: the flat pattern is shown anyway, and averaging removes most of its shot noise.
+REFERENCE_SHOTS = 8
+
+
+def to_grid(phase_rad: NDArray[np.float32], grid_px: int) -> NDArray[np.float32]:
+    """Average a phase image (H, W) over the cells of a (grid_px, grid_px) grid; radians in, radians out."""
+    resized = cv2.resize(phase_rad, (grid_px, grid_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.float32)
+
+
+def field_mask(grid_px: int, radius: float) -> NDArray[np.bool_]:
+    """Disc of the fibre on a square grid; ``radius`` as a fraction of half the side. Nothing outside it is observable."""
+    axis = (np.arange(grid_px) + 0.5) / grid_px * 2 - 1
+    return np.asarray(np.hypot(axis[:, None], axis[None, :]) <= radius)
+
+
+@dataclass
+class PairPool:
+    """Pairs in memory (or a memory map), filled up to ``ready``.
+
+    Parameters
+    ----------
+    speckle : ndarray of uint8 or uint16, shape (n, H, W)
+        Raw camera counts.
+    phase_rad : ndarray of float32, shape (n, grid, grid)
+        Displayed phase averaged over the reconstruction grid.
+    reference : ndarray of float32, shape (H, W)
+        Mean speckle under the flat pattern, in counts.
+    ready : int
+        Number of pairs filled so far.
+    """
+
+    speckle: NDArray[np.uint8] | NDArray[np.uint16]
+    phase_rad: NDArray[np.float32]
+    reference: NDArray[np.float32]
+    ready: int = 0
+
+    @classmethod
+    def empty(cls, count: int, frame_px: int, grid_px: int, reference: NDArray[np.float32]) -> PairPool:
+        """Room for ``count`` 8-bit pairs."""
+        speckle = np.zeros((count, frame_px, frame_px), np.uint8)
+        return cls(speckle, np.zeros((count, grid_px, grid_px), np.float32), reference)
+
+    def batch(self, indices: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames (b, 1, H, W) float32 counts and phase (b, 1, grid, grid) radians."""
+        frames = torch.from_numpy(self.speckle[indices].astype(np.float32))[:, None]
+        return frames, torch.from_numpy(self.phase_rad[indices])[:, None]
+
+
+class TwinExposure:
+    """Camera counts of patterns shown to a twin, without the clockwork of devices: for training in bulk."""
+
+    def __init__(self, optics: FibreOptics, sensor: SensorConfig, exposure_s: float, seed: int) -> None:
+        self.optics = optics
+        self._sensor = sensor
+        self._exposure_s = exposure_s
+        self._generator = torch.Generator(device=optics.device).manual_seed(seed)
+
+    def __call__(self, phase_rad: NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Expose a batch of phase images (b, n, n) and return counts (b, n, n)."""
+        with torch.inference_mode():
+            phase = torch.from_numpy(phase_rad).to(self.optics.device)
+            noise = self.optics.shot_noise_rad(len(phase), self._generator)
+            intensity = self.optics.intensity(phase, noise) + self.optics.config.background
+            return expose(intensity, self._exposure_s, 8, self._sensor, self._generator)
+
+    def reference(self, shots: int = REFERENCE_SHOTS) -> NDArray[np.float32]:
+        """Mean of ``shots`` exposures of the flat pattern, in counts."""
+        n = self.optics.config.image_px
+        return np.asarray(self(np.zeros((shots, n, n), np.float32)).astype(np.float32).mean(0))
+
+
+def fill_from_twin(
+    pool: PairPool, exposure: TwinExposure, patterns: PatternSource, stop: threading.Event | None = None, batch: int = 8
+) -> None:
+    """Fill ``pool`` with simulated pairs, in order; ``pool.ready`` advances as they come."""
+    grid = pool.phase_rad.shape[-1]
+    while pool.ready < len(pool.speckle) and not (stop and stop.is_set()):
+        indices = range(pool.ready, min(pool.ready + batch, len(pool.speckle)))
+        phases = np.stack([patterns[i % len(patterns)].phase_rad for i in indices])
+        pool.speckle[indices.start : indices.stop] = exposure(phases)
+        for i, phase in zip(indices, phases, strict=True):
+            pool.phase_rad[i] = to_grid(phase, grid)
+        pool.ready = indices.stop
+
+
+def from_archive(path: Path, grid_px: int) -> PairPool:
+    """Read a captured dataset; blank patterns become the reference.
+
+    Raises
+    ------
+    ReconstructionError
+        No blank pattern, no other pattern, or a frame that does not fold onto the grid.
+    """
+    archive = Archive.open(path)
+    rows = archive.rows()
+    blank = [row.index for row in rows if row.pattern_name == "blank"]
+    object_rows = [row.index for row in rows if row.pattern_name != "blank"]
+    if not blank or not object_rows:
+        raise ReconstructionError(
+            f"{path} holds {len(blank)} reference and {len(object_rows)} object pairs; "
+            "training needs both, so acquire with references on"
+        )
+    reference = np.mean([archive.read("speckle", i).astype(np.float32) for i in blank], axis=0)
+    if reference.shape[0] % grid_px or reference.shape[0] != reference.shape[1]:
+        raise ReconstructionError(f"frames of {reference.shape} do not fold onto a {grid_px} px grid; crop the camera")
+    speckle = np.stack([archive.read("speckle", i) for i in object_rows])
+    phase = np.stack([to_grid(archive.read("phase", i), grid_px) for i in object_rows])
+    return PairPool(speckle, phase, np.asarray(reference, np.float32), len(object_rows))
+
+
+def shuffled_batches(ready: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Indices of one epoch over what is ready, in random order, whole batches only."""
+    order = rng.permutation(ready)
+    for start in range(0, ready - batch + 1, batch):
+        yield order[start : start + batch]

@@ -1,0 +1,56 @@
+"""A model as an ONNX graph of fixed shape, cached under its content hash."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+
+from reconstruction.model import Model
+
+OPSET = 18
+#: Raised whenever the graph changes for the same weights.
+GRAPH_VERSION = 1
+
+
+def cache_folder() -> Path:
+    """Folder for compiled models: ``$SPECKLESCOPE_CACHE`` or ``~/.cache/specklescope``."""
+    return Path(os.environ.get("SPECKLESCOPE_CACHE") or Path.home() / ".cache" / "specklescope")
+
+
+def export_onnx(model: Model, path: Path) -> Path:
+    """Write the graph ``(frame, reference) -> phase`` with inputs (1, 1, frame_px, frame_px) float32 counts.
+
+    The file appears whole or not at all.
+    """
+    shape = (1, 1, model.frame_px, model.frame_px)
+    example = torch.rand(shape) * 60, torch.rand(shape) * 60
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
+        # The exporter warns about its own internals; what matters, equality with torch, is checked by every engine.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        part = Path(folder) / path.name
+        torch.onnx.export(
+            model.network,
+            example,
+            str(part),
+            input_names=["frame", "reference"],
+            output_names=["phase_rad"],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        part.replace(path)
+    return path
+
+
+def cached_onnx(model: Model) -> Path:
+    """Return the model's graph, exporting it the first time."""
+    path = cache_folder() / f"{model.id}-v{GRAPH_VERSION}-opset{OPSET}-torch{torch.__version__.split('+')[0]}.onnx"
+    return path if path.is_file() else export_onnx(model, path)

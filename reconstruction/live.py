@@ -1,0 +1,78 @@
+"""The live stage: camera frame in, reconstruction out, with the times that count."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import Frame
+from reconstruction.base import Reconstruction, ReconstructionError
+from reconstruction.engines.base import Engine
+from reconstruction.model import Model
+from reconstruction.segment import segment
+
+#: What a latency is measured between, shown wherever it is shown.
+LATENCY_LABEL = "software path"
+
+
+class LiveReconstructor:
+    """Reconstructs one frame after another against a reference.
+
+    Parameters
+    ----------
+    model : Model
+        Its card's mask and identity.
+    engine : Engine
+        Runs it; used only by the thread that calls.
+    reference : ndarray of float32, shape (frame_px, frame_px)
+        Mean speckle under the flat pattern, in counts.
+
+    Raises
+    ------
+    ReconstructionError
+        The reference has the wrong shape or is dark.
+    """
+
+    def __init__(self, model: Model, engine: Engine, reference: NDArray[np.float32]) -> None:
+        model.check_frame((reference.shape[0], reference.shape[1]))
+        if not reference.mean() > 0:
+            raise ReconstructionError("the reference speckle is dark; switch the laser on and take it again")
+        self._model = model
+        self._engine = engine
+        self._reference = np.ascontiguousarray(reference, np.float32)
+        self._mask = model.mask
+        self._gauge = self._sparse(self._reference)
+        self.correlations: deque[float] = deque(maxlen=16)
+        self.latencies_s: deque[float] = deque(maxlen=2048)
+        self.inferences_s: deque[float] = deque(maxlen=2048)
+
+    def __call__(self, frame: Frame) -> Reconstruction:
+        """Reconstruct and segment one frame; raises ReconstructionError when it does not fit the model."""
+        self._model.check_frame(frame.shape)
+        counts = frame.pixels.astype(np.float32)
+        start = time.perf_counter()
+        phase = self._engine.run(counts, self._reference)
+        inference_s = time.perf_counter() - start
+        phase = np.where(self._mask, phase, np.float32(0))
+        labels = segment(phase, self._mask)
+        self.correlations.append(float(self._sparse(counts) @ self._gauge))
+        latency_s = (time.monotonic_ns() - frame.t_ns) * 1e-9
+        self.latencies_s.append(latency_s)
+        self.inferences_s.append(inference_s)
+        return Reconstruction(phase, frame.index, latency_s, inference_s, self._model.id, self._engine.name, labels)
+
+    @property
+    def reference_correlation(self) -> float:
+        """How far recent speckle still belongs to the reference: mean correlation, 1 is identical."""
+        recent = list(self.correlations)
+        return float(np.mean(recent)) if recent else float("nan")
+
+    @staticmethod
+    def _sparse(counts: NDArray[np.float32]) -> NDArray[np.float32]:
+        # Every third pixel in both directions: coarser than a grain, so hardly a statistic is lost.
+        values = counts[::3, ::3].ravel()
+        values = values - values.mean()
+        return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9), np.float32)

@@ -1,0 +1,96 @@
+"""Scores of a reconstructed phase against the displayed one, as the papers define them, inside the fibre's disc.
+
+Every score exists twice: as it is, and with each image's mean phase removed (``*_centred``), because speckle senses
+variation of phase and hardly its absolute level. Scores are per image, then averaged; nothing is pooled over a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+Phase = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one image, or their mean over several.
+
+    ``mae_rad`` mean absolute error; ``psnr_db`` = 10 log10(R^2 / MSE) with R the full phase range; ``ssim`` (Wang et al.,
+    IEEE TIP 13, 600, 2004) with range R and the 11 px Gaussian window of sigma 1.5; ``correlation`` Pearson's;
+    ``prstd_rad`` the standard deviation of the absolute error (so MSE = mae^2 + prstd^2 for one image).
+    """
+
+    mae_rad: float
+    psnr_db: float
+    ssim: float
+    correlation: float
+    prstd_rad: float
+    mae_rad_centred: float
+    psnr_db_centred: float
+    ssim_centred: float
+    prstd_rad_centred: float
+
+
+def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad: float) -> Scores:
+    """Score one image.
+
+    Parameters
+    ----------
+    phase_rad, truth_rad : ndarray of float32, shape (h, w)
+        Reconstruction and displayed phase in radians.
+    mask : ndarray of bool, shape (h, w)
+        Where the fibre sees: pixels outside count nowhere.
+    range_rad : float
+        R of PSNR and SSIM: the phase of white.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ or the mask is empty.
+    """
+    if phase_rad.shape != truth_rad.shape or mask.shape != truth_rad.shape:
+        raise ValueError(f"shapes differ: phase {phase_rad.shape}, truth {truth_rad.shape}, mask {mask.shape}")
+    if not mask.any():
+        raise ValueError("the mask is empty: no pixel to score")
+    plain = _errors(phase_rad, truth_rad, mask, range_rad)
+    centred = _errors(phase_rad - phase_rad[mask].mean(), truth_rad - truth_rad[mask].mean(), mask, range_rad)
+    correlation = pearson(phase_rad[mask], truth_rad[mask])
+    return Scores(plain[0], plain[1], plain[2], correlation, plain[3], *centred)
+
+
+def mean_scores(scores: list[Scores]) -> Scores:
+    """Mean of every score over images."""
+    if not scores:
+        raise ValueError("no image was scored")
+    names = Scores.__dataclass_fields__
+    return Scores(**{name: float(np.mean([getattr(s, name) for s in scores])) for name in names})
+
+
+def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Pearson's correlation of two arrays; 0 when either is constant."""
+    a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
+    norm = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / norm if norm > 0 else 0.0
+
+
+def ssim_map(phase_rad: torch.Tensor, truth_rad: torch.Tensor, range_rad: float) -> torch.Tensor:
+    """Local SSIM of (b, 1, h, w) phase images, same shape, differentiable."""
+    _, full = structural_similarity_index_measure(
+        phase_rad, truth_rad, gaussian_kernel=True, sigma=1.5, kernel_size=11, data_range=range_rad, return_full_image=True
+    )
+    return full
+
+
+def _errors(phase: Phase, truth: Phase, mask: NDArray[np.bool_], range_rad: float) -> tuple[float, float, float, float]:
+    error = np.abs(phase[mask].astype(np.float64) - truth[mask])
+    mse = float(np.mean(error**2))
+    psnr = 10 * np.log10(range_rad**2 / mse) if mse > 0 else float("inf")
+    # Outside the disc both images are set equal, or windows at its rim would be judged by what nobody can see.
+    local = ssim_map(*(torch.from_numpy(np.where(mask, t, 0))[None, None].float() for t in (phase, truth)), range_rad)
+    ssim = float(local[0, 0][torch.from_numpy(mask)].mean())
+    return float(error.mean()), float(psnr), ssim, float(error.std())

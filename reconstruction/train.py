@@ -1,0 +1,174 @@
+"""Training of the referenced U-Net: one loop for pools that are still being filled and for captured datasets."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from reconstruction.base import ReconstructionError
+from reconstruction.data import PairPool, shuffled_batches
+from reconstruction.metrics import Scores, mean_scores, score, ssim_map
+from reconstruction.unet import ReferencedUNet, UNetConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; saved in the model card."""
+
+    steps: int = 2000
+    batch: int = 8
+    learning_rate: float = 2e-3
+    warm_up: int = 50
+    weight_decay: float = 1e-4
+    map_rate: float = 5.0
+    ema_decay: float = 0.995
+    ssim_weight: float = 0.3
+    gradient_clip: float = 1.0
+    bf16: bool = True
+    seed: int = 0
+    validate_every: int = 250
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain types, for YAML."""
+        return asdict(self)
+
+
+@dataclass
+class TrainReport:
+    """What a training run did: validation scores (step, scores) and time."""
+
+    validation: list[tuple[int, Scores]] = field(default_factory=list)
+    seconds: float = 0.0
+    steps: int = 0
+
+
+def train(
+    model: ReferencedUNet,
+    pool: PairPool,
+    validation: PairPool,
+    mask: NDArray[np.bool_],
+    range_rad: float,
+    config: TrainConfig,
+    on_progress: Callable[[int, float, Scores | None], None] = lambda step, loss, scores: None,
+) -> tuple[ReferencedUNet, TrainReport]:
+    """Train ``model`` and return its moving average, which is what ships.
+
+    Parameters
+    ----------
+    model : ReferencedUNet
+        Trained in place.
+    pool, validation : PairPool
+        Training pairs (``pool.ready`` may still grow) and held-out pairs.
+    mask : ndarray of bool, shape (grid, grid)
+        Where the fibre sees; the loss ignores the rest.
+    range_rad : float
+        Phase of white, for SSIM and PSNR.
+    config : TrainConfig
+        Steps, batch, rates.
+    on_progress : callable
+        Called after every step with ``(step, loss, validation scores or None)``.
+
+    Raises
+    ------
+    ReconstructionError
+        Fewer pairs than one batch, or a loss that is not finite.
+    """
+    if pool.ready < config.batch:
+        raise ReconstructionError(f"training needs at least {config.batch} pairs, the pool holds {pool.ready}")
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(parameter_groups(model, config))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, config))
+    average = AveragedModel(model, avg_fn=warm_average(config.ema_decay), use_buffers=True)
+    inside = torch.from_numpy(mask)[None, None].float()
+    reference = torch.from_numpy(pool.reference)[None, None]
+    report, started, step = TrainReport(), time.monotonic(), 0
+    while step < config.steps:
+        for indices in shuffled_batches(pool.ready, config.batch, rng):
+            frames, truth = pool.batch(indices)
+            model.train()
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+                phase = model(frames, reference)
+            loss = phase_loss(phase, truth, inside, range_rad, config.ssim_weight)
+            if not torch.isfinite(loss):
+                raise ReconstructionError(f"the loss is {loss.item()} at step {step}; lower the learning rate")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
+            optimizer.step()
+            schedule.step()
+            average.update_parameters(model)
+            step += 1
+            scores = None
+            if step % config.validate_every == 0 or step == config.steps:
+                scores = validate(average.module, validation, mask, range_rad)
+                report.validation.append((step, scores))
+            on_progress(step, loss.item(), scores)
+            if step == config.steps:
+                break
+    report.seconds, report.steps = time.monotonic() - started, step
+    averaged: ReferencedUNet = average.module.eval()
+    return averaged, report
+
+
+def parameter_groups(model: ReferencedUNet, config: TrainConfig) -> list[dict[str, object]]:
+    """Everything at the learning rate, except maps of the fibre: each of their values sees one place only, so they go faster."""
+    maps = [p for name, p in model.named_parameters() if "fibre_map" in name]
+    rest = [p for name, p in model.named_parameters() if "fibre_map" not in name]
+    return [
+        {"params": rest, "lr": config.learning_rate, "weight_decay": config.weight_decay},
+        {"params": maps, "lr": config.learning_rate * config.map_rate, "weight_decay": 0.0},
+    ]
+
+
+def warm_average(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
+    """Exponential average whose memory grows with the number of updates, so that early weights do not linger."""
+
+    def average(old: torch.Tensor, new: torch.Tensor, updates: torch.Tensor | int) -> torch.Tensor:
+        count = float(updates)
+        return old.lerp(new, 1 - min(decay, (1 + count) / (10 + count))) if old.is_floating_point() else new
+
+    return average
+
+
+def phase_loss(
+    phase: torch.Tensor, truth: torch.Tensor, inside: torch.Tensor, range_rad: float, ssim_weight: float
+) -> torch.Tensor:
+    """Absolute error in the disc, with and without the mean phase, plus ``ssim_weight * (1 - SSIM)``; tensors (b, 1, h, w)."""
+    area = inside.sum()
+    error = (phase - truth) * inside
+    level = error.sum((2, 3), keepdim=True) / area
+    absolute = error.abs().sum() / (len(phase) * area)
+    centred = ((error - level) * inside).abs().sum() / (len(phase) * area)
+    similarity = (ssim_map(phase * inside, truth * inside, range_rad) * inside).sum() / (len(phase) * area)
+    return (0.5 * absolute + centred) / range_rad * 4 + ssim_weight * (1 - similarity)
+
+
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    if step < config.warm_up:
+        return (step + 1) / config.warm_up
+    part = (step - config.warm_up) / max(1, config.steps - config.warm_up)
+    return 0.5 * (1 + math.cos(math.pi * min(part, 1.0)))
+
+
+def validate(model: nn.Module, pool: PairPool, mask: NDArray[np.bool_], range_rad: float) -> Scores:
+    """Mean scores of ``model`` over a pool, one frame at a time as in live use."""
+    model.eval()
+    scores = []
+    reference = torch.from_numpy(pool.reference)[None, None]
+    with torch.inference_mode():
+        for index in range(pool.ready):
+            frame, truth = pool.batch(np.array([index]))
+            phase = model(frame, reference)
+            scores.append(score(phase[0, 0].numpy(), truth[0, 0].numpy(), mask, range_rad))
+    return mean_scores(scores)

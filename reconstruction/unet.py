@@ -1,0 +1,173 @@
+"""The referenced U-Net: a speckle frame and the fibre's reference speckle in, phase on a grid over the whole field out.
+
+The frame is never shrunk before the network has seen it. Three front ends can be compared (``shrink``, ``fold`` and
+``correlate``): the signal is a displacement of grains by a fraction of their 2 px size, which averaging removes, folding (pixel
+unshuffle) keeps, and local cross-covariances with the reference express directly. They are the second-order statistics in
+which a phase gradient appears as a shift (see docs/decisions/0004-front-end.md for what each scored).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+FrontEnd = Literal["shrink", "fold", "correlate"]
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Shape of a referenced U-Net; saved beside its weights."""
+
+    frame_px: int = 512
+    grid_px: int = 128
+    front_end: FrontEnd = "correlate"
+    base_channels: int = 24
+    multipliers: tuple[int, ...] = (1, 2, 4, 8)
+    max_lag_px: int = 2
+    window_cells: float = 1.25
+    phase_scale_rad: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.frame_px % self.grid_px:
+            raise ValueError(f"frame_px {self.frame_px} is no multiple of grid_px {self.grid_px}")
+        if self.grid_px % 2 ** (len(self.multipliers) - 1):
+            raise ValueError(f"grid_px {self.grid_px} cannot be halved {len(self.multipliers) - 1} times")
+        if self.front_end not in ("shrink", "fold", "correlate"):
+            raise ValueError(f"front_end is shrink, fold or correlate, got {self.front_end!r}")
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain types, for YAML."""
+        return {**asdict(self), "multipliers": list(self.multipliers)}
+
+
+class FrontEndFeatures(nn.Module):
+    """Frame and reference counts (b, 1, H, W) to feature maps (b, c, grid, grid).
+
+    Counts are divided by their mean (exposure and power drop out), square-rooted (which equalises shot noise) and freed of
+    their local mean (the fibre's gain relief).
+    """
+
+    coordinates: torch.Tensor
+    window: torch.Tensor
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.fold = config.frame_px // config.grid_px
+        self.mode = config.front_end
+        self.reach = config.max_lag_px
+        span = range(-self.reach, self.reach + 1)
+        near = [(dy, dx) for dy in span for dx in span if abs(dy) + abs(dx) <= self.reach]
+        self.lags = near if self.mode == "correlate" else []
+        axis = torch.linspace(-1, 1, config.grid_px)
+        self.register_buffer("coordinates", torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None], persistent=False)
+        step = torch.arange(-3, 4)
+        gauss = torch.exp(-(step**2) / (2 * config.window_cells**2))
+        self.register_buffer("window", (gauss / gauss.sum()).reshape(1, 1, 1, -1), persistent=False)
+        self.channels = 2 + {"shrink": 3, "fold": 3 * self.fold**2, "correlate": self.fold**2 + 2 * len(self.lags)}[self.mode]
+        self.norm = nn.BatchNorm2d(self.channels, affine=False)
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Stack amplitudes, their difference, local covariances and coordinate maps."""
+        a, b = self._amplitude(frame), self._amplitude(reference)
+        if self.mode == "shrink":
+            small = [F.avg_pool2d(t, self.fold) for t in (a, b)]
+            parts = [*small, small[0] - small[1]]
+        else:
+            cells_a, cells_b = F.pixel_unshuffle(a, self.fold), F.pixel_unshuffle(b, self.fold)
+            if self.mode == "fold":
+                parts = [cells_a, cells_b, cells_a - cells_b]
+            else:
+                parts = [cells_a - cells_b, *self._covariances(cells_a, cells_b, b)]
+        full = [part.expand(len(frame), -1, -1, -1) for part in (*parts, self.coordinates)]
+        return torch.as_tensor(self.norm(torch.cat(full, 1)))
+
+    def _amplitude(self, counts: torch.Tensor) -> torch.Tensor:
+        counts = counts.float()
+        amplitude = torch.sqrt(counts / (counts.mean((2, 3), keepdim=True) + 1e-6))
+        local = self._smooth(F.avg_pool2d(amplitude, self.fold))
+        return amplitude - F.interpolate(local, scale_factor=self.fold, mode="nearest")
+
+    def _smooth(self, maps: torch.Tensor) -> torch.Tensor:
+        """Gaussian mean over neighbouring cells, for every channel (separable)."""
+        channels = maps.shape[1]
+        across = self.window.expand(channels, 1, 1, -1)
+        maps = F.conv2d(F.pad(maps, (3, 3, 3, 3), mode="replicate"), across, groups=channels)
+        return F.conv2d(maps, across.transpose(2, 3), groups=channels)
+
+    def _covariances(self, cells_a: torch.Tensor, cells_b: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
+        """Mean of ``a(r) b(r + lag)`` over every cell for all lags; and over a window, as correlation coefficients."""
+        height, width = b.shape[2:]
+        padded = F.pad(b, [self.reach] * 4)
+        products = []
+        for dy, dx in self.lags:
+            y, x = self.reach + dy, self.reach + dx
+            shifted = F.pixel_unshuffle(padded[:, :, y : y + height, x : x + width], self.fold)
+            products.append((cells_a * shifted).mean(1, keepdim=True))
+        covariance = torch.cat(products, 1)
+        power_a = self._smooth((cells_a**2).mean(1, keepdim=True))
+        power_b = self._smooth((cells_b**2).mean(1, keepdim=True))
+        scale = torch.rsqrt(power_a * power_b + 1e-6)
+        return [covariance, self._smooth(covariance) * scale]
+
+
+def _block(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class ReferencedUNet(nn.Module):
+    """U-Net (Ronneberger et al., MICCAI 2015) on the front end's features; output (b, 1, grid, grid) in radians."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.features = FrontEndFeatures(config)
+        widths = [config.base_channels * m for m in config.multipliers]
+        self.stem = nn.Sequential(
+            nn.Conv2d(self.features.channels, widths[0], 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+        )
+        self.down = nn.ModuleList(
+            _block(widths[max(0, level - 1)], width) for level, width in enumerate(widths)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(widths[level], widths[level - 1], 2, stride=2) for level in range(len(widths) - 1, 0, -1)
+        )
+        self.merge = nn.ModuleList(
+            _block(2 * widths[level - 1], widths[level - 1]) for level in range(len(widths) - 1, 0, -1)
+        )
+        self.head = nn.Conv2d(widths[0], 1, 1)
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Reconstruct.
+
+        Parameters
+        ----------
+        frame, reference : tensor of float32, shape (b, 1, frame_px, frame_px)
+            Raw camera counts; one reference (1, 1, frame_px, frame_px) may serve the whole batch.
+
+        Returns
+        -------
+        tensor of float32, shape (b, 1, grid_px, grid_px)
+            Phase in radians.
+        """
+        with torch.autocast(frame.device.type, enabled=False):
+            features = self.features(frame, reference)
+        x = self.stem(features)
+        skips = []
+        for level, block in enumerate(self.down):
+            x = block(F.max_pool2d(x, 2) if level else x)
+            skips.append(x)
+        skips.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = merge(torch.cat([up(x), skips.pop()], 1))
+        return self.head(x).float() * self.config.phase_scale_rad

@@ -1,0 +1,53 @@
+"""What every test starts from: no screen, few threads, fixed seeds, warnings as errors (setup.cfg)."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+# Before anything imports Qt or torch. A test that needs a real display starts a process with its own setting.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Same random numbers in every run and in any order of tests."""
+    random.seed(0)
+    np.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def real_mcf() -> Path:
+    """Folder of real captured pairs; it lies beside the repository and is not part of it."""
+    folder = ROOT.parent / "shared" / "real-mcf"
+    if not (folder / "imagenet").is_dir():
+        pytest.skip(f"no real captures at {folder}: put the real-mcf folder there to run this test")
+    return folder
+
+
+@pytest.fixture
+def archive_root(tmp_path: Path) -> Path:
+    """An empty archive for takes and datasets."""
+    root = tmp_path / "archive"
+    root.mkdir()
+    return root

@@ -1,0 +1,127 @@
+"""A session that does what a test tells it, with real arrays and no threads."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from skimage import data, measure, transform
+
+from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
+from drivers.base import Frame, SpeckleScopeError
+from reconstruction.base import Reconstruction
+
+MODEL_ID = "3fa9c21e77b04d55"
+FIELD_UM = 400.0
+
+
+def live_status() -> LiveStatus:
+    """Return the numbers of a healthy instrument that stands still."""
+    return LiveStatus(
+        running=False,
+        camera_fps=0.0,
+        inference_fps=0.0,
+        latency_ms_p50=math.nan,
+        latency_ms_p99=math.nan,
+        latency_label="software path",
+        inference_ms_p50=math.nan,
+        dropped_display=0,
+        dropped_inference=0,
+        dropped_record=0,
+        engine="OpenVINO bf16",
+        engine_reason="fastest of 3 measured on this machine",
+        model_name="referenced-unet",
+        model_id=MODEL_ID,
+        reference_correlation=math.nan,
+    )
+
+
+def make_view(index: int = 0, seed: int = 0) -> LiveView:
+    """Return a 512 px speckle-like frame and the coins image as a 128 px phase with its segmentation."""
+    rng = np.random.default_rng(seed)
+    pixels = np.minimum(rng.exponential(60.0, (512, 512)), 255).astype(np.uint8)
+    coins = transform.resize(data.coins(), (128, 128), anti_aliasing=True)
+    labels = measure.label(coins > 0.52).astype(np.uint16)
+    phase_rad = (coins * 2.6).astype(np.float32)
+    made = Reconstruction(phase_rad, index, 0.04, 0.012, MODEL_ID, "torch", labels=labels)
+    return LiveView(Frame(pixels, index, 0, 0.002), made)
+
+
+class ScriptedSession:
+    """Satisfies SessionLike; tests set its attributes and read ``calls``."""
+
+    title = "simulated instrument"
+    field_um = FIELD_UM
+    phase_range_rad = (0.0, 2.6)
+    frame_full_scale = 255
+    pattern_sources: tuple[str, ...] = ("cells", "digits")
+
+    def __init__(self) -> None:
+        self.views: deque[LiveView] = deque()
+        self.messages: list[Message] = []
+        self.calls: list[tuple[object, ...]] = []
+        self.failure: SpeckleScopeError | None = None
+        self.status = live_status()
+        self.recording = RecordingStatus(False, None, 0, 0.0, "")
+        self.acquisition = AcquisitionStatus(False, None, 0, 0, 0, 0.0, None, "")
+        self.polls = 0
+        self.may_close = threading.Event()
+        self.may_close.set()
+        self.closed = threading.Event()
+
+    def _command(self, *call: object) -> None:
+        self.calls.append(call)
+        if self.failure is not None:
+            raise self.failure
+
+    def start_live(self) -> None:
+        self._command("start_live")
+        self.status = replace(self.status, running=True)
+
+    def stop_live(self) -> None:
+        self._command("stop_live")
+        self.status = replace(self.status, running=False)
+
+    def poll_view(self) -> LiveView | None:
+        self.polls += 1
+        return self.views.popleft() if self.views else None
+
+    def live_status(self) -> LiveStatus:
+        return self.status
+
+    def recording_status(self) -> RecordingStatus:
+        return self.recording
+
+    def acquisition_status(self) -> AcquisitionStatus:
+        return self.acquisition
+
+    def start_recording(self, name: str) -> None:
+        self._command("start_recording", name)
+
+    def stop_recording(self) -> None:
+        self._command("stop_recording")
+
+    def snapshot(self) -> Path:
+        self._command("snapshot")
+        return Path("archive/snapshot-0001")
+
+    def export_last_take(self) -> None:
+        self._command("export_last_take")
+
+    def start_acquisition(self, name: str, pairs: int, source: str) -> None:
+        self._command("start_acquisition", name, pairs, source)
+
+    def stop_acquisition(self) -> None:
+        self._command("stop_acquisition")
+
+    def pop_messages(self) -> list[Message]:
+        messages, self.messages = self.messages, []
+        return messages
+
+    def close(self) -> None:
+        self.may_close.wait(20)
+        self.closed.set()
