@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,7 +68,8 @@ class Session:
         self._record_stage: Stage | None = None
         self._record_channel: Channel[RecordItem] | None = None
         self._record_started_s = self._record_ended_s = 0.0
-        self._workers: list[Stage] = []
+        self._stages: list[Stage] = []
+        self._noticed: list[BaseException] = []
         self._last_view: LiveView | None = None
         self._failures: list[BaseException] = []
 
@@ -246,7 +248,7 @@ class Session:
             written = export(Archive.open(path), path / "export", (ExportFormat.OME_TIFF, ExportFormat.FFV1), overwrite=True)
             self._messages.append(Message("info", f"exported {len(written)} files to {path / 'export'}"))
 
-        self._workers.append(self._started("export", work))
+        self._started("export", work)
 
     def start_acquisition(self, name: str, pairs: int, source: str, plan: CapturePlan | None = None) -> None:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
@@ -311,10 +313,8 @@ class Session:
         if self._inference is not None:
             self._inference.stop()
             self._inference.join(timeout_s)
-        stages = [self._acquisition_stage, self._capture_stage, self._record_stage, *self._workers]
-        for stage in stages:
-            if stage is not None:
-                stage.join(timeout_s)
+        for stage in list(self._stages):
+            stage.join(timeout_s)
         self._notice_failures()
         errors = [error for error in self._failures if isinstance(error, Exception)]
         if errors:
@@ -331,6 +331,62 @@ class Session:
         finally:
             self._rig.camera.close()
             self._rig.slm.close()
+
+    def _start_inference(self) -> None:
+        if self._inference is not None and self._inference.error is None:
+            return
+        truth_of = self._scene.truth if self._scene else lambda pattern_id: None
+        self._inference = InferencePipeline(self._model, self.config.live.engine, truth_of, self._take_reconstruction)
+        self._inference.start()
+
+    def _started(self, name: str, work: Callable[[threading.Event], None]) -> Stage:
+        stage = Stage(name, work)
+        self._stages.append(stage)
+        stage.start()
+        return stage
+
+    def _take_frame(self, frame: Frame) -> None:
+        if self._joiner is not None:
+            self._joiner.frame(frame)
+        if self._inference is not None:
+            self._inference.offer(frame)
+
+    def _take_reconstruction(self, made: Reconstruction) -> None:
+        if self._joiner is not None:
+            self._joiner.reconstruction(made)
+
+    def _take_reference(self, reference: NDArray[np.float32]) -> None:
+        if self._inference is not None:
+            self._inference.set_reference(reference)
+
+    def _take_pair(self, shot: Shot, frame: Frame) -> None:
+        if shot.is_reference:
+            self._take_reference(frame.pixels.astype(np.float32))
+        elif self._inference is not None:
+            self._inference.offer(frame)
+
+    def _take_progress(self, progress: AcquisitionProgress) -> None:
+        self._acquisition = AcquisitionStatus(
+            True,
+            progress.path,
+            progress.requested,
+            progress.acknowledged,
+            progress.retaken,
+            progress.pairs_per_s,
+            progress.seconds_left,
+            "",
+        )
+
+    def _notice_failures(self) -> None:
+        """Turn the error of every stage that ended badly into one message, once."""
+        errors = [stage.error for stage in self._stages]
+        errors.append(self._inference.error if self._inference else None)
+        for error in errors:
+            if error is not None and not any(error is known for known in self._noticed):
+                self._noticed.append(error)
+                self._failures.append(error)
+                self._messages.append(Message("error", str(error)))
+        self._stages = [stage for stage in self._stages if stage.running]
 
     def __enter__(self) -> Self:
         return self
