@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -150,7 +151,7 @@ def read_grey(path: Path, shape: tuple[int, int]) -> Grey:
     return to_grey(image, shape)
 
 
-def to_grey(image: NDArray[np.generic], shape: tuple[int, int]) -> Grey:
+def to_grey(image: NDArray[Any], shape: tuple[int, int]) -> Grey:
     """Turn a grey, colour or alpha image of any integer depth into (H, W) float32 in 0..1."""
     if image.dtype == bool:
         image = image.astype(np.uint8) * 255
@@ -170,7 +171,7 @@ def to_grey(image: NDArray[np.generic], shape: tuple[int, int]) -> Grey:
 
 
 @lru_cache(maxsize=32)
-def _packaged(name: str) -> NDArray[np.generic]:
+def _packaged(name: str) -> NDArray[Any]:
     image = np.asarray(getattr(skimage.data, name)())
     image.flags.writeable = False
     return image
@@ -242,14 +243,14 @@ def _leaves(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Gre
             inside = np.clip(distance / rng.uniform(1, 5) + 0.5, 0, 1)
             value = rng.uniform(0, 1) + x / side * rng.normal(0, 0.5)
             canvas[window] = canvas[window] * (1 - inside) + value * inside
-        canvas += _texture(rng, shape, rng.uniform(0, 0.1))
+        canvas = canvas + _texture(rng, shape, rng.uniform(0, 0.1))
         return f"leaves-{index}", np.clip(canvas, 0, 1).astype(np.float32)
 
     return draw
 
 
 def _cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey]]:
-    """Adherent cells: smooth bodies with brighter nuclei and granules on a faint background."""
+    """Adherent cells: smooth bodies with brighter nuclei and granules. Their phase is counted from the medium, which is 0."""
 
     def draw(index: int) -> tuple[str, Grey]:
         rng = np.random.default_rng((seed, 2, index))
@@ -269,8 +270,8 @@ def _cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey
             cell = rng.uniform(0.35, 0.7) * body + rng.uniform(0.1, 0.3) * nucleus
             height[window] = np.maximum(height[window], cell)
         height *= 1 + _texture(rng, shape, rng.uniform(0, 0.2))
-        background = np.float32(rng.uniform(0.02, 0.2)) + _texture(rng, shape, rng.uniform(0.01, 0.05))
-        grey = cv2.GaussianBlur(background + height, (0, 0), rng.uniform(0.7, 2))
+        debris = _texture(rng, shape, rng.uniform(0, 0.03))
+        grey = cv2.GaussianBlur(height + debris, (0, 0), rng.uniform(0.7, 2))
         return f"cells-{index}", np.clip(grey, 0, 1).astype(np.float32)
 
     return draw

@@ -61,9 +61,8 @@ class InstrumentConfig(_Strict):
     """One instrument."""
 
     name: Name = "simulated instrument"
-    camera: Literal["simulated", "replay"] = "simulated"
-    slm: Literal["simulated", "none"] = "simulated"
-    replay: Path | None = None
+    camera: Literal["simulated"] = "simulated"
+    slm: Literal["simulated"] = "simulated"
     twin: TwinConfig = TwinConfig()
     scene: SceneConfig = SceneConfig()
     live: LiveConfig = LiveConfig()
@@ -101,7 +100,7 @@ def load_config(path: Path | None) -> InstrumentConfig:
 
 
 def to_yaml(config: InstrumentConfig) -> str:
-    """The complete configuration as YAML that :func:`load_config` reads back."""
+    """Return the complete configuration as YAML that :func:`load_config` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
@@ -120,4 +119,4 @@ def _known_keys() -> list[str]:
     models: list[type[Any]] = [InstrumentConfig, TwinConfig, SceneConfig, LiveConfig]
     dataclasses = [OpticsConfig, SimulatedSlmConfig, SimulatedCameraConfig, FaultConfig, SensorConfig]
     names = [name for model in models for name in model.model_fields]
-    return names + [item.name for cls in dataclasses for item in fields(cls)]  # type: ignore[arg-type]
+    return names + [item.name for cls in dataclasses for item in fields(cls)]

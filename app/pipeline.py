@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from acquisition.stream import Channel, ChannelClosed, Overflow, RateMeter, Stage
 from app.status import LiveView
 from drivers.base import Frame
-from reconstruction.base import Reconstruction
 from reconstruction.engines.choose import ChosenEngine, open_engine
 from reconstruction.live import LiveReconstructor
 from reconstruction.model import Model
@@ -28,8 +27,8 @@ class InferencePipeline:
         Engine, see :func:`reconstruction.engines.choose.open_engine`.
     truth_of : callable
         Displayed phase on the grid for a pattern id, or None where unknown.
-    on_reconstruction : callable
-        Called in the inference thread with every result (the recorder's tap).
+    on_view : callable
+        Called in the inference thread with every view (the recorder's tap).
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class InferencePipeline:
         model: Model,
         preference: str,
         truth_of: Callable[[str | None], NDArray[np.float32] | None],
-        on_reconstruction: Callable[[Reconstruction], None],
+        on_view: Callable[[LiveView], None],
     ) -> None:
         self.frames: Channel[Frame] = Channel("inference", 1, Overflow.DROP_OLDEST)
         self.display: Channel[LiveView] = Channel("display", 1, Overflow.DROP_OLDEST)
@@ -48,7 +47,7 @@ class InferencePipeline:
         self._model = model
         self._preference = preference
         self._truth_of = truth_of
-        self._on_reconstruction = on_reconstruction
+        self._on_view = on_view
         self._reference: NDArray[np.float32] | None = None
         self._stage = Stage("inference", self._work, [self.display])
 
@@ -98,8 +97,9 @@ class InferencePipeline:
                     used = reference
                 made = self.live(frame)
                 self.rate.tick()
-                self._on_reconstruction(made)
-                self.display.put(LiveView(frame, made, self._truth_of(frame.pattern_id)))
+                view = LiveView(frame, made, self._truth_of(frame.pattern_id))
+                self._on_view(view)
+                self.display.put(view)
         finally:
             self.ready.set()
             self.frames.close()

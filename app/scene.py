@@ -37,5 +37,5 @@ class Scene:
         return self._patterns[int(elapsed_s / self.period_s) % len(self._patterns)]
 
     def truth(self, pattern_id: str | None) -> NDArray[np.float32] | None:
-        """Displayed phase on the grid, or None for a pattern that is not of this scene."""
+        """Return the displayed phase on the grid, or None for a pattern that is not of this scene."""
         return self._truth.get(pattern_id) if pattern_id else None

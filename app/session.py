@@ -14,23 +14,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.acquire import AcquisitionProgress, AcquisitionReport, acquire, open_dataset
+from acquisition.acquire import AcquisitionReport
 from acquisition.capture import Rig
 from acquisition.export import ExportFormat, export
-from acquisition.patterns import open_source
 from acquisition.plan import CapturePlan, Shot
-from acquisition.record import Recorder, RecordItem
 from acquisition.store import Archive
-from acquisition.stream import Channel, ChannelClosed, Overflow, Stage
+from acquisition.stream import ChannelClosed, Stage
 from app.config import InstrumentConfig
+from app.dataset_run import DatasetRun
 from app.live_capture import LiveCapture
 from app.pipeline import InferencePipeline
+from app.recording import TakeRecording
 from app.rig import open_rig
 from app.scene import Scene
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
-from app.take import TakeJoiner
 from drivers.base import Frame, SpeckleScopeError
-from reconstruction.base import Reconstruction, ReconstructionError
+from reconstruction.base import ReconstructionError
 from reconstruction.live import LATENCY_LABEL
 from reconstruction.model import Model, load_model
 
@@ -51,23 +50,19 @@ class Session:
 
     pattern_sources = ("mixed", "cells", "leaves", "crops", "builtin", "blank")
 
-    def __init__(self, config: InstrumentConfig, rig: Rig, model: Model, scene: Scene | None) -> None:
+    def __init__(self, config: InstrumentConfig, rig: Rig, fibre: str, model: Model, scene: Scene | None) -> None:
         self.config = config
         self._rig = rig
+        self._fibre = fibre
         self._model = model
         self._scene = scene
         self._messages: deque[Message] = deque(maxlen=200)
         self._capture: LiveCapture | None = None
         self._capture_stage: Stage | None = None
         self._inference: InferencePipeline | None = None
-        self._acquisition_stage: Stage | None = None
-        self._acquisition = AcquisitionStatus(False, None, 0, 0, 0, 0.0, None, "")
-        self.acquisition_report: AcquisitionReport | None = None
-        self._joiner: TakeJoiner | None = None
-        self._recorder: Recorder | None = None
-        self._record_stage: Stage | None = None
-        self._record_channel: Channel[RecordItem] | None = None
-        self._record_started_s = self._record_ended_s = 0.0
+        self._dataset: DatasetRun | None = None
+        self._take: TakeRecording | None = None
+        self._watchers: list[Callable[[LiveView], None]] = []
         self._stages: list[Stage] = []
         self._noticed: list[BaseException] = []
         self._last_view: LiveView | None = None
@@ -91,7 +86,7 @@ class Session:
                 "train one for this fibre (specklescope train) or choose another model"
             )
         scene = Scene(config.scene, rig.slm.capabilities.shape, model.grid_px, config.depth_rad)
-        return cls(config, rig, model, scene)
+        return cls(config, rig, fibre, model, scene)
 
     @property
     def title(self) -> str:
@@ -126,7 +121,7 @@ class Session:
 
     def start_live(self) -> None:
         """Start camera and inference; does nothing while they run."""
-        if self._acquisition.active:
+        if self.acquisition_status().active:
             raise SessionError("an acquisition is running; stop it before starting the live view")
         if self._capture_stage is not None and self._capture_stage.running:
             return
@@ -180,7 +175,7 @@ class Session:
             inference_ms_p50=float(np.percentile(inferences, 50)),
             dropped_display=inference.display.dropped if inference else 0,
             dropped_inference=inference.frames.dropped if inference else 0,
-            dropped_record=self._record_channel.dropped if self._record_channel else 0,
+            dropped_record=self._take.dropped if self._take else 0,
             engine=chosen.engine.name if chosen else "",
             engine_reason=chosen.reason if chosen else "",
             model_name=self._model.card.name,
@@ -192,36 +187,28 @@ class Session:
         """Record every camera frame, with its reconstruction, into a new take."""
         if not (self._capture_stage and self._capture_stage.running):
             raise SessionError("there is nothing to record: start the live view first")
-        if self._record_stage is not None and self._record_stage.running:
+        if self._take is not None and self._take.stage.running:
             raise SessionError("a recording is already running; stop it first")
-        channel: Channel[RecordItem] = Channel("record", self.config.live.record_queue, Overflow.FAIL)
         card = {
             "instrument": self.config.name,
+            "fibre": self._fibre,
             "pixel_um": {"speckle": self.config.twin.optics.pixel_um, "phase": self.field_um / self._model.grid_px},
             "model": self._model.card.name,
             "model_id": self._model.id,
             "depth_rad": self.config.depth_rad,
         }
-        self._recorder = Recorder(self.config.archive, name, card, channel)
-        self._record_channel = channel
-        self._joiner = TakeJoiner(channel, self._model.grid_px)
-        self._record_started_s, self._record_ended_s = time.monotonic(), 0.0
-        self._record_stage = self._started("record", self._recorder.run)
+        live = self.config.live
+        self._take = TakeRecording(self.config.archive, name, card, self._model.grid_px, live.record_queue)
+        self._stages.append(self._take.stage)
 
     def stop_recording(self) -> None:
         """Finish the take; the recorder writes what it holds."""
-        if self._joiner is not None:
-            self._joiner.finish()
-            self._record_ended_s = self._record_ended_s or time.monotonic()
+        if self._take is not None:
+            self._take.finish()
 
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last take."""
-        recorder, stage = self._recorder, self._record_stage
-        if recorder is None or stage is None:
-            return RecordingStatus(False, None, 0, 0.0, "")
-        end_s = self._record_ended_s or time.monotonic()
-        verdict = "" if stage.running else recorder.verdict
-        return RecordingStatus(stage.running, recorder.path, recorder.frames_recorded, end_s - self._record_started_s, verdict)
+        return self._take.status() if self._take else RecordingStatus(False, None, 0, 0.0, "")
 
     def snapshot(self) -> Path:
         """Write the newest frame (PNG), phase (TIFF, float32 radians) and labels (PNG); return their folder."""
@@ -250,47 +237,36 @@ class Session:
 
         self._started("export", work)
 
-    def start_acquisition(self, name: str, pairs: int, source: str, plan: CapturePlan | None = None) -> None:
+    def start_acquisition(self, name: str, pairs: int, source: str) -> None:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
-        if self._acquisition.active:
+        if self.acquisition_status().active:
             raise SessionError("an acquisition is already running; stop it first")
-        plan = plan or CapturePlan(source, pairs, depth_rad=self.config.depth_rad)
-        open_source(plan.source, self._rig.slm.capabilities.shape, count=pairs)  # refuse unknown names before starting
+        plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad)
+        card = dataset_card(self.config, self._fibre)
+        run = DatasetRun.new(self._rig, plan, self.config.archive, name, card, self._capture_stage, self._take_pair)
         self.stop_live()
         self._start_inference()
-        previous = self._capture_stage
-        self.acquisition_report = None
-        self._acquisition = AcquisitionStatus(True, None, len(plan), 0, 0, 0.0, None, "")
-
-        def work(stop: threading.Event) -> None:
-            verdict = "failed"
-            try:
-                if previous is not None:
-                    previous.join()
-                card = {"instrument": self.config.name, "config": self.config.model_dump(mode="json")}
-                with open_dataset(self.config.archive, name, plan, self._rig, card) as writer:
-                    report = acquire(self._rig, plan, writer, stop, self._take_progress, self._take_pair)
-                self.acquisition_report = report
-                verdict = "complete" if report.complete else f"stopped at {report.acknowledged} of {report.requested}"
-            except SpeckleScopeError as error:
-                verdict = str(error)
-                raise
-            finally:
-                last = self._acquisition
-                self._acquisition = AcquisitionStatus(
-                    False, last.path, last.pairs_requested, last.pairs_acknowledged, last.retaken, 0.0, None, verdict
-                )
-
-        self._acquisition_stage = self._started("acquisition", work)
+        self._dataset = run
+        self._stages.append(run.stage)
+        run.stage.start()
 
     def stop_acquisition(self) -> None:
         """Ask the acquisition to stop after the pair in hand."""
-        if self._acquisition_stage is not None:
-            self._acquisition_stage.request_stop()
+        if self._dataset is not None:
+            self._dataset.stage.request_stop()
 
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""
-        return self._acquisition
+        return self._dataset.status() if self._dataset else AcquisitionStatus(False, None, 0, 0, 0, 0.0, None, "")
+
+    @property
+    def acquisition_report(self) -> AcquisitionReport | None:
+        """What the last acquisition did, once it has ended well."""
+        return self._dataset.report if self._dataset else None
+
+    def watch(self, callback: Callable[[LiveView], None]) -> None:
+        """Call ``callback`` with every view, in the inference thread: it must be quick and must not raise."""
+        self._watchers.append(callback)
 
     def pop_messages(self) -> list[Message]:
         """Return what happened since the last call, oldest first."""
@@ -336,7 +312,7 @@ class Session:
         if self._inference is not None and self._inference.error is None:
             return
         truth_of = self._scene.truth if self._scene else lambda pattern_id: None
-        self._inference = InferencePipeline(self._model, self.config.live.engine, truth_of, self._take_reconstruction)
+        self._inference = InferencePipeline(self._model, self.config.live.engine, truth_of, self._take_view)
         self._inference.start()
 
     def _started(self, name: str, work: Callable[[threading.Event], None]) -> Stage:
@@ -346,14 +322,16 @@ class Session:
         return stage
 
     def _take_frame(self, frame: Frame) -> None:
-        if self._joiner is not None:
-            self._joiner.frame(frame)
+        if self._take is not None:
+            self._take.joiner.frame(frame)
         if self._inference is not None:
             self._inference.offer(frame)
 
-    def _take_reconstruction(self, made: Reconstruction) -> None:
-        if self._joiner is not None:
-            self._joiner.reconstruction(made)
+    def _take_view(self, view: LiveView) -> None:
+        if self._take is not None:
+            self._take.joiner.reconstruction(view.reconstruction)
+        for callback in self._watchers:
+            callback(view)
 
     def _take_reference(self, reference: NDArray[np.float32]) -> None:
         if self._inference is not None:
@@ -364,18 +342,6 @@ class Session:
             self._take_reference(frame.pixels.astype(np.float32))
         elif self._inference is not None:
             self._inference.offer(frame)
-
-    def _take_progress(self, progress: AcquisitionProgress) -> None:
-        self._acquisition = AcquisitionStatus(
-            True,
-            progress.path,
-            progress.requested,
-            progress.acknowledged,
-            progress.retaken,
-            progress.pairs_per_s,
-            progress.seconds_left,
-            "",
-        )
 
     def _notice_failures(self) -> None:
         """Turn the error of every stage that ended badly into one message, once."""
@@ -395,3 +361,8 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def dataset_card(config: InstrumentConfig, fibre: str) -> dict[str, object]:
+    """Facts about the instrument that a dataset keeps."""
+    return {"instrument": config.name, "fibre": fibre, "config": config.model_dump(mode="json")}

@@ -1,15 +1,16 @@
 """Speckle/phase pairs as training tensors, simulated on the twin or read from a captured dataset.
 
-A pool keeps raw counts (uint8 or uint16) and the phase on the reconstruction grid; normalisation belongs to the network, so that
-live frames and training frames take the same path.
+A pool keeps raw counts (uint8 or uint16) and the phase on the reconstruction grid; normalisation belongs to the network, so
+that live frames and training frames take the same path.
 """
 
 from __future__ import annotations
 
-import threading
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,6 +22,9 @@ from acquisition.store import Archive
 from drivers.optics import FibreOptics
 from drivers.sensor import SensorConfig, expose
 from reconstruction.base import ReconstructionError
+
+#: The three parts of a dataset; patterns, never frames, are shared out among them.
+Part = Literal["training", "validation", "test"]
 
 #: Shots averaged into a reference: the flat pattern is shown anyway, and averaging removes most of its shot noise.
 REFERENCE_SHOTS = 8
@@ -80,6 +84,10 @@ class TwinExposure:
         self._exposure_s = exposure_s
         self._generator = torch.Generator(device=optics.device).manual_seed(seed)
 
+    def reseed(self, seed: int) -> None:
+        """Start the noise again from ``seed``."""
+        self._generator.manual_seed(seed)
+
     def __call__(self, phase_rad: NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Expose a batch of phase images (b, n, n) and return counts (b, n, n)."""
         with torch.inference_mode():
@@ -95,21 +103,27 @@ class TwinExposure:
 
 
 def fill_from_twin(
-    pool: PairPool, exposure: TwinExposure, patterns: PatternSource, stop: threading.Event | None = None, batch: int = 8
+    pool: PairPool, exposure: TwinExposure, patterns: PatternSource, first: int = 0, batch: int = 8
 ) -> None:
-    """Fill ``pool`` with simulated pairs, in order; ``pool.ready`` advances as they come."""
+    """Fill ``pool`` with the simulated pairs of ``patterns[first:]``, in order; ``pool.ready`` advances as they come."""
     grid = pool.phase_rad.shape[-1]
-    while pool.ready < len(pool.speckle) and not (stop and stop.is_set()):
+    while pool.ready < len(pool.speckle):
         indices = range(pool.ready, min(pool.ready + batch, len(pool.speckle)))
-        phases = np.stack([patterns[i % len(patterns)].phase_rad for i in indices])
+        phases = np.stack([patterns[first + i].phase_rad for i in indices])
         pool.speckle[indices.start : indices.stop] = exposure(phases)
         for i, phase in zip(indices, phases, strict=True):
             pool.phase_rad[i] = to_grid(phase, grid)
         pool.ready = indices.stop
 
 
-def from_archive(path: Path, grid_px: int) -> PairPool:
-    """Read a captured dataset; blank patterns become the reference.
+def part_of(pattern_id: str) -> Part:
+    """Which part of a dataset a pattern belongs to, by its content hash: all its frames go together."""
+    digit = int(hashlib.sha256(pattern_id.encode()).hexdigest()[:8], 16) % 10
+    return "test" if digit == 0 else "validation" if digit == 1 else "training"
+
+
+def from_archive(path: Path, grid_px: int, part: Part | None = None) -> PairPool:
+    """Read a captured dataset, or one part of it; blank patterns become the reference.
 
     Raises
     ------
@@ -119,11 +133,12 @@ def from_archive(path: Path, grid_px: int) -> PairPool:
     archive = Archive.open(path)
     rows = archive.rows()
     blank = [row.index for row in rows if row.pattern_name == "blank"]
-    object_rows = [row.index for row in rows if row.pattern_name != "blank"]
+    wanted = [row for row in rows if row.pattern_name != "blank" and (part is None or part_of(row.pattern_id) == part)]
+    object_rows = [row.index for row in wanted]
     if not blank or not object_rows:
         raise ReconstructionError(
-            f"{path} holds {len(blank)} reference and {len(object_rows)} object pairs; "
-            "training needs both, so acquire with references on"
+            f"{path} holds {len(blank)} reference and {len(object_rows)} {part or 'object'} pairs; "
+            "both are needed, so acquire more, with references on"
         )
     reference = np.mean([archive.read("speckle", i).astype(np.float32) for i in blank], axis=0)
     if reference.shape[0] % grid_px or reference.shape[0] != reference.shape[1]:
@@ -134,7 +149,7 @@ def from_archive(path: Path, grid_px: int) -> PairPool:
 
 
 def shuffled_batches(ready: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Indices of one epoch over what is ready, in random order, whole batches only."""
+    """Yield the indices of one epoch over what is ready, in random order, whole batches only."""
     order = rng.permutation(ready)
     for start in range(0, ready - batch + 1, batch):
         yield order[start : start + batch]

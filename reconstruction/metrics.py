@@ -91,6 +91,7 @@ def _errors(phase: Phase, truth: Phase, mask: NDArray[np.bool_], range_rad: floa
     mse = float(np.mean(error**2))
     psnr = 10 * np.log10(range_rad**2 / mse) if mse > 0 else float("inf")
     # Outside the disc both images are set equal, or windows at its rim would be judged by what nobody can see.
-    local = ssim_map(*(torch.from_numpy(np.where(mask, t, 0))[None, None].float() for t in (phase, truth)), range_rad)
+    a, b = (torch.from_numpy(np.where(mask, t, 0))[None, None].float() for t in (phase, truth))
+    local = ssim_map(a, b, range_rad)
     ssim = float(local[0, 0][torch.from_numpy(mask)].mean())
     return float(error.mean()), float(psnr), ssim, float(error.std())

@@ -121,9 +121,13 @@ def load_model(name_or_path: str | Path) -> Model:
 
 
 def save_model(folder: Path, network: ReferencedUNet, card: ModelCard) -> Model:
-    """Write a model folder; weights are stored as float16, which moves a reconstruction by less than 0.002 rad."""
+    """Write a model folder; weights are stored as float16, which moves a reconstruction by less than 0.002 rad.
+
+    Scales of 8-bit maps stay float32: they lie near the smallest float16.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    halved = {k: v.is_floating_point() and not k.endswith(".scale") for k, v in network.state_dict().items()}
+    state = {k: v.half() if halved[k] else v for k, v in network.state_dict().items()}
     temporary = folder / f".{WEIGHTS}.part"
     safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
     temporary.replace(folder / WEIGHTS)

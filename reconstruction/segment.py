@@ -29,10 +29,10 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
     if high - low < 1e-3:
         return np.zeros(phase_rad.shape, np.uint16)
     grey = np.where(mask, np.clip((phase_rad - low) * (255 / (high - low)), 0, 255), 0).astype(np.uint8)
-    grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
+    grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.uint8)
     threshold, _ = cv2.threshold(grey[mask][None], 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     foreground = ((grey > threshold) & mask).astype(np.uint8)
-    foreground = cv2.morphologyEx(foreground, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    foreground = np.asarray(cv2.morphologyEx(foreground, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
     distance = cv2.GaussianBlur(cv2.distanceTransform(foreground, cv2.DIST_L2, 5), (0, 0), 1.0)
     # Peaks of the distance to the border, at least a small cell's radius apart, are one object each.
     peaks = (distance >= cv2.dilate(distance, np.ones((9, 9), np.uint8))) & (distance > 1.0)
@@ -40,8 +40,8 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
     markers = np.where(foreground > 0, markers, markers.max() + 1).astype(np.int32)
     landscape = cv2.cvtColor(255 - np.clip(distance * 20, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)
     labels = cv2.watershed(landscape, markers)
-    labels = np.where((labels > 0) & (foreground > 0) & (labels < markers.max()), labels, 0)
-    return _renumber(labels, min_area_px)
+    inside_objects = (labels > 0) & (foreground > 0) & (labels < markers.max())
+    return _renumber(np.where(inside_objects, labels, 0).astype(np.int32), min_area_px)
 
 
 def _renumber(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint16]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from reconstruction.base import ReconstructionError
 from reconstruction.data import PairPool, shuffled_batches
 from reconstruction.metrics import Scores, mean_scores, score, ssim_map
-from reconstruction.unet import ReferencedUNet, UNetConfig
+from reconstruction.unet import ReferencedUNet
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,6 @@ class TrainConfig:
     learning_rate: float = 2e-3
     warm_up: int = 50
     weight_decay: float = 1e-4
-    map_rate: float = 5.0
     ema_decay: float = 0.995
     ssim_weight: float = 0.3
     gradient_clip: float = 1.0
@@ -57,7 +57,8 @@ def train(
     mask: NDArray[np.bool_],
     range_rad: float,
     config: TrainConfig,
-    on_progress: Callable[[int, float, Scores | None], None] = lambda step, loss, scores: None,
+    on_progress: Callable[[int, float], None] = lambda step, loss: None,
+    on_validation: Callable[[ReferencedUNet, TrainReport], None] = lambda average, report: None,
 ) -> tuple[ReferencedUNet, TrainReport]:
     """Train ``model`` and return its moving average, which is what ships.
 
@@ -74,7 +75,9 @@ def train(
     config : TrainConfig
         Steps, batch, rates.
     on_progress : callable
-        Called after every step with ``(step, loss, validation scores or None)``.
+        Called after every step with ``(step, loss)``.
+    on_validation : callable
+        Called after every validation with the moving average, fit for saving, and the report so far.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def train(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(parameter_groups(model, config))
+    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, config))
     average = AveragedModel(model, avg_fn=warm_average(config.ema_decay), use_buffers=True)
     inside = torch.from_numpy(mask)[None, None].float()
@@ -108,26 +111,14 @@ def train(
             schedule.step()
             average.update_parameters(model)
             step += 1
-            scores = None
+            on_progress(step, loss.item())
             if step % config.validate_every == 0 or step == config.steps:
-                scores = validate(average.module, validation, mask, range_rad)
-                report.validation.append((step, scores))
-            on_progress(step, loss.item(), scores)
+                report.seconds, report.steps = time.monotonic() - started, step
+                report.validation.append((step, validate(average.module, validation, mask, range_rad)))
+                on_validation(cast(ReferencedUNet, average.module), report)
             if step == config.steps:
                 break
-    report.seconds, report.steps = time.monotonic() - started, step
-    averaged: ReferencedUNet = average.module.eval()
-    return averaged, report
-
-
-def parameter_groups(model: ReferencedUNet, config: TrainConfig) -> list[dict[str, object]]:
-    """Everything at the learning rate, except maps of the fibre: each of their values sees one place only, so they go faster."""
-    maps = [p for name, p in model.named_parameters() if "fibre_map" in name]
-    rest = [p for name, p in model.named_parameters() if "fibre_map" not in name]
-    return [
-        {"params": rest, "lr": config.learning_rate, "weight_decay": config.weight_decay},
-        {"params": maps, "lr": config.learning_rate * config.map_rate, "weight_decay": 0.0},
-    ]
+    return cast(ReferencedUNet, average.module.eval()), report
 
 
 def warm_average(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:

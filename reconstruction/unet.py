@@ -1,21 +1,24 @@
 """The referenced U-Net: a speckle frame and the fibre's reference speckle in, phase on a grid over the whole field out.
 
-The frame is never shrunk before the network has seen it. Three front ends can be compared (``shrink``, ``fold`` and
-``correlate``): the signal is a displacement of grains by a fraction of their 2 px size, which averaging removes, folding (pixel
-unshuffle) keeps, and local cross-covariances with the reference express directly. They are the second-order statistics in
-which a phase gradient appears as a shift (see docs/decisions/0004-front-end.md for what each scored).
+The frame is never shrunk before the network has seen it. Four front ends can be compared: the signal is a displacement of
+grains by a fraction of their 2 px size, which averaging (``shrink``) removes, folding (pixel unshuffle, ``fold``) keeps, and
+local cross-covariances with the reference (``correlate``) express directly: the second-order statistics in which a phase
+gradient appears as a shift. ``ridge`` adds what is linear and particular to one fibre (:mod:`reconstruction.local_ridge`). What each
+scored is in docs/decisions/0004-front-end.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-FrontEnd = Literal["shrink", "fold", "correlate"]
+from reconstruction.local_ridge import LocalRidge
+
+FrontEnd = Literal["shrink", "fold", "correlate", "ridge"]
 
 
 @dataclass(frozen=True)
@@ -24,20 +27,20 @@ class UNetConfig:
 
     frame_px: int = 512
     grid_px: int = 128
-    front_end: FrontEnd = "correlate"
+    front_end: FrontEnd = "ridge"
     base_channels: int = 24
     multipliers: tuple[int, ...] = (1, 2, 4, 8)
-    max_lag_px: int = 2
+    max_lag_px: int = 3
     window_cells: float = 1.25
-    phase_scale_rad: float = 1.0
+    field_radius: float = 1.0
 
     def __post_init__(self) -> None:
         if self.frame_px % self.grid_px:
             raise ValueError(f"frame_px {self.frame_px} is no multiple of grid_px {self.grid_px}")
         if self.grid_px % 2 ** (len(self.multipliers) - 1):
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {len(self.multipliers) - 1} times")
-        if self.front_end not in ("shrink", "fold", "correlate"):
-            raise ValueError(f"front_end is shrink, fold or correlate, got {self.front_end!r}")
+        if self.front_end not in get_args(FrontEnd):
+            raise ValueError(f"front_end is one of {', '.join(get_args(FrontEnd))}, got {self.front_end!r}")
 
     def to_dict(self) -> dict[str, object]:
         """Plain types, for YAML."""
@@ -61,18 +64,25 @@ class FrontEndFeatures(nn.Module):
         self.reach = config.max_lag_px
         span = range(-self.reach, self.reach + 1)
         near = [(dy, dx) for dy in span for dx in span if abs(dy) + abs(dx) <= self.reach]
-        self.lags = near if self.mode == "correlate" else []
+        self.lags = near if self.mode in ("correlate", "ridge") else []
         axis = torch.linspace(-1, 1, config.grid_px)
-        self.register_buffer("coordinates", torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None], persistent=False)
+        coordinates = torch.stack(torch.meshgrid(axis, axis, indexing="ij"))[None]
+        self.register_buffer("coordinates", coordinates, persistent=False)
         step = torch.arange(-3, 4)
         gauss = torch.exp(-(step**2) / (2 * config.window_cells**2))
         self.register_buffer("window", (gauss / gauss.sum()).reshape(1, 1, 1, -1), persistent=False)
-        self.channels = 2 + {"shrink": 3, "fold": 3 * self.fold**2, "correlate": self.fold**2 + 2 * len(self.lags)}[self.mode]
+        correlate = self.fold**2 + 2 * len(self.lags)
+        counts = {"shrink": 3, "fold": 3 * self.fold**2, "correlate": correlate, "ridge": correlate + 1}
+        self.channels = 2 + counts[self.mode]
+        if self.mode == "ridge":
+            self.ridge = LocalRidge(config.frame_px, config.grid_px, config.field_radius)
         self.norm = nn.BatchNorm2d(self.channels, affine=False)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Stack amplitudes, their difference, local covariances and coordinate maps."""
-        a, b = self._amplitude(frame), self._amplitude(reference)
+        a, b = _amplitude(frame), _amplitude(reference)
+        change = a - b
+        a, b = self._freed(a), self._freed(b)
         if self.mode == "shrink":
             small = [F.avg_pool2d(t, self.fold) for t in (a, b)]
             parts = [*small, small[0] - small[1]]
@@ -82,12 +92,12 @@ class FrontEndFeatures(nn.Module):
                 parts = [cells_a, cells_b, cells_a - cells_b]
             else:
                 parts = [cells_a - cells_b, *self._covariances(cells_a, cells_b, b)]
+            if self.mode == "ridge":
+                parts.append(self.ridge(change))
         full = [part.expand(len(frame), -1, -1, -1) for part in (*parts, self.coordinates)]
         return torch.as_tensor(self.norm(torch.cat(full, 1)))
 
-    def _amplitude(self, counts: torch.Tensor) -> torch.Tensor:
-        counts = counts.float()
-        amplitude = torch.sqrt(counts / (counts.mean((2, 3), keepdim=True) + 1e-6))
+    def _freed(self, amplitude: torch.Tensor) -> torch.Tensor:
         local = self._smooth(F.avg_pool2d(amplitude, self.fold))
         return amplitude - F.interpolate(local, scale_factor=self.fold, mode="nearest")
 
@@ -114,6 +124,11 @@ class FrontEndFeatures(nn.Module):
         return [covariance, self._smooth(covariance) * scale]
 
 
+def _amplitude(counts: torch.Tensor) -> torch.Tensor:
+    counts = counts.float()
+    return torch.sqrt(counts / (counts.mean((2, 3), keepdim=True) + 1e-6))
+
+
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
@@ -133,11 +148,12 @@ class ReferencedUNet(nn.Module):
         self.config = config
         self.features = FrontEndFeatures(config)
         widths = [config.base_channels * m for m in config.multipliers]
-        self.stem = nn.Sequential(
-            nn.Conv2d(self.features.channels, widths[0], 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
-        )
-        self.down = nn.ModuleList(
-            _block(widths[max(0, level - 1)], width) for level, width in enumerate(widths)
+        mixing = nn.Conv2d(self.features.channels, widths[0], 1, bias=False)
+        self.stem = nn.Sequential(mixing, nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
+        self.down = nn.ModuleList(_block(widths[max(0, level - 1)], width) for level, width in enumerate(widths))
+        # What the whole field looks like decides the absolute level, which no place can see by itself.
+        self.context = nn.Sequential(
+            nn.Linear(2 * widths[-1], widths[-1]), nn.ReLU(inplace=True), nn.Linear(widths[-1], widths[-1])
         )
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(widths[level], widths[level - 1], 2, stride=2) for level in range(len(widths) - 1, 0, -1)
@@ -168,6 +184,8 @@ class ReferencedUNet(nn.Module):
             x = block(F.max_pool2d(x, 2) if level else x)
             skips.append(x)
         skips.pop()
+        whole = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+        x = x + self.context(whole)[:, :, None, None]
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([up(x), skips.pop()], 1))
-        return self.head(x).float() * self.config.phase_scale_rad
+        return torch.as_tensor(self.head(x).float())

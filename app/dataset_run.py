@@ -1,0 +1,115 @@
+"""One dataset being acquired: plan, archive and acquisition in a thread of their own; new or resumed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from acquisition.acquire import AcquisitionProgress, AcquisitionReport, acquire, open_dataset, plan_of
+from acquisition.capture import Rig
+from acquisition.plan import CapturePlan, Shot
+from acquisition.store import Archive, ArchiveWriter
+from acquisition.stream import Stage
+from app.status import AcquisitionStatus
+from drivers.base import Frame, SpeckleScopeError
+
+
+class DatasetRun:
+    """Acquires one dataset.
+
+    Parameters
+    ----------
+    rig : Rig
+        Devices; the run's thread owns them until it ends.
+    plan : CapturePlan
+        What to capture.
+    open_writer : callable
+        Opens the archive, in the run's thread.
+    after : Stage, optional
+        Waited for first: whoever used the devices before.
+    on_pair : callable
+        Called with every shot and its frame.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        plan: CapturePlan,
+        open_writer: Callable[[], ArchiveWriter],
+        after: Stage | None = None,
+        on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
+    ) -> None:
+        plan.patterns(rig.slm.capabilities.shape)  # refuses an unknown source before anything starts
+        self._rig = rig
+        self._plan = plan
+        self._open_writer = open_writer
+        self._after = after
+        self._on_pair = on_pair
+        self._status = AcquisitionStatus(True, None, len(plan), 0, 0, 0.0, None, "")
+        self.report: AcquisitionReport | None = None
+        self.stage = Stage("acquisition", self._work)
+
+    @classmethod
+    def new(
+        cls, rig: Rig, plan: CapturePlan, root: Path, name: str, card: Mapping[str, object], after: Stage | None = None,
+        on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
+    ) -> DatasetRun:
+        """Prepare a new dataset under ``root``."""
+        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, card), after, on_pair)
+
+    @classmethod
+    def resumed(cls, rig: Rig, path: Path, fibre: str) -> DatasetRun:
+        """Prepare to go on with an interrupted dataset.
+
+        Raises
+        ------
+        SpeckleScopeError
+            No dataset there, an edited plan, or another fibre than the one it was begun with.
+        """
+        archive = Archive.open(path)
+        plan = plan_of(archive)
+        begun_with = archive.card.get("fibre", "")
+        if begun_with != fibre:
+            raise SpeckleScopeError(
+                f"{path} was begun with fibre '{begun_with}', the instrument has '{fibre}'; "
+                "use the configuration it was begun with"
+            )
+        return cls(rig, plan, lambda: ArchiveWriter.resume(path, expected=len(plan)))
+
+    @property
+    def plan(self) -> CapturePlan:
+        """What is captured."""
+        return self._plan
+
+    def status(self) -> AcquisitionStatus:
+        """Return the dataset's state."""
+        return self._status
+
+    def _work(self, stop: threading.Event) -> None:
+        verdict = "failed"
+        try:
+            if self._after is not None:
+                self._after.join()
+            with self._open_writer() as writer:
+                self.report = acquire(self._rig, self._plan, writer, stop, self._take_progress, self._on_pair)
+            done = self.report
+            verdict = "complete" if done.complete else f"stopped at {done.acknowledged} of {done.requested}"
+        except SpeckleScopeError as error:
+            verdict = str(error)
+            raise
+        finally:
+            self._status = replace(self._status, active=False, pairs_per_s=0.0, seconds_left=None, verdict=verdict)
+
+    def _take_progress(self, progress: AcquisitionProgress) -> None:
+        self._status = AcquisitionStatus(
+            True,
+            progress.path,
+            progress.requested,
+            progress.acknowledged,
+            progress.retaken,
+            progress.pairs_per_s,
+            progress.seconds_left,
+            "",
+        )
