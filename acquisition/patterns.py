@@ -206,7 +206,8 @@ def _crops(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey
         image = to_grey(_packaged(name), (512, 512))
         angle, zoom = rng.uniform(0, 360), np.exp(rng.uniform(np.log(0.9), np.log(2.5)))
         matrix = cv2.getRotationMatrix2D((256, 256), angle, zoom * shape[0] / 512)
-        matrix[:, 2] += rng.uniform(-120, 120, 2) + np.array(shape[::-1]) / 2 - 256
+        shift = rng.uniform(-120, 120, 2) + np.array(shape[::-1]) / 2 - 256
+        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] + shift])
         grey = cv2.warpAffine(image, matrix, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         if rng.random() < 0.5:
             grey = grey[:, ::-1]

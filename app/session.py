@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +25,7 @@ from app.pipeline import InferencePipeline
 from app.recording import TakeRecording
 from app.rig import open_rig
 from app.scene import Scene
+from app.snapshot import write_snapshot
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.base import ReconstructionError
@@ -215,15 +214,7 @@ class Session:
         view = self._last_view
         if view is None:
             raise SessionError("there is no picture yet: start the live view first")
-        folder = self.config.archive / f"{time.strftime('%Y%m%d-%H%M%S')}_snapshot_{view.frame.index}"
-        folder.mkdir(parents=True, exist_ok=True)
-        images = {"speckle.png": view.frame.pixels, "phase_rad.tif": view.reconstruction.phase_rad}
-        if view.reconstruction.labels is not None:
-            images["labels.png"] = view.reconstruction.labels
-        for name, image in images.items():
-            if not cv2.imwrite(str(folder / name), image):
-                raise SessionError(f"cannot write {folder / name}; check the disk")
-        return folder
+        return write_snapshot(self.config.archive, view)
 
     def export_last_take(self) -> None:
         """Export the last take as OME-TIFF and video in the background."""
@@ -232,7 +223,8 @@ class Session:
             raise SessionError("there is no finished take to export; record one first")
 
         def work(stop: threading.Event) -> None:
-            written = export(Archive.open(path), path / "export", (ExportFormat.OME_TIFF, ExportFormat.FFV1), overwrite=True)
+            formats = (ExportFormat.OME_TIFF, ExportFormat.FFV1)
+            written = export(Archive.open(path), path / "export", formats, overwrite=True)
             self._messages.append(Message("info", f"exported {len(written)} files to {path / 'export'}"))
 
         self._started("export", work)

@@ -205,13 +205,16 @@ class Camera(_Device, Protocol):
     """
 
     @property
-    def capabilities(self) -> CameraCapabilities: ...
+    def capabilities(self) -> CameraCapabilities:
+        """What the camera can do; constant while it is open."""
 
     @property
-    def counters(self) -> CameraCounters: ...
+    def counters(self) -> CameraCounters:
+        """Triggers, frames and failures since arming."""
 
     @property
-    def exposure_s(self) -> float: ...
+    def exposure_s(self) -> float:
+        """Exposure time in seconds, as the camera has it."""
 
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure time; raises DeviceError outside ``capabilities.exposure_range_s``."""
@@ -240,7 +243,8 @@ class Slm(_Device, Protocol):
     """A phase SLM that knows what it shows and how long that takes."""
 
     @property
-    def capabilities(self) -> SlmCapabilities: ...
+    def capabilities(self) -> SlmCapabilities:
+        """What the SLM can do; constant while it is open."""
 
     @property
     def shown(self) -> Pattern | None:

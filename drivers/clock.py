@@ -10,7 +10,8 @@ from typing import Protocol
 class Clock(Protocol):
     """Monotonic time in ns and a way to wait for it."""
 
-    def now_ns(self) -> int: ...
+    def now_ns(self) -> int:
+        """Return the time in ns."""
 
     def wait_until(self, t_ns: int) -> None:
         """Return when ``now_ns() >= t_ns``; at once if that is past."""

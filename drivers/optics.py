@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -289,7 +288,7 @@ def core_lattice(config: OpticsConfig, rng: np.random.Generator) -> NDArray[np.f
     positions = np.concatenate(kept)
     positions += rng.normal(scale=config.core_jitter * pitch, size=positions.shape)
     positions = positions[np.hypot(*positions.T) < reach]
-    return cast("NDArray[np.float64]", _thin(positions, 0.55 * pitch))
+    return _thin(positions, 0.55 * pitch)
 
 
 def _thin(positions: NDArray[np.float64], closest_px: float) -> NDArray[np.float64]:

@@ -97,7 +97,7 @@ class ReplayCamera:
         self._armed = False
 
     def reconnect(self) -> None:
-        """A replay is never lost."""
+        """Disarm: a replay is never lost."""
         self.disarm()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -55,7 +55,7 @@ class SimulatedCameraConfig:
     bit_depth: int = 8
     exposure_s: float = 0.010
     readout_s: float = 0.004
-    sensor: SensorConfig = SensorConfig()
+    sensor: SensorConfig = field(default_factory=SensorConfig)
     noise_seed: int = 0
 
     def __post_init__(self) -> None:

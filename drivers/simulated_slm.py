@@ -106,7 +106,7 @@ class SimulatedSlm:
         return now + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
 
     def displayed_phase(self, phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the panel does to a phase: wrap, 8-bit grey through the assumed LUT, then its true response."""
+        """Return what the panel makes of a phase: wrap, 8-bit grey through the assumed LUT, then its true response."""
         wanted = np.mod(phase_rad, np.float32(2 * np.pi)) / self.config.range_rad
         grey = np.rint(255 * np.clip(wanted, 0, 1) ** (1 / self.config.assumed_lut_gamma))
         response = (np.arange(256) / 255) ** self.config.lut_gamma * self.config.range_rad

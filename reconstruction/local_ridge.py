@@ -73,7 +73,7 @@ class LocalRidge(nn.Module):
         for name in ("maps", "mix", "offset"):
             self.register_buffer(f"dense_{name}", torch.zeros(()), persistent=False)
         self._unpack()
-        self.register_load_state_dict_post_hook(LocalRidge._unpack)
+        self.register_load_state_dict_post_hook(LocalRidge._unpack)  # type: ignore[no-untyped-call]
 
     def forward(self, change: torch.Tensor) -> torch.Tensor:
         """Phase detail (b, 1, grid, grid) in radians from amplitude change (b, 1, H, W)."""

@@ -130,6 +130,7 @@ def save_model(folder: Path, network: ReferencedUNet, card: ModelCard) -> Model:
     state = {k: v.half() if halved[k] else v for k, v in network.state_dict().items()}
     temporary = folder / f".{WEIGHTS}.part"
     safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+    temporary.chmod(0o644)
     temporary.replace(folder / WEIGHTS)
     values = {item.name: getattr(card, item.name) for item in fields(card)}
     text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)

@@ -30,7 +30,7 @@ class TrainConfig:
     warm_up: int = 50
     weight_decay: float = 1e-4
     ema_decay: float = 0.995
-    ssim_weight: float = 0.3
+    ssim_weight: float = 0.6
     gradient_clip: float = 1.0
     bf16: bool = True
     seed: int = 0

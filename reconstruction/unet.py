@@ -3,8 +3,8 @@
 The frame is never shrunk before the network has seen it. Four front ends can be compared: the signal is a displacement of
 grains by a fraction of their 2 px size, which averaging (``shrink``) removes, folding (pixel unshuffle, ``fold``) keeps, and
 local cross-covariances with the reference (``correlate``) express directly: the second-order statistics in which a phase
-gradient appears as a shift. ``ridge`` adds what is linear and particular to one fibre (:mod:`reconstruction.local_ridge`). What each
-scored is in docs/decisions/0004-front-end.md.
+gradient appears as a shift. ``ridge`` adds what is linear and particular to one fibre
+(:mod:`reconstruction.local_ridge`). What each scored is in docs/decisions/0004-front-end.md.
 """
 
 from __future__ import annotations

@@ -46,9 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     app = _application(["specklescope-gui"])
     try:
-        from app.session import Session  # a heavy import: --help must not wait for it
+        # Heavy imports: --help must not wait for them.
+        from app.config import load_config
+        from app.session import Session
 
-        session = Session.open(arguments.config)
+        session = Session.open(load_config(arguments.config))
     except SpeckleScopeError as error:
         print(f"specklescope-gui: {error}", file=sys.stderr)
         if app.platformName() != "offscreen":

@@ -1,0 +1,135 @@
+"""Benchmarks in the product: things are timed side by side, interleaved in one run, and reported as a ratio."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from acquisition.patterns import open_source
+from app.config import InstrumentConfig
+from app.pipeline import InferencePipeline
+from app.status import LiveView
+from app.training import twin_data
+from drivers.base import Frame, TriggerMode
+from drivers.optics import FibreOptics
+from drivers.replay import ReplayCamera
+from reconstruction.data import TwinExposure
+from reconstruction.model import load_model
+from reconstruction.simulate import simulated_pool
+
+_FRAMES = 16
+
+
+def bench_live(config: InstrumentConfig, rounds: int = 6, frames_per_round: int = 100) -> dict[str, object]:
+    """Compare the live loop, fed by a replay camera as fast as it takes frames, with its engine called alone.
+
+    Rounds alternate between the two. The live loop is capture thread, channel, inference thread with reference, mask,
+    segmentation and drift gauge, and a viewer that takes the newest view 30 times a second.
+    """
+    model = load_model(config.model)
+    with simulated_pool(twin_data(config, "held-out", _FRAMES, 3, model.grid_px), 0) as pool:
+        pixels = np.array(pool.speckle)
+        reference = pool.reference
+    frames = [Frame(image, index, 0, 0.01) for index, image in enumerate(pixels)]
+    counted = threading.Semaphore(0)
+
+    def arrived(view: LiveView) -> None:
+        counted.release()
+
+    pipeline = InferencePipeline(model, config.live.engine, lambda pattern_id: None, arrived)
+    pipeline.set_reference(reference)
+    pipeline.start()
+    pipeline.ready.wait()
+    alone_fps, live_fps = [], []
+    try:
+        if pipeline.chosen is None:
+            raise pipeline.error or RuntimeError("the engine did not start")
+        engine = pipeline.chosen.engine
+        inputs = [image.astype(np.float32) for image in pixels]
+        for _ in range(rounds):
+            start = time.perf_counter()
+            for index in range(frames_per_round):
+                engine.run(inputs[index % _FRAMES], reference)
+            alone_fps.append(frames_per_round / (time.perf_counter() - start))
+            live_fps.append(_live_round(pipeline, frames, counted, frames_per_round))
+    finally:
+        pipeline.stop()
+        pipeline.join(10)
+    ratios = np.array(live_fps) / np.array(alone_fps)
+    return {
+        "engine": engine.name,
+        "model_id": model.id,
+        "rounds": rounds,
+        "frames_per_round": frames_per_round,
+        "engine_alone_fps": float(np.median(alone_fps)),
+        "live_fps": float(np.median(live_fps)),
+        "live_to_engine_ratio": float(np.median(ratios)),
+        "live_to_engine_ratio_min": float(ratios.min()),
+        "live_to_engine_ratio_max": float(ratios.max()),
+    }
+
+
+def _live_round(pipeline: InferencePipeline, frames: list[Frame], counted: threading.Semaphore, count: int) -> float:
+    camera = ReplayCamera(frames, period_s=1 / 1000)
+    stop = threading.Event()
+
+    def capture() -> None:
+        camera.arm(TriggerMode.FREE_RUN)
+        while not stop.is_set():
+            pipeline.offer(camera.read(0.1))
+
+    def view() -> None:
+        while not stop.wait(1 / 30):
+            pipeline.display.poll()
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (capture, view)]
+    for thread in threads:
+        thread.start()
+    counted.acquire()  # the first view belongs to the start
+    start = time.perf_counter()
+    for _ in range(count):
+        counted.acquire()
+    seconds = time.perf_counter() - start
+    stop.set()
+    for thread in threads:
+        thread.join()
+    while counted.acquire(timeout=0.2):
+        pass
+    return count / seconds
+
+
+def bench_twin(config: InstrumentConfig, rounds: int = 5, batch: int = 16) -> dict[str, object]:
+    """Time the twin's frames (optics and camera) one by one and in batches, in alternation."""
+    n = config.twin.optics.image_px
+    camera = config.twin.camera
+    twin = TwinExposure(FibreOptics(config.twin.optics), camera.sensor, camera.exposure_s, seed=0)
+    source = open_source("mixed", (n, n), count=batch, depth_rad=config.depth_rad)
+    phases = np.stack([source[index].phase_rad for index in range(batch)])
+
+    def seconds(work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        return (time.perf_counter() - start) / batch
+
+    def singly() -> None:
+        for phase in phases:
+            twin(phase[None])
+
+    singly()
+    single, batched = [], []
+    for _ in range(rounds):
+        single.append(seconds(singly))
+        batched.append(seconds(lambda: twin(phases)))
+    return {
+        "image_px": n,
+        "cores": twin.optics.cores,
+        "threads": torch.get_num_threads(),
+        "twin_fps": 1 / float(np.median(single)),
+        "twin_ms_per_frame": float(np.median(single)) * 1e3,
+        f"twin_ms_per_frame_batch_{batch}": float(np.median(batched)) * 1e3,
+        "batch_to_single_ratio": float(np.median(np.array(batched) / np.array(single))),
+    }

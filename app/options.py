@@ -1,0 +1,58 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from app.config import InstrumentConfig, load_config
+
+Config = Annotated[Path | None, Parameter(name="--config", help="Instrument file (YAML); without it the simulated one.")]
+Json = Annotated[Path | None, Parameter(name="--json", help="Also write the numbers to this file.")]
+Archives = Annotated[Path | None, Parameter(name="--archive", help="Folder for datasets and takes, instead of the configured.")]
+ModelName = Annotated[str | None, Parameter(name="--model", help="Model: a shipped name or a model folder.")]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Seconds = Annotated[float, Parameter(validator=Number(gt=0))]
+
+
+def settings_of(
+    path: Path | None, archive: Path | None = None, model: str | None = None, engine: str | None = None
+) -> InstrumentConfig:
+    """Read the configuration and lay the options given over it."""
+    settings = load_config(path)
+    changes: dict[str, object] = {}
+    if archive is not None:
+        changes["archive"] = archive
+    if model is not None:
+        changes["model"] = model
+    if engine is not None:
+        changes["live"] = settings.live.model_copy(update={"engine": engine})
+    return settings.model_copy(update=changes)
+
+
+def has_display() -> bool:
+    """Whether a window can be opened."""
+    native = platform.system() in ("Windows", "Darwin")
+    shown = native or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(shown) and os.environ.get("QT_QPA_PLATFORM", "") not in ("offscreen", "minimal")
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and a polite kill into an event, so that what is under way ends in order."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

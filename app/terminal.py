@@ -1,0 +1,100 @@
+"""What the commands print: progress bars, tables of numbers, and the same numbers as a JSON file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from drivers.base import SpeckleScopeError
+
+#: Progress and words go to stderr, so that stdout holds only results.
+console = Console(stderr=True)
+
+
+class Report(Protocol):
+    """Says that ``done`` of ``total`` of a stage are done."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None: ...
+
+
+@contextmanager
+def progress_bars() -> Iterator[Report]:
+    """Yield ``report(stage, done, total, note)``, which draws one bar for every stage named."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int, note: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, note=note)
+            bars.update(tasks[stage], completed=done, total=total, note=note)
+
+        yield report
+
+
+def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:
+    """Print a table of ``numbers`` and, when asked, write them to a file.
+
+    Raises
+    ------
+    SpeckleScopeError
+        The file cannot be written.
+    """
+    table = Table(title=title, show_header=False, title_justify="left")
+    for key, value in numbers.items():
+        table.add_row(key, _shown(value))
+    Console().print(table)
+    if json_file is not None:
+        write_json(json_file, numbers)
+
+
+def write_json(path: Path, numbers: Mapping[str, object]) -> None:
+    """Write numbers as JSON, whole or not at all; NaN, which JSON does not know, becomes null."""
+    text = json.dumps({key: _plain(value) for key, value in numbers.items()}, indent=2, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(part).chmod(0o644)
+            Path(part).replace(path)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SpeckleScopeError(f"cannot write {path}: {error.strerror or error}; choose another file for --json") from error
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
