@@ -164,14 +164,21 @@ class Stage:
         Called with the stop event; returns when done or soon (<= 100 ms) after the event is set.
     outputs : sequence of Channel
         Closed when the work ends.
+    after : Stage, optional
+        Waited for before the work begins: whoever used the same devices.
     """
 
     def __init__(
-        self, name: str, work: Callable[[threading.Event], None], outputs: Sequence[Channel[object]] | Sequence[object] = ()
+        self,
+        name: str,
+        work: Callable[[threading.Event], None],
+        outputs: Sequence[Channel[object]] | Sequence[object] = (),
+        after: Stage | None = None,
     ) -> None:
         self.name = name
         self.error: BaseException | None = None
         self._work = work
+        self._after = after
         self._outputs = [output for output in outputs if isinstance(output, Channel)]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -197,6 +204,8 @@ class Stage:
 
     def _run(self) -> None:
         try:
+            if self._after is not None:
+                self._after.join()
             self._work(self._stop)
         except BaseException as error:  # noqa: BLE001 - a stage's error belongs to whoever consumes or joins it
             self.error = error

@@ -41,9 +41,8 @@ def acquire(
         Folder of an interrupted dataset to complete; its own plan is used.
     """
     from acquisition.plan import CapturePlan
-    from app.dataset_run import DatasetRun
+    from app.dataset_run import DatasetRun, dataset_card
     from app.rig import open_rig
-    from app.session import dataset_card
 
     settings = settings_of(config, archive=archive)
     rig, fibre = open_rig(settings)

@@ -12,8 +12,14 @@ from acquisition.capture import Rig
 from acquisition.plan import CapturePlan, Shot
 from acquisition.store import Archive, ArchiveWriter
 from acquisition.stream import Stage
+from app.config import InstrumentConfig
 from app.status import AcquisitionStatus
 from drivers.base import Frame, SpeckleScopeError
+
+
+def dataset_card(config: InstrumentConfig, fibre: str) -> dict[str, object]:
+    """Facts about the instrument that a dataset keeps."""
+    return {"instrument": config.name, "fibre": fibre, "config": config.model_dump(mode="json")}
 
 
 class DatasetRun:
@@ -45,11 +51,10 @@ class DatasetRun:
         self._rig = rig
         self._plan = plan
         self._open_writer = open_writer
-        self._after = after
         self._on_pair = on_pair
         self._status = AcquisitionStatus(True, None, len(plan), 0, 0, 0.0, None, "")
         self.report: AcquisitionReport | None = None
-        self.stage = Stage("acquisition", self._work)
+        self.stage = Stage("acquisition", self._work, after=after)
 
     @classmethod
     def new(
@@ -90,8 +95,6 @@ class DatasetRun:
     def _work(self, stop: threading.Event) -> None:
         verdict = "failed"
         try:
-            if self._after is not None:
-                self._after.join()
             with self._open_writer() as writer:
                 self.report = acquire(self._rig, self._plan, writer, stop, self._take_progress, self._on_pair)
             done = self.report

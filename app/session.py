@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,9 +18,9 @@ from acquisition.capture import Rig
 from acquisition.export import ExportFormat, export
 from acquisition.plan import CapturePlan, Shot
 from acquisition.store import Archive
-from acquisition.stream import ChannelClosed, Stage
+from acquisition.stream import Stage
 from app.config import InstrumentConfig
-from app.dataset_run import DatasetRun
+from app.dataset_run import DatasetRun, dataset_card
 from app.live_capture import LiveCapture
 from app.pipeline import InferencePipeline
 from app.recording import TakeRecording
@@ -56,6 +57,7 @@ class Session:
         self._model = model
         self._scene = scene
         self._messages: deque[Message] = deque(maxlen=200)
+        self._live_wanted = False
         self._capture: LiveCapture | None = None
         self._capture_stage: Stage | None = None
         self._inference: InferencePipeline | None = None
@@ -93,11 +95,6 @@ class Session:
         return self.config.name
 
     @property
-    def rig(self) -> Rig:
-        """The devices; only a stopped session's owner may touch them."""
-        return self._rig
-
-    @property
     def model(self) -> Model:
         """The reconstructor."""
         return self._model
@@ -122,8 +119,9 @@ class Session:
         """Start camera and inference; does nothing while they run."""
         if self.acquisition_status().active:
             raise SessionError("an acquisition is running; stop it before starting the live view")
-        if self._capture_stage is not None and self._capture_stage.running:
+        if self._live_wanted and self._capture_stage is not None and self._capture_stage.running:
             return
+        self._live_wanted = True
         self._start_inference()
         self._capture = LiveCapture(
             self._rig.camera,
@@ -135,10 +133,11 @@ class Session:
             self._take_reference,
             self._messages.append,
         )
-        self._capture_stage = self._started("capture", self._capture.work)
+        self._capture_stage = self._started("capture", self._capture.work, after=self._capture_stage)
 
     def stop_live(self) -> None:
         """Ask the live view to stop; a recording ends with it."""
+        self._live_wanted = False
         if self._capture_stage is not None:
             self._capture_stage.request_stop()
         self.stop_recording()
@@ -149,10 +148,8 @@ class Session:
             return None
         try:
             view = self._inference.display.poll()
-        except ChannelClosed:
-            return None
         except Exception:
-            return None  # the stage's own message says why
+            return None  # the channel is closed; the stage's own message says why
         self._last_view = view or self._last_view
         return view
 
@@ -161,17 +158,16 @@ class Session:
         inference, capture = self._inference, self._capture
         live = inference.live if inference else None
         chosen = inference.chosen if inference else None
-        latencies = np.array(list(live.latencies_s) if live else [np.nan]) * 1e3
-        inferences = np.array(list(live.inferences_s) if live else [np.nan]) * 1e3
+        latency_p50, latency_p99 = live.latency_s(50, 99) if live else (math.nan, math.nan)
         self._notice_failures()
         return LiveStatus(
             running=bool(self._capture_stage and self._capture_stage.running),
             camera_fps=capture.rate.per_second() if capture else 0.0,
             inference_fps=inference.rate.per_second() if inference else 0.0,
-            latency_ms_p50=float(np.percentile(latencies, 50)),
-            latency_ms_p99=float(np.percentile(latencies, 99)),
+            latency_ms_p50=latency_p50 * 1e3,
+            latency_ms_p99=latency_p99 * 1e3,
             latency_label=LATENCY_LABEL,
-            inference_ms_p50=float(np.percentile(inferences, 50)),
+            inference_ms_p50=live.inference_s() * 1e3 if live else math.nan,
             dropped_display=inference.display.dropped if inference else 0,
             dropped_inference=inference.frames.dropped if inference else 0,
             dropped_record=self._take.dropped if self._take else 0,
@@ -307,8 +303,8 @@ class Session:
         self._inference = InferencePipeline(self._model, self.config.live.engine, truth_of, self._take_view)
         self._inference.start()
 
-    def _started(self, name: str, work: Callable[[threading.Event], None]) -> Stage:
-        stage = Stage(name, work)
+    def _started(self, name: str, work: Callable[[threading.Event], None], after: Stage | None = None) -> Stage:
+        stage = Stage(name, work, after=after)
         self._stages.append(stage)
         stage.start()
         return stage
@@ -353,8 +349,3 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def dataset_card(config: InstrumentConfig, fibre: str) -> dict[str, object]:
-    """Facts about the instrument that a dataset keeps."""
-    return {"instrument": config.name, "fibre": fibre, "config": config.model_dump(mode="json")}

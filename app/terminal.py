@@ -24,7 +24,8 @@ console = Console(stderr=True)
 class Report(Protocol):
     """Says that ``done`` of ``total`` of a stage are done."""
 
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Draw it."""
 
 
 @contextmanager

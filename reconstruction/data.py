@@ -91,7 +91,7 @@ class TwinExposure:
     def __call__(self, phase_rad: NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Expose a batch of phase images (b, n, n) and return counts (b, n, n)."""
         with torch.inference_mode():
-            phase = torch.from_numpy(phase_rad).to(self.optics.device)
+            phase = torch.tensor(phase_rad, device=self.optics.device)
             noise = self.optics.shot_noise_rad(len(phase), self._generator)
             intensity = self.optics.intensity(phase, noise) + self.optics.config.background
             return expose(intensity, self._exposure_s, 8, self._sensor, self._generator)

@@ -64,6 +64,14 @@ class LiveReconstructor:
         self.inferences_s.append(inference_s)
         return Reconstruction(phase, frame.index, latency_s, inference_s, self._model.id, self._engine.name, labels)
 
+    def latency_s(self, *percentiles: float) -> tuple[float, ...]:
+        """Percentiles of recent latencies in seconds; NaN before the first frame."""
+        return tuple(float(v) for v in np.percentile(list(self.latencies_s) or [np.nan], percentiles))
+
+    def inference_s(self) -> float:
+        """Median of recent inference times in seconds; NaN before the first frame."""
+        return float(np.median(list(self.inferences_s) or [np.nan]))
+
     @property
     def reference_correlation(self) -> float:
         """How far recent speckle still belongs to the reference: mean correlation, 1 is identical."""

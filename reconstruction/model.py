@@ -100,7 +100,7 @@ def load_model(name_or_path: str | Path) -> Model:
     if not folder.is_dir():
         folder = Path(name_or_path)
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
-        shipped = ", ".join(sorted(entry.name for entry in SHIPPED.iterdir() if (entry / CARD).is_file()))
+        shipped = ", ".join(sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}")))
         raise ReconstructionError(f"no model at {name_or_path}; give a model folder or a shipped one ({shipped})")
     card = _read_card(folder / CARD)
     try:
