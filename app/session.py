@@ -333,8 +333,7 @@ class Session:
 
     def _notice_failures(self) -> None:
         """Turn the error of every stage that ended badly into one message, once."""
-        errors = [stage.error for stage in self._stages]
-        errors.append(self._inference.error if self._inference else None)
+        errors = [*(stage.error for stage in self._stages), self._inference.error if self._inference else None]
         for error in errors:
             if error is not None and not any(error is known for known in self._noticed):
                 self._noticed.append(error)

@@ -32,12 +32,15 @@ class ReplayCamera:
     Raises
     ------
     DeviceError
-        No frames, or frames of different shapes.
+        No frames, frames of different shapes or bit depths, or a period that is not positive.
     """
 
     def __init__(self, frames: Sequence[Frame], period_s: float | None = None, clock: Clock | None = None) -> None:
-        if not frames or len({frame.shape for frame in frames}) != 1:
-            raise DeviceError(f"replay needs frames of one shape, got {len(frames)} of {len({f.shape for f in frames})} shapes")
+        kinds = {(frame.shape, frame.bit_depth) for frame in frames}
+        if len(kinds) != 1:
+            raise DeviceError(f"replay needs frames of one shape and bit depth, got {len(frames)} of {len(kinds)} kinds")
+        if period_s is not None and not period_s > 0:
+            raise DeviceError(f"replay needs a period of more than 0 s between frames, got {period_s}")
         self._frames = frames
         self._clock = clock or RealClock()
         span_s = (frames[-1].t_ns - frames[0].t_ns) * 1e-9
@@ -77,7 +80,7 @@ class ReplayCamera:
         raise DeviceError("a replay cannot be triggered; it can only run freely")
 
     def read(self, timeout_s: float) -> Frame:
-        """Return the next recorded frame at its time, with a new counter and time stamp."""
+        """Return the next recorded frame, with a new counter and stamped with the time at which it was due."""
         if not self._armed:
             raise DeviceError("the camera is not armed; arm it before reading frames")
         deadline = self._clock.now_ns() + round(timeout_s * 1e9)
@@ -86,7 +89,7 @@ class ReplayCamera:
             raise DeviceTimeout(f"no frame within {timeout_s:.3f} s; the recording is slower than that")
         self._clock.wait_until(self._next_ns)
         source = self._frames[self._index % len(self._frames)]
-        frame = Frame(source.pixels, self._index, self._clock.now_ns(), source.exposure_s, source.bit_depth, source.pattern_id)
+        frame = Frame(source.pixels, self._index, self._next_ns, source.exposure_s, source.bit_depth, source.pattern_id)
         self._index += 1
         # A reader that fell behind gets the rest at once: a replay never drops on its own.
         self._next_ns += self._period_ns

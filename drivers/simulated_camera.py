@@ -66,8 +66,13 @@ class SimulatedCameraConfig:
 @dataclass(frozen=True)
 class _Exposure:
     start_ns: int
+    exposure_s: float
     ready_ns: int
     fault: str
+
+    @property
+    def stop_ns(self) -> int:
+        return self.start_ns + round(self.exposure_s * 1e9)
 
 
 class SimulatedCamera:
@@ -148,8 +153,10 @@ class SimulatedCamera:
     def trigger(self) -> None:
         """Start an exposure now."""
         self._check_present()
+        if self._mode is None:
+            raise TriggerIgnored("trigger sent to a camera that is not armed; arm it with TriggerMode.SOFTWARE first")
         if self._mode is not TriggerMode.SOFTWARE:
-            raise DeviceError("the camera is not armed for software triggers; arm it with TriggerMode.SOFTWARE first")
+            raise DeviceError("the camera runs freely and takes no triggers; arm it with TriggerMode.SOFTWARE first")
         if self._clock.now_ns() < self._busy_until_ns:
             raise TriggerIgnored("trigger sent while the camera was still exposing or reading out; wait for the frame")
         self._triggers += 1
@@ -160,11 +167,12 @@ class SimulatedCamera:
         self._check_present()
         if self._mode is None:
             raise DeviceError("the camera is not armed; arm it before reading frames")
-        if self._mode is TriggerMode.FREE_RUN and not self._queue:
+        deadline = self._clock.now_ns() + round(timeout_s * 1e9)
+        if self._mode is TriggerMode.FREE_RUN and not self._queue and self._busy_until_ns <= deadline:
             # The twin exposes when asked and never faster than its frame period: its arithmetic is the slow part.
             self._clock.wait_until(self._busy_until_ns)
             self._begin_exposure()
-        deadline = self._clock.now_ns() + round(timeout_s * 1e9)
+            self._check_present()
         if self._hung or not self._queue or self._queue[0].ready_ns > deadline:
             self._clock.wait_until(deadline)
             raise DeviceTimeout(f"no frame within {timeout_s:.3f} s; check trigger, cable and exposure")
@@ -176,8 +184,7 @@ class SimulatedCamera:
         pixels = self._expose(exposure)
         index = self._frames
         self._frames += 1
-        end_ns = exposure.start_ns + round(self._exposure_s * 1e9)
-        return Frame(pixels, index, end_ns, self._exposure_s, self.config.bit_depth)
+        return Frame(pixels, index, exposure.stop_ns, exposure.exposure_s, self.config.bit_depth)
 
     def disarm(self) -> None:
         """Stop and drop what is queued."""
@@ -219,7 +226,7 @@ class SimulatedCamera:
         elif fault == "hung":
             self._hung = True
         elif fault != "dropped":
-            self._queue.append(_Exposure(start, self._busy_until_ns + late_ns, fault))
+            self._queue.append(_Exposure(start, self._exposure_s, self._busy_until_ns + late_ns, fault))
 
     def _draw_fault(self) -> str:
         faults, number = self.faults, self._exposed
@@ -237,12 +244,14 @@ class SimulatedCamera:
             if not kind and draw < rate:
                 kind = name
             draw -= rate
+        if kind == "duplicated" and self._last_pixels is None:
+            kind = ""  # there is no frame yet to repeat
         if kind:
             self.injected[kind] = self.injected.get(kind, 0) + 1
         return kind
 
     def _expose(self, exposure: _Exposure) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        stop_ns = exposure.start_ns + round(self._exposure_s * 1e9)
+        stop_ns = exposure.stop_ns
         self.lit[self._frames] = self._slm.lit_between(exposure.start_ns, stop_ns)
         if exposure.fault == "duplicated" and self._last_pixels is not None:
             self.lit[self._frames] = ()
@@ -257,7 +266,7 @@ class SimulatedCamera:
             intensity = self.optics.intensity(phase, noise).mean(0) + self.optics.config.background
             if exposure.fault == "saturated":
                 intensity = intensity * 50
-            pixels = expose(intensity, self._exposure_s, self.config.bit_depth, self.config.sensor, self._generator)
+            pixels = expose(intensity, exposure.exposure_s, self.config.bit_depth, self.config.sensor, self._generator)
         pixels.flags.writeable = False
         self._last_pixels = pixels
         return pixels

@@ -39,6 +39,9 @@ class SimulatedSlmConfig:
             raise ValueError(f"refresh, time constant, settle time and range must be positive: {self}")
 
 
+_HISTORY = 16
+
+
 @dataclass(frozen=True)
 class _Switch:
     t_ns: int
@@ -69,8 +72,7 @@ class SimulatedSlm:
         self._lock = threading.Lock()
         self._shown: Pattern | None = None
         dark = Pattern(np.zeros(shape, np.float32), "unlit")
-        # The camera looks back no further than one exposure, so a short history is enough.
-        self._switches: deque[_Switch] = deque([_Switch(0, dark, dark.phase_rad)], maxlen=16)
+        self._switches: deque[_Switch] = deque([_Switch(0, dark, dark.phase_rad)])
         period = 1 / self.config.refresh_hz
         self.capabilities = SlmCapabilities(
             model="simulated phase SLM",
@@ -102,8 +104,12 @@ class SimulatedSlm:
             # Video is a queue: a later image cannot overtake an earlier one.
             latch = max(latch, self._switches[-1].t_ns + 1)
             self._switches.append(_Switch(latch, pattern, self.displayed_phase(pattern.phase_rad)))
+            # The camera looks back no further than one exposure, but what the panel shows now has to stay.
+            while len(self._switches) > _HISTORY and self._switches[2].t_ns <= now:
+                self._switches.popleft()
             self._shown = pattern
-        return now + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+        declared = now + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+        return max(declared, latch + round(self.config.settle_s * 1e9))
 
     def displayed_phase(self, phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the panel makes of a phase: wrap, 8-bit grey through the assumed LUT, then its true response."""
@@ -117,11 +123,11 @@ class SimulatedSlm:
         with self._lock:
             past = [switch for switch in self._switches if switch.t_ns <= t_ns]
         now = past[-1]
-        age_s = (t_ns - now.t_ns) * 1e-9
-        if len(past) == 1 or age_s >= self.config.settle_s:
+        age_ns = t_ns - now.t_ns
+        if len(past) == 1 or age_ns >= round(self.config.settle_s * 1e9):
             return now.phase_rad, True
         tau = self.config.time_constant_s
-        left = np.float32(np.exp(-age_s / tau) if tau > 0 else 0.0)
+        left = np.float32(np.exp(-age_ns * 1e-9 / tau) if tau > 0 else 0.0)
         return now.phase_rad + left * (past[-2].phase_rad - now.phase_rad), False
 
     def lit_between(self, start_ns: int, stop_ns: int) -> tuple[str, ...]:

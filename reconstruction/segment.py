@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.segmentation import watershed
 
 
 def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px: int = 12) -> NDArray[np.uint16]:
@@ -37,11 +38,9 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
     # Peaks of the distance to the border, at least a small cell's radius apart, are one object each.
     peaks = (distance >= cv2.dilate(distance, np.ones((9, 9), np.uint8))) & (distance > 1.0)
     _, markers = cv2.connectedComponents(peaks.astype(np.uint8))
-    markers = np.where(foreground > 0, markers, markers.max() + 1).astype(np.int32)
-    landscape = cv2.cvtColor(255 - np.clip(distance * 20, 0, 255).astype(np.uint8), cv2.COLOR_GRAY2BGR)
-    labels = cv2.watershed(landscape, markers)
-    inside_objects = (labels > 0) & (foreground > 0) & (labels < markers.max())
-    return _renumber(np.where(inside_objects, labels, 0).astype(np.int32), min_area_px)
+    # scikit-image's, which floods by height; OpenCV's floods by colour steps and lets the background in.
+    labels = watershed(-distance, markers, mask=foreground > 0)
+    return _renumber(labels.astype(np.int32), min_area_px)
 
 
 def _renumber(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint16]:
