@@ -61,7 +61,8 @@ def acquire(
                 now = run.status()
                 report("acquiring pairs", now.pairs_acknowledged, now.pairs_requested, f"{now.pairs_per_s:.1f} pairs/s")
             now = run.status()
-            report("acquiring pairs", now.pairs_acknowledged, now.pairs_requested, now.verdict)
+            note = "failed" if run.stage.error else now.verdict
+            report("acquiring pairs", now.pairs_acknowledged, now.pairs_requested, note)
     finally:
         rig.camera.close()
         rig.slm.close()

@@ -1,0 +1,158 @@
+"""The command line as an operator meets it: real processes, exit codes, one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from acquisition.store import Archive
+from app.config import to_yaml
+from tests.conftest import ROOT
+from tests.small import small_instrument
+
+COMMANDS = "acquire bench demo doctor evaluate export gui live record train twin-statistics".split()
+
+
+@pytest.fixture
+def instrument(tmp_path: Path) -> Path:
+    """A configuration file of the small instrument, in a working directory of its own."""
+    path = tmp_path / "small.yaml"
+    path.write_text(to_yaml(small_instrument(tmp_path)), "utf-8")
+    return path
+
+
+def run(*arguments: object, cwd: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200"}
+    environment.pop("DISPLAY", None)
+    command = [sys.executable, "-m", "app.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def refused(*arguments: object, cwd: Path, code: int = 1) -> str:
+    """Run a command that must fail; return its one line (a progress bar may stand before it)."""
+    done = run(*arguments, cwd=cwd)
+    assert done.returncode == code, done.stderr
+    lines = [line for line in done.stderr.strip().splitlines() if " left " not in line]
+    assert len(lines) == 1 and lines[0].startswith("specklescope: "), done.stderr
+    return lines[0]
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(f"│ {command} " in done.stdout for command in COMMANDS)
+
+
+def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
+    done = run("acquire", "cells", "--pairs", 6, "--config", instrument, "--json", "out/a.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "out/a.json").read_text())
+    assert numbers["complete"] and numbers["acknowledged"] == numbers["requested"] == 7
+    dataset = Path(numbers["path"])
+    again = run("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert len(Archive.open(dataset)) == 7
+    done = run("export", dataset, "--out", "ex", "--format", "specdiffusion", "ffv1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "ex").iterdir())) == 2
+    assert "exists" in refused("export", dataset, "--out", "ex", "--format", "ffv1", cwd=tmp_path)
+
+
+def test_live_record_and_evaluate(instrument: Path, tmp_path: Path) -> None:
+    done = run("record", "take", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "r.json").read_text())
+    assert numbers["verdict"] == "complete" and numbers["dropped_record"] == 0
+    assert len(Archive.open(Path(numbers["take"]))) == numbers["frames_recorded"] > 5
+    done = run("evaluate", "--pairs", 2, "--config", instrument, "--json", "e.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "e.json").read_text())["images"] == 2
+
+
+def test_twin_statistics_writes_the_published_layout(instrument: Path, tmp_path: Path) -> None:
+    done = run("twin-statistics", "tw", "--count", 3, "--config", instrument, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = [sorted(path.name for path in (tmp_path / "tw" / folder).iterdir()) for folder in ("input", "label")]
+    assert names[0] == names[1] == ["00000.png", "00001.png", "00002.png"]
+    assert "not empty" in refused("twin-statistics", "tw", "--config", instrument, cwd=tmp_path)
+
+
+def edited(instrument: Path, **changes: object) -> Path:
+    content = yaml.safe_load(instrument.read_text("utf-8"))
+    content.update(changes)
+    path = instrument.with_name("edited.yaml")
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    return path
+
+
+def test_mistakes_in_the_configuration(instrument: Path, tmp_path: Path) -> None:
+    assert "unknown key 'archiv'; did you mean 'archive'?" in refused(
+        "live", "--config", edited(instrument, archiv="x"), cwd=tmp_path
+    )
+    assert "'depth_rad' = -1" in refused("live", "--config", edited(instrument, depth_rad=-1), cwd=tmp_path)
+    assert "no model at nowhere" in refused("live", "--config", edited(instrument, model="nowhere"), cwd=tmp_path)
+    assert "no configuration file" in refused("live", "--config", "none.yaml", cwd=tmp_path)
+    assert "no engine named 'warp'" in refused("evaluate", "--engine", "warp", "--config", instrument, cwd=tmp_path)
+    (tmp_path / "broken.yaml").write_text("a: [1,", "utf-8")
+    assert "no valid YAML" in refused("acquire", "--config", "broken.yaml", cwd=tmp_path)
+
+
+def test_mistakes_in_what_is_asked(instrument: Path, tmp_path: Path) -> None:
+    assert 'Did you mean "demo"' in refused("dmo", cwd=tmp_path, code=2)
+    assert "--pairs" in refused("acquire", "--pairs", 0, cwd=tmp_path, code=2)
+    assert "no pattern source or folder named 'nosuch'" in refused("acquire", "nosuch", "--config", instrument, cwd=tmp_path)
+    assert "there is no such folder" in refused("export", "nosuch", cwd=tmp_path)
+    assert "there is no such folder" in refused("acquire", "--resume", "nosuch", "--config", instrument, cwd=tmp_path)
+    assert "no display" in refused("gui", "--config", instrument, cwd=tmp_path)
+    assert not (tmp_path / "archive").exists(), "a refused command left something behind"
+
+
+def test_pictures_that_are_none(instrument: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    assert "holds no image" in refused("acquire", "pictures", "--config", instrument, cwd=tmp_path)
+    (tmp_path / "pictures" / "a.png").write_bytes(b"not a picture")
+    assert "cannot read" in refused("twin-statistics", "tw", "--images", "pictures", "--config", instrument, cwd=tmp_path)
+    assert not (tmp_path / "tw").exists()
+
+
+def test_an_archive_that_cannot_be_written(instrument: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    line = refused("acquire", "cells", "--pairs", 2, "--archive", "file/archive", "--config", instrument, cwd=tmp_path)
+    assert "file/archive" in line
+    line = refused("acquire", "cells", "--pairs", 10**9, "--config", instrument, cwd=tmp_path)
+    assert "space" in line or "free" in line
+
+
+def test_a_model_folder_that_is_taken_is_not_overwritten(instrument: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in (tmp_path / "small-model").iterdir()}
+    assert "not empty" in refused("train", "small-model", "--pairs", 64, "--steps", 2, "--config", instrument, cwd=tmp_path)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "small-model").iterdir()}
+
+
+def test_a_resumed_dataset_needs_its_own_fibre(instrument: Path, tmp_path: Path) -> None:
+    run("acquire", "cells", "--pairs", 2, "--config", instrument, "--json", "a.json", cwd=tmp_path)
+    dataset = json.loads((tmp_path / "a.json").read_text())["path"]
+    twin = yaml.safe_load(instrument.read_text("utf-8"))["twin"]
+    twin["optics"]["seed"] = 9
+    line = refused("acquire", "--resume", dataset, "--config", edited(instrument, twin=twin), cwd=tmp_path)
+    assert "was begun with fibre 'twin 1" in line
+
+
+@pytest.mark.slow
+def test_the_demo_gives_every_number(tmp_path: Path) -> None:
+    done = run("demo", "--headless", "--json", "demo.json", cwd=tmp_path, timeout_s=400)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "demo.json").read_text())
+    assert numbers["pairs_acknowledged"] == numbers["pairs_requested"] >= 200
+    assert numbers["wrong_pairs"] == 0 and numbers["dropped_record"] == 0
+    assert numbers["ssim"] >= 0.85 and numbers["correlation"] >= 0.90
+    assert np.isfinite([numbers[key] for key in ("live_fps", "latency_ms_p50", "latency_ms_p99", "mae_rad", "iou")]).all()
+    assert all(Path(tmp_path / path).exists() for path in numbers["exports"])
+    assert (tmp_path / "demo-out" / "window.png").stat().st_size > 50_000
