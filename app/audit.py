@@ -12,14 +12,21 @@ from acquisition.store import Archive
 from drivers.optics import FibreOptics
 
 LAGS = (-2, -1, 0, 1, 2)
+#: Predicted speckles that correlate more than this cannot be told apart in noise.
+SAME = 0.98
 
 
 @dataclass(frozen=True)
 class PairAudit:
-    """Result of an audit. ``smallest_margin`` is the least lead of lag 0 in correlation over any other lag."""
+    """Result of an audit.
+
+    ``undecided`` pairs have only neighbours whose patterns give the same speckle; ``smallest_margin`` is the least lead of
+    lag 0 in correlation over any other lag.
+    """
 
     pairs: int
     wrong: int
+    undecided: int
     smallest_margin: float
 
 
@@ -27,8 +34,8 @@ def audit_pairs(archive: Archive, optics: FibreOptics, batch: int = 8) -> PairAu
     """Count pairs whose frame fits a neighbour's pattern as well as or better than its own.
 
     The speckle of each stored pattern is computed without noise and correlated with the stored frames at lags -2..+2;
-    lag 0 has to win. Neighbours that show the same pattern decide nothing and are left out. The audit knows nothing of
-    triggers and counters, so it can contradict them.
+    lag 0 has to win. Neighbours whose own predicted speckle is the same but for ``1 - SAME`` decide nothing and are left out.
+    The audit knows nothing of triggers and counters, so it can contradict them.
 
     Parameters
     ----------
@@ -45,19 +52,25 @@ def audit_pairs(archive: Archive, optics: FibreOptics, batch: int = 8) -> PairAu
         phases = np.stack([archive.read("phase", i) for i in range(start, min(start + batch, len(rows)))])
         with torch.inference_mode():
             predicted.extend(_unit(image) for image in optics.intensity(torch.from_numpy(phases)).numpy())
-    wrong, margins = 0, [np.inf]
+    wrong = undecided = 0
+    margins = [np.inf]
     for row in rows:
         frame = _unit(archive.read("speckle", row.index).astype(np.float32))
         own = float(frame @ predicted[row.index])
         others = [
             float(frame @ predicted[row.index + lag])
             for lag in LAGS
-            if lag and 0 <= row.index + lag < len(rows) and rows[row.index + lag].pattern_id != row.pattern_id
+            if lag
+            and 0 <= row.index + lag < len(rows)
+            and float(predicted[row.index] @ predicted[row.index + lag]) < SAME
         ]
-        margin = own - max(others, default=-1.0)
+        if not others:
+            undecided += 1
+            continue
+        margin = own - max(others)
         margins.append(margin)
         wrong += margin <= 0
-    return PairAudit(len(rows), wrong, float(min(margins)))
+    return PairAudit(len(rows), wrong, undecided, float(min(margins)))
 
 
 def _unit(image: NDArray[np.float32]) -> NDArray[np.float32]:

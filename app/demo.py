@@ -94,6 +94,7 @@ class Demo:
             "pairs_acknowledged": status.pairs_acknowledged,
             "pairs_retaken": status.retaken,
             "wrong_pairs": audit.wrong,
+            "audit_undecided": audit.undecided,
             "audit_margin": audit.smallest_margin,
             "faults": dict(report.faults) if report else {},
         }

@@ -144,7 +144,7 @@ class SimulatedCamera:
     def arm(self, trigger: TriggerMode) -> None:
         """Empty the queue, reset counters, wait for triggers or run freely."""
         self._check_present()
-        self._queue.clear()
+        self.disarm()
         self.lit.clear()
         self._triggers = self._frames = self._failed = 0
         self._hung = False
@@ -187,9 +187,10 @@ class SimulatedCamera:
         return Frame(pixels, index, exposure.stop_ns, exposure.exposure_s, self.config.bit_depth)
 
     def disarm(self) -> None:
-        """Stop and drop what is queued."""
+        """Stop exposing and drop what is queued."""
         self._mode = None
         self._queue.clear()
+        self._busy_until_ns = 0
 
     def reconnect(self) -> None:
         """Open the camera again after it was lost."""

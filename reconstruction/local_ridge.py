@@ -1,10 +1,11 @@
-"""The fibre's own linear answer: phase detail from the change of speckle around it, by one ridge regression per place.
+"""The fibre's own linear answer: phase from the change of speckle around it, by one ridge regression per place.
 
-The intensity of a fixed fibre is linear in products of neighbouring cores' fields, so the detail of the phase (what is left
-after its local mean) is to a large part a linear function of the speckle around it, different at every place. That function
-is fitted in closed form: for each block of the field, ridge regression (Hoerl and Kennedy, Technometrics 12, 55, 1970)
-from a window of amplitude changes to the phase of the block's cells, reduced in rank (Izenman, J. Multivar. Anal. 5, 248, 1975)
-and kept in 8 bits.
+The intensity of a fixed fibre is linear in products of neighbouring cores' fields, so the phase's detail (what is left after
+its local mean) and its slope are to a large part linear functions of the speckle around, different at every place. They are
+fitted in closed form: for each block of the field, ridge regression (Hoerl and Kennedy, Technometrics 12, 55, 1970) from a
+window of amplitude changes to the detail of the block's cells and to its slope, reduced in rank (Izenman, J. Multivar.
+Anal. 5, 248, 1975) and kept in 8 bits. Slopes are then integrated over the disc by least squares (Hudgin, J. Opt. Soc. Am.
+67, 375, 1977), which gives what no single window can see: the phase at large.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ RANK = 8
 PENALTY = 3.0
 #: Phase detail is what is left after the mean over this many cells: beyond it one window sees nothing.
 DETAIL_CELLS = 23
+#: Weight of slopes (radians per block) beside details (radians) where the rank is reduced.
+SLOPE_WEIGHT = 2.0
 _MARGIN = (WINDOW_PX - BLOCK_PX) // 2
 
 
 class LocalRidge(nn.Module):
-    """Linear maps from windows of amplitude change to phase detail, one for every block inside the field.
+    """Linear maps from windows of amplitude change to phase, one for every block inside the field.
 
     Parameters
     ----------
@@ -55,6 +58,7 @@ class LocalRidge(nn.Module):
     dense_maps: torch.Tensor
     dense_mix: torch.Tensor
     dense_offset: torch.Tensor
+    integral: torch.Tensor
 
     def __init__(self, frame_px: int, grid_px: int, field_radius: float) -> None:
         super().__init__()
@@ -65,13 +69,14 @@ class LocalRidge(nn.Module):
         self.grid_px = grid_px
         self.mask = field_mask(grid_px, field_radius)
         self.places = np.flatnonzero(field_mask(self.side, field_radius + 0.7 * BLOCK_PX / frame_px))
-        count, inputs, outputs = len(self.places), WINDOW_PX**2, self.cells**2
+        count, inputs, outputs = len(self.places), WINDOW_PX**2, self.cells**2 + 2
         self.register_buffer("codes", torch.zeros(count, inputs, RANK, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(count, 1, RANK))
         self.register_buffer("mix", torch.zeros(count, RANK, outputs))
         self.register_buffer("offset", torch.zeros(count, 1, outputs))
         for name in ("maps", "mix", "offset"):
             self.register_buffer(f"dense_{name}", torch.zeros(()), persistent=False)
+        self.register_buffer("integral", torch.from_numpy(slope_integral(self.places, self.side)), persistent=False)
         self._unpack()
         self.register_load_state_dict_post_hook(LocalRidge._unpack)  # type: ignore[no-untyped-call]
 
@@ -83,7 +88,11 @@ class LocalRidge(nn.Module):
         windows = torch.cat([tiles[:, :, y : y + n, x : x + n] for y in (0, 1) for x in (0, 1)], 1)
         inputs = windows.flatten(2).permute(2, 0, 1)
         outputs = torch.bmm(torch.bmm(inputs, self.dense_maps), self.dense_mix) + self.dense_offset
-        return F.pixel_shuffle(outputs.permute(1, 2, 0).unflatten(2, (n, n)), self.cells)
+        maps = outputs.permute(1, 2, 0)
+        detail = F.pixel_shuffle(maps[:, :-2].unflatten(2, (n, n)), self.cells)
+        level = (maps[:, -2:].flatten(1) @ self.integral).reshape(-1, 1, n, n) / SLOPE_WEIGHT
+        smooth = F.interpolate(level, scale_factor=self.cells, mode="bilinear", align_corners=False)
+        return torch.cat([detail, smooth], 1)
 
     def fit(self, pool: PairPool, on_progress: Callable[[int, int], None] = lambda done, total: None) -> float:
         """Fit all maps to a pool of pairs; return the fraction of variance explained, in-sample.
@@ -115,7 +124,8 @@ class LocalRidge(nn.Module):
             assert strip == row
             window = change[:, :, column * BLOCK_PX : column * BLOCK_PX + WINDOW_PX].reshape(count, -1)[:, order]
             y, x = row * self.cells, column * self.cells
-            target = detail[:, y : y + self.cells, x : x + self.cells].reshape(count, -1)
+            cells = detail[:, y : y + self.cells, x : x + self.cells].reshape(count, -1)
+            target = np.hstack([cells, SLOPE_WEIGHT * self._slopes(pool.phase_rad[:count], y, x)])
             gained, variance = self._fit_place(number, np.ascontiguousarray(window), target)
             explained, total = explained + gained, total + variance
             on_progress(number + 1, len(self.places))
@@ -140,6 +150,17 @@ class LocalRidge(nn.Module):
         self.offset[number, 0] = torch.from_numpy((mean_out - mean_in @ fitted).astype(np.float32))
         variance = float((target**2).sum())
         return variance - float(((target - window @ fitted) ** 2).sum()), variance
+
+    def _slopes(self, phase_rad: NDArray[np.float32], y: int, x: int) -> NDArray[np.float32]:
+        """Slope of a plane fitted around the block whose first cell is (y, x), in radians per block: (n, 2), down and right."""
+        margin = self.cells // 2
+        rows, columns = (slice(max(0, at - margin), at + self.cells + margin) for at in (y, x))
+        inside = self.mask[rows, columns]
+        if inside.sum() < inside.size / 4:
+            return np.zeros((len(phase_rad), 2), np.float32)
+        down, right = (axis - axis.mean() for axis in np.nonzero(inside))
+        plane = np.linalg.pinv(np.stack([np.ones_like(down), down, right], 1))[1:]
+        return np.asarray(phase_rad[:, rows, columns][:, inside] @ plane.T.astype(np.float32) * self.cells, np.float32)
 
     def _padded(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.pad(images, ((0, 0), (_MARGIN, _MARGIN), (_MARGIN, _MARGIN)))
@@ -172,6 +193,31 @@ def window_order() -> NDArray[np.int64]:
     pixels = torch.arange(WINDOW_PX**2).reshape(1, 1, WINDOW_PX, WINDOW_PX)
     tiles = F.pixel_unshuffle(pixels, BLOCK_PX)
     return np.asarray(torch.cat([tiles[0, :, y, x] for y in (0, 1) for x in (0, 1)]).numpy())
+
+
+def slope_integral(places: NDArray[np.int64], side: int) -> NDArray[np.float32]:
+    """Linear map from slopes (down of all blocks, then right) to the zero-mean level of every block: (2 side^2, side^2).
+
+    Least squares on the steps between neighbouring blocks; blocks outside take the level of the nearest one inside.
+    """
+    index = {int(place): number for number, place in enumerate(places)}
+    steps, halves = [], []
+    for direction, jump in enumerate((side, 1)):
+        for place, number in index.items():
+            if place + jump in index and (jump > 1 or place % side < side - 1):
+                step, half = np.zeros(len(places)), np.zeros(2 * side**2)
+                step[[number, index[place + jump]]] = -1, 1
+                half[[direction * side**2 + place, direction * side**2 + place + jump]] = 0.5
+                steps.append(step)
+                halves.append(half)
+    difference, mean_slope = np.array(steps), np.array(halves)
+    normal = difference.T @ difference + 1e-3 * np.eye(len(places))
+    level = np.linalg.solve(normal, difference.T @ mean_slope)
+    level -= level.mean(0)
+    where = np.stack(np.divmod(places, side), 1)
+    everywhere = np.stack(np.divmod(np.arange(side**2), side), 1)
+    nearest = ((everywhere[:, None] - where[None]) ** 2).sum(-1).argmin(1)
+    return np.ascontiguousarray(level[nearest].T, np.float32)
 
 
 def amplitude_scale(counts: NDArray[Any]) -> NDArray[np.float32]:

@@ -72,7 +72,7 @@ class FrontEndFeatures(nn.Module):
         gauss = torch.exp(-(step**2) / (2 * config.window_cells**2))
         self.register_buffer("window", (gauss / gauss.sum()).reshape(1, 1, 1, -1), persistent=False)
         correlate = self.fold**2 + 2 * len(self.lags)
-        counts = {"shrink": 3, "fold": 3 * self.fold**2, "correlate": correlate, "ridge": correlate + 1}
+        counts = {"shrink": 3, "fold": 3 * self.fold**2, "correlate": correlate, "ridge": correlate + 2}
         self.channels = 2 + counts[self.mode]
         if self.mode == "ridge":
             self.ridge = LocalRidge(config.frame_px, config.grid_px, config.field_radius)

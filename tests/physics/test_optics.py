@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -224,7 +225,6 @@ def test_a_shifted_fibre_sees_a_shifted_image() -> None:
 def test_a_turned_fibre_sees_a_turned_image() -> None:
     turned = fibre(replace(CONFIG, rotation_deg=90.0))
     phase = phases(16)
-    # (y, x) -> (-x, y): numpy's and torch's positive quarter turn of (y, x) axes.
     assert torch.allclose(turned.launch(torch.rot90(phase, 1, (1, 2))), fibre().launch(phase), atol=1e-6)
 
 
@@ -247,7 +247,7 @@ def test_drift_moves_away_steadily_and_comes_back() -> None:
         optics.set_drift(drift_rad)
         likeness.append(correlation(optics.intensity(flat), still))
     assert likeness[0] == pytest.approx(1.0, abs=1e-6)
-    assert all(later < earlier - 0.01 for earlier, later in zip(likeness, likeness[1:], strict=False)), likeness
+    assert all(later < earlier - 0.01 for earlier, later in itertools.pairwise(likeness)), likeness
     optics.set_drift(0.0)
     assert torch.equal(optics.intensity(flat), still)
 

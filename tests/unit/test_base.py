@@ -120,3 +120,12 @@ def test_freezing_copies_only_what_somebody_could_still_write_to() -> None:
     assert writeable.flags.writeable
     assert frozen_array(frozen) is frozen
     assert frozen_array(frozen.T).flags.c_contiguous
+
+
+def test_a_read_only_view_of_a_buffer_in_use_is_copied() -> None:
+    buffer = np.full((2, 3), 7, np.uint8)
+    view = buffer.view()
+    view.flags.writeable = False
+    frames = [frame_of(view), frame_of(np.frombuffer(memoryview(buffer).toreadonly(), np.uint8).reshape(2, 3))]
+    buffer[:] = 0
+    assert [int(frame.pixels.min()) for frame in frames] == [7, 7]

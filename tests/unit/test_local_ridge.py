@@ -8,7 +8,7 @@ import torch
 
 from reconstruction.base import ReconstructionError
 from reconstruction.data import PairPool, field_mask
-from reconstruction.local_ridge import BLOCK_PX, WINDOW_PX, LocalRidge, amplitude_scale, phase_detail, window_order
+from reconstruction.local_ridge import BLOCK_PX, WINDOW_PX, LocalRidge, amplitude_scale, phase_detail, slope_integral, window_order
 
 FRAME, GRID = 64, 16
 
@@ -43,7 +43,7 @@ def test_a_window_is_listed_as_the_convolution_lists_it(rng: np.random.Generator
     order = window_order()
     # One output that picks the pixel 5 right of and 3 below the window's corner, at every place.
     probe[:, int(np.flatnonzero(order == 3 * WINDOW_PX + 5)[0]), 0] = 1
-    ridge.dense_maps, ridge.dense_mix = probe, torch.zeros(ridge.side**2, 8, 16)
+    ridge.dense_maps, ridge.dense_mix = probe, torch.zeros(ridge.side**2, 8, 18)
     ridge.dense_mix[:, 0, 0] = 1
     image = torch.from_numpy(rng.normal(size=(1, 1, FRAME, FRAME)).astype(np.float32))
     made = ridge(image)[0, 0]
@@ -82,6 +82,18 @@ def test_detail_has_no_level_and_no_outside() -> None:
     mask = field_mask(64, 0.9)
     detail = phase_detail(np.full((64, 64), 1.7, np.float32), mask)
     assert np.abs(detail).max() < 1e-5
+
+
+def test_slopes_become_the_phase_at_large() -> None:
+    side = 32
+    places = np.flatnonzero(field_mask(side, 0.95))
+    y, x = np.mgrid[:side, :side]
+    phase = 0.02 * y**2 - 0.3 * x + 0.01 * x * y
+    slopes = np.concatenate([(0.04 * y + 0.01 * x).ravel(), (0.01 * y - 0.3).ravel()])
+    level = slopes @ slope_integral(places, side)
+    error = level[places] - phase.ravel()[places]
+    assert error.std() < 0.01 * phase.std()
+    assert level[places].mean() == pytest.approx(0, abs=1e-3)
 
 
 def test_too_few_pairs_and_sizes_that_do_not_divide_are_refused(rng: np.random.Generator) -> None:

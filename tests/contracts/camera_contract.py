@@ -1,0 +1,315 @@
+"""What every camera promises: the docstrings of :class:`drivers.base.Camera` as tests.
+
+Inherit from the classes that apply and give the fixture ``subject``, as ``test_cameras.py`` does for every camera. The
+tests wait on the subject's clock only: a twin's hours cost nothing, and a camera on a cable passes the same lines on the
+host's clock.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from drivers.base import Camera, CameraCounters, DeviceError, DeviceLost, DeviceTimeout, Frame, TriggerIgnored, TriggerMode
+from drivers.clock import Clock
+
+
+@dataclass
+class Subject:
+    """One camera under test.
+
+    ``mode`` is how :meth:`take` gets a frame; ``grace_s`` is how late the host may be; ``unplug`` makes the camera
+    disappear, where that can be done.
+    """
+
+    camera: Camera
+    clock: Clock
+    mode: TriggerMode
+    grace_s: float = 0.0
+    unplug: Callable[[], None] | None = None
+
+    @property
+    def frame_s(self) -> float:
+        """Time within which a frame that was started has to arrive, on a punctual host."""
+        return self.camera.exposure_s + self.camera.capabilities.readout_s + 0.02
+
+    def read(self) -> Frame:
+        return self.camera.read(self.frame_s + self.grace_s)
+
+    def nothing_comes(self, timeout_s: float | None = None) -> float:
+        """Check that no frame arrives and return after how many seconds the camera said so."""
+        start_ns = self.clock.now_ns()
+        with pytest.raises(DeviceTimeout):
+            self.camera.read(self.frame_s if timeout_s is None else timeout_s)
+        return (self.clock.now_ns() - start_ns) * 1e-9
+
+    def take(self) -> Frame:
+        """Return one frame in whatever mode the camera is armed."""
+        if self.mode is TriggerMode.SOFTWARE:
+            self.camera.trigger()
+        return self.read()
+
+    def arm(self) -> None:
+        """Arm for :meth:`take`."""
+        self.camera.arm(self.mode)
+
+
+def started_ns(frame: Frame) -> int:
+    return frame.t_ns - round(frame.exposure_s * 1e9)
+
+
+class CameraContract:
+    """For every camera."""
+
+    # ---- what it is
+
+    def test_is_a_camera(self, subject: Subject) -> None:
+        assert isinstance(subject.camera, Camera)
+
+    def test_capabilities_make_sense_and_stay(self, subject: Subject) -> None:
+        capabilities = subject.camera.capabilities
+        low_s, high_s = capabilities.exposure_range_s
+        assert capabilities.model
+        assert capabilities.serial
+        assert min(capabilities.shape) > 0
+        assert set(capabilities.bit_depths) <= {8, 10, 12, 16}
+        assert 0 < low_s <= subject.camera.exposure_s <= high_s
+        assert capabilities.readout_s >= 0
+        subject.arm()
+        subject.take()
+        assert subject.camera.capabilities == capabilities
+
+    # ---- exposure
+
+    def test_exposure_is_read_back_and_used(self, subject: Subject) -> None:
+        low_s, high_s = subject.camera.capabilities.exposure_range_s
+        for exposure_s in (low_s, min(high_s, 0.003), min(high_s, 0.05)):
+            exposure_s = max(low_s, exposure_s)
+            subject.camera.set_exposure(exposure_s)
+            assert subject.camera.exposure_s == pytest.approx(exposure_s, rel=0.01)
+            subject.arm()
+            assert subject.take().exposure_s == subject.camera.exposure_s
+
+    def test_exposure_out_of_range_is_refused_and_changes_nothing(self, subject: Subject) -> None:
+        low_s, high_s = subject.camera.capabilities.exposure_range_s
+        before_s = subject.camera.exposure_s
+        for wrong_s in (0.0, -low_s, 0.9 * low_s, 1.1 * high_s, float("nan"), float("inf")):
+            with pytest.raises(DeviceError):
+                subject.camera.set_exposure(wrong_s)
+            assert subject.camera.exposure_s == before_s
+
+    # ---- frames
+
+    def test_frames_are_what_the_capabilities_say(self, subject: Subject) -> None:
+        subject.arm()
+        frame = subject.take()
+        assert frame.shape == subject.camera.capabilities.shape
+        assert frame.bit_depth in subject.camera.capabilities.bit_depths
+        assert frame.pixels.dtype == (np.uint8 if frame.bit_depth == 8 else np.uint16)
+        assert 0 < int(frame.pixels.max()) <= frame.full_scale
+        assert frame.exposure_s == subject.camera.exposure_s
+
+    def test_a_frame_stays_as_it_was_read(self, subject: Subject) -> None:
+        subject.arm()
+        frame = subject.take()
+        before = frame.pixels.copy()
+        with pytest.raises(ValueError, match="read-only"):
+            frame.pixels[0, 0] = 0
+        for _ in range(3):
+            subject.take()
+        assert np.array_equal(frame.pixels, before)
+
+    def test_frames_are_numbered_counted_and_timed_in_order(self, subject: Subject) -> None:
+        subject.arm()
+        frames = [subject.take() for _ in range(5)]
+        assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
+        assert (subject.camera.counters.frames, subject.camera.counters.failed) == (5, 0)
+        for earlier, later in itertools.pairwise(frames):
+            assert started_ns(later) >= earlier.t_ns, "global-shutter exposures cannot overlap"
+        assert frames[-1].t_ns <= subject.clock.now_ns()
+
+    # ---- arming
+
+    def test_starts_unarmed(self, subject: Subject) -> None:
+        with pytest.raises(DeviceError):
+            subject.camera.read(0.0)
+
+    def test_arming_again_starts_from_nothing(self, subject: Subject) -> None:
+        subject.arm()
+        for _ in range(3):
+            subject.take()
+        subject.arm()
+        armed_ns = subject.clock.now_ns()
+        assert subject.camera.counters == CameraCounters(0, 0, 0)
+        subject.clock.wait_until(armed_ns + round(subject.frame_s * 1e9))
+        frame = subject.take()
+        assert frame.index == 0
+        assert started_ns(frame) >= armed_ns - round(subject.grace_s * 1e9), "a frame of the arming before"
+
+    def test_disarming_stops_it_and_may_be_repeated(self, subject: Subject) -> None:
+        subject.arm()
+        subject.take()
+        subject.camera.disarm()
+        subject.camera.disarm()
+        with pytest.raises(DeviceError):
+            subject.camera.read(0.0)
+
+    # ---- free run
+
+    def test_runs_freely_without_triggers(self, subject: Subject) -> None:
+        subject.camera.arm(TriggerMode.FREE_RUN)
+        assert [subject.read().index for _ in range(4)] == [0, 1, 2, 3]
+        assert subject.camera.counters == CameraCounters(triggers=0, frames=4, failed=0)
+
+    def test_takes_no_trigger_in_free_run(self, subject: Subject) -> None:
+        subject.camera.arm(TriggerMode.FREE_RUN)
+        with pytest.raises(DeviceError):
+            subject.camera.trigger()
+        assert subject.camera.counters.triggers == 0
+        assert subject.read().index == 0
+
+    def test_an_impatient_reader_is_told_in_time_and_loses_nothing(self, subject: Subject) -> None:
+        subject.camera.set_exposure(min(0.2, subject.camera.capabilities.exposure_range_s[1]))
+        subject.camera.arm(TriggerMode.FREE_RUN)
+        deadline_s = subject.camera.exposure_s / 4
+        assert deadline_s - 1e-6 <= subject.nothing_comes(deadline_s) <= deadline_s + subject.grace_s + 1e-6
+        assert subject.read().index == 0
+
+    def test_free_run_armed_in_the_middle_of_an_exposure_keeps_its_deadline(self, subject: Subject) -> None:
+        subject.camera.set_exposure(min(0.2, subject.camera.capabilities.exposure_range_s[1]))
+        deadline_s = subject.camera.exposure_s / 4
+        for _ in range(2):
+            subject.camera.arm(TriggerMode.FREE_RUN)
+            assert subject.nothing_comes(deadline_s) <= deadline_s + subject.grace_s + 1e-6
+
+    # ---- the end
+
+    def test_nothing_is_read_after_closing_and_closing_may_be_repeated(self, subject: Subject) -> None:
+        subject.arm()
+        subject.camera.close()
+        subject.camera.close()
+        with pytest.raises(DeviceError):
+            subject.camera.read(0.0)
+
+    def test_the_context_manager_closes_and_hides_no_error(self, subject: Subject) -> None:
+        def leave_with_an_error() -> None:
+            with subject.camera as camera:
+                assert camera is subject.camera
+                subject.arm()
+                raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            leave_with_an_error()
+        with pytest.raises(DeviceError):
+            subject.camera.read(0.0)
+
+
+class TriggerContract:
+    """For cameras with a software trigger."""
+
+    @pytest.fixture
+    def triggered(self, subject: Subject) -> Subject:
+        """The camera, armed for software triggers."""
+        subject.camera.arm(TriggerMode.SOFTWARE)
+        return subject
+
+    def test_gives_nothing_without_a_trigger(self, triggered: Subject) -> None:
+        for timeout_s in (0.0, 0.05, triggered.frame_s):
+            assert timeout_s - 1e-6 <= triggered.nothing_comes(timeout_s) <= timeout_s + triggered.grace_s + 1e-6
+        assert triggered.camera.counters == CameraCounters(0, 0, 0)
+
+    def test_one_trigger_gives_one_frame(self, triggered: Subject) -> None:
+        for number in range(3):
+            asked_ns = triggered.clock.now_ns()
+            triggered.camera.trigger()
+            assert triggered.camera.counters == CameraCounters(number + 1, number, 0)
+            frame = triggered.read()
+            late_s = (started_ns(frame) - asked_ns) * 1e-9
+            assert -1e-6 <= late_s <= triggered.grace_s + 1e-6, "the exposure does not answer its trigger"
+            assert triggered.camera.counters == CameraCounters(number + 1, number + 1, 0)
+            triggered.nothing_comes()
+
+    def test_a_frame_waits_for_its_reader(self, triggered: Subject) -> None:
+        triggered.camera.trigger()
+        asked_ns = triggered.clock.now_ns()
+        triggered.clock.wait_until(asked_ns + round((triggered.frame_s + 0.2) * 1e9))
+        assert triggered.camera.read(0.0).t_ns <= asked_ns + round((triggered.frame_s + triggered.grace_s) * 1e9)
+
+    def test_a_trigger_while_busy_is_ignored_and_says_so(self, triggered: Subject) -> None:
+        triggered.camera.set_exposure(min(0.1, triggered.camera.capabilities.exposure_range_s[1]))
+        triggered.camera.trigger()
+        with pytest.raises(TriggerIgnored):
+            triggered.camera.trigger()
+        assert triggered.camera.counters.triggers == 1
+        assert triggered.read().index == 0
+        triggered.nothing_comes()
+        assert triggered.take().index == 1
+
+    def test_a_trigger_while_unarmed_is_ignored_and_says_so(self, triggered: Subject) -> None:
+        triggered.camera.disarm()
+        with pytest.raises(TriggerIgnored):
+            triggered.camera.trigger()
+
+    @pytest.mark.parametrize("disarm", [True, False])
+    def test_a_frame_on_its_way_does_not_survive_arming(self, triggered: Subject, disarm: bool) -> None:
+        triggered.camera.trigger()
+        if disarm:
+            triggered.camera.disarm()
+        triggered.camera.arm(TriggerMode.SOFTWARE)
+        triggered.nothing_comes()
+        assert triggered.take().index == 0
+
+    def test_changing_the_exposure_does_not_change_the_one_under_way(self, triggered: Subject) -> None:
+        triggered.camera.set_exposure(0.004)
+        triggered.camera.trigger()
+        triggered.camera.set_exposure(0.008)
+        assert [triggered.read().exposure_s, triggered.take().exposure_s] == pytest.approx([0.004, 0.008], rel=0.01)
+
+    def test_a_frame_on_its_way_does_not_survive_reconnecting(self, triggered: Subject) -> None:
+        triggered.camera.trigger()
+        triggered.camera.reconnect()
+        triggered.camera.arm(TriggerMode.SOFTWARE)
+        triggered.nothing_comes()
+
+
+class FreeRunOnlyContract:
+    """For cameras without a trigger."""
+
+    def test_a_camera_without_triggers_refuses_them(self, subject: Subject) -> None:
+        with pytest.raises(DeviceError, match="cannot be triggered"):
+            subject.camera.arm(TriggerMode.SOFTWARE)
+        with pytest.raises(DeviceError, match="cannot be triggered"):
+            subject.camera.trigger()
+
+
+class LostContract:
+    """For cameras that can be unplugged."""
+
+    @pytest.fixture
+    def unplugged(self, subject: Subject) -> Subject:
+        """The camera, armed and then gone."""
+        assert subject.unplug is not None
+        subject.arm()
+        subject.unplug()
+        return subject
+
+    def test_says_that_it_is_gone_and_can_still_be_closed(self, unplugged: Subject) -> None:
+        camera = unplugged.camera
+        for call in (lambda: camera.read(0.0), camera.trigger, lambda: camera.arm(TriggerMode.FREE_RUN)):
+            with pytest.raises(DeviceLost):
+                call()
+        camera.close()
+
+    def test_comes_back_disarmed_with_its_settings(self, unplugged: Subject) -> None:
+        exposure_s = unplugged.camera.exposure_s
+        unplugged.camera.reconnect()
+        assert unplugged.camera.exposure_s == exposure_s
+        with pytest.raises(DeviceError) as caught:
+            unplugged.camera.read(0.0)
+        assert not isinstance(caught.value, DeviceLost | DeviceTimeout)
+        unplugged.arm()
+        assert unplugged.take().index == 0
