@@ -211,7 +211,7 @@ def slope_integral(places: NDArray[np.int64], side: int) -> NDArray[np.float32]:
                 steps.append(step)
                 halves.append(half)
     difference, mean_slope = np.array(steps), np.array(halves)
-    normal = difference.T @ difference + 1e-3 * np.eye(len(places))
+    normal = difference.T @ difference + 1e-6 * np.eye(len(places))
     level = np.linalg.solve(normal, difference.T @ mean_slope)
     level -= level.mean(0)
     where = np.stack(np.divmod(places, side), 1)
