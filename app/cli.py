@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -151,6 +152,7 @@ app.command(commands_data.twin_statistics, name="twin-statistics")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; exits with 0, 1 (it failed), 2 (asked wrongly) or 130 (interrupted)."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # temporary files go with either
     logging.basicConfig(level=os.environ.get("SPECKLESCOPE_LOG", "ERROR"), format="%(levelname)s %(name)s: %(message)s")
     try:
         app(argv, exit_on_error=False, print_error=False)

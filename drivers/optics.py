@@ -156,11 +156,7 @@ class FibreOptics:
 
     def field(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None = None) -> torch.Tensor:
         """Camera field of every mode, shape (b, modes, n, n), for phase images (b, n, n)."""
-        core_phase = self.core_phase
-        if core_noise_rad is not None:
-            core_phase = core_phase + core_noise_rad[:, None, :]
-        response = torch.polar(self.core_gain.expand_as(core_phase), core_phase)
-        return self.propagate(self.exchange(self.launch(phase_rad)) * response)
+        return self.propagate(self._output(phase_rad, core_noise_rad))
 
     def intensity(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None = None) -> torch.Tensor:
         """Noise-free camera intensity, 1 on average over the fibre for a flat phase.
@@ -176,9 +172,22 @@ class FibreOptics:
         -------
         tensor of float32, shape (b, n, n)
         """
-        field = self.field(phase_rad, core_noise_rad)
-        power = ((field.real.square() + field.imag.square()) * self._weights).sum(1)
-        return power * self._scale
+        amplitude = self._output(phase_rad, core_noise_rad)
+        # One frame's field stays in a processor's caches, a batch's does not: on CPUs frames propagate one by one.
+        parts = amplitude.split(1) if amplitude.device.type == "cpu" else (amplitude,)
+        return torch.cat([self._power(part) for part in parts]) * self._scale
+
+    def _output(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None) -> torch.Tensor:
+        """Amplitude of every core at the output facet, (b, modes, cores)."""
+        core_phase = self.core_phase
+        if core_noise_rad is not None:
+            core_phase = core_phase + core_noise_rad[:, None, :]
+        response = torch.polar(self.core_gain.expand_as(core_phase), core_phase)
+        return self.exchange(self.launch(phase_rad)) * response
+
+    def _power(self, amplitude: torch.Tensor) -> torch.Tensor:
+        field = self.propagate(amplitude)
+        return ((field.real.square() + field.imag.square()) * self._weights).sum(1)
 
     def shot_noise_rad(self, batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Draw the per-core phase noise of ``batch`` shots, shape (batch, cores)."""

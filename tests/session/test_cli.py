@@ -17,7 +17,7 @@ from app.config import to_yaml
 from tests.conftest import ROOT
 from tests.small import small_instrument
 
-COMMANDS = "acquire bench demo doctor evaluate export gui live record train twin-statistics".split()
+COMMANDS = ["acquire", "bench", "demo", "doctor", "evaluate", "export", "gui", "live", "record", "train", "twin-statistics"]
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def refused(*arguments: object, cwd: Path, code: int = 1) -> str:
     done = run(*arguments, cwd=cwd)
     assert done.returncode == code, done.stderr
     lines = [line for line in done.stderr.strip().splitlines() if " left " not in line]
-    assert len(lines) == 1 and lines[0].startswith("specklescope: "), done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("specklescope: ")
     return lines[0]
 
 
@@ -54,7 +55,8 @@ def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
     done = run("acquire", "cells", "--pairs", 6, "--config", instrument, "--json", "out/a.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "out/a.json").read_text())
-    assert numbers["complete"] and numbers["acknowledged"] == numbers["requested"] == 7
+    assert numbers["complete"]
+    assert numbers["acknowledged"] == numbers["requested"] == 7
     dataset = Path(numbers["path"])
     again = run("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
@@ -69,7 +71,8 @@ def test_live_record_and_evaluate(instrument: Path, tmp_path: Path) -> None:
     done = run("record", "take", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "r.json").read_text())
-    assert numbers["verdict"] == "complete" and numbers["dropped_record"] == 0
+    assert numbers["verdict"] == "complete"
+    assert numbers["dropped_record"] == 0
     assert len(Archive.open(Path(numbers["take"]))) == numbers["frames_recorded"] > 5
     done = run("evaluate", "--pairs", 2, "--config", instrument, "--json", "e.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -151,8 +154,10 @@ def test_the_demo_gives_every_number(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "demo.json").read_text())
     assert numbers["pairs_acknowledged"] == numbers["pairs_requested"] >= 200
-    assert numbers["wrong_pairs"] == 0 and numbers["dropped_record"] == 0
-    assert numbers["ssim"] >= 0.85 and numbers["correlation"] >= 0.90
+    assert numbers["wrong_pairs"] == 0
+    assert numbers["dropped_record"] == 0
+    assert numbers["ssim"] >= 0.85
+    assert numbers["correlation"] >= 0.90
     assert np.isfinite([numbers[key] for key in ("live_fps", "latency_ms_p50", "latency_ms_p99", "mae_rad", "iou")]).all()
     assert all(Path(tmp_path / path).exists() for path in numbers["exports"])
     assert (tmp_path / "demo-out" / "window.png").stat().st_size > 50_000

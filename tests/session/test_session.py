@@ -67,7 +67,8 @@ def test_live_views_join_a_frame_with_its_own_reconstruction(session: Session) -
     indices = [view.frame.index for view in seen]
     assert indices == sorted(set(indices))
     status = session.live_status()
-    assert status.running and status.inference_fps > 0
+    assert status.running
+    assert status.inference_fps > 0
     assert status.latency_label == LATENCY_LABEL
     assert status.latency_ms_p50 <= status.latency_ms_p99
     assert 0 < status.reference_correlation <= 1
@@ -95,7 +96,8 @@ def test_a_take_holds_every_camera_frame_and_is_exported(session: Session) -> No
     session.stop_recording()
     until(lambda: not session.recording_status().active)
     done = session.recording_status()
-    assert done.verdict == "complete" and done.path is not None
+    assert done.verdict == "complete"
+    assert done.path is not None
     archive = Archive.open(done.path)
     frames = [row.frame_index for row in archive.rows()]
     assert frames == list(range(frames[0], frames[0] + len(frames))), "a camera frame is missing"
@@ -126,7 +128,8 @@ def test_a_dataset_is_acquired_from_the_running_live_view_and_back(session: Sess
         session.start_live()
     until(lambda: not session.acquisition_status().active)
     status = session.acquisition_status()
-    assert status.verdict == "complete" and status.path is not None
+    assert status.verdict == "complete"
+    assert status.path is not None
     assert status.pairs_acknowledged == status.pairs_requested == 7
     assert Archive.open(status.path).verify().ok
     session.start_live()
@@ -182,7 +185,8 @@ def test_a_dead_engine_stops_neither_camera_nor_recording(session: Session, monk
     session.start_recording("take")
     until(lambda: session.recording_status().frames_recorded >= 2)
     inference = session._inference
-    assert inference is not None and inference.live is not None
+    assert inference is not None
+    assert inference.live is not None
 
     def broken(*_: object) -> None:
         raise ReconstructionError("the engine lost its device; restart the live view")

@@ -40,7 +40,8 @@ def test_every_engine_computes_what_torch_computes(name: str, model: Model) -> N
     engine, truth = RUNNERS[name](model), TorchEngine(model)
     for seed in range(3):
         made = engine.run(*frames(seed))
-        assert made.shape == (GRID_PX, GRID_PX) and made.dtype == np.float32
+        assert made.shape == (GRID_PX, GRID_PX)
+        assert made.dtype == np.float32
         assert np.abs(made - truth.run(*frames(seed))).max() <= TOLERANCE_RAD
 
 
@@ -77,7 +78,8 @@ def test_a_damaged_cache_is_refused_and_thrown_away(name: str, model: Model) -> 
     path = cached_onnx(model)
     path.write_bytes(path.read_bytes()[:1000])
     chosen = open_engine(model, name)
-    assert chosen.engine.name == "torch f32" and "refused" in chosen.reason
+    assert chosen.engine.name == "torch f32"
+    assert "refused" in chosen.reason
     assert not path.exists()
     assert open_engine(model, name).engine.name.startswith(name)
 

@@ -8,7 +8,15 @@ import torch
 
 from reconstruction.base import ReconstructionError
 from reconstruction.data import PairPool, field_mask
-from reconstruction.local_ridge import BLOCK_PX, WINDOW_PX, LocalRidge, amplitude_scale, phase_detail, slope_integral, window_order
+from reconstruction.local_ridge import (
+    BLOCK_PX,
+    WINDOW_PX,
+    LocalRidge,
+    amplitude_scale,
+    phase_detail,
+    slope_integral,
+    window_order,
+)
 
 FRAME, GRID = 64, 16
 

@@ -22,7 +22,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_saved_model_loads_with_its_card_and_a_stable_id(folder: Path) -> None:
     one, two = load_model(folder), load_model(str(folder))
     assert one.card.name == "mine"
-    assert one.id == two.id and len(one.id) == 12
+    assert one.id == two.id
+    assert len(one.id) == 12
     assert (folder / "README.md").read_text("utf-8").startswith("# Model card: mine")
 
 
@@ -94,5 +95,7 @@ def test_shipped_models_are_small_and_say_how_they_were_made() -> None:
     for folder in folders:
         assert (folder / WEIGHTS).stat().st_size <= 10_000_000
         card = load_model(folder).card
-        assert card.data and card.command.startswith("specklescope train") and card.seconds > 0
+        assert card.data
+        assert card.command.startswith("specklescope train")
+        assert card.seconds > 0
         assert {"ssim", "correlation", "mae_rad", "psnr_db"} <= set(card.scores)

@@ -88,7 +88,8 @@ def test_the_same_seed_learns_the_same() -> None:
 
 
 def test_a_pool_smaller_than_a_batch_and_a_loss_that_explodes_are_errors() -> None:
-    with simulated_pool(data(3, "cells"), 0) as pool, pytest.raises(ReconstructionError, match="at least 4 pairs, the pool holds 3"):
+    few = "at least 4 pairs, the pool holds 3"
+    with simulated_pool(data(3, "cells"), 0) as pool, pytest.raises(ReconstructionError, match=few):
         learn(pool, 2)
     with simulated_pool(data(4, "cells"), 0) as pool:
         pool.phase_rad[0, 16, 16] = np.nan
@@ -132,7 +133,8 @@ def test_training_on_a_captured_dataset_keeps_whole_patterns_apart(tmp_path: Pat
         acquire(rig, plan, writer, threading.Event())
     network = replace(NETWORK, front_end="fold")
     config = TrainConfig(steps=4, batch=4, validate_every=4)
-    model, result = train_on_dataset(CONFIG, tmp_path / "m", writer.path, network, config, "specklescope train", lambda *_: None)
+    folder = tmp_path / "m"
+    model, result = train_on_dataset(CONFIG, folder, writer.path, network, config, "specklescope train", lambda *_: None)
     assert model.card.fibre == fibre
     assert 2 <= result.images <= 30
     assert f"{writer.path.name}" in model.card.data

@@ -25,7 +25,8 @@ def test_frames_of_counts_become_phase_on_the_grid(front_end: str) -> None:
     with torch.inference_mode():
         phase = small_network(front_end)(frames, reference)
     assert phase.shape == (2, 1, GRID_PX, GRID_PX)
-    assert phase.dtype == torch.float32 and torch.isfinite(phase).all()
+    assert phase.dtype == torch.float32
+    assert torch.isfinite(phase).all()
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
