@@ -172,10 +172,11 @@ class FibreOptics:
         -------
         tensor of float32, shape (b, n, n)
         """
-        amplitude = self._output(phase_rad, core_noise_rad)
-        # One frame's field stays in a processor's caches, a batch's does not: on CPUs frames propagate one by one.
-        parts = amplitude.split(1) if amplitude.device.type == "cpu" else (amplitude,)
-        return torch.cat([self._power(part) for part in parts]) * self._scale
+        # One frame's field stays in a processor's caches, a batch's does not: on CPUs frames go one by one.
+        step = 1 if self.device.type == "cpu" else len(phase_rad)
+        noises = core_noise_rad.split(step) if core_noise_rad is not None else [None] * len(phase_rad)
+        parts = zip(phase_rad.split(step), noises, strict=False)
+        return torch.cat([self._power(self._output(phase, noise)) for phase, noise in parts]) * self._scale
 
     def _output(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None) -> torch.Tensor:
         """Amplitude of every core at the output facet, (b, modes, cores)."""

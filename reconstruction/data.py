@@ -94,7 +94,8 @@ class TwinExposure:
             phase = torch.tensor(phase_rad, device=self.optics.device)
             noise = self.optics.shot_noise_rad(len(phase), self._generator)
             intensity = self.optics.intensity(phase, noise) + self.optics.config.background
-            return expose(intensity, self._exposure_s, 8, self._sensor, self._generator)
+            shots = [expose(one, self._exposure_s, 8, self._sensor, self._generator) for one in intensity]
+            return np.stack(shots)  # type: ignore[return-value]  # one type per camera
 
     def reference(self, shots: int = REFERENCE_SHOTS) -> NDArray[np.float32]:
         """Mean of ``shots`` exposures of the flat pattern, in counts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -132,9 +133,18 @@ _worker: tuple[TwinData, TwinExposure, PairPool] | None = None
 
 def _start(data: TwinData, folder: str) -> None:
     global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     exposure = data.exposure()
     _worker = data, exposure, _open(data, Path(folder), exposure)
+
+
+def _end_with_parent() -> None:
+    """Leave when the program is killed: a pool's processes would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(start: int, stop: int) -> None:

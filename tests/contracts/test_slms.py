@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -174,6 +175,8 @@ def test_images_never_overtake_each_other_and_every_promise_is_kept(waits_ms: li
         settled_ns = slm.show(pattern)
         clock.wait_until(clock.now_ns() + wait_ms * 1_000_000)
     assert slm.lit_between(start_ns, settled_ns) == (dark, *(pattern.id for pattern in patterns))
+    light_ns = [first_light_ns(slm, pattern, start_ns, settled_ns) for pattern in patterns]
+    assert all(earlier < later for earlier, later in pairwise(light_ns))
     phase, settled = slm.phase_at(settled_ns)
     assert settled
     assert np.array_equal(phase, slm.displayed_phase(patterns[-1].phase_rad))
