@@ -118,7 +118,28 @@ def train(
                 on_validation(cast(ReferencedUNet, average.module), report)
             if step == config.steps:
                 break
-    return cast(ReferencedUNet, average.module.eval()), report
+    averaged = cast(ReferencedUNet, average.module)
+    settle_batch_norm(averaged, pool, config.batch)
+    return averaged.eval(), report
+
+
+def settle_batch_norm(model: ReferencedUNet, pool: PairPool, batch: int, batches: int = 64) -> None:
+    """Measure batch norm's statistics anew for averaged weights, which no batch has seen in training.
+
+    Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018, section 3.2.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over what follows
+    model.train()
+    reference = torch.from_numpy(pool.reference)[None, None]
+    with torch.inference_mode():
+        for start in range(0, min(batches * batch, pool.ready - batch + 1), batch):
+            model(pool.batch(np.arange(start, start + batch))[0], reference)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def warm_average(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
