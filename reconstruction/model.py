@@ -161,10 +161,16 @@ A referenced U-Net: one speckle frame and the fibre's reference speckle in, phas
 {card.network.get("grid_px")} x {card.network.get("grid_px")} grid over the whole field out.
 
 - **For:** {card.fibre}. On another fibre, or after a bend, it has to be trained again.
+- **How the frame enters:** front end `{card.network.get("front_end")}`, see docs/decisions/0004-front-end.md.
 - **Data:** {card.data}
 - **Command:** `{card.command}`
-- **Time:** {card.seconds / 60:.0f} minutes
+- **Time:** {card.seconds / 60:.0f} minutes for the steps alone; simulating the pairs and fitting the fibre's maps come before.
+- **Limits:** speckle hardly senses the absolute level of the phase: the network guesses it from what the picture looks like,
+  so scores stand with and without the mean (`_centred`). Detail finer than about 7 px of 512 is not there to be had.
 - **Licence:** GPL-3.0-or-later, as the program.
+
+Scores are means over whole images that no training run has seen, inside the fibre's disc; phase in radians, SSIM and PSNR
+with the phase of white ({card.range_rad} rad) as range.
 
 | score on held-out images | value |
 |---|---|
