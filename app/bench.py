@@ -102,7 +102,7 @@ def _live_round(pipeline: InferencePipeline, frames: list[Frame], counted: threa
     return count / seconds
 
 
-def bench_twin(config: InstrumentConfig, rounds: int = 5, batch: int = 16) -> dict[str, object]:
+def bench_twin(config: InstrumentConfig, rounds: int = 11, batch: int = 16) -> dict[str, object]:
     """Time the twin's frames (optics and camera) one by one and in batches, in alternation."""
     n = config.twin.optics.image_px
     camera = config.twin.camera

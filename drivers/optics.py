@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, spatial
 
 from drivers.base import WrongPattern
+from drivers.spread import spread
 
 
 @dataclass(frozen=True)
@@ -172,11 +173,12 @@ class FibreOptics:
         -------
         tensor of float32, shape (b, n, n)
         """
-        # One frame's field stays in a processor's caches, a batch's does not: on CPUs frames go one by one.
-        step = 1 if self.device.type == "cpu" else len(phase_rad)
-        noises = core_noise_rad.split(step) if core_noise_rad is not None else [None] * len(phase_rad)
-        parts = zip(phase_rad.split(step), noises, strict=False)
-        return torch.cat([self._power(self._output(phase, noise)) for phase, noise in parts]) * self._scale
+        if self.device.type != "cpu":
+            return self._power(self._output(phase_rad, core_noise_rad)) * self._scale
+        # One frame's field stays in a processor's caches, a batch's does not.
+        noises = [None] * len(phase_rad) if core_noise_rad is None else core_noise_rad.split(1)
+        frames = list(zip(phase_rad.split(1), noises, strict=True))
+        return torch.cat(spread(lambda frame: self._power(self._output(*frame)), frames)) * self._scale
 
     def _output(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None) -> torch.Tensor:
         """Amplitude of every core at the output facet, (b, modes, cores)."""

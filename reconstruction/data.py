@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from acquisition.patterns import PatternSource
 from acquisition.store import Archive
 from drivers.optics import FibreOptics
 from drivers.sensor import SensorConfig, expose
+from drivers.spread import spread
 from reconstruction.base import ReconstructionError
 
 #: The three parts of a dataset; patterns, never frames, are shared out among them.
@@ -90,12 +91,19 @@ class TwinExposure:
 
     def __call__(self, phase_rad: NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Expose a batch of phase images (b, n, n) and return counts (b, n, n)."""
-        with torch.inference_mode():
+        with torch.no_grad():
             phase = torch.tensor(phase_rad, device=self.optics.device)
             noise = self.optics.shot_noise_rad(len(phase), self._generator)
-            intensity = self.optics.intensity(phase, noise) + self.optics.config.background
-            shots = [expose(one, self._exposure_s, 8, self._sensor, self._generator) for one in intensity]
-            return np.stack(shots)  # type: ignore[return-value]  # one type per camera
+            # Every frame draws from a seed of its own: frames may be made in any order.
+            seeds = torch.randint(2**62, (len(phase),), generator=self._generator, device=self.optics.device).tolist()
+            step = 1 if self.optics.device.type == "cpu" else len(phase)
+            shots = zip(phase.split(step), noise.split(step), seeds[::step], strict=True)
+            return np.concatenate(spread(lambda shot: self._expose(*shot), list(shots)))
+
+    def _expose(self, phase: torch.Tensor, noise: torch.Tensor, seed: int) -> NDArray[Any]:
+        generator = torch.Generator(device=phase.device).manual_seed(seed)
+        intensity = self.optics.intensity(phase, noise) + self.optics.config.background
+        return expose(intensity, self._exposure_s, 8, self._sensor, generator)
 
     def reference(self, shots: int = REFERENCE_SHOTS) -> NDArray[np.float32]:
         """Mean of ``shots`` exposures of the flat pattern, in counts."""
