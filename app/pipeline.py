@@ -12,7 +12,7 @@ from acquisition.stream import Channel, ChannelClosed, Overflow, RateMeter, Stag
 from app.status import LiveView
 from drivers.base import Frame
 from reconstruction.engines.choose import ChosenEngine, open_engine
-from reconstruction.live import LiveReconstructor
+from reconstruction.live import Inferred, LiveReconstructor
 from reconstruction.model import Model
 
 
@@ -49,10 +49,14 @@ class InferencePipeline:
         self._truth_of = truth_of
         self._on_view = on_view
         self._reference: NDArray[np.float32] | None = None
-        self._stage = Stage("inference", self._work, [self.display])
+        # The engine waits for nobody: what follows it runs beside the next frame.
+        self._inferred: Channel[tuple[LiveReconstructor, Inferred]] = Channel("inferred", 2, Overflow.WAIT)
+        self._stage = Stage("inference", self._work, [self._inferred])
+        self._finishing = Stage("finishing", self._finish, [self.display])
 
     def start(self) -> None:
         """Start the thread; it builds the engine first."""
+        self._finishing.start()
         self._stage.start()
 
     def stop(self) -> None:
@@ -63,12 +67,13 @@ class InferencePipeline:
     def join(self, timeout_s: float) -> BaseException | None:
         """Wait for the thread and return its error, if any."""
         self._stage.join(timeout_s)
-        return self._stage.error
+        self._finishing.join(timeout_s)
+        return self.error
 
     @property
     def error(self) -> BaseException | None:
-        """The error that ended the thread, if any."""
-        return self._stage.error
+        """The error that ended it, if any."""
+        return self._stage.error or self._finishing.error
 
     def set_reference(self, reference: NDArray[np.float32]) -> None:
         """Reconstruct against a new reference (H, W) in counts from the next frame on."""
@@ -95,11 +100,18 @@ class InferencePipeline:
                 if reference is not used or self.live is None:
                     self.live = LiveReconstructor(self._model, chosen.engine, reference)
                     used = reference
-                made = self.live(frame)
-                self.rate.tick()
-                view = LiveView(frame, made, self._truth_of(frame.pattern_id))
-                self._on_view(view)
-                self.display.put(view)
+                self._inferred.put((self.live, self.live.infer(frame)))
         finally:
             self.ready.set()
             self.frames.close()
+
+    def _finish(self, stop: threading.Event) -> None:
+        try:
+            for live, inferred in self._inferred:
+                made = live.finish(inferred)
+                self.rate.tick()
+                view = LiveView(inferred.frame, made, self._truth_of(inferred.frame.pattern_id))
+                self._on_view(view)
+                self.display.put(view)
+        finally:
+            self._inferred.close()  # or the engine would wait for ever

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
         0 is background, 1.. are objects, numbered without gaps.
     """
     inside = phase_rad[mask]
-    low, high = (float(v) for v in np.percentile(inside, (0.5, 99.5)))
+    low, high = (float(v) for v in np.percentile(inside[::4], (0.5, 99.5)))
     if high - low < 1e-3:
         return np.zeros(phase_rad.shape, np.uint16)
     grey = np.where(mask, np.clip((phase_rad - low) * (255 / (high - low)), 0, 255), 0).astype(np.uint8)
@@ -39,8 +41,16 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
     peaks = (distance >= cv2.dilate(distance, np.ones((9, 9), np.uint8))) & (distance > 1.0)
     _, markers = cv2.connectedComponents(peaks.astype(np.uint8))
     # scikit-image's, which floods by height; OpenCV's floods by colour steps and lets the background in.
-    labels = watershed(-distance, markers, mask=foreground > 0)
-    return _renumber(labels.astype(np.int32), min_area_px)
+    # On every other pixel: only where touching objects part does that show, and it is the live view's largest cost.
+    coarse = watershed(-distance[::2, ::2], _coarse(markers), mask=_coarse(foreground) > 0)
+    labels = np.repeat(np.repeat(coarse, 2, 0), 2, 1)[: foreground.shape[0], : foreground.shape[1]]
+    return _renumber(np.where(foreground > 0, labels, 0).astype(np.int32), min_area_px)
+
+
+def _coarse(image: NDArray[Any]) -> NDArray[Any]:
+    """Largest value in every square of 2 x 2 pixels."""
+    image = np.pad(image, [(0, side % 2) for side in image.shape])
+    return np.asarray(image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2).max((1, 3)))
 
 
 def _renumber(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint16]:
