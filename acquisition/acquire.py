@@ -208,8 +208,7 @@ class _Acquisition:
             return True
         self._note_fault(
             BadPair.__name__,
-            f"sentinel correlates {correlation:.2f} with the first reference, "
-            f"below {self._plan.min_sentinel_correlation:.2f}",
+            f"sentinel correlates {correlation:.2f} with the first reference, below {self._plan.min_sentinel_correlation:.2f}",
         )
         return False
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from acquisition.journal import Event, StorageError, StoredRow, read_journal
+from acquisition.journal import read_journal
+from acquisition.rows import Event, StorageError, StoredRow
 from acquisition.shards import ArraySpec, Image, Shards
 
 DATA, JOURNAL, CARD = "data.zarr", "journal.sqlite", "card.yaml"

@@ -25,7 +25,7 @@ import yaml
 from numpy.typing import NDArray
 
 from acquisition.archive import Archive
-from acquisition.journal import PairRow
+from acquisition.rows import PairRow
 from drivers.base import SpeckleScopeError
 
 _FALLBACK_FPS = 1.0  # for a single frame, which has no rate; the metadata says so

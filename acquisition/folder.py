@@ -12,7 +12,7 @@ from typing import Self
 
 import yaml
 
-from acquisition.journal import StorageError
+from acquisition.rows import StorageError
 
 _LOCK = "writer.lock"
 _FREE_MARGIN = 1.05

@@ -278,9 +278,7 @@ def _cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey
     return draw
 
 
-def _window(
-    shape: tuple[int, int], centre: NDArray[np.float64], reach: float
-) -> tuple[tuple[slice, slice], Grey, Grey]:
+def _window(shape: tuple[int, int], centre: NDArray[np.float64], reach: float) -> tuple[tuple[slice, slice], Grey, Grey]:
     """Part of the image within ``reach`` of ``centre``, and its y and x coordinates from there."""
     low = np.maximum(np.floor(centre - reach), 0).astype(int)
     high = np.minimum(np.ceil(centre + reach) + 1, shape).astype(int)

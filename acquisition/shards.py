@@ -18,7 +18,8 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
-from acquisition.journal import StorageError, StoredRow, check_array_name
+from acquisition.journal import check_array_name
+from acquisition.rows import StorageError, StoredRow
 
 Image = NDArray[Any]
 

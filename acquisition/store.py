@@ -21,7 +21,8 @@ import numpy as np
 
 from acquisition.archive import CARD, DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
 from acquisition.folder import WriterLock, card_text, check_space, clean_name, one_line, sync_folder, write_synced
-from acquisition.journal import Event, Journal, PairRow, StorageError, StoredRow, utc_now
+from acquisition.journal import Journal, utc_now
+from acquisition.rows import Event, PairRow, StorageError, StoredRow
 from acquisition.shards import ArraySpec, Image, Shards
 
 __all__ = [
@@ -305,8 +306,7 @@ class ArchiveWriter:
             raise StorageError(f"the writer of {self.path.name} is closed; resume the archive to add to it")
         if self._failure is not None:
             raise StorageError(
-                f"{self.path.name} takes no more after a failure ({self._acknowledged} pairs are acknowledged): "
-                f"{self._failure}"
+                f"{self.path.name} takes no more after a failure ({self._acknowledged} pairs are acknowledged): {self._failure}"
             )
 
 

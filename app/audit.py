@@ -60,9 +60,7 @@ def audit_pairs(archive: Archive, optics: FibreOptics, batch: int = 8) -> PairAu
         others = [
             float(frame @ predicted[row.index + lag])
             for lag in LAGS
-            if lag
-            and 0 <= row.index + lag < len(rows)
-            and float(predicted[row.index] @ predicted[row.index + lag]) < SAME
+            if lag and 0 <= row.index + lag < len(rows) and float(predicted[row.index] @ predicted[row.index + lag]) < SAME
         ]
         if not others:
             undecided += 1

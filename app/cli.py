@@ -29,7 +29,6 @@ app = App(
 )
 
 
-
 @app.command
 def demo(
     *, headless: bool = False, pairs: Count = 200, out: Path = Path("demo-out"), config: Config = None, json: Json = None
@@ -142,8 +141,11 @@ def doctor(*, config: Config = None, json: Json = None) -> None:
 
 
 COMMANDS = (
-    commands_data.acquire, commands_data.export,
-    commands_model.train, commands_model.evaluate, commands_model.bench,
+    commands_data.acquire,
+    commands_data.export,
+    commands_model.train,
+    commands_model.evaluate,
+    commands_model.bench,
 )
 for command in COMMANDS:
     app.command(command)

@@ -58,7 +58,13 @@ class DatasetRun:
 
     @classmethod
     def new(
-        cls, rig: Rig, plan: CapturePlan, root: Path, name: str, card: Mapping[str, object], after: Stage | None = None,
+        cls,
+        rig: Rig,
+        plan: CapturePlan,
+        root: Path,
+        name: str,
+        card: Mapping[str, object],
+        after: Stage | None = None,
         on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
     ) -> DatasetRun:
         """Prepare a new dataset under ``root``."""

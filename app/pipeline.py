@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,6 +88,8 @@ class InferencePipeline:
             return
 
     def _work(self, stop: threading.Event) -> None:
+        # A dozen operations on 128 x 128 px: OpenCV's own threads would only take cores from the engine.
+        cv2.setNumThreads(1)
         try:
             chosen = self.chosen = open_engine(self._model, self._preference)
             self.ready.set()

@@ -255,9 +255,7 @@ class FibreOptics:
             torch.as_tensor(weight, dtype=torch.float32, device=self.device),
         )
 
-    def _coupling(
-        self, positions: NDArray[np.float64], rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _coupling(self, positions: NDArray[np.float64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Neighbours of every core (cores, k) and the complex exchange coefficients (modes, cores, k), rows of unit power."""
         sigma, modes = self.config.coupling_sigma_um / self.config.pixel_um, len(self.config.mode_weights)
         pitch = self.config.core_pitch_um / self.config.pixel_um

@@ -62,9 +62,7 @@ class SimulatedSlm:
         Real or virtual time.
     """
 
-    def __init__(
-        self, shape: tuple[int, int], config: SimulatedSlmConfig | None = None, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, shape: tuple[int, int], config: SimulatedSlmConfig | None = None, clock: Clock | None = None) -> None:
         self.config = config or SimulatedSlmConfig()
         self._clock = clock or RealClock()
         self._rng = np.random.default_rng(self.config.seed)
@@ -155,7 +153,5 @@ class SimulatedSlm:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

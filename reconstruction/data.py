@@ -111,9 +111,7 @@ class TwinExposure:
         return np.asarray(self(np.zeros((shots, n, n), np.float32)).astype(np.float32).mean(0))
 
 
-def fill_from_twin(
-    pool: PairPool, exposure: TwinExposure, patterns: PatternSource, first: int = 0, batch: int = 8
-) -> None:
+def fill_from_twin(pool: PairPool, exposure: TwinExposure, patterns: PatternSource, first: int = 0, batch: int = 8) -> None:
     """Fill ``pool`` with the simulated pairs of ``patterns[first:]``, in order; ``pool.ready`` advances as they come."""
     grid = pool.phase_rad.shape[-1]
     while pool.ready < len(pool.speckle):

@@ -158,9 +158,7 @@ class ReferencedUNet(nn.Module):
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(widths[level], widths[level - 1], 2, stride=2) for level in range(len(widths) - 1, 0, -1)
         )
-        self.merge = nn.ModuleList(
-            _block(2 * widths[level - 1], widths[level - 1]) for level in range(len(widths) - 1, 0, -1)
-        )
+        self.merge = nn.ModuleList(_block(2 * widths[level - 1], widths[level - 1]) for level in range(len(widths) - 1, 0, -1))
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

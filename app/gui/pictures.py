@@ -34,9 +34,7 @@ class Pictures:
             LevelBar((0.0, float(full_scale)), "counts", 0, grey_table),
             lambda v: f"{v:.0f} counts",
         )
-        self.phase = ImagePane(
-            "Phase", field_um, LevelBar(phase_range_rad, "rad", 2, phase_table), lambda v: f"{v:.2f} rad"
-        )
+        self.phase = ImagePane("Phase", field_um, LevelBar(phase_range_rad, "rad", 2, phase_table), lambda v: f"{v:.2f} rad")
         self.overlay = ImagePane(
             "Overlay",
             field_um,

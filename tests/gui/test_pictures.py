@@ -52,9 +52,7 @@ def rendered(pane) -> np.ndarray:
     """Grey values of the pane's ImageItem as painted: (h, w)."""
     pane.image_item.render()
     image = pane.image_item.qimage
-    return np.array(
-        [[image.pixelColor(x, y).red() for x in range(0, image.width(), 16)] for y in range(0, image.height(), 16)]
-    )
+    return np.array([[image.pixelColor(x, y).red() for x in range(0, image.width(), 16)] for y in range(0, image.height(), 16)])
 
 
 def test_each_pane_shows_its_part_of_the_polled_view(window, session):

@@ -100,9 +100,7 @@ def test_a_pattern_that_is_not_finite_is_refused(value: float) -> None:
         Pattern(phase, "broken")
 
 
-@pytest.mark.parametrize(
-    "phase", [np.zeros((2, 3), np.float64), np.zeros((2, 3), np.uint8), np.zeros((1, 2, 3), np.float32)]
-)
+@pytest.mark.parametrize("phase", [np.zeros((2, 3), np.float64), np.zeros((2, 3), np.uint8), np.zeros((1, 2, 3), np.float32)])
 def test_a_pattern_is_two_dimensional_float32(phase: np.ndarray[Any, Any]) -> None:
     with pytest.raises(WrongPattern, match="a pattern is"):
         Pattern(phase)

@@ -166,9 +166,7 @@ def test_existing_exports_are_kept_unless_asked(tmp_path: Path, kind: ExportForm
 
 
 @pytest.mark.parametrize("kind", list(ExportFormat))
-def test_a_damaged_archive_leaves_neither_half_an_export_nor_harms_the_old_one(
-    tmp_path: Path, kind: ExportFormat
-) -> None:
+def test_a_damaged_archive_leaves_neither_half_an_export_nor_harms_the_old_one(tmp_path: Path, kind: ExportFormat) -> None:
     archive = archive_of(tmp_path / "in", 3, card={"depth_rad": 2.6})
     paths = export(archive, tmp_path / "old", [kind])
     before = {p: p.stat().st_mtime_ns for p in paths}

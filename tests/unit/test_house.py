@@ -93,7 +93,5 @@ def test_constraints_agree_with_setup_cfg() -> None:
 
 def test_the_readme_names_every_dependency() -> None:
     readme = text_of("README.md").lower()
-    missing = [
-        name for name in requirements() if not re.search(rf"(?<![\w-]){re.escape(name.lower())}(?![\w-])", readme)
-    ]
+    missing = [name for name in requirements() if not re.search(rf"(?<![\w-]){re.escape(name.lower())}(?![\w-])", readme)]
     assert not missing, f"README.md says nothing about these dependencies from setup.cfg: {missing}"

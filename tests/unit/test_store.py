@@ -180,9 +180,7 @@ def test_the_writer_copies_what_it_is_given(tmp_path: Path) -> None:
         {**images(0), "phase": images(0)["phase"].astype(np.float64)},
     ],
 )
-def test_images_that_do_not_fit_are_refused_and_leave_the_writer_usable(
-    tmp_path: Path, wrong: dict[str, np.ndarray]
-) -> None:
+def test_images_that_do_not_fit_are_refused_and_leave_the_writer_usable(tmp_path: Path, wrong: dict[str, np.ndarray]) -> None:
     with create(tmp_path) as writer:
         with pytest.raises(StorageError):
             writer.append(wrong, row(0))

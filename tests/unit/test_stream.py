@@ -31,9 +31,7 @@ class AnnouncingCondition(threading.Condition):
         return super().wait(timeout)
 
 
-def outcome_of_blocked(
-    channel: Channel[int], call: Callable[[], T], unblock: Callable[[], object]
-) -> T | BaseException:
+def outcome_of_blocked(channel: Channel[int], call: Callable[[], T], unblock: Callable[[], object]) -> T | BaseException:
     """Run ``call`` in a thread, ``unblock`` it once it really waits, and return what came of it."""
     condition = AnnouncingCondition()
     channel._condition = condition
