@@ -41,7 +41,7 @@ demo: $(READY_RUN)
 	$(BIN)/specklescope demo
 
 lint: $(READY_TEST)
-	@echo "ruff";         $(BIN)/ruff check --quiet
+	@echo "ruff";         $(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet
 	@echo "mypy";         $(BIN)/mypy --no-error-summary
 	@echo "import layers"; $(BIN)/lint-imports --no-logo >.venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
 

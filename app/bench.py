@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -27,8 +28,8 @@ def bench_live(config: InstrumentConfig, rounds: int = 6, frames_per_round: int 
     """Compare the live loop with its engine called alone.
 
     A replay camera feeds it a quarter more frames than the engine can take, so that there is always a new one. Rounds alternate
-    between the two. The live loop is capture thread, channel, inference thread with reference, mask,
-    segmentation and drift gauge, and a viewer that takes the newest view 30 times a second.
+    between the two. The live loop is capture thread, channel, inference thread with reference, mask and
+    drift gauge, and a viewer that takes and segments the newest view 30 times a second.
     """
     model = load_model(config.model)
     with simulated_pool(twin_data(config, "held-out", _FRAMES, 3, model.grid_px), 0) as pool:
@@ -47,11 +48,10 @@ def bench_live(config: InstrumentConfig, rounds: int = 6, frames_per_round: int 
         if pipeline.chosen is None:
             raise pipeline.error or RuntimeError("the engine did not start")
         engine = pipeline.chosen.engine
-        inputs = [image.astype(np.float32) for image in pixels]
         for _ in range(rounds):
             start = time.perf_counter()
             for index in range(frames_per_round):
-                engine.run(inputs[index % _FRAMES], reference)
+                engine.run(pixels[index % _FRAMES], reference)
             alone_fps.append(frames_per_round / (time.perf_counter() - start))
             live_fps.append(_live_round(pipeline, frames, arrivals, frames_per_round, 1.25 * alone_fps[-1]))
     finally:
@@ -77,6 +77,7 @@ def _live_round(
     camera = ReplayCamera(frames, period_s=1 / camera_fps)
     arrivals.clear()
     stop = threading.Event()
+    shown: deque[object] = deque(maxlen=1)
 
     def capture() -> None:
         camera.arm(TriggerMode.FREE_RUN)
@@ -85,7 +86,8 @@ def _live_round(
 
     def view() -> None:
         while not stop.wait(1 / 30):
-            pipeline.display.poll()
+            view = pipeline.display.poll()
+            shown.append(None if view is None else view.reconstruction.labels)
 
     threads = [threading.Thread(target=work, daemon=True) for work in (capture, view)]
     for thread in threads:

@@ -13,7 +13,7 @@ from acquisition.stream import Channel, ChannelClosed, Overflow, RateMeter, Stag
 from app.status import LiveView
 from drivers.base import Frame
 from reconstruction.engines.choose import ChosenEngine, open_engine
-from reconstruction.live import Inferred, LiveReconstructor
+from reconstruction.live import LiveReconstructor
 from reconstruction.model import Model
 
 
@@ -50,14 +50,10 @@ class InferencePipeline:
         self._truth_of = truth_of
         self._on_view = on_view
         self._reference: NDArray[np.float32] | None = None
-        # The engine waits for nobody: what follows it runs beside the next frame.
-        self._inferred: Channel[tuple[LiveReconstructor, Inferred]] = Channel("inferred", 2, Overflow.WAIT)
-        self._stage = Stage("inference", self._work, [self._inferred])
-        self._finishing = Stage("finishing", self._finish, [self.display])
+        self._stage = Stage("inference", self._work, [self.display])
 
     def start(self) -> None:
         """Start the thread; it builds the engine first."""
-        self._finishing.start()
         self._stage.start()
 
     def stop(self) -> None:
@@ -68,13 +64,12 @@ class InferencePipeline:
     def join(self, timeout_s: float) -> BaseException | None:
         """Wait for the thread and return its error, if any."""
         self._stage.join(timeout_s)
-        self._finishing.join(timeout_s)
         return self.error
 
     @property
     def error(self) -> BaseException | None:
         """The error that ended it, if any."""
-        return self._stage.error or self._finishing.error
+        return self._stage.error
 
     def set_reference(self, reference: NDArray[np.float32]) -> None:
         """Reconstruct against a new reference (H, W) in counts from the next frame on."""
@@ -103,18 +98,10 @@ class InferencePipeline:
                 if reference is not used or self.live is None:
                     self.live = LiveReconstructor(self._model, chosen.engine, reference)
                     used = reference
-                self._inferred.put((self.live, self.live.infer(frame)))
-        finally:
-            self.ready.set()
-            self.frames.close()
-
-    def _finish(self, stop: threading.Event) -> None:
-        try:
-            for live, inferred in self._inferred:
-                made = live.finish(inferred)
+                view = LiveView(frame, self.live(frame), self._truth_of(frame.pattern_id))
                 self.rate.tick()
-                view = LiveView(inferred.frame, made, self._truth_of(inferred.frame.pattern_id))
                 self._on_view(view)
                 self.display.put(view)
         finally:
-            self._inferred.close()  # or the engine would wait for ever
+            self.ready.set()
+            self.frames.close()

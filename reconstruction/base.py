@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +34,8 @@ class Reconstruction:
         Content hash of the weights.
     engine : str
         Name of the engine that ran.
-    labels : ndarray of uint16, shape (h, w), optional
-        Segmentation: 0 is background, 1.. are objects.
+    segmenter : callable, optional
+        Gives ``labels`` from the phase.
     uncertainty_rad : ndarray of float32, shape (h, w), optional
         One standard deviation of the phase, where the model gives it.
     """
@@ -44,11 +46,23 @@ class Reconstruction:
     inference_s: float
     model_id: str
     engine: str
-    labels: NDArray[np.uint16] | None = None
+    segmenter: Callable[[NDArray[np.float32]], NDArray[np.uint16]] | None = None
     uncertainty_rad: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("phase_rad", "labels", "uncertainty_rad"):
+        for name in ("phase_rad", "uncertainty_rad"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, frozen_array(array))
+
+    @cached_property
+    def labels(self) -> NDArray[np.uint16] | None:
+        """Segmentation (h, w): 0 is background, 1.. are objects; None without a segmenter.
+
+        Made when first asked for, by whoever asks: an eye takes 30 frames a second, and the engine should not wait for it.
+        """
+        if self.segmenter is None:
+            return None
+        labels = self.segmenter(self.phase_rad)
+        labels.flags.writeable = False
+        return labels

@@ -40,7 +40,7 @@ def evaluate(
     mask, reference = model.mask, np.ascontiguousarray(pool.reference, np.float32)
     scores, ious, times = [], [], []
     for index in range(pool.ready):
-        frame = pool.speckle[index].astype(np.float32)
+        frame = np.array(pool.speckle[index])
         start = time.perf_counter()
         phase = engine.run(frame, reference)
         times.append((time.perf_counter() - start) * 1e3)

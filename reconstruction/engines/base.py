@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from reconstruction.base import ReconstructionError
 
+#: What a camera counted, as it came or averaged.
+Counts = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+
 
 class EngineError(ReconstructionError):
     """An engine could not be built or does not compute what torch computes."""
@@ -21,13 +24,16 @@ class Engine(Protocol):
     def name(self) -> str:
         """Short name with precision, for status lines: ``onnxruntime f32``."""
 
-    def run(self, frame: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct.
 
         Parameters
         ----------
-        frame, reference : ndarray of float32, shape (frame_px, frame_px)
+        frame : ndarray of uint8, uint16 or float32, shape (frame_px, frame_px)
             Camera counts.
+        reference : ndarray of float32, shape (frame_px, frame_px)
+            Mean speckle under the flat pattern, in counts. Not changed in place as long as it is in use: an engine
+            takes the same array over only once.
 
         Returns
         -------

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import Counts, EngineError
 from reconstruction.export_onnx import cached_onnx
 from reconstruction.model import Model
 
@@ -29,7 +29,7 @@ class OnnxRuntimeEngine:
             path.unlink(missing_ok=True)
             raise EngineError(f"ONNX Runtime refused {path.name}: {str(error).splitlines()[0]}") from error
 
-    def run(self, frame: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
-        inputs = {"frame": frame[None, None], "reference": reference[None, None]}
+        inputs = {"frame": frame.astype(np.float32, copy=False)[None, None], "reference": reference[None, None]}
         return np.asarray(self._session.run(None, inputs)[0][0, 0])

@@ -6,7 +6,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import Counts, EngineError
 from reconstruction.export_onnx import cached_onnx
 from reconstruction.model import Model
 
@@ -25,8 +25,14 @@ class OpenVinoEngine:
             path.unlink(missing_ok=True)
             raise EngineError(f"OpenVINO refused {path.name}: {str(error).splitlines()[0]}") from error
         self._request = compiled.create_infer_request()
+        self._inputs = {name: self._request.get_tensor(name).data[0, 0] for name in ("frame", "reference")}
+        self._reference: NDArray[np.float32] | None = None
 
-    def run(self, frame: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
-        self._request.infer({"frame": frame[None, None], "reference": reference[None, None]})
+        np.copyto(self._inputs["frame"], frame)
+        if reference is not self._reference:
+            np.copyto(self._inputs["reference"], reference)
+            self._reference = reference
+        self._request.infer()
         return np.array(self._request.get_output_tensor(0).data[0, 0])

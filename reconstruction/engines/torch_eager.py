@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reconstruction.engines.base import Counts
 from reconstruction.model import Model
 
 
@@ -17,7 +18,7 @@ class TorchEngine:
     def __init__(self, model: Model) -> None:
         self._network = model.network
 
-    def run(self, frame: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
         with torch.inference_mode():
             inputs = (torch.from_numpy(np.array(image, np.float32))[None, None] for image in (frame, reference))

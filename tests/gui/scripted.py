@@ -47,7 +47,7 @@ def make_view(index: int = 0, seed: int = 0) -> LiveView:
     coins = transform.resize(data.coins(), (128, 128), anti_aliasing=True)
     labels = measure.label(coins > 0.52).astype(np.uint16)
     phase_rad = (coins * 2.6).astype(np.float32)
-    made = Reconstruction(phase_rad, index, 0.04, 0.012, MODEL_ID, "torch", labels=labels)
+    made = Reconstruction(phase_rad, index, 0.04, 0.012, MODEL_ID, "torch", segmenter=lambda phase: labels)
     return LiveView(Frame(pixels, index, 0, 0.002), made)
 
 

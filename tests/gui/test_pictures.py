@@ -185,7 +185,7 @@ def test_phase_and_overlay_zoom_together_and_the_speckle_stays(window, session, 
 def test_saturation_and_a_missing_segmentation_are_said(window, session):
     view = make_view()
     burnt = Frame(np.full((512, 512), 255, np.uint8), 0, 0, 0.002)
-    session.views.append(replace(view, frame=burnt, reconstruction=replace(view.reconstruction, labels=None)))
+    session.views.append(replace(view, frame=burnt, reconstruction=replace(view.reconstruction, segmenter=None)))
     window.refresh_pictures()
     window.refresh_numbers()
     assert window.pictures.speckle.subtitle.full_text.startswith("100.0% saturated")
