@@ -63,12 +63,13 @@ def open_dataset(root: Path, name: str, plan: CapturePlan, rig: Rig, card: Mappi
     StorageError
         The folder cannot be written or has too little space.
     """
-    bits = 8 if rig.camera.capabilities.bit_depths[0] <= 8 else 16
+    bits = 8 if rig.camera.bit_depth <= 8 else 16
     arrays = [
         ArraySpec("speckle", rig.camera.capabilities.shape, f"uint{bits}", compress=bits > 8),
         ArraySpec("phase", rig.slm.capabilities.shape, "float32", compress=True),
     ]
-    facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "depth_rad": plan.depth_rad, **card}
+    facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "depth_rad": plan.depth_rad}
+    facts |= {"bit_depth": rig.camera.bit_depth, **card}
     return ArchiveWriter.create(root, "dataset", name, arrays, facts, expected=len(plan))
 
 
@@ -161,7 +162,7 @@ class _Acquisition:
         """Capture and store one shot; None when its sentinel failed and pairs were withdrawn."""
         frame = self.capture.take(shot.pattern)
         if shot.is_reference and not self._sentinel_holds(frame):
-            self._withdraw(shot)
+            self._withdraw()
             return None
         row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number)
         self._writer.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
@@ -212,16 +213,17 @@ class _Acquisition:
         )
         return False
 
-    def _withdraw(self, shot: Shot) -> None:
+    def _withdraw(self) -> None:
+        # First of all, and also when the run ends here: what an operator finds on disk is trusted.
+        self._writer.flush()
+        self._quarantined += self._writer.quarantine(self._last_good + 1, "sentinel failed")
+        self.capture.release()
         self._quarantines += 1
-        first = self._last_good + 1
         if self._quarantines > MAX_QUARANTINES:
             raise CaptureError(
-                f"sentinels keep failing after pair {self._last_good}: the fibre moved; take a new reference and resume"
+                f"sentinels keep failing after pair {self._last_good}: the fibre moved; "
+                "put it back and resume, or start a new dataset"
             )
-        self._writer.flush()
-        self._quarantined += self._writer.quarantine(first, "sentinel failed")
-        self.capture.release()
 
     def _resume_reference(self) -> None:
         archive = Archive.open(self._writer.path)

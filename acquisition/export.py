@@ -184,12 +184,16 @@ def _write_ffv1(archive: Archive, path: Path) -> None:
 
 def _write_viewing_mp4(archive: Archive, name: str, path: Path) -> None:
     sampled = np.linspace(0, len(archive) - 1, min(len(archive), _LEVEL_SAMPLES)).astype(int)
-    low, high = np.percentile([archive.read(name, int(i))[::4, ::4] for i in sampled], (0.5, 99.5))
+    values = np.stack([archive.read(name, int(i))[::4, ::4] for i in sampled])
+    values = values[np.isfinite(values)]  # a frame that was not reconstructed is NaN
+    if not values.size:
+        raise ExportError(f"{archive.path.name} holds no reconstructed {name!r}; export OME-TIFF or FFV1")
+    low, high = np.percentile(values, (0.5, 99.5))
     scale = 255.0 / max(float(high - low), 1e-6)
 
     def coloured() -> Iterator[NDArray[Any]]:
         for phase in _images(archive, name):
-            grey = np.clip((phase - low) * scale, 0, 255).astype(np.uint8)
+            grey = np.clip(np.nan_to_num(phase - low) * scale, 0, 255).astype(np.uint8)
             grey = np.pad(grey, [(0, n % 2) for n in grey.shape], mode="edge")  # H.264 4:2:0 needs even sides
             yield cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -65,7 +66,7 @@ class CapturePlan:
 
     def __len__(self) -> int:
         """Return the number of shots, references included."""
-        return self.pairs + 1 + (self.pairs - 1) // self.reference_every + (self.pairs % self.reference_every == 0)
+        return self.pairs + 1 + math.ceil(self.pairs / self.reference_every)
 
     @property
     def hash(self) -> str:

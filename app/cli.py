@@ -24,7 +24,7 @@ from drivers.base import SpeckleScopeError
 app = App(
     name="specklescope",
     help="Run a lensless multi-core-fibre endoscope: acquire speckle/phase pairs, train, watch live, record, export.",
-    version=lambda: metadata.version("specklescope"),
+    version=lambda: next((d.version for d in metadata.distributions(name="specklescope")), "not installed"),
     help_format="plaintext",
 )
 

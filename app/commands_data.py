@@ -50,7 +50,8 @@ def acquire(
         if resume is not None:
             run = DatasetRun.resumed(rig, resume, fibre)
         else:
-            plan = CapturePlan(source, pairs, seed, settings.depth_rad)
+            exposure_s = settings.twin.camera.exposure_s
+            plan = CapturePlan(source, pairs, seed, settings.depth_rad, exposure_s=exposure_s)
             run = DatasetRun.new(rig, plan, settings.archive, name, dataset_card(settings, fibre))
         with progress_bars() as report, stop_on_signal() as stop:
             run.stage.start()
@@ -83,6 +84,7 @@ def export(
     out: Path | None = None,
     format: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
     overwrite: bool = False,
+    depth_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     json: Json = None,
 ) -> None:
     """Export a dataset or a take for other programs.
@@ -97,12 +99,14 @@ def export(
         ome-tiff, ffv1 (bit-exact video), viewing-mp4 (lossy), specdiffusion (PNG pairs). Without it: ome-tiff and ffv1.
     overwrite
         Replace files that exist.
+    depth_rad
+        For specdiffusion: phase of white in radians, instead of the archive's own.
     """
     from acquisition.export import export as export_archive
     from acquisition.store import Archive
 
     formats = format or ["ome-tiff", "ffv1"]
-    written = export_archive(Archive.open(path), out or path / "export", formats, overwrite=overwrite)
+    written = export_archive(Archive.open(path), out or path / "export", formats, overwrite=overwrite, depth_rad=depth_rad)
     publish("exported", {"files": [str(file) for file in written]}, json)
 
 

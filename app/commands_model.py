@@ -89,6 +89,8 @@ def evaluate(
     engine
         auto, openvino, onnxruntime or torch.
     """
+    from acquisition.store import Archive
+    from app.rig import fibre_name
     from app.training import twin_data
     from reconstruction.data import from_archive
     from reconstruction.engines.choose import open_engine
@@ -101,10 +103,12 @@ def evaluate(
     chosen = open_engine(loaded, engine or settings.live.engine)
     with progress_bars() as report:
         if dataset is not None:
+            loaded.check_fibre(str(Archive.open(dataset).card.get("fibre", "")))
             pool = from_archive(dataset, loaded.grid_px, "test")
             loaded.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
             result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pool.ready))
         else:
+            loaded.check_fibre(fibre_name(settings.twin.optics))
             data = twin_data(settings, source, pairs, 2, loaded.grid_px)
             with simulated_pool(data, 0, lambda done: report("simulating pairs", done, pairs)) as pool:
                 result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pairs))

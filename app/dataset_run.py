@@ -19,7 +19,8 @@ from drivers.base import Frame, SpeckleScopeError
 
 def dataset_card(config: InstrumentConfig, fibre: str) -> dict[str, object]:
     """Facts about the instrument that a dataset keeps."""
-    return {"instrument": config.name, "fibre": fibre, "config": config.model_dump(mode="json")}
+    pixel_um = config.twin.optics.pixel_um
+    return {"instrument": config.name, "fibre": fibre, "pixel_um": pixel_um, "config": config.model_dump(mode="json")}
 
 
 class DatasetRun:
@@ -87,7 +88,7 @@ class DatasetRun:
                 f"{path} was begun with fibre '{begun_with}', the instrument has '{fibre}'; "
                 "use the configuration it was begun with"
             )
-        return cls(rig, plan, lambda: ArchiveWriter.resume(path, expected=len(plan)))
+        return cls(rig, plan, lambda: ArchiveWriter.resume(path, expected=len(plan) - len(archive)))
 
     @property
     def plan(self) -> CapturePlan:

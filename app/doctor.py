@@ -45,7 +45,14 @@ def examine(config: InstrumentConfig) -> list[Finding]:
         try:
             findings.append(check(config))
         except (SpeckleScopeError, OSError) as error:
-            findings.append(Finding(check.__name__.strip("_").replace("_", " "), "bad", str(error), "see the message"))
+            findings.append(
+                Finding(
+                    check.__name__.strip("_").replace("_", " "),
+                    "bad",
+                    str(error),
+                    "do what the text says, then run doctor again",
+                )
+            )
     return findings
 
 

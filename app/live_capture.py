@@ -133,7 +133,7 @@ class LiveCapture:
             self._on_reference(np.mean(frames, axis=0, dtype=np.float32))
 
     def _reconnect(self, lost: DeviceLost, stop: threading.Event) -> None:
-        self._on_message(Message("warning", f"{lost} Waiting for it; a recording goes on when it is back."))
+        self._on_message(Message("warning", f"{lost}; waiting for it, a recording goes on when it is back"))
         while not stop.wait(0.5):
             try:
                 self._camera.reconnect()

@@ -76,7 +76,9 @@ class InferencePipeline:
         self._reference = reference
 
     def offer(self, frame: Frame) -> None:
-        """Hand over a frame; an older one that still waits is dropped and counted."""
+        """Hand over a frame; an older one that still waits is dropped and counted. Before the first reference it is ignored."""
+        if self._reference is None or not self.ready.is_set():
+            return
         try:
             self.frames.put(frame)
         except ChannelClosed:

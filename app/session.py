@@ -29,7 +29,6 @@ from app.scene import Scene
 from app.snapshot import write_snapshot
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
 from drivers.base import Frame, SpeckleScopeError
-from reconstruction.base import ReconstructionError
 from reconstruction.live import LATENCY_LABEL
 from reconstruction.model import Model, load_model
 
@@ -81,11 +80,7 @@ class Session:
         model = load_model(config.model)
         rig, fibre = open_rig(config)
         model.check_frame(rig.camera.capabilities.shape)
-        if fibre and fibre != model.card.fibre:
-            raise ReconstructionError(
-                f"model {model.card.name!r} was trained for fibre '{model.card.fibre}', the instrument has '{fibre}'; "
-                "train one for this fibre (specklescope train) or choose another model"
-            )
+        model.check_fibre(fibre)
         scene = Scene(config.scene, rig.slm.capabilities.shape, model.grid_px, config.depth_rad)
         return cls(config, rig, fibre, model, scene)
 
@@ -113,7 +108,7 @@ class Session:
     @property
     def frame_full_scale(self) -> int:
         """Count at which the camera saturates."""
-        return int(2 ** max(8, self.config.twin.camera.bit_depth) - 1)
+        return int(2**self._rig.camera.bit_depth - 1)
 
     def start_live(self) -> None:
         """Start camera and inference; does nothing while they run."""
@@ -187,7 +182,8 @@ class Session:
         card = {
             "instrument": self.config.name,
             "fibre": self._fibre,
-            "pixel_um": {"speckle": self.config.twin.optics.pixel_um, "phase": self.field_um / self._model.grid_px},
+            "pixel_um": self.config.twin.optics.pixel_um,
+            "bit_depth": self._rig.camera.bit_depth,
             "model": self._model.card.name,
             "model_id": self._model.id,
             "depth_rad": self.config.depth_rad,
@@ -229,7 +225,8 @@ class Session:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
         if self.acquisition_status().active:
             raise SessionError("an acquisition is already running; stop it first")
-        plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad)
+        exposure_s = self.config.twin.camera.exposure_s
+        plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad, exposure_s=exposure_s)
         card = dataset_card(self.config, self._fibre)
         run = DatasetRun.new(self._rig, plan, self.config.archive, name, card, self._capture_stage, self._take_pair)
         self.stop_live()

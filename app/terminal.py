@@ -60,6 +60,8 @@ def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -
         The file cannot be written.
     """
     table = Table(title=title, show_header=False, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for key, value in numbers.items():
         table.add_row(key, _shown(value))
     Console().print(table)

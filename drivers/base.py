@@ -215,6 +215,10 @@ class Camera(_Device, Protocol):
     def exposure_s(self) -> float:
         """Exposure time in seconds, as the camera has it."""
 
+    @property
+    def bit_depth(self) -> int:
+        """Significant bits of the frames to come, one of ``capabilities.bit_depths``."""
+
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure time; raises DeviceError outside ``capabilities.exposure_range_s``."""
 

@@ -64,6 +64,11 @@ class ReplayCamera:
         """Exposure time of the recorded frames, in seconds."""
         return self._exposure_s
 
+    @property
+    def bit_depth(self) -> int:
+        """Significant bits of the recorded frames."""
+        return self.capabilities.bit_depths[0]
+
     def set_exposure(self, exposure_s: float) -> None:
         """Refuse anything but the recorded exposure."""
         if exposure_s != self._exposure_s:

@@ -134,6 +134,11 @@ class SimulatedCamera:
         """Exposure time in seconds."""
         return self._exposure_s
 
+    @property
+    def bit_depth(self) -> int:
+        """Significant bits of a frame."""
+        return self.config.bit_depth
+
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure time; see :meth:`drivers.base.Camera.set_exposure`."""
         low, high = self.EXPOSURE_RANGE_S

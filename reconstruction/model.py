@@ -87,6 +87,14 @@ class Model:
                 f"{shape[0]} x {shape[1]}; set the camera's ROI or choose another model"
             )
 
+    def check_fibre(self, fibre: str) -> None:
+        """Raise ReconstructionError when the model was trained for another fibre than ``fibre``; empty is unknown."""
+        if fibre and fibre != self.card.fibre:
+            raise ReconstructionError(
+                f"model {self.card.name!r} was trained for fibre '{self.card.fibre}', the instrument has '{fibre}'; "
+                "train one for this fibre (specklescope train) or choose another model"
+            )
+
 
 def load_model(name_or_path: str | Path) -> Model:
     """Load a shipped model by name or any model folder by path.

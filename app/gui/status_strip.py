@@ -77,7 +77,7 @@ class StatusStrip(QFrame):
         self.duration.setToolTip("Time inside the engine for one frame, median")
         self.dropped.setToolTip("Display and inference may skip frames; a recording never may")
         self.drift.setToolTip(
-            "How alike the fibre is to its calibrated reference: 1 is unchanged, "
+            "How alike the speckle is to the reference taken at the start: 1 is unchanged, "
             f"below {GOOD_CORRELATION:g} is doubtful, below {POOR_CORRELATION:g} means a new reference is due"
         )
         drift = QVBoxLayout()

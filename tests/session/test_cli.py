@@ -56,11 +56,11 @@ def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "out/a.json").read_text())
     assert numbers["complete"]
-    assert numbers["acknowledged"] == numbers["requested"] == 7
+    assert numbers["acknowledged"] == numbers["requested"] == 8
     dataset = Path(numbers["path"])
     again = run("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert len(Archive.open(dataset)) == 7
+    assert len(Archive.open(dataset)) == 8
     done = run("export", dataset, "--out", "ex", "--format", "specdiffusion", "ffv1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "ex").iterdir())) == 2

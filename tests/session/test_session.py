@@ -130,7 +130,7 @@ def test_a_dataset_is_acquired_from_the_running_live_view_and_back(session: Sess
     status = session.acquisition_status()
     assert status.verdict == "complete"
     assert status.path is not None
-    assert status.pairs_acknowledged == status.pairs_requested == 7
+    assert status.pairs_acknowledged == status.pairs_requested == 8
     assert Archive.open(status.path).verify().ok
     session.start_live()
     next_view(session)
