@@ -24,7 +24,7 @@ from reconstruction.simulate import simulated_pool
 _FRAMES = 16
 
 
-def bench_live(config: InstrumentConfig, rounds: int = 6, frames_per_round: int = 100) -> dict[str, object]:
+def bench_live(config: InstrumentConfig, rounds: int = 12, frames_per_round: int = 60) -> dict[str, object]:
     """Compare the live loop with its engine called alone.
 
     A replay camera feeds it a quarter more frames than the engine can take, so that there is always a new one. Rounds alternate

@@ -28,7 +28,7 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
         0 is background, 1.. are objects, numbered without gaps.
     """
     inside = phase_rad[mask]
-    low, high = (float(v) for v in np.percentile(inside[::4], (0.5, 99.5)))
+    low, high = (float(v) for v in np.percentile(inside[::8], (0.5, 99.5)))
     if high - low < 1e-3:
         return np.zeros(phase_rad.shape, np.uint16)
     grey = np.where(mask, np.clip((phase_rad - low) * (255 / (high - low)), 0, 255), 0).astype(np.uint8)
@@ -56,8 +56,8 @@ def _renumber(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint16]
     areas = np.bincount(labels.ravel())
     keep = areas >= min_area_px
     keep[0] = False
-    numbers = np.cumsum(keep) * keep
-    return numbers[labels].astype(np.uint16)
+    numbers = (np.cumsum(keep) * keep).astype(np.uint16)
+    return np.asarray(numbers[labels], np.uint16)
 
 
 def iou_foreground(labels: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float:
