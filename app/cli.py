@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError
 
 from app import commands_data, commands_model
 from app.config import InstrumentConfig
-from app.options import Archives, Config, Count, Json, ModelName, Seconds, has_display, settings_of, stop_on_signal
+from app.options import Archives, Camera, Config, Count, Json, ModelName, Seconds, has_display, settings_of, stop_on_signal
 from app.terminal import console, progress_bars, publish, write_json
 from drivers.base import SpeckleScopeError
 
@@ -31,7 +31,13 @@ app = App(
 
 @app.command
 def demo(
-    *, headless: bool = False, pairs: Count = 200, out: Path = Path("demo-out"), config: Config = None, json: Json = None
+    *,
+    headless: bool = False,
+    pairs: Count = 200,
+    out: Path = Path("demo-out"),
+    camera: Camera = None,
+    config: Config = None,
+    json: Json = None,
 ) -> None:
     """Show the whole job on the simulated instrument: acquire, check, reconstruct live, record, export.
 
@@ -50,7 +56,7 @@ def demo(
     from app.gui.main import render_offscreen, run_window
     from app.session import Session
 
-    settings = settings_of(config, archive=out / "archive")
+    settings = settings_of(config, archive=out / "archive", camera=camera)
     windowed = not headless and has_display()
     if not windowed:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -69,7 +75,13 @@ def demo(
 
 @app.command
 def live(
-    *, seconds: Seconds = 10.0, model: ModelName = None, engine: str | None = None, config: Config = None, json: Json = None
+    *,
+    seconds: Seconds = 10.0,
+    model: ModelName = None,
+    engine: str | None = None,
+    camera: Camera = None,
+    config: Config = None,
+    json: Json = None,
 ) -> None:
     """Reconstruct live without a window and print rates, latency and drops.
 
@@ -80,7 +92,8 @@ def live(
     engine
         auto, openvino, onnxruntime or torch.
     """
-    publish("live", _run_live(settings_of(config, model=model, engine=engine), seconds, None), json)
+    settings = settings_of(config, model=model, engine=engine, camera=camera)
+    publish("live", _run_live(settings, seconds, None), json)
 
 
 @app.command
@@ -90,6 +103,7 @@ def record(
     seconds: Seconds = 10.0,
     model: ModelName = None,
     engine: str | None = None,
+    camera: Camera = None,
     config: Config = None,
     archive: Archives = None,
     json: Json = None,
@@ -105,7 +119,8 @@ def record(
     engine
         auto, openvino, onnxruntime or torch.
     """
-    publish("take", _run_live(settings_of(config, model=model, engine=engine, archive=archive), seconds, name), json)
+    settings = settings_of(config, archive, model, engine, camera)
+    publish("take", _run_live(settings, seconds, name), json)
 
 
 @app.command

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from app.options import Archives, Config, Count, Json, settings_of, stop_on_signal
+from app.options import Archives, Camera, Config, Count, Json, settings_of, stop_on_signal
 from app.terminal import progress_bars, publish
 from drivers.base import SpeckleScopeError
 
@@ -21,6 +21,7 @@ def acquire(
     name: str = "pairs",
     seed: int = 0,
     resume: Path | None = None,
+    camera: Camera = None,
     config: Config = None,
     archive: Archives = None,
     json: Json = None,
@@ -44,7 +45,7 @@ def acquire(
     from app.dataset_run import DatasetRun, dataset_card
     from app.rig import open_rig
 
-    settings = settings_of(config, archive=archive)
+    settings = settings_of(config, archive=archive, camera=camera)
     rig, fibre = open_rig(settings)
     try:
         if resume is not None:

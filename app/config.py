@@ -20,6 +20,8 @@ from drivers.simulated_camera import FaultConfig, SimulatedCameraConfig
 from drivers.simulated_slm import SimulatedSlmConfig
 from reconstruction.model import DEFAULT_MODEL
 
+#: What ``camera`` may be: the twin's own driver, or the twin's frames through Basler's pylon and its emulator.
+CameraName = Literal["simulated", "basler-emulated"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 
 
@@ -61,7 +63,7 @@ class InstrumentConfig(_Strict):
     """One instrument."""
 
     name: Name = "simulated instrument"
-    camera: Literal["simulated"] = "simulated"
+    camera: CameraName = "simulated"
     slm: Literal["simulated"] = "simulated"
     twin: TwinConfig = TwinConfig()
     scene: SceneConfig = SceneConfig()

@@ -39,7 +39,15 @@ class Finding:
 
 def examine(config: InstrumentConfig) -> list[Finding]:
     """Look at processor, disk, display, model and engines; never raises for what it finds."""
-    checks: list[Callable[[InstrumentConfig], Finding]] = [_processor, _gpu, _display, _disk_space, _disk_speed, _engine]
+    checks: list[Callable[[InstrumentConfig], Finding]] = [
+        _processor,
+        _gpu,
+        _display,
+        _cameras,
+        _disk_space,
+        _disk_speed,
+        _engine,
+    ]
     findings = []
     for check in checks:
         try:
@@ -72,6 +80,15 @@ def _display(config: InstrumentConfig) -> Finding:
     if where or platform.system() in ("Windows", "Darwin"):
         return Finding("display", "ok", where or "native")
     return Finding("display", "note", "none; commands run headless, the demo draws its window into a file")
+
+
+def _cameras(config: InstrumentConfig) -> Finding:
+    try:
+        from drivers.basler_device import list_cameras
+    except ImportError as error:
+        return Finding("Basler cameras", "note", f"pylon cannot be loaded: {error}", "pip install pypylon")
+    found = list_cameras()
+    return Finding("Basler cameras", "ok" if found else "note", ", ".join(found) or "none; look at power, cable and driver")
 
 
 def _disk_space(config: InstrumentConfig) -> Finding:

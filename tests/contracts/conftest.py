@@ -3,3 +3,4 @@
 import pytest
 
 pytest.register_assert_rewrite("tests.contracts.camera_contract")
+pytest.register_assert_rewrite("tests.contracts.slm_contract")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,23 +13,15 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from drivers.base import DeviceLost, Pattern, Slm, WrongPattern
+from drivers.base import Pattern
 from drivers.clock import Clock, RealClock, VirtualClock
 from drivers.simulated_slm import SimulatedSlm, SimulatedSlmConfig
+from tests.contracts.slm_contract import SlmContract, Subject, flat
 
 SHAPE = (6, 8)
 CONFIG = SimulatedSlmConfig()
 PERIOD_NS = round(1e9 / CONFIG.refresh_hz)
 STEP_RAD = 2 * np.pi / 255
-
-
-@dataclass
-class Subject:
-    """One SLM under test; ``unplug`` makes it disappear."""
-
-    slm: Slm
-    clock: Clock
-    unplug: Callable[[], None]
 
 
 def simulated(clock: Clock) -> Subject:
@@ -43,80 +35,17 @@ SLMS: Mapping[str, Callable[[], Subject]] = {
 }
 
 
-def flat(phase_rad: float, shape: tuple[int, int] = SHAPE) -> Pattern:
-    return Pattern(np.full(shape, phase_rad, np.float32), f"{phase_rad} rad")
-
-
 def around(phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
     """Distance to zero on the circle."""
     return np.abs(np.angle(np.exp(1j * phase_rad))).astype(np.float32)
 
 
-class TestEverySlm:
+class TestEverySlm(SlmContract):
     @pytest.fixture(params=SLMS)
     def subject(self, request: pytest.FixtureRequest) -> Iterator[Subject]:
         subject = SLMS[request.param]()
         yield subject
         subject.slm.close()
-
-    def test_is_an_slm_that_makes_sense(self, subject: Subject) -> None:
-        assert isinstance(subject.slm, Slm)
-        capabilities = subject.slm.capabilities
-        assert capabilities.model
-        assert capabilities.serial
-        assert min(capabilities.shape) > 0
-        assert 0 < capabilities.refresh_s <= capabilities.latency_s
-        assert capabilities.settle_s >= 0
-
-    def test_says_when_the_pattern_will_have_settled(self, subject: Subject) -> None:
-        capabilities = subject.slm.capabilities
-        asked_ns = subject.clock.now_ns()
-        settled_ns = subject.slm.show(flat(1.0, capabilities.shape))
-        returned_ns = subject.clock.now_ns()
-        # The promise counts from some moment inside the call; a nanosecond is lost in rounding.
-        promised_ns = round((capabilities.latency_s + capabilities.settle_s) * 1e9)
-        assert asked_ns + promised_ns - 2 <= settled_ns <= returned_ns + promised_ns + 2
-        assert settled_ns > returned_ns
-
-    def test_knows_what_was_asked_for_last(self, subject: Subject) -> None:
-        assert subject.slm.shown is None
-        shape = subject.slm.capabilities.shape
-        for pattern in (flat(1.0, shape), flat(2.0, shape), flat(1.0, shape)):
-            subject.slm.show(pattern)
-            assert subject.slm.shown is pattern
-
-    def test_refuses_a_pattern_that_does_not_fit_and_keeps_what_it_shows(self, subject: Subject) -> None:
-        height, width = subject.slm.capabilities.shape
-        good = flat(1.0, (height, width))
-        subject.slm.show(good)
-        for shape in ((width, height), (height, width + 1), (1, 1), (2 * height, 2 * width)):
-            with pytest.raises(WrongPattern, match="resize"):
-                subject.slm.show(flat(2.0, shape))
-            assert subject.slm.shown is good
-
-    def test_a_pattern_with_holes_never_reaches_it(self, subject: Subject) -> None:
-        phase = np.zeros(subject.slm.capabilities.shape, np.float32)
-        phase[0, 0] = np.nan
-        with pytest.raises(WrongPattern, match="not finite"):
-            subject.slm.show(Pattern(phase))
-        assert subject.slm.shown is None
-
-    def test_says_that_it_is_gone_comes_back_and_can_be_closed_at_any_time(self, subject: Subject) -> None:
-        pattern = flat(1.0, subject.slm.capabilities.shape)
-        subject.slm.show(pattern)
-        subject.unplug()
-        with pytest.raises(DeviceLost, match="reconnect"):
-            subject.slm.show(flat(2.0, subject.slm.capabilities.shape))
-        assert subject.slm.shown is pattern
-        subject.slm.close()
-        subject.slm.reconnect()
-        assert subject.slm.show(pattern) > subject.clock.now_ns()
-        subject.slm.close()
-        subject.slm.close()
-
-    def test_the_context_manager_gives_the_slm_itself(self, subject: Subject) -> None:
-        with subject.slm as slm:
-            assert slm is subject.slm
 
 
 def panel(start_ns: int = 1_000_000_000, **changes: object) -> tuple[SimulatedSlm, VirtualClock]:
@@ -141,7 +70,7 @@ def first_light_ns(slm: SimulatedSlm, pattern: Pattern, low_ns: int, high_ns: in
 @given(start_ns=st.integers(10**9, 10**12) | st.integers(60, 600).map(lambda k: k * PERIOD_NS), seed=st.integers(0, 999))
 def test_a_pattern_appears_at_a_refresh_within_the_stated_latency(start_ns: int, seed: int) -> None:
     slm, clock = panel(start_ns, seed=seed)
-    pattern = flat(1.0)
+    pattern = flat(1.0, SHAPE)
     settled_ns = slm.show(pattern)
     light_ns = first_light_ns(slm, pattern, clock.now_ns(), settled_ns)
     assert light_ns % PERIOD_NS == 0
@@ -158,7 +87,7 @@ def test_every_latency_between_the_bounds_occurs() -> None:
     for number in range(40):
         # A free refresh in between keeps one image from pushing the next.
         clock.wait_until((clock.now_ns() // PERIOD_NS + 5) * PERIOD_NS + 1)
-        pattern = flat(0.1 * (number + 1))
+        pattern = flat(0.1 * (number + 1), SHAPE)
         settled_ns = slm.show(pattern)
         seen.add((first_light_ns(slm, pattern, clock.now_ns(), settled_ns) - clock.now_ns()) // PERIOD_NS)
     assert seen == {0, 1, 2}
@@ -168,7 +97,7 @@ def test_every_latency_between_the_bounds_occurs() -> None:
 @given(waits_ms=st.lists(st.integers(0, 60), min_size=2, max_size=12), seed=st.integers(0, 999))
 def test_images_never_overtake_each_other_and_every_promise_is_kept(waits_ms: list[int], seed: int) -> None:
     slm, clock = panel(seed=seed)
-    patterns = [flat(0.25 * (number + 1)) for number in range(len(waits_ms))]
+    patterns = [flat(0.25 * (number + 1), SHAPE) for number in range(len(waits_ms))]
     start_ns = clock.now_ns()
     (dark,) = slm.lit_between(start_ns, start_ns)
     for pattern, wait_ms in zip(patterns, waits_ms, strict=True):
@@ -184,18 +113,18 @@ def test_images_never_overtake_each_other_and_every_promise_is_kept(waits_ms: li
 
 def test_a_burst_of_patterns_does_not_make_it_forget_what_it_shows() -> None:
     slm, clock = panel()
-    clock.wait_until(slm.show(flat(3.0)))
+    clock.wait_until(slm.show(flat(3.0, SHAPE)))
     before, _ = slm.phase_at(clock.now_ns())
     for number in range(40):
-        slm.show(flat(0.1 * number))
+        slm.show(flat(0.1 * number, SHAPE))
     assert np.array_equal(slm.phase_at(clock.now_ns())[0], before)
-    assert slm.lit_between(clock.now_ns(), clock.now_ns()) == (flat(3.0).id,)
+    assert slm.lit_between(clock.now_ns(), clock.now_ns()) == (flat(3.0, SHAPE).id,)
 
 
 def test_a_long_run_keeps_a_short_history() -> None:
     slm, clock = panel()
     for number in range(60):
-        clock.wait_until(slm.show(flat(0.1 * number)))
+        clock.wait_until(slm.show(flat(0.1 * number, SHAPE)))
     assert len(slm.lit_between(0, clock.now_ns())) < 20
 
 
@@ -209,9 +138,9 @@ def test_before_the_first_pattern_it_is_flat() -> None:
 @pytest.mark.parametrize("tau_s", [0.0, 0.002, 0.003])
 def test_the_liquid_crystal_settles_exponentially(tau_s: float) -> None:
     slm, clock = panel(time_constant_s=tau_s)
-    clock.wait_until(slm.show(flat(1.0)))
-    pattern = flat(2.0)
-    old = slm.displayed_phase(flat(1.0).phase_rad)
+    clock.wait_until(slm.show(flat(1.0, SHAPE)))
+    pattern = flat(2.0, SHAPE)
+    old = slm.displayed_phase(flat(1.0, SHAPE).phase_rad)
     new = slm.displayed_phase(pattern.phase_rad)
     settled_ns = slm.show(pattern)
     light_ns = first_light_ns(slm, pattern, clock.now_ns(), settled_ns)
@@ -228,7 +157,7 @@ def test_the_liquid_crystal_settles_exponentially(tau_s: float) -> None:
 
 def test_lit_between_names_all_patterns_of_an_interval_in_order() -> None:
     slm, clock = panel()
-    first, second = flat(1.0), flat(2.0)
+    first, second = flat(1.0, SHAPE), flat(2.0, SHAPE)
     clock.wait_until(slm.show(first))
     settled_ns = slm.show(second)
     light_ns = first_light_ns(slm, second, clock.now_ns(), settled_ns)

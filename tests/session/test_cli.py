@@ -148,9 +148,23 @@ def test_a_resumed_dataset_needs_its_own_fibre(instrument: Path, tmp_path: Path)
     assert "was begun with fibre 'twin 1" in line
 
 
+def test_the_twin_is_seen_through_pylon(instrument: Path, tmp_path: Path) -> None:
+    common = ("--camera", "basler-emulated", "--config", instrument, "--json", "out.json")
+    done = run("acquire", "cells", "--pairs", 4, *common, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out.json").read_text())["acknowledged"] == 6
+    done = run("record", "take", "--seconds", 1, *common, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "out.json").read_text())
+    assert (numbers["verdict"], numbers["dropped_record"]) == ("complete", 0)
+    assert "basler-emulated" in refused("live", "--camera", "kodak", cwd=tmp_path, code=2)
+
+
 @pytest.mark.slow
-def test_the_demo_gives_every_number(tmp_path: Path) -> None:
-    done = run("demo", "--headless", "--json", "demo.json", cwd=tmp_path, timeout_s=400)
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("camera", ["simulated", "basler-emulated"])
+def test_the_demo_gives_every_number(camera: str, tmp_path: Path) -> None:
+    done = run("demo", "--headless", "--camera", camera, "--json", "demo.json", cwd=tmp_path, timeout_s=400)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "demo.json").read_text())
     assert numbers["pairs_acknowledged"] == numbers["pairs_requested"] >= 200

@@ -1,0 +1,172 @@
+"""Where phase becomes 8-bit grey: correction, wrap and the panel's calibrated look-up table. Nowhere else.
+
+Everything above the SLM's edge speaks of phase in radians; everything below it of grey levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import WrongPattern, frozen_array
+
+_LEVELS = 256
+# Steps of the table that replaces a search per pixel. One is 1e-4 rad, far below any panel's grey level, and indices
+# wrap for nothing in 16 bit.
+_STEPS = 1 << 16
+_STEP_RAD = 2 * np.pi / _STEPS
+# Rows are taken in pieces of this many pixels, so that their floats stay in the processor's cache.
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class GreyLut:
+    """The phase that a panel makes of each grey level, as calibrated at the laser's wavelength.
+
+    Parameters
+    ----------
+    phases_rad : array_like of float, shape (256,)
+        Phase of each grey level in radians; never falls. Only differences matter, and they may exceed 2 pi.
+
+    Raises
+    ------
+    ValueError
+        When the phases are not 256 finite numbers that rise, by at most 8 pi.
+    """
+
+    phases_rad: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        phases = np.array(self.phases_rad, dtype=np.float64)
+        if phases.shape != (_LEVELS,):
+            raise ValueError(f"a grey LUT holds one phase for each of 256 levels, got shape {phases.shape}")
+        if not np.isfinite(phases).all():
+            raise ValueError("a grey LUT must be finite; calibrate it again or interpolate the missing levels")
+        falls = np.flatnonzero(np.diff(phases) < 0)
+        if falls.size:
+            raise ValueError(f"a grey LUT must not fall, but it does after level {falls[0]}; smooth or unwrap the calibration")
+        range_rad = phases[-1] - phases[0]
+        if not 0 < range_rad <= 8 * np.pi:
+            raise ValueError(f"a grey LUT must rise by at most 8 pi rad, got {range_rad:.6g}; give radians, not degrees")
+        object.__setattr__(self, "phases_rad", frozen_array(phases))
+
+    @classmethod
+    def linear(cls, range_rad: float = 2 * np.pi) -> Self:
+        """Return the LUT of a linear panel whose level 255 makes ``range_rad`` more than its level 0."""
+        return cls.gamma(1.0, range_rad)
+
+    @classmethod
+    def gamma(cls, gamma: float, range_rad: float = 2 * np.pi) -> Self:
+        """Return the LUT of a panel that responds as ``(grey / 255)**gamma * range_rad``."""
+        if not gamma > 0:
+            raise ValueError(f"gamma of a grey LUT must be positive, got {gamma}")
+        return cls((np.arange(_LEVELS) / (_LEVELS - 1)) ** gamma * range_rad)
+
+    @cached_property
+    def _table(self) -> NDArray[np.uint8]:
+        """Grey level whose phase is nearest, for the middle of each step of the circle."""
+        # Of levels with the same phase, np.unique keeps the lowest: the liquid crystal then needs the least field.
+        around, level = np.unique(np.mod(self.phases_rad, 2 * np.pi), return_index=True)
+        # The neighbours across 0, so that the circle has no end.
+        around = np.concatenate([around[-1:] - 2 * np.pi, around, around[:1] + 2 * np.pi])
+        level = np.concatenate([level[-1:], level, level[:1]])
+        middles = (around[1:] + around[:-1]) / 2
+        wanted = (np.arange(_STEPS) + 0.5) * _STEP_RAD
+        return level[np.searchsorted(middles, wanted)].astype(np.uint8)
+
+    def grey(self, turns: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the levels whose phases are nearest on the circle, to within 1e-4 rad.
+
+        Parameters
+        ----------
+        turns : ndarray of float32
+            Wanted phase divided by 2 pi, finite and of any size.
+
+        Returns
+        -------
+        ndarray of uint8
+            Of the same shape.
+        """
+        fraction = turns - np.floor(turns)
+        # A fraction just below 0 rounds to 1, which the mask brings back to 0.
+        step = (fraction * np.float32(_STEPS)).astype(np.int32) & (_STEPS - 1)
+        return self._table.take(step)
+
+    def phase_of(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the phase in radians that the panel makes of grey levels, of the same shape."""
+        return self.phases_rad.astype(np.float32)[grey]
+
+
+class GreyEncoder:
+    """Turns phase images into what is sent to one panel.
+
+    Parameters
+    ----------
+    lut : GreyLut
+        What the panel makes of each level.
+    correction_rad : ndarray of float32, shape (H, W), optional
+        Added to every phase: the negative of the panel's and the relay optics' wavefront error.
+
+    Raises
+    ------
+    ValueError
+        When the correction is not a finite (H, W) float32 image.
+    """
+
+    def __init__(self, lut: GreyLut, correction_rad: NDArray[np.float32] | None = None) -> None:
+        self.lut = lut
+        self.correction_rad: NDArray[np.float32] | None = None
+        self._correction_turns: NDArray[np.float32] | None = None
+        if correction_rad is not None:
+            if correction_rad.ndim != 2 or correction_rad.dtype != np.float32:
+                raise ValueError(f"a correction is (H, W) float32 rad, got {correction_rad.shape} {correction_rad.dtype}")
+            if not np.isfinite(correction_rad).all():
+                raise ValueError("a correction must be finite; put 0 where the wavefront was not measured")
+            self.correction_rad = correction_rad.copy()
+            self.correction_rad.flags.writeable = False
+            turns = self.correction_rad.astype(np.float64) / (2 * np.pi)
+            self._correction_turns = (turns - np.floor(turns)).astype(np.float32)
+
+    def __call__(self, phase_rad: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the grey image for a phase image.
+
+        Parameters
+        ----------
+        phase_rad : ndarray of float32, shape (H, W)
+            Any finite phase in radians; it is wrapped here.
+
+        Returns
+        -------
+        ndarray of uint8, shape (H, W)
+            The levels with the nearest phases on the circle.
+
+        Raises
+        ------
+        WrongPattern
+            When the phase is not a finite float32 image, or not of the correction's shape.
+        """
+        if phase_rad.ndim != 2 or phase_rad.dtype != np.float32:
+            raise WrongPattern(f"a phase image is (H, W) float32 radians, got {phase_rad.shape} {phase_rad.dtype}")
+        correction = self._correction_turns
+        if correction is not None and correction.shape != phase_rad.shape:
+            raise WrongPattern(f"the phase is {phase_rad.shape}, the correction {correction.shape}; resize one of them")
+        grey = np.empty(phase_rad.shape, np.uint8)
+        rows = max(1, _PIECE // max(1, phase_rad.shape[1]))
+        for top in range(0, phase_rad.shape[0], rows):
+            piece = slice(top, top + rows)
+            turns = phase_rad[piece] * np.float32(1 / (2 * np.pi))
+            if correction is not None:
+                turns += correction[piece]
+            if not np.isfinite(turns).all():
+                raise WrongPattern(f"the phase is not finite near row {top}; check where it was computed")
+            grey[piece] = self.lut.grey(turns)
+        return grey
+
+    def phase_of(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the phase in radians that was meant by a grey image: the panel's, less the correction."""
+        phase = self.lut.phase_of(grey)
+        return phase if self.correction_rad is None else phase - self.correction_rad
