@@ -39,7 +39,7 @@ def test_the_doctor_looks_at_everything_and_names_remedies(tmp_path: Path, monke
     monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
     config = small_instrument(tmp_path)
     found = {finding.subject: finding for finding in examine(config)}
-    assert set(found) == {"processor", "GPU", "display", "disk space", "disk speed", "engine"}
+    assert set(found) == {"processor", "GPU", "display", "Basler cameras", "disk space", "disk speed", "engine"}
     assert found["engine"].verdict == "ok"
     ill = {finding.subject: finding for finding in examine(config.model_copy(update={"model": "nowhere"}))}
     assert ill["engine"].verdict == "bad"
