@@ -159,10 +159,20 @@ class _Acquisition:
             self._resume_reference()
 
     def take(self, shot: Shot) -> Frame | None:
-        """Capture and store one shot; None when its sentinel failed and pairs were withdrawn."""
+        """Capture and store one shot; None when pairs were withdrawn: its sentinel failed, or the display was away."""
+        lost_before = self.capture.displays_lost
         frame = self.capture.take(shot.pattern)
+        if self.capture.displays_lost > lost_before:
+            self._withdraw("the SLM's display was lost")
+            return None
         if shot.is_reference and not self._sentinel_holds(frame):
-            self._withdraw()
+            self._withdraw("sentinel failed")
+            self._quarantines += 1
+            if self._quarantines > MAX_QUARANTINES:
+                raise CaptureError(
+                    f"sentinels keep failing after pair {self._last_good}: the fibre moved; "
+                    "put it back and resume, or start a new dataset"
+                )
             return None
         row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number)
         self._writer.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
@@ -213,17 +223,11 @@ class _Acquisition:
         )
         return False
 
-    def _withdraw(self) -> None:
+    def _withdraw(self, why: str) -> None:
         # First of all, and also when the run ends here: what an operator finds on disk is trusted.
         self._writer.flush()
-        self._quarantined += self._writer.quarantine(self._last_good + 1, "sentinel failed")
+        self._quarantined += self._writer.quarantine(min(self._last_good + 1, self._writer.next_index), why)
         self.capture.release()
-        self._quarantines += 1
-        if self._quarantines > MAX_QUARANTINES:
-            raise CaptureError(
-                f"sentinels keep failing after pair {self._last_good}: the fibre moved; "
-                "put it back and resume, or start a new dataset"
-            )
 
     def _resume_reference(self) -> None:
         archive = Archive.open(self._writer.path)

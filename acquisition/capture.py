@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from drivers.base import (
     TriggerMode,
 )
 from drivers.clock import Clock, RealClock
+
+T = TypeVar("T")
 
 
 class CaptureError(SpeckleScopeError):
@@ -92,6 +95,8 @@ class PairCapture:
         self._armed = False
         self._last_crc: int | None = None
         self.retaken = 0
+        #: How often the SLM's display was lost: nobody knows since when, so pairs before that cannot be trusted either.
+        self.displays_lost = 0
 
     def take(self, pattern: Pattern) -> Frame:
         """Return a verified frame of ``pattern``, labelled with its id.
@@ -124,14 +129,22 @@ class PairCapture:
         camera, slm, clock = self._rig.camera, self._rig.slm, self._rig.clock
         if not self._armed:
             self._arm()
-        settled_ns = slm.show(pattern)
+        settled_ns = self._display(lambda: slm.show(pattern))
         clock.wait_until(settled_ns)
         triggered_ns = clock.now_ns()
         camera.trigger()
         frame = camera.read(camera.exposure_s + camera.capabilities.readout_s + 0.25)
+        self._display(slm.check)
         self._verify(frame, settled_ns, triggered_ns)
         self._last_crc = zlib.crc32(frame.pixels.tobytes())
         return frame.labelled(pattern.id)
+
+    def _display(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except DeviceLost:
+            self.displays_lost += 1
+            raise
 
     def _arm(self) -> None:
         camera = self._rig.camera

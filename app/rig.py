@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict
 
 from acquisition.capture import Rig
@@ -14,6 +15,8 @@ from drivers.optics import FibreOptics, OpticsConfig
 from drivers.simulated_camera import SimulatedCamera
 from drivers.simulated_slm import SimulatedSlm
 
+#: Starts the screen SLM's window. By name: no driver may import the window's package.
+SCREEN_COMMAND = (sys.executable, "-m", "app.gui.slm_screen")
 #: What changes from shot to shot or from day to day, but not which fibre it is.
 _PASSING = ("drift_rad", "drift_seed", "phase_noise_rad")
 

@@ -11,10 +11,12 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 
 class SpeckleScopeError(Exception):
@@ -45,7 +47,7 @@ class WrongPattern(DeviceError):
     """A pattern does not fit the SLM (shape, dtype or range)."""
 
 
-def frozen_array(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def frozen_array(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
     """Return a contiguous array that nobody can write to; copies all but a read-only array that owns its memory."""
     # A read-only view proves nothing: whoever holds the array or buffer beneath it may still write there.
     if array.flags.writeable or not array.flags.c_contiguous or array.base is not None:
@@ -259,5 +261,23 @@ class Slm(_Device, Protocol):
         Raises WrongPattern when it does not fit, DeviceLost when the display is gone.
         """
 
+    def check(self) -> None:
+        """Raise DeviceLost when the display is known to be gone; an exposure that ended just now is then worthless."""
+
     def reconnect(self) -> None:
         """Open the same display again after DeviceLost."""
+
+
+@runtime_checkable
+class GreySlm(Slm, Protocol):
+    """An SLM that is a display: what it was sent last can be looked at, and it takes grey images past calibration."""
+
+    @property
+    def grey(self) -> NDArray[np.uint8] | None:
+        """The very bytes shown last, (H, W) of the panel's native shape, or None before the first image."""
+
+    def show_grey(self, grey: NDArray[np.uint8]) -> int:
+        """Show grey levels as they are, for test cards and blanking; ``shown`` is None afterwards.
+
+        Returns and raises what :meth:`Slm.show` does; raises WrongPattern unless ``grey`` is uint8 of the panel's shape.
+        """

@@ -88,8 +88,7 @@ class SimulatedSlm:
 
     def show(self, pattern: Pattern) -> int:
         """Queue a pattern for the next refresh; see :meth:`drivers.base.Slm.show`."""
-        if self._lost:
-            raise DeviceLost("the simulated SLM was unplugged; reconnect it")
+        self.check()
         if pattern.shape != self.capabilities.shape:
             raise WrongPattern(
                 f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.capabilities.shape}; resize the pattern"
@@ -138,6 +137,11 @@ class SimulatedSlm:
             if switch.t_ns <= stop_ns and end > start_ns:
                 ids.append(switch.pattern.id)
         return tuple(ids)
+
+    def check(self) -> None:
+        """Raise DeviceLost while it is unplugged."""
+        if self._lost:
+            raise DeviceLost("the simulated SLM was unplugged; reconnect it")
 
     def unplug(self) -> None:
         """Fault: the display disappears until :meth:`reconnect`."""

@@ -7,7 +7,7 @@ server was started with. The server answers ``done`` once the image is queued fo
 - It serves one connection in its life: after a disconnection it has to be started again, and until then it lets a new
   client connect and never answers. So a connection that works is kept, and silence is reported as a lost device.
 - It ends when the size or the compression is not its own, unless it checks sizes, and locally slmPy stretches images to
-  the screen. So ``shape`` has to be the server's screen, and no other pattern is sent.
+  the screen. So the panel's shape has to be the server's screen, and no other pattern is sent.
 - It has no password, no encryption, and listens on all its network interfaces: whoever reaches the port writes to the
   panel. It belongs on a private link between two computers (or inside an SSH tunnel), never on a laboratory's network.
 """
@@ -24,11 +24,15 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, get_args
 
-from drivers.base import DeviceError, DeviceLost, Pattern, SlmCapabilities, WrongPattern
-from drivers.grey import GreyEncoder, GreyLut
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import DeviceError, DeviceLost, Pattern, SlmCapabilities
+from drivers.panel import Panel
 
 Compression = Literal["zlib", "gzip", "bz2", "none"]
 
@@ -43,8 +47,9 @@ _LENGTH = struct.Struct("=i")
 _ANSWERS = (b"done", b"err")
 
 
-class SlmPySlm:
-    """A :class:`drivers.base.Slm` at the other end of an slmPy server; opened by creating it.
+@dataclass(frozen=True)
+class SlmPyConfig:
+    """Where the server is and how it was started.
 
     Parameters
     ----------
@@ -52,72 +57,76 @@ class SlmPySlm:
         IPv4 address of the server; slmPy knows no other. Names are refused, because looking one up has no deadline.
     port : int
         Its TCP port.
-    shape : (int, int)
-        Height and width of the server's screen in pixels. The protocol cannot ask for it.
     refresh_hz : float
-        Refresh rate of that screen.
+        Refresh rate of its screen.
     latency_s : float
         Longest time from the server's answer to the first new light: its window's repaint, the compositor and the
         video chain. The default is a careful guess; measure it with a lag scan.
     settle_s : float
         Settling time of the liquid crystal.
-    encoder : GreyEncoder, optional
-        The panel's look-up table and correction; a linear 2 pi panel without correction by default.
     compression : {"zlib", "gzip", "bz2", "none"}
         The one the server was started with. On a fast link ``none`` saves time at both ends.
     timeout_s : float
         Deadline for connecting, and for sending one image and having its answer. slmPy's own is 10 s an image.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9999
+    refresh_hz: float = 60.0
+    latency_s: float = 0.1
+    settle_s: float = 0.015
+    compression: Compression = "zlib"
+    timeout_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        try:
+            ipaddress.IPv4Address(self.host)
+        except ValueError:
+            raise ValueError(f"host must be an IPv4 address such as 192.168.0.100, got {self.host!r}") from None
+        if not 0 < self.port < 1 << 16:
+            raise ValueError(f"port must be 1 to 65535, got {self.port}")
+        if self.refresh_hz <= 0 or self.settle_s < 0 or self.timeout_s <= 0:
+            raise ValueError(f"refresh_hz and timeout_s must be positive, settle_s 0 or more, got {self}")
+        if self.latency_s < 1 / self.refresh_hz:
+            raise ValueError(f"latency_s must be at least one refresh, {1 / self.refresh_hz:.4f} s, got {self.latency_s}")
+        if self.compression not in get_args(Compression):
+            raise ValueError(f"compression must be one of {', '.join(get_args(Compression))}, got {self.compression!r}")
+
+
+class SlmPySlm:
+    """A :class:`drivers.base.GreySlm` at the other end of an slmPy server; opened by creating it.
+
+    Parameters
+    ----------
+    config : SlmPyConfig, optional
+        The server.
+    panel : Panel, optional
+        Its screen: its native shape, which the protocol cannot ask for, its response and the pattern's place.
 
     Raises
     ------
-    ValueError
-        When a setting cannot be right.
     DeviceLost
         When nothing listens there.
     """
 
-    def __init__(
-        self,
-        host: str = "127.0.0.1",
-        port: int = 9999,
-        *,
-        shape: tuple[int, int] = (1080, 1920),
-        refresh_hz: float = 60.0,
-        latency_s: float = 0.1,
-        settle_s: float = 0.015,
-        encoder: GreyEncoder | None = None,
-        compression: Compression = "zlib",
-        timeout_s: float = 2.0,
-    ) -> None:
-        try:
-            self._address = (str(ipaddress.IPv4Address(host)), port)
-        except ValueError:
-            raise ValueError(f"host must be an IPv4 address such as 192.168.0.100, got {host!r}") from None
-        if not 0 < port < 1 << 16:
-            raise ValueError(f"port must be 1 to 65535, got {port}")
-        if min(shape) <= 0 or refresh_hz <= 0 or settle_s < 0 or timeout_s <= 0:
-            raise ValueError(f"must be positive: shape {shape}, refresh {refresh_hz}, settle {settle_s}, timeout {timeout_s}")
-        if latency_s < 1 / refresh_hz:
-            raise ValueError(f"latency_s must be at least one refresh, {1 / refresh_hz:.4f} s, got {latency_s}")
-        if compression not in get_args(Compression):
-            raise ValueError(f"compression must be one of {', '.join(get_args(Compression))}, got {compression!r}")
-        self.encoder = encoder or GreyEncoder(GreyLut.linear())
-        correction = self.encoder.correction_rad
-        if correction is not None and correction.shape != shape:
-            raise ValueError(f"the correction must be as large as the SLM, {shape}, got {correction.shape}; resize it")
-        self._compress = _COMPRESS[compression]
-        self._timeout_s = timeout_s
-        self._name = f"the slmPy server at {self._address[0]}:{port}"
+    def __init__(self, config: SlmPyConfig | None = None, panel: Panel | None = None) -> None:
+        config = config or SlmPyConfig()
+        self.panel = panel or Panel()
+        self._address = (config.host, config.port)
+        self._compress = _COMPRESS[config.compression]
+        self._timeout_s = config.timeout_s
+        self._name = f"the slmPy server at {config.host}:{config.port}"
         self.capabilities = SlmCapabilities(
             model="slmPy server",
-            serial=f"{self._address[0]}:{port}",
-            shape=shape,
-            refresh_s=1 / refresh_hz,
-            latency_s=latency_s,
-            settle_s=settle_s,
+            serial=f"{config.host}:{config.port}",
+            shape=self.panel.pattern_shape,
+            refresh_s=1 / config.refresh_hz,
+            latency_s=config.latency_s,
+            settle_s=config.settle_s,
         )
         self._lock = threading.Lock()
         self._shown: Pattern | None = None
+        self._grey: NDArray[np.uint8] | None = None
         self._link: socket.socket | None = None
         self.reconnect()
 
@@ -151,21 +160,34 @@ class SlmPySlm:
         DeviceLost
             When the connection is broken, silent or out of step.
         """
-        if pattern.shape != self.capabilities.shape:
-            raise WrongPattern(
-                f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.capabilities.shape}; resize the pattern"
-            )
-        data = self._compress(self.encoder(pattern.phase_rad).tobytes())
+        settled_ns = self.show_grey(self.panel.grey(pattern))
+        self._shown = pattern
+        return settled_ns
+
+    @property
+    def grey(self) -> NDArray[np.uint8] | None:
+        """The grey image that the server acknowledged last, or None before the first."""
+        return self._grey
+
+    def show_grey(self, grey: NDArray[np.uint8]) -> int:
+        """Send a grey image of the panel's shape; see :meth:`drivers.base.GreySlm.show_grey`."""
+        grey = self.panel.check(grey)
+        data = self._compress(grey.tobytes())
         with self._lock:
             answer = self._exchange(_LENGTH.pack(len(data)) + data)
             answered_ns = time.monotonic_ns()
             if answer != b"done":
                 self._drop()
                 raise DeviceError(
-                    f"{self._name} refused the image; check that its screen is {self.capabilities.shape} and the link fast"
+                    f"{self._name} refused the image; check that its screen is {self.panel.shape} and the link fast"
                 )
-            self._shown = pattern
+            self._grey, self._shown = grey, None
         return answered_ns + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+
+    def check(self) -> None:
+        """Raise DeviceLost when the server has left, or says what nobody asked."""
+        with self._lock:
+            self._in_order()
 
     def reconnect(self) -> None:
         """Connect again; a connection that is still in order is kept, because slmPy would not accept another.
@@ -194,12 +216,7 @@ class SlmPySlm:
 
     def _exchange(self, message: bytes) -> bytes:
         """Send one image and return the answer to it, or drop the connection and raise DeviceLost."""
-        link = self._link
-        if link is None:
-            raise self._lost("is not connected")
-        if (unread := self._unread(link)) is not None:
-            self._drop()
-            raise self._lost(f"sent {unread!r} unasked, so its answers are out of step" if unread else "closed the connection")
+        link = self._in_order()
         deadline_s = time.monotonic() + self._timeout_s
         try:
             # For sendall a time-out is the total; for recv it is each call's.
@@ -224,6 +241,16 @@ class SlmPySlm:
             self._drop()
             raise self._lost(f"failed ({error})") from error
         return answer
+
+    def _in_order(self) -> socket.socket:
+        """Return the connection, on which nothing is owed; drops it and raises DeviceLost otherwise."""
+        link = self._link
+        if link is None:
+            raise self._lost("is not connected")
+        if (unread := self._unread(link)) is not None:
+            self._drop()
+            raise self._lost(f"sent {unread!r} unasked, so its answers are out of step" if unread else "closed the connection")
+        return link
 
     @staticmethod
     def _unread(link: socket.socket) -> bytes | None:

@@ -77,7 +77,10 @@ class SlmContract:
     def test_says_that_it_is_gone_comes_back_and_can_be_closed_at_any_time(self, subject: Subject) -> None:
         pattern = flat(1.0, subject.slm.capabilities.shape)
         subject.slm.show(pattern)
+        subject.slm.check()
         subject.unplug()
+        with pytest.raises(DeviceLost, match="reconnect"):
+            subject.slm.check()
         with pytest.raises(DeviceLost, match="reconnect"):
             subject.slm.show(flat(2.0, subject.slm.capabilities.shape))
         assert subject.slm.shown is pattern

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from drivers.base import DeviceError, DeviceLost, Pattern
 from drivers.clock import RealClock
 from drivers.grey import GreyEncoder, GreyLut
-from drivers.slmpy import SlmPySlm
+from drivers.panel import Panel, PanelConfig
+from drivers.slmpy import SlmPyConfig, SlmPySlm
 from tests.contracts.slm_contract import SlmContract, Subject, flat
 from tests.contracts.slmpy_server import DECOMPRESS, SlmPyServer
 
@@ -26,12 +27,18 @@ TIMEOUT_S = 0.15
 GRACE_S = 2.0  # a busy host
 
 
+def client(
+    server: SlmPyServer, shape: tuple[int, int] = SHAPE, encoder: GreyEncoder | None = None, **settings: Any
+) -> SlmPySlm:
+    return SlmPySlm(SlmPyConfig(port=server.port, **settings), Panel(PanelConfig(shape), encoder))
+
+
 @contextmanager
 def pair(compression: str = "zlib", shape: tuple[int, int] = SHAPE, **settings: Any) -> Iterator[tuple[SlmPySlm, SlmPyServer]]:
     """Return a connected client and its server."""
     with (
         SlmPyServer(shape, compression) as server,
-        SlmPySlm(port=server.port, shape=shape, compression=compression, **settings) as slm,  # type: ignore[arg-type]
+        client(server, shape, compression=compression, **settings) as slm,
     ):
         yield slm, server
 
@@ -62,7 +69,7 @@ def test_every_pixel_arrives_for_every_compression(compression: str) -> None:
         def check(pixels: bytes) -> None:
             # Level 255 of a linear 2 pi panel is level 0 again.
             grey = np.minimum(np.frombuffer(pixels, np.uint8).reshape(SHAPE), 254)
-            slm.show(Pattern(slm.encoder.phase_of(grey)))
+            slm.show(Pattern(slm.panel.encoder.phase_of(grey)))
             assert np.array_equal(server.images[-1], grey)
 
         check()
@@ -83,7 +90,7 @@ def test_a_whole_panel_of_noise_arrives(rng: np.random.Generator) -> None:
 def test_images_arrive_in_order_and_only_those_that_fit() -> None:
     with pair() as (slm, server):
         for level in (10, 20, 10, 30):
-            slm.show(Pattern(slm.encoder.phase_of(np.full(SHAPE, level, np.uint8))))
+            slm.show(Pattern(slm.panel.encoder.phase_of(np.full(SHAPE, level, np.uint8))))
         assert [image[0, 0] for image in server.images] == [10, 20, 10, 30]
         with pytest.raises(DeviceError, match="resize"):
             slm.show(flat(1.0, (SHAPE[1], SHAPE[0])))
@@ -120,7 +127,7 @@ def test_a_server_that_stops_reading_is_a_lost_device_within_the_deadline() -> N
     with SlmPyServer(shape, "none") as server:
         server.reading.clear()
         with (
-            SlmPySlm(port=server.port, shape=shape, compression="none", timeout_s=TIMEOUT_S) as slm,
+            client(server, shape, compression="none", timeout_s=TIMEOUT_S) as slm,
             within(TIMEOUT_S),
             pytest.raises(DeviceLost, match="did not answer"),
         ):
@@ -153,7 +160,7 @@ def test_an_image_that_the_server_refuses_is_an_error_and_not_shown(answer: byte
 
 
 def test_a_screen_of_another_size_is_an_error_at_the_first_image() -> None:
-    with SlmPyServer((8, 6)) as server, SlmPySlm(port=server.port, shape=(8, 7)) as slm:
+    with SlmPyServer((8, 6)) as server, client(server, (8, 7)) as slm:
         with pytest.raises(DeviceError, match=r"screen is \(8, 7\)"):
             slm.show(flat(1.0, (8, 7)))
         assert slm.shown is None
@@ -205,7 +212,7 @@ def test_a_connection_in_order_survives_reconnect_because_slmpy_takes_no_second(
 def test_an_absent_server_is_a_lost_device_and_one_that_leaves_stays_lost() -> None:
     with pair() as (slm, server):
         server.close()
-        for attempt in (lambda: slm.show(flat(1.0, SHAPE)), slm.reconnect, lambda: SlmPySlm(port=server.port, shape=SHAPE)):
+        for attempt in (lambda: slm.show(flat(1.0, SHAPE)), slm.reconnect, lambda: client(server)):
             with within(0), pytest.raises(DeviceLost, match=f"127.0.0.1:{server.port}.*reconnect"):
                 attempt()
         slm.close()
@@ -217,16 +224,14 @@ def test_an_absent_server_is_a_lost_device_and_one_that_leaves_stays_lost() -> N
         {"host": "slm.example"},
         {"host": "::1"},
         {"port": 0},
-        {"shape": (0, 8)},
         {"refresh_hz": 0.0},
         {"latency_s": 0.01},
         {"settle_s": -1.0},
         {"timeout_s": 0.0},
         {"compression": "lz4"},
-        {"encoder": GreyEncoder(GreyLut.linear(), np.zeros((3, 3), np.float32))},
     ],
     ids=lambda settings: next(iter(settings)),
 )
 def test_impossible_settings_are_refused_before_connecting(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
-        SlmPySlm(**settings)
+        SlmPyConfig(**settings)

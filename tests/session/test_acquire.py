@@ -119,6 +119,26 @@ def test_a_failed_sentinel_takes_its_pairs_back_and_takes_them_again(tmp_path: P
     assert any("withdrew 8 pairs from 10 on" in text for text in events)
 
 
+@pytest.mark.parametrize(("unplugged_at", "withdrawn"), [(0, 0), (1, 0), (5, 4), (10, 0), (16, 6)])
+def test_a_display_that_was_away_takes_the_pairs_since_the_last_sentinel_with_it(
+    tmp_path: Path, unplugged_at: int, withdrawn: int
+) -> None:
+    table = Table()
+
+    def unplug(number: int) -> None:
+        if number == unplugged_at and number not in seen:
+            table.slm.unplug()
+        seen.add(number)
+
+    seen: set[int] = set()
+    table.before_pair = unplug
+    unplug(0)
+    report = table.acquire(new(table, tmp_path))
+    assert report.complete
+    assert (report.quarantined, dict(report.faults)) == (withdrawn, {"DeviceLost": 1})
+    check(report.path)
+
+
 def test_a_fibre_that_stays_elsewhere_ends_the_run_with_the_trusted_pairs(tmp_path: Path) -> None:
     table = Table()
 

@@ -104,6 +104,26 @@ def test_a_camera_that_was_unplugged_is_waited_for() -> None:
     assert table.faults == ["DeviceLost"]
 
 
+def test_a_display_that_goes_during_the_exposure_costs_the_pair_and_is_counted() -> None:
+    table = Table()
+
+    class Pulls(type(table.camera)):  # type: ignore[misc]
+        pulled = False
+
+        def trigger(self) -> None:
+            super().trigger()
+            if not self.pulled:
+                self.pulled = True
+                table.slm.unplug()
+
+    table.camera.__class__ = Pulls
+    (pattern,) = patterns(1)
+    frame = table.take(pattern)
+    assert frame.pattern_id == pattern.id
+    assert table.capture.displays_lost == 1
+    assert table.faults == ["DeviceLost"]
+
+
 def test_a_camera_that_stays_away_ends_the_run_in_time() -> None:
     class Gone(SimulatedCamera):
         def reconnect(self) -> None:
