@@ -50,11 +50,15 @@ class FrameLimits:
 
 @dataclass(frozen=True)
 class Rig:
-    """The devices of one instrument and the clock that stamps their times."""
+    """The devices of one instrument, the clock that stamps their times, and what starts an exposure under a pattern.
+
+    With ``TriggerMode.HARDWARE`` the SLM's sync output is wired to the camera's line.
+    """
 
     camera: Camera
     slm: Slm
     clock: Clock
+    trigger: TriggerMode = TriggerMode.SOFTWARE
 
 
 def make_rig(camera: Camera, slm: Slm, clock: Clock | None = None) -> Rig:
@@ -93,6 +97,7 @@ class PairCapture:
         self._retakes = retakes
         self._reconnect_s = reconnect_s
         self._armed = False
+        self._settled_ns = 0
         self._last_crc: int | None = None
         self.retaken = 0
         #: How often the SLM's display was lost: nobody knows since when, so pairs before that cannot be trusted either.
@@ -129,13 +134,21 @@ class PairCapture:
         camera, slm, clock = self._rig.camera, self._rig.slm, self._rig.clock
         if not self._armed:
             self._arm()
-        settled_ns = self._display(lambda: slm.show(pattern))
-        clock.wait_until(settled_ns)
-        triggered_ns = clock.now_ns()
-        camera.trigger()
-        frame = camera.read(camera.exposure_s + camera.capabilities.readout_s + 0.25)
+        frame_s = camera.exposure_s + camera.capabilities.readout_s + 0.25
+        asked_ns = clock.now_ns()
+        self._settled_ns = self._display(lambda: slm.show(pattern))
+        if self._rig.trigger is TriggerMode.HARDWARE:
+            # The edge comes with the light, at a time that only the camera knows; the line's delay lets the crystal settle.
+            earliest_ns = asked_ns + round(slm.capabilities.settle_s * 1e9)
+            wait_s = (self._settled_ns - clock.now_ns()) * 1e-9 + camera.capabilities.trigger_delay_s
+            frame = camera.read(wait_s + frame_s)
+        else:
+            clock.wait_until(self._settled_ns)
+            earliest_ns = min(self._settled_ns, clock.now_ns())
+            camera.trigger()
+            frame = camera.read(frame_s)
         self._display(slm.check)
-        self._verify(frame, settled_ns, triggered_ns)
+        self._verify(frame, earliest_ns)
         self._last_crc = zlib.crc32(frame.pixels.tobytes())
         return frame.labelled(pattern.id)
 
@@ -147,8 +160,16 @@ class PairCapture:
             raise
 
     def _arm(self) -> None:
-        camera = self._rig.camera
-        camera.arm(TriggerMode.SOFTWARE)
+        camera, slm = self._rig.camera, self._rig.slm
+        if self._rig.trigger is TriggerMode.HARDWARE:
+            delay_s, settle_s = camera.capabilities.trigger_delay_s, slm.capabilities.settle_s
+            if delay_s < settle_s:
+                raise DeviceError(
+                    f"the line's trigger delay is {delay_s} s, the SLM needs {settle_s} s to settle; raise trigger_delay_s"
+                )
+            # An edge of the last pattern may still be on its way.
+            self._rig.clock.wait_until(self._settled_ns)
+        camera.arm(self._rig.trigger)
         counters = camera.counters
         if (counters.triggers, counters.frames) != (0, 0):
             raise DeviceError(f"the camera counts {counters} right after arming; power-cycle it")
@@ -159,17 +180,17 @@ class PairCapture:
             self._armed = True
             return
         camera.disarm()
-        raise DeviceError("the camera delivers frames without a trigger; set its trigger source to software")
+        raise DeviceError("the camera delivers frames without a trigger; check its trigger source and line")
 
-    def _verify(self, frame: Frame, settled_ns: int, triggered_ns: int) -> None:
+    def _verify(self, frame: Frame, earliest_ns: int) -> None:
         counters = self._rig.camera.counters
         start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
         if counters.triggers != counters.frames + counters.failed:
             raise BadPair(f"{counters.triggers} triggers gave {counters.frames} frames and {counters.failed} failures")
         if frame.index != counters.frames - 1:
             raise BadPair(f"frame number {frame.index} came as frame {counters.frames - 1}")
-        if start_ns < min(settled_ns, triggered_ns) - 1_000_000:
-            early_ms = (min(settled_ns, triggered_ns) - start_ns) * 1e-6
+        if start_ns < earliest_ns - 1_000_000:
+            early_ms = (earliest_ns - start_ns) * 1e-6
             raise BadPair(f"the exposure began {early_ms:.1f} ms before the pattern had settled")
         if zlib.crc32(frame.pixels.tobytes()) == self._last_crc:
             raise BadPair("the frame repeats the previous one byte for byte: a stale buffer")

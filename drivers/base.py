@@ -151,11 +151,15 @@ class TriggerMode(enum.StrEnum):
 
     FREE_RUN = "free_run"
     SOFTWARE = "software"
+    HARDWARE = "hardware"
 
 
 @dataclass(frozen=True)
 class CameraCapabilities:
-    """What a camera is and can do; fixed while it is open."""
+    """What a camera is and can do; fixed while it is open.
+
+    ``trigger_delay_s`` passes between an edge on its line and the exposure, in hardware mode.
+    """
 
     model: str
     serial: str
@@ -163,6 +167,7 @@ class CameraCapabilities:
     bit_depths: tuple[int, ...]
     exposure_range_s: tuple[float, float]
     readout_s: float
+    trigger_delay_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,10 @@ class SlmCapabilities:
 
 @dataclass(frozen=True)
 class CameraCounters:
-    """Counts since the camera was armed. ``triggers == frames + failed + pending`` on a healthy camera."""
+    """Counts since the camera was armed. ``triggers == frames + failed + pending`` on a healthy camera.
+
+    In hardware mode a trigger is an edge that the camera is known to have taken.
+    """
 
     triggers: int
     frames: int
@@ -225,10 +233,13 @@ class Camera(_Device, Protocol):
         """Set the exposure time; raises DeviceError outside ``capabilities.exposure_range_s``."""
 
     def arm(self, trigger: TriggerMode) -> None:
-        """Empty the queue, set counters to zero and wait for triggers (or run freely)."""
+        """Empty the queue, set counters to zero and wait for triggers or edges on the line (or run freely)."""
 
     def trigger(self) -> None:
-        """Start one exposure now. Raises TriggerIgnored when the camera is not ready, DeviceError in free run."""
+        """Start one exposure now.
+
+        Raises TriggerIgnored when the camera is not ready, DeviceError in free run and while it waits for its line.
+        """
 
     def read(self, timeout_s: float) -> Frame:
         """Return the next frame in order.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,7 +29,8 @@ from drivers.base import (
     TriggerIgnored,
     TriggerMode,
 )
-from drivers.basler_device import BaslerConfig, configure, describe, find, value
+from drivers.basler_config import BaslerConfig
+from drivers.basler_device import configure, describe, find, value
 from drivers.clock import Clock, RealClock
 
 #: How long a camera that is armed and idle may take to accept a trigger, in seconds.
@@ -40,8 +42,8 @@ _ASK_NS = 500_000
 class BaslerCamera:
     """A :class:`drivers.base.Camera` on pylon.
 
-    Frames are stamped with the host's clock: a triggered one with its trigger plus the exposure, a free-running one with its
-    arrival less the readout time.
+    Frames are stamped with the host's clock: one triggered by software with its trigger plus the exposure, any other with
+    its arrival less the readout time.
 
     Parameters
     ----------
@@ -109,11 +111,18 @@ class BaslerCamera:
                 self._camera.TriggerSelector.Value = selector
                 if self._camera.TriggerMode.Value != "Off":
                     self._camera.TriggerMode.Value = "Off"
-            self._camera.TriggerSelector.Value = "FrameStart"
+            burst = self.config.trigger_burst if trigger is TriggerMode.HARDWARE else 1
+            self._camera.TriggerSelector.Value = "FrameBurstStart" if burst > 1 else "FrameStart"
             source = self._trigger_source(trigger)
             if source:
                 self._camera.TriggerSource.Value = source
                 self._camera.TriggerMode.Value = "On"
+                line = trigger is TriggerMode.HARDWARE
+                self._camera.TriggerDelay.Value = self.config.trigger_delay_s * 1e6 if line else 0.0
+                if line:
+                    self._camera.TriggerActivation.Value = self.config.trigger_activation
+                if burst > 1:
+                    self._camera.AcquisitionBurstFrameCount.Value = burst
             found = (self._camera.TriggerMode.Value, self._camera.TriggerSource.Value if source else "")
             if found != (("On", source) if source else ("Off", "")):
                 raise DeviceError(f"{self._name} took trigger mode and source {found} instead of {source or 'Off'}; reset it")
@@ -125,8 +134,9 @@ class BaslerCamera:
     def trigger(self) -> None:
         """Start one exposure now; see :meth:`drivers.base.Camera.trigger`."""
         self._alive()
-        if self._mode is TriggerMode.FREE_RUN:
-            raise DeviceError("the camera runs freely; arm it for software triggers first")
+        if self._mode in (TriggerMode.FREE_RUN, TriggerMode.HARDWARE):
+            doing = "runs freely" if self._mode is TriggerMode.FREE_RUN else f"waits for {self.config.trigger_line}"
+            raise DeviceError(f"the camera {doing}; arm it for software triggers first")
         if self._mode is None:
             raise TriggerIgnored("the camera is not armed; arm it before triggering")
         if self._pending:
@@ -211,7 +221,7 @@ class BaslerCamera:
         return answer
 
     def _trigger_source(self, trigger: TriggerMode) -> str:
-        return "Software" if trigger is TriggerMode.SOFTWARE else ""
+        return {TriggerMode.SOFTWARE: "Software", TriggerMode.HARDWARE: self.config.trigger_line}.get(trigger, "")
 
     def _write_exposure(self, exposure_s: float) -> None:
         node = self._camera.ExposureTime
@@ -240,7 +250,7 @@ class BaslerCamera:
 
     def _describe(self) -> CameraCapabilities:
         with self._errors("describe itself"):
-            return describe(self._camera)
+            return replace(describe(self._camera), trigger_delay_s=self.config.trigger_delay_s)
 
     def _frame(self, result: Any) -> Frame:
         arrived_ns = self._clock.now_ns()
@@ -252,6 +262,8 @@ class BaslerCamera:
         block = result.BlockID
         lost = 0 if self._next_block is None else block - self._next_block
         self._next_block = block + 1
+        if self._mode is TriggerMode.HARDWARE:
+            self._triggers += 1 + max(0, lost)
         if not result.GrabSucceeded() or lost:
             self._failed += 1 + max(0, lost)
             reason = f"{lost} frames before it are missing" if lost else " ".join(result.ErrorDescription.split())

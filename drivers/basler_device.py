@@ -2,60 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from pypylon import genicam, pylon
 
 from drivers.base import CameraCapabilities, DeviceError
+from drivers.basler_config import BaslerConfig
 
 #: Assumed where a camera does not state its readout time, in seconds.
 _READOUT_S = 0.02
-
-
-@dataclass(frozen=True)
-class BaslerConfig:
-    """Which camera, and how it is set when it is opened. Zeros and empty texts leave what the camera has.
-
-    Parameters
-    ----------
-    serial : str
-        Serial number; empty takes the only camera there is.
-    user_set : str
-        Loaded first, for instance ``UserSet1``.
-    bit_depth : int
-        8, 10, 12 or 16.
-    exposure_s, gain_db : float
-        Exposure time in seconds and gain in decibels.
-    width, height, offset_x, offset_y : int
-        Region of interest in pixels; 0 is the whole sensor.
-    packet_size_bytes : int
-        GigE packet size, for instance 9000 with jumbo frames.
-    bandwidth_bytes_per_s : int
-        Limit of the link, for cameras that share one.
-    buffers : int
-        Frames that may wait for the reader.
-    """
-
-    serial: str = ""
-    user_set: str = ""
-    bit_depth: int = 8
-    exposure_s: float = 0.010
-    gain_db: float = 0.0
-    width: int = 0
-    height: int = 0
-    offset_x: int = 0
-    offset_y: int = 0
-    packet_size_bytes: int = 0
-    bandwidth_bytes_per_s: int = 0
-    buffers: int = 16
-
-    def __post_init__(self) -> None:
-        if self.bit_depth not in (8, 10, 12, 16):
-            raise ValueError(f"a Basler camera has 8, 10, 12 or 16 bit, got {self.bit_depth}")
-        sizes = (self.width, self.height, self.offset_x, self.offset_y, self.packet_size_bytes, self.bandwidth_bytes_per_s)
-        if min(sizes) < 0 or self.buffers < 1 or not self.exposure_s > 0:
-            raise ValueError(f"sizes are 0 or more, buffers 1 or more and the exposure positive, got {self}")
 
 
 def list_cameras() -> list[str]:
@@ -121,6 +76,13 @@ def configure(camera: Any, config: BaslerConfig) -> None:
         camera.Gain.Value = config.gain_db
     if config.packet_size_bytes:
         camera.GevSCPSPacketSize.Value = config.packet_size_bytes
+    if config.packet_delay_ticks:
+        camera.GevSCPD.Value = config.packet_delay_ticks
     if config.bandwidth_bytes_per_s:
+        camera.DeviceLinkThroughputLimitMode.Value = "On"
         camera.DeviceLinkThroughputLimit.Value = config.bandwidth_bytes_per_s
+    if config.output_line:
+        camera.LineSelector.Value = config.output_line
+        camera.LineMode.Value = "Output"
+        camera.LineSource.Value = config.output_source
     camera.MaxNumBuffer.Value = config.buffers

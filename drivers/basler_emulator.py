@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from drivers.base import CameraCapabilities, DeviceError, DeviceLost, FrameFailed, TriggerMode
 from drivers.basler import BaslerCamera
-from drivers.basler_device import BaslerConfig
+from drivers.basler_config import BaslerConfig
 from drivers.simulated_camera import SimulatedCamera
 
 #: The emulator's own time for a frame with some margin, in seconds.
@@ -36,6 +36,11 @@ class EmulatedBasler(BaslerCamera):
         """Fault: the next buffers arrive incomplete."""
         self._camera.ForceFailedBufferCount.Value = frames
         self._camera.ForceFailedBuffer.Execute()
+
+    def edge(self) -> None:
+        """Send an edge to its line: the emulator takes a software trigger whatever its source is set to."""
+        self._await_ready()
+        self._camera.ExecuteSoftwareTrigger()
 
     def unplug(self) -> None:
         """Fault: the camera disappears until :meth:`reconnect`."""
@@ -116,10 +121,16 @@ class TwinFedBasler(EmulatedBasler):
     def _describe(self) -> CameraCapabilities:
         found, sensor = super()._describe(), self.sensor.capabilities
         readout_s = sensor.readout_s + 2 * TRANSPORT_S
-        return replace(found, bit_depths=(8,), exposure_range_s=sensor.exposure_range_s, readout_s=readout_s)
+        return replace(
+            found,
+            bit_depths=(8,),
+            exposure_range_s=sensor.exposure_range_s,
+            readout_s=readout_s,
+            trigger_delay_s=sensor.trigger_delay_s,
+        )
 
     def _trigger_source(self, trigger: TriggerMode) -> str:
-        return "Software"  # the sensor runs freely or not; pylon carries one frame at a time
+        return "Software"  # the sensor knows what starts it; pylon carries one frame at a time
 
     def _fire(self) -> None:
         self.sensor.trigger()

@@ -50,17 +50,20 @@ class FaultConfig:
 
 @dataclass(frozen=True)
 class SimulatedCameraConfig:
-    """A global-shutter camera that delivers 8, 10 or 12 bit, right-justified."""
+    """A global-shutter camera that delivers 8, 10 or 12 bit, right-justified. Its line is wired to the SLM's sync output."""
 
     bit_depth: int = 8
     exposure_s: float = 0.010
     readout_s: float = 0.004
+    trigger_delay_s: float = 0.0
     sensor: SensorConfig = field(default_factory=SensorConfig)
     noise_seed: int = 0
 
     def __post_init__(self) -> None:
         if self.bit_depth not in (8, 10, 12):
             raise ValueError(f"the simulated camera has 8, 10 or 12 bit, got {self.bit_depth}")
+        if self.trigger_delay_s < 0:
+            raise ValueError(f"a trigger's delay must be 0 s or more, got {self.trigger_delay_s}")
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class SimulatedCamera:
         self._mode: TriggerMode | None = None
         self._lost = self._hung = False
         self._queue: deque[_Exposure] = deque()
-        self._busy_until_ns = 0
+        self._busy_until_ns = self._edge_ns = 0
         self._triggers = self._frames = self._failed = self._exposed = 0
         self._last_pixels: NDArray[np.uint8] | NDArray[np.uint16] | None = None
         self.injected: dict[str, int] = {}
@@ -122,6 +125,7 @@ class SimulatedCamera:
             bit_depths=(8, 10, 12),
             exposure_range_s=self.EXPOSURE_RANGE_S,
             readout_s=self.config.readout_s,
+            trigger_delay_s=self.config.trigger_delay_s,
         )
 
     @property
@@ -153,6 +157,7 @@ class SimulatedCamera:
         self.lit.clear()
         self._triggers = self._frames = self._failed = 0
         self._hung = False
+        self._edge_ns = self._clock.now_ns()
         self._mode = trigger
 
     def trigger(self) -> None:
@@ -161,11 +166,12 @@ class SimulatedCamera:
         if self._mode is None:
             raise TriggerIgnored("trigger sent to a camera that is not armed; arm it with TriggerMode.SOFTWARE first")
         if self._mode is not TriggerMode.SOFTWARE:
-            raise DeviceError("the camera runs freely and takes no triggers; arm it with TriggerMode.SOFTWARE first")
+            doing = "runs freely" if self._mode is TriggerMode.FREE_RUN else "waits for its line"
+            raise DeviceError(f"the camera {doing} and takes no triggers; arm it with TriggerMode.SOFTWARE first")
         if self._clock.now_ns() < self._busy_until_ns:
             raise TriggerIgnored("trigger sent while the camera was still exposing or reading out; wait for the frame")
         self._triggers += 1
-        self._begin_exposure()
+        self._begin_exposure(self._clock.now_ns())
 
     def read(self, timeout_s: float) -> Frame:
         """Return the next frame; see :meth:`drivers.base.Camera.read`."""
@@ -176,8 +182,10 @@ class SimulatedCamera:
         if self._mode is TriggerMode.FREE_RUN and not self._queue and self._busy_until_ns <= deadline:
             # The twin exposes when asked and never faster than its frame period: its arithmetic is the slow part.
             self._clock.wait_until(self._busy_until_ns)
-            self._begin_exposure()
+            self._begin_exposure(self._clock.now_ns())
             self._check_present()
+        if self._mode is TriggerMode.HARDWARE:
+            self._take_edges(deadline)
         if self._hung or not self._queue or self._queue[0].ready_ns > deadline:
             self._clock.wait_until(deadline)
             raise DeviceTimeout(f"no frame within {timeout_s:.3f} s; check trigger, cable and exposure")
@@ -220,9 +228,17 @@ class SimulatedCamera:
         if self._lost:
             raise DeviceLost("the simulated camera was unplugged; reconnect it")
 
-    def _begin_exposure(self) -> None:
+    def _take_edges(self, until_ns: int) -> None:
+        delay_ns = round(self.config.trigger_delay_s * 1e9)
+        for edge_ns in self._slm.edges_between(self._edge_ns, until_ns):
+            self._edge_ns = edge_ns
+            if edge_ns + delay_ns >= self._busy_until_ns:  # a busy camera takes no edge, and nobody tells
+                self._triggers += 1
+                self._begin_exposure(edge_ns + delay_ns)
+        self._check_present()
+
+    def _begin_exposure(self, start: int) -> None:
         fault = self._draw_fault()
-        start = self._clock.now_ns()
         self._busy_until_ns = start + round((self._exposure_s + self.config.readout_s) * 1e9)
         late_ns = round(self.faults.late_s * 1e9) if fault == "late" else 0
         if fault == "disconnected":

@@ -143,6 +143,11 @@ class SimulatedSlm:
         if self._lost:
             raise DeviceLost("the simulated SLM was unplugged; reconnect it")
 
+    def edges_between(self, after_ns: int, until_ns: int) -> tuple[int, ...]:
+        """Return when its sync output rises: whenever a new image is on the panel; ``after_ns`` is excluded."""
+        with self._lock:
+            return tuple(switch.t_ns for switch in self._switches if after_ns < switch.t_ns <= until_ns)
+
     def unplug(self) -> None:
         """Fault: the display disappears until :meth:`reconnect`."""
         self._lost = True

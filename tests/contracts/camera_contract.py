@@ -23,7 +23,7 @@ class Subject:
     """One camera under test.
 
     ``mode`` is how :meth:`take` gets a frame; ``grace_s`` is how late the host may be; ``unplug`` makes the camera
-    disappear, where that can be done.
+    disappear and ``edge`` sends an edge to its line, where that can be done.
     """
 
     camera: Camera
@@ -31,6 +31,7 @@ class Subject:
     mode: TriggerMode
     grace_s: float = 0.0
     unplug: Callable[[], None] | None = None
+    edge: Callable[[], None] | None = None
 
     @property
     def frame_s(self) -> float:
@@ -274,6 +275,51 @@ class TriggerContract:
         triggered.camera.reconnect()
         triggered.camera.arm(TriggerMode.SOFTWARE)
         triggered.nothing_comes()
+
+
+class LineContract:
+    """For cameras whose line can be given an edge."""
+
+    @pytest.fixture
+    def waiting(self, subject: Subject) -> Subject:
+        """The camera, armed for edges on its line."""
+        subject.camera.arm(TriggerMode.HARDWARE)
+        return subject
+
+    def send(self, subject: Subject) -> Frame:
+        """Send an edge and return the frame that answers it."""
+        assert subject.edge is not None
+        subject.edge()
+        return subject.camera.read(subject.frame_s + subject.camera.capabilities.trigger_delay_s + subject.grace_s)
+
+    def test_gives_nothing_without_an_edge_in_time(self, waiting: Subject) -> None:
+        for timeout_s in (0.0, 0.05):
+            assert timeout_s - 1e-6 <= waiting.nothing_comes(timeout_s) <= timeout_s + waiting.grace_s + 1e-6
+        assert waiting.camera.counters == CameraCounters(0, 0, 0)
+
+    def test_one_edge_gives_one_frame_after_the_delay(self, waiting: Subject) -> None:
+        for number in range(3):
+            asked_ns = waiting.clock.now_ns()
+            frame = self.send(waiting)
+            assert frame.index == number
+            delay_s = waiting.camera.capabilities.trigger_delay_s
+            assert (started_ns(frame) - asked_ns) * 1e-9 >= delay_s - 1e-6 - waiting.grace_s
+            assert waiting.camera.counters == CameraCounters(number + 1, number + 1, 0)
+            waiting.nothing_comes()
+
+    def test_takes_no_software_trigger_while_it_waits_for_its_line(self, waiting: Subject) -> None:
+        with pytest.raises(DeviceError, match="waits for"):
+            waiting.camera.trigger()
+        assert self.send(waiting).index == 0
+
+    def test_an_edge_from_before_arming_is_forgotten(self, waiting: Subject) -> None:
+        assert waiting.edge is not None
+        waiting.edge()
+        waiting.camera.disarm()
+        waiting.clock.wait_until(waiting.clock.now_ns() + 200_000_000)
+        waiting.camera.arm(TriggerMode.HARDWARE)
+        waiting.nothing_comes()
+        assert self.send(waiting).index == 0
 
 
 class FreeRunOnlyContract:

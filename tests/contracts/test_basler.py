@@ -14,13 +14,13 @@ from acquisition.capture import PairCapture, Rig
 from acquisition.patterns import open_source
 from drivers import basler
 from drivers import basler_emulator as emulator
-from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame, FrameFailed, TriggerMode
-from drivers.basler_device import BaslerConfig
+from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame, FrameFailed, Pattern, TriggerMode
+from drivers.basler_config import BaslerConfig
 from drivers.clock import RealClock
 from drivers.optics import FibreOptics, OpticsConfig
 from drivers.simulated_camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
 from drivers.simulated_slm import SimulatedSlm
-from tests.contracts.camera_contract import CameraContract, LostContract, Subject, TriggerContract
+from tests.contracts.camera_contract import CameraContract, LineContract, LostContract, Subject, TriggerContract
 
 PX = 64
 
@@ -32,7 +32,7 @@ def fibre() -> FibreOptics:
 
 def emulated(bit_depth: int) -> Subject:
     camera = emulator.EmulatedBasler(BaslerConfig(width=48, height=32, bit_depth=bit_depth, exposure_s=0.005))
-    return Subject(camera, RealClock(), TriggerMode.SOFTWARE, grace_s=0.5, unplug=camera.unplug)
+    return Subject(camera, RealClock(), TriggerMode.SOFTWARE, grace_s=0.5, unplug=camera.unplug, edge=camera.edge)
 
 
 def table(faults: FaultConfig | None = None) -> tuple[Any, SimulatedSlm]:
@@ -42,8 +42,11 @@ def table(faults: FaultConfig | None = None) -> tuple[Any, SimulatedSlm]:
 
 
 def fed() -> Subject:
-    camera, _ = table()
-    return Subject(camera, RealClock(), TriggerMode.SOFTWARE, grace_s=0.5, unplug=camera.unplug)
+    camera, slm = table()
+    flat = Pattern(np.zeros((PX, PX), np.float32))
+    subject = Subject(camera, RealClock(), TriggerMode.SOFTWARE, grace_s=0.5, unplug=camera.unplug)
+    subject.edge = lambda: subject.clock.wait_until(slm.show(flat))
+    return subject
 
 
 CAMERAS: Mapping[str, Callable[[], Subject]] = {
@@ -53,7 +56,7 @@ CAMERAS: Mapping[str, Callable[[], Subject]] = {
 }
 
 
-class TestBasler(CameraContract, TriggerContract, LostContract):
+class TestBasler(CameraContract, TriggerContract, LineContract, LostContract):
     @pytest.fixture(params=CAMERAS)
     def subject(self, request: pytest.FixtureRequest) -> Iterator[Subject]:
         subject = CAMERAS[request.param]()
@@ -156,6 +159,53 @@ def test_faults_of_the_twin_go_through_pylon_and_are_retaken() -> None:
             assert camera.sensor.lit[frame.index] == (pattern.id,)
     assert len(told) >= sum(camera.sensor.injected.values()) > 4
     assert {"FrameFailed", "DeviceLost"} <= set(told)
+
+
+def test_the_line_is_set_up_as_asked_and_read_back() -> None:
+    config = BaslerConfig(
+        width=40,
+        height=24,
+        trigger_line="Line2",
+        trigger_activation="FallingEdge",
+        trigger_delay_s=0.008,
+        output_line="Line3",
+        output_source="ExposureActive",
+    )
+    with emulator.EmulatedBasler(config) as camera:
+        assert camera.capabilities.trigger_delay_s == 0.008
+        camera.arm(TriggerMode.HARDWARE)
+        device = camera._camera
+        found = (
+            device.TriggerMode.Value,
+            device.TriggerSource.Value,
+            device.TriggerActivation.Value,
+            device.TriggerDelay.Value,
+        )
+        assert found == ("On", "Line2", "FallingEdge", 8_000)
+        assert (device.LineSelector.Value, device.LineMode.Value, device.LineSource.Value) == (
+            "Line3",
+            "Output",
+            "ExposureActive",
+        )
+        camera.arm(TriggerMode.SOFTWARE)
+        assert (device.TriggerSource.Value, device.TriggerDelay.Value) == ("Software", 0)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"trigger_delay_s": -1.0}, {"trigger_burst": 0}, {"trigger_activation": "AnyEdge"}, {"buffers": 0}], ids=str
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="got"):
+        BaslerConfig(**settings)
+
+
+def test_a_line_or_burst_that_the_camera_lacks_is_refused_with_its_reason() -> None:
+    for config in (BaslerConfig(trigger_line="Line9"), BaslerConfig(trigger_burst=3)):
+        with (
+            emulator.EmulatedBasler(config) as camera,
+            pytest.raises(DeviceError, match=f"{emulator.SERIAL} could not arm"),
+        ):
+            camera.arm(TriggerMode.HARDWARE)
 
 
 def test_free_run_through_pylon_keeps_its_deadline() -> None:

@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drivers.base import Frame, TriggerMode
+from drivers.base import Frame, Pattern, TriggerMode
 from drivers.clock import RealClock, VirtualClock
 from drivers.optics import FibreOptics, OpticsConfig
 from drivers.replay import ReplayCamera
 from drivers.simulated_camera import SimulatedCamera, SimulatedCameraConfig
 from drivers.simulated_slm import SimulatedSlm
-from tests.contracts.camera_contract import CameraContract, FreeRunOnlyContract, LostContract, Subject, TriggerContract
+from tests.contracts.camera_contract import (
+    CameraContract,
+    FreeRunOnlyContract,
+    LineContract,
+    LostContract,
+    Subject,
+    TriggerContract,
+)
 
 PX = 64
 
@@ -28,8 +35,10 @@ def small_fibre() -> FibreOptics:
 def simulated(bit_depth: int) -> Subject:
     clock = VirtualClock()
     slm = SimulatedSlm((PX, PX), clock=clock)
-    camera = SimulatedCamera(slm, small_fibre(), SimulatedCameraConfig(bit_depth=bit_depth), clock=clock)
-    return Subject(camera, clock, TriggerMode.SOFTWARE, unplug=camera.unplug)
+    config = SimulatedCameraConfig(bit_depth=bit_depth, trigger_delay_s=0.02)
+    camera = SimulatedCamera(slm, small_fibre(), config, clock=clock)
+    flat = Pattern(np.zeros((PX, PX), np.float32))
+    return Subject(camera, clock, TriggerMode.SOFTWARE, unplug=camera.unplug, edge=lambda: clock.wait_until(slm.show(flat)))
 
 
 def simulated_in_real_time() -> Subject:
@@ -79,6 +88,10 @@ class TestEveryCamera(CameraContract):
 
 class TestTriggeredCameras(TriggerContract):
     subject = subjects(TRIGGERED)
+
+
+class TestCamerasOnALine(LineContract):
+    subject = subjects({"simulated": partial(simulated, 8)})
 
 
 class TestFreeRunOnlyCameras(FreeRunOnlyContract):

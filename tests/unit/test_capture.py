@@ -36,11 +36,13 @@ class Table:
     def __init__(self, faults: FaultConfig | None = None, **options: Any) -> None:
         self.clock = VirtualClock()
         self.slm = SimulatedSlm((PX, PX), SimulatedSlmConfig(latency_frames=(1, 3)), self.clock)
-        exposure_s = options.pop("camera_exposure_s", 0.01)
-        self.camera = SimulatedCamera(self.slm, fibre(), SimulatedCameraConfig(exposure_s=exposure_s), faults, self.clock)
+        delay_s = options.pop("camera_trigger_delay_s", 0.0)
+        config = SimulatedCameraConfig(exposure_s=options.pop("camera_exposure_s", 0.01), trigger_delay_s=delay_s)
+        self.camera = SimulatedCamera(self.slm, fibre(), config, faults, self.clock)
+        trigger = TriggerMode.HARDWARE if delay_s else TriggerMode.SOFTWARE
         self.faults: list[str] = []
         self.capture = PairCapture(
-            Rig(self.camera, self.slm, self.clock), on_fault=lambda kind, text: self.faults.append(kind), **options
+            Rig(self.camera, self.slm, self.clock, trigger), on_fault=lambda kind, text: self.faults.append(kind), **options
         )
 
     def take(self, pattern: Pattern) -> Frame:
@@ -182,3 +184,32 @@ def test_frames_are_the_light_of_their_own_pattern() -> None:
     again = [clear.take(pattern).pixels.astype(float).ravel() for pattern in reversed(shown)][::-1]
     correlation = np.corrcoef([*frames, *again])[:3, 3:]
     assert (correlation.argmax(1) == np.arange(3)).all()
+
+
+def on_a_line(delay_s: float = 0.02, **faults: Any) -> Table:
+    """A table whose SLM triggers the camera."""
+    return Table(FaultConfig(**faults), camera_trigger_delay_s=delay_s, retakes=20)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pairs_triggered_by_the_slm_are_right_under_every_fault(seed: int) -> None:
+    rates = {"dropped_rate": 0.08, "duplicated_rate": 0.05, "late_rate": 0.05, "failed_rate": 0.08}
+    table = on_a_line(**rates, hang_at=(5,), disconnect_at=(20,), saturate_at=(12,), seed=seed)
+    for pattern in patterns(60):
+        table.take(pattern)  # it checks what lit the frame
+    assert len(table.faults) >= sum(table.camera.injected.values()) > 5
+
+
+def test_a_pair_triggered_by_the_slm_begins_after_the_crystal_settled() -> None:
+    table = on_a_line()
+    for pattern in patterns(10):
+        frame = table.take(pattern)
+        start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
+        assert table.slm.phase_at(start_ns)[1], "the crystal had not settled"
+    assert table.faults == []
+
+
+def test_a_delay_shorter_than_the_settling_is_refused() -> None:
+    table = on_a_line(delay_s=0.001)
+    with pytest.raises(DeviceError, match="raise trigger_delay_s"):
+        table.take(patterns(1)[0])
