@@ -23,6 +23,7 @@ WINDOW_LIBS := libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb
 TEST_LIBS := xvfb xauth openbox x11-xserver-utils
 
 INPUTS := setup.cfg constraints.txt pyproject.toml
+comma := ,
 READY_RUN := .venv/.ready-run
 READY_TEST := .venv/.ready-test
 
@@ -72,7 +73,8 @@ $(READY_RUN): $(INPUTS) | system-run
 	@touch $@
 
 $(READY_TEST): $(INPUTS) | system-test
-	$(call install,.[test])
+	$(call install,.[test$(comma)slmsuite])
+	@$(BIN)/pip install --no-deps -c constraints.txt slmsuite >>.venv/install.log 2>&1 || { tail -n 5 .venv/install.log >&2; exit 1; }
 	@touch $(READY_RUN) $@
 
 python:

@@ -66,7 +66,7 @@ def open_dataset(root: Path, name: str, plan: CapturePlan, rig: Rig, card: Mappi
     bits = 8 if rig.camera.bit_depth <= 8 else 16
     arrays = [
         ArraySpec("speckle", rig.camera.capabilities.shape, f"uint{bits}", compress=bits > 8),
-        ArraySpec("phase", rig.slm.capabilities.shape, "float32", compress=True),
+        ArraySpec("phase", rig.display().capabilities.shape, "float32", compress=True),
     ]
     facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "depth_rad": plan.depth_rad}
     facts |= {"bit_depth": rig.camera.bit_depth, **card}
@@ -125,7 +125,7 @@ def acquire(
     rig.camera.set_exposure(plan.exposure_s)
     try:
         while writer.next_index < len(plan) and not stop.is_set():
-            for shot in plan.shots(rig.slm.capabilities.shape, writer.next_index):
+            for shot in plan.shots(rig.display().capabilities.shape, writer.next_index):
                 frame = run.take(shot)
                 if frame is None:
                     break  # quarantined: the plan goes on from the last good sentinel

@@ -52,13 +52,27 @@ class FrameLimits:
 class Rig:
     """The devices of one instrument, the clock that stamps their times, and what starts an exposure under a pattern.
 
-    With ``TriggerMode.HARDWARE`` the SLM's sync output is wired to the camera's line.
+    With ``TriggerMode.HARDWARE`` the SLM's sync output is wired to the camera's line. Without an SLM there is only looking.
     """
 
     camera: Camera
-    slm: Slm
+    slm: Slm | None
     clock: Clock
     trigger: TriggerMode = TriggerMode.SOFTWARE
+
+    def display(self) -> Slm:
+        """Return the SLM; raises DeviceError where there is none."""
+        if self.slm is None:
+            raise DeviceError("this instrument has no SLM, so no pattern can be shown; set 'slm' in its configuration")
+        return self.slm
+
+    def close(self) -> None:
+        """Release the devices, in reverse order of opening."""
+        try:
+            if self.slm is not None:
+                self.slm.close()
+        finally:
+            self.camera.close()
 
 
 def make_rig(camera: Camera, slm: Slm, clock: Clock | None = None) -> Rig:
@@ -92,6 +106,7 @@ class PairCapture:
         reconnect_s: float = 30.0,
     ) -> None:
         self._rig = rig
+        self._slm = rig.display()
         self._limits = limits or FrameLimits()
         self._on_fault = on_fault
         self._retakes = retakes
@@ -131,7 +146,7 @@ class PairCapture:
         self._rig.camera.disarm()
 
     def _take_once(self, pattern: Pattern) -> Frame:
-        camera, slm, clock = self._rig.camera, self._rig.slm, self._rig.clock
+        camera, slm, clock = self._rig.camera, self._slm, self._rig.clock
         if not self._armed:
             self._arm()
         frame_s = camera.exposure_s + camera.capabilities.readout_s + 0.25
@@ -160,7 +175,7 @@ class PairCapture:
             raise
 
     def _arm(self) -> None:
-        camera, slm = self._rig.camera, self._rig.slm
+        camera, slm = self._rig.camera, self._slm
         if self._rig.trigger is TriggerMode.HARDWARE:
             delay_s, settle_s = camera.capabilities.trigger_delay_s, slm.capabilities.settle_s
             if delay_s < settle_s:
@@ -212,7 +227,7 @@ class PairCapture:
         while True:
             try:
                 self._rig.camera.reconnect()
-                self._rig.slm.reconnect()
+                self._slm.reconnect()
                 return
             except DeviceLost as error:
                 if clock.now_ns() >= deadline:

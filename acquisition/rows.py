@@ -61,7 +61,9 @@ class PairRow:
 
     @classmethod
     def of_frame(cls, frame: Frame, pattern_name: str = "", **extra: ExtraValue) -> PairRow:
-        """Return the row that describes ``frame``; keyword arguments become ``extra``."""
+        """Return the row that describes ``frame``; keyword arguments and the camera's own time become ``extra``."""
+        if frame.device_ns is not None:
+            extra["device_ns"] = frame.device_ns
         return cls(
             frame_index=frame.index,
             t_ns=frame.t_ns,

@@ -87,7 +87,7 @@ def _live_round(
     def view() -> None:
         while not stop.wait(1 / 30):
             view = pipeline.display.poll()
-            shown.append(None if view is None else view.reconstruction.labels)
+            shown.append(view.reconstruction.labels if view and view.reconstruction else None)
 
     threads = [threading.Thread(target=work, daemon=True) for work in (capture, view)]
     for thread in threads:

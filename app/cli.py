@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError
 
 from app import commands_data, commands_model
 from app.config import InstrumentConfig
-from app.options import Archives, Camera, Config, Count, Json, ModelName, Seconds, has_display, settings_of, stop_on_signal
+from app.options import Archives, Camera, Config, Count, Json, ModelName, Seconds, Slm, has_display, settings_of, stop_on_signal
 from app.terminal import console, progress_bars, publish, write_json
 from drivers.base import SpeckleScopeError
 
@@ -57,6 +57,8 @@ def demo(
     from app.session import Session
 
     settings = settings_of(config, archive=out / "archive", camera=camera)
+    if not settings.on_twin:
+        raise SpeckleScopeError(f"the demo needs the simulated instrument, not camera '{settings.camera}'; leave --config out")
     windowed = not headless and has_display()
     if not windowed:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -80,6 +82,7 @@ def live(
     model: ModelName = None,
     engine: str | None = None,
     camera: Camera = None,
+    slm: Slm = None,
     config: Config = None,
     json: Json = None,
 ) -> None:
@@ -92,7 +95,7 @@ def live(
     engine
         auto, openvino, onnxruntime or torch.
     """
-    settings = settings_of(config, model=model, engine=engine, camera=camera)
+    settings = settings_of(config, model=model, engine=engine, camera=camera, slm=slm)
     publish("live", _run_live(settings, seconds, None), json)
 
 
@@ -104,6 +107,7 @@ def record(
     model: ModelName = None,
     engine: str | None = None,
     camera: Camera = None,
+    slm: Slm = None,
     config: Config = None,
     archive: Archives = None,
     json: Json = None,
@@ -119,7 +123,7 @@ def record(
     engine
         auto, openvino, onnxruntime or torch.
     """
-    settings = settings_of(config, archive, model, engine, camera)
+    settings = settings_of(config, archive, model, engine, camera, slm)
     publish("take", _run_live(settings, seconds, name), json)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from app.options import Archives, Camera, Config, Count, Json, settings_of, stop_on_signal
+from app.options import Archives, Camera, Config, Count, Json, Slm, settings_of, stop_on_signal
 from app.terminal import progress_bars, publish
 from drivers.base import SpeckleScopeError
 
@@ -22,6 +22,7 @@ def acquire(
     seed: int = 0,
     resume: Path | None = None,
     camera: Camera = None,
+    slm: Slm = None,
     config: Config = None,
     archive: Archives = None,
     json: Json = None,
@@ -45,14 +46,13 @@ def acquire(
     from app.dataset_run import DatasetRun, dataset_card
     from app.rig import open_rig
 
-    settings = settings_of(config, archive=archive, camera=camera)
+    settings = settings_of(config, archive=archive, camera=camera, slm=slm)
     rig, fibre = open_rig(settings)
     try:
         if resume is not None:
             run = DatasetRun.resumed(rig, resume, fibre)
         else:
-            exposure_s = settings.twin.camera.exposure_s
-            plan = CapturePlan(source, pairs, seed, settings.depth_rad, exposure_s=exposure_s)
+            plan = CapturePlan(source, pairs, seed, settings.depth_rad, exposure_s=rig.camera.exposure_s)
             run = DatasetRun.new(rig, plan, settings.archive, name, dataset_card(settings, fibre))
         with progress_bars() as report, stop_on_signal() as stop:
             run.stage.start()
@@ -66,8 +66,7 @@ def acquire(
             note = "failed" if run.stage.error else now.verdict
             report("acquiring pairs", now.pairs_acknowledged, now.pairs_requested, note)
     finally:
-        rig.camera.close()
-        rig.slm.close()
+        rig.close()
     if run.stage.error is not None:
         raise run.stage.error
     assert run.report is not None

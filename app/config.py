@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.types import StringConstraints
 
 from acquisition.patterns import DEFAULT_DEPTH_RAD
 from drivers.base import SpeckleScopeError
+from drivers.basler_config import BaslerConfig
+from drivers.opencv_camera import OpenCvConfig
 from drivers.optics import OpticsConfig
+from drivers.panel import PanelConfig
+from drivers.screen import ScreenConfig
 from drivers.sensor import SensorConfig
 from drivers.simulated_camera import FaultConfig, SimulatedCameraConfig
 from drivers.simulated_slm import SimulatedSlmConfig
+from drivers.slmpy import SlmPyConfig
+from drivers.slmpy_local import SlmPyWindowConfig
+from drivers.slmsuite_camera import SlmsuiteCameraConfig
+from drivers.slmsuite_slm import SlmsuiteSlmConfig
 from reconstruction.model import DEFAULT_MODEL
 
-#: What ``camera`` may be: the twin's own driver, or the twin's frames through Basler's pylon and its emulator.
-CameraName = Literal["simulated", "basler-emulated"]
+#: What ``camera`` may be. The first two see the twin: by its own driver, or through Basler's pylon and its emulator.
+CameraName = Literal["simulated", "basler-emulated", "basler", "opencv", "slmsuite", "replay"]
+#: What ``slm`` may be; ``none`` for looking at tissue, at a video or at a take.
+SlmName = Literal["simulated", "screen", "slmpy", "slmpy-window", "slmsuite", "none"]
+_TWIN_CAMERAS = ("simulated", "basler-emulated")
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+FibreName = Annotated[str, StringConstraints(max_length=60)]
 
 
 class ConfigError(SpeckleScopeError):
@@ -42,8 +55,14 @@ class TwinConfig(_Strict):
     faults: FaultConfig = FaultConfig()
 
 
+class ReplayConfig(_Strict):
+    """A recorded take or dataset as a camera, again and again from its first frame: its folder."""
+
+    path: Path = Path()
+
+
 class SceneConfig(_Strict):
-    """What the twin's SLM plays as the live object: a pattern source, changed every ``period_s`` seconds."""
+    """What the SLM plays as the live object: a pattern source, changed every ``period_s`` seconds."""
 
     source: str = "held-out"
     period_s: float = Field(1.5, gt=0)
@@ -60,17 +79,59 @@ class LiveConfig(_Strict):
 
 
 class InstrumentConfig(_Strict):
-    """One instrument."""
+    """One instrument: which devices it has, the settings of each kind, and what it looks at.
+
+    Parameters
+    ----------
+    fibre : str
+        Name of the fibre of a real instrument; models and datasets belong to it.
+    pixel_um : float
+        Camera pixel at the fibre's facet, in micrometres, of a real instrument.
+    trigger : {"software", "hardware"}
+        What starts an exposure under a pattern: the program, or the SLM's sync output on the camera's line.
+    """
 
     name: Name = "simulated instrument"
+    fibre: FibreName = ""
+    pixel_um: float = Field(1.0, gt=0)
     camera: CameraName = "simulated"
-    slm: Literal["simulated"] = "simulated"
+    slm: SlmName = "simulated"
+    trigger: Literal["software", "hardware"] = "software"
+    basler: BaslerConfig = BaslerConfig()
+    opencv: OpenCvConfig = OpenCvConfig()
+    slmsuite_camera: SlmsuiteCameraConfig = SlmsuiteCameraConfig()
+    replay: ReplayConfig = ReplayConfig()
+    panel: PanelConfig = PanelConfig()
+    screen: ScreenConfig = ScreenConfig()
+    slmpy: SlmPyConfig = SlmPyConfig()
+    slmpy_window: SlmPyWindowConfig = SlmPyWindowConfig()
+    slmsuite_slm: SlmsuiteSlmConfig = SlmsuiteSlmConfig()
     twin: TwinConfig = TwinConfig()
     scene: SceneConfig = SceneConfig()
     live: LiveConfig = LiveConfig()
     model: str = DEFAULT_MODEL
     depth_rad: float = Field(DEFAULT_DEPTH_RAD, gt=0)
     archive: Path = Path("archive")
+
+    @property
+    def on_twin(self) -> bool:
+        """Whether the instrument is simulated."""
+        return self.camera in _TWIN_CAMERAS
+
+    @property
+    def frame_pixel_um(self) -> float:
+        """Camera pixel at the fibre's facet, in micrometres."""
+        return self.twin.optics.pixel_um if self.on_twin else self.pixel_um
+
+    @model_validator(mode="after")
+    def _devices_see_each_other(self) -> Self:
+        if self.on_twin and self.slm != "simulated":
+            raise ValueError(f"camera '{self.camera}' sees only the simulated SLM, not '{self.slm}'; set slm: simulated")
+        if not self.on_twin and self.slm == "simulated":
+            raise ValueError(f"camera '{self.camera}' cannot see the simulated SLM; set slm to screen, slmpy, ... or none")
+        if self.trigger == "hardware" and self.camera not in (*_TWIN_CAMERAS, "basler"):
+            raise ValueError(f"camera '{self.camera}' has no trigger line; set trigger: software")
+        return self
 
 
 def load_config(path: Path | None) -> InstrumentConfig:
@@ -95,10 +156,21 @@ def load_config(path: Path | None) -> InstrumentConfig:
         return InstrumentConfig()
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold 'key: value' lines, got {type(content).__name__}")
+    return checked(content, f"{path}")
+
+
+def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
+    """Return the configuration that plain values describe.
+
+    Raises
+    ------
+    ConfigError
+        With ``origin``, the key, the value and what was expected.
+    """
     try:
         return InstrumentConfig.model_validate(content)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
+        raise ConfigError(f"{origin}: {_explain(error)}") from error
 
 
 def to_yaml(config: InstrumentConfig) -> str:
@@ -114,11 +186,20 @@ def _explain(error: pydantic.ValidationError) -> str:
         near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(), n=1)
         hint = f"did you mean '{near[0]}'?" if near else "remove it"
         return f"unknown key '{key}'; {hint}{more}"
-    return f"'{key}' = {first['input']!r}: {first['msg']}{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{message}{more}" if not key else f"'{key}' = {first['input']!r}: {message}{more}"
 
 
 def _known_keys() -> list[str]:
-    models: list[type[Any]] = [InstrumentConfig, TwinConfig, SceneConfig, LiveConfig]
-    dataclasses = [OpticsConfig, SimulatedSlmConfig, SimulatedCameraConfig, FaultConfig, SensorConfig]
-    names = [name for model in models for name in model.model_fields]
-    return names + [item.name for cls in dataclasses for item in fields(cls)]
+    sections: list[type[object]] = [
+        InstrumentConfig,
+        *(type(getattr(InstrumentConfig(), name)) for name in InstrumentConfig.model_fields),
+    ]
+    sections += [OpticsConfig, SimulatedSlmConfig, SimulatedCameraConfig, FaultConfig, SensorConfig]
+    names: list[str] = []
+    for section in sections:
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            names += section.model_fields
+        elif is_dataclass(section):
+            names += [item.name for item in fields(section)]
+    return names

@@ -19,7 +19,7 @@ from drivers.base import Frame, SpeckleScopeError
 
 def dataset_card(config: InstrumentConfig, fibre: str) -> dict[str, object]:
     """Facts about the instrument that a dataset keeps."""
-    pixel_um = config.twin.optics.pixel_um
+    pixel_um = config.frame_pixel_um
     return {"instrument": config.name, "fibre": fibre, "pixel_um": pixel_um, "config": config.model_dump(mode="json")}
 
 
@@ -48,7 +48,7 @@ class DatasetRun:
         after: Stage | None = None,
         on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
     ) -> None:
-        plan.patterns(rig.slm.capabilities.shape)  # refuses an unknown source before anything starts
+        plan.patterns(rig.display().capabilities.shape)  # refuses an unknown source before anything starts
         self._rig = rig
         self._plan = plan
         self._open_writer = open_writer

@@ -153,14 +153,16 @@ class Demo:
     def _scores(self) -> dict[str, object]:
         """Mean over images of the mean over each image's views."""
         model = self._session.model
+        assert model is not None
         mask, range_rad = model.mask, model.card.range_rad
         per_image, ious = [], []
         for views in self._views.values():
             scores = []
             for view in list(views)[:VIEWS_PER_IMAGE]:
-                phase, truth = view.reconstruction.phase_rad, view.truth_rad
-                labels = view.reconstruction.labels
+                truth, made = view.truth_rad, view.reconstruction
                 assert truth is not None
+                assert made is not None
+                phase, labels = made.phase_rad, made.labels
                 scores.append(score(phase, truth, mask, range_rad))
                 if labels is not None:
                     ious.append(iou_foreground(labels, segment(np.where(mask, truth, np.float32(0)), mask)))

@@ -87,7 +87,7 @@ def _cameras(config: InstrumentConfig) -> Finding:
         from drivers.basler_device import list_cameras
     except ImportError as error:
         return Finding("Basler cameras", "note", f"pylon cannot be loaded: {error}", "pip install pypylon")
-    found = list_cameras()
+    found = [f"{model} {serial}" for model, serial in list_cameras()]
     return Finding("Basler cameras", "ok" if found else "note", ", ".join(found) or "none; look at power, cable and driver")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class LiveCapture:
     scene : Scene, optional
         What to show.
     reference_shots : int
-        Frames of the flat pattern averaged into the reference when the SLM is there.
+        Frames of the flat pattern averaged into the reference; without an SLM, the first frames of the run.
     on_frame, on_reference, on_message : callable
         Where frames, the reference speckle (H, W) in counts, and words for the operator go.
     """
@@ -63,8 +64,7 @@ class LiveCapture:
         """Run until ``stop`` is set; raises DeviceLost when a device stays away."""
         try:
             self._arm()
-            if self._slm is not None:
-                self._take_reference(stop)
+            self._take_reference(stop)
             started = last_frame = self._clock.now_ns()
             while not stop.is_set():
                 try:
@@ -100,7 +100,7 @@ class LiveCapture:
         pattern_id = shown.id if shown is not None and start_ns >= self._settled_ns else frame.pattern_id
         index = self._offset + frame.index
         self._next = index + 1
-        return Frame(frame.pixels, index, frame.t_ns, frame.exposure_s, frame.bit_depth, pattern_id)
+        return replace(frame, index=index, pattern_id=pattern_id)
 
     def _show(self, pattern: Pattern) -> None:
         if self._slm is not None and self._slm.shown is not pattern:
@@ -111,9 +111,14 @@ class LiveCapture:
             self._show(self._scene.at(elapsed_s))
 
     def _take_reference(self, stop: threading.Event) -> None:
-        assert self._slm is not None
-        flat = blank(self._slm.capabilities.shape)
-        self._show(flat)
+        flat_id = None
+        if self._slm is not None:
+            flat = blank(self._slm.capabilities.shape)
+            self._show(flat)
+            flat_id = flat.id
+        else:
+            text = f"no SLM: the first {self._shots} frames are the reference; start the live view with nothing in the field"
+            self._on_message(Message("info", text))
         frames: list[NDArray[np.float32]] = []
         tries = 0
         while len(frames) < self._shots and not stop.is_set():
@@ -127,7 +132,7 @@ class LiveCapture:
             except DeviceLost as error:
                 self._reconnect(error, stop)
                 continue
-            if frame.pattern_id == flat.id:
+            if flat_id in (None, frame.pattern_id):
                 frames.append(frame.pixels.astype(np.float32))
         if frames:
             self._on_reference(np.mean(frames, axis=0, dtype=np.float32))

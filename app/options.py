@@ -14,13 +14,14 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from app.config import CameraName, InstrumentConfig, load_config
+from app.config import CameraName, InstrumentConfig, SlmName, checked, load_config
 
 Config = Annotated[Path | None, Parameter(name="--config", help="Instrument file (YAML); without it the simulated one.")]
 Json = Annotated[Path | None, Parameter(name="--json", help="Also write the numbers to this file.")]
 Archives = Annotated[Path | None, Parameter(name="--archive", help="Folder for datasets and takes, instead of the configured.")]
 ModelName = Annotated[str | None, Parameter(name="--model", help="Model: a shipped name or a model folder.")]
 Camera = Annotated[CameraName | None, Parameter(name="--camera", help="Camera driver, instead of the configured.")]
+Slm = Annotated[SlmName | None, Parameter(name="--slm", help="SLM driver, instead of the configured.")]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seconds = Annotated[float, Parameter(validator=Number(gt=0))]
 
@@ -31,6 +32,7 @@ def settings_of(
     model: str | None = None,
     engine: str | None = None,
     camera: CameraName | None = None,
+    slm: SlmName | None = None,
 ) -> InstrumentConfig:
     """Read the configuration and lay the options given over it."""
     settings = load_config(path)
@@ -41,9 +43,12 @@ def settings_of(
         changes["model"] = model
     if camera is not None:
         changes["camera"] = camera
+    if slm is not None:
+        changes["slm"] = slm
     if engine is not None:
         changes["live"] = settings.live.model_copy(update={"engine": engine})
-    return settings.model_copy(update=changes)
+    # Checked again: options may contradict each other, or the file.
+    return checked(dict(settings) | changes, "the options")
 
 
 def has_display() -> bool:

@@ -22,8 +22,8 @@ class InferencePipeline:
 
     Parameters
     ----------
-    model : Model
-        What to run.
+    model : Model, optional
+        What to run; without one the frames are only shown.
     preference : str
         Engine, see :func:`reconstruction.engines.choose.open_engine`.
     truth_of : callable
@@ -34,7 +34,7 @@ class InferencePipeline:
 
     def __init__(
         self,
-        model: Model,
+        model: Model | None,
         preference: str,
         truth_of: Callable[[str | None], NDArray[np.float32] | None],
         on_view: Callable[[LiveView], None],
@@ -77,7 +77,7 @@ class InferencePipeline:
 
     def offer(self, frame: Frame) -> None:
         """Hand over a frame; an older one that still waits is dropped and counted. Before the first reference it is ignored."""
-        if self._reference is None or not self.ready.is_set():
+        if not self.ready.is_set() or (self._reference is None and self._model is not None):
             return
         try:
             self.frames.put(frame)
@@ -88,6 +88,9 @@ class InferencePipeline:
         # A dozen operations on 128 x 128 px: OpenCV's own threads would only take cores from the engine.
         cv2.setNumThreads(1)
         try:
+            if self._model is None:
+                self.ready.set()
+                return self._show_frames(stop)
             chosen = self.chosen = open_engine(self._model, self._preference)
             self.ready.set()
             used: NDArray[np.float32] | None = None
@@ -100,10 +103,18 @@ class InferencePipeline:
                 if reference is not used or self.live is None:
                     self.live = LiveReconstructor(self._model, chosen.engine, reference)
                     used = reference
-                view = LiveView(frame, self.live(frame), self._truth_of(frame.pattern_id))
-                self.rate.tick()
-                self._on_view(view)
-                self.display.put(view)
+                self._show(LiveView(frame, self.live(frame), self._truth_of(frame.pattern_id)))
         finally:
             self.ready.set()
             self.frames.close()
+
+    def _show_frames(self, stop: threading.Event) -> None:
+        for frame in self.frames:
+            if stop.is_set():
+                return
+            self._show(LiveView(frame, None))
+
+    def _show(self, view: LiveView) -> None:
+        self.rate.tick()
+        self._on_view(view)
+        self.display.put(view)

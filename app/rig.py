@@ -1,22 +1,22 @@
-"""From configuration to devices: the rig of an instrument and the name of its fibre."""
+"""From configuration to devices: the rig of an instrument, the name of its fibre, and the model that fits both."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from dataclasses import asdict
 
 from acquisition.capture import Rig
 from app.config import InstrumentConfig
-from drivers.base import Camera, DeviceError
+from app.devices import open_camera, open_slm
+from drivers.base import Camera, DeviceError, TriggerMode
 from drivers.clock import Clock, RealClock
 from drivers.optics import FibreOptics, OpticsConfig
 from drivers.simulated_camera import SimulatedCamera
 from drivers.simulated_slm import SimulatedSlm
+from reconstruction.base import ReconstructionError
+from reconstruction.model import Model, load_model
 
-#: Starts the screen SLM's window. By name: no driver may import the window's package.
-SCREEN_COMMAND = (sys.executable, "-m", "app.gui.slm_screen")
 #: What changes from shot to shot or from day to day, but not which fibre it is.
 _PASSING = ("drift_rad", "drift_seed", "phase_noise_rad")
 
@@ -30,12 +30,42 @@ def open_rig(config: InstrumentConfig, clock: Clock | None = None) -> tuple[Rig,
         A device or its library is missing, or refuses a setting.
     """
     clock = clock or RealClock()
-    optics = FibreOptics(config.twin.optics)
-    n = config.twin.optics.image_px
-    slm = SimulatedSlm((n, n), config.twin.slm, clock)
-    sensor = SimulatedCamera(slm, optics, config.twin.camera, config.twin.faults, clock)
-    camera = sensor if config.camera == "simulated" else _through_pylon(sensor)
-    return Rig(camera, slm, clock), fibre_name(config.twin.optics)
+    trigger = TriggerMode(config.trigger)
+    if config.on_twin:
+        optics = FibreOptics(config.twin.optics)
+        n = config.twin.optics.image_px
+        slm = SimulatedSlm((n, n), config.twin.slm, clock)
+        sensor = SimulatedCamera(slm, optics, config.twin.camera, config.twin.faults, clock)
+        camera = sensor if config.camera == "simulated" else _through_pylon(sensor)
+        return Rig(camera, slm, clock, trigger), fibre_name(config.twin.optics)
+    camera = open_camera(config, clock)
+    try:
+        rig = Rig(camera, open_slm(config), clock, trigger)
+    except BaseException:
+        camera.close()
+        raise
+    return rig, config.fibre or f"unnamed fibre at {camera.capabilities.model} {camera.capabilities.serial}"
+
+
+def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, str]:
+    """Open the devices and the model; return rig, fibre, model and, where there is no model, words about why.
+
+    Raises
+    ------
+    SpeckleScopeError
+        A device or the model is missing, or, on the twin, they do not fit. A real fibre may have no model yet.
+    """
+    model = load_model(config.model)
+    rig, fibre = open_rig(config)
+    try:
+        model.check_frame(rig.camera.capabilities.shape)
+        model.check_fibre(fibre)
+    except ReconstructionError as error:
+        if not config.on_twin:
+            return rig, fibre, None, f"{error}; until then only the camera is shown"
+        rig.close()
+        raise
+    return rig, fibre, model, ""
 
 
 def _through_pylon(sensor: SimulatedCamera) -> Camera:

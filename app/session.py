@@ -24,13 +24,13 @@ from app.dataset_run import DatasetRun, dataset_card
 from app.live_capture import LiveCapture
 from app.pipeline import InferencePipeline
 from app.recording import TakeRecording
-from app.rig import open_rig
+from app.rig import open_instrument
 from app.scene import Scene
 from app.snapshot import write_snapshot
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.live import LATENCY_LABEL
-from reconstruction.model import Model, load_model
+from reconstruction.model import Model
 
 
 class SessionError(SpeckleScopeError):
@@ -49,7 +49,7 @@ class Session:
 
     pattern_sources = ("mixed", "cells", "leaves", "crops", "builtin", "blank")
 
-    def __init__(self, config: InstrumentConfig, rig: Rig, fibre: str, model: Model, scene: Scene | None) -> None:
+    def __init__(self, config: InstrumentConfig, rig: Rig, fibre: str, model: Model | None, scene: Scene | None) -> None:
         self.config = config
         self._rig = rig
         self._fibre = fibre
@@ -75,14 +75,16 @@ class Session:
         Raises
         ------
         SpeckleScopeError
-            A device or the model is missing, or they do not fit each other.
+            A device is missing; or, on the twin, the model is or does not fit. A real fibre may have no model yet.
         """
-        model = load_model(config.model)
-        rig, fibre = open_rig(config)
-        model.check_frame(rig.camera.capabilities.shape)
-        model.check_fibre(fibre)
-        scene = Scene(config.scene, rig.slm.capabilities.shape, model.grid_px, config.depth_rad)
-        return cls(config, rig, fibre, model, scene)
+        rig, fibre, model, trouble = open_instrument(config)
+        scene = None
+        if rig.slm is not None and model is not None:
+            scene = Scene(config.scene, rig.slm.capabilities.shape, model.grid_px, config.depth_rad)
+        session = cls(config, rig, fibre, model, scene)
+        if trouble:
+            session._messages.append(Message("warning", trouble))
+        return session
 
     @property
     def title(self) -> str:
@@ -90,15 +92,14 @@ class Session:
         return self.config.name
 
     @property
-    def model(self) -> Model:
-        """The reconstructor."""
+    def model(self) -> Model | None:
+        """The reconstructor, or None where none fits the fibre."""
         return self._model
 
     @property
     def field_um(self) -> float:
-        """Width of the square field at the fibre's facet, in micrometres."""
-        optics = self.config.twin.optics
-        return optics.image_px * optics.pixel_um
+        """Width of the camera's field at the fibre's facet, in micrometres."""
+        return self._rig.camera.capabilities.shape[1] * self.config.frame_pixel_um
 
     @property
     def phase_range_rad(self) -> tuple[float, float]:
@@ -168,8 +169,8 @@ class Session:
             dropped_record=self._take.dropped if self._take else 0,
             engine=chosen.engine.name if chosen else "",
             engine_reason=chosen.reason if chosen else "",
-            model_name=self._model.card.name,
-            model_id=self._model.id,
+            model_name=self._model.card.name if self._model else "none for this fibre",
+            model_id=self._model.id if self._model else "",
             reference_correlation=live.reference_correlation if live else float("nan"),
         )
 
@@ -182,14 +183,15 @@ class Session:
         card = {
             "instrument": self.config.name,
             "fibre": self._fibre,
-            "pixel_um": self.config.twin.optics.pixel_um,
+            "pixel_um": self.config.frame_pixel_um,
             "bit_depth": self._rig.camera.bit_depth,
-            "model": self._model.card.name,
-            "model_id": self._model.id,
+            "model": self._model.card.name if self._model else "",
+            "model_id": self._model.id if self._model else "",
             "depth_rad": self.config.depth_rad,
         }
         live = self.config.live
-        self._take = TakeRecording(self.config.archive, name, card, self._model.grid_px, live.record_queue)
+        grid_px = self._model.grid_px if self._model else 1
+        self._take = TakeRecording(self.config.archive, name, card, grid_px, live.record_queue)
         self._stages.append(self._take.stage)
 
     def stop_recording(self) -> None:
@@ -202,7 +204,7 @@ class Session:
         return self._take.status() if self._take else RecordingStatus(False, None, 0, 0.0, "")
 
     def snapshot(self) -> Path:
-        """Write the newest frame (PNG), phase (TIFF, float32 radians) and labels (PNG); return their folder."""
+        """Write the newest frame, phase and labels as files; return their folder."""
         view = self._last_view
         if view is None:
             raise SessionError("there is no picture yet: start the live view first")
@@ -225,8 +227,7 @@ class Session:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
         if self.acquisition_status().active:
             raise SessionError("an acquisition is already running; stop it first")
-        exposure_s = self.config.twin.camera.exposure_s
-        plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad, exposure_s=exposure_s)
+        plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad, exposure_s=self._rig.camera.exposure_s)
         card = dataset_card(self.config, self._fibre)
         run = DatasetRun.new(self._rig, plan, self.config.archive, name, card, self._capture_stage, self._take_pair)
         self.stop_live()
@@ -290,8 +291,7 @@ class Session:
             for error in group.exceptions:
                 self._messages.append(Message("error", str(error)))
         finally:
-            self._rig.camera.close()
-            self._rig.slm.close()
+            self._rig.close()
 
     def _start_inference(self) -> None:
         if self._inference is not None and self._inference.error is None:
@@ -313,7 +313,7 @@ class Session:
             self._inference.offer(frame)
 
     def _take_view(self, view: LiveView) -> None:
-        if self._take is not None:
+        if self._take is not None and view.reconstruction is not None:
             self._take.joiner.reconstruction(view.reconstruction)
         for callback in self._watchers:
             callback(view)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
+from numpy.typing import NDArray
 
 from app.status import LiveView
 from drivers.base import SpeckleScopeError
 
 
 def write_snapshot(root: Path, view: LiveView) -> Path:
-    """Write frame (PNG), phase (TIFF, float32 radians) and labels (PNG) into a new folder and return it.
+    """Write frame (PNG), phase (TIFF, float32 radians) and labels (PNG), as far as there are, into a new folder; return it.
 
     Raises
     ------
@@ -21,9 +23,12 @@ def write_snapshot(root: Path, view: LiveView) -> Path:
         The folder or a file cannot be written; nothing is left behind.
     """
     folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}_snapshot_{view.frame.index}"
-    images = {"speckle.png": view.frame.pixels, "phase_rad.tif": view.reconstruction.phase_rad}
-    if view.reconstruction.labels is not None:
-        images["labels.png"] = view.reconstruction.labels
+    made = view.reconstruction
+    images: dict[str, NDArray[Any]] = {"speckle.png": view.frame.pixels}
+    if made is not None:
+        images["phase_rad.tif"] = made.phase_rad
+        if made.labels is not None:
+            images["labels.png"] = made.labels
     try:
         folder.mkdir(parents=True)
         for name, image in images.items():

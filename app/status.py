@@ -17,11 +17,12 @@ from reconstruction.base import Reconstruction
 class LiveView:
     """One consistent picture of the instrument: a frame and what was made of that very frame.
 
-    ``truth_rad`` is the displayed pattern on the reconstruction's grid, known only when our own SLM made the object.
+    ``reconstruction`` is None where no model fits the fibre yet. ``truth_rad`` is the displayed pattern on the
+    reconstruction's grid, known only when our own SLM made the object.
     """
 
     frame: Frame
-    reconstruction: Reconstruction
+    reconstruction: Reconstruction | None
     truth_rad: NDArray[np.float32] | None = None
 
 

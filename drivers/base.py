@@ -74,6 +74,8 @@ class Frame:
         Number of significant bits (8, 10, 12 or 16).
     pattern_id : str, optional
         Content hash of the pattern that was displayed and settled during the whole exposure, where known.
+    device_ns : int, optional
+        The camera's own time stamp in nanoseconds of its own clock, where it has one.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -82,6 +84,7 @@ class Frame:
     exposure_s: float
     bit_depth: int = 8
     pattern_id: str | None = None
+    device_ns: int | None = None
 
     def __post_init__(self) -> None:
         pixels = self.pixels

@@ -69,6 +69,9 @@ class BaslerCamera:
         self._next_block: int | None = None
         self._serial = self.config.serial
         self._camera = self._open()
+        # GigE cameras count ticks and say how many make a second; the others count nanoseconds.
+        hertz = value(self._camera, "GevTimestampTickFrequency", "TimestampTickFrequency")
+        self._tick_ns = 1e9 / hertz if isinstance(hertz, int) and hertz > 0 else 1.0
         self.capabilities = self._describe()
 
     @property
@@ -271,7 +274,10 @@ class BaslerCamera:
         pixels = np.asarray(result.Array)
         index = self._frames
         self._frames += 1
-        return Frame(pixels, index, min(stop_ns, arrived_ns), exposure_s, self.config.bit_depth)
+        stop_ns = min(stop_ns, arrived_ns)
+        # Cameras without a clock send 0.
+        device_ns = round(result.TimeStamp * self._tick_ns) or None
+        return Frame(pixels, index, stop_ns, exposure_s, self.config.bit_depth, device_ns=device_ns)
 
     def _alive(self) -> None:
         if self._lost:

@@ -13,10 +13,10 @@ from drivers.basler_config import BaslerConfig
 _READOUT_S = 0.02
 
 
-def list_cameras() -> list[str]:
+def list_cameras() -> list[tuple[str, str]]:
     """Return model and serial number of every Basler camera that pylon finds now."""
     found = pylon.TlFactory.GetInstance().EnumerateDevices()
-    return [f"{device.GetModelName()} {device.GetSerialNumber()}" for device in found]
+    return [(device.GetModelName(), device.GetSerialNumber()) for device in found]
 
 
 def describe(camera: Any) -> CameraCapabilities:

@@ -55,6 +55,9 @@ class Pictures:
         self._view = view
         made = view.reconstruction
         self.speckle.set_image(view.frame.pixels)
+        if made is None:
+            self.phase.annotations.set_message("No model for this fibre yet: acquire pairs, then train one")
+            return
         self.phase.set_image(made.phase_rad)
         self.overlay.set_image(made.phase_rad)
         if made.labels is None:
@@ -73,6 +76,9 @@ class Pictures:
         self.speckle.subtitle.show_text(
             f"{warning}frame {count(frame.index)}, exposure {frame.exposure_s * 1e3:.3g} ms, {width} × {height} px"
         )
+        self.speckle.levels.show_histogram(frame.pixels)
+        if made is None:
+            return
         height, width = made.phase_rad.shape
         self.phase.subtitle.show_text(f"frame {count(made.frame_index)}, {width} × {height} px")
         if made.labels is None:
@@ -80,7 +86,6 @@ class Pictures:
         else:
             objects = count_objects(made.labels)
             self.overlay.subtitle.show_text(f"{count(objects)} {'object' if objects == 1 else 'objects'}")
-        self.speckle.levels.show_histogram(frame.pixels)
         self.phase.levels.show_histogram(made.phase_rad)
         self.overlay.levels.show_histogram(made.phase_rad)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.rig import SCREEN_COMMAND
+from app.devices import SCREEN_COMMAND
 from app.virtual_screens import VirtualScreens
 from drivers.base import DeviceError, DeviceLost, GreySlm, Pattern
 from drivers.clock import RealClock
@@ -173,7 +173,7 @@ def test_a_window_that_dies_or_hangs_is_lost_in_time_and_comes_back(screens: Vir
 def test_the_window_ends_with_its_program_however_that_ends(screens: VirtualScreens) -> None:
     program = (
         "import os, signal, sys, numpy as np\n"
-        "from app.rig import SCREEN_COMMAND\n"
+        "from app.devices import SCREEN_COMMAND\n"
         "from drivers.panel import Panel, PanelConfig\n"
         "from drivers.screen import ScreenSlm\n"
         f"slm = ScreenSlm(SCREEN_COMMAND, panel=Panel(PanelConfig({SHAPE})))\n"
