@@ -115,14 +115,33 @@ def evaluate(
     publish("scores", {"model": loaded.card.name, "model_id": loaded.id, **result.to_dict()}, json)
 
 
-def bench(what: Literal["live", "twin"], *, model: ModelName = None, config: Config = None, json: Json = None) -> None:
-    """Measure speed on this computer, side by side in one run.
+def bench(
+    what: Literal["live", "twin", "devices"],
+    *,
+    model: ModelName = None,
+    patterns: Count = 1000,
+    pairs: Count = 2000,
+    config: Config = None,
+    json: Json = None,
+) -> None:
+    """Measure on this computer, side by side in one run.
 
     Parameters
     ----------
     what
-        live: the live loop against its engine alone. twin: simulated frames a second.
+        live: the live loop against its engine alone. twin: simulated frames a second. devices: contract suites of cameras
+        and SLMs, exactness of the screen SLM, and acquisitions under faults.
+    patterns
+        For devices: patterns on the screen at each scaling.
+    pairs
+        For devices: pairs of each acquisition; 2000 go with 200 failed buffers, 50 time-outs and 20 removals.
     """
+    if what == "devices":
+        from app.bench_devices import bench_devices
+
+        with progress_bars() as report:
+            publish("bench devices", bench_devices(report, patterns, pairs), json)
+        return
     from app.bench import bench_live, bench_twin
 
     settings = settings_of(config, model=model)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import SpeckleScopeError
+from drivers.panel import Panel
 
 _START_S = 20.0
 
@@ -82,10 +83,17 @@ class VirtualScreens:
         grey : ndarray of uint8, shape (H, W)
             Of the panel's shape.
         """
-        height, width = self._panel
-        pixels = self._framebuffer[:height, self._operator[1] : self._operator[1] + width]
+        pixels = self._pixels()
         # One comparison of whole words is quicker than three of bytes; the fourth byte is nobody's.
         return bool(np.array_equal(pixels & np.uint32(0xFFFFFF), grey.astype(np.uint32) * np.uint32(0x010101)))
+
+    def grey(self) -> NDArray[np.uint8]:
+        """Return what the panel's monitor shows now, (H, W), by its green."""
+        return (self._pixels() >> np.uint32(8)).astype(np.uint8)
+
+    def _pixels(self) -> NDArray[np.uint32]:
+        height, width = self._panel
+        return self._framebuffer[:height, self._operator[1] : self._operator[1] + width]
 
     def close(self) -> None:
         """End the server."""
@@ -101,6 +109,12 @@ class VirtualScreens:
             reason = " ".join(done.stderr.split())
             raise SpeckleScopeError(f"xrandr {' '.join(arguments)} failed: {reason}; is the RANDR extension there?")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
     @staticmethod
     def _map(path: Path) -> NDArray[np.uint32]:
         """Map the server's framebuffer, an X window dump: header, colour table, pixels (XWDFile.h, version 7)."""
@@ -111,8 +125,29 @@ class VirtualScreens:
         words = np.frombuffer(memory, np.uint32, height * bytes_per_line // 4, header_size + 12 * colours)
         return words.reshape(height, bytes_per_line // 4)[:, :width]
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+class SeenPanel:
+    """What a simulated camera sees of the panel's monitor: its pixels at that moment, as phase; for time it knows only now.
+
+    Parameters
+    ----------
+    screens : VirtualScreens
+        Where the monitor is.
+    panel : Panel
+        How phase became grey, and where a pattern lies.
+    """
+
+    def __init__(self, screens: VirtualScreens, panel: Panel) -> None:
+        self._screens, self._panel = screens, panel
+
+    def phase_at(self, t_ns: int) -> tuple[NDArray[np.float32], bool]:
+        """Phase of a pattern's pixels as they are on the monitor now."""
+        return self._panel.phase_of(self._screens.grey()), True
+
+    def lit_between(self, start_ns: int, stop_ns: int) -> tuple[str, ...]:
+        """One name: what was on the monitor is known by its pixels only."""
+        return ("monitor",)
+
+    def edges_between(self, after_ns: int, until_ns: int) -> tuple[int, ...]:
+        """None: a monitor has no sync output."""
+        return ()

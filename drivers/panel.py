@@ -139,6 +139,13 @@ class Panel:
         grey[self._area] = part
         return grey
 
+    def phase_of(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the phase in radians that a grey image means in the pattern's area, of ``pattern_shape``."""
+        zoom = self.config.zoom
+        part = grey[self._area]
+        phase = self._part.phase_of(part)
+        return np.ascontiguousarray(phase[::zoom, ::zoom])
+
     def check(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a grey image as a read-only array; raises WrongPattern unless it is uint8 of the panel's shape."""
         if grey.shape != self.shape or grey.dtype != np.uint8:

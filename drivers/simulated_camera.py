@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from drivers.base import (
 from drivers.clock import Clock, RealClock
 from drivers.optics import FibreOptics
 from drivers.sensor import SensorConfig, expose
-from drivers.simulated_slm import SimulatedSlm
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class FaultConfig:
     failed_rate: float = 0.0
     hang_at: tuple[int, ...] = ()
     disconnect_at: tuple[int, ...] = ()
+    failed_at: tuple[int, ...] = ()
     saturate_at: tuple[int, ...] = ()
     seed: int = 0
 
@@ -78,13 +78,26 @@ class _Exposure:
         return self.start_ns + round(self.exposure_s * 1e9)
 
 
+class Illuminating(Protocol):
+    """What a simulated camera looks at: a panel that knows what it shows, and when it did."""
+
+    def phase_at(self, t_ns: int) -> tuple[NDArray[np.float32], bool]:
+        """Return the phase (H, W) in radians at a time, and whether it had settled."""
+
+    def lit_between(self, start_ns: int, stop_ns: int) -> tuple[str, ...]:
+        """Return names of all that was shown at any time in an interval."""
+
+    def edges_between(self, after_ns: int, until_ns: int) -> tuple[int, ...]:
+        """Return when its sync output rose."""
+
+
 class SimulatedCamera:
     """A simulated :class:`drivers.base.Camera`.
 
     Parameters
     ----------
-    slm : SimulatedSlm
-        What it looks at.
+    slm : Illuminating
+        What it looks at, such as a :class:`drivers.simulated_slm.SimulatedSlm`.
     optics : FibreOptics
         Through which fibre.
     config, faults, clock
@@ -95,7 +108,7 @@ class SimulatedCamera:
 
     def __init__(
         self,
-        slm: SimulatedSlm,
+        slm: Illuminating,
         optics: FibreOptics,
         config: SimulatedCameraConfig | None = None,
         faults: FaultConfig | None = None,
@@ -252,7 +265,12 @@ class SimulatedCamera:
         faults, number = self.faults, self._exposed
         self._exposed += 1
         draw = self._rng.random()
-        scheduled = {"hung": faults.hang_at, "disconnected": faults.disconnect_at, "saturated": faults.saturate_at}
+        scheduled = {
+            "hung": faults.hang_at,
+            "disconnected": faults.disconnect_at,
+            "failed": faults.failed_at,
+            "saturated": faults.saturate_at,
+        }
         kind = next((name for name, at in scheduled.items() if number in at), "")
         rates = {
             "dropped": faults.dropped_rate,
