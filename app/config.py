@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.types import StringConstraints
 
 from acquisition.patterns import DEFAULT_DEPTH_RAD
+from app.files import write_whole
 from drivers.base import SpeckleScopeError
 from drivers.basler_config import BaslerConfig
 from drivers.opencv_camera import OpenCvConfig
@@ -176,6 +177,21 @@ def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
 def to_yaml(config: InstrumentConfig) -> str:
     """Return the complete configuration as YAML that :func:`load_config` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def save_config(config: InstrumentConfig, path: Path) -> None:
+    """Write what differs from the defaults, whole or not at all; :func:`load_config` reads the same configuration back.
+
+    Raises
+    ------
+    SpeckleScopeError
+        The file cannot be written.
+    """
+    changed = config.model_dump(mode="json", exclude_defaults=True)
+    text = "# An instrument of SpeckleScope; what is not named here has its default.\n" + yaml.safe_dump(
+        changed, sort_keys=False
+    )
+    write_whole(path, text, "choose another folder for the instrument file")
 
 
 def _explain(error: pydantic.ValidationError) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from drivers.base import SpeckleScopeError
+from app.files import write_whole
 
 #: Progress and words go to stderr, so that stdout holds only results.
 console = Console(stderr=True)
@@ -72,24 +70,14 @@ def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -
 def write_json(path: Path, numbers: Mapping[str, object]) -> None:
     """Write numbers as JSON, whole or not at all; NaN, which JSON does not know, becomes null."""
     text = json.dumps({key: _plain(value) for key, value in numbers.items()}, indent=2, allow_nan=False) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(part).chmod(0o644)
-            Path(part).replace(path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SpeckleScopeError(f"cannot write {path}: {error.strerror or error}; choose another file for --json") from error
+    write_whole(path, text, "choose another file for --json")
 
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {_shown(item)}" for key, item in value.items())
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

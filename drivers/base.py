@@ -287,6 +287,10 @@ class GreySlm(Slm, Protocol):
     """An SLM that is a display: what it was sent last can be looked at, and it takes grey images past calibration."""
 
     @property
+    def panel_shape(self) -> tuple[int, int]:
+        """Height and width of its display in pixels."""
+
+    @property
     def grey(self) -> NDArray[np.uint8] | None:
         """The very bytes shown last, (H, W) of the panel's native shape, or None before the first image."""
 

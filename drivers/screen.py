@@ -104,6 +104,11 @@ class ScreenSlm:
         return self._shown
 
     @property
+    def panel_shape(self) -> tuple[int, int]:
+        """Height and width of the display in pixels."""
+        return self.panel.shape
+
+    @property
     def grey(self) -> NDArray[np.uint8] | None:
         """The very bytes shown last, (H, W), or None before the first image."""
         return self._grey
@@ -169,9 +174,12 @@ class ScreenSlm:
             [*self._command, self.config.screen, str(height), str(width), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             bufsize=1,
             env=_environment(),
+            # Ctrl+C in the terminal is for this program, which closes its devices in order.
+            start_new_session=True,
         )
         threading.Thread(target=_listen, args=(self._child, self._answers), name="slm-screen", daemon=True).start()
         self._number = 0
@@ -269,11 +277,13 @@ def _environment() -> dict[str, str]:
 
 
 def _listen(child: subprocess.Popen[str], answers: queue.Queue[dict[str, Any]]) -> None:
-    """Queue the child's lines; its end is the last of them."""
+    """Queue the child's lines; its end is the last of them, with the first that it said in other words."""
     assert child.stdout is not None
+    other = ""
     with child.stdout as lines:
         for line in lines:
-            with suppress(ValueError):  # anything that a library prints
+            try:
                 answers.put(json.loads(line))
-    text = "the SLM's window has ended (is there a display?); reconnect it"
-    answers.put({"event": "lost", "number": 0, "text": text})
+            except ValueError:
+                other = other or f": {line.strip()}"
+    answers.put({"event": "lost", "number": 0, "text": f"the SLM's window has ended{other}; is there a display? reconnect it"})

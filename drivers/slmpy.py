@@ -165,6 +165,11 @@ class SlmPySlm:
         return settled_ns
 
     @property
+    def panel_shape(self) -> tuple[int, int]:
+        """Height and width of the display in pixels."""
+        return self.panel.shape
+
+    @property
     def grey(self) -> NDArray[np.uint8] | None:
         """The grey image that the server acknowledged last, or None before the first."""
         return self._grey

@@ -117,6 +117,11 @@ class LocalSlmPySlm:
         return self._slm.shown
 
     @property
+    def panel_shape(self) -> tuple[int, int]:
+        """Height and width of the display in pixels."""
+        return self.panel.shape
+
+    @property
     def grey(self) -> NDArray[np.uint8] | None:
         """The grey image that the window took last, or None before its first."""
         return self._slm.grey

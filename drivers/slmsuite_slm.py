@@ -126,6 +126,11 @@ class SlmsuiteSlm:
         return self._shown
 
     @property
+    def panel_shape(self) -> tuple[int, int]:
+        """Height and width of the display in pixels."""
+        return self.panel.shape
+
+    @property
     def grey(self) -> NDArray[np.uint8] | None:
         """The grey image that slmsuite took last, or None before the first."""
         return self._grey

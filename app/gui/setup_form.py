@@ -1,0 +1,160 @@
+"""A form for one section of the configuration, made from the section itself: its fields, their types and their words."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
+
+from app.gui.widgets import ElidedLabel
+
+#: Endings of field names that are units, longest first, and how people write them.
+_UNITS = (
+    ("_bytes_per_s", "bytes/s"),
+    ("_bytes", "bytes"),
+    ("_ticks", "ticks"),
+    ("_frames", "frames"),
+    ("_rad", "rad"),
+    ("_hz", "Hz"),
+    ("_db", "dB"),
+    ("_px", "px"),
+    ("_um", "\N{MICRO SIGN}m"),
+    ("_s", "s"),
+)
+
+
+class SectionForm(QWidget):
+    """Edits the fields of one dataclass of the configuration.
+
+    Parameters
+    ----------
+    section : dataclass instance
+        What the fields show at first. Its class's docstring explains them.
+    """
+
+    changed = pyqtSignal()
+
+    def __init__(self, section: object) -> None:
+        super().__init__()
+        self._editors: dict[str, QWidget] = {}
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 6, 0)
+        layout.setVerticalSpacing(6)
+        layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        words = described(type(section))
+        for name, hint in get_type_hints(type(section)).items():
+            if name.startswith("_") or name not in vars(section):
+                continue
+            editor = _editor(hint)
+            editor.setAccessibleName(title(name))
+            editor.setToolTip(words.get(name, ""))
+            label = ElidedLabel("muted")
+            label.setMinimumWidth(150)
+            label.show_text(title(name))
+            layout.addRow(label, editor)
+            self._editors[name] = editor
+        self.show_values(vars(section))
+        for editor in self._editors.values():
+            if isinstance(editor, QLineEdit):
+                editor.textEdited.connect(lambda _: self.changed.emit())
+            elif isinstance(editor, QComboBox):
+                editor.activated.connect(lambda _: self.changed.emit())
+            elif isinstance(editor, QCheckBox):
+                editor.clicked.connect(lambda _: self.changed.emit())
+
+    def show_values(self, values: Mapping[str, object]) -> None:
+        """Show values, by field name; others stay."""
+        for name, value in values.items():
+            editor = self._editors.get(name)
+            if isinstance(editor, QCheckBox):
+                editor.setChecked(bool(value))
+            elif isinstance(editor, QComboBox):
+                editor.setCurrentText(str(value))
+            elif isinstance(editor, QLineEdit):
+                editor.setText(_text(value))
+
+    def values(self) -> dict[str, object]:
+        """Return what the fields say, as YAML would; whether it is sense, the configuration decides."""
+        found: dict[str, object] = {}
+        for name, editor in self._editors.items():
+            if isinstance(editor, QCheckBox):
+                found[name] = editor.isChecked()
+            elif isinstance(editor, QComboBox):
+                found[name] = editor.currentText()
+            elif isinstance(editor, QLineEdit):
+                value = _value(editor.text(), bool(editor.property("plain")))
+                if value is not None:  # an empty field has its default
+                    found[name] = value
+        return found
+
+
+def title(name: str) -> str:
+    """Return a field's name as people write it: ``exposure_s`` becomes ``Exposure (s)``."""
+    unit = next((words for ending, words in _UNITS if name.endswith(ending)), "")
+    ending = next((ending for ending, _ in _UNITS if name.endswith(ending)), "")
+    plain = name.removesuffix(ending).replace("_", " ")
+    plain = plain[:1].upper() + plain[1:]
+    return f"{plain} ({unit})" if unit else plain
+
+
+def described(section: type[object]) -> dict[str, str]:
+    """Return what a class's numpydoc says of each of its parameters."""
+    lines = (inspect.getdoc(section) or "").splitlines()
+    words: dict[str, str] = {}
+    names: list[str] = []
+    inside = False
+    for line in lines:
+        if line.strip() in ("Parameters", "Raises", "Examples", "Notes"):
+            inside, names = line.strip() == "Parameters", []
+        elif inside and (found := re.match(r"^(\w+(?:, \w+)*) : ", line)):
+            names = found[1].split(", ")
+        elif names and line.startswith("    "):
+            for name in names:
+                words[name] = f"{words.get(name, '')} {line.strip()}".strip().replace("``", "")
+    return words
+
+
+def _editor(hint: Any) -> QWidget:
+    if hint is bool:
+        return QCheckBox()
+    if get_origin(hint) is Literal:
+        box = QComboBox()
+        box.addItems([str(choice) for choice in get_args(hint)])
+        return box
+    line = QLineEdit()
+    line.setProperty("plain", hint is str or getattr(hint, "__name__", "") == "Path")
+    return line
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, dict):
+        return yaml.safe_dump(value, default_flow_style=True).strip() if value else ""
+    return "" if value is None else str(value)
+
+
+def _value(text: str, plain: bool) -> object:
+    text = text.strip()
+    if plain:
+        return text
+    if not text:
+        return None
+    try:
+        return yaml.safe_load(f"[{text}]" if "," in text and text[0] not in "{[" else text)
+    except yaml.YAMLError:
+        return text  # the configuration will refuse it by name
+
+
+def heading(text: str) -> QLabel:
+    """Return a heading."""
+    label = QLabel(text)
+    label.setObjectName("heading")
+    return label
