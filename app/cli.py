@@ -65,7 +65,7 @@ def demo(
     with Session.open(settings) as session, progress_bars() as report:
         show = Demo(session, pairs, report)
         if windowed:
-            numbers = _beside_window(show.run, lambda: run_window(session))
+            numbers = _beside_window(show.run, lambda: run_window(session)[0])
         else:
             numbers = show.run()
             report("drawing the window", 0, 1)
@@ -128,16 +128,19 @@ def record(
 
 
 @app.command
-def gui(*, model: ModelName = None, config: Config = None) -> None:
-    """Open the window."""
-    from app.gui.main import run_window
-    from app.session import Session
+def gui(*, setup: bool = False, model: ModelName = None, config: Config = None) -> None:
+    """Open the window.
 
-    settings = settings_of(config, model=model)
+    Parameters
+    ----------
+    setup
+        Start with the setup page: choose camera and SLM, see them live, write the instrument file.
+    """
+    from app.gui.main import run_instrument
+
     if not has_display():
         raise SpeckleScopeError("there is no display to open a window on; use 'specklescope live', or connect with ssh -X")
-    with Session.open(settings) as session:
-        code = run_window(session)
+    code = run_instrument(config, model, setup)
     if code:
         raise SystemExit(code)
 

@@ -150,7 +150,8 @@ class Probe:
             stack.enter_context(slm)
             known, (height, width) = slm.capabilities, slm.capabilities.shape
             period = f"{1e3 * known.refresh_s:.2f} ms a frame, {1e3 * (known.latency_s + known.settle_s):.0f} ms until settled"
-            self._tell(slm=f"{known.model} {known.serial}, patterns of {width} x {height} px, {period}")
+            name = known.model if known.serial in known.model else f"{known.model} {known.serial}"
+            self._tell(slm=f"{name}, patterns of {width} x {height} px, {period}")
         elif not self._status.slm_trouble:
             self._tell(slm="none")
         if camera is not None:

@@ -21,6 +21,10 @@ settings.register_profile("house", deadline=None, derandomize="CI" in os.environ
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rig", type=Path, help="instrument file of the devices that tests/hardware shall try")
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Same random numbers in every run and in any order of tests."""

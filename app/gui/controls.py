@@ -30,6 +30,7 @@ class ControlBar(QWidget):
     snapshot_clicked = pyqtSignal()
     export_clicked = pyqtSignal()
     help_clicked = pyqtSignal()
+    setup_clicked = pyqtSignal()
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -51,6 +52,7 @@ class ControlBar(QWidget):
         self.record = self._button("Record", "record", "Record every frame, lossless  (R)", 190)
         self.snapshot = self._button("Snapshot", "snapshot", "Save this frame, phase and labels as files  (S)", 0)
         self.export = self._button("Export take\N{HORIZONTAL ELLIPSIS}", "export", "Export the last take  (E)", 0)
+        self.setup = self._button("Setup\N{HORIZONTAL ELLIPSIS}", "", "Choose camera and SLM; the instrument closes for it", 0)
         self.help = self._button("?", "", "About and shortcuts  (F1)", 0)
         self.help.setAccessibleName("About and shortcuts")
         self.help.setFixedWidth(36)
@@ -59,6 +61,7 @@ class ControlBar(QWidget):
         self.snapshot.clicked.connect(self.snapshot_clicked)
         self.export.clicked.connect(self.export_clicked)
         self.help.clicked.connect(self.help_clicked)
+        self.setup.clicked.connect(self.setup_clicked)
 
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 0, 0, 0)
@@ -71,7 +74,7 @@ class ControlBar(QWidget):
         layout.addWidget(self.take_name)
         layout.addWidget(self.record)
         layout.addSpacing(12)
-        for button in (self.snapshot, self.export, self.help):
+        for button in (self.snapshot, self.export, self.setup, self.help):
             layout.addWidget(button)
         self.set_running(False)
         self.show_state("Stopped", "idle")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from PyQt6.QtCore import QCoreApplication, QEventLoop
-from PyQt6.QtWidgets import QApplication, QMessageBox
+from PyQt6.QtWidgets import QApplication
 
 from app.gui.interface import SessionLike
 from app.gui.settings import default_store
@@ -42,41 +42,89 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, 1 when the session did not close in time, 2 when it could not be opened.
     """
     parser = argparse.ArgumentParser(prog="specklescope-gui", description="The operator's window of SpeckleScope.")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (YAML); default: simulated")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="instrument file (YAML); default: simulated")
+    parser.add_argument("--setup", action="store_true", help="start with the setup page")
     arguments = parser.parse_args(argv)
+    return run_instrument(arguments.config, setup=arguments.setup)
+
+
+def run_instrument(path: Path | None, model: str | None = None, setup: bool = False) -> int:
+    """Open an instrument and its window; the setup page comes first on request, and where the instrument does not open.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Instrument file; None is the simulated instrument, whose setup page proposes ``instrument.yaml``.
+    model : str, optional
+        Model instead of the configured one.
+    setup : bool
+        Whether to start with the setup page.
+
+    Returns
+    -------
+    int
+        0, 1 when the session did not close in time, 2 when the instrument could not be opened.
+    """
     app = _application(["specklescope-gui"])
-    try:
-        # Heavy imports: --help must not wait for them.
-        from app.config import load_config
-        from app.session import Session
+    # Heavy imports: --help must not wait for them.
+    from app.config import InstrumentConfig, load_config
+    from app.gui.setup_window import SetupWindow
+    from app.session import Session
 
-        session = Session.open(load_config(arguments.config))
-    except SpeckleScopeError as error:
-        print(f"specklescope-gui: {error}", file=sys.stderr)
-        if app.platformName() != "offscreen":
-            QMessageBox.critical(None, "SpeckleScope cannot start", str(error))
-        return 2
-    return run_window(session)
+    file, trouble = path or Path("instrument.yaml"), ""
+    while True:
+        session, config = None, InstrumentConfig()
+        try:
+            config = load_config(path)
+            if not setup:
+                session = Session.open(config if model is None else config.model_copy(update={"model": model}))
+        except SpeckleScopeError as error:
+            trouble = str(error)
+            print(f"specklescope-gui: {trouble}", file=sys.stderr)
+            if app.platformName() == "offscreen":
+                return 2
+        if session is None:
+            page = SetupWindow(config, file, trouble)
+            used = page.exec() == SetupWindow.DialogCode.Accepted
+            page.wait_closed(_CLOSE_TIMEOUT_S)
+            if not used and (trouble or not setup):
+                return 2
+            if used:
+                path = file = page.file
+            setup, trouble = False, ""
+            continue
+        code, setup = run_window(session, setup=True)
+        if not setup:
+            return code
 
 
-def run_window(session: SessionLike) -> int:
+def run_window(session: SessionLike, setup: bool = False) -> tuple[int, bool]:
     """Show the window until the operator closes it, then wait for the session to close.
+
+    Parameters
+    ----------
+    session : SessionLike
+        What to show.
+    setup : bool
+        Whether the window offers the setup page.
 
     Returns
     -------
     int
         0, or 1 when the session took too long to close.
+    bool
+        Whether the operator asked for the setup page.
     """
     app = _application(["specklescope-gui"])
-    window = MainWindow(session, default_store())
+    window = MainWindow(session, default_store(), setup)
     with _errors_in_banner(window), _signals_close(window):
         window.show()
         app.exec()
     window.shut_down()  # also when the application ended by other means than closing the window
     if not window.wait_closed(_CLOSE_TIMEOUT_S):
         print(f"specklescope-gui: the devices did not close within {_CLOSE_TIMEOUT_S:g} s", file=sys.stderr)
-        return 1
-    return 0
+        return 1, False
+    return 0, window.setup_requested
 
 
 def render_offscreen(

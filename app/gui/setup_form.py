@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
-from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
-
-from app.gui.widgets import ElidedLabel
 
 #: Endings of field names that are units, longest first, and how people write them.
 _UNITS = (
@@ -42,9 +40,11 @@ class SectionForm(QWidget):
     def __init__(self, section: object) -> None:
         super().__init__()
         self._editors: dict[str, QWidget] = {}
+        self._shown: dict[str, object] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 6, 0)
-        layout.setVerticalSpacing(6)
+        layout.setVerticalSpacing(4)
+        layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         words = described(type(section))
         for name, hint in get_type_hints(type(section)).items():
@@ -53,9 +53,11 @@ class SectionForm(QWidget):
             editor = _editor(hint)
             editor.setAccessibleName(title(name))
             editor.setToolTip(words.get(name, ""))
-            label = ElidedLabel("muted")
+            editor.setObjectName("compact")
+            label = QLabel(title(name))
+            label.setObjectName("muted")
             label.setMinimumWidth(150)
-            label.show_text(title(name))
+            label.setToolTip(words.get(name, ""))
             layout.addRow(label, editor)
             self._editors[name] = editor
         self.show_values(vars(section))
@@ -77,6 +79,7 @@ class SectionForm(QWidget):
                 editor.setCurrentText(str(value))
             elif isinstance(editor, QLineEdit):
                 editor.setText(_text(value))
+                self._shown[name] = value
 
     def values(self) -> dict[str, object]:
         """Return what the fields say, as YAML would; whether it is sense, the configuration decides."""
@@ -87,7 +90,9 @@ class SectionForm(QWidget):
             elif isinstance(editor, QComboBox):
                 found[name] = editor.currentText()
             elif isinstance(editor, QLineEdit):
-                value = _value(editor.text(), bool(editor.property("plain")))
+                value = self._shown.get(name)
+                if editor.text() != _text(value):  # what was not edited keeps all its digits
+                    value = _value(editor.text(), bool(editor.property("plain")))
                 if value is not None:  # an empty field has its default
                     found[name] = value
         return found

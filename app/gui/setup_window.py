@@ -83,6 +83,11 @@ class SetupWindow(QDialog):
         self._timer.start(_POLL_MS)
         self.refresh()
 
+    @property
+    def file(self) -> Path:
+        """The instrument file."""
+        return Path(self.path.text().strip()).expanduser()
+
     def config(self) -> InstrumentConfig:
         """Return what the page says.
 
@@ -118,12 +123,11 @@ class SetupWindow(QDialog):
     def save(self) -> bool:
         """Write the instrument file; say so, or why not."""
         try:
-            path = Path(self.path.text().strip()).expanduser()
-            save_config(self.config(), path)
+            save_config(self.config(), self.file)
         except SpeckleScopeError as error:
             self.banner.push(Message("error", str(error)))
             return False
-        self.banner.push(Message("info", f"Saved as {path}"))
+        self.banner.push(Message("info", f"Saved as {self.file}"))
         return True
 
     def use(self) -> None:

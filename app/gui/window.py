@@ -49,12 +49,15 @@ class MainWindow(QMainWindow):
         What to show. Closing the window closes it, in a thread of its own.
     store : QSettings, optional
         Where the window remembers itself; None remembers nothing.
+    setup : bool
+        Whether there is a setup page to go to; ``setup_requested`` then says, once the window is closed, if it is wanted.
     """
 
-    def __init__(self, session: SessionLike, store: QSettings | None = None) -> None:
+    def __init__(self, session: SessionLike, store: QSettings | None = None, setup: bool = False) -> None:
         super().__init__()
         self.session = session
         self.views_shown = 0
+        self.setup_requested = False
         self._store = store
         self._closer: threading.Thread | None = None
         self._last_view_s: float | None = None
@@ -63,6 +66,7 @@ class MainWindow(QMainWindow):
 
         self.setWindowTitle(f"SpeckleScope: {session.title}")
         self.controls = ControlBar(session.title)
+        self.controls.setup.setVisible(setup)
         self.banner = Banner()
         self.pictures = Pictures(session.field_um, session.frame_full_scale, session.phase_range_rad)
         self.status_strip = StatusStrip()
@@ -154,6 +158,11 @@ class MainWindow(QMainWindow):
         self._about.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._about.destroyed.connect(self._forget_about)
         self._about.show()
+
+    def go_to_setup(self) -> None:
+        """Close the window and the devices, for the setup page to have them."""
+        self.setup_requested = True
+        self.setup_requested = self.close()
 
     def _forget_about(self) -> None:
         self._about = None
@@ -263,6 +272,7 @@ class MainWindow(QMainWindow):
         self.controls.snapshot_clicked.connect(self.take_snapshot)
         self.controls.export_clicked.connect(self.export_take)
         self.controls.help_clicked.connect(self.show_about)
+        self.controls.setup_clicked.connect(self.go_to_setup)
         self.acquisition.start_requested.connect(self._start_acquisition)
         self.acquisition.stop_requested.connect(lambda: self._attempt(self.session.stop_acquisition))
         for field in self.findChildren(QLineEdit):  # number boxes have one inside

@@ -62,7 +62,7 @@ class SlmContract:
         height, width = subject.slm.capabilities.shape
         good = flat(1.0, (height, width))
         subject.slm.show(good)
-        for shape in ((width, height), (height, width + 1), (1, 1), (2 * height, 2 * width)):
+        for shape in {(width, height), (height, width + 1), (1, 1), (2 * height, 2 * width)} - {(height, width)}:
             with pytest.raises(WrongPattern, match="resize"):
                 subject.slm.show(flat(2.0, shape))
             assert subject.slm.shown is good
