@@ -8,59 +8,44 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from app.config import InstrumentConfig
+from app.doctor_devices import cameras, configured, libraries, screens
+from app.findings import Finding
 from drivers.base import SpeckleScopeError
 from reconstruction.engines.choose import open_engine
 from reconstruction.model import load_model
 from reconstruction.simulate import cores
-
-Verdict = Literal["ok", "note", "bad"]
 
 #: 8-bit frames of 512 px with their patterns, at 20 pairs/s.
 _NEEDED_MB_PER_S = 30.0
 _NEEDED_FREE_GB = 5.0
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. ``remedy`` is empty when nothing has to be done."""
-
-    subject: str
-    verdict: Verdict
-    text: str
-    remedy: str = ""
-
-
 def examine(config: InstrumentConfig) -> list[Finding]:
-    """Look at processor, disk, display, model and engines; never raises for what it finds."""
-    checks: list[Callable[[InstrumentConfig], Finding]] = [
-        _processor,
-        _gpu,
-        _display,
-        _cameras,
-        _disk_space,
-        _disk_speed,
-        _engine,
+    """Look at processor, disk, display, devices, model and engines; never raises for what it finds."""
+    checks: list[tuple[str, Callable[[InstrumentConfig], Finding | list[Finding]]]] = [
+        ("processor", _processor),
+        ("GPU", _gpu),
+        ("display", _display),
+        ("monitors", screens),
+        ("cameras", cameras),
+        ("device libraries", libraries),
+        ("devices", configured),
+        ("disk space", _disk_space),
+        ("disk speed", _disk_speed),
+        ("engine", _engine),
     ]
-    findings = []
-    for check in checks:
+    findings: list[Finding] = []
+    for subject, check in checks:
         try:
-            findings.append(check(config))
+            found = check(config)
         except (SpeckleScopeError, OSError) as error:
-            findings.append(
-                Finding(
-                    check.__name__.strip("_").replace("_", " "),
-                    "bad",
-                    str(error),
-                    "do what the text says, then run doctor again",
-                )
-            )
+            found = Finding(subject, "bad", str(error), "do what the text says, then run doctor again")
+        findings += found if isinstance(found, list) else [found]
     return findings
 
 
@@ -80,15 +65,6 @@ def _display(config: InstrumentConfig) -> Finding:
     if where or platform.system() in ("Windows", "Darwin"):
         return Finding("display", "ok", where or "native")
     return Finding("display", "note", "none; commands run headless, the demo draws its window into a file")
-
-
-def _cameras(config: InstrumentConfig) -> Finding:
-    try:
-        from drivers.basler_device import list_cameras
-    except ImportError as error:
-        return Finding("Basler cameras", "note", f"pylon cannot be loaded: {error}", "pip install pypylon")
-    found = [f"{model} {serial}" for model, serial in list_cameras()]
-    return Finding("Basler cameras", "ok" if found else "note", ", ".join(found) or "none; look at power, cable and driver")
 
 
 def _disk_space(config: InstrumentConfig) -> Finding:

@@ -173,9 +173,17 @@ class DevicePanel(QFrame):
             self.found.addItem(f"{len(result)} found; choose one")
             for device in result:
                 self.found.addItem(device.text, device)
+                if self._is_chosen(device):
+                    self.found.setCurrentIndex(self.found.count() - 1)
         else:
             self.found.addItem("looking\N{HORIZONTAL ELLIPSIS}" if searching and result is None else "none found by itself")
         self.found.setEnabled(isinstance(result, list) and bool(result))
+
+    def _is_chosen(self, device: Found) -> bool:
+        """Whether the forms name this very device."""
+        values = self.values()
+        wanted = ((part, settings) for part, settings in device.settings.items() if isinstance(settings, Mapping))
+        return all(values.get(part, {}).get(key) == value for part, settings in wanted for key, value in settings.items())
 
     def _take(self, index: int) -> None:
         device = self.found.itemData(index)

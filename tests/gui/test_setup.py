@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QSettings, Qt, QTimer
+from PyQt6.QtWidgets import QApplication
 
 from app.config import InstrumentConfig, checked, load_config
 from app.devices import Found
@@ -173,3 +174,56 @@ def test_an_instrument_that_does_not_open_ends_a_start_without_screen(tmp_path: 
     (tmp_path / "bad.yaml").write_text("camera: kodak")
     assert main.run_instrument(tmp_path / "bad.yaml") == 2
     assert "'camera' = 'kodak'" in capsys.readouterr().err
+
+
+def test_from_the_window_to_the_setup_page_and_back(qtbot, styled, tmp_path, monkeypatch):
+    from app.config import save_config
+    from app.gui import main
+    from app.gui.window import MainWindow
+
+    save_config(small_instrument(tmp_path), tmp_path / "instrument.yaml")
+    store = QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat)
+    monkeypatch.setattr(main, "default_store", lambda: store)
+    seen: list[str] = []
+
+    def act() -> None:
+        for widget in QApplication.topLevelWidgets():
+            if not widget.isVisible():
+                continue
+            if isinstance(widget, MainWindow):
+                seen.append(widget.windowTitle())
+                widget.close() if "second" in seen[-1] else widget.go_to_setup()
+            elif isinstance(widget, SetupWindow) and widget.isEnabled():
+                seen.append("setup")
+                widget.name.setText("second")
+                widget.use()
+
+    timer = QTimer()
+    timer.timeout.connect(act)
+    timer.start(50)
+    assert main.run_instrument(tmp_path / "instrument.yaml") == 0
+    timer.stop()
+    assert seen == ["SpeckleScope: small instrument", "setup", "SpeckleScope: second"]
+    assert load_config(tmp_path / "instrument.yaml").name == "second"
+
+
+def test_cancelling_the_setup_of_a_broken_instrument_ends_it(qtbot, styled, tmp_path, monkeypatch, capsys):
+    from app.gui import main
+
+    (tmp_path / "bad.yaml").write_text("camera: kodak")
+    monkeypatch.setattr(QApplication, "platformName", lambda *_: "xcb")
+    told: list[str] = []
+
+    def act() -> None:
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, SetupWindow) and widget.isVisible():
+                told.append(widget.banner.text)
+                widget.reject()
+
+    timer = QTimer()
+    timer.timeout.connect(act)
+    timer.start(50)
+    assert main.run_instrument(tmp_path / "bad.yaml") == 2
+    timer.stop()
+    assert len(told) == 1
+    assert "'camera' = 'kodak'" in told[0]

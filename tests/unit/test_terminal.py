@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.config import checked
 from app.doctor import examine
+from app.doctor_devices import configured
 from app.terminal import write_json
 from drivers.base import SpeckleScopeError
 from tests.small import small_instrument
@@ -39,9 +41,29 @@ def test_the_doctor_looks_at_everything_and_names_remedies(tmp_path: Path, monke
     monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
     config = small_instrument(tmp_path)
     found = {finding.subject: finding for finding in examine(config)}
-    assert set(found) == {"processor", "GPU", "display", "Basler cameras", "disk space", "disk speed", "engine"}
+    assert set(found) == {
+        "processor",
+        "GPU",
+        "display",
+        "monitors",
+        "Basler cameras",
+        "UVC cameras",
+        "device libraries",
+        "disk space",
+        "disk speed",
+        "engine",
+    }
     assert found["engine"].verdict == "ok"
     ill = {finding.subject: finding for finding in examine(config.model_copy(update={"model": "nowhere"}))}
     assert ill["engine"].verdict == "bad"
     assert "no model at nowhere" in ill["engine"].text
     assert all(finding.remedy for finding in ill.values() if finding.verdict == "bad")
+
+
+def test_the_doctor_opens_the_configured_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
+    rig = {"camera": "opencv", "opencv": {"source": "gone.avi"}, "slm": "slmpy", "slmpy": {"port": 1}}
+    found = {finding.subject: finding for finding in configured(checked(rig, "test"))}
+    assert (found["camera"].verdict, found["SLM"].verdict) == ("bad", "bad")
+    assert "no video file gone.avi" in found["camera"].text
+    assert "setup page" in found["SLM"].remedy
