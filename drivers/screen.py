@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, Pattern, SlmCapabilities
+from drivers.base import DeviceError, DeviceLost, SlmCapabilities
+from drivers.grey_slm import PanelSlm
 from drivers.panel import Panel
 
 #: Loading Qt on a slow computer.
@@ -56,7 +56,7 @@ class ScreenConfig:
             raise ValueError(f"latency_frames and timeout_s must be positive, settle_s 0 or more, got {self}")
 
 
-class ScreenSlm:
+class ScreenSlm(PanelSlm):
     """A :class:`drivers.base.GreySlm` on a monitor of this computer.
 
     Parameters
@@ -84,8 +84,6 @@ class ScreenSlm:
         self._file = Path()
         self._number = 0
         self._gone = ""
-        self._shown: Pattern | None = None
-        self._grey: NDArray[np.uint8] | None = None
         ready = self._start()
         screen = ready["screen"]
         period_s = 1 / screen["refresh_hz"] if screen["refresh_hz"] > 0 else 1 / 60
@@ -98,36 +96,11 @@ class ScreenSlm:
             settle_s=self.config.settle_s,
         )
 
-    @property
-    def shown(self) -> Pattern | None:
-        """The last pattern that the window system took, or None before the first."""
-        return self._shown
-
-    @property
-    def panel_shape(self) -> tuple[int, int]:
-        """Height and width of the display in pixels."""
-        return self.panel.shape
-
-    @property
-    def grey(self) -> NDArray[np.uint8] | None:
-        """The very bytes shown last, (H, W), or None before the first image."""
-        return self._grey
-
-    def show(self, pattern: Pattern) -> int:
-        """Show a pattern; returns when the window system has taken it, with the time at which it will have settled."""
-        settled_ns = self.show_grey(self.panel.grey(pattern))
-        self._shown = pattern
-        return settled_ns
-
-    def show_grey(self, grey: NDArray[np.uint8]) -> int:
-        """Show grey levels as they are; see :meth:`drivers.base.GreySlm.show_grey`."""
-        grey = self.panel.check(grey)
+    def _send(self, grey: NDArray[np.uint8]) -> int:
         self.check()
         assert self._shared is not None
         self._shared[:] = grey
-        answer = self._ask("show")
-        self._grey, self._shown = grey, None
-        return int(answer["t_ns"]) + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+        return int(self._ask("show")["t_ns"])
 
     def check(self) -> None:
         """Raise DeviceLost when the monitor or the window's process has gone since the last image."""
@@ -243,12 +216,6 @@ class ScreenSlm:
             child.wait(2.0)
         with suppress(OSError):
             self._file.unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
 
 def list_screens(command: Sequence[str]) -> list[dict[str, Any]]:

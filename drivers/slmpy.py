@@ -25,13 +25,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, Pattern, SlmCapabilities
+from drivers.base import DeviceError, DeviceLost, SlmCapabilities
+from drivers.grey_slm import PanelSlm
 from drivers.panel import Panel
 
 Compression = Literal["zlib", "gzip", "bz2", "none"]
@@ -93,7 +93,7 @@ class SlmPyConfig:
             raise ValueError(f"compression must be one of {', '.join(get_args(Compression))}, got {self.compression!r}")
 
 
-class SlmPySlm:
+class SlmPySlm(PanelSlm):
     """A :class:`drivers.base.GreySlm` at the other end of an slmPy server; opened by creating it.
 
     Parameters
@@ -125,58 +125,14 @@ class SlmPySlm:
             settle_s=config.settle_s,
         )
         self._lock = threading.Lock()
-        self._shown: Pattern | None = None
-        self._grey: NDArray[np.uint8] | None = None
         self._link: socket.socket | None = None
         self.reconnect()
 
-    @property
-    def shown(self) -> Pattern | None:
-        """The last pattern that the server acknowledged, or None before the first."""
-        return self._shown
+    def _send(self, grey: NDArray[np.uint8]) -> int:
+        """Send an image, and return when the server acknowledged it, within ``timeout_s``.
 
-    def show(self, pattern: Pattern) -> int:
-        """Send a pattern and return when it is displayed and settled, counted from the server's answer.
-
-        Blocks until the answer or ``timeout_s``. After any failure the connection is closed, since a late answer could
-        pass for that of the next image; what the panel shows is then unknown.
-
-        Parameters
-        ----------
-        pattern : Pattern
-            Of the SLM's shape.
-
-        Returns
-        -------
-        int
-            Monotonic time in ns.
-
-        Raises
-        ------
-        WrongPattern
-            When it does not fit; nothing was sent.
-        DeviceError
-            When the server answers that it did not take the image.
-        DeviceLost
-            When the connection is broken, silent or out of step.
+        After any failure the connection is closed, since a late answer could pass for that of the next image.
         """
-        settled_ns = self.show_grey(self.panel.grey(pattern))
-        self._shown = pattern
-        return settled_ns
-
-    @property
-    def panel_shape(self) -> tuple[int, int]:
-        """Height and width of the display in pixels."""
-        return self.panel.shape
-
-    @property
-    def grey(self) -> NDArray[np.uint8] | None:
-        """The grey image that the server acknowledged last, or None before the first."""
-        return self._grey
-
-    def show_grey(self, grey: NDArray[np.uint8]) -> int:
-        """Send a grey image of the panel's shape; see :meth:`drivers.base.GreySlm.show_grey`."""
-        grey = self.panel.check(grey)
         data = self._compress(grey.tobytes())
         with self._lock:
             answer = self._exchange(_LENGTH.pack(len(data)) + data)
@@ -186,8 +142,7 @@ class SlmPySlm:
                 raise DeviceError(
                     f"{self._name} refused the image; check that its screen is {self.panel.shape} and the link fast"
                 )
-            self._grey, self._shown = grey, None
-        return answered_ns + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+        return answered_ns
 
     def check(self) -> None:
         """Raise DeviceLost when the server has left, or says what nobody asked."""
@@ -277,9 +232,3 @@ class SlmPySlm:
             with suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
             link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()

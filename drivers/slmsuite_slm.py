@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, Pattern, SlmCapabilities
+from drivers.base import DeviceError, DeviceLost, SlmCapabilities
+from drivers.grey_slm import PanelSlm
 from drivers.panel import Panel, PanelConfig
 from drivers.slmsuite_load import Argument, SdkThread, check_class_path, keywords, load_class
 
@@ -63,7 +63,7 @@ class SlmsuiteSlmConfig:
             raise ValueError(f"latency_s must be at least one refresh, {1 / self.refresh_hz:.4f} s, got {self.latency_s}")
 
 
-class SlmsuiteSlm:
+class SlmsuiteSlm(PanelSlm):
     """A :class:`drivers.base.GreySlm` on slmsuite; opened by creating it.
 
     Parameters
@@ -116,54 +116,9 @@ class SlmsuiteSlm:
         self._make, self._close, self._panel = make, close, panel
         self._name = f"the slmsuite SLM {config.class_path.rpartition('.')[2]}".rstrip()
         self._lock = threading.Lock()
-        self._shown: Pattern | None = None
-        self._grey: NDArray[np.uint8] | None = None
         self._sdk: SdkThread | None = self._open()
 
-    @property
-    def shown(self) -> Pattern | None:
-        """The last pattern that slmsuite took, or None before the first."""
-        return self._shown
-
-    @property
-    def panel_shape(self) -> tuple[int, int]:
-        """Height and width of the display in pixels."""
-        return self.panel.shape
-
-    @property
-    def grey(self) -> NDArray[np.uint8] | None:
-        """The grey image that slmsuite took last, or None before the first."""
-        return self._grey
-
-    def show(self, pattern: Pattern) -> int:
-        """Show a pattern and return when it is displayed and settled, counted from slmsuite's return.
-
-        Blocks until then or ``timeout_s``. After any failure what the panel shows is unknown.
-
-        Parameters
-        ----------
-        pattern : Pattern
-            Of the SLM's shape.
-
-        Returns
-        -------
-        int
-            Monotonic time in ns.
-
-        Raises
-        ------
-        WrongPattern
-            When it does not fit; nothing was sent.
-        DeviceLost
-            When the SDK fails or does not return.
-        """
-        settled_ns = self.show_grey(self.panel.grey(pattern))
-        self._shown = pattern
-        return settled_ns
-
-    def show_grey(self, grey: NDArray[np.uint8]) -> int:
-        """Show grey levels as they are; see :meth:`drivers.base.GreySlm.show_grey`."""
-        grey = self.panel.check(grey)
+    def _send(self, grey: NDArray[np.uint8]) -> int:
         with self._lock:
             sdk = self._open_thread()
             try:
@@ -172,9 +127,7 @@ class SlmsuiteSlm:
             except DeviceError as error:
                 self._release(0.0)
                 raise DeviceLost(f"{error}; then reconnect") from error
-            shown_ns = time.monotonic_ns()
-            self._grey, self._shown = grey, None
-        return shown_ns + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+            return time.monotonic_ns()
 
     def check(self) -> None:
         """Raise DeviceLost when the last image failed; slmsuite has no other way to tell that an SLM is gone."""
@@ -199,12 +152,6 @@ class SlmsuiteSlm:
         """Close the SLM unless it was made elsewhere; safe to call twice and after it was lost."""
         with self._lock:
             self._release(self.config.timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     # ---- inside
 
