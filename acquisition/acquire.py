@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from acquisition.ahead import Ahead
+from acquisition.background import BackgroundWriter
 from acquisition.capture import BadPair, CaptureError, FrameLimits, PairCapture, Rig
-from acquisition.plan import CapturePlan, Shot
+from acquisition.dark import dark_frame, write_dark
+from acquisition.plan import CapturePlan, Shot, plan_from, plan_hash
+from acquisition.sentinel import SYNC, Judgement, Sentinel, speckle_of, sync_margin, sync_patterns
 from acquisition.store import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.stream import RateMeter
 from drivers.base import Frame
 
 #: A sentinel that fails this often in a row after a quarantine means the fibre itself has moved.
 MAX_QUARANTINES = 3
+#: Events that are no faults.
+_NOTES = ("sync", "dark", "preflight", "quarantine", "resume")
+#: Patterns that are drawn before they are shown.
+_AHEAD = 4
 
 
 @dataclass(frozen=True)
 class AcquisitionProgress:
-    """How far an acquisition is; ``acknowledged`` pairs are safe on disk."""
+    """How far an acquisition is; ``acknowledged`` pairs are safe on disk.
+
+    ``drift`` holds (shot number, correlation with the first reference) of every sentinel so far; ``free_bytes`` is the disk's.
+    """
 
     path: Path
     requested: int
@@ -30,6 +40,8 @@ class AcquisitionProgress:
     captured: int
     retaken: int
     pairs_per_s: float
+    drift: tuple[tuple[int, float], ...] = ()
+    free_bytes: int = 0
 
     @property
     def seconds_left(self) -> float | None:
@@ -48,6 +60,9 @@ class AcquisitionReport:
     quarantined: int
     faults: Mapping[str, int]
     lowest_sentinel_correlation: float
+    lag_scans: int = 0
+    lag_scans_undecided: int = 0
+    smallest_lag_margin: float = 1.0
 
     @property
     def complete(self) -> bool:
@@ -82,13 +97,20 @@ def plan_of(archive: Archive) -> CapturePlan:
         The card holds no valid plan.
     """
     stored = archive.card.get("plan")
-    known = {field.name for field in fields(CapturePlan)}
-    if not isinstance(stored, dict) or set(stored) != known:
+    if not isinstance(stored, dict):
         raise StorageError(f"{archive.path} has no capture plan in its card; it cannot be resumed")
-    plan = CapturePlan(**stored)
-    if plan.hash != archive.card.get("plan_hash"):
+    if plan_hash(stored) != archive.card.get("plan_hash"):
         raise StorageError(f"the plan in {archive.path}/card.yaml was edited; restore it or start a new dataset")
-    return plan
+    return plan_from(stored, f"{archive.path}/card.yaml")
+
+
+def faults_of(archive: Archive) -> dict[str, int]:
+    """Count the faults that a dataset's journal tells, by kind, over all its runs."""
+    faults: dict[str, int] = {}
+    for event in archive.events():
+        if event.kind not in _NOTES:
+            faults[event.kind] = faults.get(event.kind, 0) + 1
+    return faults
 
 
 def acquire(
@@ -98,8 +120,11 @@ def acquire(
     stop: threading.Event,
     on_progress: Callable[[AcquisitionProgress], None] = lambda progress: None,
     on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
+    pause: threading.Event | None = None,
 ) -> AcquisitionReport:
     """Capture every shot of ``plan`` that ``writer`` does not hold yet.
+
+    Patterns are drawn ahead and pairs stored behind, each in a thread of its own, so that the SLM waits for neither.
 
     Parameters
     ----------
@@ -113,6 +138,8 @@ def acquire(
         Ends the run after the pair in hand; what was captured is sealed.
     on_progress, on_pair : callable
         Called after every pair.
+    pause : threading.Event, optional
+        While it is set, nothing is captured, what was is acknowledged, and the devices rest.
 
     Raises
     ------
@@ -121,119 +148,169 @@ def acquire(
     StorageError
         The disk failed.
     """
-    run = _Acquisition(rig, plan, writer)
-    rig.camera.set_exposure(plan.exposure_s)
-    try:
-        while writer.next_index < len(plan) and not stop.is_set():
-            for shot in plan.shots(rig.display().capabilities.shape, writer.next_index):
-                frame = run.take(shot)
-                if frame is None:
-                    break  # quarantined: the plan goes on from the last good sentinel
-                on_pair(shot, frame)
-                on_progress(run.progress())
-                if stop.is_set():
-                    break
-        writer.flush()
-        on_progress(run.progress())
-    finally:
-        run.capture.release()
+    shape = rig.display().capabilities.shape
+    make = plan.maker(shape)
+    with BackgroundWriter(writer) as behind:
+        run = _Acquisition(rig, plan, behind, writer)
+        try:
+            run.begin(stop)
+            while behind.next_index < len(plan) and not stop.is_set():
+                with Ahead(make, range(behind.next_index, len(plan)), _AHEAD) as shots:
+                    for shot in shots:
+                        run.rest(pause, stop)
+                        frame = run.take(shot)
+                        if frame is None:
+                            break  # withdrawn: the plan goes on from the last good sentinel
+                        on_pair(shot, frame)
+                        on_progress(run.progress())
+                        if stop.is_set():
+                            break
+            behind.flush()
+            on_progress(run.progress())
+        finally:
+            run.capture.release()
     report = run.report()
     writer.set_status("verdict", "complete" if report.complete else f"stopped by the operator at pair {report.acknowledged}")
     return report
 
 
 class _Acquisition:
-    def __init__(self, rig: Rig, plan: CapturePlan, writer: ArchiveWriter) -> None:
+    def __init__(self, rig: Rig, plan: CapturePlan, behind: BackgroundWriter, writer: ArchiveWriter) -> None:
+        self._rig = rig
         self._plan = plan
-        self._writer = writer
+        self._behind = behind
+        self._path = writer.path
         self._faults: dict[str, int] = {}
         limits = FrameLimits(plan.max_saturated, plan.min_mean_fraction)
         self.capture = PairCapture(rig, limits, self._note_fault)
         self._rate = RateMeter(window_s=10.0)
-        self._reference: NDArray[np.float64] | None = None
-        self._last_good = 0
+        self._sentinel = Sentinel(plan.min_sentinel_correlation)
+        self._good: list[int] = [0]
         self._quarantined = self._quarantines = 0
-        self._lowest = 1.0
+        self._scans: list[Judgement] = []
+        self._free_bytes, self._looked_s = 0, -1.0
         if writer.next_index:
-            writer.flush()
             self._resume_reference()
 
+    def begin(self, stop: threading.Event) -> None:
+        """Take dark frames and prove by sync patterns which frame belongs to which pattern."""
+        if self._behind.next_index:
+            self._behind.event("resume", f"went on at pair {self._behind.next_index}")
+        if self._plan.dark_frames and self._behind.next_index == 0:
+            mean = dark_frame(self.capture, self._rig, self._plan.dark_frames)
+            write_dark(self._path, mean)
+            self._behind.event("dark", f"{self._plan.dark_frames} dark frames, mean {mean.mean():.2f} counts")
+        self._rig.camera.set_exposure(self._plan.exposure_s)
+        if self._plan.preamble and not stop.is_set():
+            patterns = sync_patterns(self._rig.display().capabilities.shape)
+            margin = sync_margin([speckle_of(self.capture.take(patterns[kind])) for kind in SYNC])
+            if margin <= 0:
+                raise CaptureError(
+                    f"frames do not follow their patterns (sync margin {margin:.3f}): check the SLM's light, its latency and "
+                    "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
+                )
+            self._behind.event("sync", f"lag 0 wins over -2..+2 by {margin:.3f} on {len(SYNC)} sync patterns")
+
+    def rest(self, pause: threading.Event | None, stop: threading.Event) -> None:
+        """Wait while the run is paused, with everything acknowledged and the camera disarmed."""
+        if pause is None or not pause.is_set():
+            return
+        self._behind.flush()
+        self.capture.release()
+        while pause.is_set() and not stop.wait(0.1):
+            pass
+
     def take(self, shot: Shot) -> Frame | None:
-        """Capture and store one shot; None when pairs were withdrawn: its sentinel failed, or the display was away."""
+        """Capture and store one shot; None when pairs were withdrawn: a sentinel failed, or the display was away."""
         lost_before = self.capture.displays_lost
-        frame = self.capture.take(shot.pattern)
+        frame = self.capture.take(shot.pattern, self._gate(shot))
         if self.capture.displays_lost > lost_before:
             self._withdraw("the SLM's display was lost")
             return None
-        if shot.is_reference and not self._sentinel_holds(frame):
-            self._withdraw("sentinel failed")
-            self._quarantines += 1
-            if self._quarantines > MAX_QUARANTINES:
-                raise CaptureError(
-                    f"sentinels keep failing after pair {self._last_good}: the fibre moved; "
-                    "put it back and resume, or start a new dataset"
-                )
+        correlation = self._sentinel.correlation(frame)
+        if shot.is_reference and not self._sentinel.holds(shot.number, frame):
+            least = self._plan.min_sentinel_correlation
+            self._fail_sentinel(f"sentinel correlates {correlation:.2f} with the first reference, below {least:.2f}")
             return None
-        row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number)
-        self._writer.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
-        if shot.is_reference:
-            self._last_good, self._quarantines = shot.number, 0
+        row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number, correlation=correlation)
+        self._behind.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
+        last = shot.number == len(self._plan) - 1
+        for judgement in self._sentinel.take(shot.number, correlation, shot.is_reference, last):
+            if judgement.failed:
+                lead = -judgement.margin
+                self._fail_sentinel(f"lag scan at pair {judgement.number}: another frame fits its pattern better by {lead:.3f}")
+                return None
+            self._scans.append(judgement)
+            self._good.append(judgement.number)
+            self._quarantines = 0
         self._rate.tick()
         return frame
 
     def progress(self) -> AcquisitionProgress:
-        writer = self._writer
+        if (now_s := time.monotonic()) > self._looked_s + 1:
+            self._looked_s, self._free_bytes = now_s, shutil.disk_usage(self._path).free
         return AcquisitionProgress(
-            writer.path,
+            self._path,
             len(self._plan),
-            writer.acknowledged,
-            writer.next_index,
+            self._behind.acknowledged,
+            self._behind.next_index,
             self.capture.retaken,
             self._rate.per_second(),
+            tuple(self._sentinel.drift),
+            self._free_bytes,
         )
 
     def report(self) -> AcquisitionReport:
         return AcquisitionReport(
-            self._writer.path,
+            self._path,
             len(self._plan),
-            self._writer.acknowledged,
+            self._behind.acknowledged,
             self.capture.retaken,
             self._quarantined,
             dict(self._faults),
-            self._lowest,
+            self._sentinel.lowest,
+            len(self._scans),
+            sum(not scan.decided for scan in self._scans),
+            min((scan.margin for scan in self._scans), default=1.0),
         )
+
+    def _gate(self, shot: Shot) -> Callable[[Frame], None]:
+        def check(frame: Frame) -> None:
+            correlation = self._sentinel.correlation(frame)
+            if not shot.is_reference and correlation < self._plan.min_frame_correlation:
+                raise BadPair(
+                    f"the frame correlates {correlation:.2f} with the first reference, below "
+                    f"{self._plan.min_frame_correlation:.2f}: the fibre moved, or something is in the light"
+                )
+
+        return check
 
     def _note_fault(self, kind: str, text: str) -> None:
         self._faults[kind] = self._faults.get(kind, 0) + 1
-        self._writer.event(kind, text)
+        self._behind.event(kind, text)
 
-    def _sentinel_holds(self, frame: Frame) -> bool:
-        pixels = frame.pixels.astype(np.float64).ravel()
-        pixels = (pixels - pixels.mean()) / max(pixels.std() * np.sqrt(pixels.size), 1e-12)
-        if self._reference is None:
-            self._reference = pixels
-            return True
-        correlation = float(pixels @ self._reference)
-        self._lowest = min(self._lowest, correlation)
-        if correlation >= self._plan.min_sentinel_correlation:
-            return True
-        self._note_fault(
-            BadPair.__name__,
-            f"sentinel correlates {correlation:.2f} with the first reference, below {self._plan.min_sentinel_correlation:.2f}",
-        )
-        return False
+    def _fail_sentinel(self, text: str) -> None:
+        self._note_fault(BadPair.__name__, text)
+        self._withdraw("sentinel failed")
+        self._quarantines += 1
+        if self._quarantines > MAX_QUARANTINES:
+            raise CaptureError(
+                f"sentinels keep failing after pair {self._good[-1]}: the fibre moved; "
+                "put it back and resume, or start a new dataset"
+            )
 
     def _withdraw(self, why: str) -> None:
         # First of all, and also when the run ends here: what an operator finds on disk is trusted.
-        self._writer.flush()
-        self._quarantined += self._writer.quarantine(min(self._last_good + 1, self._writer.next_index), why)
+        self._quarantined += self._behind.quarantine(self._good[-1] + 1, why)
+        self._sentinel.forget()
         self.capture.release()
 
     def _resume_reference(self) -> None:
-        archive = Archive.open(self._writer.path)
-        for index in range(self._writer.next_index):
-            if self._plan.is_reference(index):
-                if self._reference is None:
-                    pixels = archive.read("speckle", index).astype(np.float64).ravel()
-                    self._reference = (pixels - pixels.mean()) / max(pixels.std() * np.sqrt(pixels.size), 1e-12)
-                self._last_good = index
+        archive = Archive.open(self._path)
+        for row in archive.rows():
+            if self._plan.is_reference(row.index):
+                depth = archive.card.get("bit_depth", 8)
+                pixels = archive.read("speckle", row.index)
+                frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
+                self._sentinel.holds(row.index, frame)
+                self._good.append(row.index)

@@ -118,8 +118,15 @@ class PairCapture:
         #: How often the SLM's display was lost: nobody knows since when, so pairs before that cannot be trusted either.
         self.displays_lost = 0
 
-    def take(self, pattern: Pattern) -> Frame:
+    def take(self, pattern: Pattern, gate: Callable[[Frame], None] = lambda frame: None) -> Frame:
         """Return a verified frame of ``pattern``, labelled with its id.
+
+        Parameters
+        ----------
+        pattern : Pattern
+            To show.
+        gate : callable
+            Raises BadPair for a frame that shall be retaken for reasons of the caller's.
 
         Raises
         ------
@@ -128,7 +135,9 @@ class PairCapture:
         """
         for attempt in range(self._retakes + 1):
             try:
-                return self._take_once(pattern)
+                frame = self._take_once(pattern)
+                gate(frame)
+                return frame
             except (DeviceTimeout, FrameFailed, TriggerIgnored, BadPair) as error:
                 self._fault(error)
                 last: DeviceError | BadPair = error

@@ -22,7 +22,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from acquisition.acquire import AcquisitionReport, acquire, open_dataset
+from acquisition.acquire import AcquisitionReport, acquire, faults_of, open_dataset
 from acquisition.capture import Rig
 from acquisition.plan import CapturePlan
 from acquisition.store import Archive
@@ -207,7 +207,7 @@ def _acquire(faults: Faults, kind: str, count: int, pairs: int, root: Path, repo
     faults.undecided += audit.undecided
     faults.retaken += done.retaken
     faults.injected[kind] = injected
-    faults.reported[kind] = sum(event.kind != "quarantine" for event in archive.events())
+    faults.reported[kind] = sum(faults_of(archive).values())
 
 
 def _unplugging(

@@ -164,6 +164,7 @@ def doctor(*, config: Config = None, json: Json = None) -> None:
 
 COMMANDS = (
     commands_data.acquire,
+    commands_data.certify,
     commands_data.export,
     commands_model.train,
     commands_model.evaluate,

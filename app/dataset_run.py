@@ -9,11 +9,13 @@ from pathlib import Path
 
 from acquisition.acquire import AcquisitionProgress, AcquisitionReport, acquire, open_dataset, plan_of
 from acquisition.capture import Rig
+from acquisition.certificate import Certificate
 from acquisition.plan import CapturePlan, Shot
 from acquisition.store import Archive, ArchiveWriter
 from acquisition.stream import Stage
 from app.config import InstrumentConfig
-from app.status import AcquisitionStatus
+from app.quality_report import REPORT, finish_dataset
+from app.status import AcquisitionStatus, Message
 from drivers.base import Frame, SpeckleScopeError
 
 
@@ -38,6 +40,8 @@ class DatasetRun:
         Waited for first: whoever used the devices before.
     on_pair : callable
         Called with every shot and its frame.
+    on_message : callable
+        Called with words for the operator.
     """
 
     def __init__(
@@ -47,12 +51,16 @@ class DatasetRun:
         open_writer: Callable[[], ArchiveWriter],
         after: Stage | None = None,
         on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
+        on_message: Callable[[Message], None] = lambda message: None,
     ) -> None:
         plan.patterns(rig.display().capabilities.shape)  # refuses an unknown source before anything starts
         self._rig = rig
         self._plan = plan
         self._open_writer = open_writer
         self._on_pair = on_pair
+        self._on_message = on_message
+        self._pause = threading.Event()
+        self.certificate: Certificate | None = None
         self._status = AcquisitionStatus(True, None, len(plan), 0, 0, 0.0, None, "")
         self.report: AcquisitionReport | None = None
         self.stage = Stage("acquisition", self._work, after=after)
@@ -67,9 +75,10 @@ class DatasetRun:
         card: Mapping[str, object],
         after: Stage | None = None,
         on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
+        on_message: Callable[[Message], None] = lambda message: None,
     ) -> DatasetRun:
         """Prepare a new dataset under ``root``."""
-        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, card), after, on_pair)
+        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, card), after, on_pair, on_message)
 
     @classmethod
     def resumed(cls, rig: Rig, path: Path, fibre: str) -> DatasetRun:
@@ -97,20 +106,42 @@ class DatasetRun:
 
     def status(self) -> AcquisitionStatus:
         """Return the dataset's state."""
-        return self._status
+        return replace(self._status, paused=self._status.active and self._pause.is_set())
+
+    def pause(self, paused: bool) -> None:
+        """Let the run rest after the pair in hand, or go on; while it rests everything is acknowledged."""
+        if paused:
+            self._pause.set()
+        else:
+            self._pause.clear()
 
     def _work(self, stop: threading.Event) -> None:
         verdict = "failed"
         try:
             with self._open_writer() as writer:
-                self.report = acquire(self._rig, self._plan, writer, stop, self._take_progress, self._on_pair)
+                self.report = acquire(self._rig, self._plan, writer, stop, self._take_progress, self._on_pair, self._pause)
             done = self.report
             verdict = "complete" if done.complete else f"stopped at {done.acknowledged} of {done.requested}"
+            if done.complete:
+                self._certify(done.path)
         except SpeckleScopeError as error:
             verdict = str(error)
             raise
         finally:
             self._status = replace(self._status, active=False, pairs_per_s=0.0, seconds_left=None, verdict=verdict)
+
+    def _certify(self, path: Path) -> None:
+        """Prove the pairs from what is on the disk, and write the report."""
+        self._status = replace(self._status, verdict="checking every pair\N{HORIZONTAL ELLIPSIS}", seconds_left=None)
+        try:
+            self.certificate = certificate = finish_dataset(path)
+        except SpeckleScopeError as error:
+            self._on_message(Message("warning", f"the dataset is complete, but its report could not be written: {error}"))
+            return
+        if certificate.proved:
+            self._on_message(Message("info", f"{certificate.pairs} pairs proved; report: {path / REPORT}"))
+        else:
+            self._on_message(Message("error", f"the pairs are not proved; read {path / REPORT} before using them"))
 
     def _take_progress(self, progress: AcquisitionProgress) -> None:
         self._status = AcquisitionStatus(
@@ -122,4 +153,6 @@ class DatasetRun:
             progress.pairs_per_s,
             progress.seconds_left,
             "",
+            drift=progress.drift,
+            free_bytes=progress.free_bytes,
         )

@@ -38,14 +38,7 @@ class SessionError(SpeckleScopeError):
 
 
 class Session:
-    """Composition root. Commands return at once and may raise SpeckleScopeError; stages report through messages.
-
-    Examples
-    --------
-    >>> with Session.open(InstrumentConfig()) as session:  # doctest: +SKIP
-    ...     session.start_live()
-    ...     view = session.poll_view()
-    """
+    """Composition root. Commands return at once and may raise SpeckleScopeError; stages report through messages."""
 
     pattern_sources = ("mixed", "cells", "leaves", "crops", "builtin", "blank")
 
@@ -229,7 +222,9 @@ class Session:
             raise SessionError("an acquisition is already running; stop it first")
         plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad, exposure_s=self._rig.camera.exposure_s)
         card = dataset_card(self.config, self._fibre)
-        run = DatasetRun.new(self._rig, plan, self.config.archive, name, card, self._capture_stage, self._take_pair)
+        run = DatasetRun.new(
+            self._rig, plan, self.config.archive, name, card, self._capture_stage, self._take_pair, self._messages.append
+        )
         self.stop_live()
         self._start_inference()
         self._dataset = run
@@ -240,6 +235,11 @@ class Session:
         """Ask the acquisition to stop after the pair in hand."""
         if self._dataset is not None:
             self._dataset.stage.request_stop()
+
+    def pause_acquisition(self, paused: bool) -> None:
+        """Let the acquisition rest after the pair in hand, or go on."""
+        if self._dataset is not None:
+            self._dataset.pause(paused)
 
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""

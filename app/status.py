@@ -60,7 +60,10 @@ class RecordingStatus:
 
 @dataclass(frozen=True)
 class AcquisitionStatus:
-    """The dataset being acquired, or the last one."""
+    """The dataset being acquired, or the last one.
+
+    ``drift`` holds (shot number, correlation with the first reference) of every sentinel; ``free_bytes`` is the disk's.
+    """
 
     active: bool
     path: Path | None
@@ -70,6 +73,9 @@ class AcquisitionStatus:
     pairs_per_s: float
     seconds_left: float | None
     verdict: str
+    paused: bool = False
+    drift: tuple[tuple[int, float], ...] = ()
+    free_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -203,11 +203,15 @@ class SimulatedCamera:
             self._clock.wait_until(deadline)
             raise DeviceTimeout(f"no frame within {timeout_s:.3f} s; check trigger, cable and exposure")
         exposure = self._queue.popleft()
-        self._clock.wait_until(exposure.ready_ns)
         if exposure.fault == "failed":
+            self._clock.wait_until(exposure.ready_ns)
             self._failed += 1
             raise FrameFailed("the camera declared a buffer incomplete; retake it and check cable and bandwidth")
+        if self._mode is TriggerMode.FREE_RUN:
+            self._clock.wait_until(exposure.ready_ns)
+        # Under a trigger the twin's arithmetic happens while it exposes and reads out, as a real camera's physics does.
         pixels = self._expose(exposure)
+        self._clock.wait_until(exposure.ready_ns)
         index = self._frames
         self._frames += 1
         return Frame(pixels, index, exposure.stop_ns, exposure.exposure_s, self.config.bit_depth)

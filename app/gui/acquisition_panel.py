@@ -16,6 +16,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from app.gui.drift_curve import DriftCurve
 from app.gui.icons import icon
 from app.gui.numbers import count, duration, number
 from app.gui.style import GOOD, MUTED, TEXT, WARNING, set_style
@@ -30,11 +31,12 @@ class AcquisitionPanel(QFrame):
 
     start_requested = pyqtSignal(str, int, str)
     stop_requested = pyqtSignal()
+    pause_requested = pyqtSignal(bool)
 
     def __init__(self, sources: tuple[str, ...]) -> None:
         super().__init__()
         self.setObjectName("card")
-        self._active = False
+        self._active = self._paused = False
         self.name = QLineEdit()
         self.name.setMinimumWidth(150)
         self.name.setMaxLength(64)
@@ -55,6 +57,9 @@ class AcquisitionPanel(QFrame):
         self.button.setMinimumWidth(160)
         self.button.clicked.connect(self._clicked)
 
+        self.pause = QPushButton("Pause")
+        self.pause.setMinimumWidth(100)
+        self.pause.clicked.connect(lambda: self.pause_requested.emit(not self._paused))
         title = QLabel("Dataset acquisition")
         title.setObjectName("heading")
         form = QHBoxLayout()
@@ -70,6 +75,7 @@ class AcquisitionPanel(QFrame):
             form.addWidget(label)
             form.addWidget(widget, stretch)
             form.addSpacing(8)
+        form.addWidget(self.pause)
         form.addWidget(self.button)
 
         self.progress = QProgressBar()
@@ -79,11 +85,14 @@ class AcquisitionPanel(QFrame):
         self.rate = QLabel()
         self.left = QLabel()
         self.retaken = QLabel()
+        self.disk = QLabel()
+        self.drift = DriftCurve()
         self.verdict = ElidedLabel()
         numbers = QHBoxLayout()
         numbers.setSpacing(24)
-        for label in (self.done, self.rate, self.left, self.retaken):
+        for label in (self.done, self.rate, self.left, self.retaken, self.disk):
             numbers.addWidget(label)
+        numbers.addWidget(self.drift)
         numbers.addWidget(self.verdict, 1)
         self._numbers = QWidget()
         self._numbers.setLayout(numbers)
@@ -113,10 +122,13 @@ class AcquisitionPanel(QFrame):
         self.rate.setVisible(requested > 0)
         self.left.setVisible(requested > 0 and status.active)
         self.retaken.setVisible(requested > 0)
+        self.disk.setText(f"{status.free_bytes / 1e9:.0f} GB free")
+        self.disk.setVisible(status.free_bytes > 0)
+        self.drift.show_points(status.drift)
         self.verdict.show_text(status.verdict)
         self._colour(self.verdict, GOOD if status.verdict == "complete" else WARNING)
-        if status.active != self._active:
-            self._active = status.active
+        if (status.active, status.paused) != (self._active, self._paused):
+            self._active, self._paused = status.active, status.paused
             self._show_button()
 
     def _clicked(self) -> None:
@@ -131,6 +143,10 @@ class AcquisitionPanel(QFrame):
         stop_tip = "Stop after the pair in hand; what is stored stays"
         self.button.setToolTip(stop_tip if self._active else "Acquire the dataset")
         set_style(self.button, "tone", "recording" if self._active else "")
+        self.pause.setVisible(self._active)
+        self.pause.setText("Go on" if self._paused else "Pause")
+        rest_tip = "Rest after the pair in hand, with all pairs stored; the fibre stays as it lies"
+        self.pause.setToolTip("Take the next pair" if self._paused else rest_tip)
         for field in (self.name, self.pairs, self.source):
             field.setEnabled(not self._active)
 

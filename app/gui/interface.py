@@ -71,6 +71,9 @@ class SessionLike(Protocol):
     def stop_acquisition(self) -> None:
         """Ask the acquisition to stop after the pair in hand."""
 
+    def pause_acquisition(self, paused: bool) -> None:
+        """Let the acquisition rest after the pair in hand, or go on."""
+
     def pop_messages(self) -> list[Message]:
         """Return what happened since the last call, oldest first."""
 

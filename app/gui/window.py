@@ -275,6 +275,7 @@ class MainWindow(QMainWindow):
         self.controls.setup_clicked.connect(self.go_to_setup)
         self.acquisition.start_requested.connect(self._start_acquisition)
         self.acquisition.stop_requested.connect(lambda: self._attempt(self.session.stop_acquisition))
+        self.acquisition.pause_requested.connect(lambda on: self._attempt(lambda: self.session.pause_acquisition(on)))
         for field in self.findChildren(QLineEdit):  # number boxes have one inside
             field.returnPressed.connect(self._unfocus)
         for key, action in (

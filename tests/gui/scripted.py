@@ -118,6 +118,9 @@ class ScriptedSession:
     def stop_acquisition(self) -> None:
         self._command("stop_acquisition")
 
+    def pause_acquisition(self, paused: bool) -> None:
+        self._command("pause_acquisition", paused)
+
     def pop_messages(self) -> list[Message]:
         messages, self.messages = self.messages, []
         return messages

@@ -226,3 +226,38 @@ def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monk
         sys.excepthook(ZeroDivisionError, ZeroDivisionError("division by zero"), None)
     assert "ZeroDivisionError: division by zero" in window.banner.text
     assert window.isVisible()
+
+
+def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, session, qtbot):
+    panel = window.acquisition
+    assert not panel.pause.isVisible()
+    status = AcquisitionStatus(True, Path("set"), 100, 40, 0, 7.0, 9.0, "", drift=((0, 1.0), (26, 0.97)), free_bytes=10**11)
+    session.acquisition = status
+    window.refresh_numbers()
+    assert panel.pause.text() == "Pause"
+    assert panel.disk.text() == "100 GB free"
+    assert panel.drift.isVisible()
+    assert panel.drift.lowest == 0.97
+    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
+    session.acquisition = replace(status, paused=True)
+    window.refresh_numbers()
+    assert panel.pause.text() == "Go on"
+    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
+    assert session.calls[-2:] == [("pause_acquisition", True), ("pause_acquisition", False)]
+    session.acquisition = replace(status, active=False, verdict="complete")
+    window.refresh_numbers()
+    assert not panel.pause.isVisible()
+
+
+def test_the_drift_curve_turns_when_the_fibre_has_moved(window, qtbot):
+    from app.gui.drift_curve import DriftCurve
+
+    curve = DriftCurve()
+    qtbot.addWidget(curve)
+    curve.show_points(((0, 1.0), (26, 0.97)))
+    calm = curve.grab().toImage()
+    curve.show_points(((0, 1.0), (26, 0.97), (52, 0.4)))
+    assert curve.grab().toImage() != calm
+    assert "0.400" in curve.toolTip()
+    curve.show_points(())
+    assert not curve.isVisible()
