@@ -70,7 +70,9 @@ class AcquisitionReport:
         return self.acknowledged == self.requested
 
 
-def open_dataset(root: Path, name: str, plan: CapturePlan, rig: Rig, card: Mapping[str, object]) -> ArchiveWriter:
+def open_dataset(
+    root: Path, name: str, plan: CapturePlan, rig: Rig, card: Mapping[str, object], *, seal_after_s: float = 5.0
+) -> ArchiveWriter:
     """Create the archive of a new acquisition, after checking the disk.
 
     Raises
@@ -85,7 +87,7 @@ def open_dataset(root: Path, name: str, plan: CapturePlan, rig: Rig, card: Mappi
     ]
     facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "depth_rad": plan.depth_rad}
     facts |= {"bit_depth": rig.camera.bit_depth, **card}
-    return ArchiveWriter.create(root, "dataset", name, arrays, facts, expected=len(plan))
+    return ArchiveWriter.create(root, "dataset", name, arrays, facts, expected=len(plan), seal_after_s=seal_after_s)
 
 
 def plan_of(archive: Archive) -> CapturePlan:

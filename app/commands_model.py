@@ -116,11 +116,12 @@ def evaluate(
 
 
 def bench(
-    what: Literal["live", "twin", "devices"],
+    what: Literal["live", "twin", "devices", "acquisition"],
     *,
     model: ModelName = None,
     patterns: Count = 1000,
-    pairs: Count = 2000,
+    pairs: Count | None = None,
+    quick: bool = False,
     config: Config = None,
     json: Json = None,
 ) -> None:
@@ -130,17 +131,26 @@ def bench(
     ----------
     what
         live: the live loop against its engine alone. twin: simulated frames a second. devices: contract suites of cameras
-        and SLMs, exactness of the screen SLM, and acquisitions under faults.
+        and SLMs, exactness of the screen SLM, and acquisitions under faults. acquisition: a dataset under faults, kills and a
+        full disk; the clean run's time; holograms, writing and reading beside others.
     patterns
         For devices: patterns on the screen at each scaling.
     pairs
-        For devices: pairs of each acquisition; 2000 go with 200 failed buffers, 50 time-outs and 20 removals.
+        Pairs of each acquisition: 2000 for devices, 10000 for acquisition.
+    quick
+        For acquisition: under a minute, with few pairs and rounds.
     """
     if what == "devices":
         from app.bench_devices import bench_devices
 
         with progress_bars() as report:
-            publish("bench devices", bench_devices(report, patterns, pairs), json)
+            publish("bench devices", bench_devices(report, patterns, pairs or 2000), json)
+        return
+    if what == "acquisition":
+        from app.bench_acquisition import bench_acquisition
+
+        with progress_bars() as report:
+            publish("bench acquisition", bench_acquisition(report, pairs or 10_000, quick), json)
         return
     from app.bench import bench_live, bench_twin
 

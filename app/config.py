@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.types import StringConstraints
 
+from acquisition.holograms import HologramConfig
 from acquisition.patterns import DEFAULT_DEPTH_RAD
 from app.files import write_whole
 from drivers.base import SpeckleScopeError
@@ -103,6 +104,7 @@ class InstrumentConfig(_Strict):
     slmsuite_camera: SlmsuiteCameraConfig = SlmsuiteCameraConfig()
     replay: ReplayConfig = ReplayConfig()
     panel: PanelConfig = PanelConfig()
+    hologram: HologramConfig = HologramConfig()
     screen: ScreenConfig = ScreenConfig()
     slmpy: SlmPyConfig = SlmPyConfig()
     slmpy_window: SlmPyWindowConfig = SlmPyWindowConfig()

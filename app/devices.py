@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from acquisition.holograms import add, static_phase
 from acquisition.recorded import RecordedFrames
 from app.config import InstrumentConfig
 from drivers.base import Camera, DeviceError, Slm
 from drivers.clock import Clock
+from drivers.grey import GreyEncoder
 from drivers.panel import Panel
 
 #: Starts the screen SLM's window. By name: no driver may import the window's package.
@@ -139,7 +141,7 @@ def open_slm(config: InstrumentConfig) -> Slm | None:
     with _explained(f"SLM '{config.slm}'"):
         if config.slm == "none":
             return None
-        panel = Panel(config.panel)
+        panel = panel_of(config)
         if config.slm == "screen":
             from drivers.screen import ScreenSlm
 
@@ -157,6 +159,23 @@ def open_slm(config: InstrumentConfig) -> Slm | None:
 
             return SlmsuiteSlm(config.slmsuite_slm, panel)
     raise DeviceError(f"SLM '{config.slm}' is simulated; it is opened with the twin")
+
+
+def panel_of(config: InstrumentConfig) -> Panel:
+    """Return the configured panel, with the carrier and the lens in its correction.
+
+    Raises
+    ------
+    SpeckleScopeError
+        A calibration file cannot be used, or the lens is too strong for the panel.
+    """
+    panel = Panel(config.panel)
+    static_rad = static_phase(config.hologram, panel.shape)
+    if static_rad is None:
+        return panel
+    correction_rad = panel.encoder.correction_rad
+    total_rad = static_rad if correction_rad is None else add(static_rad, correction_rad)
+    return Panel(config.panel, GreyEncoder(panel.encoder.lut, total_rad))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ _CAMERA_SECTIONS: Mapping[str, list[str]] = {
     name: [kind.section] for name, kind in CAMERAS.items() if kind.section not in ("", "twin")
 }
 _SLM_SECTIONS: Mapping[str, list[str]] = {
-    name: [kind.section, "panel"] for name, kind in SLMS.items() if kind.section not in ("", "twin")
+    name: [kind.section, "panel", "hologram"] for name, kind in SLMS.items() if kind.section not in ("", "twin")
 }
 
 

@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
+from acquisition.holograms import HologramError, static_phase
 from app import rig as rigs
 from app.config import InstrumentConfig, checked
-from app.devices import CAMERAS, SLMS, find, open_camera, open_slm
+from app.devices import CAMERAS, SLMS, find, open_camera, open_slm, panel_of
 from app.rig import open_rig
-from drivers.base import DeviceError, SpeckleScopeError, TriggerMode
+from drivers.base import DeviceError, Pattern, SpeckleScopeError, TriggerMode
 from drivers.clock import RealClock
+from drivers.grey import GreyEncoder, GreyLut
 
 
 @pytest.fixture
@@ -89,6 +91,28 @@ def test_an_slm_that_is_not_there_is_one_line(settings: dict[str, object], words
     with pytest.raises(DeviceError, match=words) as caught:
         open_slm(checked({"camera": "opencv", **settings}, "test"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_carrier_and_a_lens_lie_on_every_pattern(tmp_path: Path, rng: np.random.Generator) -> None:
+    correction = rng.uniform(-2, 2, (60, 80)).astype(np.float32)
+    np.save(tmp_path / "flat.npy", correction)
+    settings: dict[str, object] = {
+        "panel": {"shape": (60, 80), "correction_file": str(tmp_path / "flat.npy")},
+        "hologram": {"carrier_period_px": 8.0, "lens_focal_length_mm": 200.0},
+    }
+    config = checked(settings, "test")
+    static_rad = static_phase(config.hologram, (60, 80))
+    assert static_rad is not None
+    phase = rng.uniform(0, 6, (60, 80)).astype(np.float32)
+    expected = GreyEncoder(GreyLut.linear(), (static_rad + correction).astype(np.float32))(phase)
+    found = panel_of(config).grey(Pattern(phase))
+    # The sum is rounded once more on one of the ways, which may tip a level.
+    assert (np.minimum(np.abs(found.astype(int) - expected), 256 - np.abs(found.astype(int) - expected)) <= 1).all()
+    assert (found == expected).mean() > 0.99
+    plain = checked({"panel": {"shape": (60, 80)}}, "test")
+    assert panel_of(plain).encoder.correction_rad is None
+    with pytest.raises(HologramError, match="focal length"):
+        panel_of(checked({"panel": {"shape": (60, 80)}, "hologram": {"lens_focal_length_mm": 0.1}}, "test"))
 
 
 def test_an_slm_that_fails_leaves_no_camera_open(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
