@@ -14,15 +14,19 @@ from acquisition.background import BackgroundWriter
 from acquisition.capture import BadPair, CaptureError, FrameLimits, PairCapture, Rig
 from acquisition.dark import dark_frame, write_dark
 from acquisition.plan import CapturePlan, Shot, plan_from, plan_hash
-from acquisition.sentinel import SYNC, Judgement, Sentinel, speckle_of, sync_margin, sync_patterns
+from acquisition.sentinel import SYNC, Sentinel, speckle_of, sync_margin, sync_patterns, sync_template
 from acquisition.store import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.stream import RateMeter
-from drivers.base import Frame
+from drivers.base import Frame, Pattern
 
 #: A sentinel that fails this often in a row after a quarantine means the fibre itself has moved.
 MAX_QUARANTINES = 3
+#: Patterns from this size on are stored compressed, in bytes.
+_COMPRESS_FROM = 2 << 20
+#: A lag scan is made at every so many references.
+_SCAN_EVERY = 4
 #: Events that are no faults.
-_NOTES = ("sync", "dark", "preflight", "quarantine", "resume")
+_NOTES = ("sync", "scan", "dark", "quarantine", "resume")
 #: Patterns that are drawn before they are shown.
 _AHEAD = 4
 
@@ -61,7 +65,6 @@ class AcquisitionReport:
     faults: Mapping[str, int]
     lowest_sentinel_correlation: float
     lag_scans: int = 0
-    lag_scans_undecided: int = 0
     smallest_lag_margin: float = 1.0
 
     @property
@@ -81,9 +84,11 @@ def open_dataset(
         The folder cannot be written or has too little space.
     """
     bits = 8 if rig.camera.bit_depth <= 8 else 16
+    rows, columns = rig.display().capabilities.shape
     arrays = [
         ArraySpec("speckle", rig.camera.capabilities.shape, f"uint{bits}", compress=bits > 8),
-        ArraySpec("phase", rig.display().capabilities.shape, "float32", compress=True),
+        # Reading compressed patterns is twenty times slower; whole panels of them would fill disks.
+        ArraySpec("phase", (rows, columns), "float32", compress=rows * columns * 4 > _COMPRESS_FROM),
     ]
     facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "depth_rad": plan.depth_rad}
     facts |= {"bit_depth": rig.camera.bit_depth, **card}
@@ -160,6 +165,7 @@ def acquire(
                 with Ahead(make, range(behind.next_index, len(plan)), _AHEAD) as shots:
                     for shot in shots:
                         run.rest(pause, stop)
+                        run.scan(shot)
                         frame = run.take(shot)
                         if frame is None:
                             break  # withdrawn: the plan goes on from the last good sentinel
@@ -186,10 +192,12 @@ class _Acquisition:
         limits = FrameLimits(plan.max_saturated, plan.min_mean_fraction)
         self.capture = PairCapture(rig, limits, self._note_fault)
         self._rate = RateMeter(window_s=10.0)
+        self._sync_pattern: Pattern | None = None
         self._sentinel = Sentinel(plan.min_sentinel_correlation)
-        self._good: list[int] = [0]
+        # The last shots by which all pairs before are trusted: by the fibre's place, and by a lag scan.
+        self._held = self._proved = self._failed_at = 0
         self._quarantined = self._quarantines = 0
-        self._scans: list[Judgement] = []
+        self._margins: list[float] = []
         self._free_bytes, self._looked_s = 0, -1.0
         if writer.next_index:
             self._resume_reference()
@@ -205,13 +213,21 @@ class _Acquisition:
         self._rig.camera.set_exposure(self._plan.exposure_s)
         if self._plan.preamble and not stop.is_set():
             patterns = sync_patterns(self._rig.display().capabilities.shape)
-            margin = sync_margin([speckle_of(self.capture.take(patterns[kind])) for kind in SYNC])
+            speckles = [speckle_of(self.capture.take(patterns[kind])) for kind in SYNC]
+            margin = sync_margin(speckles)
             if margin <= 0:
                 raise CaptureError(
                     f"frames do not follow their patterns (sync margin {margin:.3f}): check the SLM's light, its latency and "
                     "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
                 )
+            self._sync_pattern, self._sentinel.sync = patterns[1], sync_template(speckles)
             self._behind.event("sync", f"lag 0 wins over -2..+2 by {margin:.3f} on {len(SYNC)} sync patterns")
+
+    def scan(self, shot: Shot) -> None:
+        """Show the sync pattern before every fourth reference and the last: the lag scan around it needs no pair."""
+        due = shot.is_reference and shot.number and not shot.number % (_SCAN_EVERY * (self._plan.reference_every + 1))
+        if self._sync_pattern is not None and (due or shot.number == len(self._plan) - 1):
+            self._sentinel.begin_scan(speckle_of(self.capture.take(self._sync_pattern)))
 
     def rest(self, pause: threading.Event | None, stop: threading.Event) -> None:
         """Wait while the run is paused, with everything acknowledged and the camera disarmed."""
@@ -227,24 +243,32 @@ class _Acquisition:
         lost_before = self.capture.displays_lost
         frame = self.capture.take(shot.pattern, self._gate(shot))
         if self.capture.displays_lost > lost_before:
-            self._withdraw("the SLM's display was lost")
+            self._withdraw(self._held, "the SLM's display was lost")
             return None
-        correlation = self._sentinel.correlation(frame)
-        if shot.is_reference and not self._sentinel.holds(shot.number, frame):
+        speckle = speckle_of(frame)
+        correlation = self._sentinel.correlation(speckle)
+        if shot.is_reference and not self._sentinel.holds(shot.number, speckle):
             least = self._plan.min_sentinel_correlation
-            self._fail_sentinel(f"sentinel correlates {correlation:.2f} with the first reference, below {least:.2f}")
+            text = f"sentinel correlates {correlation:.2f} with the first reference, below {least:.2f}"
+            # Right after a sync pattern it may be that one's frame which came here: then nothing since the last scan is sure.
+            self._fail_sentinel(shot, self._proved if self._sentinel.scanning else self._held, text)
+            return None
+        margin = self._sentinel.take(speckle, last=shot.number == len(self._plan) - 1)
+        if margin is not None and margin <= 0:
+            self._fail_sentinel(
+                shot, self._proved, f"lag scan: another frame is {-margin:.3f} more like the sync pattern than its own"
+            )
             return None
         row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number, correlation=correlation)
         self._behind.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
-        last = shot.number == len(self._plan) - 1
-        for judgement in self._sentinel.take(shot.number, correlation, shot.is_reference, last):
-            if judgement.failed:
-                lead = -judgement.margin
-                self._fail_sentinel(f"lag scan at pair {judgement.number}: another frame fits its pattern better by {lead:.3f}")
-                return None
-            self._scans.append(judgement)
-            self._good.append(judgement.number)
-            self._quarantines = 0
+        if margin is not None:
+            self._margins.append(margin)
+            self._behind.event("scan", f"lag 0 wins over -2..+2 by {margin:.3f} up to pair {shot.number}")
+            self._proved = shot.number
+        if shot.is_reference:
+            self._held = shot.number
+            # Only beyond the last failure is the trouble over: before it, the same way is gone again.
+            self._quarantines = 0 if shot.number > self._failed_at else self._quarantines
         self._rate.tick()
         return frame
 
@@ -271,18 +295,19 @@ class _Acquisition:
             self._quarantined,
             dict(self._faults),
             self._sentinel.lowest,
-            len(self._scans),
-            sum(not scan.decided for scan in self._scans),
-            min((scan.margin for scan in self._scans), default=1.0),
+            len(self._margins),
+            min(self._margins, default=1.0),
         )
 
     def _gate(self, shot: Shot) -> Callable[[Frame], None]:
+        least = self._plan.min_frame_correlation
+
         def check(frame: Frame) -> None:
-            correlation = self._sentinel.correlation(frame)
-            if not shot.is_reference and correlation < self._plan.min_frame_correlation:
+            correlation = self._sentinel.correlation(speckle_of(frame))
+            if not shot.is_reference and correlation < least:
                 raise BadPair(
-                    f"the frame correlates {correlation:.2f} with the first reference, below "
-                    f"{self._plan.min_frame_correlation:.2f}: the fibre moved, or something is in the light"
+                    f"the frame correlates {correlation:.2f} with the first reference, below {least:.2f}: "
+                    "the fibre moved, or something is in the light"
                 )
 
         return check
@@ -291,28 +316,29 @@ class _Acquisition:
         self._faults[kind] = self._faults.get(kind, 0) + 1
         self._behind.event(kind, text)
 
-    def _fail_sentinel(self, text: str) -> None:
+    def _fail_sentinel(self, shot: Shot, good: int, text: str) -> None:
+        self._failed_at = max(self._failed_at, shot.number)
         self._note_fault(BadPair.__name__, text)
-        self._withdraw("sentinel failed")
+        self._withdraw(good, "sentinel failed")
         self._quarantines += 1
         if self._quarantines > MAX_QUARANTINES:
             raise CaptureError(
-                f"sentinels keep failing after pair {self._good[-1]}: the fibre moved; "
-                "put it back and resume, or start a new dataset"
+                f"sentinels keep failing after pair {good}: the fibre moved; put it back and resume, or start a new dataset"
             )
 
-    def _withdraw(self, why: str) -> None:
+    def _withdraw(self, good: int, why: str) -> None:
         # First of all, and also when the run ends here: what an operator finds on disk is trusted.
-        self._quarantined += self._behind.quarantine(self._good[-1] + 1, why)
+        self._quarantined += self._behind.quarantine(good + 1, why)
+        self._held, self._proved = min(self._held, good), min(self._proved, good)
         self._sentinel.forget()
         self.capture.release()
 
     def _resume_reference(self) -> None:
         archive = Archive.open(self._path)
+        depth = archive.card.get("bit_depth", 8)
         for row in archive.rows():
             if self._plan.is_reference(row.index):
-                depth = archive.card.get("bit_depth", 8)
                 pixels = archive.read("speckle", row.index)
                 frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
-                self._sentinel.holds(row.index, frame)
-                self._good.append(row.index)
+                self._sentinel.holds(row.index, speckle_of(frame))
+                self._held = self._proved = row.index

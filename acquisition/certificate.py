@@ -17,7 +17,7 @@ from acquisition.acquire import faults_of, plan_of
 from acquisition.archive import Archive
 from acquisition.folder import write_synced
 from acquisition.rows import StorageError
-from acquisition.sentinel import UNDECIDED, Sentinel
+from acquisition.sentinel import Sentinel, speckle_of
 from drivers.base import Frame, Pattern
 
 CERTIFICATE = "certificate.yaml"
@@ -43,8 +43,8 @@ class Certificate:
         Frames that are byte for byte the one before.
     sentinels, lowest_sentinel_correlation
         Flat shots, and the smallest correlation of one with the first.
-    lag_scans, lag_scans_won, lag_scans_lost, smallest_lag_margin
-        Scans of lags -2..+2 around sentinels: lag 0 won clearly, lost, or (the rest) the neighbours were flat themselves.
+    lag_scans, smallest_lag_margin
+        Scans of lags -2..+2 that the run made with sync patterns, all won by lag 0, and the least lead.
     sync_margins : list of float
         Of the sync preamble of every run.
     intervals_checked, interval_error_s
@@ -64,8 +64,6 @@ class Certificate:
     sentinels: int
     lowest_sentinel_correlation: float
     lag_scans: int
-    lag_scans_won: int
-    lag_scans_lost: int
     smallest_lag_margin: float
     sync_margins: list[float]
     intervals_checked: int
@@ -83,8 +81,9 @@ class Certificate:
     def proved(self) -> bool:
         """Whether light speaks for the pairing, and nothing against any pair."""
         return (
-            bool(self.lag_scans_won or self.sync_margins)
-            and self.pairs_damaged == self.frames_repeated == self.lag_scans_lost == 0
+            bool(self.sync_margins)
+            and self.smallest_lag_margin > 0
+            and self.pairs_damaged == self.frames_repeated == 0
             and self.shots_in_order
             and self.patterns_hashed
             and self.patterns_as_planned
@@ -107,7 +106,6 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
     make = plan.maker((height, width))
     depth = archive.card.get("bit_depth", 8)
     sentinel = Sentinel(plan.min_sentinel_correlation)
-    margins: list[float] = []
     damaged = repeated = 0
     hashed = planned = True
     before: int | None = None
@@ -128,11 +126,10 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
         frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
         flat = plan.is_reference(row.index)
         if flat:
-            sentinel.holds(row.index, frame)
-        last = row.index == len(plan) - 1
-        margins += [judged.margin for judged in sentinel.take(row.index, sentinel.correlation(frame), flat, last)]
+            sentinel.holds(row.index, speckle_of(frame))
     intervals, error_s = _intervals(archive)
     events = archive.events()
+    scans = [_number(r" by (-?[\d.]+) up to ", event.text) for event in events if event.kind == "scan"]
     return Certificate(
         pairs=len(rows),
         requested=len(plan),
@@ -144,10 +141,8 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
         frames_repeated=repeated,
         sentinels=len(sentinel.drift),
         lowest_sentinel_correlation=round(sentinel.lowest, 4),
-        lag_scans=len(margins),
-        lag_scans_won=sum(margin > UNDECIDED for margin in margins),
-        lag_scans_lost=sum(margin < -UNDECIDED for margin in margins),
-        smallest_lag_margin=round(min(margins, default=1.0), 4),
+        lag_scans=len(scans),
+        smallest_lag_margin=round(min(scans, default=1.0), 4),
         sync_margins=[_number(r" by (-?[\d.]+) on ", event.text) for event in events if event.kind == "sync"],
         intervals_checked=intervals,
         interval_error_s=error_s,

@@ -1,4 +1,4 @@
-"""Archives for other programs: OME-TIFF, lossless and viewing video, and the published SpecDiffusion layout.
+"""Archives for other programs: image files, array files, video, and the published SpecDiffusion layout.
 
 Every file (or folder) is written under a hidden temporary name beside its place and moved there when it is whole.
 """
@@ -8,32 +8,22 @@ from __future__ import annotations
 import enum
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import av
 import av.codec
 import av.error
-import cv2
-import numpy as np
-import tifffile
-import yaml
-from numpy.typing import NDArray
 
 from acquisition.archive import Archive
-from acquisition.rows import PairRow
-from drivers.base import SpeckleScopeError
+from acquisition.export_arrays import write_hdf5, write_matlab, write_npz, write_ome_zarr
+from acquisition.export_base import ExportError, median_interval_s
+from acquisition.export_images import write_ome_tiff, write_specdiffusion
+from acquisition.export_video import write_ffv1, write_viewing_mp4
+from acquisition.folder import check_space
 
-_FALLBACK_FPS = 1.0  # for a single frame, which has no rate; the metadata says so
-_LEVEL_SAMPLES = 32  # frames looked at to fix the viewing video's levels
-
-
-class ExportError(SpeckleScopeError):
-    """An archive could not be exported as asked; nothing half-written stays behind."""
+__all__ = ["ExportError", "ExportFormat", "export", "median_interval_s"]
 
 
 class ExportFormat(enum.StrEnum):
@@ -43,6 +33,19 @@ class ExportFormat(enum.StrEnum):
     FFV1 = "ffv1"
     VIEWING_MP4 = "viewing-mp4"
     SPECDIFFUSION = "specdiffusion"
+    NPZ = "npz"
+    HDF5 = "hdf5"
+    MATLAB = "matlab"
+    OME_ZARR = "ome-zarr"
+
+
+#: One file that holds the whole archive: how it ends, and who writes it.
+_WHOLE = {
+    ExportFormat.NPZ: (".npz", write_npz),
+    ExportFormat.HDF5: (".h5", write_hdf5),
+    ExportFormat.MATLAB: (".mat", write_matlab),
+}
+_RAW_SIZED = {*_WHOLE, ExportFormat.OME_TIFF, ExportFormat.OME_ZARR}
 
 
 def export(
@@ -67,6 +70,8 @@ def export(
         ``ffv1``: the array ``speckle`` as bit-exact grey video at the recorded rate.
         ``viewing-mp4``: the phase in colours, H.264, lossy.
         ``specdiffusion``: ``input/NNNNN.png``, ``label/NNNNN.png``, lists and ``metadata.yaml``.
+        ``npz``, ``hdf5``, ``matlab`` (7.3): one file with every array, the journal's columns and the card.
+        ``ome-zarr``: one OME-Zarr 0.5 folder an array.
     overwrite : bool
         Replace what exists; otherwise existing names are refused before anything is written.
     depth_rad : float, optional
@@ -79,7 +84,7 @@ def export(
     ExportError
         Unknown format, a name that exists, an array that is missing or unfit, an empty archive, or a failing disk.
     StorageError
-        An image of the archive is damaged.
+        An image of the archive is damaged, or the disk has too little space.
     """
     try:
         wanted = [ExportFormat(name) for name in formats]
@@ -94,6 +99,9 @@ def export(
         raise ExportError(f"{out_dir / taken[0]} exists; choose another folder or allow overwriting")
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
+        # Beforehand: HDF5 does not survive a disk that fills up under it. Video and PNG stay below the raw size.
+        raw_bytes = len(archive) * sum(archive.spec(name).nbytes for name in archive.arrays)
+        check_space(out_dir, raw_bytes * len(set(wanted) & _RAW_SIZED))
         for name, write in jobs:
             with _moved_when_whole(out_dir / name) as part:
                 write(part)
@@ -102,171 +110,34 @@ def export(
     return [out_dir / name for name, _ in jobs]
 
 
-def median_interval_s(rows: Sequence[PairRow]) -> float | None:
-    """Return the median time between successive frames in seconds, or None where no two times differ.
-
-    Steps back in time are left out: the monotonic clock starts again when an archive is resumed after a reboot.
-    """
-    steps_ns = np.diff([row.t_ns for row in rows])
-    steps_ns = steps_ns[steps_ns > 0]
-    return float(np.median(steps_ns)) * 1e-9 if steps_ns.size else None
-
-
 def _jobs(
     archive: Archive, kind: ExportFormat, depth_rad: float | None, split: str
 ) -> list[tuple[str, Callable[[Path], None]]]:
     stem = archive.path.name
     if kind is ExportFormat.OME_TIFF:
-        return [(f"{stem}_{name}.ome.tif", partial(_write_ome_tiff, archive, name)) for name in archive.arrays]
+        return [(f"{stem}_{name}.ome.tif", partial(write_ome_tiff, archive, name)) for name in archive.arrays]
+    if kind is ExportFormat.OME_ZARR:
+        return [(f"{stem}_{name}.ome.zarr", partial(write_ome_zarr, archive, name)) for name in archive.arrays]
+    if kind in _WHOLE:
+        ending, write = _WHOLE[kind]
+        return [(stem + ending, partial(write, archive))]
     if kind is ExportFormat.FFV1:
         dtype = archive.spec("speckle").dtype
         if dtype not in ("uint8", "uint16"):
             raise ExportError(f"{stem}: FFV1 takes uint8 or uint16 speckle, not {dtype}; export OME-TIFF")
-        return [(f"{stem}_speckle.mkv", partial(_write_ffv1, archive))]
+        return [(f"{stem}_speckle.mkv", partial(write_ffv1, archive))]
     phase = next((name for name in ("phase", "pattern") if name in archive.arrays), None)
     if phase is None:
         raise ExportError(f"{stem} has no array 'phase' or 'pattern'; export OME-TIFF or FFV1")
     if kind is ExportFormat.VIEWING_MP4:
         if "libx264" not in av.codec.codecs_available:
             raise ExportError("this PyAV has no libx264 encoder; export FFV1 and convert it elsewhere")
-        return [(f"{stem}_{phase}_viewing.mp4", partial(_write_viewing_mp4, archive, phase))]
+        return [(f"{stem}_{phase}_viewing.mp4", partial(write_viewing_mp4, archive, phase))]
     depth = archive.card.get("depth_rad") if depth_rad is None else depth_rad
     if not isinstance(depth, int | float) or not depth > 0:
         raise ExportError(f"{stem}: give depth_rad, the phase of grey level 255 in radians; the card says {depth!r}")
     name = f"{stem}_specdiffusion"
-    return [(name, partial(_write_specdiffusion, archive, phase, float(depth), split, name))]
-
-
-def _write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
-    rows, spec = archive.rows(), archive.spec(name)
-    metadata: dict[str, Any] = {
-        "axes": "TYX",
-        "Name": f"{archive.path.name} {name}",
-        "Plane": {
-            "DeltaT": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in rows],
-            "DeltaTUnit": ["s"] * len(rows),
-            "ExposureTime": [row.exposure_s for row in rows],
-            "ExposureTimeUnit": ["s"] * len(rows),
-        },
-    }
-    interval_s = median_interval_s(rows)
-    if interval_s is not None:
-        metadata |= {"TimeIncrement": interval_s, "TimeIncrementUnit": "s"}
-    pixel_um = _pixel_um(archive, name)
-    if pixel_um is not None:
-        metadata |= {"PhysicalSizeX": pixel_um, "PhysicalSizeXUnit": "µm"}
-        metadata |= {"PhysicalSizeY": pixel_um, "PhysicalSizeYUnit": "µm"}
-    with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tiff:
-        shape = (len(rows), *spec.shape)
-        tiff.write(_images(archive, name), shape=shape, dtype=spec.dtype, photometric="minisblack", metadata=metadata)
-
-
-def _pixel_um(archive: Archive, name: str) -> float | None:
-    pixel_um = archive.card.get("pixel_um")
-    if not isinstance(pixel_um, int | float) or not pixel_um > 0:
-        return None
-    if name == "speckle":
-        return float(pixel_um)
-    if archive.status.get("kind") == "take":  # a reconstruction covers the camera's whole field on its own grid
-        return float(pixel_um) * archive.spec("speckle").shape[-1] / archive.spec(name).shape[-1]
-    return None  # an SLM pattern is on the SLM's grid, which only a registration relates to the camera's
-
-
-def _write_ffv1(archive: Archive, path: Path) -> None:
-    dtype = archive.spec("speckle").dtype
-    pixel_format = "gray" if dtype == "uint8" else "gray16le"
-    # Every frame stands alone and carries a CRC, so that one damaged byte costs one frame and is noticed.
-    options = {"level": "3", "g": "1", "slicecrc": "1"}
-    _write_video(
-        archive, path, "matroska", "ffv1", pixel_format, options, _images(archive, "speckle"), pixel_format, "lossless"
-    )
-
-
-def _write_viewing_mp4(archive: Archive, name: str, path: Path) -> None:
-    sampled = np.linspace(0, len(archive) - 1, min(len(archive), _LEVEL_SAMPLES)).astype(int)
-    values = np.stack([archive.read(name, int(i))[::4, ::4] for i in sampled])
-    values = values[np.isfinite(values)]  # a frame that was not reconstructed is NaN
-    if not values.size:
-        raise ExportError(f"{archive.path.name} holds no reconstructed {name!r}; export OME-TIFF or FFV1")
-    low, high = np.percentile(values, (0.5, 99.5))
-    scale = 255.0 / max(float(high - low), 1e-6)
-
-    def coloured() -> Iterator[NDArray[Any]]:
-        for phase in _images(archive, name):
-            grey = np.clip(np.nan_to_num(phase - low) * scale, 0, 255).astype(np.uint8)
-            grey = np.pad(grey, [(0, n % 2) for n in grey.shape], mode="edge")  # H.264 4:2:0 needs even sides
-            yield cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
-
-    comment = f"for viewing only: lossy, phase {low:.3f} to {high:.3f} rad in viridis"
-    _write_video(archive, path, "mp4", "libx264", "yuv420p", {"crf": "18"}, coloured(), "bgr24", comment)
-
-
-def _write_video(
-    archive: Archive,
-    path: Path,
-    container_format: str,
-    codec: str,
-    pixel_format: str,
-    options: dict[str, str],
-    images: Iterator[NDArray[Any]],
-    image_format: str,
-    comment: str,
-) -> None:
-    interval_s = median_interval_s(archive.rows())
-    fps = 1 / interval_s if interval_s else _FALLBACK_FPS
-    source = "median of the frames' times" if interval_s else "a placeholder: the frames' times tell none"
-    with av.open(str(path), "w", format=container_format) as container:
-        container.metadata["title"] = archive.path.name
-        container.metadata["comment"] = f"{comment}; {fps:.6g} frames per second is {source}"
-        stream: Any = None
-        for image in images:
-            if stream is None:
-                stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000), options=options)
-                stream.height, stream.width = image.shape[:2]
-                stream.pix_fmt = pixel_format
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format=image_format)))
-        container.mux(stream.encode())
-
-
-def _write_specdiffusion(archive: Archive, phase: str, depth_rad: float, split: str, name: str, path: Path) -> None:
-    dtype = archive.spec("speckle").dtype
-    bit_depth = 8 if dtype == "uint8" else archive.card.get("bit_depth", 16)
-    if dtype not in ("uint8", "uint16") or not isinstance(bit_depth, int) or not 8 <= bit_depth <= 16:
-        raise ExportError(f"{name}: this layout takes 8 to 16-bit speckle, not {dtype} of {bit_depth!r} bits")
-    for folder in ("input", "label"):
-        (path / folder).mkdir(parents=True)
-    for index in range(len(archive)):
-        speckle, phase_rad = archive.read("speckle", index), archive.read(phase, index)
-        grey = np.round(phase_rad * (255.0 / depth_rad))
-        if not (grey.min() >= 0 and grey.max() <= 255):  # also catches NaN
-            found = f"{phase_rad.min():.3f} to {phase_rad.max():.3f}"
-            raise ExportError(f"row {index} of {phase!r} spans {found} rad, not 0 to {depth_rad:.3f}; set depth_rad")
-        _write_png(path / "input" / f"{index:05d}.png", speckle >> (bit_depth - 8))
-        _write_png(path / "label" / f"{index:05d}.png", grey)
-    for folder, listed in (("input", "data"), ("label", "label")):
-        lines = [f"./datasets/{name}/{folder}/{index:05d}.png\n" for index in range(len(archive))]
-        (path / f"{split}_{listed}.flist").write_text("".join(lines), encoding="utf-8")
-    facts = {
-        "archive": archive.path.name,
-        "count": len(archive),
-        "depth_rad": depth_rad,
-        "label": "round(phase_rad / depth_rad * 255)",
-        "input": f"speckle counts of {bit_depth} bits, divided by {2 ** (bit_depth - 8)}",
-    }
-    (path / "metadata.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
-
-
-def _write_png(path: Path, image: NDArray[Any]) -> None:
-    if image.max() > 255:
-        raise ExportError(f"{path.name} would hold {image.max():g}, above 255; check bit_depth in the card")
-    done, png = cv2.imencode(".png", image.astype(np.uint8))  # imwrite reports a full disk by returning False only
-    if not done:
-        raise ExportError(f"cannot encode {path.name}, {image.shape} {image.dtype}, as PNG")
-    path.write_bytes(png.tobytes())
-
-
-def _images(archive: Archive, name: str) -> Iterator[NDArray[Any]]:
-    return (archive.read(name, index) for index in range(len(archive)))
+    return [(name, partial(write_specdiffusion, archive, phase, float(depth), split, name))]
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -
 
 
 def contact_sheet(images: list[NDArray[np.floating] | NDArray[np.integer]], columns: int = 8) -> NDArray[np.uint8]:
-    """Return small pictures (H, W), each stretched to its own range, side by side with a gap of 2 px."""
+    """Return small pictures (H, W) side by side, each stretched to its own range but for 0.5 % of its pixels at either end."""
     import cv2
 
     side = _THUMBNAIL_PX
@@ -113,8 +113,8 @@ def contact_sheet(images: list[NDArray[np.floating] | NDArray[np.integer]], colu
     sheet = np.full((rows * (side + 2) + 2, columns * (side + 2) + 2), 32, np.uint8)
     for place, image in enumerate(images):
         values = np.asarray(image, np.float32)
-        low, high = float(values.min()), float(values.max())
-        scaled = 255 * (values - low) / max(high - low, 1e-9)
+        low, high = (float(level) for level in np.percentile(values, (0.5, 99.5)))
+        scaled = np.clip(255 * (values - low) / max(high - low, 1e-9), 0, 255)
         scale = side / max(values.shape)
         size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
         small = cv2.resize(scaled, size, interpolation=cv2.INTER_AREA).astype(np.uint8)

@@ -1,13 +1,13 @@
-"""Proving by light that frames belong to their patterns: the flat pattern as a sentinel, and lag scans around it.
+"""Proving by light that frames belong to their patterns: sentinels, sync patterns, and lag scans around them.
 
 The speckle of one pattern comes back nearly the same, and that of another does not. So the flat pattern's frames have to
-correlate with the first of them, and no frame shot up to two places earlier or later may do that better.
+correlate with the first of them: the fibre lies as it lay. And when a sync pattern is shown among the objects, its own frame
+has to be the one that looks like it, not one shot up to two places earlier or later.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from drivers.base import Frame, Pattern
 
 LAGS = (-2, -1, 1, 2)
-#: A neighbour whose speckle is as like the reference as this decides nothing: its pattern may be flat itself.
-UNDECIDED = 0.02
 #: Kinds of the sync patterns: no shift by one or two places maps the sequence onto itself.
 SYNC = (0, 0, 1, 0, 1, 1)
 
@@ -57,26 +55,14 @@ def sync_margin(speckles: list[Speckle]) -> float:
     return separation(0) - max(separation(lag) for lag in LAGS)
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What a lag scan found around the sentinel shot ``number``; the margin is that of lag 0 over the best other one."""
-
-    number: int
-    margin: float
-
-    @property
-    def failed(self) -> bool:
-        """Whether another lag wins."""
-        return self.margin < -UNDECIDED
-
-    @property
-    def decided(self) -> bool:
-        """Whether lag 0 wins clearly."""
-        return self.margin > UNDECIDED
+def sync_template(speckles: list[Speckle]) -> Speckle:
+    """Return what the second sync pattern looks like: the mean of its frames in a preamble, as a unit vector."""
+    mean = np.sum([speckle for speckle, kind in zip(speckles, SYNC, strict=True) if kind], axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
 
 
 class Sentinel:
-    """Judges the frames of a run as they come, against the plan's first reference.
+    """Judges the frames of a run as they come: the flat ones against the first of them, sync frames against their neighbours.
 
     Parameters
     ----------
@@ -87,19 +73,24 @@ class Sentinel:
     def __init__(self, min_correlation: float) -> None:
         self.min_correlation = min_correlation
         self.reference: Speckle | None = None
+        self.sync: Speckle | None = None
         #: (shot number, correlation) of every flat shot.
         self.drift: list[tuple[int, float]] = []
         self.lowest = 1.0
-        self._recent: deque[tuple[int, float, bool]] = deque(maxlen=5)
-        self._waiting: list[int] = []
+        self._likeness: deque[float] = deque(maxlen=max(LAGS))
+        self._scan: tuple[float, list[float]] | None = None
 
-    def correlation(self, frame: Frame) -> float:
+    @property
+    def scanning(self) -> bool:
+        """Whether a lag scan waits for the frames that decide it."""
+        return self._scan is not None
+
+    def correlation(self, speckle: Speckle) -> float:
         """How alike a frame is to the reference, 1 before there is one."""
-        return 1.0 if self.reference is None else float(speckle_of(frame) @ self.reference)
+        return 1.0 if self.reference is None else float(speckle @ self.reference)
 
-    def holds(self, number: int, frame: Frame) -> bool:
-        """Take the frame of a flat shot; say whether it is still the reference's."""
-        speckle = speckle_of(frame)
+    def holds(self, number: int, speckle: Speckle) -> bool:
+        """Take a flat shot; say whether it is still the reference."""
         if self.reference is None:
             self.reference = speckle
         correlation = float(speckle @ self.reference)
@@ -107,35 +98,27 @@ class Sentinel:
         self.drift.append((number, correlation))
         return correlation >= self.min_correlation
 
-    def take(self, number: int, correlation: float, is_reference: bool, last: bool = False) -> list[Judgement]:
-        """Take the correlation of a stored shot; return the scans that can be judged now.
+    def begin_scan(self, speckle: Speckle) -> None:
+        """Take the frame of the sync pattern that was shown among the others."""
+        if self.sync is not None:
+            self._scan = (float(speckle @ self.sync), list(self._likeness))
+            self._likeness.clear()
 
-        Parameters
-        ----------
-        number : int
-            Shots come one after the other.
-        correlation : float
-            With the reference.
-        is_reference : bool
-            Whether it showed the flat pattern.
-        last : bool
-            No more shots come.
+    def take(self, speckle: Speckle, last: bool = False) -> float | None:
+        """Take any other shot's frame; return the margin of a lag scan that is decided by it, else None.
+
+        The margin is the likeness of the sync pattern's own frame to it, less that of the likest neighbour.
         """
-        self._recent.append((number, correlation, is_reference))
-        if is_reference and number:
-            self._waiting.append(number)
-        ready = [waiting for waiting in self._waiting if last or number >= waiting + max(LAGS)]
-        self._waiting = [waiting for waiting in self._waiting if waiting not in ready]
-        found = {recent: (value, flat) for recent, value, flat in self._recent}
-        judged = []
-        for sentinel in ready:
-            others = [found[sentinel + lag] for lag in LAGS if sentinel + lag in found]
-            objects = [value for value, flat in others if not flat]
-            if sentinel in found and objects:
-                judged.append(Judgement(sentinel, found[sentinel][0] - max(objects)))
-        return judged
+        if self.sync is None:
+            return None
+        self._likeness.append(float(speckle @ self.sync))
+        if self._scan is None or (len(self._likeness) < max(LAGS) and not last):
+            return None
+        own, before = self._scan
+        self._scan = None
+        return own - max([*before, *self._likeness])
 
     def forget(self) -> None:
         """Start again after shots were withdrawn."""
-        self._recent.clear()
-        self._waiting.clear()
+        self._likeness.clear()
+        self._scan = None

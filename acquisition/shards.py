@@ -7,6 +7,7 @@ it, renames it into place and syncs its folder, and there is no further folder t
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,18 @@ from acquisition.rows import StorageError, StoredRow
 Image = NDArray[Any]
 
 _SLOTS = 2**31  # fixed length of every array's first axis
+_used = False  # whether this process runs TensorStore's threads
+_lost_to_fork = False  # whether it inherited them dead; TensorStore then aborts the process at its next use
+
+
+def _note_fork() -> None:
+    global _lost_to_fork
+    _lost_to_fork = _lost_to_fork or _used
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_fork)
+
 _DTYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64")
 
 
@@ -136,6 +149,8 @@ class Shards:
         return image
 
     def _store(self, name: str) -> ts.TensorStore:
+        if _lost_to_fork:
+            raise StorageError(f"cannot read {name!r} in a forked process; start workers with multiprocessing 'spawn'")
         if name not in self._open:
             self._open[name] = self._ts_open(name, {})
         return self._open[name]
@@ -150,6 +165,8 @@ class Shards:
             "fill_missing_data_reads": False,
             **more,
         }
+        global _used
+        _used = True
         try:
             return ts.open(spec).result()
         except (ValueError, OSError, RuntimeError) as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from app import commands_data, commands_model
+from app import commands_data, commands_exchange, commands_model
 from app.config import InstrumentConfig
 from app.options import Archives, Camera, Config, Count, Json, ModelName, Seconds, Slm, has_display, settings_of, stop_on_signal
 from app.terminal import console, progress_bars, publish, write_json
@@ -165,7 +165,8 @@ def doctor(*, config: Config = None, json: Json = None) -> None:
 COMMANDS = (
     commands_data.acquire,
     commands_data.certify,
-    commands_data.export,
+    commands_data.hologram,
+    commands_exchange.export,
     commands_model.train,
     commands_model.evaluate,
     commands_model.bench,
@@ -173,6 +174,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command(command)
 app.command(commands_data.twin_statistics, name="twin-statistics")
+app.command(commands_exchange.import_pairs, name="import")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

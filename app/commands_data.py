@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from app.options import Archives, Camera, Config, Count, Json, Slm, settings_of, stop_on_signal
-from app.terminal import progress_bars, publish
+from app.terminal import console, progress_bars, publish
 from drivers.base import SpeckleScopeError
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def acquire(
         raise run.stage.error
     assert run.report is not None
     certificate = run.certificate
-    proved = {} if certificate is None else {"proved": certificate.proved, "lag_scans_won": certificate.lag_scans_won}
+    proved = (
+        {} if certificate is None else {"proved": certificate.proved, "sync_margin": min(certificate.sync_margins, default=0.0)}
+    )
     publish("dataset", {**asdict(run.report), "complete": run.report.complete, "verdict": now.verdict, **proved}, json)
     if not run.report.complete:
         raise SpeckleScopeError(
@@ -156,36 +158,62 @@ def certify(path: Path, *, json: Json = None) -> None:
         raise SpeckleScopeError(f"the pairs are not proved; read {path / REPORT} before using them")
 
 
-def export(
-    path: Path,
+def hologram(
+    target: Path,
+    out: Path,
     *,
-    out: Path | None = None,
-    format: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
-    overwrite: bool = False,
-    depth_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    method: Literal["gs", "wgs", "wgs-kim"] = "wgs",
+    iterations: Count = 30,
+    seed: int = 0,
+    config: Config = None,
     json: Json = None,
 ) -> None:
-    """Export a dataset or a take for other programs.
+    """Compute the phase whose far field is an image, for the configured panel.
 
     Parameters
     ----------
-    path
-        Folder of the dataset or take.
+    target
+        Image of the wanted intensity; it is centred on the axis, one pixel a diffraction-limited spot, and not enlarged.
     out
-        Folder for the files; without it, 'export' inside the archive.
-    format
-        ome-tiff, ffv1 (bit-exact video), viewing-mp4 (lossy), specdiffusion (PNG pairs). Without it: ome-tiff and ffv1.
-    overwrite
-        Replace files that exist.
-    depth_rad
-        For specdiffusion: phase of white in radians, instead of the archive's own.
+        Where to write: .npy for phase in radians (float32), .png for the panel's grey levels.
+    method
+        gs: Gerchberg-Saxton. wgs: weighted, evener. wgs-kim: with the phase held, for spots.
+    iterations
+        How many.
+    seed
+        Of the phase it starts from.
     """
-    from acquisition.export import export as export_archive
-    from acquisition.store import Archive
+    import cv2
+    import numpy as np
 
-    formats = format or ["ome-tiff", "ffv1"]
-    written = export_archive(Archive.open(path), out or path / "export", formats, overwrite=overwrite, depth_rad=depth_rad)
-    publish("exported", {"files": [str(file) for file in written]}, json)
+    from acquisition.gerchberg_saxton import gerchberg_saxton
+    from app.devices import panel_of
+    from drivers.base import Pattern
+
+    settings = settings_of(config)
+    panel = panel_of(settings)
+    height, width = panel.pattern_shape
+    # Asked first, because OpenCV writes a line of its own about a file that is not there.
+    image = cv2.imread(str(target), cv2.IMREAD_GRAYSCALE) if target.is_file() else None
+    if image is None:
+        raise SpeckleScopeError(f"cannot read {target} as an image; convert it to PNG")
+    if image.shape[0] > height or image.shape[1] > width or not image.any():
+        raise SpeckleScopeError(
+            f"{target} is {image.shape} and has to be bright somewhere and at most {(height, width)}; change it"
+        )
+    amplitude = np.zeros((height, width), np.float32)
+    top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+    amplitude[top : top + image.shape[0], left : left + image.shape[1]] = np.sqrt(image.astype(np.float32))
+    if out.suffix not in (".npy", ".png"):
+        raise SpeckleScopeError(f"cannot write {out}: a hologram is .npy (radians) or .png (grey levels); choose one")
+    with console.status("computing"):
+        result = gerchberg_saxton(amplitude, iterations=iterations, seed=seed, method=method)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".npy":
+        np.save(out, result.phase_rad)
+    elif not cv2.imwrite(str(out), panel.grey(Pattern(result.phase_rad, target.name))):
+        raise SpeckleScopeError(f"cannot write {out}; choose another folder")
+    publish("hologram", {"file": str(out), "efficiency": result.efficiency, "uniformity": result.uniformity}, json)
 
 
 def twin_statistics(

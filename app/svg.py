@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _WIDTH, _HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 28, 14, 40
 
 
 def line_plot(x: Sequence[float], y: Sequence[float], x_title: str, y_title: str, limit: float | None = None) -> str:
@@ -28,7 +28,7 @@ def line_plot(x: Sequence[float], y: Sequence[float], x_title: str, y_title: str
         return f"<p>{html.escape(y_title)}: nothing to plot</p>"
     xs, ys = zip(*points, strict=True)
     heights = [*ys, *([] if limit is None else [limit])]
-    left, right = _widened(min(xs), max(xs))
+    left, right = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
     low, high = _widened(min(heights), max(heights))
 
     def place(a: float, b: float) -> tuple[float, float]:
@@ -40,10 +40,10 @@ def line_plot(x: Sequence[float], y: Sequence[float], x_title: str, y_title: str
     for value in np.linspace(low, high, 5):
         _, down = place(left, float(value))
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{down}" y2="{down}" class="grid"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{down + 4}" text-anchor="end">{value:.4g}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{down + 4}" text-anchor="end">{value:.3g}</text>')
     for value in np.linspace(left, right, 5):
         across, _ = place(float(value), low)
-        parts.append(f'<text x="{across}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{value:.4g}</text>')
+        parts.append(f'<text x="{across}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{_tick(float(value))}</text>')
     if limit is not None:
         _, down = place(left, limit)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{down}" y2="{down}" class="limit"/>')
@@ -62,3 +62,7 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     """Return a range with some air, also around a single value."""
     air = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
     return low - air, high + air
+
+
+def _tick(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"

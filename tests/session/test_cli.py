@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -17,7 +18,8 @@ from app.config import to_yaml
 from tests.conftest import ROOT
 from tests.small import small_instrument
 
-COMMANDS = ["acquire", "bench", "demo", "doctor", "evaluate", "export", "gui", "live", "record", "train", "twin-statistics"]
+COMMANDS = ["acquire", "bench", "certify", "demo", "doctor", "evaluate", "export", "gui", "hologram", "import", "live"]
+COMMANDS += ["record", "train", "twin-statistics"]
 
 
 @pytest.fixture
@@ -65,6 +67,38 @@ def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "ex").iterdir())) == 2
     assert "exists" in refused("export", dataset, "--out", "ex", "--format", "ffv1", cwd=tmp_path)
+
+
+def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path) -> None:
+    check = run("import", real_mcf / "cell", "--depth-rad", 2.6, "--check", cwd=tmp_path)
+    assert check.returncode == 0, check.stderr
+    assert not (tmp_path / "archive").exists()
+    done = run("import", real_mcf / "cell", "--depth-rad", 2.6, "--json", "i.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    path = json.loads((tmp_path / "i.json").read_text())["path"]
+    done = run("export", path, "--format", "specdiffusion", "--out", "back", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    originals = sorted((real_mcf / "cell").rglob("*.png"))
+    assert originals
+    for original in originals:
+        (again,) = (tmp_path / "back").rglob(f"{original.parent.name}/{original.name}")
+        assert np.array_equal(cv2.imread(str(again), -1), cv2.imread(str(original), -1)), original
+    assert "depth" in refused("import", real_mcf / "cell", cwd=tmp_path)
+
+
+def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None:
+    (tmp_path / "panel.yaml").write_text("panel: {shape: [120, 160]}\n")
+    target = np.zeros((40, 40), np.uint8)
+    target[::20, ::20] = 255
+    cv2.imwrite(str(tmp_path / "spots.png"), target)
+    for out in ("h.npy", "h.png"):
+        done = run("hologram", "spots.png", out, "--config", "panel.yaml", "--json", "h.json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "h.json").read_text())
+    assert numbers["uniformity"] > 0.95
+    assert np.load(tmp_path / "h.npy").shape == cv2.imread(str(tmp_path / "h.png"), -1).shape == (120, 160)
+    assert "cannot write h.bmp" in refused("hologram", "spots.png", "h.bmp", "--config", "panel.yaml", cwd=tmp_path)
+    assert "cannot read gone.png" in refused("hologram", "gone.png", "h.npy", cwd=tmp_path)
 
 
 def test_live_record_and_evaluate(instrument: Path, tmp_path: Path) -> None:
