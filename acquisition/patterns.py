@@ -18,7 +18,10 @@ import scipy.fft
 import skimage.data
 from numpy.typing import NDArray
 
-from drivers.base import Pattern, SpeckleScopeError
+from acquisition.source_name import DESCRIPTIONS, Parameters, PatternError
+from acquisition.targets import target_drawer
+from drivers.base import Pattern
+from drivers.video_file import VideoFile
 
 #: Grey 255 on the default twin, in radians; with it the twin meets the statistics of the real fibre.
 DEFAULT_DEPTH_RAD = 2.85
@@ -42,10 +45,6 @@ TRAINING_IMAGES = (
     "shepp_logan_phantom",
     "text",
 )
-
-
-class PatternError(SpeckleScopeError):
-    """A pattern source does not exist or cannot be read."""
 
 
 class PatternSource(Sequence[Pattern]):
@@ -91,9 +90,9 @@ def open_source(
     Parameters
     ----------
     name : str
-        ``blank``, ``builtin`` (training photographs), ``cells``, ``leaves``, ``crops``, ``mixed`` (cells, leaves and crops of
-        training photographs: the training diet), ``held-out`` (test photographs, then test cells), ``validation``, or the
-        path of a folder of images.
+        One of :data:`acquisition.source_name.DESCRIPTIONS`, ``held-out`` (test photographs, then test cells),
+        ``validation``, the path of a folder of images, or of a video. Parameters follow the name: ``usaf?bar_px=20``,
+        ``my-images?size_px=980`` (fitted into that square, centred, phase 0 around it).
     shape : (int, int)
         Height and width of the SLM's active area in pixels.
     count : int
@@ -106,8 +105,12 @@ def open_source(
     Raises
     ------
     PatternError
-        Unknown name, empty folder or unreadable image.
+        Unknown name or parameter, empty folder or unreadable image.
     """
+    parameters = Parameters(name)
+    if (target := target_drawer(parameters, shape, seed)) is not None:
+        parameters.done()
+        return PatternSource(name, count, target, depth_rad)
     if name == "held-out":
         drawers = [_photographs(TEST_IMAGES, shape), _cells(shape, 10_000_019)]
         return PatternSource(name, count, _alternate(drawers), depth_rad)
@@ -126,10 +129,13 @@ def open_source(
     }
     if name in simple:
         return PatternSource(name, count, simple[name](), depth_rad)
-    if Path(name).is_dir():
-        return PatternSource(name, count, _folder(Path(name), shape), depth_rad)
-    known = ", ".join([*simple, "mixed", "held-out", "validation"])
-    raise PatternError(f"no pattern source or folder named {name!r}; use one of {known}, or an existing folder of images")
+    path = Path(parameters.base)
+    if path.exists():
+        size_px = parameters.whole("size_px", 0, 1, min(shape))
+        parameters.done()
+        return PatternSource(name, count, _folder(path, shape, size_px) if path.is_dir() else _video(path, shape), depth_rad)
+    known = ", ".join([*DESCRIPTIONS, "held-out", "validation"])
+    raise PatternError(f"no pattern source or folder named {name!r}; use one of {known}, or an existing folder or video")
 
 
 def blank(shape: tuple[int, int]) -> Pattern:
@@ -185,12 +191,27 @@ def _photographs(names: Sequence[str], shape: tuple[int, int]) -> Callable[[int]
     return draw
 
 
-def _folder(path: Path, shape: tuple[int, int]) -> Callable[[int], tuple[str, Grey]]:
+def _folder(path: Path, shape: tuple[int, int], size_px: int = 0) -> Callable[[int], tuple[str, Grey]]:
     suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
     if not files:
         raise PatternError(f"folder {path} holds no image ({', '.join(sorted(suffixes))})")
-    return lambda index: (files[index % len(files)].name, read_grey(files[index % len(files)], shape))
+
+    def draw(index: int) -> tuple[str, Grey]:
+        file = files[index % len(files)]
+        if not size_px:
+            return file.name, read_grey(file, shape)
+        whole = np.zeros(shape, np.float32)
+        top, left = (shape[0] - size_px) // 2, (shape[1] - size_px) // 2
+        whole[top : top + size_px, left : left + size_px] = read_grey(file, (size_px, size_px))
+        return file.name, whole
+
+    return draw
+
+
+def _video(path: Path, shape: tuple[int, int]) -> Callable[[int], tuple[str, Grey]]:
+    frames = VideoFile(path, exposure_s=1.0)
+    return lambda index: (f"{path.name}-{index % len(frames)}", to_grey(frames[index % len(frames)].pixels, shape))
 
 
 def _alternate(drawers: Sequence[Callable[[int], tuple[str, Grey]]]) -> Callable[[int], tuple[str, Grey]]:

@@ -13,7 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 import yaml
 
-from acquisition.patterns import DEFAULT_DEPTH_RAD, PatternError, PatternSource, blank, open_source
+from acquisition.patterns import DEFAULT_DEPTH_RAD, PatternSource, blank, open_source
+from acquisition.source_name import PatternError
 from drivers.base import Pattern
 
 Order = Literal["sequential", "shuffled"]

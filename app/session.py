@@ -17,6 +17,7 @@ from acquisition.acquire import AcquisitionReport
 from acquisition.capture import Rig
 from acquisition.export import ExportFormat, export
 from acquisition.plan import CapturePlan, Shot
+from acquisition.source_name import DESCRIPTIONS
 from acquisition.store import Archive
 from acquisition.stream import Stage
 from app.config import InstrumentConfig
@@ -40,7 +41,7 @@ class SessionError(SpeckleScopeError):
 class Session:
     """Composition root. Commands return at once and may raise SpeckleScopeError; stages report through messages."""
 
-    pattern_sources = ("mixed", "cells", "leaves", "crops", "builtin", "blank")
+    pattern_sources = tuple(DESCRIPTIONS)
 
     def __init__(self, config: InstrumentConfig, rig: Rig, fibre: str, model: Model | None, scene: Scene | None) -> None:
         self.config = config
