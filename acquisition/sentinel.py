@@ -31,7 +31,7 @@ def speckle_of(frame: Frame) -> Speckle:
 def sync_patterns(shape: tuple[int, int]) -> tuple[Pattern, Pattern]:
     """Return two patterns whose speckles are as different as can be: flat, and 0 or pi at random in every block."""
     flat = Pattern(np.zeros(shape, np.float32), "sync 0")
-    block = max(1, min(shape) // 64)
+    block = max(1, min(shape) // 16)
     size = (-(-shape[0] // block), -(-shape[1] // block))
     binary = np.random.default_rng(20).integers(0, 2, size).astype(np.float32) * np.float32(np.pi)
     phase = np.repeat(np.repeat(binary, block, 0), block, 1)[: shape[0], : shape[1]]
