@@ -26,7 +26,7 @@ _COMPRESS_FROM = 2 << 20
 #: A lag scan is made at every so many references.
 _SCAN_EVERY = 4
 #: Events that are no faults.
-_NOTES = ("sync", "scan", "dark", "quarantine", "resume")
+_NOTES = ("preflight", "sync", "scan", "dark", "quarantine", "resume")
 #: Patterns that are drawn before they are shown.
 _AHEAD = 4
 

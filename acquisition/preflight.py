@@ -84,11 +84,12 @@ def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -
     """
     found = []
     rig.camera.set_exposure(plan.exposure_s)
-    capture = PairCapture(rig, FrameLimits(plan.max_saturated, plan.min_mean_fraction), retakes=2)
+    capture = PairCapture(rig, FrameLimits(plan.max_saturated, plan.min_mean_fraction))
     try:
         brightest = 0.0
+        make = plan.maker(rig.display().capabilities.shape)
         for number in range(min(3, len(plan))):
-            frame = capture.take(plan.maker(rig.display().capabilities.shape)(number).pattern)
+            frame = capture.take(make(number).pattern)
             brightest = max(brightest, float(np.percentile(frame.pixels, 99.9)) / frame.full_scale)
     except DeviceError as error:
         raise CaptureError(f"pre-flight: {error}") from error

@@ -52,7 +52,7 @@ def acquire(
         Folder of an interrupted dataset to complete; its own plan is used.
     """
     from acquisition.plan import CapturePlan, read_plan
-    from app.dataset_run import DatasetRun, dataset_card
+    from app.dataset_run import DatasetRun, calibration_files, dataset_card
     from app.rig import open_rig
 
     settings = settings_of(config, archive=archive, camera=camera, slm=slm)
@@ -67,7 +67,9 @@ def acquire(
             if dry_run:
                 publish("dry run", _try_out(rig, plan, settings, name), json)
                 return
-            run = DatasetRun.new(rig, plan, settings.archive, name, dataset_card(settings, fibre))
+            run = DatasetRun.new(
+                rig, plan, settings.archive, name, dataset_card(settings, fibre), calibration=calibration_files(settings)
+            )
         with progress_bars() as report, stop_on_signal() as stop:
             run.stage.start()
             while run.stage.running:
@@ -112,10 +114,10 @@ def _try_out(rig: Rig, plan: CapturePlan, settings: InstrumentConfig, name: str)
     import cv2
 
     from acquisition.preflight import contact_sheet, estimate, first_patterns, preflight
+    from app.dataset_run import calibration_files
 
     expected = estimate(rig, plan, settings.archive)
-    files = [Path(file) for file in (settings.panel.lut_file, settings.panel.correction_file) if file]
-    found = preflight(rig, plan, tuple(files))
+    found = preflight(rig, plan, calibration_files(settings))
     picture = settings.archive / f"{name}_patterns.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(picture), contact_sheet([pattern.phase_rad for pattern in first_patterns(rig, plan)])):

@@ -11,6 +11,7 @@ from acquisition.acquire import AcquisitionProgress, AcquisitionReport, acquire,
 from acquisition.capture import Rig
 from acquisition.certificate import Certificate
 from acquisition.plan import CapturePlan, Shot
+from acquisition.preflight import preflight
 from acquisition.store import Archive, ArchiveWriter
 from acquisition.stream import Stage
 from app.config import InstrumentConfig
@@ -23,6 +24,11 @@ def dataset_card(config: InstrumentConfig, fibre: str) -> dict[str, object]:
     """Facts about the instrument that a dataset keeps."""
     pixel_um = config.frame_pixel_um
     return {"instrument": config.name, "fibre": fibre, "pixel_um": pixel_um, "config": config.model_dump(mode="json")}
+
+
+def calibration_files(config: InstrumentConfig) -> tuple[Path, ...]:
+    """Files of the instrument whose age matters before a long run."""
+    return tuple(Path(file) for file in (config.panel.lut_file, config.panel.correction_file) if file)
 
 
 class DatasetRun:
@@ -42,6 +48,8 @@ class DatasetRun:
         Called with every shot and its frame.
     on_message : callable
         Called with words for the operator.
+    calibration : tuple of Path
+        Files that the instrument relies on; their age is noted.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class DatasetRun:
         after: Stage | None = None,
         on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
         on_message: Callable[[Message], None] = lambda message: None,
+        calibration: tuple[Path, ...] = (),
     ) -> None:
         plan.patterns(rig.display().capabilities.shape)  # refuses an unknown source before anything starts
         self._rig = rig
@@ -60,6 +69,8 @@ class DatasetRun:
         self._on_pair = on_pair
         self._on_message = on_message
         self._pause = threading.Event()
+        #: Files that the instrument relies on; their age is noted before a run.
+        self._calibration = calibration
         self.certificate: Certificate | None = None
         self._status = AcquisitionStatus(True, None, len(plan), 0, 0, 0.0, None, "")
         self.report: AcquisitionReport | None = None
@@ -76,9 +87,10 @@ class DatasetRun:
         after: Stage | None = None,
         on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
         on_message: Callable[[Message], None] = lambda message: None,
+        calibration: tuple[Path, ...] = (),
     ) -> DatasetRun:
         """Prepare a new dataset under ``root``."""
-        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, card), after, on_pair, on_message)
+        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, card), after, on_pair, on_message, calibration)
 
     @classmethod
     def resumed(cls, rig: Rig, path: Path, fibre: str) -> DatasetRun:
@@ -118,7 +130,9 @@ class DatasetRun:
     def _work(self, stop: threading.Event) -> None:
         verdict = "failed"
         try:
+            found = preflight(self._rig, self._plan, self._calibration)
             with self._open_writer() as writer:
+                writer.event("preflight", "; ".join(found))
                 self.report = acquire(self._rig, self._plan, writer, stop, self._take_progress, self._on_pair, self._pause)
             done = self.report
             verdict = "complete" if done.complete else f"stopped at {done.acknowledged} of {done.requested}"

@@ -21,7 +21,7 @@ from acquisition.source_name import DESCRIPTIONS
 from acquisition.store import Archive
 from acquisition.stream import Stage
 from app.config import InstrumentConfig
-from app.dataset_run import DatasetRun, dataset_card
+from app.dataset_run import DatasetRun, calibration_files, dataset_card
 from app.live_capture import LiveCapture
 from app.pipeline import InferencePipeline
 from app.recording import TakeRecording
@@ -223,9 +223,9 @@ class Session:
             raise SessionError("an acquisition is already running; stop it first")
         plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad, exposure_s=self._rig.camera.exposure_s)
         card = dataset_card(self.config, self._fibre)
-        run = DatasetRun.new(
-            self._rig, plan, self.config.archive, name, card, self._capture_stage, self._take_pair, self._messages.append
-        )
+        files, on_message = calibration_files(self.config), self._messages.append
+        after, on_pair = self._capture_stage, self._take_pair
+        run = DatasetRun.new(self._rig, plan, self.config.archive, name, card, after, on_pair, on_message, files)
         self.stop_live()
         self._start_inference()
         self._dataset = run

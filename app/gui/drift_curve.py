@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QPointF, QRectF, QSize
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
@@ -11,6 +11,7 @@ from app.gui.style import ACCENT, FAINT, LINE, MUTED, WARNING
 #: Below this a sentinel is doubtful, as in the live view.
 _DOUBTFUL = 0.6
 _LOW, _HIGH = 0.3, 1.0
+_WORDS_PX = 104
 
 
 class DriftCurve(QWidget):
@@ -42,13 +43,13 @@ class DriftCurve(QWidget):
 
     def sizeHint(self) -> QSize:
         """Ask for a strip."""
-        return QSize(220, 34)
+        return QSize(170 + _WORDS_PX, 34)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the curve with its last value."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(0.5, 0.5, self.width() - 52, self.height() - 1)
+        area = QRectF(0.5, 0.5, self.width() - _WORDS_PX, self.height() - 1)
         painter.setPen(QColor(LINE))
         painter.drawRect(area)
         if len(self._points) < 2:
@@ -63,4 +64,5 @@ class DriftCurve(QWidget):
         painter.setPen(QPen(QColor(WARNING if self.lowest < _DOUBTFUL else ACCENT), 1.6))
         painter.drawPolyline(QPolygonF([place(number, value) for number, value in self._points]))
         painter.setPen(QColor(MUTED))
-        painter.drawText(QRectF(area.right() + 8, 0, 44, self.height()), 0x0081, f"{self._points[-1][1]:.2f}")
+        words = QRectF(area.right() + 8, 0, _WORDS_PX - 8, self.height())
+        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, f"sentinel {self._points[-1][1]:.2f}")
