@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from app import commands_data, commands_exchange, commands_model
+from app import commands_calibrate, commands_data, commands_exchange, commands_model
 from app.config import InstrumentConfig
 from app.options import Archives, Camera, Config, Count, Json, ModelName, Seconds, Slm, has_display, settings_of, stop_on_signal
 from app.terminal import console, progress_bars, publish, write_json
@@ -164,6 +164,7 @@ def doctor(*, config: Config = None, json: Json = None) -> None:
 
 COMMANDS = (
     commands_data.acquire,
+    commands_calibrate.calibrate,
     commands_data.certify,
     commands_data.hologram,
     commands_exchange.export,

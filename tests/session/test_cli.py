@@ -18,7 +18,20 @@ from app.config import to_yaml
 from tests.conftest import ROOT
 from tests.small import small_instrument
 
-COMMANDS = ["acquire", "bench", "certify", "demo", "doctor", "evaluate", "export", "gui", "hologram", "import", "live"]
+COMMANDS = [
+    "acquire",
+    "bench",
+    "calibrate",
+    "certify",
+    "demo",
+    "doctor",
+    "evaluate",
+    "export",
+    "gui",
+    "hologram",
+    "import",
+    "live",
+]
 COMMANDS += ["record", "train", "twin-statistics"]
 
 
@@ -84,6 +97,19 @@ def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path
         (again,) = (tmp_path / "back").rglob(f"{original.parent.name}/{original.name}")
         assert np.array_equal(cv2.imread(str(again), -1), cv2.imread(str(original), -1)), original
     assert "depth" in refused("import", real_mcf / "cell", cwd=tmp_path)
+
+
+def test_the_lut_is_measured_and_taken_by_a_panel(instrument: Path, tmp_path: Path) -> None:
+    done = run("calibrate", "lut", "cal", "--levels", 24, "--config", instrument, "--json", "l.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "l.json").read_text())
+    assert numbers["change_rms_rad"] < 0.06, "the twin's panel is linear, as its driver believes"
+    assert numbers["range_rad"] == pytest.approx(2 * np.pi, abs=0.15)
+    (tmp_path / "panel.yaml").write_text("panel: {shape: [40, 40], lut_file: cal/lut.txt}\n")
+    cv2.imwrite(str(tmp_path / "spot.png"), np.full((1, 1), 255, np.uint8))
+    done = run("hologram", "spot.png", "h.png", "--config", "panel.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "exists" in refused("calibrate", "lut", "cal", "--config", instrument, cwd=tmp_path)
 
 
 def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Calibrations on disk: dated, and bound to the devices that they were measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from acquisition.capture import Rig
+from drivers.base import SpeckleScopeError
+
+FILE = "calibration.yaml"
+
+
+class CalibrationError(SpeckleScopeError):
+    """A calibration failed, is damaged, or does not fit the instrument; the message has the number that says so."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A calibration as it lies on disk.
+
+    Parameters
+    ----------
+    kind : str
+        Such as ``phase LUT``.
+    devices : mapping of str to str
+        What it holds for, see :func:`devices_of`.
+    values : mapping
+        Plain numbers and texts.
+    arrays : mapping of str to ndarray
+        Each becomes a ``.npy`` file.
+    made_utc : str
+        ISO 8601.
+    """
+
+    kind: str
+    devices: Mapping[str, str]
+    values: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    made_utc: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def age_days(self) -> float:
+        """Time since it was made, in days."""
+        return (datetime.now(UTC) - datetime.fromisoformat(self.made_utc)).total_seconds() / 86_400
+
+
+def devices_of(rig: Rig) -> dict[str, str]:
+    """Return what identifies the devices of a rig."""
+    camera, slm = rig.camera.capabilities, rig.display().capabilities
+    return {
+        "camera": f"{camera.model} {camera.serial}, {camera.shape[1]} x {camera.shape[0]} px, {rig.camera.bit_depth} bit",
+        "slm": f"{slm.model} {slm.serial}, {slm.shape[1]} x {slm.shape[0]} px",
+    }
+
+
+def save(stored: Stored, folder: Path) -> Path:
+    """Write a calibration into a folder, its description last; return the folder.
+
+    Raises
+    ------
+    CalibrationError
+        It cannot be written.
+    """
+    content = {"kind": stored.kind, "made_utc": stored.made_utc, "devices": dict(stored.devices)}
+    content |= {"values": dict(stored.values), "arrays": sorted(stored.arrays)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in stored.arrays.items():
+            with (folder / f".{name}.part").open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+            (folder / f".{name}.part").replace(folder / f"{name}.npy")
+        part = folder / f".{FILE}"
+        part.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        part.replace(folder / FILE)
+    except OSError as error:
+        raise CalibrationError(f"cannot write the calibration into {folder}: {error.strerror or error}; check it") from error
+    return folder
+
+
+def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = float("inf")) -> Stored:
+    """Read a calibration.
+
+    Raises
+    ------
+    CalibrationError
+        Missing, damaged, of another kind or of other devices, or older than ``max_age_days``.
+    """
+    try:
+        content = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in content["arrays"]}
+        stored = Stored(content["kind"], content["devices"], content["values"], arrays, content["made_utc"])
+        age = stored.age_days
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise CalibrationError(f"no readable calibration in {folder} ({reason}); calibrate again") from error
+    if stored.kind != kind:
+        raise CalibrationError(f"{folder} holds a calibration of '{stored.kind}', not '{kind}'; choose another folder")
+    if age > max_age_days:
+        raise CalibrationError(
+            f"the calibration in {folder} is {age:.0f} days old, {max_age_days:g} are allowed; calibrate again"
+        )
+    if rig is not None:
+        for name, device in devices_of(rig).items():
+            if (then := stored.devices.get(name)) != device:
+                raise CalibrationError(f"calibration {folder} holds for {name} '{then}', this is '{device}'; calibrate again")
+    return stored
