@@ -112,6 +112,14 @@ def test_the_lut_is_measured_and_taken_by_a_panel(instrument: Path, tmp_path: Pa
     assert "exists" in refused("calibrate", "lut", "cal", "--config", instrument, cwd=tmp_path)
 
 
+@pytest.mark.slow
+def test_the_timing_is_measured_on_the_real_clock(instrument: Path, tmp_path: Path) -> None:
+    done = run("calibrate", "timing", "cal", "--config", instrument, "--json", "t.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "t.json").read_text())
+    assert (numbers["latency_frames_least"], numbers["latency_frames_most"]) == (1, 2)
+
+
 def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None:
     (tmp_path / "panel.yaml").write_text("panel: {shape: [120, 160]}\n")
     target = np.zeros((40, 40), np.uint8)
