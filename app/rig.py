@@ -79,5 +79,7 @@ def _through_pylon(sensor: SimulatedCamera) -> Camera:
 def fibre_name(optics: OpticsConfig) -> str:
     """Name a simulated fibre by its seed and a hash of everything that fixes it."""
     fixed = {key: value for key, value in asdict(optics).items() if key not in _PASSING}
+    if not optics.flip:
+        del fixed["flip"]  # fibres without a mirror keep the name they had before there was one
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
     return f"twin {optics.seed} ({digest})"

@@ -10,15 +10,18 @@ over the neighbourhood. A seed is a fibre; ``drift_rad`` moves its core phases.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage, spatial
 
 from drivers.base import WrongPattern
+from drivers.lattice import core_lattice
 from drivers.spread import spread
 
 
@@ -28,6 +31,8 @@ class OpticsConfig:
 
     The defaults reproduce the statistics of a real multi-core fibre (see ``docs/twin.md``): 2.18 px grain, pair
     correlation 0.75, second-order locality 9 px. ``distance_um`` sets a = wavelength * distance / pixel^2 = 57 px.
+    A core at ``p`` (y, x) from the camera's centre sees the SLM at ``scale * turn(rotation) p + shift`` from its centre; with
+    ``flip`` its x is mirrored before the shift.
     """
 
     seed: int = 1
@@ -52,6 +57,7 @@ class OpticsConfig:
     scale: float = 1.0
     rotation_deg: float = 0.0
     shift_px: tuple[float, float] = (0.0, 0.0)
+    flip: bool = False
 
     def __post_init__(self) -> None:
         if not self.mode_weights or min(self.mode_weights) <= 0:
@@ -109,6 +115,36 @@ class FibreOptics:
         self.drift_rad = drift_rad
         self.core_phase = self._rest_phase + drift_rad * self._drift_direction
 
+    @property
+    def neighbours(self) -> torch.Tensor:
+        """Cores that every core exchanges light with, itself first, nearest first: (cores, k) of int64."""
+        return self._neighbours
+
+    def with_response(self, core_gain: torch.Tensor, core_phase_rad: torch.Tensor, exchange: torch.Tensor) -> FibreOptics:
+        """Return the same structure with a fibre's response that was measured instead of drawn.
+
+        Parameters
+        ----------
+        core_gain, core_phase_rad : tensor of float32, shape (modes, cores)
+            Amplitude, the mode's share of the power included, and phase that every core gives.
+        exchange : tensor of complex64, shape (modes, cores, k)
+            What every core has from each of its :attr:`neighbours`; not looked at where a core has only itself.
+
+        Returns
+        -------
+        FibreOptics
+            Its intensity is in the square of the gain's unit, and it has no drift.
+        """
+        shape = (len(core_gain), self.cores)
+        if not (core_gain.shape == core_phase_rad.shape == exchange.shape[:2] == shape):
+            raise ValueError(f"a response is for {shape}, got {core_gain.shape}, {core_phase_rad.shape}, {exchange.shape}")
+        other = copy.copy(self)
+        other.core_gain, other._exchange = core_gain, exchange
+        other._rest_phase, other._drift_direction = core_phase_rad, torch.zeros_like(core_phase_rad)
+        other.set_drift(0.0)
+        other._weights, other._scale = torch.ones((1, len(core_gain), 1, 1), device=self.device), 1.0
+        return other
+
     def launch(self, phase_rad: torch.Tensor) -> torch.Tensor:
         """Complex amplitude that every core collects from the phase image.
 
@@ -154,6 +190,14 @@ class FibreOptics:
         field = torch.fft.ifft2(torch.fft.fft2(facet) * self._transfer)
         stop = self._offset + self.config.image_px
         return field[..., self._offset : stop, self._offset : stop]
+
+    def collect(self, field: torch.Tensor) -> torch.Tensor:
+        """Amplitude of every core in a camera field, against :meth:`propagate`: (b, modes, n, n) -> (b, modes, cores)."""
+        facet = torch.fft.ifft2(torch.fft.fft2(F.pad(field, [self._offset] * 4)) * self._transfer.conj())
+        seen = (facet * self._mode_field).flatten(-2)
+        empty = seen.new_zeros((*field.shape[:2], self.cores))
+        energy = torch.zeros(self.cores, device=self.device).index_add(0, self._owner, self._mode_field.square().flatten())
+        return empty.index_add(-1, self._owner, seen) / energy.clamp(min=1e-12)
 
     def field(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None = None) -> torch.Tensor:
         """Camera field of every mode, shape (b, modes, n, n), for phase images (b, n, n)."""
@@ -242,7 +286,8 @@ class FibreOptics:
         config, n = self.config, self.config.image_px
         angle = math.radians(config.rotation_deg)
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        on_slm = config.scale * positions @ turn.T + np.asarray(config.shift_px) + (n - 1) / 2
+        mirror = np.array([1.0, -1.0 if config.flip else 1.0])
+        on_slm = config.scale * positions @ turn.T * mirror + np.asarray(config.shift_px) + (n - 1) / 2
         centre = np.rint(on_slm).astype(np.int64)
         steps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), -1).reshape(-1, 2)
         taps = centre[:, None, :] + steps
@@ -271,44 +316,6 @@ class FibreOptics:
             torch.as_tensor(neighbours, device=self.device),
             torch.as_tensor(rows.astype(np.complex64), device=self.device),
         )
-
-
-def core_lattice(config: OpticsConfig, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Core centres of a drawn fibre: jittered hexagonal crystallites (grains) of random orientation.
-
-    Returns
-    -------
-    ndarray, shape (cores, 2)
-        ``(y, x)`` in camera pixels from the optical axis.
-    """
-    pitch = config.core_pitch_um / config.pixel_um
-    reach = (config.field_radius_um + 3 * config.edge_um) / config.pixel_um
-    seeds = rng.uniform(-reach, reach, (config.lattice_grains, 2))
-    count = int(reach / pitch) + 3
-    i, j = np.meshgrid(np.arange(-2 * count, 2 * count), np.arange(-2 * count, 2 * count))
-    lattice = np.stack((j.ravel() * np.sqrt(3) / 2, i.ravel() + j.ravel() / 2), 1) * pitch
-    kept = []
-    for grain in range(config.lattice_grains):
-        angle = rng.uniform(0, np.pi / 3)
-        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        points = lattice @ turn.T + rng.uniform(0, pitch, 2)
-        points = points[np.hypot(*points.T) < reach + pitch]
-        nearest = np.argmin(((points[:, None] - seeds[None]) ** 2).sum(-1), axis=1)
-        kept.append(points[nearest == grain])
-    positions = np.concatenate(kept)
-    positions += rng.normal(scale=config.core_jitter * pitch, size=positions.shape)
-    positions = positions[np.hypot(*positions.T) < reach]
-    return _thin(positions, 0.55 * pitch)
-
-
-def _thin(positions: NDArray[np.float64], closest_px: float) -> NDArray[np.float64]:
-    """Drop one of every two cores that grain boundaries or jitter pushed closer than glass allows."""
-    pairs = spatial.cKDTree(positions).query_pairs(closest_px, output_type="ndarray")
-    keep = np.ones(len(positions), bool)
-    for first, second in pairs:
-        if keep[first] and keep[second]:
-            keep[second] = False
-    return positions[keep]
 
 
 def _fast_fft_size(minimum: int) -> int:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from app.rig import fibre_name
 from drivers.base import WrongPattern
 from drivers.optics import FibreOptics, OpticsConfig
 
@@ -226,6 +227,20 @@ def test_a_turned_fibre_sees_a_turned_image() -> None:
     turned = fibre(replace(CONFIG, rotation_deg=90.0))
     phase = phases(16)
     assert torch.allclose(turned.launch(torch.rot90(phase, 1, (1, 2))), fibre().launch(phase), atol=1e-6)
+
+
+def test_a_mirrored_fibre_sees_a_mirrored_image() -> None:
+    pose = replace(CONFIG, shift_px=(2.0, 4.0), rotation_deg=17.0, scale=1.05)
+    mirrored = fibre(replace(pose, flip=True, shift_px=(2.0, -4.0)))
+    phase = phases(20)
+    assert torch.allclose(mirrored.launch(phase.flip(-1)), fibre(pose).launch(phase), atol=1e-6)
+    assert not torch.allclose(mirrored.launch(phase), fibre(pose).launch(phase), atol=0.1)
+
+
+def test_a_mirror_makes_another_fibre_and_none_keeps_its_name() -> None:
+    # Models and datasets carry the name that the default fibre had before mirrors existed.
+    assert fibre_name(OpticsConfig()) == "twin 1 (bdbc301d)"
+    assert fibre_name(OpticsConfig(flip=True)) != fibre_name(OpticsConfig())
 
 
 # ---- which fibre

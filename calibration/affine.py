@@ -1,0 +1,105 @@
+"""The result of a registration: where the camera sees each pixel of the pattern."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.stored import CalibrationError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Registration:
+    """An affine map from the pattern to the camera.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (2, 3)
+        ``(y, x)`` in pattern pixels from the pattern's centre, and 1, to ``(y, x)`` in camera pixels from the frame's centre.
+    pattern_shape, camera_shape : (int, int)
+        Pixels of each.
+    correlation : float
+        Of the measured maps of local correlation with those that the affine predicts, 1 is perfect.
+    uncertainty_px : float
+        Root mean square over the fibre, in camera pixels, of half the difference between the affines that the even and the
+        odd shots give by themselves.
+    locality_px : float
+        Standard deviation of the blur by which a phase acts on the speckle around it, in camera pixels.
+    """
+
+    matrix: Floats
+    pattern_shape: tuple[int, int]
+    camera_shape: tuple[int, int]
+    correlation: float
+    uncertainty_px: float
+    locality_px: float
+
+    @property
+    def matrix_xy(self) -> Floats:
+        """The same map for ``(x, y, 1)``, as OpenCV wants it: still from centre to centre."""
+        return np.ascontiguousarray(self.matrix[::-1][:, [1, 0, 2]])
+
+    @property
+    def scale(self) -> float:
+        """Camera pixels per pattern pixel: the root of the change of area."""
+        return float(math.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the pattern's x is mirrored, before it is turned."""
+        return bool(np.linalg.det(self.matrix[:, :2]) < 0)
+
+    @property
+    def rotation_deg(self) -> float:
+        """Angle from the pattern's y to the camera's, positive towards x, after the mirror."""
+        (yy, yx), (xy, xx) = self.matrix[:, :2] @ np.diag([1, -1 if self.flipped else 1])
+        return math.degrees(math.atan2(xy - yx, yy + xx))
+
+    @property
+    def shift_px(self) -> tuple[float, float]:
+        """Where the pattern's centre lies, ``(y, x)`` in camera pixels from the frame's centre."""
+        return float(self.matrix[0, 2]), float(self.matrix[1, 2])
+
+    def to_camera(self, points: Floats) -> Floats:
+        """Map pattern points (N, 2), ``(y, x)`` from the centre, to the camera."""
+        return np.asarray(points @ self.matrix[:, :2].T + self.matrix[:, 2])
+
+    def to_pattern(self, points: Floats) -> Floats:
+        """Map camera points (N, 2), ``(y, x)`` from the centre, to the pattern."""
+        return np.asarray((points - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T)
+
+    def warp(self, image: NDArray[np.float32], fill: float = 0.0) -> NDArray[np.float32]:
+        """Return a pattern's image (H, W) as the camera would see it, on the camera's grid; ``fill`` lies beside the pattern.
+
+        Raises
+        ------
+        CalibrationError
+            The image has another shape than the patterns that were registered.
+        """
+        if image.shape != self.pattern_shape:
+            raise CalibrationError(f"the image is {image.shape}, the registration is of {self.pattern_shape}; resize the image")
+        source: NDArray[Any] = np.asarray(image, np.float32)
+        if self.scale < 0.8:  # several pattern pixels share one of the camera's: average them first
+            source = cv2.GaussianBlur(source, (0, 0), 0.5 * math.sqrt(self.scale**-2 - 1))
+        linear = self.matrix_xy[:, :2]
+        centre, onto = (
+            np.array([(width - 1) / 2, (height - 1) / 2]) for height, width in (self.pattern_shape, self.camera_shape)
+        )
+        offset = self.matrix_xy[:, 2] + onto - linear @ centre
+        height, width = self.camera_shape
+        warped = cv2.warpAffine(
+            source,
+            np.column_stack([linear, offset]),
+            (width, height),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=fill,
+        )
+        return np.asarray(warped, np.float32)
