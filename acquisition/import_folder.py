@@ -55,7 +55,7 @@ def open_folder(path: Path, depth_rad: float | None) -> PairSource:
     stems = sorted(inputs.keys() & labels.keys())
     if not stems:
         raise PairImportError(path, [*problems, "input/ and label/ have no PNG files of the same names"])
-    depth_rad = _depth(path) if depth_rad is None else depth_rad
+    depth_rad = stated_depth_rad(path) if depth_rad is None else depth_rad
     if depth_rad is None:
         raise PairImportError(path, ["give depth_rad, the phase of grey 255 in radians; neither you nor metadata.yaml tell it"])
     notes: list[str] = []
@@ -211,7 +211,8 @@ def _common(array: str, kinds: Mapping[str, _Header | None], problems: list[str]
     return ArraySpec(array, (height, width), f"uint{bits}", compress=bits > 8)
 
 
-def _depth(path: Path) -> float | None:
+def stated_depth_rad(path: Path) -> float | None:
+    """Return the phase of label grey 255 that a folder's ``metadata.yaml`` states, or None."""
     try:
         facts = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

@@ -73,11 +73,15 @@ class SceneConfig(_Strict):
 
 
 class LiveConfig(_Strict):
-    """The live view: engine preference, reference shots and the recorder's queue in frames."""
+    """The live view: engine preference, reference shots, the recorder's queue in frames, and the drift that alarms.
+
+    Speckle of different objects correlates .75 and more with the reference, that of another day's fibre .25.
+    """
 
     engine: str = "auto"
     reference_shots: int = Field(8, ge=1, le=256)
     record_queue: int = Field(64, ge=1)
+    drift_threshold: float = Field(0.5, ge=0, le=1)
 
 
 class InstrumentConfig(_Strict):

@@ -1,12 +1,24 @@
-"""Small text files that are written whole or not at all."""
+"""Small files that are written whole or not at all."""
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from drivers.base import SpeckleScopeError
+
+
+def save_array(path: Path, array: NDArray[Any], remedy: str) -> None:
+    """Write a ``.npy`` file as :func:`write_whole` writes text."""
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    _write(path, content.getvalue(), remedy)
 
 
 def write_whole(path: Path, text: str, remedy: str) -> None:
@@ -17,12 +29,16 @@ def write_whole(path: Path, text: str, remedy: str) -> None:
     SpeckleScopeError
         It cannot be written; ``remedy`` says what to do.
     """
+    _write(path, text.encode("utf-8"), remedy)
+
+
+def _write(path: Path, content: bytes, remedy: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
             Path(part).chmod(0o644)
             Path(part).replace(path)
         except BaseException:

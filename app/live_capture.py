@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.capture import CaptureError, Rig
 from acquisition.patterns import blank
 from acquisition.stream import RateMeter
 from app.scene import Scene
 from app.status import Message
-from drivers.base import Camera, DeviceError, DeviceLost, DeviceTimeout, Frame, FrameFailed, Pattern, Slm, TriggerMode
-from drivers.clock import Clock
+from calibration import retune
+from calibration.stored import CalibrationError
+from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame, FrameFailed, Pattern, TriggerMode
 
 #: Longest a read may block, so that a stop is obeyed at once.
 POLL_S = 0.1
@@ -26,35 +28,41 @@ class LiveCapture:
 
     Parameters
     ----------
-    camera, slm, clock
+    rig : Rig
         The devices; without an SLM nothing is shown and frames carry no pattern id.
     scene : Scene, optional
         What to show.
     reference_shots : int
         Frames of the flat pattern averaged into the reference; without an SLM, the first frames of the run.
-    on_frame, on_reference, on_message : callable
-        Where frames, the reference speckle (H, W) in counts, and words for the operator go.
+    depth_rad : float
+        Phase of white in the probes of a re-tune.
+    on_frame, on_reference, on_tuned, on_message : callable
+        Where frames, the reference speckle (H, W) in counts, a re-tuned reference, and words for the operator go.
     """
 
     def __init__(
         self,
-        camera: Camera,
-        slm: Slm | None,
-        clock: Clock,
+        rig: Rig,
         scene: Scene | None,
         reference_shots: int,
+        depth_rad: float,
         on_frame: Callable[[Frame], None],
         on_reference: Callable[[NDArray[np.float32]], None],
+        on_tuned: Callable[[retune.Tuned], None],
         on_message: Callable[[Message], None],
     ) -> None:
         self.rate = RateMeter()
-        self._camera = camera
-        self._slm = slm
-        self._clock = clock
+        self.retuning = threading.Event()
+        self._rig = rig
+        self._camera = rig.camera
+        self._slm = rig.slm
+        self._clock = rig.clock
         self._scene = scene
         self._shots = reference_shots
+        self._depth_rad = depth_rad
         self._on_frame = on_frame
         self._on_reference = on_reference
+        self._on_tuned = on_tuned
         self._on_message = on_message
         self._settled_ns = 0
         # Frame numbers go on over a reconnection, where the camera's own counter starts again.
@@ -67,6 +75,9 @@ class LiveCapture:
             self._take_reference(stop)
             started = last_frame = self._clock.now_ns()
             while not stop.is_set():
+                if self.retuning.is_set():
+                    self._retune(stop)
+                    last_frame = self._clock.now_ns()
                 try:
                     self._show_scene((self._clock.now_ns() - started) * 1e-9)
                     frame = self._read()
@@ -136,6 +147,19 @@ class LiveCapture:
                 frames.append(frame.pixels.astype(np.float32))
         if frames:
             self._on_reference(np.mean(frames, axis=0, dtype=np.float32))
+
+    def _retune(self, stop: threading.Event) -> None:
+        self._camera.disarm()
+        try:
+            self._on_tuned(retune.fit(retune.acquire(self._rig, depth_rad=self._depth_rad)))
+        except (CalibrationError, CaptureError) as error:
+            self._on_message(Message("error", f"not re-tuned: {error}"))
+        finally:
+            self.retuning.clear()
+        try:
+            self._arm()
+        except DeviceLost as error:
+            self._reconnect(error, stop)
 
     def _reconnect(self, lost: DeviceLost, stop: threading.Event) -> None:
         self._on_message(Message("warning", f"{lost}; waiting for it, a recording goes on when it is back"))

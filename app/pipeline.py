@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.stream import Channel, ChannelClosed, Overflow, RateMeter, Stage
-from app.status import LiveView
+from app.status import LiveView, Message
+from calibration.retune import Tuned
 from drivers.base import Frame
+from reconstruction.base import ReconstructionError
 from reconstruction.engines.choose import ChosenEngine, open_engine
-from reconstruction.live import LiveReconstructor
+from reconstruction.live import LiveMethod, LiveReconstructor, ModelMethod
+from reconstruction.live_pairs import PairsMethod
 from reconstruction.model import Model
 
 
@@ -23,13 +26,15 @@ class InferencePipeline:
     Parameters
     ----------
     model : Model, optional
-        What to run; without one the frames are only shown.
+        What to run; without one the frames are only shown, until there are reference pairs.
     preference : str
         Engine, see :func:`reconstruction.engines.choose.open_engine`.
     truth_of : callable
         Displayed phase on the grid for a pattern id, or None where unknown.
     on_view : callable
         Called in the inference thread with every view (the recorder's tap).
+    on_message : callable
+        Takes words for the operator.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class InferencePipeline:
         preference: str,
         truth_of: Callable[[str | None], NDArray[np.float32] | None],
         on_view: Callable[[LiveView], None],
+        on_message: Callable[[Message], None] = lambda message: None,
     ) -> None:
         self.frames: Channel[Frame] = Channel("inference", 1, Overflow.DROP_OLDEST)
         self.display: Channel[LiveView] = Channel("display", 1, Overflow.DROP_OLDEST)
@@ -49,7 +55,10 @@ class InferencePipeline:
         self._preference = preference
         self._truth_of = truth_of
         self._on_view = on_view
+        self._on_message = on_message
         self._reference: NDArray[np.float32] | None = None
+        self._tuned: Tuned | None = None
+        self.method: LiveMethod | None = None
         self._stage = Stage("inference", self._work, [self.display])
 
     def start(self) -> None:
@@ -75,6 +84,10 @@ class InferencePipeline:
         """Reconstruct against a new reference (H, W) in counts from the next frame on."""
         self._reference = reference
 
+    def set_tuned(self, tuned: Tuned) -> None:
+        """Go on with a re-tuned reference, by the model or by the pairs alone, whichever does better on those pairs."""
+        self._tuned = tuned
+
     def offer(self, frame: Frame) -> None:
         """Hand over a frame; an older one that still waits is dropped and counted. Before the first reference it is ignored."""
         if not self.ready.is_set() or (self._reference is None and self._model is not None):
@@ -88,31 +101,48 @@ class InferencePipeline:
         # A dozen operations on 128 x 128 px: OpenCV's own threads would only take cores from the engine.
         cv2.setNumThreads(1)
         try:
-            if self._model is None:
-                self.ready.set()
-                return self._show_frames(stop)
-            chosen = self.chosen = open_engine(self._model, self._preference)
+            if self._model is not None:
+                chosen = self.chosen = open_engine(self._model, self._preference)
+                self.method = ModelMethod(self._model, chosen.engine)
             self.ready.set()
-            used: NDArray[np.float32] | None = None
+            used: tuple[object, object] = (None, None)
             for frame in self.frames:
                 if stop.is_set():
                     return
+                if (tuned := self._tuned) is not None:
+                    self._tuned = None
+                    self._adopt(tuned)
                 reference = self._reference
-                if reference is None:
+                if self.method is None or reference is None:
+                    if self._model is None:
+                        self._show(LiveView(frame, None))
                     continue
-                if reference is not used or self.live is None:
-                    self.live = LiveReconstructor(self._model, chosen.engine, reference)
-                    used = reference
+                if self.live is None or used != (id(reference), id(self.method)):
+                    self.live = LiveReconstructor(self.method, reference)
+                    used = (id(reference), id(self.method))
                 self._show(LiveView(frame, self.live(frame), self._truth_of(frame.pattern_id)))
         finally:
             self.ready.set()
             self.frames.close()
 
-    def _show_frames(self, stop: threading.Event) -> None:
-        for frame in self.frames:
-            if stop.is_set():
-                return
-            self._show(LiveView(frame, None))
+    def _adopt(self, tuned: Tuned) -> None:
+        """Take a new reference over, and the better of two methods."""
+        model = ModelMethod(self._model, self.chosen.engine) if self._model and self.chosen else None
+        try:
+            pairs = PairsMethod(tuned, self._model.grid_px if self._model else 0)
+        except ReconstructionError as error:
+            self._on_message(Message("warning", f"re-tuned, but {error}"))
+            self._reference = tuned.reference
+            return
+        self._reference = tuned.reference
+        alone = pairs.correlation()
+        words = f"re-tuned with {len(tuned.frames)} probes: the pairs alone reach a correlation of {alone:.2f} on them"
+        if model is None:
+            self.method = pairs
+            return self._on_message(Message("info", words))
+        trained = pairs.correlation_of(model, tuned.reference)
+        self.method = model if trained >= alone else pairs
+        self._on_message(Message("info", f"{words}, model '{model.name}' {trained:.2f}; going on with {self.method.name}"))
 
     def _show(self, view: LiveView) -> None:
         self.rate.tick()

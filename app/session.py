@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,14 +22,16 @@ from acquisition.stream import Stage
 from app.config import InstrumentConfig
 from app.dataset_run import DatasetRun, calibration_files, dataset_card
 from app.live_capture import LiveCapture
+from app.live_status import live_status
 from app.pipeline import InferencePipeline
 from app.recording import TakeRecording
 from app.rig import open_instrument
 from app.scene import Scene
 from app.snapshot import write_snapshot
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
+from calibration.retune import Tuned
 from drivers.base import Frame, SpeckleScopeError
-from reconstruction.live import LATENCY_LABEL
+from reconstruction.live_pairs import pairs_grid_px
 from reconstruction.model import Model
 
 
@@ -73,8 +74,10 @@ class Session:
         """
         rig, fibre, model, trouble = open_instrument(config)
         scene = None
-        if rig.slm is not None and model is not None:
-            scene = Scene(config.scene, rig.slm.capabilities.shape, model.grid_px, config.depth_rad)
+        height, width = rig.camera.capabilities.shape
+        if rig.slm is not None and (model is not None or height == width):
+            grid_px = model.grid_px if model else pairs_grid_px((height, width))
+            scene = Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.depth_rad)
         session = cls(config, rig, fibre, model, scene)
         if trouble:
             session._messages.append(Message("warning", trouble))
@@ -114,13 +117,13 @@ class Session:
         self._live_wanted = True
         self._start_inference()
         self._capture = LiveCapture(
-            self._rig.camera,
-            self._rig.slm,
-            self._rig.clock,
+            self._rig,
             self._scene,
             self.config.live.reference_shots,
+            self.config.depth_rad,
             self._take_frame,
             self._take_reference,
+            self._take_tuned,
             self._messages.append,
         )
         self._capture_stage = self._started("capture", self._capture.work, after=self._capture_stage)
@@ -131,6 +134,16 @@ class Session:
         if self._capture_stage is not None:
             self._capture_stage.request_stop()
         self.stop_recording()
+
+    def retune(self) -> None:
+        """Show the flat pattern and a few probes, and go on with what they tell; the live view rests meanwhile."""
+        if self._rig.slm is None:
+            raise SessionError("this instrument has no SLM to show probes; restart the live view for a new reference")
+        if self._capture is None or not (self._capture_stage and self._capture_stage.running):
+            raise SessionError("there is nothing to re-tune: start the live view first")
+        if self.recording_status().active:
+            raise SessionError("a recording is running, and a take has one reference; stop it before re-tuning")
+        self._capture.retuning.set()
 
     def poll_view(self) -> LiveView | None:
         """Return the newest view, or None when there is nothing new."""
@@ -145,28 +158,11 @@ class Session:
 
     def live_status(self) -> LiveStatus:
         """Return the numbers of the live view."""
-        inference, capture = self._inference, self._capture
-        live = inference.live if inference else None
-        chosen = inference.chosen if inference else None
-        latency_p50, latency_p99 = live.latency_s(50, 99) if live else (math.nan, math.nan)
         self._notice_failures()
-        return LiveStatus(
-            running=bool(self._capture_stage and self._capture_stage.running),
-            camera_fps=capture.rate.per_second() if capture else 0.0,
-            inference_fps=inference.rate.per_second() if inference else 0.0,
-            latency_ms_p50=latency_p50 * 1e3,
-            latency_ms_p99=latency_p99 * 1e3,
-            latency_label=LATENCY_LABEL,
-            inference_ms_p50=live.inference_s() * 1e3 if live else math.nan,
-            dropped_display=inference.display.dropped if inference else 0,
-            dropped_inference=inference.frames.dropped if inference else 0,
-            dropped_record=self._take.dropped if self._take else 0,
-            engine=chosen.engine.name if chosen else "",
-            engine_reason=chosen.reason if chosen else "",
-            model_name=self._model.card.name if self._model else "none for this fibre",
-            model_id=self._model.id if self._model else "",
-            reference_correlation=live.reference_correlation if live else float("nan"),
-        )
+        running = bool(self._capture_stage and self._capture_stage.running)
+        dropped = self._take.dropped if self._take else 0
+        can_retune = running and self._rig.slm is not None and not self.recording_status().active
+        return live_status(running, can_retune, self._capture, self._inference, self._model, dropped, self.config.live)
 
     def start_recording(self, name: str) -> None:
         """Record every camera frame, with its reconstruction, into a new take."""
@@ -174,18 +170,18 @@ class Session:
             raise SessionError("there is nothing to record: start the live view first")
         if self._take is not None and self._take.stage.running:
             raise SessionError("a recording is already running; stop it first")
+        method = self._inference.method if self._inference else None
         card = {
             "instrument": self.config.name,
             "fibre": self._fibre,
             "pixel_um": self.config.frame_pixel_um,
             "bit_depth": self._rig.camera.bit_depth,
-            "model": self._model.card.name if self._model else "",
-            "model_id": self._model.id if self._model else "",
+            "model": method.name if method else "",
+            "model_id": method.id if method else "",
             "depth_rad": self.config.depth_rad,
         }
-        live = self.config.live
-        grid_px = self._model.grid_px if self._model else 1
-        self._take = TakeRecording(self.config.archive, name, card, grid_px, live.record_queue)
+        grid_px = method.mask.shape[0] if method else 1
+        self._take = TakeRecording(self.config.archive, name, card, grid_px, self.config.live.record_queue)
         self._stages.append(self._take.stage)
 
     def stop_recording(self) -> None:
@@ -298,7 +294,8 @@ class Session:
         if self._inference is not None and self._inference.error is None:
             return
         truth_of = self._scene.truth if self._scene else lambda pattern_id: None
-        self._inference = InferencePipeline(self._model, self.config.live.engine, truth_of, self._take_view)
+        engine, say = self.config.live.engine, self._messages.append
+        self._inference = InferencePipeline(self._model, engine, truth_of, self._take_view, say)
         self._inference.start()
 
     def _started(self, name: str, work: Callable[[threading.Event], None], after: Stage | None = None) -> Stage:
@@ -322,6 +319,10 @@ class Session:
     def _take_reference(self, reference: NDArray[np.float32]) -> None:
         if self._inference is not None:
             self._inference.set_reference(reference)
+
+    def _take_tuned(self, tuned: Tuned) -> None:
+        if self._inference is not None:
+            self._inference.set_tuned(tuned)
 
     def _take_pair(self, shot: Shot, frame: Frame) -> None:
         if shot.is_reference:

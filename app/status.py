@@ -28,7 +28,11 @@ class LiveView:
 
 @dataclass(frozen=True)
 class LiveStatus:
-    """Numbers of the running live view."""
+    """Numbers of the running live view.
+
+    ``reference_correlation`` below ``drift_threshold`` means that the fibre has moved. ``can_retune`` says whether a re-tune
+    may be asked for now, ``retuning`` whether one is under way.
+    """
 
     running: bool
     camera_fps: float
@@ -45,6 +49,9 @@ class LiveStatus:
     model_name: str
     model_id: str
     reference_correlation: float
+    drift_threshold: float = 0.5
+    can_retune: bool = False
+    retuning: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.stored import CalibrationError
+from calibration.stored import CalibrationError, Stored
 
+KIND = "registration"
 Floats = NDArray[np.float64]
 
 
@@ -75,8 +77,10 @@ class Registration:
         """Map camera points (N, 2), ``(y, x)`` from the centre, to the pattern."""
         return np.asarray((points - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T)
 
-    def warp(self, image: NDArray[np.float32], fill: float = 0.0) -> NDArray[np.float32]:
-        """Return a pattern's image (H, W) as the camera would see it, on the camera's grid; ``fill`` lies beside the pattern.
+    def warp(self, image: NDArray[np.float32], fill: float | None = 0.0) -> NDArray[np.float32]:
+        """Return a pattern's image (H, W) as the camera would see it, on the camera's grid.
+
+        Beside the pattern lies ``fill``, or, where that is None, what lies at its edge.
 
         Raises
         ------
@@ -99,7 +103,42 @@ class Registration:
             np.column_stack([linear, offset]),
             (width, height),
             flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=fill,
+            borderMode=cv2.BORDER_REPLICATE if fill is None else cv2.BORDER_CONSTANT,
+            borderValue=fill or 0.0,
         )
         return np.asarray(warped, np.float32)
+
+    def stored(self, devices: Mapping[str, str]) -> Stored:
+        """Return it as :func:`calibration.stored.save` takes it."""
+        values = {
+            "scale": self.scale,
+            "rotation_deg": self.rotation_deg,
+            "shift_y_px": self.shift_px[0],
+            "shift_x_px": self.shift_px[1],
+            "flipped": self.flipped,
+            "correlation": self.correlation,
+            "uncertainty_px": self.uncertainty_px,
+            "locality_px": self.locality_px,
+            "pattern_shape": list(self.pattern_shape),
+            "camera_shape": list(self.camera_shape),
+        }
+        return Stored(KIND, devices, values, {"matrix": self.matrix})
+
+    @classmethod
+    def from_stored(cls, stored: Stored) -> Registration:
+        """Read it back.
+
+        Raises
+        ------
+        CalibrationError
+            Something is missing or does not fit.
+        """
+        try:
+            pattern, camera = (tuple(map(int, stored.values[f"{name}_shape"])) for name in ("pattern", "camera"))
+            numbers = [float(stored.values[name]) for name in ("correlation", "uncertainty_px", "locality_px")]
+            matrix = np.asarray(stored.arrays["matrix"], np.float64)
+            if matrix.shape != (2, 3) or len(pattern) != 2 or len(camera) != 2:
+                raise ValueError(f"a matrix of {matrix.shape} between {pattern} and {camera}")
+            return cls(matrix, (pattern[0], pattern[1]), (camera[0], camera[1]), *numbers)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CalibrationError(f"the stored registration lacks or spoils {error}; calibrate again") from error

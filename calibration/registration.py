@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from acquisition.capture import PairCapture, Rig
+from calibration.affine import KIND as KIND
 from calibration.affine import Floats, Registration
 from calibration.stored import CalibrationError
 from drivers.base import Pattern
 
-KIND = "registration"
 #: Sizes below are in units of the locality (standard deviation by which a phase acts on the speckle around it).
 _LOCALITY_PX = 8.5
 _INTERVAL = 3.7

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import Frame
 from reconstruction.base import Reconstruction, ReconstructionError
-from reconstruction.engines.base import Engine
+from reconstruction.engines.base import Counts, Engine
 from reconstruction.model import Model
 from reconstruction.segment import segment
 
@@ -20,16 +20,50 @@ from reconstruction.segment import segment
 LATENCY_LABEL = "software path"
 
 
+class LiveMethod(Protocol):
+    """A way from counts to phase that is fast enough to watch."""
+
+    @property
+    def name(self) -> str:
+        """For people: the model's name, or the method's."""
+
+    @property
+    def id(self) -> str:
+        """What the result depends on: the model's hash, for instance."""
+
+    @property
+    def engine(self) -> str:
+        """What computes it."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The fibre's disc on the grid of the phase."""
+
+    def check_frame(self, shape: tuple[int, int]) -> None:
+        """Raise ReconstructionError when frames of ``shape`` do not fit."""
+
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the phase in radians, (grid, grid), for counts and the reference speckle (H, W)."""
+
+
+class ModelMethod:
+    """A trained model on an engine."""
+
+    def __init__(self, model: Model, engine: Engine) -> None:
+        self.name, self.id, self.engine = model.card.name, model.id, engine.name
+        self.mask = model.mask
+        self.check_frame = model.check_frame
+        self.run = engine.run
+
+
 class LiveReconstructor:
     """Reconstructs one frame after another against a reference.
 
     Parameters
     ----------
-    model : Model
-        Its card's mask and identity.
-    engine : Engine
-        Runs it; used only by the thread that calls.
-    reference : ndarray of float32, shape (frame_px, frame_px)
+    method : LiveMethod
+        Used only by the thread that calls.
+    reference : ndarray of float32, shape (H, W)
         Mean speckle under the flat pattern, in counts.
 
     Raises
@@ -38,31 +72,30 @@ class LiveReconstructor:
         The reference has the wrong shape or is dark.
     """
 
-    def __init__(self, model: Model, engine: Engine, reference: NDArray[np.float32]) -> None:
-        model.check_frame((reference.shape[0], reference.shape[1]))
+    def __init__(self, method: LiveMethod, reference: NDArray[np.float32]) -> None:
+        method.check_frame((reference.shape[0], reference.shape[1]))
         if not reference.mean() > 0:
             raise ReconstructionError("the reference speckle is dark; switch the laser on and take it again")
-        self._model = model
-        self._engine = engine
+        self.method = method
         self._reference = np.ascontiguousarray(reference, np.float32)
-        self._mask = model.mask
+        self._mask = method.mask
         self._gauge = self._sparse(self._reference)
         self.correlations: deque[float] = deque(maxlen=16)
         self.latencies_s: deque[float] = deque(maxlen=2048)
         self.inferences_s: deque[float] = deque(maxlen=2048)
 
     def __call__(self, frame: Frame) -> Reconstruction:
-        """Reconstruct one frame; raises ReconstructionError when it does not fit the model."""
-        self._model.check_frame(frame.shape)
+        """Reconstruct one frame; raises ReconstructionError when it does not fit."""
+        self.method.check_frame(frame.shape)
         start = time.perf_counter()
-        phase = self._engine.run(frame.pixels, self._reference)
+        phase = self.method.run(frame.pixels, self._reference)
         inference_s = time.perf_counter() - start
         phase = np.where(self._mask, phase, np.float32(0))
         self.correlations.append(float(self._sparse(frame.pixels) @ self._gauge))
         latency_s = (time.monotonic_ns() - frame.t_ns) * 1e-9
         self.latencies_s.append(latency_s)
         self.inferences_s.append(inference_s)
-        names = (self._model.id, self._engine.name)
+        names = (self.method.id, self.method.engine)
         return Reconstruction(phase, frame.index, latency_s, inference_s, *names, partial(segment, mask=self._mask))
 
     def latency_s(self, *percentiles: float) -> tuple[float, ...]:

@@ -34,6 +34,8 @@ _LEAST_REFERENCES = 2
 LEAST_CORRELATION = 0.45
 
 
+#: Phase of label grey 255 in the published captures, which do not state it, as the second-order fit to them has it.
+PUBLISHED_DEPTH_RAD = 2.6
 #: The fibre of the real captures, for phases in radians.
 REAL_FIBRE = SecondOrder(depth_scale=1.0, defocus_px=57.0, coupling_px=4.8, floor=0.85)
 
@@ -110,7 +112,7 @@ class FewPair:
         self._amplitudes = [speckle_amplitude(self._pad(frame)) for frame in frames]
         self._phases = [on_cells(self._pad(phase)) for phase in phases_rad]
         lit = lit_field([self._pad(frame) for frame in frames])
-        self._lit, self._lit_cells = lit, on_cells(lit.astype(np.float32))
+        self.lit, self._lit_cells = lit, on_cells(lit.astype(np.float32))
         inside = np.concatenate([phase[self._lit_cells > 0.5] for phase in self._phases])
         self._range = float(inside.min()), float(inside.max())
         self._slopes = self._reference_slopes()
@@ -130,6 +132,18 @@ class FewPair:
         """
         return self._enlarge(self._estimate(self._amplitude(frame))[0])
 
+    def live_estimate(self, frame: NDArray[Any], leave_out: int | None = None) -> Image:
+        """Return the fast estimate on cells of :data:`reconstruction.frame_likelihood.CELL_PX` pixels, whatever the frame.
+
+        Parameters
+        ----------
+        frame : ndarray, shape (H, W)
+            Counts; for a frame of another session the result is noise, which a drift gauge has to tell.
+        leave_out : int, optional
+            A reference that is not used.
+        """
+        return self._estimate(speckle_amplitude(self._pad(frame)), leave_out)[0]
+
     def reconstruct(self, frame: NDArray[Any]) -> Image:
         """Find the most probable phase.
 
@@ -145,7 +159,7 @@ class FewPair:
         """
         amplitude = self._amplitude(frame)
         estimate, slope = self._estimate(amplitude)
-        alike = [float((amplitude * other)[self._lit].mean()) for other in self._amplitudes]
+        alike = [float((amplitude * other)[self.lit].mean()) for other in self._amplitudes]
         chosen = sorted(np.argsort(alike)[::-1][: self.config.most_references].tolist())
         return self._enlarge(self._descend(amplitude, estimate, slope, chosen))
 
@@ -166,7 +180,7 @@ class FewPair:
         self._check(frame, "the frame")
         amplitude = speckle_amplitude(self._pad(frame))
         for number, other in enumerate(self._amplitudes):
-            correlation = _correlation(amplitude, other, self._lit)
+            correlation = _correlation(amplitude, other, self.lit)
             if correlation < LEAST_CORRELATION:
                 raise ReconstructionError(
                     f"the frame's speckle correlates {correlation:.2f} with reference {number + 1}, at least "
@@ -201,10 +215,12 @@ class FewPair:
         found = np.linalg.lstsq(rows[:, 1:], motions, rcond=None)[0]
         return np.vstack([np.zeros((1, 2)), found])
 
-    def _estimate(self, amplitude: Image) -> tuple[Image, NDArray[np.float64]]:
+    def _estimate(self, amplitude: Image, leave_out: int | None = None) -> tuple[Image, NDArray[np.float64]]:
         """Phase on cells from displacements, and the slope taken out of it, which the frame's motion causes."""
         total, weights = np.zeros((2, *self._lit_cells.shape), np.float32), np.zeros(self._lit_cells.shape, np.float32)
-        for other, phase, own in zip(self._amplitudes, self._phases, self._slopes, strict=True):
+        for index, (other, phase, own) in enumerate(zip(self._amplitudes, self._phases, self._slopes, strict=True)):
+            if index == leave_out:
+                continue
             move = displacement(amplitude, other, CELL_PX)
             slope = slopes(phase, CELL_PX) + own[:, None, None] - self._radians_per_px() * move.shift_px
             total += move.weight * slope.astype(np.float32)
@@ -228,7 +244,7 @@ class FewPair:
         own = torch.tensor(self._slopes[chosen] * reach, dtype=torch.float32, device=device)
         known = torch.from_numpy(np.stack([self._phases[index] for index in chosen])).to(device)
         known = known + torch.einsum("js,syx->jyx", own, ramps)
-        likelihood = FrameLikelihood(config.fibre, [self._amplitudes[k] for k in chosen], known, self._lit, amplitude)
+        likelihood = FrameLikelihood(config.fibre, [self._amplitudes[k] for k in chosen], known, self.lit, amplitude)
         phase = torch.from_numpy(start.copy()).to(device).requires_grad_()
         tilt = torch.tensor(slope * reach, dtype=torch.float32, device=device, requires_grad=True)
         adam = torch.optim.Adam([phase, tilt], lr=config.rate_rad, betas=(0.9, 0.95))

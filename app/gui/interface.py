@@ -47,6 +47,9 @@ class SessionLike(Protocol):
     def live_status(self) -> LiveStatus:
         """Return the numbers of the live view."""
 
+    def retune(self) -> None:
+        """Take a new reference and new reference pairs within a minute; the live view goes on with them."""
+
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last take."""
 
