@@ -56,7 +56,7 @@ def read_frame(path: Path) -> NDArray[Any]:
 
 
 def read_references(folder: Path, depth_rad: float | None, frame_path: Path, frame: NDArray[Any]) -> ReferencePairs:
-    """Read ``input/*.png`` and ``label/*.png`` of the same names, without the frame's own pair.
+    """Read ``input/*.png`` and ``label/*.png`` of the same names, without the frame's own pair; hidden files are ignored.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def read_references(folder: Path, depth_rad: float | None, frame_path: Path, fra
     depth_rad = stated_depth_rad(folder) if depth_rad is None else depth_rad
     if depth_rad is None:
         raise PairImportError(folder, ["give --depth-rad, the phase of label grey 255; no metadata.yaml there tells it"])
-    inputs = sorted((folder / "input").glob("*.png"))
+    inputs = sorted(path for path in (folder / "input").glob("*.png") if not path.name.startswith("."))
     if not inputs:
         raise PairImportError(folder, ["it holds no input/*.png; references lie in input/ and label/ under the same names"])
     names, frames, phases, own = [], [], [], []

@@ -116,7 +116,7 @@ def evaluate(
 
 
 def bench(
-    what: Literal["live", "twin", "devices", "acquisition"],
+    what: Literal["live", "twin", "devices", "acquisition", "calibration"],
     *,
     model: ModelName = None,
     patterns: Count = 1000,
@@ -132,14 +132,22 @@ def bench(
     what
         live: the live loop against its engine alone. twin: simulated frames a second. devices: contract suites of cameras
         and SLMs, exactness of the screen SLM, and acquisitions under faults. acquisition: a dataset under faults, kills and a
-        full disk; the clean run's time; holograms, writing and reading beside others.
+        full disk; the clean run's time; holograms, writing and reading beside others. calibration: every calibration against
+        the twin's truth; few-pair reconstruction, also of captured pairs where they lie beside the checkout.
     patterns
         For devices: patterns on the screen at each scaling.
     pairs
         Pairs of each acquisition: 2000 for devices, 10000 for acquisition.
     quick
-        For acquisition: under a minute, with few pairs and rounds.
+        For acquisition: under a minute, with few pairs and rounds. For calibration: some three minutes, with few fibres.
     """
+    if what == "calibration":
+        from app.bench_calibration import bench_calibration
+
+        sheet = json.with_suffix(".png") if json is not None else None
+        with progress_bars() as report:
+            publish("bench calibration", bench_calibration(report, quick, sheet), json)
+        return
     if what == "devices":
         from app.bench_devices import bench_devices
 

@@ -25,8 +25,15 @@ _WINDOW_PX = 9.0
 #: Labels are smoothed by the fibre's reach as well as by the window.
 _LABEL_PX = 10.8
 _MOST_PAIRS = 10
-#: Correlation of slopes and displacements below which labels and speckles do not belong together.
-LEAST_CORRELATION = 0.3
+_LEAST_PX, _LEAST_CELLS = 64, 16
+#: Nearer to the fibre's edge half of the light that a phase acts on is missing, which looks like labels that are too small:
+#: with 8 px the scale came out .5 % too large at 512 px, 1 % at 256 px.
+_RIM_PX = 20.0
+#: Correlation of slopes and displacements below which labels and speckles do not belong together. Right ones reach .7 on the
+#: smallest frames and .8 on real ones, permuted ones .45, because four numbers are fitted.
+LEAST_CORRELATION = 0.5
+#: From here on the other mirroring is not tried.
+_CERTAIN = 0.75
 
 
 def register_pairs(frames: Sequence[NDArray[Any]], phases_rad: Sequence[NDArray[np.float32]]) -> Registration:
@@ -47,16 +54,22 @@ def register_pairs(frames: Sequence[NDArray[Any]], phases_rad: Sequence[NDArray[
     Raises
     ------
     CalibrationError
-        Too few pairs, or no pose explains the displacements.
+        Too few pairs, frames too small or dark, or no pose explains the displacements.
     """
     if len(frames) < 2:
         raise CalibrationError(f"registering labels takes at least 2 pairs, got {len(frames)}; add references")
     camera, pattern = frames[0].shape, phases_rad[0].shape
+    if min(camera) < _LEAST_PX:
+        raise CalibrationError(f"registering labels takes frames of at least {_LEAST_PX} px, got {camera}; enlarge the ROI")
     cells = (camera[1] // CELL_PX, camera[0] // CELL_PX)
     amplitudes = [speckle_amplitude(frame) for frame in frames]
     chosen = list(combinations(range(len(frames)), 2))[:_MOST_PAIRS]
     moved = [displacement(amplitudes[i], amplitudes[j], CELL_PX, _WINDOW_PX) for i, j in chosen]
-    inside = cv2.resize(lit_field(frames, 8).astype(np.float32), cells, interpolation=cv2.INTER_AREA) > 0.9
+    inside = cv2.resize(lit_field(frames, _RIM_PX).astype(np.float32), cells, interpolation=cv2.INTER_AREA) > 0.9
+    if inside.sum() < _LEAST_CELLS:
+        raise CalibrationError(
+            f"the fibre lights {inside.mean():.1%} of the frames, too little to register labels; is the laser on?"
+        )
     # A pattern as large as the frame is the common case; other sizes start as if they filled it.
     fitted = min(camera[0] / pattern[0], camera[1] / pattern[1])
     grid = (math.ceil(pattern[1] * fitted / CELL_PX), math.ceil(pattern[0] * fitted / CELL_PX))
@@ -79,7 +92,7 @@ def register_pairs(frames: Sequence[NDArray[Any]], phases_rad: Sequence[NDArray[
         found = minimize(mismatch, simplex[0], (mirrored,), method="Nelder-Mead", options=options)
         if best is None or found.fun < best[0]:
             best = float(found.fun), found.x, mirrored
-        if best[0] < -2 * LEAST_CORRELATION:
+        if best[0] < -_CERTAIN:
             break
     assert best is not None
     if -best[0] < LEAST_CORRELATION:

@@ -1,4 +1,4 @@
-"""Where the camera sees each pixel of the pattern, found in the speckle itself: no grid target, no focus, twenty shots.
+"""Where the camera sees each pixel of the pattern, found in the speckle itself: no grid target, no focus, 28 shots.
 
 Scrambling the phase in one place changes the speckle only there, within the fibre's second-order locality. So stripes of
 scrambled phase write a Gray code of position into the speckle (structured light: Inokuchi, Sato and Matsuda, ICPR 1984):
@@ -95,8 +95,8 @@ def probe_masks(shape: tuple[int, int], blocks: int, locality_px: float) -> tupl
 
 def acquire(
     rig: Rig,
-    blocks: int = 10,
-    references: int = 2,
+    blocks: int = 16,
+    references: int = 4,
     locality_px: float = _LOCALITY_PX,
     progress: Callable[[int], None] = lambda done: None,
 ) -> RegistrationData:

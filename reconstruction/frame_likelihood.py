@@ -8,9 +8,9 @@ for Machine Learning, eq. 2.25). Covariances of intensities serve for amplitudes
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -74,10 +74,12 @@ class FrameLikelihood:
         around, seen = around[self._kept], seen[self._kept]
         target = _blocks(torch.from_numpy(frame).to(device))[self._kept]
         weighted = (around * seen[..., None]).transpose(1, 2)
-        # All that the likelihood needs of the pixels: sums of products over every block.
-        self._products, self._with_frame = weighted @ around, (weighted @ target[..., None])[..., 0]
+        # All that the likelihood needs of the pixels are sums of products over every block. With weights ``inverse @ expected``
+        # the regression's quadratic forms become quadratic in what is expected.
+        inverse = torch.linalg.inv(covariance[self._kept])
+        self._inverse, self._spread = inverse, inverse @ (weighted @ around) @ inverse
+        self._with_frame = (inverse @ (weighted @ target[..., None]))[..., 0]
         self._power, self._count = (target.square() * seen).sum(1), seen.sum(1)
-        self._inverse = torch.linalg.inv(covariance[self._kept])
 
     def _covariance(
         self, fibre: SecondOrder, model: LocalCovariance, lags: Sequence[Lag], apart: Sequence[Lag]
@@ -86,12 +88,12 @@ class FrameLikelihood:
         count, size = len(self._phases), len(lags)
         place = {lag: index for index, lag in enumerate(apart)}
         table = torch.tensor([[place[b[0] - a[0], b[1] - a[1]] for b in lags] for a in lags])
-        own = [math.exp(-4 * (math.pi * fibre.spread) ** 2 * (dy * dy + dx * dx)) for dy, dx in apart]
-        like = {(i, i): torch.tensor(own)[:, None] for i in range(count)}
+        # A frame with itself: no phase, and no loss from shot to shot.
+        own = (model(torch.zeros_like(self._phases[0])) / fibre.floor).flatten(1).cpu()
+        like = {(i, i): own for i in range(count)}
         for i, j in combinations(range(count), 2):
             like[i, j] = model(self._phases[i], self._phases[j]).flatten(1).cpu()
-        cells = like[0, 1].shape[1]
-        whole = torch.zeros(cells, count * size, count * size)
+        whole = torch.zeros(own.shape[1], count * size, count * size)
         for (i, j), maps in like.items():
             part = maps[table].permute(2, 0, 1)
             rows, columns = slice(i * size, (i + 1) * size), slice(j * size, (j + 1) * size)
@@ -104,11 +106,31 @@ class FrameLikelihood:
         """Return the scalar for a phase (H / CELL_PX, W / CELL_PX) in radians."""
         like = self._model(phase[None], self._phases).flatten(2)[:, :, self._kept]
         expected = like.permute(2, 0, 1).flatten(1)
-        weight = (self._inverse @ expected[..., None])[..., 0]
-        variance = (1 - (expected * weight).sum(1)).clamp(min=_LEAST_VARIANCE)
-        quadratic = (weight * (self._products @ weight[..., None])[..., 0]).sum(1)
-        missed = self._power - 2 * (weight * self._with_frame).sum(1) + quadratic
+        variance = (1 - quadratic_form(expected, self._inverse)).clamp(min=_LEAST_VARIANCE)
+        missed = self._power - 2 * (expected * self._with_frame).sum(1) + quadratic_form(expected, self._spread)
         return 0.5 * (missed / variance + self._count * variance.log()).sum()
+
+
+class _QuadraticForm(torch.autograd.Function):
+    """``x^T M x`` of symmetric matrices. Autograd alone would go through the matrices, which fill the memory, twice."""
+
+    @staticmethod
+    def forward(context: Any, x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        """(B, n) and (B, n, n) -> (B,)."""
+        product = (matrix @ x[..., None])[..., 0]
+        context.save_for_backward(product)
+        return (x * product).sum(1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Twice the product."""
+        (product,) = context.saved_tensors
+        return 2 * gradients[0][:, None] * product, None
+
+
+def quadratic_form(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Return ``x^T M x`` for each of a batch (B, n) of vectors and symmetric matrices (B, n, n), differentiable in ``x``."""
+    return cast(torch.Tensor, _QuadraticForm.apply(x, matrix))  # type: ignore[no-untyped-call]
 
 
 def on_cells(image: NDArray[np.floating]) -> Image:

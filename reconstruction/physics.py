@@ -30,6 +30,8 @@ from reconstruction.frame_likelihood import BLOCK_PX, CELL_PX, FrameLikelihood, 
 Image = NDArray[np.float32]
 
 _LEAST_REFERENCES = 2
+#: Standard deviation of the last smoothing, in camera pixels.
+_SMOOTH_PX = 3.0
 #: Amplitude correlation below which a frame does not belong to a reference: one session has .7, two sessions .25.
 LEAST_CORRELATION = 0.45
 
@@ -62,7 +64,7 @@ class FewPairConfig:
     """
 
     fibre: SecondOrder = REAL_FIBRE
-    steps: int = 40
+    steps: int = 100
     rate_rad: float = 0.06
     smoothness: float = 6.0
     range_weight: float = 2.0
@@ -259,7 +261,8 @@ class FewPair:
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
-        return np.asarray(phase.detach().cpu().numpy(), np.float32)
+        # Texture finer than the fibre resolves is guessed wrong in sign: less than a grain's width is taken off.
+        return np.asarray(cv2.GaussianBlur(phase.detach().cpu().numpy(), (0, 0), _SMOOTH_PX / CELL_PX), np.float32)
 
 
 def _correlation(a: Image, b: Image, inside: NDArray[np.bool_]) -> float:
