@@ -16,6 +16,7 @@ SHORTCUTS = (
     ("R", "Start or stop recording"),
     ("S", "Save a snapshot"),
     ("E", "Export the last take"),
+    ("T", "Re-tune: a new reference after the fibre has moved"),
     ("F", "Show the whole field in every picture"),
     ("Esc", "Leave an input field, or dismiss a message"),
     ("F1", "About and shortcuts"),

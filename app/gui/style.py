@@ -43,6 +43,7 @@ QPushButton:focus {{ border-color: {ACCENT}; }}
 QPushButton:disabled {{ color: {FAINT}; background: {PANEL}; }}
 QPushButton[tone="primary"] {{ background: #1f5d59; border-color: #2f817b; }}
 QPushButton[tone="primary"]:hover {{ border-color: {ACCENT}; }}
+QPushButton[tone="alarm"] {{ background: #6d4a12; border-color: {WARNING}; color: white; font-weight: 600; }}
 QPushButton[tone="recording"] {{ background: #a32b30; border-color: {ALARM}; color: white; font-weight: 600; }}
 
 QPushButton#flat {{ background: transparent; border: none; padding: 0; min-height: 0; color: {MUTED}; }}

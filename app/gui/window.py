@@ -149,6 +149,10 @@ class MainWindow(QMainWindow):
         if self.controls.export.isEnabled():
             self._attempt(self.session.export_last_take)
 
+    def retune(self) -> None:
+        """Take a new reference and reference pairs."""
+        self._attempt(self.session.retune)
+
     def show_about(self) -> None:
         """Show version and keys."""
         if self._about is not None:
@@ -273,6 +277,7 @@ class MainWindow(QMainWindow):
         self.controls.export_clicked.connect(self.export_take)
         self.controls.help_clicked.connect(self.show_about)
         self.controls.setup_clicked.connect(self.go_to_setup)
+        self.status_strip.drift.retune_clicked.connect(self.retune)
         self.acquisition.start_requested.connect(self._start_acquisition)
         self.acquisition.stop_requested.connect(lambda: self._attempt(self.session.stop_acquisition))
         self.acquisition.pause_requested.connect(lambda on: self._attempt(lambda: self.session.pause_acquisition(on)))
@@ -283,6 +288,7 @@ class MainWindow(QMainWindow):
             ("R", self.toggle_recording),
             ("S", self.take_snapshot),
             ("E", self.export_take),
+            ("T", self.retune),
             ("F", self.pictures.fit),
             ("Esc", self._escape),
             ("F1", self.show_about),

@@ -93,6 +93,9 @@ class ScriptedSession:
     def live_status(self) -> LiveStatus:
         return self.status
 
+    def retune(self) -> None:
+        self._command("retune")
+
     def recording_status(self) -> RecordingStatus:
         return self.recording
 

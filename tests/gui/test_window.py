@@ -12,7 +12,7 @@ from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QMessageBox
 
 from app.gui import main
-from app.gui.status_strip import correlation_colour
+from app.gui.drift_gauge import correlation_colour
 from app.gui.style import ALARM, GOOD, WARNING
 from app.gui.window import MainWindow
 from app.status import AcquisitionStatus, Message, RecordingStatus
@@ -96,8 +96,8 @@ def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
     name = window.controls.take_name
     name.setFocus()
     name.clear()
-    qtbot.keyClicks(name, "rs e")
-    assert name.text() == "rs e"
+    qtbot.keyClicks(name, "rs te")
+    assert name.text() == "rs te"
     assert session.calls == []
     qtbot.keyClick(name, Qt.Key.Key_Return)
     assert not name.hasFocus()
@@ -149,7 +149,33 @@ def test_the_strip_shows_every_number_with_its_unit(window, session):
     assert strip.dropped.text == "Dropped frames 3 display 15 inference 1 record"
     assert strip.engine.full_text == "OpenVINO bf16: fastest of 3 measured on this machine"
     assert strip.model.full_text == "referenced-unet 3fa9c21e"
-    assert [correlation_colour(c) for c in (0.77, 0.5, 0.35)] == [GOOD, WARNING, ALARM]
+    assert [correlation_colour(c, 0.5) for c in (0.77, 0.55, 0.49)] == [GOOD, WARNING, ALARM]
+    assert [correlation_colour(c, 0.8) for c in (0.91, 0.85, 0.79)] == [GOOD, WARNING, ALARM]
+
+
+def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
+    drift = window.status_strip.drift
+    window.refresh_numbers()
+    assert not drift.retune.isEnabled()
+    session.status = replace(session.status, running=True, can_retune=True, reference_correlation=0.72)
+    window.refresh_numbers()
+    assert drift.retune.isEnabled()
+    assert drift.number.text == "Reference correlation, 0 to 1 0.72 "
+    assert drift.retune.property("tone") == ""
+    session.status = replace(session.status, reference_correlation=0.31)
+    window.refresh_numbers()
+    assert drift.number.text == "The fibre has moved: re-tune 0.31 "
+    assert drift.retune.property("tone") == "alarm"
+    qtbot.mouseClick(drift.retune, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(window, Qt.Key.Key_T)
+    assert session.calls == [("retune",), ("retune",)]
+    session.status = replace(session.status, retuning=True)
+    window.refresh_numbers()
+    assert drift.retune.text() == "Re-tuning\N{HORIZONTAL ELLIPSIS}"
+    assert not drift.retune.isEnabled()
+    session.failure = DeviceLost("there is nothing to re-tune: start the live view first")
+    window.retune()
+    assert "nothing to re-tune" in window.banner.text
 
 
 def test_closing_does_not_wait_for_the_session(qtbot, session):
