@@ -55,6 +55,9 @@ class PairsMethod:
         self.id = digest.hexdigest()[:12]
         self.name = f"{len(tuned.frames)} reference pairs"
         self.mask = self._on_grid(self._pairs.lit.astype(np.float32)) > 0.5
+        #: Every pair, estimated from the others.
+        self._estimates = [self._on_grid(self._pairs.live_estimate(frame, k)) for k, frame in enumerate(self._frames)]
+        self._contrast = self._fitted_contrast()
 
     def check_frame(self, shape: tuple[int, int]) -> None:
         """Raise ReconstructionError when frames of ``shape`` do not fit."""
@@ -68,7 +71,7 @@ class PairsMethod:
 
     def correlation(self) -> float:
         """Mean correlation with the truth of every pair, estimated from the others."""
-        return float(np.mean([self._agreement(k, self._pairs.live_estimate(f, k)) for k, f in enumerate(self._frames)]))
+        return float(np.mean([self._agreement(k, estimate) for k, estimate in enumerate(self._estimates)]))
 
     def correlation_of(self, other: LiveMethod, reference: NDArray[np.float32]) -> float:
         """Mean correlation with the truth of the pairs that another method reaches on their frames."""
@@ -79,8 +82,16 @@ class PairsMethod:
         return pearson(self._on_grid(phase)[self.mask], truth[self.mask])
 
     def _levelled(self, phase: NDArray[np.float32]) -> NDArray[np.float32]:
-        grid = self._on_grid(phase)
+        grid = self._on_grid(phase) * np.float32(self._contrast)
         return np.asarray(grid - np.float32(np.percentile(grid[self.mask], 1)), np.float32)
+
+    def _fitted_contrast(self) -> float:
+        """Least-squares factor from estimates to truths: displacements through a window come out too small."""
+        estimates = [estimate[self.mask] - estimate[self.mask].mean() for estimate in self._estimates]
+        truths = [self._on_grid(phase)[self.mask] for phase in self._phases]
+        power = sum(float(estimate @ estimate) for estimate in estimates)
+        shared = sum(float(e @ (t - t.mean())) for e, t in zip(estimates, truths, strict=True))
+        return float(np.clip(shared / max(power, 1e-9), 0.5, 3.0))
 
     def _on_grid(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         if image.shape[0] >= self._grid_px:

@@ -107,8 +107,10 @@ class FewPair:
         self.shape = (frames[0].shape[0], frames[0].shape[1])
         if min(self.shape) < 64:
             raise ReconstructionError(f"few-pair takes frames of at least 64 px, got {self.shape}; enlarge the ROI")
-        for number, frame in enumerate(frames):
+        for number, (frame, phase) in enumerate(zip(frames, phases_rad, strict=True)):
             self._check(frame, f"reference {number + 1}")
+            if phase.shape != frame.shape:
+                raise ReconstructionError(f"phase {number + 1} is {phase.shape}, its frame {frame.shape}; register it first")
         # Whole blocks only; the rest of the frame repeats its edge.
         self._padded = tuple(math.ceil(side / BLOCK_PX) * BLOCK_PX for side in self.shape)
         self._amplitudes = [speckle_amplitude(self._pad(frame)) for frame in frames]

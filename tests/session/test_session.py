@@ -191,7 +191,7 @@ def test_a_dead_engine_stops_neither_camera_nor_recording(session: Session, monk
     def broken(*_: object) -> None:
         raise ReconstructionError("the engine lost its device; restart the live view")
 
-    monkeypatch.setattr(inference.live._engine, "run", broken)
+    monkeypatch.setattr(inference.live.method, "run", broken)
     before = session.recording_status().frames_recorded
     until(lambda: any("lost its device" in text for text in errors_of(session)))
     until(lambda: session.recording_status().frames_recorded >= before + 8)
