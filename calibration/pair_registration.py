@@ -61,8 +61,8 @@ def register_pairs(frames: Sequence[NDArray[Any]], phases_rad: Sequence[NDArray[
     camera, pattern = frames[0].shape, phases_rad[0].shape
     if len(frames) != len(phases_rad) or {f.shape for f in frames} != {camera} or {p.shape for p in phases_rad} != {pattern}:
         raise CalibrationError(
-            f"{len(frames)} frames of {camera} and {len(phases_rad)} labels of {pattern} px do not go together, or differ among "
-            "themselves; use one camera setting and one label size"
+            f"{len(frames)} frames of {camera} and {len(phases_rad)} labels of {pattern} px do not go together, or "
+            "differ among themselves; use one camera setting and one label size"
         )
     if min(camera) < _LEAST_PX:
         raise CalibrationError(f"registering labels takes frames of at least {_LEAST_PX} px, got {camera}; enlarge the ROI")
