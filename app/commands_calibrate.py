@@ -3,117 +3,85 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from app.files import write_whole
 from app.options import Camera, Config, Count, Json, Slm, settings_of
 from app.terminal import progress_bars, publish
 from drivers.base import SpeckleScopeError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from acquisition.capture import Rig
-    from app.config import InstrumentConfig
-
-    #: Kind, numbers and arrays of a calibration.
-    Measured = tuple[str, dict[str, Any], dict[str, NDArray[Any]]]
-
-#: The file of 256 phases that ``panel: {lut_file: ...}`` takes.
-LUT_FILE = "lut.txt"
+#: The file of 256 phases that ``panel: {lut_file: ...}`` takes, and the page to look at.
+LUT_FILE, REPORT = "lut.txt", "report.html"
+#: What each option is for; given elsewhere it would silently do nothing.
+_TAKEN_BY = {
+    "--levels": ("lut",),
+    "--probes": ("response",),
+    "--registration": ("fibre", "response"),
+    "--previous": ("response",),
+}
 
 
 def calibrate(
-    what: Literal["lut", "timing"],
+    what: Literal["lut", "timing", "camera", "registration", "fibre", "response"],
     out: Path,
     *,
-    levels: Count = 64,
+    levels: Count | None = None,
+    probes: Count | None = None,
+    registration: Annotated[Path | None, Parameter(name="--registration")] = None,
+    previous: Annotated[Path | None, Parameter(name="--previous")] = None,
     camera: Camera = None,
     slm: Slm = None,
     config: Config = None,
     json: Json = None,
 ) -> None:
-    """Measure the instrument itself, and store the result with its date and the devices it holds for.
+    """Measure the instrument itself; store the result with its date, the devices it holds for, and a report to look at.
 
     Parameters
     ----------
     what
-        lut: the panel's phase for each grey level, through the fibre, with no further optics. timing: when a pattern is light
-        and when it has settled, seen by the camera.
+        lut: the panel's phase for each grey level. timing: when a pattern is light and has settled. camera: gain, noise,
+        linearity, bad pixels. registration: where the camera sees each pixel of the pattern. fibre: the reference speckle and
+        the fibre's second-order model. response: what every core makes of the light it gets.
     out
         New folder for the result; a lut.txt in it is what 'panel: {lut_file: ...}' takes.
     levels
-        For lut: grey levels to measure, at least 16.
+        For lut: grey levels to measure, at least 16; 64 unless said otherwise.
+    probes
+        For response: patterns to show; 64 unless said otherwise, 8 with --previous.
+    registration
+        For fibre and response: folder of a stored registration.
+    previous
+        For response: folder of an earlier response, of which only the core phases are measured anew.
     """
+    from app.calibrations import MEASURE, Task, stored_registration, stored_response
+    from app.calibrations_report import document
     from app.rig import open_rig
     from calibration.stored import Stored, devices_of, save
 
     settings = settings_of(config, camera=camera, slm=slm)
+    given = {"--levels": levels, "--probes": probes, "--registration": registration, "--previous": previous}
+    for option, takers in _TAKEN_BY.items():
+        if given[option] is not None and what not in takers:
+            raise SpeckleScopeError(f"{option} is for 'calibrate {' and '.join(takers)}', not '{what}'; leave it out")
     if out.exists():
         raise SpeckleScopeError(f"{out} exists; choose a new folder for the calibration")
     rig, fibre = open_rig(settings)
     try:
         devices = devices_of(rig)
-        if what == "lut":
-            kind, numbers, arrays = _lut(rig, settings, levels)
-        else:
-            kind, numbers, arrays = _timing(rig)
+        lies = stored_registration(registration, rig, fibre) if registration else None
+        earlier = stored_response(previous, rig, fibre) if previous else None
+        with progress_bars() as report:
+            found = MEASURE[what](Task(rig, settings, report, levels or 64, probes or 0, lies, earlier))
     finally:
         rig.close()
-    save(Stored(kind, devices, {**numbers, "fibre": fibre}, arrays), out)
+    stored = Stored(found.kind, devices, {**found.more, **found.numbers, "fibre": fibre}, found.arrays)
+    save(stored, out)
+    write_whole(out / REPORT, document(stored, found.numbers, found.plots), "choose another folder")
+    numbers = {**found.numbers, "report": str(out / REPORT)}
     if what == "lut":
-        text = "\n".join(f"{phase_rad:.6f}" for phase_rad in arrays["phases_rad"]) + "\n"
+        text = "\n".join(f"{phase_rad:.6f}" for phase_rad in found.arrays["phases_rad"]) + "\n"
         write_whole(out / LUT_FILE, text, "choose another folder")
         numbers["lut_file"] = str(out / LUT_FILE)
-    publish(kind, numbers, json)
-
-
-def _lut(rig: Rig, settings: InstrumentConfig, levels: int) -> Measured:
-    import numpy as np
-
-    from calibration import lut
-
-    nominal_rad = present_response(settings)
-    with progress_bars() as report:
-        found = lut.fit(lut.acquire(rig, nominal_rad, levels, lambda done: report("levels", done, levels)))
-    change_rad = found.phases_rad - (nominal_rad - nominal_rad[0])
-    numbers: dict[str, Any] = {
-        "range_rad": float(found.phases_rad[-1]),
-        "residual_rad": found.residual_rad,
-        "change_rms_rad": float(np.sqrt(np.mean((change_rad - change_rad.mean()) ** 2))),
-        "worst_region_rms_rad": float(np.nanmax(found.region_rms_rad)),
-    }
-    return lut.KIND, numbers, {"phases_rad": found.phases_rad, "region_rms_rad": found.region_rms_rad}
-
-
-def _timing(rig: Rig) -> Measured:
-    from calibration import timing
-
-    steps = 240
-    with progress_bars() as report:
-        data = timing.acquire(rig, steps, progress=lambda done: report("steps", done, steps))
-    found = timing.fit(data)
-    least, most = found.latency_frames
-    numbers: dict[str, Any] = {
-        "latency_frames_least": least,
-        "latency_frames_most": most,
-        "latency_s": found.latency_s,
-        "settle_s": found.settle_s,
-        "declared_latency_s": rig.display().capabilities.latency_s,
-        "declared_settle_s": rig.display().capabilities.settle_s,
-        "suggested_trigger_delay_s": found.trigger_delay_s,
-        "unexplained": found.unexplained,
-    }
-    return timing.KIND, numbers, {"delays_s": data.delays_s, "progress": data.progress}
-
-
-def present_response(config: InstrumentConfig) -> NDArray[Any]:
-    """Return the phase by which the configured driver asks for each grey level now, (256,) in radians."""
-    import numpy as np
-
-    from app.devices import panel_of
-
-    if config.on_twin:
-        twin = config.twin.slm
-        return (np.arange(256) / 255) ** twin.assumed_lut_gamma * twin.range_rad
-    return panel_of(config).encoder.lut.phases_rad
+    publish(found.kind, numbers, json)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import html
 import io
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from acquisition.archive import Archive
 from acquisition.certificate import Certificate, certify, write_certificate
 from acquisition.preflight import contact_sheet
 from app.files import write_whole
+from app.page import page, picture, table
 from app.svg import line_plot
 from drivers.base import SpeckleScopeError
 from reconstruction.data import part_of
@@ -25,16 +24,6 @@ from reconstruction.data import part_of
 REPORT, SHEET, PARTS = "report.html", "contact_sheet.png", "parts.csv"
 _SHOWN = 16
 _REMEDY = "check the disk; the pairs themselves are safe"
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d242c; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } table { border-collapse: collapse; }
-td { padding: .2rem 1.2rem .2rem 0; vertical-align: top; } td + td { font-variant-numeric: tabular-nums; }
-.good { color: #1a7f37; font-weight: 600; } .bad { color: #b42318; font-weight: 600; } img { max-width: 100%; }
-svg { display: block; margin: .8rem 0; font: 12px system-ui, sans-serif; fill: #44505c; }
-svg polyline { fill: none; stroke: #14746f; stroke-width: 1.6; } svg circle { fill: #14746f; }
-svg .grid { stroke: #e3e8ee; } svg .limit { stroke: #b42318; stroke-dasharray: 5 4; }
-"""
 
 
 def finish_dataset(path: Path, progress: Callable[[int], None] = lambda done: None) -> Certificate:
@@ -108,7 +97,6 @@ def _page(archive: Archive, certificate: Certificate, sheet: np.ndarray) -> str:
     start = rows[0].t_ns if rows else 0
     hours = [(row.t_ns - start) / 3.6e12 for row in rows]
     correlations = [float(row.extra.get("correlation", np.nan)) for row in rows]
-    image = base64.b64encode(cv2.imencode(".png", sheet)[1].tobytes()).decode()
     drift = line_plot(
         [number for number, _ in certificate.drift],
         [value for _, value in certificate.drift],
@@ -121,30 +109,20 @@ def _page(archive: Archive, certificate: Certificate, sheet: np.ndarray) -> str:
         range(0, len(rows), step), correlations[::step], "pair", "frame's correlation", plan.min_frame_correlation
     )
     rate = line_plot(hours[::step], list(range(0, len(rows), step)), "hours", "pairs")
-    title = html.escape(archive.path.name)
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>
-<h1>{title}</h1>
-<p class="{"good" if certificate.proved and certificate.complete else "bad"}">{verdict}</p>
-{_table(facts)}
-<h2>What was checked</h2>{_table(checks)}
+    body = f"""<p class="{"good" if certificate.proved and certificate.complete else "bad"}">{verdict}</p>
+{table(facts)}
+<h2>What was checked</h2>{table(checks)}
 <h2>Drift</h2><p>Correlation of the flat pattern's frames with the first of them; the run takes pairs back below the line.</p>
 {drift}
 <h2>Every frame against the reference</h2>{every}
 <h2>Progress</h2>{rate}
-<h2>Faults met and retaken</h2>{_table(certificate.faults) if certificate.faults else "<p>none</p>"}
-<h2>Parts, by pattern</h2>{_table(dict(sorted(parts.items())))}
-<h2>Patterns and their frames</h2><img alt="contact sheet" src="data:image/png;base64,{image}">
-</html>
-"""
+<h2>Faults met and retaken</h2>{table(certificate.faults) if certificate.faults else "<p>none</p>"}
+<h2>Parts, by pattern</h2>{table(dict(sorted(parts.items())))}
+<h2>Patterns and their frames</h2>{picture(sheet, "contact sheet")}"""
+    return page(archive.path.name, body)
 
 
 def _clocks(certificate: Certificate) -> str:
     if not certificate.intervals_checked:
         return "the camera has no clock of its own"
     return f"{certificate.intervals_checked} intervals, at most {1e3 * certificate.interval_error_s:.2f} ms apart"
-
-
-def _table(facts: object) -> str:
-    assert isinstance(facts, dict)
-    lines = (f"<tr><td>{html.escape(str(key))}</td><td>{html.escape(str(value))}</td></tr>" for key, value in facts.items())
-    return f"<table>{''.join(lines)}</table>"

@@ -32,7 +32,7 @@ COMMANDS = [
     "import",
     "live",
 ]
-COMMANDS += ["record", "train", "twin-statistics"]
+COMMANDS += ["reconstruct", "record", "train", "twin-statistics"]
 
 
 @pytest.fixture
