@@ -1,12 +1,16 @@
-"""The command line as an operator meets it: real processes, exit codes, one line for every mistake."""
+"""The command line as an operator meets it: real processes for what works, exit codes and one line for every mistake."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -14,6 +18,7 @@ import pytest
 import yaml
 
 from acquisition.store import Archive
+from app.cli import main
 from app.config import to_yaml
 from tests.conftest import ROOT
 from tests.small import small_instrument
@@ -51,11 +56,22 @@ def run(*arguments: object, cwd: Path, timeout_s: float = 100) -> subprocess.Com
 
 
 def refused(*arguments: object, cwd: Path, code: int = 1) -> str:
-    """Run a command that must fail; return its one line (a progress bar may stand before it)."""
-    done = run(*arguments, cwd=cwd)
-    assert done.returncode == code, done.stderr
-    lines = [line for line in done.stderr.strip().splitlines() if " left " not in line]
-    assert len(lines) == 1, done.stderr
+    """Run a command in this process, which saves the start of Python; it must fail with one line, which is returned."""
+    errors, before = io.StringIO(), signal.getsignal(signal.SIGTERM)
+    environment = {"SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200", "DISPLAY": ""}
+    try:
+        with (
+            contextlib.chdir(cwd),
+            contextlib.redirect_stderr(errors),
+            mock.patch.dict(os.environ, environment),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main([str(argument) for argument in arguments])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == code, errors.getvalue()
+    lines = [line for line in errors.getvalue().strip().splitlines() if " left " not in line]
+    assert len(lines) == 1, errors.getvalue()
     assert lines[0].startswith("specklescope: ")
     return lines[0]
 
