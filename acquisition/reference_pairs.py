@@ -6,6 +6,7 @@ when its input has the frame's file name or the very same pixels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from acquisition.import_folder import decode_grey, stated_depth_rad
 from acquisition.import_source import PairImportError
+
+#: More references take time and memory, and help little.
+MOST = 6
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ def read_frame(path: Path) -> NDArray[Any]:
         raise PairImportError(path, [str(error)]) from error
 
 
-def read_references(folder: Path, depth_rad: float | None, frame_path: Path, frame: NDArray[Any]) -> ReferencePairs:
+def read_references(
+    folder: Path, depth_rad: float | None, frame_path: Path, frame: NDArray[Any], most: int = MOST
+) -> ReferencePairs:
     """Read ``input/*.png`` and ``label/*.png`` of the same names, without the frame's own pair; hidden files are ignored.
 
     Parameters
@@ -66,6 +72,8 @@ def read_references(folder: Path, depth_rad: float | None, frame_path: Path, fra
         Phase of label grey 255; by default what ``metadata.yaml`` in the folder says.
     frame_path, frame
         What is to be reconstructed.
+    most : int
+        Of more pairs, those whose frames are most like the frame; the labels of the others are not opened.
 
     Raises
     ------
@@ -78,21 +86,39 @@ def read_references(folder: Path, depth_rad: float | None, frame_path: Path, fra
     inputs = sorted(path for path in (folder / "input").glob("*.png") if not path.name.startswith("."))
     if not inputs:
         raise PairImportError(folder, ["it holds no input/*.png; references lie in input/ and label/ under the same names"])
-    names, frames, phases, own = [], [], [], []
+    frames: dict[str, NDArray[Any]] = {}
+    own = []
     for path in inputs:
         pixels = read_frame(path)
         if path.stem == frame_path.stem or np.array_equal(pixels, frame):
             own.append(path.stem)
-            continue
-        label = read_frame(folder / "label" / path.name)
+        else:
+            frames[path.stem] = pixels
+    _alike("input", frames, folder)
+    nearest = sorted(frames, key=lambda name: _correlation(frames[name], frame), reverse=True)[:most]
+    names = sorted(nearest)
+    phases = {}
+    for name in names:
+        label = read_frame(folder / "label" / f"{name}.png")
         if label.dtype != np.uint8:
-            raise PairImportError(folder, [f"label/{path.name} has 16 bits; labels have 8"])
-        names.append(path.stem)
-        frames.append(pixels)
-        phases.append((label * np.float32(depth_rad / 255)).astype(np.float32))
-    for kind, images in (("input", frames), ("label", phases)):
-        odd = [f"{kind}/{name}.png is {i.shape}, not {images[0].shape}" for name, i in zip(names, images, strict=True)]
-        wrong = [text for text, image in zip(odd, images, strict=True) if image.shape != images[0].shape]
-        if wrong:
-            raise PairImportError(folder, wrong)
-    return ReferencePairs(tuple(names), tuple(frames), tuple(phases), tuple(own))
+            raise PairImportError(folder, [f"label/{name}.png has 16 bits; labels have 8"])
+        phases[name] = (label * np.float32(depth_rad / 255)).astype(np.float32)
+    _alike("label", phases, folder)
+    return ReferencePairs(
+        tuple(names), tuple(frames[name] for name in names), tuple(phases[name] for name in names), tuple(own)
+    )
+
+
+def _alike(kind: str, images: Mapping[str, NDArray[Any]], folder: Path) -> None:
+    first = next(iter(images.values()), None)
+    if first is not None:
+        odd = [f"{kind}/{name}.png is {i.shape}, not {first.shape}" for name, i in images.items() if i.shape != first.shape]
+        if odd:
+            raise PairImportError(folder, odd)
+
+
+def _correlation(pixels: NDArray[Any], frame: NDArray[Any]) -> float:
+    """How alike two frames are; every third pixel both ways is enough to rank by."""
+    if pixels.shape != frame.shape or pixels.std() == 0 or frame.std() == 0:
+        return 0.0
+    return float(np.corrcoef(pixels[::3, ::3].ravel(), frame[::3, ::3].ravel())[0, 1])

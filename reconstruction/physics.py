@@ -59,8 +59,6 @@ class FewPairConfig:
         Weight of total variation, per radian between cells.
     range_weight : float
         Weight of phases outside the range of the references', per square radian and cell.
-    most_references : int
-        Of more, those most like the frame are used.
     """
 
     fibre: SecondOrder = REAL_FIBRE
@@ -68,7 +66,6 @@ class FewPairConfig:
     rate_rad: float = 0.06
     smoothness: float = 6.0
     range_weight: float = 2.0
-    most_references: int = 8
 
 
 class FewPair:
@@ -163,9 +160,7 @@ class FewPair:
         """
         amplitude = self._amplitude(frame)
         estimate, slope = self._estimate(amplitude)
-        alike = [float((amplitude * other)[self.lit].mean()) for other in self._amplitudes]
-        chosen = sorted(np.argsort(alike)[::-1][: self.config.most_references].tolist())
-        return self._enlarge(self._descend(amplitude, estimate, slope, chosen))
+        return self._enlarge(self._descend(amplitude, estimate, slope))
 
     def _check(self, frame: NDArray[Any], name: str) -> None:
         if frame.shape != self.shape:
@@ -238,17 +233,17 @@ class FewPair:
         low, high = self._range
         return np.clip(phase - phase[inside].mean() + level, low - 0.3, high + 0.3).astype(np.float32), mean
 
-    def _descend(self, amplitude: Image, start: Image, slope: NDArray[np.float64], chosen: list[int]) -> Image:
+    def _descend(self, amplitude: Image, start: Image, slope: NDArray[np.float64]) -> Image:
         config, device = self.config, self._device
         height, width = start.shape
         centred = [(torch.arange(side, device=device) + 0.5 - side / 2) * CELL_PX for side in (height, width)]
         # In radians at half the frame from its centre, so that one step suits the phase and the slopes.
         reach = max(self._padded) / 2
         ramps = torch.stack([centred[0][:, None].expand(height, width), centred[1].expand(height, width)]).float() / reach
-        own = torch.tensor(self._slopes[chosen] * reach, dtype=torch.float32, device=device)
-        known = torch.from_numpy(np.stack([self._phases[index] for index in chosen])).to(device)
+        own = torch.tensor(self._slopes * reach, dtype=torch.float32, device=device)
+        known = torch.from_numpy(np.stack(self._phases)).to(device)
         known = known + torch.einsum("js,syx->jyx", own, ramps)
-        likelihood = FrameLikelihood(config.fibre, [self._amplitudes[k] for k in chosen], known, self.lit, amplitude)
+        likelihood = FrameLikelihood(config.fibre, self._amplitudes, known, self.lit, amplitude)
         phase = torch.from_numpy(start.copy()).to(device).requires_grad_()
         tilt = torch.tensor(slope * reach, dtype=torch.float32, device=device, requires_grad=True)
         adam = torch.optim.Adam([phase, tilt], lr=config.rate_rad, betas=(0.9, 0.95))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from acquisition.import_source import PairImportError
-from acquisition.reference_pairs import ReferencePairs, read_frame, read_references
+from acquisition.reference_pairs import MOST, ReferencePairs, read_frame, read_references
 
 NAMES = ("00001", "00002", "00003")
 
@@ -133,3 +133,18 @@ def test_a_frame_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"text")
     with pytest.raises(PairImportError, match=r"a\.png: it is no PNG file"):
         read_frame(tmp_path / "a.png")
+
+
+def test_of_many_pairs_those_most_like_the_frame_are_taken(tmp_path: Path, rng: np.random.Generator) -> None:
+    frame = rng.integers(0, 200, (64, 64)).astype(np.uint8)
+    for folder in ("input", "label"):
+        (tmp_path / folder).mkdir()
+    for number in range(12):
+        noise = rng.normal(0, 5 + 10 * number, frame.shape)
+        speckle = np.clip(frame + noise, 0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(tmp_path / "input" / f"{number:02}.png"), speckle)
+        if number < MOST:  # the labels of the others are not opened: they may be missing
+            assert cv2.imwrite(str(tmp_path / "label" / f"{number:02}.png"), speckle)
+    found = read_references(tmp_path, 2.6, Path("frame.png"), frame)
+    assert found.names == tuple(f"{number:02}" for number in range(MOST))
+    assert read_references(tmp_path, 2.6, Path("frame.png"), frame, most=3).names == ("00", "01", "02")
