@@ -18,7 +18,7 @@ from acquisition.import_folder import decode_grey, stated_depth_rad
 from acquisition.import_source import PairImportError
 
 #: More references take time and memory, and help little.
-MOST = 6
+MOST = 5
 
 
 @dataclass(frozen=True)

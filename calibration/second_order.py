@@ -115,6 +115,7 @@ class LocalCovariance:
         self._small = [side // stride for side in self._size]
         frequency = [torch.fft.fftfreq(n, stride, dtype=torch.float64) for n in self._small]
         window = [torch.exp(-2 * (math.pi * window_px * f) ** 2).to(torch.float32).to(device) for f in frequency]
+        self._plain = window_px == 0
         self._window = window[0][:, None] * window[1][None, : self._small[1] // 2 + 1]
         # Beyond the image nothing is known: the window takes what is inside, as its measured counterpart does.
         self._seen = self._windowed(torch.ones(self._kept, device=self._window.device))
@@ -152,6 +153,8 @@ class LocalCovariance:
         return self._floor * self._windowed(like[..., : self._kept[0], : self._kept[1]]) / self._seen
 
     def _windowed(self, maps: torch.Tensor) -> torch.Tensor:
+        if self._plain:
+            return maps[..., : self._kept[0], : self._kept[1]]
         smooth = torch.fft.irfft2(torch.fft.rfft2(maps, s=self._small) * self._window, s=self._small)
         return smooth[..., : self._kept[0], : self._kept[1]]
 
