@@ -81,8 +81,12 @@ class InferencePipeline:
         return self._stage.error
 
     def set_reference(self, reference: NDArray[np.float32]) -> None:
-        """Reconstruct against a new reference (H, W) in counts from the next frame on."""
-        self._reference = reference
+        """Reconstruct against a new reference (H, W) in counts from the next frame on.
+
+        Reference pairs keep their own: were the gauge set anew without them, a fibre that moved meanwhile would look unmoved.
+        """
+        if not isinstance(self.method, PairsMethod):
+            self._reference = reference
 
     def set_tuned(self, tuned: Tuned) -> None:
         """Go on with a re-tuned reference, by the model or by the pairs alone, whichever does better on those pairs."""

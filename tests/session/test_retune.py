@@ -105,6 +105,21 @@ def test_a_bend_alarms_and_a_retune_brings_the_phase_back(config: InstrumentConf
         assert agreement(views_with_truth(session, 3)) > 0.5
 
 
+def test_a_bend_while_the_view_was_stopped_is_noticed(config: InstrumentConfig) -> None:
+    with Session.open(config) as session:
+        camera = session._rig.camera
+        assert isinstance(camera, SimulatedCamera)
+        session.start_live()
+        until(lambda: session.poll_view() is not None)
+        words_of_retune(session)
+        until(lambda: session.live_status().reference_correlation > session.live_status().drift_threshold)
+        session.stop_live()
+        until(lambda: not session.live_status().running)
+        camera.optics.set_drift(2.0)
+        session.start_live()
+        until(lambda: session.live_status().reference_correlation < 0.3)
+
+
 def test_a_fibre_without_a_model_is_read_by_its_pairs(config: InstrumentConfig, tmp_path: Path) -> None:
     with Session.open(config) as session:
         session._model = None  # as on a real fibre for which none was trained
