@@ -20,7 +20,7 @@ from drivers.base import Frame, Pattern
 from drivers.clock import VirtualClock
 from drivers.optics import FibreOptics
 from drivers.simulated_camera import SimulatedCamera
-from reconstruction.data import field_mask, to_grid
+from reconstruction.field import field_mask, to_grid
 from reconstruction.metrics import Scores, mean_scores, score
 from reconstruction.physics import FewPair
 from reconstruction.retrieval import RetrievalConfig, retrieve

@@ -49,8 +49,8 @@ def train(
         Width of the network.
     """
     from app.training import train_on_dataset, train_on_twin
+    from reconstruction.networks.unet import UNetConfig
     from reconstruction.train import TrainConfig
-    from reconstruction.unet import UNetConfig
 
     settings = settings_of(config)
     if folder.exists() and any(folder.iterdir()):

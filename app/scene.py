@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from acquisition.patterns import open_source
 from app.config import SceneConfig
 from drivers.base import Pattern
-from reconstruction.data import to_grid
+from reconstruction.field import to_grid
 
 
 class Scene:

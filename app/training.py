@@ -12,13 +12,14 @@ from acquisition.store import Archive
 from app.config import InstrumentConfig
 from app.rig import fibre_name
 from reconstruction.base import ReconstructionError
-from reconstruction.data import PairPool, field_mask, from_archive
+from reconstruction.data import PairPool, from_archive
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.evaluate import Evaluation, evaluate
+from reconstruction.field import field_mask
 from reconstruction.model import Model, ModelCard, save_model
+from reconstruction.networks.unet import ReferencedUNet, UNetConfig
 from reconstruction.simulate import TwinData, cores, simulated_pool
 from reconstruction.train import TrainConfig, TrainReport, train
-from reconstruction.unet import ReferencedUNet, UNetConfig
 
 #: Images of the held-out and the validation source of the twin.
 TEST_PAIRS = 24

@@ -10,9 +10,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from drivers.optics import FibreOptics
 from drivers.sensor import SensorConfig, expose
 from drivers.spread import spread
 from reconstruction.base import ReconstructionError
+from reconstruction.field import to_grid
+from reconstruction.reconstructor import Batch
 
 #: The three parts of a dataset; patterns, never frames, are shared out among them.
 Part = Literal["training", "validation", "test"]
@@ -31,16 +32,15 @@ Part = Literal["training", "validation", "test"]
 REFERENCE_SHOTS = 8
 
 
-def to_grid(phase_rad: NDArray[np.float32], grid_px: int) -> NDArray[np.float32]:
-    """Average a phase image (H, W) over the cells of a (grid_px, grid_px) grid; radians in, radians out."""
-    resized = cv2.resize(phase_rad, (grid_px, grid_px), interpolation=cv2.INTER_AREA)
-    return np.asarray(resized, np.float32)
+class Pairs(Protocol):
+    """What training takes batches from: pairs in memory, or a twin that makes them when asked."""
 
+    @property
+    def ready(self) -> int:
+        """Number of pairs; it may still grow."""
 
-def field_mask(grid_px: int, radius: float) -> NDArray[np.bool_]:
-    """Disc of the fibre on a square grid; ``radius`` as a fraction of half the side. Nothing outside it is observable."""
-    axis = (np.arange(grid_px) + 0.5) / grid_px * 2 - 1
-    return np.asarray(np.hypot(axis[:, None], axis[None, :]) <= radius)
+    def batch(self, indices: NDArray[np.int64], seed: int) -> Batch:
+        """Return these pairs; whatever is drawn for them is drawn from ``seed``."""
 
 
 @dataclass
@@ -70,10 +70,10 @@ class PairPool:
         speckle = np.zeros((count, frame_px, frame_px), np.uint8)
         return cls(speckle, np.zeros((count, grid_px, grid_px), np.float32), reference)
 
-    def batch(self, indices: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames (b, 1, H, W) float32 counts and phase (b, 1, grid, grid) radians."""
+    def batch(self, indices: NDArray[np.int64], seed: int = 0) -> Batch:
+        """Return these pairs as they are; nothing is drawn, so that ``seed`` does not matter."""
         frames = torch.from_numpy(self.speckle[indices].astype(np.float32))[:, None]
-        return frames, torch.from_numpy(self.phase_rad[indices])[:, None]
+        return Batch(frames, torch.from_numpy(self.reference)[None, None], torch.from_numpy(self.phase_rad[indices])[:, None])
 
 
 class TwinExposure:

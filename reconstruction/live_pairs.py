@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from calibration.retune import Tuned
 from reconstruction.base import ReconstructionError
-from reconstruction.data import to_grid
 from reconstruction.engines.base import Counts
+from reconstruction.field import to_grid
 from reconstruction.frame_likelihood import CELL_PX
 from reconstruction.live import LiveMethod
 from reconstruction.metrics import pearson

@@ -18,8 +18,9 @@ import yaml
 from numpy.typing import NDArray
 
 from reconstruction.base import ReconstructionError
-from reconstruction.data import field_mask
-from reconstruction.unet import ReferencedUNet, UNetConfig
+from reconstruction.field import field_mask
+from reconstruction.kinds import build, config_of
+from reconstruction.reconstructor import Reconstructor
 
 WEIGHTS, CARD = "weights.safetensors", "card.yaml"
 SHIPPED = Path(__file__).parent / "weights"
@@ -31,7 +32,8 @@ class ModelCard:
     """Facts about trained weights.
 
     ``fibre`` names the fibre (for the twin, its optics' fingerprint); ``field_radius`` is the disc's radius as a fraction of
-    half the frame; ``range_rad`` the phase of white in training; ``network`` the arguments of UNetConfig.
+    half the frame; ``range_rad`` the phase of white in training; ``kind`` one of :data:`reconstruction.kinds.KINDS` and
+    ``network`` what its configuration is made of.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ModelCard:
     field_radius: float
     range_rad: float
     network: Mapping[str, object]
+    kind: str = "referenced"
     data: str = ""
     command: str = ""
     seconds: float = 0.0
@@ -51,7 +54,7 @@ class Model:
 
     Parameters
     ----------
-    network : ReferencedUNet
+    network : Reconstructor
         In evaluation mode.
     card : ModelCard
         Its facts.
@@ -59,7 +62,7 @@ class Model:
         First 12 hexadecimal digits of SHA-256 over the weights file.
     """
 
-    def __init__(self, network: ReferencedUNet, card: ModelCard, id: str) -> None:
+    def __init__(self, network: Reconstructor, card: ModelCard, id: str) -> None:
         self.network = network.eval()
         self.card = card
         self.id = id
@@ -112,8 +115,7 @@ def load_model(name_or_path: str | Path) -> Model:
         raise ReconstructionError(f"no model at {name_or_path}; give a model folder or a shipped one ({shipped})")
     card = _read_card(folder / CARD)
     try:
-        arguments = {**card.network, "multipliers": tuple(_integers(card.network.get("multipliers", ())))}
-        network = ReferencedUNet(UNetConfig(**arguments))  # type: ignore[arg-type]
+        network = build(card.kind, config_of(card.kind, card.network))
     except (TypeError, ValueError) as error:
         raise ReconstructionError(f"{folder / CARD} describes no network of this version: {error}") from error
     data = (folder / WEIGHTS).read_bytes()
@@ -128,7 +130,7 @@ def load_model(name_or_path: str | Path) -> Model:
     return Model(network, card, hashlib.sha256(data).hexdigest()[:12])
 
 
-def save_model(folder: Path, network: ReferencedUNet, card: ModelCard) -> Model:
+def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
     """Write a model folder; weights are stored as float16, which moves a reconstruction by less than 0.002 rad.
 
     Buffers stay as they are: variances of batch norm and scales of 8-bit maps lie outside the range of float16.
@@ -153,12 +155,6 @@ def _read_card(path: Path) -> ModelCard:
         return ModelCard(**content)
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
-
-
-def _integers(values: object) -> list[int]:
-    if not isinstance(values, list | tuple) or not all(isinstance(v, int) for v in values):
-        raise ValueError(f"multipliers must be whole numbers, got {values!r}")
-    return list(values)
 
 
 def _readme(card: ModelCard) -> str:

@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from reconstruction.base import ReconstructionError
 from reconstruction.data import PairPool, shuffled_batches
-from reconstruction.metrics import Scores, mean_scores, score, ssim_map
-from reconstruction.unet import ReferencedUNet
+from reconstruction.metrics import Scores, mean_scores, score
+from reconstruction.networks.unet import ReferencedUNet
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class TrainConfig:
     warm_up: int = 50
     weight_decay: float = 1e-4
     ema_decay: float = 0.995
-    ssim_weight: float = 0.6
     gradient_clip: float = 1.0
     bf16: bool = True
     seed: int = 0
@@ -92,16 +91,13 @@ def train(
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, config))
     average = AveragedModel(model, avg_fn=warm_average(config.ema_decay), use_buffers=True)
-    inside = torch.from_numpy(mask)[None, None].float()
-    reference = torch.from_numpy(pool.reference)[None, None]
     report, started, step = TrainReport(), time.monotonic(), 0
     while step < config.steps:
         for indices in shuffled_batches(pool.ready, config.batch, rng):
-            frames, truth = pool.batch(indices)
+            batch = pool.batch(indices)
             model.train()
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-                phase = model(frames, reference)
-            loss = phase_loss(phase, truth, inside, range_rad, config.ssim_weight)
+                loss = model.loss(batch)
             if not torch.isfinite(loss):
                 raise ReconstructionError(f"the loss is {loss.item()} at step {step}; lower the learning rate")
             optimizer.zero_grad(set_to_none=True)
@@ -134,10 +130,10 @@ def settle_batch_norm(model: ReferencedUNet, pool: PairPool, batch: int, batches
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over what follows
     model.train()
-    reference = torch.from_numpy(pool.reference)[None, None]
     with torch.inference_mode():
         for start in range(0, min(batches * batch, pool.ready - batch + 1), batch):
-            model(pool.batch(np.arange(start, start + batch))[0], reference)
+            chosen = pool.batch(np.arange(start, start + batch))
+            model(chosen.frames, chosen.reference)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
@@ -152,19 +148,6 @@ def warm_average(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Te
     return average
 
 
-def phase_loss(
-    phase: torch.Tensor, truth: torch.Tensor, inside: torch.Tensor, range_rad: float, ssim_weight: float
-) -> torch.Tensor:
-    """Absolute error in the disc, with and without the mean phase, plus ``ssim_weight * (1 - SSIM)``; tensors (b, 1, h, w)."""
-    area = inside.sum()
-    error = (phase - truth) * inside
-    level = error.sum((2, 3), keepdim=True) / area
-    absolute = error.abs().sum() / (len(phase) * area)
-    centred = ((error - level) * inside).abs().sum() / (len(phase) * area)
-    similarity = (ssim_map(phase * inside, truth * inside, range_rad) * inside).sum() / (len(phase) * area)
-    return (0.5 * absolute + centred) / range_rad * 4 + ssim_weight * (1 - similarity)
-
-
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
     """Linear warm-up, then half a cosine to zero."""
     if step < config.warm_up:
@@ -177,10 +160,9 @@ def validate(model: nn.Module, pool: PairPool, mask: NDArray[np.bool_], range_ra
     """Mean scores of ``model`` over a pool, one frame at a time as in live use."""
     model.eval()
     scores = []
-    reference = torch.from_numpy(pool.reference)[None, None]
     with torch.inference_mode():
         for index in range(pool.ready):
-            frame, truth = pool.batch(np.array([index]))
-            phase = model(frame, reference)
-            scores.append(score(phase[0, 0].numpy(), truth[0, 0].numpy(), mask, range_rad))
+            pair = pool.batch(np.array([index]))
+            phase = model(pair.frames, pair.reference)
+            scores.append(score(phase[0, 0].numpy(), pair.phase_rad[0, 0].numpy(), mask, range_rad))
     return mean_scores(scores)

@@ -11,7 +11,7 @@ from app.rig import fibre_name
 from app.training import field_radius
 from drivers.optics import OpticsConfig
 from reconstruction.model import Model, ModelCard, save_model
-from reconstruction.unet import ReferencedUNet, UNetConfig
+from reconstruction.networks.unet import ReferencedUNet, UNetConfig
 
 FRAME_PX, GRID_PX = 128, 32
 OPTICS = OpticsConfig(image_px=FRAME_PX, field_radius_um=41.0)

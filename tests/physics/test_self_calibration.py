@@ -20,7 +20,7 @@ from calibration.stored import CalibrationError, Stored, devices_of, load, save
 from drivers.clock import VirtualClock
 from drivers.optics import FibreOptics, OpticsConfig
 from drivers.simulated_camera import SimulatedCamera
-from reconstruction.data import field_mask, to_grid
+from reconstruction.field import field_mask, to_grid
 from reconstruction.metrics import score
 from reconstruction.retrieval import retrieve
 

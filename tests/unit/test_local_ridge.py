@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from reconstruction.base import ReconstructionError
-from reconstruction.data import PairPool, field_mask
-from reconstruction.local_ridge import (
+from reconstruction.data import PairPool
+from reconstruction.field import field_mask
+from reconstruction.networks.local_ridge import (
     BLOCK_PX,
     WINDOW_PX,
     LocalRidge,

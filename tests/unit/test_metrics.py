@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from reconstruction.data import field_mask
+from reconstruction.field import field_mask
 from reconstruction.metrics import mean_scores, pearson, score, ssim_map
 
 RANGE = 2.85

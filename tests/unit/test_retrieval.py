@@ -10,7 +10,7 @@ from acquisition.patterns import open_source
 from drivers.optics import FibreOptics, OpticsConfig
 from reconstruction.amplitude_retrieval import retrieve_amplitude_only
 from reconstruction.base import ReconstructionError
-from reconstruction.data import field_mask, to_grid
+from reconstruction.field import field_mask, to_grid
 from reconstruction.metrics import score
 from reconstruction.retrieval import RetrievalConfig, levelled, retrieve
 

@@ -19,7 +19,8 @@ from drivers.clock import VirtualClock
 from drivers.optics import FibreOptics, OpticsConfig
 from drivers.sensor import SensorConfig
 from reconstruction.base import ReconstructionError
-from reconstruction.data import TwinExposure, to_grid
+from reconstruction.data import TwinExposure
+from reconstruction.field import to_grid
 from reconstruction.live_pairs import PairsMethod, pairs_grid_px
 from reconstruction.metrics import pearson
 

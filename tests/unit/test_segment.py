@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reconstruction.data import field_mask
+from reconstruction.field import field_mask
 from reconstruction.segment import iou_foreground, segment
 
 MASK = field_mask(128, 0.95)

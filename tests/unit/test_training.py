@@ -12,12 +12,13 @@ import torch
 from app.config import InstrumentConfig, TwinConfig
 from app.training import train_on_dataset, train_on_twin, twin_data
 from reconstruction.base import ReconstructionError
-from reconstruction.data import PairPool, field_mask, part_of
+from reconstruction.data import PairPool, part_of
+from reconstruction.field import field_mask
 from reconstruction.metrics import Scores
 from reconstruction.model import load_model
+from reconstruction.networks.unet import ReferencedUNet, UNetConfig
 from reconstruction.simulate import TwinData, simulated_pool
 from reconstruction.train import TrainConfig, TrainReport, learning_rate_factor, train
-from reconstruction.unet import ReferencedUNet, UNetConfig
 from tests.small import FRAME_PX, GRID_PX, OPTICS, small_network
 
 CONFIG = InstrumentConfig(twin=TwinConfig(optics=OPTICS))

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from reconstruction.unet import FrontEnd, UNetConfig
+from reconstruction.networks.unet import FrontEnd, UNetConfig
 from tests.small import FRAME_PX, GRID_PX, small_network
 
 FRONT_ENDS = get_args(FrontEnd)

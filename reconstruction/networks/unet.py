@@ -4,47 +4,43 @@ The frame is never shrunk before the network has seen it. Four front ends can be
 grains by a fraction of their 2 px size, which averaging (``shrink``) removes, folding (pixel unshuffle, ``fold``) keeps, and
 local cross-covariances with the reference (``correlate``) express directly: the second-order statistics in which a phase
 gradient appears as a shift. ``ridge`` adds what is linear and particular to one fibre
-(:mod:`reconstruction.local_ridge`). What each scored is in docs/decisions/0004-front-end.md.
+(:mod:`reconstruction.networks.local_ridge`). What each scored is in docs/decisions/0004-front-end.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from reconstruction.local_ridge import LocalRidge
+from reconstruction.data import PairPool
+from reconstruction.losses import phase_loss
+from reconstruction.networks.local_ridge import LocalRidge
+from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 FrontEnd = Literal["shrink", "fold", "correlate", "ridge"]
 
 
 @dataclass(frozen=True)
-class UNetConfig:
-    """Shape of a referenced U-Net; saved beside its weights."""
+class UNetConfig(NetworkConfig):
+    """Shape of a referenced U-Net."""
 
-    frame_px: int = 512
-    grid_px: int = 128
     front_end: FrontEnd = "ridge"
     base_channels: int = 24
     multipliers: tuple[int, ...] = (1, 2, 4, 8)
     max_lag_px: int = 3
     window_cells: float = 1.25
-    field_radius: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.frame_px % self.grid_px:
-            raise ValueError(f"frame_px {self.frame_px} is no multiple of grid_px {self.grid_px}")
+        super().__post_init__()
         if self.grid_px % 2 ** (len(self.multipliers) - 1):
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {len(self.multipliers) - 1} times")
         if self.front_end not in get_args(FrontEnd):
             raise ValueError(f"front_end is one of {', '.join(get_args(FrontEnd))}, got {self.front_end!r}")
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain types, for YAML."""
-        return {**asdict(self), "multipliers": list(self.multipliers)}
 
 
 class FrontEndFeatures(nn.Module):
@@ -140,12 +136,13 @@ def _block(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-class ReferencedUNet(nn.Module):
+class ReferencedUNet(Reconstructor):
     """U-Net (Ronneberger et al., MICCAI 2015) on the front end's features; output (b, 1, grid, grid) in radians."""
 
+    kind: ClassVar[str] = "referenced"
+
     def __init__(self, config: UNetConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.features = FrontEndFeatures(config)
         widths = [config.base_channels * m for m in config.multipliers]
         mixing = nn.Conv2d(self.features.channels, widths[0], 1, bias=False)
@@ -161,19 +158,17 @@ class ReferencedUNet(nn.Module):
         self.merge = nn.ModuleList(_block(2 * widths[level - 1], widths[level - 1]) for level in range(len(widths) - 1, 0, -1))
         self.head = nn.Conv2d(widths[0], 1, 1)
 
+    def prepare(self, pool: PairPool, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Fit the fibre's linear maps, where the front end has them."""
+        if self.features.mode == "ridge":
+            self.features.ridge.fit(pool, on_progress)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Absolute error and structural similarity, see :func:`reconstruction.losses.phase_loss`."""
+        return phase_loss(self(batch.frames, batch.reference), batch.phase_rad, self.inside, self.config.range_rad)
+
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct.
-
-        Parameters
-        ----------
-        frame, reference : tensor of float32, shape (b, 1, frame_px, frame_px)
-            Raw camera counts; one reference (1, 1, frame_px, frame_px) may serve the whole batch.
-
-        Returns
-        -------
-        tensor of float32, shape (b, 1, grid_px, grid_px)
-            Phase in radians.
-        """
+        """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`."""
         with torch.autocast(frame.device.type, enabled=False):
             features = self.features(frame, reference)
         x = self.stem(features)

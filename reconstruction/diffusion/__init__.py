@@ -1,0 +1,1 @@
+"""Diffusion: noise schedules, samplers and losses, apart from the networks they drive."""

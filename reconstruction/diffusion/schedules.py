@@ -1,0 +1,75 @@
+"""Noise schedules: how gamma, the fraction of the image's power that is left in a noisy one, runs in training and sampling.
+
+gamma is the cumulative product of 1 - beta. SpecDiffusion trains on 2,000 levels and samples on its own, coarser schedules.
+Its 1,000 steps end at gamma 6.6e-21, far below the 4.4e-5 that was trained; its 100 steps end at 0.0096 but start from pure
+noise all the same, which is a bias. ``uniform-n`` covers what was trained, in n steps of equal change of log-SNR.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reconstruction.base import ReconstructionError
+
+#: Ends of ``uniform-n``: pure noise but for what training saw, and noise that nobody sees.
+GAMMA_NOISIEST, GAMMA_CLEANEST = 4.4e-5, 0.9999
+MOST_STEPS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Noise levels to sample at.
+
+    Parameters
+    ----------
+    name : str
+        What :func:`preset` knows it by.
+    gammas : ndarray of float64, shape (steps,)
+        In the order of sampling, from noise to image, so rising; each is one evaluation. After the last, gamma is 1.
+    """
+
+    name: str
+    gammas: NDArray[np.float64]
+
+
+def linear_gammas(first_beta: float, last_beta: float, levels: int) -> NDArray[np.float64]:
+    """Gamma of every level for a beta that rises linearly, from image to noise; shape (levels,)."""
+    return np.cumprod(1 - np.linspace(first_beta, last_beta, levels))
+
+
+def preset(name: str) -> Schedule:
+    """Return the schedule ``paper-1000``, ``paper-100`` or ``uniform-n`` with n from 1 to 2000.
+
+    Raises
+    ------
+    ReconstructionError
+        No schedule has this name.
+    """
+    match = re.fullmatch(r"(paper-100|paper-1000|uniform-([1-9]\d{0,3}))", name, re.ASCII)
+    if match is None or int(match[2] or 1) > MOST_STEPS:
+        raise ReconstructionError(f"no schedule is named {name!r}; give paper-1000, paper-100 or uniform-n, n from 1 to {MOST_STEPS}")
+    if match[2]:
+        ends = [np.log(gamma / (1 - gamma)) for gamma in (GAMMA_NOISIEST, GAMMA_CLEANEST)]
+        gammas = 1 / (1 + np.exp(-np.linspace(*ends, int(match[2]))))
+    else:
+        gammas = linear_gammas(1e-4, 0.09, int(name.removeprefix("paper-")))[::-1].copy()
+    gammas.setflags(write=False)
+    return Schedule(name, gammas)
+
+
+class TrainingLevels:
+    """SpecDiffusion's noise levels in training: linear beta from 1e-6 to 1e-2 over 2,000."""
+
+    def __init__(self) -> None:
+        self.gammas = linear_gammas(1e-6, 1e-2, 2000)
+
+    def draw(self, count: int) -> torch.Tensor:
+        """Draw t evenly from 1..1999 and gamma evenly between levels t and t - 1, by torch's global generator; (count,)."""
+        gammas = torch.from_numpy(self.gammas)
+        t = torch.randint(1, len(gammas), (count,))
+        return torch.lerp(gammas[t], gammas[t - 1], torch.rand(count, dtype=torch.float64)).float()
