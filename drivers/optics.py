@@ -97,6 +97,8 @@ class FibreOptics:
         owner, mode_field = self._facet_map(positions)
         self._owner = torch.as_tensor(owner.ravel(), device=self.device)
         self._mode_field = torch.as_tensor(mode_field, device=self.device)
+        energy = torch.zeros(self.cores, device=self.device).index_add(0, self._owner, self._mode_field.square().flatten())
+        self._mode_energy = energy.clamp(min=1e-12)
         self.core_gain = torch.as_tensor(self._gain(positions, rng), device=self.device)
         phases = rng.uniform(0, 2 * np.pi, (len(config.mode_weights), self.cores))
         drift = np.random.default_rng((config.seed, 7, config.drift_seed)).normal(size=phases.shape)
@@ -144,6 +146,15 @@ class FibreOptics:
         other.set_drift(0.0)
         other._weights, other._scale = torch.ones((1, len(core_gain), 1, 1), device=self.device), 1.0
         return other
+
+    def transmission(self) -> torch.Tensor:
+        """What every core passes on of each of its :attr:`neighbours`, (modes, cores, k), complex64.
+
+        Propagated and summed over the modes in power, it gives :meth:`intensity`.
+        """
+        share = self._weights.reshape(-1, 1) * self._scale
+        response = torch.polar(self.core_gain * share.sqrt(), self.core_phase)
+        return self._exchange * response[..., None]
 
     def launch(self, phase_rad: torch.Tensor) -> torch.Tensor:
         """Complex amplitude that every core collects from the phase image.
@@ -196,8 +207,7 @@ class FibreOptics:
         facet = torch.fft.ifft2(torch.fft.fft2(F.pad(field, [self._offset] * 4)) * self._transfer.conj())
         seen = (facet * self._mode_field).flatten(-2)
         empty = seen.new_zeros((*field.shape[:2], self.cores))
-        energy = torch.zeros(self.cores, device=self.device).index_add(0, self._owner, self._mode_field.square().flatten())
-        return empty.index_add(-1, self._owner, seen) / energy.clamp(min=1e-12)
+        return empty.index_add(-1, self._owner, seen) / self._mode_energy
 
     def field(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None = None) -> torch.Tensor:
         """Camera field of every mode, shape (b, modes, n, n), for phase images (b, n, n)."""

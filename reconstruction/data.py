@@ -39,6 +39,9 @@ class Pairs(Protocol):
     def ready(self) -> int:
         """Number of pairs; it may still grow."""
 
+    def pictures_rad(self) -> NDArray[np.float32]:
+        """Return the displayed phase of all pairs, (n, g, g), whole."""
+
     def batch(self, indices: NDArray[np.int64], seed: int) -> Batch:
         """Return these pairs; whatever is drawn for them is drawn from ``seed``."""
 
@@ -69,6 +72,10 @@ class PairPool:
         """Room for ``count`` 8-bit pairs."""
         speckle = np.zeros((count, frame_px, frame_px), np.uint8)
         return cls(speckle, np.zeros((count, grid_px, grid_px), np.float32), reference)
+
+    def pictures_rad(self) -> NDArray[np.float32]:
+        """Return the displayed phase of all pairs, (n, g, g)."""
+        return self.phase_rad[: self.ready]
 
     def batch(self, indices: NDArray[np.int64], seed: int = 0) -> Batch:
         """Return these pairs as they are; nothing is drawn, so that ``seed`` does not matter."""

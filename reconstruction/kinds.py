@@ -11,6 +11,11 @@ from reconstruction.reconstructor import NetworkConfig, Reconstructor
 
 #: ``kind: (module, configuration, reconstructor)``; imported when first asked for.
 _KINDS: dict[str, tuple[str, str, str]] = {
+    "calibrated": ("reconstruction.calibrated.few_step", "FewStepConfig", "CalibratedFewStep"),
+    "unet": ("reconstruction.networks.speckle_only", "SpeckleOnlyConfig", "SpeckleUNet"),
+    "resunet": ("reconstruction.networks.speckle_only", "SpeckleOnlyConfig", "SpeckleResUNet"),
+    "specdiffusion": ("reconstruction.diffusion.specdiffusion", "SpecDiffusionConfig", "SpecDiffusion"),
+    "mean-flow": ("reconstruction.diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
     "referenced": ("reconstruction.networks.unet", "UNetConfig", "ReferencedUNet"),
 }
 KINDS = tuple(_KINDS)

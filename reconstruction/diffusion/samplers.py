@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Gammas = Sequence[float] | NDArray
+Gammas = Sequence[float] | NDArray[np.float64]
 PredictEps = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Noise = Callable[[], torch.Tensor]
 Sampler = Callable[[PredictEps, torch.Tensor, Gammas, Noise, bool], torch.Tensor]
@@ -50,7 +50,7 @@ def renoise(predict_eps: PredictEps, y: torch.Tensor, gammas: Gammas, noise: Noi
 def ddim(
     predict_eps: PredictEps, y: torch.Tensor, gammas: Gammas, noise: Noise, clip: bool = True, eta: float = 0.0
 ) -> torch.Tensor:
-    """Keep the noise that was found (Song et al., ICLR 2021, equation 12); with ``eta`` 1 as random as :func:`ancestral`."""
+    """Keep the noise that was found (Song et al., ICLR 2021, equation 12); ``eta`` 1 is :func:`ancestral`."""
     for g, g_next in _steps(gammas):
         x = _clean(predict_eps, y, g, clip)
         eps = (y - math.sqrt(g) * x) / math.sqrt(1 - g)  # what the clipped estimate leaves, not what the network said
@@ -73,14 +73,8 @@ def dpmpp_2m(predict_eps: PredictEps, y: torch.Tensor, gammas: Gammas, noise: No
     return y
 
 
-#: By the names that configurations use; the noise-free ``ddim`` and its random kin both.
-SAMPLERS: dict[str, Sampler] = {
-    "ancestral": ancestral,
-    "renoise": renoise,
-    "ddim": ddim,
-    "ddim-random": partial(ddim, eta=1.0),
-    "dpmpp-2m": dpmpp_2m,
-}
+#: By the names that configurations use.
+SAMPLERS: dict[str, Sampler] = {"ancestral": ancestral, "renoise": renoise, "ddim": ddim, "dpmpp-2m": dpmpp_2m}
 
 
 def _steps(gammas: Gammas) -> Iterator[tuple[float, float]]:

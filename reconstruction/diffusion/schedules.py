@@ -7,6 +7,7 @@ noise all the same, which is a bias. ``uniform-n`` covers what was trained, in n
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -39,7 +40,10 @@ class Schedule:
 
 def linear_gammas(first_beta: float, last_beta: float, levels: int) -> NDArray[np.float64]:
     """Gamma of every level for a beta that rises linearly, from image to noise; shape (levels,)."""
-    return np.cumprod(1 - np.linspace(first_beta, last_beta, levels))
+    return np.cumprod(1 - np.linspace(first_beta, last_beta, levels, dtype=np.float64), dtype=np.float64)
+
+
+TRAINING_GAMMAS = linear_gammas(1e-6, 1e-2, 2000)
 
 
 def preset(name: str) -> Schedule:
@@ -52,24 +56,22 @@ def preset(name: str) -> Schedule:
     """
     match = re.fullmatch(r"(paper-100|paper-1000|uniform-([1-9]\d{0,3}))", name, re.ASCII)
     if match is None or int(match[2] or 1) > MOST_STEPS:
-        raise ReconstructionError(f"no schedule is named {name!r}; give paper-1000, paper-100 or uniform-n, n from 1 to {MOST_STEPS}")
+        names = f"paper-1000, paper-100 or uniform-n with n from 1 to {MOST_STEPS}"
+        raise ReconstructionError(f"no schedule is named {name!r}; give {names}")
     if match[2]:
-        ends = [np.log(gamma / (1 - gamma)) for gamma in (GAMMA_NOISIEST, GAMMA_CLEANEST)]
-        gammas = 1 / (1 + np.exp(-np.linspace(*ends, int(match[2]))))
+        first, last = (math.log(gamma / (1 - gamma)) for gamma in (GAMMA_NOISIEST, GAMMA_CLEANEST))
+        gammas = 1 / (1 + np.exp(-np.linspace(first, last, int(match[2]))))
     else:
         gammas = linear_gammas(1e-4, 0.09, int(name.removeprefix("paper-")))[::-1].copy()
     gammas.setflags(write=False)
     return Schedule(name, gammas)
 
 
-class TrainingLevels:
-    """SpecDiffusion's noise levels in training: linear beta from 1e-6 to 1e-2 over 2,000."""
+def draw_gamma(count: int) -> torch.Tensor:
+    """Draw noise levels for training by torch's global generator; (count,), float32.
 
-    def __init__(self) -> None:
-        self.gammas = linear_gammas(1e-6, 1e-2, 2000)
-
-    def draw(self, count: int) -> torch.Tensor:
-        """Draw t evenly from 1..1999 and gamma evenly between levels t and t - 1, by torch's global generator; (count,)."""
-        gammas = torch.from_numpy(self.gammas)
-        t = torch.randint(1, len(gammas), (count,))
-        return torch.lerp(gammas[t], gammas[t - 1], torch.rand(count, dtype=torch.float64)).float()
+    As published: t evenly from 1..1999, then gamma evenly between levels t and t - 1 of a linear beta from 1e-6 to 1e-2.
+    """
+    gammas = torch.from_numpy(TRAINING_GAMMAS)
+    t = torch.randint(1, len(gammas), (count,))
+    return torch.lerp(gammas[t], gammas[t - 1], torch.rand(count, dtype=torch.float64)).float()

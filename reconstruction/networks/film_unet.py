@@ -22,7 +22,7 @@ NORM_GROUPS = 32
 
 
 def gamma_embedding(gamma: torch.Tensor) -> torch.Tensor:
-    """Cosines and sines of gamma itself, as SpecDiffusion has it: low noise levels look much alike; (b,) to (b, 64)."""
+    """Cosines and sines of gamma itself, as SpecDiffusion has it: levels near 0 look much alike; (b,) to (b, 64)."""
     half = EMBEDDING_FEATURES // 2
     rates = 10000 ** (-torch.arange(half, device=gamma.device, dtype=torch.float32) / half)
     angles = gamma.float()[:, None] * rates
@@ -105,7 +105,7 @@ class FilmUNet(nn.Module):
                 now = width
             if number:
                 self.up.append(block(now, now, nn.Upsample(scale_factor=2)))
-        self.head = nn.Sequential(_norm(now), nn.SiLU(), _silent(nn.Conv2d(now, out_channels, 3, padding=1)))
+        self.head = nn.Sequential(_Norm(now), nn.SiLU(), _silent(nn.Conv2d(now, out_channels, 3, padding=1)))
 
     def forward(self, x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         """Evaluate.
@@ -139,9 +139,9 @@ class _Residual(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, features: int, dropout: float, resize: nn.Module) -> None:
         super().__init__()
         self.resize = resize
-        self.norm_in, self.conv_in = _norm(channels_in), nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.norm_in, self.conv_in = _Norm(channels_in), nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.film = nn.Linear(features, 2 * channels_out)
-        self.norm_out, self.dropout = _norm(channels_out), nn.Dropout(dropout)
+        self.norm_out, self.dropout = _Norm(channels_out), nn.Dropout(dropout)
         self.conv_out = _silent(nn.Conv2d(channels_out, channels_out, 3, padding=1))
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
@@ -156,7 +156,7 @@ class _Attention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm, self.query_key_value = _norm(channels), nn.Conv2d(channels, 3 * channels, 1)
+        self.norm, self.query_key_value = _Norm(channels), nn.Conv2d(channels, 3 * channels, 1)
         self.mix = _silent(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -165,8 +165,14 @@ class _Attention(nn.Module):
         return torch.as_tensor(x + self.mix(seen.transpose(2, 3).reshape(x.shape)))
 
 
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels)
+class _Norm(nn.GroupNorm):
+    """Group norm with statistics in float32 under autocast too: half precision loses them, and is slower on the CPU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(math.gcd(NORM_GROUPS, channels), channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.float()).to(x.dtype)
 
 
 def _silent(layer: nn.Conv2d) -> nn.Conv2d:

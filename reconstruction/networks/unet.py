@@ -20,6 +20,7 @@ from torch import nn
 from reconstruction.data import PairPool
 from reconstruction.losses import phase_loss
 from reconstruction.networks.local_ridge import LocalRidge
+from reconstruction.networks.step_unet import conv_block
 from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 FrontEnd = Literal["shrink", "fold", "correlate", "ridge"]
@@ -125,17 +126,6 @@ def _amplitude(counts: torch.Tensor) -> torch.Tensor:
     return torch.sqrt(counts / (counts.mean((2, 3), keepdim=True) + 1e-6))
 
 
-def _block(channels_in: int, channels_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    )
-
-
 class ReferencedUNet(Reconstructor):
     """U-Net (Ronneberger et al., MICCAI 2015) on the front end's features; output (b, 1, grid, grid) in radians."""
 
@@ -147,15 +137,14 @@ class ReferencedUNet(Reconstructor):
         widths = [config.base_channels * m for m in config.multipliers]
         mixing = nn.Conv2d(self.features.channels, widths[0], 1, bias=False)
         self.stem = nn.Sequential(mixing, nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
-        self.down = nn.ModuleList(_block(widths[max(0, level - 1)], width) for level, width in enumerate(widths))
+        self.down = nn.ModuleList(conv_block(widths[max(0, level - 1)], width) for level, width in enumerate(widths))
         # What the whole field looks like decides the absolute level, which no place can see by itself.
         self.context = nn.Sequential(
             nn.Linear(2 * widths[-1], widths[-1]), nn.ReLU(inplace=True), nn.Linear(widths[-1], widths[-1])
         )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(widths[level], widths[level - 1], 2, stride=2) for level in range(len(widths) - 1, 0, -1)
-        )
-        self.merge = nn.ModuleList(_block(2 * widths[level - 1], widths[level - 1]) for level in range(len(widths) - 1, 0, -1))
+        upward = range(len(widths) - 1, 0, -1)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(widths[level], widths[level - 1], 2, stride=2) for level in upward)
+        self.merge = nn.ModuleList(conv_block(2 * widths[level - 1], widths[level - 1]) for level in upward)
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def prepare(self, pool: PairPool, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:

@@ -1,0 +1,211 @@
+"""Few steps through the calibrated fibre: predict the speckle, see what is wrong with it at every core, let a network correct.
+
+A learned descent in the sense of Adler and Oktem (IEEE Trans. Med. Imaging 37, 1322, 2018): every step has a small network of
+its own, which takes the back-propagated residual (:mod:`reconstruction.calibrated.speckle_residual`) and moves phase and core
+noise together. A core's phase in this very shot is an unknown like the picture: left out, it would be taken for picture.
+
+The networks know nothing of a particular fibre, only maps over its facet. So they are trained on many simulated fibres, with
+the errors that calibrations have, and take any calibrated one. How far a fibre has moved since its calibration is seen in the
+reference, whose phase is known to be flat: its residual is another input.
+
+No intensity tells the phase's level; it is guessed from the picture (:class:`reconstruction.networks.level.LevelNet`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from reconstruction.base import ReconstructionError
+from reconstruction.calibrated.speckle_residual import SpeckleResidual
+from reconstruction.data import Pairs
+from reconstruction.losses import centred, phase_loss, uncertain_loss
+from reconstruction.networks.level import LevelNet, fit_level
+from reconstruction.networks.step_unet import StepUNet
+from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
+
+#: Phase pixels per grid cell and side: what a core sees is finer than what is shown.
+FINE = 2
+#: Maps of one residual, of the reference's, and what goes with them: core noise, cells with cores, disc.
+_RESIDUAL_MAPS, _REFERENCE_MAPS, _OTHERS = 5, 3, 3
+#: Weight of earlier steps, of the fine picture and of the core noise, where that is known, in the loss.
+_EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT = 0.4, 0.3, 10.0
+
+
+@dataclass(frozen=True)
+class FewStepConfig(NetworkConfig):
+    """Shape of the loop: so many steps, each a U-Net of its own, which hand ``hidden`` maps on."""
+
+    steps: int = 4
+    base_channels: int = 24
+    multipliers: tuple[int, ...] = (1, 2, 4)
+    hidden: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 1 or self.hidden < 0:
+            raise ValueError(f"a loop has at least one step and no negative number of hidden maps, got {self}")
+        if self.grid_px % 2 ** (len(self.multipliers) - 1):
+            raise ValueError(f"grid_px {self.grid_px} cannot be halved {len(self.multipliers) - 1} times")
+
+
+@dataclass(frozen=True, eq=False)
+class FibreBatch(Batch):
+    """Pairs of one known fibre, on frames of any size.
+
+    Parameters
+    ----------
+    fibre : SpeckleResidual
+        The fibre as its calibration has it.
+    core_noise_rad : tensor of float32, shape (b, cores)
+        What the cores' phases really were beyond that, averaged over the modes.
+    """
+
+    fibre: SpeckleResidual
+    core_noise_rad: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What stands after a step: ``fine`` phase (b, 4, g, g) in radians, folded; ``noise`` of the cores (b, 1, g, g)."""
+
+    fine: torch.Tensor
+    noise: torch.Tensor
+
+    @property
+    def phase_rad(self) -> torch.Tensor:
+        """On the grid, (b, 1, g, g)."""
+        return self.fine.mean(1, keepdim=True)
+
+
+class CalibratedFewStep(Reconstructor):
+    """The loop. Before it can run, :meth:`attach` has to give it a fibre."""
+
+    kind: ClassVar[str] = "calibrated"
+    # Fourier transforms on complex numbers, which the exporter and the CPU engines do not do well.
+    exportable: ClassVar[bool] = False
+    config: FewStepConfig
+
+    def __init__(self, config: FewStepConfig) -> None:
+        super().__init__(config)
+        maps = FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
+        gives = FINE**2 + 1 + config.hidden
+        self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
+        self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
+        self.level = LevelNet()
+        self.fibre: SpeckleResidual | None = None
+        self._still: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """One for every step."""
+        return self.config.steps
+
+    @property
+    def truth_px(self) -> int:
+        """It learns on a finer grid than it shows."""
+        return FINE * self.config.grid_px
+
+    def attach(self, fibre: SpeckleResidual) -> None:
+        """Use this fibre from now on."""
+        self.fibre, self._still = fibre, None
+
+    def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Learn the level of whole pictures, for which no fibre is needed."""
+        pictures = F.adaptive_avg_pool2d(torch.from_numpy(pool.pictures_rad()), self.config.grid_px)
+        fit_level(self.level, pictures.numpy(), self.inside, on_progress=on_progress)
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`.
+
+        Raises
+        ------
+        ReconstructionError
+            No fibre is attached.
+        """
+        fibre = self._attached()
+        phase = self.run(fibre, frame, reference)[0][-1].phase_rad
+        return centred(phase, fibre.inside) + self.level(centred(phase, fibre.inside), fibre.inside)[0]
+
+    def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Phase and its standard deviation: of the picture and of its level together."""
+        fibre = self._attached()
+        made, inputs = self.run(fibre, frame, reference)
+        phase = centred(made[-1].phase_rad, fibre.inside)
+        level, level_std = self.level(phase, fibre.inside)
+        return phase + level, (self._std(inputs).square() + level_std.square()).sqrt()
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Sum over the steps; level and spread learn from what the last one gives, but do not change it."""
+        fibre = batch.fibre if isinstance(batch, FibreBatch) else self._attached()
+        made, inputs = self.run(fibre, batch.frames, batch.reference)
+        inside, fine = fibre.inside, F.pixel_unshuffle(batch.phase_rad, FINE)
+        truth = centred(fine.mean(1, keepdim=True), inside)
+        total = torch.zeros((), device=truth.device)
+        for number, step in enumerate(made):
+            phase = centred(step.phase_rad, inside)
+            loss = phase_loss(phase, truth, inside, self.config.range_rad)
+            away = (step.fine - step.phase_rad + phase - fine + fine.mean(1, keepdim=True) - truth) * inside
+            loss = loss + _FINE_WEIGHT * away.abs().mean() / inside.mean() / self.config.range_rad * 4
+            if isinstance(batch, FibreBatch):
+                noise = fibre.to_grid(batch.core_noise_rad[:, None])
+                seen = inside * fibre.occupied
+                loss = loss + _NOISE_WEIGHT * ((step.noise - noise) * seen).square().mean() / seen.mean()
+            total = total + (1.0 if number == len(made) - 1 else _EARLIER) * loss
+        last = centred(made[-1].phase_rad, inside).detach()
+        return total + uncertain_loss(last, self._std([part.detach() for part in inputs]), truth, inside)
+
+    def run(
+        self, fibre: SpeckleResidual, frame: torch.Tensor, reference: torch.Tensor
+    ) -> tuple[list[Step], list[torch.Tensor]]:
+        """Take all steps; return them, and the maps that the last one had and gave."""
+        batch, side, n = len(frame), fibre.grid_px, fibre.optics.config.image_px
+        amplitude = fibre.amplitude(frame, reference)
+        fine = frame.new_zeros((batch, FINE**2, side, side))
+        noise, hidden = fine[:, :1], frame.new_zeros((batch, self.config.hidden, side, side))
+        still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1).expand(batch, -1, -1, -1)
+        made, inputs = [], []
+        for network in self.steps:
+            with torch.no_grad(), torch.autocast(frame.device.type, enabled=False):
+                image = F.pixel_shuffle(fine.detach(), FINE)
+                image = F.interpolate(image, (n, n), mode="bilinear", align_corners=False)[:, 0]
+                core_noise = fibre.from_grid(noise.detach())[:, 0]
+                maps = fibre.maps(fibre(amplitude, image, core_noise))
+            x = torch.cat([fine, maps, noise, still, hidden], 1)
+            change = network(x).float()
+            fine = fine + change[:, : FINE**2]
+            noise = noise + change[:, FINE**2 : FINE**2 + 1] * fibre.occupied
+            hidden = change[:, FINE**2 + 1 :]
+            made.append(Step(fine, noise))
+            inputs = [x, change]
+        return made, inputs
+
+    def _std(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """Return the standard deviation of the picture, (b, 1, g, g), in radians."""
+        return torch.as_tensor(0.1 * F.softplus(self.spread(torch.cat(inputs, 1)).float()) + 0.005)
+
+    def _reference_maps(self, fibre: SpeckleResidual, reference: torch.Tensor) -> torch.Tensor:
+        """Return what the reference says about the fibre, (1 or b, 3, g, g); kept as long as it is the same reference."""
+        if self._still is not None and self._still[0] is reference and fibre is self.fibre:
+            return self._still[1]
+        n = fibre.optics.config.image_px
+        with torch.no_grad(), torch.autocast(reference.device.type, enabled=False):
+            flat = reference.new_zeros((len(reference), n, n))
+            noise = reference.new_zeros((len(reference), fibre.optics.cores))
+            found = fibre(fibre.amplitude(reference, reference), flat, noise)
+            maps = fibre.to_grid(torch.stack([found.entering.imag, found.leaving.real, found.leaving.imag], 1))
+        if fibre is self.fibre:
+            self._still = reference, maps
+        return maps
+
+    def _attached(self) -> SpeckleResidual:
+        if self.fibre is None:
+            raise ReconstructionError(
+                "the calibrated model has no fibre yet; measure its response first (specklescope calibrate response)"
+            )
+        return self.fibre

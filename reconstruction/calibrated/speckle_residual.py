@@ -1,0 +1,144 @@
+"""What is still wrong with a phase: seen minus predicted speckle, taken back through the fibre to its cores.
+
+The gradient of ``|sqrt(I) - sqrt(I(phi, noise))|^2`` with respect to the phase that enters a core and to the phase that the
+core itself adds, by the adjoint of every linear step (Wirtinger calculus; Candes, Li and Soltanolkotabi, IEEE Trans. Inf.
+Theory 61, 1985, 2015), written out: half the time of differentiating automatically. Both are complex here; their imaginary
+part is the gradient, their real part says where more or less light was expected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from drivers.optics import FibreOptics
+from reconstruction.field import field_mask
+
+#: Keeps the root of a dark pixel's intensity differentiable; the mean is 1.
+_FLOOR = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """The residual at the cores, per frame.
+
+    Parameters
+    ----------
+    entering, leaving : tensor of complex64, shape (b, cores)
+        At the input and the output facet.
+    power : tensor of float32, shape (b, cores)
+        Predicted light in every core; how much it can tell.
+    error : tensor of float32, shape (b,)
+        Mean square difference of amplitudes in the disc.
+    """
+
+    entering: torch.Tensor
+    leaving: torch.Tensor
+    power: torch.Tensor
+    error: torch.Tensor
+
+
+class SpeckleResidual:
+    """A calibrated fibre as the loop uses it, its light scaled so that a flat phase gives intensity 1 in the disc.
+
+    Parameters
+    ----------
+    optics : FibreOptics
+        With the calibrated response.
+    background : float
+        Intensity that carries no speckle, in the optics' unit.
+    grid_px : int
+        Side of the grid on which cores are laid out.
+    """
+
+    def __init__(self, optics: FibreOptics, background: float, grid_px: int) -> None:
+        self.optics = optics
+        self.grid_px = grid_px
+        config = optics.config
+        radius = 2 * config.field_radius_um / config.pixel_um / config.image_px
+        device = optics.device
+        self.disc = torch.from_numpy(field_mask(config.image_px, radius)).to(device)
+        self.inside = torch.from_numpy(field_mask(grid_px, radius)).to(device)[None, None].float()
+        with torch.no_grad():
+            flat = optics.intensity(torch.zeros((1, config.image_px, config.image_px), device=device))[0] + background
+        mean = float(flat[self.disc].mean())
+        self._background = background / mean
+        self._forward = optics.transmission() / mean**0.5
+        self._reverse, self._backward = _transposed(optics.neighbours, self._forward)
+        self._lay_out(config.image_px // grid_px)
+
+    def _lay_out(self, cell_px: int) -> None:
+        """Each core lies in one cell of the grid; few cells have two."""
+        optics, grid = self.optics, self.grid_px
+        positions = np.floor((optics.core_positions_px + optics.config.image_px / 2) / cell_px).astype(np.int64)
+        outside = ((positions < 0) | (positions >= grid)).any(1)
+        cells = np.where(outside, grid * grid, positions[:, 0] * grid + positions[:, 1])
+        self._cell = torch.from_numpy(cells).to(optics.device)
+        count = torch.bincount(self._cell, minlength=grid * grid + 1).float()
+        self._share = 1 / count.clamp(min=1)
+        #: 1 where a cell has a core: (1, 1, grid, grid).
+        self.occupied = (count[:-1] > 0).float().reshape(1, 1, grid, grid)
+
+    def to_grid(self, values: torch.Tensor) -> torch.Tensor:
+        """Mean over the cores of every cell: (b, c, cores) -> (b, c, grid, grid); 0 in empty cells."""
+        empty = values.new_zeros((*values.shape[:2], self.grid_px**2 + 1))
+        sums = empty.index_add(2, self._cell, values) * self._share
+        return sums[..., :-1].unflatten(2, (self.grid_px, self.grid_px))
+
+    def from_grid(self, maps: torch.Tensor) -> torch.Tensor:
+        """Value of every core's cell: (b, c, grid, grid) -> (b, c, cores); 0 for cores outside the frame."""
+        return F.pad(maps.flatten(2), (0, 1))[..., self._cell]
+
+    def amplitude(self, counts: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Measured amplitude in the loop's unit: (b, 1, n, n) counts -> (b, n, n); the reference's mean is intensity 1."""
+        mean = reference[:, 0][:, self.disc].mean(1)
+        return (counts[:, 0] / mean.clamp(min=1e-6)[:, None, None]).clamp(min=0).sqrt()
+
+    def __call__(self, amplitude: torch.Tensor, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor) -> Residual:
+        """Compare.
+
+        Parameters
+        ----------
+        amplitude : tensor, shape (b, n, n)
+            Seen, from :meth:`amplitude`.
+        phase_rad : tensor, shape (b, n, n)
+            Supposed phase image.
+        core_noise_rad : tensor, shape (b, cores)
+            Supposed phase of every core beyond the calibrated one.
+        """
+        optics = self.optics
+        entered = optics.launch(phase_rad)
+        turned = torch.polar(torch.ones_like(core_noise_rad), core_noise_rad)
+        mixed = torch.einsum("bck,mck->bmc", entered[:, optics.neighbours], self._forward)
+        left = mixed * turned[:, None]
+        field = optics.propagate(left)
+        predicted = ((field.real.square() + field.imag.square()).sum(1) + (self._background + _FLOOR)).sqrt()
+        difference = amplitude - predicted
+        seen = optics.collect(field * (difference / predicted)[:, None])
+        leaving = (left.conj() * seen).sum(1)
+        returned = seen * turned.conj()[:, None]
+        entering = entered.conj() * torch.einsum("bmcr,mcr->bc", returned[:, :, self._reverse], self._backward)
+        error = (difference.square() * self.disc).sum((1, 2)) / self.disc.sum()
+        return Residual(entering, leaving, (left.real.square() + left.imag.square()).sum(1), error)
+
+    def maps(self, residual: Residual) -> torch.Tensor:
+        """Lay a residual out on the grid: (b, 5, grid, grid)."""
+        parts = (residual.entering.real, residual.entering.imag, residual.leaving.real, residual.leaving.imag, residual.power)
+        return self.to_grid(torch.stack(parts, 1))
+
+
+def _transposed(neighbours: torch.Tensor, forward: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Who takes light from every core (cores, r), padded, and with which conjugate coefficient (modes, cores, r)."""
+    cores, k = neighbours.shape
+    givers = neighbours.flatten()
+    order = torch.argsort(givers, stable=True)
+    count = torch.bincount(givers, minlength=cores)
+    column = torch.arange(len(givers), device=givers.device) - (torch.cumsum(count, 0) - count)[givers[order]]
+    takers = torch.zeros((cores, int(count.max())), dtype=torch.int64, device=givers.device)
+    takers[givers[order], column] = order // k
+    backward = torch.zeros((len(forward), *takers.shape), dtype=forward.dtype, device=givers.device)
+    backward[:, givers[order], column] = forward.flatten(1)[:, order].conj()
+    return takers, backward

@@ -1,0 +1,151 @@
+"""Conditional mean flow: one evaluation gives the posterior's mean, few more move it to a sample of the posterior.
+
+After posterior-mean rectified flow (Ohayon, Michaeli and Elad, ICLR 2025): the mean ``mu`` of a regressor, a little noise on
+it, and a straight flow from there to pictures. The flow starts at the mean, never at the speckle. A sample has up to twice the
+squared error of the mean, so that forward() with ``flow_steps`` 0 has the best scores; samples are for texture and spread.
+
+The regressor also says how sure it is, in one evaluation, by a head that is trained with the likelihood of its errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from reconstruction.data import PairPool
+from reconstruction.losses import uncertain_loss
+from reconstruction.networks.step_unet import StepUNet
+from reconstruction.networks.unet import ReferencedUNet, UNetConfig
+from reconstruction.reconstructor import Batch, Reconstructor
+
+
+@dataclass(frozen=True)
+class MeanFlowConfig(UNetConfig):
+    """Shape of the regressor, and the flow after it.
+
+    Parameters
+    ----------
+    mean : str
+        A trained referenced model that the regressor is taken from, and then kept; trained along when left out.
+    start_std : float
+        Noise on the mean, on the scale where phase goes from -1 to 1.
+    flow_steps : int
+        Steps of Euler from the mean to a sample; 0 gives the mean.
+    flow_channels : int
+        Width of the flow's network.
+    seed, samples : int
+        Of the noise to start from, and how many samples :meth:`MeanFlow.sampled_deviation` draws.
+    """
+
+    mean: str = ""
+    start_std: float = 0.1
+    flow_steps: int = 4
+    flow_channels: int = 16
+    seed: int = 0
+    samples: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.flow_steps < 0 or self.start_std <= 0 or self.samples < 2:
+            raise ValueError(f"flow_steps cannot be negative, start_std is positive, samples at least 2: {self}")
+
+
+class MeanFlow(Reconstructor):
+    """Regressor, its uncertainty, and the flow; ``flow_steps`` may be changed at any time."""
+
+    kind: ClassVar[str] = "mean-flow"
+    config: MeanFlowConfig
+
+    def __init__(self, config: MeanFlowConfig) -> None:
+        super().__init__(config)
+        self.flow_steps = config.flow_steps
+        self.mean = ReferencedUNet(config)
+        maps = self.mean.features.channels
+        multipliers = config.multipliers[:3]
+        self.flow = StepUNet(maps + 3, 1, config.flow_channels, multipliers)
+        self.spread = StepUNet(maps + 1, 1, max(8, config.flow_channels // 2), multipliers)
+        generator = torch.Generator().manual_seed(config.seed)
+        start = torch.randn((1, 1, config.grid_px, config.grid_px), generator=generator)
+        self.register_buffer("start", start, persistent=False)
+
+    start: torch.Tensor
+
+    @property
+    def evaluations(self) -> int:
+        """The regressor and the flow's steps."""
+        return 1 + self.flow_steps
+
+    def prepare(self, pool: PairPool, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Take the regressor over, or fit what it fits in closed form."""
+        if not self.config.mean:
+            self.mean.prepare(pool, on_progress)
+            return
+        from reconstruction.model import load_model
+
+        self.mean.load_state_dict(load_model(self.config.mean).network.state_dict())
+
+    def train(self, mode: bool = True) -> MeanFlow:
+        """Switch modes; a regressor that was taken over stays as it is, its running statistics included."""
+        super().train(mode)
+        if self.config.mean:
+            self.mean.eval().requires_grad_(False)
+        return self
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Squared error of the velocity at stratified times, and the likelihood of the mean's errors."""
+        inside, scale = self.inside, self.config.range_rad / 2
+        learned = self.mean.loss(batch) if not self.config.mean else torch.zeros((), device=batch.frames.device)
+        with torch.no_grad():
+            maps = self.mean.features(batch.frames, batch.reference)
+            mean = self.mean(batch.frames, batch.reference)
+        spread = uncertain_loss(mean, self._std(maps, mean), batch.phase_rad, inside)
+        count = len(mean)
+        # One time from each of as many equal parts, so that every batch sees early and late ones.
+        time = ((torch.randperm(count) + torch.rand(count)) / count).to(mean.device)[:, None, None, None]
+        clean = batch.phase_rad / scale
+        start = mean / scale + self.config.start_std * torch.randn(mean.shape).to(mean.device)
+        state = (1 - time) * start + time * clean
+        error = (self._velocity(maps, mean, state, time) - (clean - start)) * inside
+        return learned + spread + error.square().mean() / inside.mean() / self.config.start_std**2
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`."""
+        if not self.flow_steps:
+            return torch.as_tensor(self.mean(frame, reference))
+        return self._flowed(frame, reference, self.start.expand(len(frame), -1, -1, -1))
+
+    def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and what its head says of it, in one evaluation each."""
+        mean = self.mean(frame, reference)
+        return mean, self._std(self.mean.features(frame, reference), mean)
+
+    def sampled_deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation over ``config.samples`` samples."""
+        drawn = self.sample(frame, reference, range(self.config.seed, self.config.seed + self.config.samples))
+        return drawn.mean(0), drawn.std(0)
+
+    def sample(self, frame: torch.Tensor, reference: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+        """Draw one sample of every frame for each seed: (seeds, b, 1, grid_px, grid_px) in radians."""
+        noises = [torch.randn(self.start.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        with torch.no_grad():
+            return torch.stack([self._flowed(frame, reference, noise.to(frame.device)) for noise in noises])
+
+    def _flowed(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        scale = self.config.range_rad / 2
+        maps, mean = self.mean.features(frame, reference), self.mean(frame, reference)
+        state = mean / scale + self.config.start_std * noise
+        for step in range(self.flow_steps):
+            time = torch.full((len(frame), 1, 1, 1), step / self.flow_steps, device=frame.device)
+            state = state + self._velocity(maps, mean, state, time) / self.flow_steps
+        return state * scale
+
+    def _velocity(self, maps: torch.Tensor, mean: torch.Tensor, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([maps, mean, state, time.expand_as(state)], 1)
+        return self.flow(x).float() + mean / (self.config.range_rad / 2) - state
+
+    def _std(self, maps: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(0.2 * F.softplus(self.spread(torch.cat([maps, mean], 1)).float()) + 0.005)
