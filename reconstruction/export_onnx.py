@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from reconstruction.model import Model
 
@@ -23,12 +24,14 @@ def cache_folder() -> Path:
 
 
 def export_onnx(model: Model, path: Path) -> Path:
-    """Write the graph ``(frame, reference) -> phase`` with inputs (1, 1, frame_px, frame_px) float32 counts.
-
-    The file appears whole or not at all.
-    """
+    """Write the graph ``(frame, reference) -> phase`` with inputs (1, 1, frame_px, frame_px) float32 counts."""
     shape = (1, 1, model.frame_px, model.frame_px)
     example = torch.rand(shape) * 60, torch.rand(shape) * 60
+    return export_module(model.network, example, ["frame", "reference"], "phase_rad", path)
+
+
+def export_module(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: list[str], output: str, path: Path) -> Path:
+    """Write the graph of a module for inputs of just these shapes. The file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
         # The exporter warns about its own internals; what matters, equality with torch, is checked by every engine.
@@ -36,11 +39,11 @@ def export_onnx(model: Model, path: Path) -> Path:
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         part = Path(folder) / path.name
         torch.onnx.export(
-            model.network,
+            module,
             example,
             str(part),
-            input_names=["frame", "reference"],
-            output_names=["phase_rad"],
+            input_names=inputs,
+            output_names=[output],
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -52,5 +55,10 @@ def export_onnx(model: Model, path: Path) -> Path:
 
 def cached_onnx(model: Model) -> Path:
     """Return the model's graph, exporting it the first time."""
-    path = cache_folder() / f"{model.id}-v{GRAPH_VERSION}-opset{OPSET}-torch{torch.__version__.split('+')[0]}.onnx"
+    path = cache_path(model.id)
     return path if path.is_file() else export_onnx(model, path)
+
+
+def cache_path(name: str) -> Path:
+    """Where a graph lies that depends on ``name``, the exporter and its version alone."""
+    return cache_folder() / f"{name}-v{GRAPH_VERSION}-opset{OPSET}-torch{torch.__version__.split('+')[0]}.onnx"

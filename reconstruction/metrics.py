@@ -10,10 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 Phase = NDArray[np.float32]
+
+#: Scales of MS-SSIM, and the pixels that its coarsest needs for a window.
+_MS_SCALES, _LEAST_PX = 5, 8
+#: Wang's constant for contrast, in units of the range.
+_K2 = 0.03
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Scores:
 
     ``mae_rad`` mean absolute error; ``psnr_db`` = 10 log10(R^2 / MSE) with R the full phase range; ``ssim`` (Wang et al.,
     IEEE TIP 13, 600, 2004) with range R and the 11 px Gaussian window of sigma 1.5; ``correlation`` Pearson's;
-    ``prstd_rad`` the standard deviation of the absolute error (so MSE = mae^2 + prstd^2 for one image).
+    ``prstd_rad`` the standard deviation of the absolute error (so MSE = mae^2 + prstd^2 for one image); ``nrmse`` the root
+    of the MSE over the truth's own range; ``ms_ssim`` of :func:`ms_ssim`.
     """
 
     mae_rad: float
@@ -34,6 +41,8 @@ class Scores:
     psnr_db_centred: float
     ssim_centred: float
     prstd_rad_centred: float
+    nrmse: float
+    ms_ssim: float
 
 
 def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad: float) -> Scores:
@@ -60,7 +69,11 @@ def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad
     plain = _errors(phase_rad, truth_rad, mask, range_rad)
     centred = _errors(phase_rad - phase_rad[mask].mean(), truth_rad - truth_rad[mask].mean(), mask, range_rad)
     correlation = pearson(phase_rad[mask], truth_rad[mask])
-    return Scores(plain[0], plain[1], plain[2], correlation, plain[3], *centred)
+    seen = truth_rad[mask].astype(np.float64)
+    rmse, spread = float(np.hypot(plain[0], plain[3])), float(np.ptp(seen))
+    nrmse = rmse / spread if spread > 0 else float("inf") if rmse > 0 else 0.0
+    multiscale = ms_ssim(phase_rad, truth_rad, mask, range_rad)
+    return Scores(plain[0], plain[1], plain[2], correlation, plain[3], *centred, nrmse, multiscale)
 
 
 def mean_scores(scores: list[Scores]) -> Scores:
@@ -84,6 +97,43 @@ def ssim_map(phase_rad: torch.Tensor, truth_rad: torch.Tensor, range_rad: float)
         phase_rad, truth_rad, gaussian_kernel=True, sigma=1.5, kernel_size=11, data_range=range_rad, return_full_image=True
     )
     return full
+
+
+def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad: float) -> float:
+    """Multi-scale SSIM (Wang et al., Asilomar 2003, equation 7) as PI-DDPM takes it: five scales, all exponents 1.
+
+    The product of mean contrast and structure on the four finer scales and of mean SSIM on the coarsest; negative means count
+    as 0. Windows are those of ``ssim`` on every scale, images are halved by averaging, and means are weighted by how much of
+    a pixel lies in the mask. Five scales take 128 px; a smaller grid is halved while 8 px are left.
+
+    Parameters
+    ----------
+    phase_rad, truth_rad, mask, range_rad
+        As for :func:`score`.
+    """
+    a, b = (torch.from_numpy(np.where(mask, image, 0))[None, None].float() for image in (phase_rad, truth_rad))
+    weight = torch.from_numpy(mask)[None, None].float()
+    product = 1.0
+    for scale in range(_MS_SCALES):
+        coarsest = scale == _MS_SCALES - 1 or min(a.shape[2:]) < 2 * _LEAST_PX
+        local = ssim_map(a, b, range_rad) if coarsest else contrast_structure(a, b, range_rad)
+        product *= max(0.0, float((local * weight).sum() / weight.sum()))
+        if coarsest:
+            break
+        a, b, weight = (F.avg_pool2d(image, 2) for image in (a, b, weight))
+    return product
+
+
+def contrast_structure(phase_rad: torch.Tensor, truth_rad: torch.Tensor, range_rad: float) -> torch.Tensor:
+    """Local SSIM of (b, 1, h, w) phase images without its luminance term, same shape."""
+    axis = torch.arange(-5, 6, dtype=torch.float32, device=phase_rad.device)
+    line = torch.exp(-0.5 * (axis / 1.5).square())
+    window = torch.outer(line, line)[None, None] / line.sum().square()
+    a, b = (F.pad(image.float(), (5, 5, 5, 5), mode="reflect") for image in (phase_rad, truth_rad))
+    mean_a, mean_b, aa, bb, ab = (F.conv2d(image, window) for image in (a, b, a * a, b * b, a * b))
+    variances = (aa - mean_a.square()).clamp(min=0) + (bb - mean_b.square()).clamp(min=0)
+    c2 = (_K2 * range_rad) ** 2
+    return (2 * (ab - mean_a * mean_b) + c2) / (variances + c2)
 
 
 def _errors(phase: Phase, truth: Phase, mask: NDArray[np.bool_], range_rad: float) -> tuple[float, float, float, float]:

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from skimage.segmentation import watershed
 
 
@@ -65,3 +66,19 @@ def iou_foreground(labels: NDArray[np.uint16], truth: NDArray[np.uint16]) -> flo
     a, b = labels > 0, truth > 0
     union = np.count_nonzero(a | b)
     return float(np.count_nonzero(a & b)) / union if union else 1.0
+
+
+def iou_matched(labels: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float:
+    """Mean intersection over union of the objects, matched one to one so that the sum is largest (Hungarian method).
+
+    Objects without a partner count as 0: the mean is over the larger of the two numbers. 1 when both are empty.
+    """
+    count, true_count = int(labels.max()), int(truth.max())
+    if not max(count, true_count):
+        return 1.0
+    joint = np.zeros((count + 1, true_count + 1))
+    np.add.at(joint, (labels.ravel(), truth.ravel()), 1)
+    overlap = joint[1:, 1:]
+    union = joint[1:].sum(1)[:, None] + joint[:, 1:].sum(0) - overlap
+    rows, columns = linear_sum_assignment(-overlap / np.maximum(union, 1))
+    return float((overlap / np.maximum(union, 1))[rows, columns].sum() / max(count, true_count))

@@ -4,8 +4,9 @@ A learned descent in the sense of Adler and Oktem (IEEE Trans. Med. Imaging 37, 
 its own, which takes the back-propagated residual (:mod:`reconstruction.calibrated.speckle_residual`) and moves phase and core
 noise together. A core's phase in this very shot is an unknown like the picture: left out, it would be taken for picture.
 
-The networks know nothing of a particular fibre, only maps over its facet. So they are trained on many simulated fibres, with
-the errors that calibrations have, and take any calibrated one. How far a fibre has moved since its calibration is seen in the
+The networks know nothing of a particular fibre, only maps over its facet: trained on many simulated fibres, with the errors
+that calibrations have, they take any calibrated one. Faster and better is to start from what a referenced model of the same
+fibre gives, which counts as the first step. How far a fibre has moved since its calibration is seen in the
 reference, whose phase is known to be flat: its residual is another input.
 
 No intensity tells the phase's level; it is guessed from the picture (:class:`reconstruction.networks.level.LevelNet`).
@@ -39,8 +40,17 @@ _EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT = 0.4, 0.3, 10.0
 
 @dataclass(frozen=True)
 class FewStepConfig(NetworkConfig):
-    """Shape of the loop: so many steps, each a U-Net of its own, which hand ``hidden`` maps on."""
+    """Shape of the loop.
 
+    Parameters
+    ----------
+    start : str
+        Referenced model whose phase the first step starts from; flat without one.
+    steps : int
+        Each has a U-Net of its own, of ``base_channels`` and ``multipliers``, and hands ``hidden`` maps on to the next.
+    """
+
+    start: str = ""
     steps: int = 4
     base_channels: int = 24
     multipliers: tuple[int, ...] = (1, 2, 4)
@@ -93,18 +103,20 @@ class CalibratedFewStep(Reconstructor):
 
     def __init__(self, config: FewStepConfig) -> None:
         super().__init__(config)
-        maps = FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
+        maps = self.maps = FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
         gives = FINE**2 + 1 + config.hidden
         self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
         self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
         self.level = LevelNet()
         self.fibre: SpeckleResidual | None = None
+        # In a list, so that its weights are not taken for this one's: it is a model of its own.
+        self._start: list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = []
         self._still: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
     def evaluations(self) -> int:
-        """One for every step."""
-        return self.config.steps
+        """One for every step, and one for the start."""
+        return self.config.steps + bool(self.config.start)
 
     @property
     def truth_px(self) -> int:
@@ -119,6 +131,10 @@ class CalibratedFewStep(Reconstructor):
         """Learn the level of whole pictures, for which no fibre is needed."""
         pictures = F.adaptive_avg_pool2d(torch.from_numpy(pool.pictures_rad()), self.config.grid_px)
         fit_level(self.level, pictures.numpy(), self.inside, on_progress=on_progress)
+
+    def start_with(self, network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        """Take the phase to start from from ``network(frame, reference)``."""
+        self._start = [network]
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`.
@@ -166,8 +182,8 @@ class CalibratedFewStep(Reconstructor):
         """Take all steps; return them, and the maps that the last one had and gave."""
         batch, side, n = len(frame), fibre.grid_px, fibre.optics.config.image_px
         amplitude = fibre.amplitude(frame, reference)
-        fine = frame.new_zeros((batch, FINE**2, side, side))
-        noise, hidden = fine[:, :1], frame.new_zeros((batch, self.config.hidden, side, side))
+        fine = self._first(frame, reference, side).expand(-1, FINE**2, -1, -1)
+        noise, hidden = frame.new_zeros((batch, 1, side, side)), frame.new_zeros((batch, self.config.hidden, side, side))
         still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1).expand(batch, -1, -1, -1)
         made, inputs = [], []
         for network in self.steps:
@@ -184,6 +200,17 @@ class CalibratedFewStep(Reconstructor):
             made.append(Step(fine, noise))
             inputs = [x, change]
         return made, inputs
+
+    def _first(self, frame: torch.Tensor, reference: torch.Tensor, side: int) -> torch.Tensor:
+        """Return the phase to start from, (b, 1, g, g)."""
+        if not self.config.start:
+            return frame.new_zeros((len(frame), 1, side, side))
+        if not self._start:
+            from reconstruction.model import load_model
+
+            self.start_with(load_model(self.config.start).network.to(frame.device))
+        with torch.no_grad():
+            return torch.as_tensor(self._start[0](frame, reference))
 
     def _std(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """Return the standard deviation of the picture, (b, 1, g, g), in radians."""

@@ -65,9 +65,9 @@ class SpeckleResidual:
         with torch.no_grad():
             flat = optics.intensity(torch.zeros((1, config.image_px, config.image_px), device=device))[0] + background
         mean = float(flat[self.disc].mean())
-        self._background = background / mean
-        self._forward = optics.transmission() / mean**0.5
-        self._reverse, self._backward = _transposed(optics.neighbours, self._forward)
+        #: Light without speckle, and what every core passes on of its neighbours' (modes, cores, k), both in the loop's unit.
+        self.background, self.transmission = background / mean, optics.transmission() / mean**0.5
+        self._reverse, self._backward = _transposed(optics.neighbours, self.transmission)
         self._lay_out(config.image_px // grid_px)
 
     def _lay_out(self, cell_px: int) -> None:
@@ -112,10 +112,10 @@ class SpeckleResidual:
         optics = self.optics
         entered = optics.launch(phase_rad)
         turned = torch.polar(torch.ones_like(core_noise_rad), core_noise_rad)
-        mixed = torch.einsum("bck,mck->bmc", entered[:, optics.neighbours], self._forward)
+        mixed = torch.einsum("bck,mck->bmc", entered[:, optics.neighbours], self.transmission)
         left = mixed * turned[:, None]
         field = optics.propagate(left)
-        predicted = ((field.real.square() + field.imag.square()).sum(1) + (self._background + _FLOOR)).sqrt()
+        predicted = ((field.real.square() + field.imag.square()).sum(1) + (self.background + _FLOOR)).sqrt()
         difference = amplitude - predicted
         seen = optics.collect(field * (difference / predicted)[:, None])
         leaving = (left.conj() * seen).sum(1)

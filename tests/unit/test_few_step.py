@@ -13,13 +13,12 @@ from drivers.sensor import SensorConfig
 from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.few_step import CalibratedFewStep, FewStepConfig, FibreBatch
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
-from reconstruction.calibrated.twin_stream import StreamConfig, TwinStream
+from reconstruction.calibrated.twin_stream import StreamConfig, TwinStream, fresh_fibres
 from reconstruction.field import field_mask
 from reconstruction.networks.level import LevelNet, fit_level
 
 OPTICS = OpticsConfig(image_px=128, field_radius_um=41.0)
 SHAPE = FewStepConfig(frame_px=128, grid_px=32, field_radius=0.94, steps=2, base_channels=4, hidden=2)
-STREAM = StreamConfig(window_px=64, fibres=2)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def stream() -> TwinStream:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 255, (6, 8, 8), np.uint8)
     pictures = np.repeat(np.repeat(coarse, 16, 1), 16, 2)
-    return TwinStream(pictures, OPTICS, SensorConfig(), 0.01, 2.85, 4, STREAM)
+    return TwinStream(pictures, fresh_fibres(OPTICS, 64, 4, 2, 100), SensorConfig(), 0.01, 2.85)
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +90,8 @@ def test_a_batch_is_what_its_seed_says(stream: TwinStream) -> None:
 def test_its_speckle_belongs_to_its_fibre_phase_and_noise() -> None:
     pictures = np.full((1, 128, 128), 90, np.uint8)
     pictures[:, 40:80] = 160
-    still = replace(STREAM, fibres=1, error_rad=0.0)
-    stream = TwinStream(pictures, OPTICS, SensorConfig(), 0.01, 2.85, 4, still)
+    fibres = fresh_fibres(OPTICS, 64, 4, 1, 100)
+    stream = TwinStream(pictures, fibres, SensorConfig(), 0.01, 2.85, StreamConfig(error_rad=0.0))
     batch = stream.batch(np.zeros(2, np.int64), 3)
     fibre = batch.fibre
     image = torch.nn.functional.interpolate(batch.phase_rad, scale_factor=2, mode="nearest")[:, 0]

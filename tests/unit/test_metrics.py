@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure, structural_similarity_index_measure
 
 from reconstruction.field import field_mask
-from reconstruction.metrics import mean_scores, pearson, score, ssim_map
+from reconstruction.metrics import contrast_structure, mean_scores, ms_ssim, pearson, score, ssim_map
 
 RANGE = 2.85
 
@@ -80,3 +81,45 @@ def test_what_cannot_be_scored_is_refused(rng: np.random.Generator) -> None:
 
 def test_correlation_of_a_constant_is_zero() -> None:
     assert pearson(np.ones(9), np.arange(9.0)) == 0.0
+
+
+def test_squared_error_is_mean_and_spread_of_the_absolute_one(rng: np.random.Generator) -> None:
+    phase, truth = images(rng)
+    mask = field_mask(64, 0.9)
+    result = score(phase, truth, mask, RANGE)
+    mse = np.mean((phase - truth)[mask].astype(np.float64) ** 2)
+    assert result.mae_rad**2 + result.prstd_rad**2 == pytest.approx(mse, rel=1e-9)
+    assert result.nrmse == pytest.approx(np.sqrt(mse) / np.ptp(truth[mask]), rel=1e-6)
+
+
+def textures(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Structure on every scale, and the same with a tenth of other structure."""
+    spectrum = 1 / np.maximum(np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)), 1 / side)
+    truth, other = (np.fft.ifft2(np.fft.fft2(rng.standard_normal((side, side))) * spectrum).real for _ in range(2))
+    truth, other = (1.4 + 0.5 * (image - image.mean()) / image.std() for image in (truth, other))
+    return (0.9 * truth + 0.1 * other).astype(np.float32), truth.astype(np.float32)
+
+
+def test_contrast_and_structure_are_those_of_torchmetrics(rng: np.random.Generator) -> None:
+    phase, truth = (torch.from_numpy(image)[None, None] for image in textures(rng, 64))
+    _, theirs = structural_similarity_index_measure(phase, truth, data_range=RANGE, return_contrast_sensitivity=True)
+    ours = contrast_structure(phase, truth, RANGE)[..., 5:-5, 5:-5].mean()  # theirs leaves the rim out
+    assert float(ours) == pytest.approx(float(theirs), abs=1e-5)
+
+
+def test_multi_scale_ssim_is_that_of_torchmetrics_but_for_the_rim(rng: np.random.Generator) -> None:
+    phase, truth = textures(rng, 512)
+    tensors = [torch.from_numpy(image)[None, None] for image in (phase, truth)]
+    theirs = multiscale_structural_similarity_index_measure(*tensors, data_range=RANGE, betas=(1.0,) * 5, normalize="relu")
+    assert 0.5 < float(theirs) < 0.95
+    assert ms_ssim(phase, truth, np.ones_like(truth, bool), RANGE) == pytest.approx(float(theirs), abs=0.01)
+
+
+@pytest.mark.parametrize("side", [16, 32, 128])
+def test_multi_scale_ssim_of_equal_images_is_one_and_falls_with_noise(side: int, rng: np.random.Generator) -> None:
+    phase, truth = textures(rng, side)
+    mask = field_mask(side, 0.97)
+    assert ms_ssim(truth, truth, mask, RANGE) == pytest.approx(1, abs=1e-5)
+    values = [ms_ssim((truth + share * (phase - truth)).astype(np.float32), truth, mask, RANGE) for share in (1, 5, 30)]
+    assert 1 > values[0] > values[1] > values[2] >= 0
+    assert ms_ssim(-truth, truth, mask, RANGE) == 0.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reconstruction.field import field_mask
-from reconstruction.segment import iou_foreground, segment
+from reconstruction.segment import iou_foreground, iou_matched, segment
 
 MASK = field_mask(128, 0.95)
 
@@ -56,3 +56,16 @@ def test_overlap_of_nothing_with_nothing_is_perfect() -> None:
     empty, some = np.zeros((4, 4), np.uint16), np.eye(4, dtype=np.uint16)
     assert iou_foreground(empty, empty) == 1.0
     assert iou_foreground(empty, some) == 0.0
+
+
+def test_matched_objects_count_once_and_those_without_a_partner_as_nothing() -> None:
+    truth = np.zeros((8, 8), np.uint16)
+    truth[:4, :4], truth[4:, 4:] = 1, 2
+    renamed = np.where(truth > 0, 3 - truth, 0).astype(np.uint16)
+    assert iou_matched(truth, truth) == iou_matched(renamed, truth) == 1.0
+    half = np.where(truth == 1, truth, 0).astype(np.uint16)
+    half[2:] = 0
+    assert iou_matched(half, truth) == pytest.approx(0.5 / 2)
+    empty = np.zeros_like(truth)
+    assert iou_matched(empty, empty) == 1.0
+    assert iou_matched(empty, truth) == iou_matched(truth, empty) == 0.0

@@ -1,0 +1,55 @@
+"""What more steps of a sampler bring: scores of one model against the number of its steps."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from app.config import InstrumentConfig
+from app.rig import fibre_name
+from app.terminal import Report
+from app.training import twin_data
+from reconstruction.base import ReconstructionError
+from reconstruction.engines.torch_eager import TorchEngine
+from reconstruction.evaluation.steps import has_steps, set_steps
+from reconstruction.metrics import mean_scores, score
+from reconstruction.model import load_model
+from reconstruction.simulate import simulated_pool
+
+STEPS = (1, 2, 4, 8, 16, 32, 64, 100)
+QUICK_STEPS = (1, 2, 4)
+
+
+def score_steps(config: InstrumentConfig, report: Report, folder: Path, images: int, quick: bool) -> dict[str, object]:
+    """Score a sampling model on held-out pairs of the twin, with its own sampler and a rising number of steps.
+
+    Raises
+    ------
+    ReconstructionError
+        The model does not sample, or is not for this fibre.
+    """
+    model = load_model(folder)
+    if not has_steps(model.network):
+        raise ReconstructionError(f"model {model.card.name!r} of kind '{model.card.kind}' has no sampler steps to count")
+    model.check_fibre(fibre_name(config.twin.optics))
+    model.check_frame((config.twin.optics.image_px,) * 2)
+    engine, steps = TorchEngine(model), QUICK_STEPS if quick else STEPS
+    curve: dict[str, list[float]] = {"ssim": [], "psnr_db": [], "correlation": [], "ms_per_frame": []}
+    with simulated_pool(twin_data(config, "held-out", images, 2, model.grid_px), 0) as pool:
+        for number, count in enumerate(steps):
+            set_steps(model.network, count)
+            scores, times_ms = [], []
+            for index in range(pool.ready):
+                report(f"{count} steps" if count > 1 else "1 step", index, pool.ready, f"{number + 1} of {len(steps)}")
+                start = time.perf_counter()
+                phase = engine.run(np.array(pool.speckle[index]), pool.reference)
+                times_ms.append(1e3 * (time.perf_counter() - start))
+                scores.append(score(phase, np.asarray(pool.phase_rad[index]), model.mask, config.depth_rad))
+            report(f"{count} steps" if count > 1 else "1 step", pool.ready, pool.ready, "")
+            mean = mean_scores(scores)
+            for name in ("ssim", "psnr_db", "correlation"):
+                curve[name].append(getattr(mean, name))
+            curve["ms_per_frame"].append(float(np.median(times_ms)))
+    return {"model": model.card.name, "model_id": model.id, "images": images, "steps": list(steps), **curve}

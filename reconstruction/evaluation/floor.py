@@ -1,0 +1,88 @@
+"""The floor of every table: ridge regression from the raw frame to the phase, with no calibration and no reference.
+
+One linear map from intensities to phase, fitted in dual form, so that what grows is the number of pairs and not of pixels
+(Saunders et al., "Ridge regression learning algorithm in dual variables", ICML 1998). A method that is no better than this
+has learned nothing of the fibre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.base import ReconstructionError
+from reconstruction.field import to_grid
+
+#: Side of the frame that is regressed on: half the pixels of a grain are left of 512.
+FEATURE_PX = 256
+#: Ridges that are tried, in units of the mean diagonal of the Gram matrix.
+_RIDGES = tuple(10.0**power for power in range(-4, 4))
+
+
+class RawRidge:
+    """Linear map from a frame's intensities to phase.
+
+    Parameters
+    ----------
+    frames : iterable of ndarray, shape (H, W)
+        Training counts.
+    phase_rad : ndarray of float32, shape (n, grid, grid)
+        Their phases.
+
+    Raises
+    ------
+    ReconstructionError
+        Fewer than two pairs.
+    """
+
+    name, engine, evaluations = "ridge on raw intensity", "numpy f32", 1
+
+    def __init__(self, frames: Iterable[NDArray[Any]], phase_rad: NDArray[np.float32]) -> None:
+        features = np.stack([_features(frame) for frame in frames])
+        if len(features) < 2 or len(features) != len(phase_rad):
+            raise ReconstructionError(f"ridge regression takes at least 2 training pairs, got {len(features)}; add some")
+        self._shape = phase_rad.shape[1:]
+        self._mean_in = features.mean(0)
+        self._mean_out = phase_rad.reshape(len(features), -1).mean(0)
+        self._features = features - self._mean_in
+        outputs = phase_rad.reshape(len(features), -1) - self._mean_out
+        gram = (self._features @ self._features.T).astype(np.float64)
+        self.ridge = _best_ridge(gram, (outputs @ outputs.T).astype(np.float64))
+        self._dual = np.linalg.solve(gram + self.ridge * np.eye(len(gram)), outputs.astype(np.float64)).astype(np.float32)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that it keeps."""
+        return self._features.size + self._dual.size + self._mean_in.size + self._mean_out.size
+
+    def run(self, frame: NDArray[Any], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the phase (grid, grid) in radians; the reference is not looked at."""
+        del reference
+        like = self._features @ (_features(frame) - self._mean_in)
+        return np.asarray((like @ self._dual + self._mean_out).reshape(self._shape), np.float32)
+
+
+def _features(frame: NDArray[Any]) -> NDArray[np.float32]:
+    counts = frame.astype(np.float32)
+    shrunk = to_grid(counts, FEATURE_PX) if len(counts) > FEATURE_PX else counts
+    return np.asarray(shrunk.ravel() / max(float(shrunk.mean()), 1e-6), np.float32)
+
+
+def _best_ridge(gram: NDArray[np.float64], outputs: NDArray[np.float64]) -> float:
+    """Ridge of the least leave-one-out error over the training pairs, from the Gram matrices of inputs and outputs.
+
+    What is left out misses by its residual over 1 - H_ii, H the map from outputs to fits (Hastie, Tibshirani and Friedman, The
+    Elements of Statistical Learning, equation 7.64); the means, which are fitted too, are the 1 / n in it.
+    """
+    count = len(gram)
+    values, vectors = np.linalg.eigh(gram)
+    errors = {}
+    for relative in _RIDGES:
+        ridge = relative * float(np.trace(gram)) / count
+        residual = (vectors * (ridge / (np.maximum(values, 0) + ridge))) @ vectors.T  # 1 - H, but for the means
+        missed = np.einsum("ij,jk,ik->i", residual, outputs, residual, optimize=True)
+        errors[ridge] = float((missed / np.maximum(np.diag(residual) - 1 / count, 1e-9) ** 2).sum())
+    return min(errors, key=lambda ridge: errors[ridge])

@@ -1,0 +1,169 @@
+"""Resolution by the USAF-1951 chart: the narrowest bars that a method still keeps apart on a fibre.
+
+Each width of bars is seen at several places, on charts of several sizes. What is averaged along the bars counts as resolved
+where the two spaces dip by at least 26.4 % of the bars' height (Rayleigh's criterion: two points at the first zero of each
+other's Airy pattern leave 0.735 of the peak between them), for upright and for lying bars, and every wider bar is resolved too.
+Heights are measured from what lies dark around an element, because the phase's own level is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.targets import Rectangle, UsafElement, usaf, usaf_elements
+
+Phase = NDArray[np.float32]
+
+#: Least dip between bars, as a fraction of their height.
+RAYLEIGH_DIP = 0.264
+#: Bars lower than this fraction of the displayed depth are not there, whatever their noise looks like.
+_LEAST_HEIGHT = 0.1
+#: Bars of the largest element as a fraction of the frame, the widest of a chart that fits; and elements that are wider still.
+_LARGEST, _WIDER = 1 / 31.5, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """A chart to show: phase (n, n) in radians, and its elements that lie in the fibre's disc."""
+
+    phase_rad: Phase
+    elements: tuple[UsafElement, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Resolution of a method.
+
+    Parameters
+    ----------
+    bar_px : float, optional
+        Narrowest bars that are resolved, in camera pixels; None where not even the widest are.
+    dips : mapping of float to float
+        Dip of the less clear orientation, by width of bars, widest first.
+    """
+
+    bar_px: float | None
+    dips: Mapping[float, float]
+
+
+def charts(frame_px: int, field_radius: float, depth_rad: float, whole: int = 4) -> tuple[Chart, ...]:
+    """Return charts on which the same widths of bars come at different places.
+
+    Parameters
+    ----------
+    frame_px : int
+        Side of the frame.
+    field_radius : float
+        Radius of the fibre's disc as a fraction of half the frame; elements that stick out are left out.
+    depth_rad : float
+        Phase of the bars.
+    whole : int
+        Charts that fit the frame as a whole, 1 to 4, each two elements smaller than the one before. Three cut-outs of a
+        larger one come first, with the wide bars.
+    """
+    shape = (frame_px, frame_px)
+    largest_px = frame_px * _LARGEST
+    wide_px = largest_px * 2 ** (_WIDER / 6)
+    canvas = (2 * frame_px, 2 * frame_px)
+    image, drawn = usaf(canvas, wide_px), usaf_elements(canvas, wide_px)
+    shown = []
+    for first in (1, 3, 5):
+        pair = [bar for each in drawn if each.group == 0 and each.element in (first, first + 1) for bar in each.bars]
+        # The window's middle is that of two neighbouring elements of the widest group.
+        down, across = (
+            min(max(0, round((min(b[low] for b in pair) + max(b[low + 2] for b in pair) - frame_px) / 2)), frame_px)
+            for low in (0, 1)
+        )
+        moved = [_moved(element, down, across) for element in drawn]
+        shown.append((image[down : down + frame_px, across : across + frame_px], moved))
+    for number in range(whole):
+        bar_px = largest_px / 2 ** (number / 3)
+        shown.append((usaf(shape, bar_px), list(usaf_elements(shape, bar_px))))
+    return tuple(
+        Chart(
+            np.ascontiguousarray(grey * np.float32(depth_rad)),
+            tuple(element for element in elements if _within(element, frame_px, field_radius)),
+        )
+        for grey, elements in shown
+    )
+
+
+def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], depth_rad: float) -> Resolved:
+    """Find the narrowest resolved bars.
+
+    Parameters
+    ----------
+    reconstructed : sequence of ndarray of float32, shape (grid, grid)
+        Of each chart, in radians.
+    shown : sequence of Chart
+        In the same order.
+    depth_rad : float
+        Phase of the bars as displayed.
+
+    Returns
+    -------
+    Resolved
+        Bars narrower than a cell of the grid are not looked at: the grid cannot hold them.
+    """
+    heights: dict[float, dict[int, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for phase, chart in zip(reconstructed, shown, strict=True):
+        n = len(chart.phase_rad)
+        image = cv2.resize(phase, (n, n), interpolation=cv2.INTER_LINEAR).astype(np.float64)
+        for element in chart.elements:
+            if element.bar_px >= n / len(phase):
+                width = round(element.bar_px, 2)
+                heights[width][0].append(_heights(image, element.bars[:3]))
+                # Lying bars are upright ones of the transposed image.
+                turned: list[Rectangle] = [(left, top, right, bottom) for top, left, bottom, right in element.bars[3:]]
+                heights[width][1].append(_heights(image.T, turned))
+    dips = {width: min(_dip(each, depth_rad) for each in heights[width].values()) for width in sorted(heights, reverse=True)}
+    narrowest = None
+    for width, dip in dips.items():
+        if dip < RAYLEIGH_DIP:
+            break
+        narrowest = width
+    return Resolved(narrowest, dips)
+
+
+def _moved(element: UsafElement, down: int, across: int) -> UsafElement:
+    bars = tuple((top - down, left - across, bottom - down, right - across) for top, left, bottom, right in element.bars)
+    return replace(element, bars=bars)
+
+
+def _within(element: UsafElement, frame_px: int, field_radius: float) -> bool:
+    corners = [(y, x) for top, left, bottom, right in element.bars for y in (top, bottom) for x in (left, right)]
+    radius = field_radius * frame_px / 2
+    return all(math.hypot(y - frame_px / 2, x - frame_px / 2) <= radius for y, x in corners)
+
+
+def _heights(image: NDArray[np.float64], bars: Sequence[Rectangle]) -> tuple[float, float, float]:
+    """Mean level of the lowest bar, of the highest space, and of the dark beside three upright bars."""
+    top, left, bottom, right = bars[0]
+    width = right - left
+    # Half a width of both ends is left out, and what is compared is the middle half of bars and spaces.
+    profile = image[round(top + width / 2) : round(bottom - width / 2)].mean(0)
+    middles = [left + (0.5 + k) * width for k in range(-1, 6)]
+    levels = [_mean(profile, middle - width / 4, middle + width / 4) for middle in middles]
+    return min(levels[1], levels[3], levels[5]), max(levels[2], levels[4]), (levels[0] + levels[6]) / 2
+
+
+def _mean(profile: NDArray[np.float64], low: float, high: float) -> float:
+    """Mean of a profile between two places, pixel k being k..k+1, parts of pixels by their share."""
+    total = np.concatenate([[0.0], np.cumsum(profile)])
+    ends = np.clip([low, high], 0, len(profile))
+    edges = np.interp(ends, np.arange(len(total)), total)
+    return float((edges[1] - edges[0]) / max(ends[1] - ends[0], 1e-6))
+
+
+def _dip(elements: Sequence[tuple[float, float, float]], depth_rad: float) -> float:
+    """Dip between bars over their height, of levels averaged over places; 0 where there are no bars."""
+    bar, space, dark = np.mean(elements, axis=0)
+    height = bar - dark
+    return float((bar - space) / height) if height >= _LEAST_HEIGHT * depth_rad else 0.0

@@ -1,0 +1,103 @@
+"""Resolution of charts that are blurred by a known amount is what theory says; noise resolves nothing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+import pytest
+
+from reconstruction.evaluation.usaf import RAYLEIGH_DIP, charts, resolution
+from reconstruction.field import to_grid
+
+FRAME_PX, DEPTH_RAD = 512, 2.85
+CHARTS = charts(FRAME_PX, 0.97, DEPTH_RAD)
+
+
+def blurred(sigma_px: float, grid_px: int = FRAME_PX) -> list[np.ndarray]:
+    images = [cv2.GaussianBlur(chart.phase_rad, (0, 0), sigma_px) for chart in CHARTS]
+    return [to_grid(image, grid_px) for image in images]
+
+
+def ideal_dip(bar_px: float, sigma_px: float) -> float:
+    """Of three long bars under a Gaussian blur: what their middles and the spaces' middles come to."""
+    step = NormalDist(0, sigma_px / bar_px).cdf
+
+    def level(x: np.ndarray) -> float:
+        return float(np.mean([sum(step(v - 2 * k) - step(v - 2 * k - 1) for k in range(3)) for v in x]))
+
+    middle = np.linspace(-0.25, 0.25, 21)
+    bar, space, dark = level(0.5 + middle), level(1.5 + middle), level(-0.5 + middle)
+    return (bar - space) / (bar - dark)
+
+
+@pytest.mark.parametrize("sigma_px", [2.5, 4.0, 6.0])
+def test_a_blurred_chart_resolves_what_theory_says(sigma_px: float) -> None:
+    found = resolution(blurred(sigma_px), CHARTS, DEPTH_RAD)
+    expected = min(width for width in found.dips if ideal_dip(width, sigma_px) >= RAYLEIGH_DIP)
+    assert found.bar_px is not None
+    # One element of the chart up or down: the ideal bars are endless, and their edges lie on no pixels.
+    assert expected / 2 ** (1 / 6) * 0.99 <= found.bar_px <= expected * 2 ** (1 / 6) * 1.01
+
+
+def test_a_perfect_chart_is_resolved_down_to_the_cells_of_the_grid() -> None:
+    found = resolution([to_grid(chart.phase_rad, 128) for chart in CHARTS], CHARTS, DEPTH_RAD)
+    assert min(found.dips) >= 4
+    assert found.bar_px is not None
+    assert found.bar_px < 6
+    sharp = resolution([chart.phase_rad for chart in CHARTS], CHARTS, DEPTH_RAD)
+    assert all(dip > 0.9 for width, dip in sharp.dips.items() if width > 3)
+
+
+def test_level_and_scale_of_the_phase_do_not_matter() -> None:
+    still = resolution(blurred(4), CHARTS, DEPTH_RAD)
+    moved = resolution([0.6 * image + 1 for image in blurred(4)], CHARTS, DEPTH_RAD)
+    assert moved.bar_px == still.bar_px
+
+
+def test_noise_flat_images_and_inverted_charts_resolve_nothing(rng: np.random.Generator) -> None:
+    for images in (
+        [rng.normal(0, DEPTH_RAD, (128, 128)).astype(np.float32) for _ in CHARTS],
+        [np.full((128, 128), 1, np.float32) for _ in CHARTS],
+        [-image for image in blurred(3)],
+        blurred(40),
+    ):
+        assert resolution(images, CHARTS, DEPTH_RAD).bar_px is None
+
+
+def test_a_gap_among_wider_bars_ends_the_count() -> None:
+    images = blurred(2)
+    gone = sorted({round(e.bar_px, 2) for chart in CHARTS for e in chart.elements})[-3]
+    for image, chart in zip(images, CHARTS, strict=True):
+        for element in chart.elements:
+            if round(element.bar_px, 2) == gone:
+                for top, left, bottom, right in element.bars:
+                    image[round(top) - 2 : round(bottom) + 2, round(left) - 2 : round(right) + 2] = 0
+    found = resolution(images, CHARTS, DEPTH_RAD)
+    assert found.bar_px is not None
+    assert found.bar_px > gone
+
+
+def test_bars_lie_where_the_elements_say() -> None:
+    for chart in CHARTS:
+        assert chart.elements
+        for element in chart.elements:
+            for top, left, bottom, right in element.bars:
+                middle = chart.phase_rad[round((top + bottom) / 2 - 0.5), round((left + right) / 2 - 0.5)]
+                assert middle == pytest.approx(DEPTH_RAD) or element.bar_px < 2
+
+
+def test_every_width_from_the_widest_down_is_shown() -> None:
+    widths = sorted({round(element.bar_px, 2) for chart in CHARTS for element in chart.elements}, reverse=True)
+    assert widths[0] > 24
+    assert all(b / a == pytest.approx(2 ** (-1 / 6), rel=0.01) for a, b in pairwise(widths) if b > 2)
+
+
+def test_elements_outside_the_disc_are_left_out() -> None:
+    narrow = charts(FRAME_PX, 0.5, DEPTH_RAD, 1)[-1]
+    assert 0 < len(narrow.elements) < len(CHARTS[3].elements)
+    for element in narrow.elements:
+        corners = np.array([[top, left] for top, left, _, _ in element.bars])
+        assert np.hypot(*(corners - 256).T).max() <= 128
