@@ -13,6 +13,8 @@ import torch
 from acquisition.patterns import open_source
 from app.config import InstrumentConfig
 from app.pipeline import InferencePipeline
+from app.responses import attach
+from app.rig import fibre_name
 from app.training import twin_data
 from drivers.base import Frame, TriggerMode
 from drivers.optics import FibreOptics
@@ -32,6 +34,7 @@ def bench_live(config: InstrumentConfig, rounds: int = 12, frames_per_round: int
     drift gauge, and a viewer that takes and segments the newest view 30 times a second.
     """
     model = load_model(config.model)
+    attach(model, config.response, fibre_name(config.twin.optics))
     with simulated_pool(twin_data(config, "held-out", _FRAMES, 3, model.grid_px), 0) as pool:
         pixels = np.array(pool.speckle)
         reference = pool.reference

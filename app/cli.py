@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
-from app import commands_calibrate, commands_data, commands_exchange, commands_model, commands_reconstruct
+from app import commands_calibrate, commands_data, commands_evaluate, commands_exchange, commands_model, commands_reconstruct
 from app.config import InstrumentConfig
 from app.options import Archives, Camera, Config, Count, Json, ModelName, Seconds, Slm, has_display, settings_of, stop_on_signal
 from app.terminal import console, progress_bars, publish, write_json
@@ -169,7 +169,7 @@ COMMANDS = (
     commands_data.hologram,
     commands_exchange.export,
     commands_model.train,
-    commands_model.evaluate,
+    commands_evaluate.evaluate,
     commands_reconstruct.reconstruct,
     commands_model.bench,
 )

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table as Printed
 
-from app.options import Config, Count, Json, ModelName, settings_of
+from app.options import Config, Count, Json, ModelName, Response, settings_of
 from app.terminal import progress_bars, publish, write_json
 from drivers.base import SpeckleScopeError
 
@@ -34,7 +34,7 @@ def evaluate(
     all_: Annotated[bool, Parameter(name="--all", negative="")] = False,
     steps: Path | None = None,
     models: Path | None = None,
-    response: Path | None = None,
+    response: Response = None,
     quick: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
     config: Config = None,
@@ -54,13 +54,11 @@ def evaluate(
         auto, openvino, onnxruntime or torch.
     all_
         Every method there is on the same held-out pairs, as a table: a linear floor, all models for this fibre, reference
-        pairs, and with --response gradient retrieval.
+        pairs, and gradient retrieval through the calibrated response.
     steps
         A model folder: scores of its sampler against the number of steps.
     models
         With --all: a model folder, or a folder of them, beside the shipped ones.
-    response
-        With --all: folder of a stored fibre response.
     quick
         With --all and --steps: in under two minutes, with few images and steps.
     out
@@ -68,12 +66,12 @@ def evaluate(
     """
     if all_ and steps is not None:
         raise SpeckleScopeError("--all and --steps are two different reports; ask for one of them")
-    misplaced = {"--models": models, "--response": response, "--out": out}
+    misplaced = {"--models": models, "--out": out}
     if not all_ and (wrong := [name for name, value in misplaced.items() if value is not None]):
         raise SpeckleScopeError(f"{' and '.join(wrong)} belong to 'evaluate --all'; add --all or leave out")
-    settings = settings_of(config, model=model)
+    settings = settings_of(config, model=model, response=response)
     if all_:
-        _everything(settings, dataset, models, response, pairs, quick, out, json)
+        _everything(settings, dataset, models, pairs, quick, out, json)
     elif steps is not None:
         from app.sampler_steps import score_steps
 
@@ -88,6 +86,7 @@ def _one_model(
     settings: InstrumentConfig, dataset: Path | None, source: str, pairs: int, engine: str | None
 ) -> dict[str, object]:
     from acquisition.store import Archive
+    from app.responses import attach
     from app.rig import fibre_name
     from app.training import twin_data
     from reconstruction.data import from_archive
@@ -97,15 +96,16 @@ def _one_model(
     from reconstruction.simulate import simulated_pool
 
     loaded = load_model(settings.model)
+    fibre = str(Archive.open(dataset).card.get("fibre", "")) if dataset else fibre_name(settings.twin.optics)
+    loaded.check_fibre(fibre)
+    attach(loaded, settings.response, fibre)
     chosen = open_engine(loaded, engine or settings.live.engine)
     with progress_bars() as report:
         if dataset is not None:
-            loaded.check_fibre(str(Archive.open(dataset).card.get("fibre", "")))
             pool = from_archive(dataset, loaded.grid_px, "test")
             loaded.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
             result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pool.ready))
         else:
-            loaded.check_fibre(fibre_name(settings.twin.optics))
             data = twin_data(settings, source, pairs, 2, loaded.grid_px)
             with simulated_pool(data, 0, lambda done: report("simulating pairs", done, pairs)) as pool:
                 result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pairs))
@@ -116,7 +116,6 @@ def _everything(
     settings: InstrumentConfig,
     dataset: Path | None,
     models: Path | None,
-    response: Path | None,
     pairs: int | None,
     quick: bool,
     out: Path | None,
@@ -130,7 +129,7 @@ def _everything(
     effort = QUICK if quick else Effort()
     with progress_bars() as report:
         effort = replace(effort, images=pairs or effort.images)
-        table = evaluate_all(settings, report, dataset, models, response, effort, quick)
+        table = evaluate_all(settings, report, dataset, models, effort, quick)
     _print(table)
     publish("in short", {key: table.numbers[key] for key in _SUMMARY}, None)
     files = write_report(table, out) if out is not None else []

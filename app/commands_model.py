@@ -1,36 +1,62 @@
-"""Commands about models: train, score and time them."""
+"""Commands about models: train and time them."""
 
 from __future__ import annotations
 
+import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from app.options import Config, Count, Json, ModelName, settings_of
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from app.options import Config, Count, Json, ModelName, Response, Seconds, settings_of
 from app.terminal import console, progress_bars, publish
 from drivers.base import SpeckleScopeError
+
+Options = Annotated[
+    list[str] | None, Parameter(name="--set", help="An option of the network, name=value; may be given several times.")
+]
+StartModel = Annotated[
+    str | None, Parameter(name="--from", help="Start with the weights of this model: a shipped name or a model folder.")
+]
 
 
 def train(
     folder: Path,
     *,
+    kind: str | None = None,
+    set_: Options = None,
+    from_: StartModel = None,
     dataset: Path | None = None,
+    response: Response = None,
     source: str = "mixed",
     pairs: Count = 6000,
     steps: Count = 3000,
+    minutes: Seconds | None = None,
     batch: Count = 8,
+    rate: Seconds | None = None,
+    schedule: Literal["cosine", "plateau"] = "cosine",
+    validate_every: Count = 250,
+    early_stop: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     seed: int = 11,
-    front_end: Literal["ridge", "correlate", "fold", "shrink"] = "ridge",
-    base_channels: Count = 24,
+    front_end: Literal["ridge", "correlate", "fold", "shrink"] | None = None,
+    base_channels: Count | None = None,
+    resume: bool = False,
     config: Config = None,
     json: Json = None,
 ) -> None:
-    """Train a model for this fibre and write it to FOLDER, with its card.
+    """Train a model for this fibre and write it to FOLDER, with its card; the run is recorded in FOLDER/run.
+
+    Several processes, or cards, train together: torchrun --nproc-per-node 2 .venv/bin/specklescope train ...
 
     Parameters
     ----------
     folder
         Where the model goes; its name is the model's name.
+    kind
+        What to train: referenced, unless --from says otherwise; an unknown kind is answered with all there are.
     dataset
         A captured dataset. Without it pairs are simulated on the twin.
     source
@@ -39,80 +65,72 @@ def train(
         How many to simulate.
     steps
         Training steps.
+    minutes
+        Time to train instead of a number of steps.
     batch
         Pairs in one step.
+    rate
+        Highest learning rate; without it the kind's own, and a tenth of that with --from.
+    schedule
+        How the rate falls: cosine to nothing at the end, plateau when validation stops getting better.
+    validate_every
+        Steps between two looks at held-out pairs, each with a checkpoint and a model that can be used.
+    early_stop
+        End after so many validations without progress, with the weights of the best; 0 never does.
     seed
         Draw of patterns, noise and first weights.
     front_end
-        How the frame enters the network.
+        Short for --set front_end=...
     base_channels
-        Width of the network.
+        Short for --set base_channels=...
+    resume
+        Go on with the run in FOLDER that was stopped; all other options as when it was begun.
     """
-    from app.training import train_on_dataset, train_on_twin
-    from reconstruction.networks.unet import UNetConfig
-    from reconstruction.train import TrainConfig
+    from app.network_options import network_options
+    from app.training import Job, train_on_dataset, train_on_twin
+    from reconstruction.model import load_model
+    from reconstruction.training.config import TrainConfig
+    from reconstruction.training.distributed import join
+    from reconstruction.training.loop import TrainingStoppedError
 
     settings = settings_of(config)
-    if folder.exists() and any(folder.iterdir()):
-        raise SpeckleScopeError(f"{folder} is not empty; choose a new folder for the model")
-    network = UNetConfig(front_end=front_end, base_channels=base_channels)
-    training = TrainConfig(steps=steps, batch=batch, seed=seed)
-    command = "specklescope " + " ".join(sys.argv[1:])
-    with progress_bars() as report:
-        if dataset is not None:
-            model, result = train_on_dataset(settings, folder, dataset, network, training, command, report)
-        else:
-            model, result = train_on_twin(settings, folder, source, pairs, seed, network, training, command, report)
-    publish("held-out scores", {"model": str(folder), "model_id": model.id, **result.to_dict()}, json)
+    if not resume and folder.exists() and any(folder.iterdir()):
+        raise SpeckleScopeError(f"{folder} is not empty; choose a new folder for the model, or go on with --resume")
+    start = load_model(from_) if from_ is not None else None
+    kind = kind or (start.card.kind if start else "referenced")
+    short = {"front_end": front_end, "base_channels": base_channels}
+    options = [f"{name}={value}" for name, value in short.items() if value is not None] + (set_ or [])
+    network = network_options(kind, options)
+    training = TrainConfig(
+        steps=steps,
+        minutes=minutes,
+        batch=batch,
+        learning_rate=rate,
+        schedule=schedule,
+        validate_every=validate_every,
+        early_stop=early_stop,
+        seed=seed,
+    )
+    command = shlex.join(["specklescope", *sys.argv[1:]])
+    with join() as world, progress_bars() if world.first else nullcontext(_silent) as report:
+        job = Job(folder, kind, network, training, command, start, response, resume, world)
+        try:
+            if dataset is not None:
+                done = train_on_dataset(settings, dataset, job, report)
+            else:
+                done = train_on_twin(settings, source, pairs, seed, job, report)
+        except TrainingStoppedError as stopped:
+            if not world.first:
+                raise SystemExit(1) from stopped
+            again = command if resume else f"{command} --resume"
+            raise SpeckleScopeError(f"stopped at step {stopped.step}; go on with: {again}") from stopped
+    if done is not None:
+        model, result = done
+        publish("held-out scores", {"model": str(folder), "model_id": model.id, **result.to_dict()}, json)
 
 
-def evaluate(
-    *,
-    model: ModelName = None,
-    dataset: Path | None = None,
-    source: str = "held-out",
-    pairs: Count = 48,
-    engine: str | None = None,
-    config: Config = None,
-    json: Json = None,
-) -> None:
-    """Score a model on pairs it has not seen: error, PSNR, SSIM, correlation, IoU, time a frame.
-
-    Parameters
-    ----------
-    dataset
-        A captured dataset, of which the test part is used. Without it pairs are simulated on the twin.
-    source
-        Patterns of the simulated pairs.
-    pairs
-        How many to simulate.
-    engine
-        auto, openvino, onnxruntime or torch.
-    """
-    from acquisition.store import Archive
-    from app.rig import fibre_name
-    from app.training import twin_data
-    from reconstruction.data import from_archive
-    from reconstruction.engines.choose import open_engine
-    from reconstruction.evaluate import evaluate as score_pool
-    from reconstruction.model import load_model
-    from reconstruction.simulate import simulated_pool
-
-    settings = settings_of(config, model=model)
-    loaded = load_model(settings.model)
-    chosen = open_engine(loaded, engine or settings.live.engine)
-    with progress_bars() as report:
-        if dataset is not None:
-            loaded.check_fibre(str(Archive.open(dataset).card.get("fibre", "")))
-            pool = from_archive(dataset, loaded.grid_px, "test")
-            loaded.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
-            result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pool.ready))
-        else:
-            loaded.check_fibre(fibre_name(settings.twin.optics))
-            data = twin_data(settings, source, pairs, 2, loaded.grid_px)
-            with simulated_pool(data, 0, lambda done: report("simulating pairs", done, pairs)) as pool:
-                result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pairs))
-    publish("scores", {"model": loaded.card.name, "model_id": loaded.id, **result.to_dict()}, json)
+def _silent(stage: str, done: int, total: int, note: str = "") -> None:
+    """Report of the processes that report nothing."""
 
 
 def bench(

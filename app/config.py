@@ -95,6 +95,8 @@ class InstrumentConfig(_Strict):
         Camera pixel at the fibre's facet, in micrometres, of a real instrument.
     trigger : {"software", "hardware"}
         What starts an exposure under a pattern: the program, or the SLM's sync output on the camera's line.
+    response : Path, optional
+        Folder of the fibre's calibrated response, for models that work through it.
     """
 
     name: Name = "simulated instrument"
@@ -117,6 +119,7 @@ class InstrumentConfig(_Strict):
     scene: SceneConfig = SceneConfig()
     live: LiveConfig = LiveConfig()
     model: str = DEFAULT_MODEL
+    response: Path | None = None
     depth_rad: float = Field(DEFAULT_DEPTH_RAD, gt=0)
     archive: Path = Path("archive")
 

@@ -15,6 +15,8 @@ import torch
 from app.config import InstrumentConfig
 from app.doctor_devices import cameras, configured, libraries, screens
 from app.findings import Finding
+from app.responses import attach
+from app.rig import fibre_name
 from drivers.base import SpeckleScopeError
 from reconstruction.engines.choose import open_engine
 from reconstruction.model import load_model
@@ -93,6 +95,7 @@ def _disk_speed(config: InstrumentConfig) -> Finding:
 
 def _engine(config: InstrumentConfig) -> Finding:
     model = load_model(config.model)
+    attach(model, config.response, fibre_name(config.twin.optics) if config.on_twin else config.fibre)
     chosen = open_engine(model, config.live.engine)
     return Finding("engine", "ok", f"{chosen.engine.name} for {model.card.name} ({model.id}); {chosen.reason}")
 

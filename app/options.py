@@ -22,6 +22,10 @@ Archives = Annotated[Path | None, Parameter(name="--archive", help="Folder for d
 ModelName = Annotated[str | None, Parameter(name="--model", help="Model: a shipped name or a model folder.")]
 Camera = Annotated[CameraName | None, Parameter(name="--camera", help="Camera driver, instead of the configured.")]
 Slm = Annotated[SlmName | None, Parameter(name="--slm", help="SLM driver, instead of the configured.")]
+Response = Annotated[
+    Path | None,
+    Parameter(name="--response", help="Calibrated response of the fibre, for methods that work through it."),
+]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Seconds = Annotated[float, Parameter(validator=Number(gt=0))]
 
@@ -33,6 +37,7 @@ def settings_of(
     engine: str | None = None,
     camera: CameraName | None = None,
     slm: SlmName | None = None,
+    response: Path | None = None,
 ) -> InstrumentConfig:
     """Read the configuration and lay the options given over it."""
     settings = load_config(path)
@@ -45,6 +50,8 @@ def settings_of(
         changes["camera"] = camera
     if slm is not None:
         changes["slm"] = slm
+    if response is not None:
+        changes["response"] = response
     if engine is not None:
         changes["live"] = settings.live.model_copy(update={"engine": engine})
     # Checked again: options may contradict each other, or the file.

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from acquisition.capture import Rig
 from app.config import InstrumentConfig
 from app.devices import open_camera, open_slm
+from app.responses import attach
+from calibration.stored import CalibrationError
 from drivers.base import Camera, DeviceError, TriggerMode
 from drivers.clock import Clock, RealClock
 from drivers.optics import FibreOptics, OpticsConfig
@@ -60,7 +62,8 @@ def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, s
     try:
         model.check_frame(rig.camera.capabilities.shape)
         model.check_fibre(fibre)
-    except ReconstructionError as error:
+        attach(model, config.response, fibre)
+    except (ReconstructionError, CalibrationError) as error:
         if not config.on_twin:
             return rig, fibre, None, f"{error}; until then only the camera is shown"
         rig.close()

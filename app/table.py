@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from acquisition.store import Archive
 from app import table_methods
 from app.config import InstrumentConfig
+from app.responses import find_response
 from app.rig import fibre_name
+from app.table_methods import NetworkMethod
+from app.table_speed import speed_over_descent
 from app.terminal import Report
-from app.training import field_radius, twin_data
+from app.training import INTERVAL_SCALE, field_radius, twin_data
 from drivers.base import SpeckleScopeError
 from drivers.optics import FibreOptics
 from reconstruction.base import ReconstructionError
@@ -28,10 +31,9 @@ from reconstruction.evaluation.intervals import Estimate, Reliability, reliabili
 from reconstruction.evaluation.usaf import Resolved, charts, resolution
 from reconstruction.field import field_mask
 from reconstruction.frame_likelihood import CELL_PX
+from reconstruction.metrics import mean_scores
 from reconstruction.simulate import simulated_pool
 
-#: Where a card says with which factor its standard deviations are honest, found on validation images.
-INTERVAL_SCALE = "interval_scale"
 _CHART_SEED = 7
 #: Depth of the second set of charts, as of a thin object: bars of nearly pi rad are harder than any object is.
 WEAK_RAD = 1.0
@@ -39,15 +41,20 @@ WEAK_RAD = 1.0
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done: images, the floor's training pairs, charts, and seconds that one method may take."""
+    """How much is done.
+
+    Images, the floor's training pairs, charts, seconds that one method may take, and images on which the calibrated model is
+    timed against descent.
+    """
 
     images: int = 48
     floor_pairs: int = 1000
     charts: int = 2
     budget_s: float = 120.0
+    descents: int = 6
 
 
-QUICK = Effort(images=8, floor_pairs=200, charts=1, budget_s=8.0)
+QUICK = Effort(images=8, floor_pairs=200, charts=1, budget_s=8.0, descents=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +97,6 @@ def evaluate_all(
     report: Report,
     dataset: Path | None = None,
     models: Path | None = None,
-    response: Path | None = None,
     effort: Effort | None = None,
     quick: bool = False,
 ) -> Table:
@@ -106,8 +112,6 @@ def evaluate_all(
         A captured dataset: its test part is scored, its training part teaches the floor and lends reference pairs.
     models : Path, optional
         A model folder, or a folder of them, beside the shipped ones.
-    response : Path, optional
-        A stored fibre response; without it there is no row of gradient retrieval.
     effort : Effort, optional
         How much; what ``quick`` says unless given.
     quick : bool
@@ -124,7 +128,7 @@ def evaluate_all(
     with _data(config, dataset, effort.images, report) as data:
         pool = data.pool
         mask = field_mask(pool.phase_rad.shape[-1], field_radius(config))
-        entries = list(_entries(config, dataset, data, (models, response), effort, quick, left_out, report))
+        entries = list(_entries(config, dataset, data, (models, config.response), effort, quick, left_out, report))
         rows, refused = compare(
             entries, pool, mask, data.range_rad, effort.budget_s, lambda done, name: report("scoring", done, pool.ready, name)
         )
@@ -134,6 +138,7 @@ def evaluate_all(
             depths = {"usaf_um": data.range_rad, "usaf_weak_um": WEAK_RAD}
             resolved = {key: _resolutions(config, rows, pool.reference, depth, effort, report) for key, depth in depths.items()}
         intervals = [_intervals(row, pool, mask, effort.budget_s) for row in rows]
+        speed = _speed(config, rows, data, mask, effort, report)
         shown = 4
         frames, truths = np.array(pool.speckle[:shown]), np.array(pool.phase_rad[:shown])
     pixel_um = config.twin.optics.pixel_um
@@ -154,6 +159,7 @@ def evaluate_all(
         "grid_px": len(mask),
         "threads": torch.get_num_threads(),
         **_of_the_best(dicts, intervals),
+        "speed_over_descent": speed,
         "left_out": left_out,
         "seconds": round(time.monotonic() - began, 1),
         "rows": dicts,
@@ -194,22 +200,39 @@ def _entries(
     models, calibrated = folders
     frame_px, grid_px = data.pool.reference.shape[0], data.pool.phase_rad.shape[-1]
     stages = ("the floor", "models", "reference pairs", "")
-    response = table_methods.stored_response(calibrated, data.fibre) if calibrated is not None else None
     report("preparing methods", 0, len(stages), stages[0])
     yield table_methods.floor(config, dataset, grid_px, effort.floor_pairs)
     report("preparing methods", 1, len(stages), stages[1])
-    yield from table_methods.models(table_methods.model_folders(models), data.fibre, frame_px, response, quick, left_out)
+    yield from table_methods.models(table_methods.model_folders(models), data.fibre, frame_px, calibrated, quick, left_out)
     report("preparing methods", 2, len(stages), stages[2])
     try:
         yield from table_methods.few_pair(config, dataset, grid_px)
     except SpeckleScopeError as error:
         left_out.append(f"reference pairs: {error}")
     report("preparing methods", 3, len(stages), stages[3])
-    if response is None:
-        left_out.append("gradient retrieval: needs a calibrated response; give --response FOLDER")
-    else:
-        yield table_methods.retrieval(response, data.exposure_s)
+    try:
+        yield table_methods.retrieval(find_response(calibrated, data.fibre), data.exposure_s)
+    except SpeckleScopeError as error:
+        left_out.append(f"gradient retrieval: {error}")
     report("preparing methods", len(stages), len(stages), "")
+
+
+def _speed(
+    config: InstrumentConfig, rows: Sequence[Row], data: _Data, mask: NDArray[np.bool_], effort: Effort, report: Report
+) -> dict[str, object] | None:
+    """Time the best model that works through the calibrated fibre against descent through it."""
+    through = [row for row in rows if isinstance(row.entry.method, NetworkMethod) and row.entry.method.through_fibre]
+    if not (through and effort.descents):
+        return None
+    best = max(through, key=lambda row: mean_scores(list(row.per_image)).ssim)
+    report("against descent", 0, 1, best.entry.method.name)
+    response = find_response(config.response, data.fibre)
+    pool = data.pool
+    pairs = [(np.array(pool.speckle[i]), np.array(pool.phase_rad[i])) for i in range(min(effort.descents, pool.ready))]
+    reference = np.ascontiguousarray(pool.reference, np.float32)
+    found = speed_over_descent(best.entry.method, response, data.exposure_s, pairs, reference, mask, data.range_rad)
+    report("against descent", 1, 1, "")
+    return found
 
 
 def _resolutions(

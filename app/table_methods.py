@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from acquisition.capture import Rig
 from app.config import InstrumentConfig
+from app.responses import attach
 from app.rig import open_rig
 from app.training import twin_data
 from calibration import retune
-from calibration.fibre_response import KIND, FibreResponse
+from calibration.fibre_response import FibreResponse
 from calibration.pair_registration import register_pairs
 from calibration.retune import Tuned
-from calibration.stored import load
 from drivers.clock import VirtualClock
 from reconstruction.base import ReconstructionError
-from reconstruction.calibrated.speckle_residual import SpeckleResidual
+from reconstruction.calibrated.few_step import CalibratedFewStep
 from reconstruction.data import from_archive
 from reconstruction.dataset import SpecklePairs
 from reconstruction.engines.base import Counts
@@ -61,7 +61,8 @@ class NetworkMethod:
         if steps:
             set_steps(model.network, steps)
         self.evaluations = model.network.evaluations
-        chosen = open_engine(model, "auto" if model.network.exportable else "torch").engine
+        self.through_fibre = isinstance(model.network, CalibratedFewStep)
+        chosen = open_engine(model).engine
         self.engine, self.run = chosen.name, chosen.run
 
     def deviation(self, frame: Counts, reference: Phase) -> tuple[Phase, Phase] | None:
@@ -103,9 +104,9 @@ class Descent:
 
     name, engine = "gradient retrieval through the response", "torch f32"
 
-    def __init__(self, response: FibreResponse, exposure_s: float) -> None:
+    def __init__(self, response: FibreResponse, exposure_s: float, steps: int = 150) -> None:
         noise_rad = response.core_noise_rad if len(response.core_gain) > 1 else 0.0
-        self._config = RetrievalConfig(core_noise_rad=noise_rad)
+        self._config = RetrievalConfig(steps=steps, core_noise_rad=noise_rad)
         self._optics, self._background, self._exposure_s = response.optics(), response.background, exposure_s
         self.evaluations = self._config.steps
 
@@ -134,7 +135,7 @@ def model_folders(more: Path | None) -> list[Path]:
 
 
 def models(
-    folders: Sequence[Path], fibre: str, frame_px: int, response: FibreResponse | None, quick: bool, left_out: list[str]
+    folders: Sequence[Path], fibre: str, frame_px: int, response: Path | None, quick: bool, left_out: list[str]
 ) -> Iterator[Entry]:
     """Yield an entry of every model that fits; ``left_out`` gets a line for each that does not."""
     names: set[str] = set()
@@ -142,7 +143,8 @@ def models(
         try:
             model = load_model(folder)
             model.check_frame((frame_px, frame_px))
-            _attach(model, response, fibre)
+            model.check_fibre(fibre)
+            attach(model, response, fibre)
         except ReconstructionError as error:
             left_out.append(str(error))
             continue
@@ -153,17 +155,6 @@ def models(
             note, steps = f"{note}; {_QUICK_STEPS} steps instead of {model.network.evaluations}, to be quick", _QUICK_STEPS
         parameters = sum(parameter.numel() for parameter in model.network.parameters())
         yield Entry(NetworkMethod(model, name, steps), parameters, model.id, note)
-
-
-def _attach(model: Model, response: FibreResponse | None, fibre: str) -> None:
-    """Give a network that works through a calibrated fibre its fibre; the others must have been trained for it."""
-    attach = getattr(model.network, "attach", None)
-    if attach is None:
-        model.check_fibre(fibre)
-    elif response is None:
-        raise ReconstructionError(f"model {model.card.name!r} needs a calibrated response; give --response FOLDER")
-    else:
-        attach(SpeckleResidual(response.optics(), response.background, model.grid_px))
 
 
 def floor(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs: int) -> Entry:
@@ -183,21 +174,6 @@ def few_pair(config: InstrumentConfig, dataset: Path | None, grid_px: int) -> li
     tuned = _twin_references(config) if dataset is None else _dataset_references(dataset)
     note = "no training; the phase's level is a guess"
     return [Entry(FastPairs(tuned, grid_px), note=note), Entry(ProbablePairs(tuned), note=f"{note}; evaluations are steps")]
-
-
-def stored_response(folder: Path, fibre: str) -> FibreResponse:
-    """Read a calibrated response.
-
-    Raises
-    ------
-    SpeckleScopeError
-        No readable response, or that of another fibre.
-    """
-    stored = load(folder, KIND)
-    theirs = str(stored.values.get("fibre", ""))
-    if theirs and fibre and theirs != fibre:
-        raise ReconstructionError(f"the response in {folder} is that of '{theirs}', not of '{fibre}'; calibrate this fibre")
-    return FibreResponse.from_stored(stored)
 
 
 def retrieval(response: FibreResponse, exposure_s: float) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -55,6 +56,11 @@ class FibreResponse:
     def __post_init__(self) -> None:
         for name in _ARRAYS:
             object.__setattr__(self, name, frozen_array(getattr(self, name)))
+
+    @property
+    def id(self) -> str:
+        """First 12 hexadecimal digits of SHA-256 over the cores' phases and gains."""
+        return hashlib.sha256(self.core_phase_rad.tobytes() + self.core_gain.tobytes()).hexdigest()[:12]
 
     @property
     def quality(self) -> float:

@@ -6,6 +6,7 @@ A model folder holds ``weights.safetensors``, ``card.yaml`` (read by the program
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -33,7 +34,8 @@ class ModelCard:
 
     ``fibre`` names the fibre (for the twin, its optics' fingerprint); ``field_radius`` is the disc's radius as a fraction of
     half the frame; ``range_rad`` the phase of white in training; ``kind`` one of :data:`reconstruction.kinds.KINDS` and
-    ``network`` what its configuration is made of.
+    ``network`` what its configuration is made of; ``parameters`` counts what was learned, ``evaluations`` those of the network
+    for one frame; ``device`` is what it was trained on. Older cards lack the last three.
     """
 
     name: str
@@ -47,6 +49,9 @@ class ModelCard:
     seconds: float = 0.0
     scores: Mapping[str, object] = field(default_factory=dict)
     training: Mapping[str, object] = field(default_factory=dict)
+    parameters: int = 0
+    evaluations: int = 1
+    device: str = ""
 
 
 class Model:
@@ -145,7 +150,7 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
     values = {item.name: getattr(card, item.name) for item in fields(card)}
     text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
     (folder / CARD).write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(_readme(card), encoding="utf-8")
+    (folder / "README.md").write_text(_readme(card, network), encoding="utf-8")
     return load_model(folder)
 
 
@@ -157,20 +162,28 @@ def _read_card(path: Path) -> ModelCard:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
 
 
-def _readme(card: ModelCard) -> str:
+def _readme(card: ModelCard, network: Reconstructor) -> str:
     scores = "\n".join(f"| {name} | {value} |" for name, value in card.scores.items())
+    shape = ", ".join(f"{name} {value}" for name, value in card.network.items())
+    what = (inspect.getdoc(type(network)) or "").split("\n\n")[0].replace("\n", " ")
+    engines = "torch, ONNX Runtime and OpenVINO" if network.exportable else "torch alone"
     return f"""# Model card: {card.name}
 
-A referenced U-Net: one speckle frame and the fibre's reference speckle in, phase in radians on a
-{card.network.get("grid_px")} x {card.network.get("grid_px")} grid over the whole field out.
+{what}
 
+Speckle frames of {network.config.frame_px} x {network.config.frame_px} px and the fibre's reference speckle in, phase in
+radians on a {network.config.grid_px} x {network.config.grid_px} grid over the whole field out.
+
+- **Kind:** `{card.kind}`, {card.parameters / 1e6:.2f} M parameters, evaluations of the network a frame: {card.evaluations};
+  runs in {engines}.
 - **For:** {card.fibre}. On another fibre, or after a bend, it has to be trained again.
-- **How the frame enters:** front end `{card.network.get("front_end")}`, see docs/decisions/0004-front-end.md.
+- **Shape:** {shape}.
 - **Data:** {card.data}
 - **Command:** `{card.command}`
-- **Time:** {card.seconds / 60:.0f} minutes for the steps alone; simulating the pairs and fitting the fibre's maps come before.
-- **Limits:** speckle hardly senses the absolute level of the phase: the network guesses it from what the picture looks like,
-  so scores stand with and without the mean (`_centred`). Detail finer than about 7 px of 512 is not there to be had.
+- **Time:** {card.seconds / 60:.0f} minutes on {card.device or "a device not named"}, for the steps and their validation alone;
+  simulating pairs and what is fitted in closed form come before.
+- **Limits:** speckle hardly senses the absolute level of the phase: it is guessed from what the picture looks like, so scores
+  stand with and without the mean (`_centred`). Detail finer than about 7 px of 512 is not there to be had.
 - **Licence:** GPL-3.0-or-later, as the program.
 
 Scores are means over whole images that no training run has seen, inside the fibre's disc; phase in radians, SSIM and PSNR

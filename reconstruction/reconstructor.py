@@ -17,7 +17,7 @@ from torch import nn
 from reconstruction.field import field_mask
 
 if TYPE_CHECKING:
-    from reconstruction.data import PairPool
+    from reconstruction.data import Pairs
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ class Reconstructor(nn.Module, ABC):
     kind: ClassVar[str]
     #: Whether the exporter and other engines than torch can take it.
     exportable: ClassVar[bool] = True
+    #: Highest learning rate, unless training is told another.
+    learning_rate: ClassVar[float] = 2e-3
 
     #: 1 in the fibre's disc, 0 where nothing can be seen: (1, 1, grid_px, grid_px).
     inside: torch.Tensor
@@ -118,7 +120,7 @@ class Reconstructor(nn.Module, ABC):
         """Side of the phase images that :meth:`loss` learns from."""
         return self.config.grid_px
 
-    def prepare(self, pool: PairPool, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+    def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Fit what is fitted in closed form, before the first step; nothing by default."""
 
     @abstractmethod

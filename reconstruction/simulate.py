@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -87,6 +88,18 @@ def simulated_pool(
                     executor.shutdown(cancel_futures=True)
         pool.ready = data.pairs
         yield pool
+
+
+def open_pool(data: TwinData, folder: Path) -> PairPool:
+    """Open the file of a pool that another process has filled and still keeps."""
+    pool = _open(data, folder, data.exposure())
+    pool.ready = data.pairs
+    return pool
+
+
+def folder_of(pool: PairPool) -> Path:
+    """Where the file of a simulated pool lies, for :func:`open_pool`."""
+    return Path(str(cast("np.memmap[Any, Any]", pool.speckle).filename)).parent
 
 
 def cores() -> int:

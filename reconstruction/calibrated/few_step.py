@@ -9,7 +9,8 @@ that calibrations have, they take any calibrated one. Faster and better is to st
 fibre gives, which counts as the first step. How far a fibre has moved since its calibration is seen in the
 reference, whose phase is known to be flat: its residual is another input.
 
-No intensity tells the phase's level; it is guessed from the picture (:class:`reconstruction.networks.level.LevelNet`).
+No intensity tells the phase's level. The start has guessed it from the picture; where there is none,
+:class:`reconstruction.networks.level.LevelNet` does.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 FINE = 2
 #: Maps of one residual, of the reference's, and what goes with them: core noise, cells with cores, disc.
 _RESIDUAL_MAPS, _REFERENCE_MAPS, _OTHERS = 5, 3, 3
-#: Weight of earlier steps, of the fine picture and of the core noise, where that is known, in the loss.
-_EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT = 0.4, 0.3, 10.0
+#: Weight of earlier steps, of the fine picture, of the core noise, where that is known, and of the spread, in the loss.
+_EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT, _SPREAD_WEIGHT = 0.4, 0.3, 10.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ class CalibratedFewStep(Reconstructor):
         self.fibre, self._still = fibre, None
 
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Learn the level of whole pictures, for which no fibre is needed."""
+        """Learn the level of whole pictures, for which no fibre is needed, where no start will give it."""
+        if self.config.start:
+            return
         pictures = F.adaptive_avg_pool2d(torch.from_numpy(pool.pictures_rad()), self.config.grid_px)
         fit_level(self.level, pictures.numpy(), self.inside, on_progress=on_progress)
 
@@ -145,36 +148,34 @@ class CalibratedFewStep(Reconstructor):
             No fibre is attached.
         """
         fibre = self._attached()
-        phase = self.run(fibre, frame, reference)[0][-1].phase_rad
-        return centred(phase, fibre.inside) + self.level(centred(phase, fibre.inside), fibre.inside)[0]
+        return self._levelled(self.run(fibre, frame, reference)[0][-1].phase_rad, fibre)[0]
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Phase and its standard deviation: of the picture and of its level together."""
         fibre = self._attached()
         made, inputs = self.run(fibre, frame, reference)
-        phase = centred(made[-1].phase_rad, fibre.inside)
-        level, level_std = self.level(phase, fibre.inside)
-        return phase + level, (self._std(inputs).square() + level_std.square()).sqrt()
+        phase, level_std = self._levelled(made[-1].phase_rad, fibre)
+        return phase, (self._std(inputs).square() + level_std.square()).sqrt()
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Sum over the steps; level and spread learn from what the last one gives, but do not change it."""
+        """Sum over the steps; the spread learns from what the last one gives, but does not change it."""
         fibre = batch.fibre if isinstance(batch, FibreBatch) else self._attached()
         made, inputs = self.run(fibre, batch.frames, batch.reference)
         inside, fine = fibre.inside, F.pixel_unshuffle(batch.phase_rad, FINE)
-        truth = centred(fine.mean(1, keepdim=True), inside)
+        truth = fine.mean(1, keepdim=True)
         total = torch.zeros((), device=truth.device)
         for number, step in enumerate(made):
-            phase = centred(step.phase_rad, inside)
+            phase = step.phase_rad if self.config.start else centred(step.phase_rad, inside) + truth - centred(truth, inside)
             loss = phase_loss(phase, truth, inside, self.config.range_rad)
-            away = (step.fine - step.phase_rad + phase - fine + fine.mean(1, keepdim=True) - truth) * inside
+            away = (step.fine - step.phase_rad + phase - fine) * inside
             loss = loss + _FINE_WEIGHT * away.abs().mean() / inside.mean() / self.config.range_rad * 4
             if isinstance(batch, FibreBatch):
                 noise = fibre.to_grid(batch.core_noise_rad[:, None])
                 seen = inside * fibre.occupied
                 loss = loss + _NOISE_WEIGHT * ((step.noise - noise) * seen).square().mean() / seen.mean()
             total = total + (1.0 if number == len(made) - 1 else _EARLIER) * loss
-        last = centred(made[-1].phase_rad, inside).detach()
-        return total + uncertain_loss(last, self._std([part.detach() for part in inputs]), truth, inside)
+        std = self._std([part.detach() for part in inputs])
+        return total + _SPREAD_WEIGHT * uncertain_loss(phase.detach(), std, truth, inside)
 
     def run(
         self, fibre: SpeckleResidual, frame: torch.Tensor, reference: torch.Tensor
@@ -211,6 +212,14 @@ class CalibratedFewStep(Reconstructor):
             self.start_with(load_model(self.config.start).network.to(frame.device))
         with torch.no_grad():
             return torch.as_tensor(self._start[0](frame, reference))
+
+    def _levelled(self, phase: torch.Tensor, fibre: SpeckleResidual) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the phase at its level, and the level's own standard deviation (b, 1, 1, 1)."""
+        if self.config.start:  # what the start's level may be off is in the spread
+            return phase, phase.new_zeros((len(phase), 1, 1, 1))
+        shape = centred(phase, fibre.inside)
+        level, std = self.level(shape, fibre.inside)
+        return shape + level, std
 
     def _std(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """Return the standard deviation of the picture, (b, 1, g, g), in radians."""

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from drivers.base import Pattern
 from drivers.optics import FibreOptics, OpticsConfig
 from drivers.sensor import SensorConfig, expose
 from reconstruction.calibrated.few_step import FINE, FibreBatch
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.data import REFERENCE_SHOTS
+from reconstruction.field import to_grid
+
+#: For what is learned from pictures alone.
+_PICTURES = 1000
 
 
 @dataclass(frozen=True)
@@ -39,29 +43,26 @@ class TwinStream:
 
     Parameters
     ----------
-    patterns : ndarray of uint8, shape (n, S, S)
-        Grey of the pictures, 255 is ``range_rad``.
+    patterns : sequence of Pattern
+        Drawn when needed, which is fast beside the light's way through the fibre.
     fibres : sequence of SpeckleResidual
         As their calibrations have them, all of the same size; where they see less than a picture, it is cut at random.
     sensor, exposure_s
         The camera.
-    range_rad : float
-        Phase of white.
     config : StreamConfig
         Errors and noise.
     """
 
     def __init__(
         self,
-        patterns: NDArray[np.uint8],
+        patterns: Sequence[Pattern],
         fibres: Sequence[SpeckleResidual],
         sensor: SensorConfig,
         exposure_s: float,
-        range_rad: float,
         config: StreamConfig | None = None,
     ) -> None:
         self.patterns, self.fibres, self.config = patterns, list(fibres), config or StreamConfig()
-        self._sensor, self._exposure_s, self._range_rad = sensor, exposure_s, range_rad
+        self._sensor, self._exposure_s = sensor, exposure_s
         self._side = fibres[0].optics.config.image_px
         self._fine_px = self._side // fibres[0].grid_px // FINE
 
@@ -71,18 +72,16 @@ class TwinStream:
         return len(self.patterns)
 
     def pictures_rad(self) -> NDArray[np.float32]:
-        """All pictures as phase on the fine grid, (n, g, g): whole, not cut."""
-        side = self.patterns.shape[1] // self._fine_px
-        size = (side, side)
-        small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in self.patterns]
-        return np.stack(small).astype(np.float32) * np.float32(self._range_rad / 255)
+        """Return pictures as phase on the fine grid, (n, g, g): whole, not cut, the first thousand at most."""
+        drawn = (self.patterns[index].phase_rad for index in range(min(_PICTURES, self.ready)))
+        return np.stack([to_grid(phase, len(phase) // self._fine_px) for phase in drawn])
 
     def batch(self, indices: NDArray[np.int64], seed: int) -> FibreBatch:
         """Show these pictures, cut and turned at random, to one of the fibres."""
         rng = np.random.default_rng((seed, 5))
         generator = torch.Generator().manual_seed(seed)
         fibre = self.fibres[int(rng.integers(len(self.fibres)))]
-        phase = torch.from_numpy(np.stack([self._view(self.patterns[index], rng) for index in indices]))
+        phase = torch.from_numpy(np.stack([self._view(self.patterns[int(index)].phase_rad, rng) for index in indices]))
         drift = torch.randn(fibre.transmission.shape[:2], generator=generator) * rng.uniform(0, self.config.error_rad)
         optics = _moved(fibre, drift)
         noise_rad = rng.uniform(*self.config.noise_rad)
@@ -94,13 +93,13 @@ class TwinStream:
         fine = F.avg_pool2d(phase[:, None], self._fine_px)
         return FibreBatch(frames, reference, fine, fibre, noise + drift.mean(0))
 
-    def _view(self, picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+    def _view(self, picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         n = self._side
         top, left = (int(rng.integers(side - n + 1)) for side in picture.shape)
         view = np.rot90(picture[top : top + n, left : left + n], int(rng.integers(4)))
         if rng.random() < 0.5:
             view = np.fliplr(view)
-        return view.astype(np.float32) * np.float32(self._range_rad / 255)
+        return np.ascontiguousarray(view)
 
     def _expose(
         self,
@@ -132,8 +131,3 @@ def fresh_fibres(optics: OpticsConfig, window_px: int, cell_px: int, count: int,
     like = replace(optics, image_px=window_px, field_radius_um=radius_um)
     fibres = (FibreOptics(replace(like, seed=seed)) for seed in range(first_seed, first_seed + count))
     return [SpeckleResidual(fibre, optics.background, window_px // cell_px) for fibre in fibres]
-
-
-def grey_pictures(patterns: Sequence[NDArray[np.float32]], range_rad: float) -> NDArray[np.uint8]:
-    """Phase images as grey of 8 bit, a quarter of the room."""
-    return np.stack([np.round(np.clip(phase / range_rad, 0, 1) * 255).astype(np.uint8) for phase in patterns])

@@ -16,11 +16,14 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from reconstruction.data import PairPool
+from reconstruction.data import Pairs
 from reconstruction.losses import uncertain_loss
 from reconstruction.networks.step_unet import StepUNet
 from reconstruction.networks.unet import ReferencedUNet, UNetConfig
 from reconstruction.reconstructor import Batch, Reconstructor
+
+#: Of the likelihood beside the other losses; it has a network of its own, but one limit of the gradient is shared.
+_SPREAD_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class MeanFlow(Reconstructor):
     """Regressor, its uncertainty, and the flow; ``flow_steps`` may be changed at any time."""
 
     kind: ClassVar[str] = "mean-flow"
+    learning_rate: ClassVar[float] = 5e-4
     config: MeanFlowConfig
 
     def __init__(self, config: MeanFlowConfig) -> None:
@@ -79,7 +83,7 @@ class MeanFlow(Reconstructor):
         """The regressor and the flow's steps."""
         return 1 + self.flow_steps
 
-    def prepare(self, pool: PairPool, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+    def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Take the regressor over, or fit what it fits in closed form."""
         if not self.config.mean:
             self.mean.prepare(pool, on_progress)
@@ -110,7 +114,7 @@ class MeanFlow(Reconstructor):
         start = mean / scale + self.config.start_std * torch.randn(mean.shape).to(mean.device)
         state = (1 - time) * start + time * clean
         error = (self._velocity(maps, mean, state, time) - (clean - start)) * inside
-        return learned + spread + error.square().mean() / inside.mean() / self.config.start_std**2
+        return learned + _SPREAD_WEIGHT * spread + error.square().mean() / inside.mean() / self.config.start_std**2
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`."""

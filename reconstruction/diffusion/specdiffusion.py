@@ -80,6 +80,7 @@ class SpecDiffusion(Reconstructor):
     """
 
     kind: ClassVar[str] = "specdiffusion"
+    learning_rate: ClassVar[float] = 1e-4
     exportable: ClassVar[bool] = False  # the sampler's loop stays outside of any graph
     config: SpecDiffusionConfig
 

@@ -20,15 +20,26 @@ TOLERANCE_RAD = 1e-3
 
 
 def _openvino(model: Model) -> Engine:
+    if model.card.kind == "calibrated":
+        from reconstruction.engines.loop_cpu import LoopEngine
+
+        return LoopEngine(model)
+    _check_exportable(model)
     from reconstruction.engines.openvino_cpu import OpenVinoEngine
 
     return OpenVinoEngine(model)
 
 
 def _onnxruntime(model: Model) -> Engine:
+    _check_exportable(model)
     from reconstruction.engines.onnx_runtime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(model)
+
+
+def _check_exportable(model: Model) -> None:
+    if not model.network.exportable:
+        raise EngineError(f"models of kind '{model.card.kind}' do not go into one graph")
 
 
 #: Runners by the name an operator gives. Their libraries are imported only when tried.
@@ -70,7 +81,7 @@ def open_engine(model: Model, preference: str = "auto") -> ChosenEngine:
         try:
             candidates.append(_checked(RUNNERS[name](model), model))
         except (EngineError, ImportError) as error:
-            log.warning("engine %s refused: %s", name, error)
+            (log.warning if model.network.exportable else log.info)("engine %s refused: %s", name, error)
             refused.append(f"{name} refused: {error}")
     if not candidates:
         return ChosenEngine(TorchEngine(model), "; ".join(refused) + "; torch instead")

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from reconstruction.data import PairPool
+from reconstruction.base import ReconstructionError
+from reconstruction.data import PairPool, Pairs
 from reconstruction.losses import phase_loss
 from reconstruction.networks.local_ridge import LocalRidge
 from reconstruction.networks.step_unet import conv_block
@@ -147,9 +148,13 @@ class ReferencedUNet(Reconstructor):
         self.merge = nn.ModuleList(conv_block(2 * widths[level - 1], widths[level - 1]) for level in upward)
         self.head = nn.Conv2d(widths[0], 1, 1)
 
-    def prepare(self, pool: PairPool, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+    def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Fit the fibre's linear maps, where the front end has them."""
         if self.features.mode == "ridge":
+            if not isinstance(pool, PairPool):
+                raise ReconstructionError(
+                    "the fibre's linear maps are fitted to pairs in memory, not to a stream; use front end 'fold'"
+                )
             self.features.ridge.fit(pool, on_progress)
 
     def loss(self, batch: Batch) -> torch.Tensor:

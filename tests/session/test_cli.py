@@ -223,6 +223,30 @@ def test_a_model_folder_that_is_taken_is_not_overwritten(instrument: Path, tmp_p
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "small-model").iterdir()}
 
 
+def test_mistakes_in_what_is_to_be_trained(instrument: Path, tmp_path: Path) -> None:
+    def answer(*arguments: object) -> str:
+        return refused("train", "m", *arguments, "--config", instrument, cwd=tmp_path)
+
+    assert "no reconstructor of kind 'magic'; choose from" in answer("--kind", "magic")
+    assert "kind 'referenced' has no option 'depth'; it has grid_px, front_end, base_channels," in answer("--set", "depth=3")
+    assert "has no option 'range_rad'" in answer("--set", "range_rad=3")
+    assert "--set takes name=value, got 'grid_px'" in answer("--set", "grid_px")
+    assert "--set base_channels=wide: Input should be a valid integer" in answer("--set", "base_channels=wide")
+    assert "--set multipliers=1,x: Input should be a valid integer" in answer("--set", "multipliers=1,x")
+    assert "does not fit the instrument (grid_px 32 cannot be halved 6 times); change it with --set" in answer(
+        "--set", "grid_px=32", "--set", "multipliers=1,1,1,1,1,1,1"
+    )
+    assert "does not fit the instrument (frame_px 128 is no multiple of grid_px 512)" in answer("--set", "grid_px=512")
+    assert "no model at nowhere" in answer("--from", "nowhere")
+    assert "model 'small-model' is of kind 'referenced', not 'unet'" in answer("--from", "small-model", "--kind", "unet")
+    assert "model 'small-model' has another shape than --set asks for" in answer(
+        "--from", "small-model", "--set", "base_channels=6"
+    )
+    assert "takes frames of 512 px, the instrument gives 128" in answer("--from", "default-twin")
+    assert "nothing to go on with" in answer("--resume")
+    assert not (tmp_path / "m").exists(), "a refused command left something behind"
+
+
 def test_a_resumed_dataset_needs_its_own_fibre(instrument: Path, tmp_path: Path) -> None:
     run("acquire", "cells", "--pairs", 2, "--config", instrument, "--json", "a.json", cwd=tmp_path)
     dataset = json.loads((tmp_path / "a.json").read_text())["path"]

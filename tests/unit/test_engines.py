@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from reconstruction.engines import choose
 from reconstruction.engines.base import EngineError
@@ -87,3 +88,48 @@ def test_a_damaged_cache_is_refused_and_thrown_away(name: str, model: Model) -> 
 def test_an_unknown_engine_is_refused_by_name(model: Model) -> None:
     with pytest.raises(EngineError, match="no engine named 'warp'; use auto"):
         open_engine(model, "warp")
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A calibrated model with its fibre, whose random steps do something small."""
+    from drivers.optics import FibreOptics
+    from reconstruction.calibrated.few_step import CalibratedFewStep, FewStepConfig
+    from reconstruction.calibrated.speckle_residual import SpeckleResidual
+    from reconstruction.model import ModelCard, save_model
+    from tests.small import OPTICS
+
+    folder = tmp_path_factory.mktemp("models")
+    start = small_model(folder / "start")
+    shape = FewStepConfig(
+        frame_px=FRAME_PX,
+        grid_px=GRID_PX,
+        field_radius=start.card.field_radius,
+        start=str(folder / "start"),
+        steps=2,
+        base_channels=4,
+    )
+    torch.manual_seed(1)
+    network = CalibratedFewStep(shape)
+    for step in network.steps:
+        torch.nn.init.normal_(step.head.weight, std=0.3)
+    card = ModelCard("loop", start.card.fibre, start.card.field_radius, 2.85, shape.to_dict(), "calibrated")
+    model = save_model(folder / "loop", network, card)
+    model.network.attach(SpeckleResidual(FibreOptics(OPTICS), OPTICS.background, GRID_PX))
+    return model
+
+
+def test_the_loop_computes_in_parts_what_torch_computes(calibrated: Model) -> None:
+    chosen = open_engine(calibrated, "openvino")
+    assert chosen.engine.name == "torch + openvino f32", chosen.reason
+    truth = TorchEngine(calibrated)
+    for seed in range(2):
+        difference = chosen.engine.run(*frames(seed)) - truth.run(*frames(seed))
+        assert np.abs(difference).max() <= TOLERANCE_RAD
+    assert np.abs(truth.run(*frames(0)) - truth.run(*frames(1))).max() > 0.01
+
+
+def test_a_loop_does_not_go_into_one_graph(calibrated: Model) -> None:
+    chosen = open_engine(calibrated, "onnxruntime")
+    assert chosen.engine.name == "torch f32"
+    assert "do not go into one graph" in chosen.reason

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from drivers.base import Pattern
 from drivers.optics import FibreOptics, OpticsConfig
 from drivers.sensor import SensorConfig
 from reconstruction.base import ReconstructionError
@@ -24,9 +25,9 @@ SHAPE = FewStepConfig(frame_px=128, grid_px=32, field_radius=0.94, steps=2, base
 @pytest.fixture(scope="module")
 def stream() -> TwinStream:
     rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 255, (6, 8, 8), np.uint8)
-    pictures = np.repeat(np.repeat(coarse, 16, 1), 16, 2)
-    return TwinStream(pictures, fresh_fibres(OPTICS, 64, 4, 2, 100), SensorConfig(), 0.01, 2.85)
+    coarse = rng.uniform(0, 2.85, (6, 8, 8)).astype(np.float32)
+    pictures = [Pattern(picture) for picture in np.repeat(np.repeat(coarse, 16, 1), 16, 2)]
+    return TwinStream(pictures, fresh_fibres(OPTICS, 64, 4, 2, 100), SensorConfig(), 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +89,10 @@ def test_a_batch_is_what_its_seed_says(stream: TwinStream) -> None:
 
 
 def test_its_speckle_belongs_to_its_fibre_phase_and_noise() -> None:
-    pictures = np.full((1, 128, 128), 90, np.uint8)
-    pictures[:, 40:80] = 160
+    picture = np.full((128, 128), 1.0, np.float32)
+    picture[40:80] = 1.8
     fibres = fresh_fibres(OPTICS, 64, 4, 1, 100)
-    stream = TwinStream(pictures, fibres, SensorConfig(), 0.01, 2.85, StreamConfig(error_rad=0.0))
+    stream = TwinStream([Pattern(picture)], fibres, SensorConfig(), 0.01, StreamConfig(error_rad=0.0))
     batch = stream.batch(np.zeros(2, np.int64), 3)
     fibre = batch.fibre
     image = torch.nn.functional.interpolate(batch.phase_rad, scale_factor=2, mode="nearest")[:, 0]

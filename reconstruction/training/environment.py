@@ -1,0 +1,45 @@
+"""With what a run was made: versions, processor, card and commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Versions and machine; ``commit`` only where the program runs from a checkout."""
+    facts = {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "system": platform.platform(),
+        "device": device_name(device),
+    }
+    commit = _commit(Path(__file__).parents[2])
+    return {**facts, "commit": commit} if commit else facts
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the card or the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _commit(root: Path) -> str:
+    """Hash of the checkout, with a plus when files were changed since; empty where there is none."""
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,166 @@
+"""The run folder: what was asked, checkpoints, the curve as text and for TensorBoard, and the last validation as a picture.
+
+``resolved.yaml`` the whole configuration, and with what it ran; ``curve.jsonl`` one JSON object a line; ``validation.png``;
+``events.out.tfevents.*``, one file for every time the run was begun or resumed; ``checkpoint.safetensors``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import cv2
+import torch
+import yaml
+
+from acquisition.folder import write_synced
+from reconstruction.base import ReconstructionError
+from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
+from reconstruction.training.events import EventFile
+from reconstruction.training.validation import Validation
+
+if TYPE_CHECKING:
+    from reconstruction.training.state import TrainState
+
+RUN, RESOLVED, CURVE, PICTURE = "run", "resolved.yaml", "curve.jsonl", "validation.png"
+
+
+class Run:
+    """The record of one training run, in ``<model folder>/run``.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    configuration : mapping
+        Everything that decides what is learned, in plain types.
+    environment : mapping
+        With what it runs.
+    checkpoint : tuple of dict, optional
+        Where to go on.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Mapping[str, Any],
+        environment: Mapping[str, str],
+        checkpoint: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None,
+    ) -> None:
+        self.folder = folder / RUN
+        self.checkpoint = checkpoint
+        self._resolved = {"configuration": _plain(configuration), "environment": dict(environment)}
+        self._curve: IO[str] | None = None
+        self._events: EventFile | None = None
+
+    @classmethod
+    def resume(cls, folder: Path, configuration: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
+        """Open a run that was begun, at its last checkpoint.
+
+        Raises
+        ------
+        ReconstructionError
+            Nothing to go on with, a damaged checkpoint, or another configuration than the run was begun with.
+        """
+        checkpoint = read_checkpoint(folder / RUN / CHECKPOINT)
+        path = folder / RUN / RESOLVED
+        try:
+            begun = yaml.safe_load(path.read_text(encoding="utf-8"))["configuration"]
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+            raise ReconstructionError(f"cannot read {path}; put a copy back, or start in a new folder") from error
+        difference = first_difference(begun, _plain(configuration))
+        if difference:
+            raise ReconstructionError(
+                f"the run in {folder} was begun with {difference}; resume with the same, or start a new one"
+            )
+        return cls(folder, configuration, environment, checkpoint)
+
+    def begin(self, state: TrainState) -> None:
+        """Open the files; lines that the checkpoint does not know of are cut, and a new run gets its first checkpoint."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path, step = self.folder / CURVE, state.report.steps
+        if self.checkpoint is None:
+            text = yaml.safe_dump(self._resolved, sort_keys=False, allow_unicode=True)
+            write_synced(self.folder / RESOLVED, text)
+            self.save(state)
+        lines = [line for line, at in _lines(path) if at <= step]
+        part = path.with_name(f".{CURVE}.part")
+        write_synced(part, "".join(lines))
+        part.replace(path)
+        self._curve = path.open("a", encoding="utf-8")
+        self._events = EventFile(self.folder, step)
+
+    def log_step(self, step: int, loss: float, rate: float, seconds: float) -> None:
+        """Add a step to the curves."""
+        self._add({"step": step, "loss": loss, "lr": rate, "seconds": round(seconds, 2)})
+        if self._events is not None:
+            self._events.scalars(step, {"loss": loss, "learning rate": rate})
+
+    def log_validation(self, step: int, result: Validation) -> None:
+        """Add a validation to the curves and renew the picture."""
+        scores = asdict(result.scores)
+        self._add({"step": step, "validation": {k: v if math.isfinite(v) else None for k, v in scores.items()}})
+        part, png = self.folder / f".{PICTURE}.part", cv2.imencode(".png", result.picture)[1].tobytes()
+        part.write_bytes(png)
+        part.replace(self.folder / PICTURE)
+        if self._events is not None:
+            self._events.scalars(step, {f"validation/{name}": value for name, value in scores.items()})
+            self._events.picture(step, "validation", png, result.picture.shape)
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint; the curves up to it are on disk first."""
+        if self._curve is not None:
+            os.fsync(self._curve.fileno())
+        if self._events is not None:
+            self._events.flush()
+        write_checkpoint(self.folder / CHECKPOINT, state.tensors(), state.values())
+
+    @contextmanager
+    def open(self) -> Iterator[Self]:
+        """Close the files at the end."""
+        try:
+            yield self
+        finally:
+            for file in (self._curve, self._events):
+                if file is not None:
+                    file.close()
+            self._curve = self._events = None
+
+    def _add(self, line: Mapping[str, object]) -> None:
+        if self._curve is not None:
+            self._curve.write(json.dumps(line, allow_nan=False) + "\n")
+            self._curve.flush()
+
+
+def first_difference(begun: object, now: object, key: str = "") -> str:
+    """Name the first key in which two nested configurations differ, with both values; empty when they are equal."""
+    if isinstance(begun, dict) and isinstance(now, dict):
+        for name in (*begun, *(name for name in now if name not in begun)):
+            found = first_difference(begun.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+            if found:
+                return found
+        return ""
+    return "" if begun == now else f"{key} = {begun}, not {now}"
+
+
+def _plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """As it comes back from the file: YAML knows no tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(configuration))
+    return plain
+
+
+def _lines(path: Path) -> Iterator[tuple[str, int]]:
+    """Whole lines of a curve with their steps; a kill may have left half a line at the end."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            yield line, int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError):
+            return

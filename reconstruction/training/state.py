@@ -1,0 +1,115 @@
+"""Everything that a training run has to know to go on as if it had never been stopped.
+
+Nothing random has a state of its own: the order of the pairs follows from seed and epoch, and whatever is drawn in a step from
+seed and step (:func:`step_seed`). So it is enough to keep counts, weights, their average and the optimizer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.optim.swa_utils import AveragedModel
+
+from reconstruction.data import Pairs, shuffled_batches
+from reconstruction.reconstructor import Reconstructor
+from reconstruction.training.checkpoint import damaged
+from reconstruction.training.config import TrainConfig, TrainReport, Watch
+
+
+class TrainState:
+    """A run between two steps.
+
+    Parameters
+    ----------
+    model : Reconstructor
+        On its device; trained in place.
+    config : TrainConfig
+        How to train.
+    """
+
+    def __init__(self, model: Reconstructor, config: TrainConfig) -> None:
+        self.model = model
+        self.average = AveragedModel(model, avg_fn=warm_average(config.ema_decay), use_buffers=True)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.rate = config.learning_rate or model.learning_rate
+        self.optimizer = torch.optim.AdamW(trained, self.rate, weight_decay=config.weight_decay)
+        self.epoch = self.position = self.ready = 0
+        self.watch, self.report = Watch(), TrainReport()
+        #: Averaged weights of the best validation; kept only where early stop may ask for them.
+        self.best: dict[str, torch.Tensor] = {}
+
+    def batches(self, pairs: Pairs, config: TrainConfig) -> Iterator[NDArray[np.int64]]:
+        """Yield batches of indices without end, from where the run stands."""
+        while True:
+            if self.position == 0:
+                self.ready = pairs.ready
+            order = shuffled_batches(self.ready, config.batch, np.random.default_rng([config.seed, self.epoch]))
+            for indices in itertools.islice(order, self.position, None):
+                self.position += 1
+                yield indices
+            self.epoch, self.position = self.epoch + 1, 0
+
+    def keep_best(self) -> None:
+        """Remember the averaged weights as they are now."""
+        self.best = {key: value.clone() for key, value in self.average.module.state_dict().items()}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All tensors of a checkpoint, by name."""
+        parts = {"model": self.model.state_dict(), "average": self.average.state_dict(), "best": self.best}
+        found = {f"{part}/{key}": value for part, state in parts.items() for key, value in state.items()}
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            found |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
+        return found
+
+    def values(self) -> dict[str, object]:
+        """Everything else of a checkpoint, in plain types."""
+        counts = {"epoch": self.epoch, "position": self.position, "ready": self.ready}
+        return {**counts, "watch": asdict(self.watch), "report": self.report.to_dict()}
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
+        """Go back to where :meth:`tensors` and :meth:`values` were taken.
+
+        Raises
+        ------
+        ReconstructionError
+            They belong to another network.
+        """
+        parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
+        try:
+            for name, value in tensors.items():
+                part, key = name.split("/", 1)
+                parts[part][key] = value
+            self.model.load_state_dict(parts["model"])
+            self.average.load_state_dict(parts["average"])
+            moments: dict[int, dict[str, torch.Tensor]] = {}
+            for name, value in parts["optimizer"].items():
+                number, key = name.split("/")
+                moments.setdefault(int(number), {})[key] = value
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+            self.best = {key: value.to(self.model.inside.device) for key, value in parts["best"].items()}
+            self.epoch, self.position, self.ready = (int(values[key]) for key in ("epoch", "position", "ready"))
+            self.watch, self.report = Watch(**values["watch"]), TrainReport.from_dict(values["report"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise damaged("the checkpoint", str(error).splitlines()[0]) from error
+
+
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Seed of all that is drawn in one step by one process: by the pairs, and by a loss from torch's global generator."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def warm_average(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
+    """Exponential average whose memory grows with the number of updates, so that early weights do not linger."""
+
+    def average(old: torch.Tensor, new: torch.Tensor, updates: torch.Tensor | int) -> torch.Tensor:
+        count = float(updates)
+        return old.lerp(new, 1 - min(decay, (1 + count) / (10 + count))) if old.is_floating_point() else new
+
+    return average
