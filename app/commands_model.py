@@ -134,7 +134,7 @@ def _silent(stage: str, done: int, total: int, note: str = "") -> None:
 
 
 def bench(
-    what: Literal["live", "twin", "devices", "acquisition", "calibration"],
+    what: Literal["live", "twin", "devices", "acquisition", "calibration", "training"],
     *,
     model: ModelName = None,
     patterns: Count = 1000,
@@ -151,13 +151,15 @@ def bench(
         live: the live loop against its engine alone. twin: simulated frames a second. devices: contract suites of cameras
         and SLMs, exactness of the screen SLM, and acquisitions under faults. acquisition: a dataset under faults, kills and a
         full disk; the clean run's time; holograms, writing and reading beside others. calibration: every calibration against
-        the twin's truth; few-pair reconstruction, also of captured pairs where they lie beside the checkout.
+        the twin's truth; few-pair reconstruction, also of captured pairs where they lie beside the checkout. training: scores
+        against the number of pairs, and fine-tuning on few pairs of another kind, on a smaller twin.
     patterns
         For devices: patterns on the screen at each scaling.
     pairs
         Pairs of each acquisition: 2000 for devices, 10000 for acquisition.
     quick
-        For acquisition: under a minute, with few pairs and rounds. For calibration: some three minutes, with few fibres.
+        For acquisition: under a minute, with few pairs and rounds. For calibration: some three minutes, with few fibres. For
+        training: two points of each curve.
     """
     if what == "calibration":
         from app.bench_calibration import bench_calibration
@@ -165,6 +167,12 @@ def bench(
         sheet = json.with_suffix(".png") if json is not None else None
         with progress_bars() as report:
             publish("bench calibration", bench_calibration(report, quick, sheet), json)
+        return
+    if what == "training":
+        from app.bench_training import bench_training
+
+        with progress_bars() as report:
+            publish("bench training", bench_training(report, quick), json)
         return
     if what == "devices":
         from app.bench_devices import bench_devices

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from reconstruction.base import ReconstructionError
-from reconstruction.calibrated.speckle_residual import SpeckleResidual
+from reconstruction.calibrated.speckle_residual import Residual, SpeckleResidual
 from reconstruction.data import Pairs
 from reconstruction.losses import centred, phase_loss, uncertain_loss
 from reconstruction.networks.level import LevelNet, fit_level
@@ -107,6 +107,8 @@ class CalibratedFewStep(Reconstructor):
         maps = self.maps = FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
         gives = FINE**2 + 1 + config.hidden
         self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
+        #: How far cores go by their own gradient alone, before the first network: what is left is rather the picture's.
+        self.core_rate = nn.Parameter(torch.tensor(4.0))
         self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
         self.level = LevelNet()
         self.fibre: SpeckleResidual | None = None
@@ -181,18 +183,16 @@ class CalibratedFewStep(Reconstructor):
         self, fibre: SpeckleResidual, frame: torch.Tensor, reference: torch.Tensor
     ) -> tuple[list[Step], list[torch.Tensor]]:
         """Take all steps; return them, and the maps that the last one had and gave."""
-        batch, side, n = len(frame), fibre.grid_px, fibre.optics.config.image_px
         amplitude = fibre.amplitude(frame, reference)
-        fine = self._first(frame, reference, side).expand(-1, FINE**2, -1, -1)
-        noise, hidden = frame.new_zeros((batch, 1, side, side)), frame.new_zeros((batch, self.config.hidden, side, side))
-        still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1).expand(batch, -1, -1, -1)
+        fine = self._first(frame, reference, fibre.grid_px).expand(-1, FINE**2, -1, -1)
+        own = self.core_rate * fibre.core_step(self._compare(fibre, amplitude, fine, None))
+        noise, hidden = fibre.to_grid(own[:, None]), fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
+        still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1)
+        still, begun = still.expand(len(fine), -1, -1, -1), noise
         made, inputs = [], []
         for network in self.steps:
-            with torch.no_grad(), torch.autocast(frame.device.type, enabled=False):
-                image = F.pixel_shuffle(fine.detach(), FINE)
-                image = F.interpolate(image, (n, n), mode="bilinear", align_corners=False)[:, 0]
-                core_noise = fibre.from_grid(noise.detach())[:, 0]
-                maps = fibre.maps(fibre(amplitude, image, core_noise))
+            core_noise = own + fibre.from_grid(noise - begun)[:, 0]
+            maps = fibre.maps(self._compare(fibre, amplitude, fine, core_noise))
             x = torch.cat([fine, maps, noise, still, hidden], 1)
             change = network(x).float()
             fine = fine + change[:, : FINE**2]
@@ -201,6 +201,16 @@ class CalibratedFewStep(Reconstructor):
             made.append(Step(fine, noise))
             inputs = [x, change]
         return made, inputs
+
+    def _compare(
+        self, fibre: SpeckleResidual, amplitude: torch.Tensor, fine: torch.Tensor, core_noise: torch.Tensor | None
+    ) -> Residual:
+        """Return what is wrong with a folded phase; nothing is learned through the fibre itself."""
+        n = fibre.optics.config.image_px
+        with torch.no_grad(), torch.autocast(fine.device.type, enabled=False):
+            image = F.interpolate(F.pixel_shuffle(fine.detach(), FINE), (n, n), mode="bilinear", align_corners=False)[:, 0]
+            noise = image.new_zeros((len(image), fibre.optics.cores)) if core_noise is None else core_noise.detach()
+            return fibre(amplitude, image, noise)
 
     def _first(self, frame: torch.Tensor, reference: torch.Tensor, side: int) -> torch.Tensor:
         """Return the phase to start from, (b, 1, g, g)."""

@@ -15,7 +15,6 @@ from drivers.optics import FibreOptics, OpticsConfig
 from drivers.sensor import SensorConfig, expose
 from reconstruction.calibrated.few_step import FINE, FibreBatch
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
-from reconstruction.data import REFERENCE_SHOTS
 from reconstruction.field import to_grid
 
 #: For what is learned from pictures alone.
@@ -32,10 +31,13 @@ class StreamConfig:
         Largest error of a core's calibrated phase in a mode, root mean square; each batch has one up to it.
     noise_rad : (float, float)
         Range of the phase noise of a core in one shot, root mean square.
+    reference_shots : int
+        Averaged into a reference, which every batch has anew; half of what the instrument takes, to save time.
     """
 
     error_rad: float = 0.15
     noise_rad: tuple[float, float] = (0.1, 0.3)
+    reference_shots: int = 4
 
 
 class TwinStream:
@@ -86,7 +88,7 @@ class TwinStream:
         optics = _moved(fibre, drift)
         noise_rad = rng.uniform(*self.config.noise_rad)
         noise = noise_rad * torch.randn((len(phase), optics.cores), generator=generator)
-        flat = torch.zeros((REFERENCE_SHOTS, *phase.shape[1:]))
+        flat = torch.zeros((self.config.reference_shots, *phase.shape[1:]))
         still = noise_rad * torch.randn((len(flat), optics.cores), generator=generator)
         reference = self._expose(optics, fibre.background, flat, still, generator).mean(0, keepdim=True)
         frames = self._expose(optics, fibre.background, phase, noise, generator)
