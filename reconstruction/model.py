@@ -162,11 +162,17 @@ def _read_card(path: Path) -> ModelCard:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
 
 
+def _through(card: ModelCard) -> str:
+    return ", and its calibrated response to be measured again" if card.kind == "calibrated" else ""
+
+
 def _readme(card: ModelCard, network: Reconstructor) -> str:
     scores = "\n".join(f"| {name} | {value} |" for name, value in card.scores.items())
     shape = ", ".join(f"{name} {value}" for name, value in card.network.items())
     what = (inspect.getdoc(type(network)) or "").split("\n\n")[0].replace("\n", " ")
-    engines = "torch, ONNX Runtime and OpenVINO" if network.exportable else "torch alone"
+    engines = "torch, ONNX Runtime and OpenVINO" if network.exportable else "torch"
+    if card.kind == "calibrated":
+        engines = "torch, its networks also in OpenVINO"
     return f"""# Model card: {card.name}
 
 {what}
@@ -176,7 +182,7 @@ radians on a {network.config.grid_px} x {network.config.grid_px} grid over the w
 
 - **Kind:** `{card.kind}`, {card.parameters / 1e6:.2f} M parameters, evaluations of the network a frame: {card.evaluations};
   runs in {engines}.
-- **For:** {card.fibre}. On another fibre, or after a bend, it has to be trained again.
+- **For:** {card.fibre}. On another fibre, or after a bend, it has to be trained again{_through(card)}.
 - **Shape:** {shape}.
 - **Data:** {card.data}
 - **Command:** `{card.command}`
