@@ -1,8 +1,9 @@
 """Few steps through the calibrated fibre: predict the speckle, see what is wrong with it at every core, let a network correct.
 
-A learned descent in the sense of Adler and Oktem (IEEE Trans. Med. Imaging 37, 1322, 2018): every step has a small network of
-its own, which takes the back-propagated residual (:mod:`reconstruction.calibrated.speckle_residual`) and moves phase and core
-noise together. A core's phase in this very shot is an unknown like the picture: left out, it would be taken for picture.
+A learned descent in the sense of Adler and Oktem (IEEE Trans. Med. Imaging 37, 1322, 2018) on two unknown phases of every
+core: that of the light that enters it, which is the picture with all its detail, and its own in this very shot, which left out
+would be taken for picture. Both go by their own gradient (:mod:`reconstruction.calibrated.speckle_residual`) and by what a
+small network, one for each step, makes of the residual all around; the network also moves the picture.
 
 The networks know nothing of a particular fibre, only maps over its facet: trained on many simulated fibres, with the errors
 that calibrations have, they take any calibrated one. Faster and better is to start from what a referenced model of the same
@@ -33,8 +34,11 @@ from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 #: Phase pixels per grid cell and side: what a core sees is finer than what is shown.
 FINE = 2
-#: Maps of one residual, of the reference's, and what goes with them: core noise, cells with cores, disc.
-_RESIDUAL_MAPS, _REFERENCE_MAPS, _OTHERS = 5, 3, 3
+#: Maps of one residual, of the reference's, and what goes with them: both core phases, cells with cores, disc.
+_RESIDUAL_MAPS, _REFERENCE_MAPS, _OTHERS = 5, 3, 4
+#: First factors on :meth:`SpeckleResidual.core_steps`, entering and leaving; they are learned. Before the first network the
+#: cores' own phases go first: they are the larger ones.
+_FIRST_RATES, _RATES = (0.5, 4.0), (1.5, 2.5)
 #: Weight of earlier steps, of the fine picture, of the core noise, where that is known, and of the spread, in the loss.
 _EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT, _SPREAD_WEIGHT = 0.4, 0.3, 10.0, 0.1
 
@@ -73,20 +77,35 @@ class FibreBatch(Batch):
     ----------
     fibre : SpeckleResidual
         The fibre as its calibration has it.
+    entered : tensor of complex64, shape (b, cores)
+        Light that the pictures really brought into the cores.
     core_noise_rad : tensor of float32, shape (b, cores)
-        What the cores' phases really were beyond that, averaged over the modes.
+        What the cores' phases really were beyond the calibrated ones, averaged over the modes.
     """
 
     fibre: SpeckleResidual
+    entered: torch.Tensor
     core_noise_rad: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What stands after a step: ``fine`` phase (b, 4, g, g) in radians, folded; ``noise`` of the cores (b, 1, g, g)."""
+    """What stands after a step.
+
+    Parameters
+    ----------
+    fine : tensor, shape (b, 4, g, g)
+        Phase in radians on the fine grid, folded.
+    begun : tensor of complex64, shape (b, cores)
+        Light in the cores at the start.
+    entering_rad, leaving_rad : tensor, shape (b, cores)
+        Its phase beyond that, and the cores' own.
+    """
 
     fine: torch.Tensor
-    noise: torch.Tensor
+    begun: torch.Tensor
+    entering_rad: torch.Tensor
+    leaving_rad: torch.Tensor
 
     @property
     def phase_rad(self) -> torch.Tensor:
@@ -105,10 +124,9 @@ class CalibratedFewStep(Reconstructor):
     def __init__(self, config: FewStepConfig) -> None:
         super().__init__(config)
         maps = self.maps = FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
-        gives = FINE**2 + 1 + config.hidden
+        gives = FINE**2 + 2 + config.hidden
         self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
-        #: How far cores go by their own gradient alone, before the first network: what is left is rather the picture's.
-        self.core_rate = nn.Parameter(torch.tensor(4.0))
+        self.rates = nn.Parameter(torch.tensor([_FIRST_RATES, *[_RATES] * config.steps]))
         self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
         self.level = LevelNet()
         self.fibre: SpeckleResidual | None = None
@@ -172,12 +190,18 @@ class CalibratedFewStep(Reconstructor):
             away = (step.fine - step.phase_rad + phase - fine) * inside
             loss = loss + _FINE_WEIGHT * away.abs().mean() / inside.mean() / self.config.range_rad * 4
             if isinstance(batch, FibreBatch):
-                noise = fibre.to_grid(batch.core_noise_rad[:, None])
-                seen = inside * fibre.occupied
-                loss = loss + _NOISE_WEIGHT * ((step.noise - noise) * seen).square().mean() / seen.mean()
+                loss = loss + _NOISE_WEIGHT * self._core_loss(step, batch)
             total = total + (1.0 if number == len(made) - 1 else _EARLIER) * loss
         std = self._std([part.detach() for part in inputs])
         return total + _SPREAD_WEIGHT * uncertain_loss(phase.detach(), std, truth, inside)
+
+    def _core_loss(self, step: Step, batch: FibreBatch) -> torch.Tensor:
+        """Mean squares of both core phases' errors, without what all cores have in common, which no light tells."""
+        fibre = batch.fibre
+        seen = fibre.from_grid(fibre.inside)[0, 0] > 0
+        entering = torch.angle(batch.entered * step.begun.conj())
+        errors = [step.entering_rad - entering, step.leaving_rad - batch.core_noise_rad]
+        return torch.stack([(error[:, seen] - error[:, seen].mean(1, keepdim=True)).square().mean() for error in errors]).sum()
 
     def run(
         self, fibre: SpeckleResidual, frame: torch.Tensor, reference: torch.Tensor
@@ -185,32 +209,36 @@ class CalibratedFewStep(Reconstructor):
         """Take all steps; return them, and the maps that the last one had and gave."""
         amplitude = fibre.amplitude(frame, reference)
         fine = self._first(frame, reference, fibre.grid_px).expand(-1, FINE**2, -1, -1)
-        own = self.core_rate * fibre.core_step(self._compare(fibre, amplitude, fine, None))
-        noise, hidden = fibre.to_grid(own[:, None]), fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
+        begun = self._launched(fibre, fine)
         still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1)
-        still, begun = still.expand(len(fine), -1, -1, -1), noise
+        still, hidden = still.expand(len(fine), -1, -1, -1), fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
+        entering = leaving = fine.new_zeros(begun.shape)
+        residual = _compare(fibre, amplitude, begun, entering, leaving)
+        own = fibre.core_steps(residual)
+        entering, leaving = self.rates[0, 0] * own[0], self.rates[0, 1] * own[1]
         made, inputs = [], []
-        for network in self.steps:
-            core_noise = own + fibre.from_grid(noise - begun)[:, 0]
-            maps = fibre.maps(self._compare(fibre, amplitude, fine, core_noise))
-            x = torch.cat([fine, maps, noise, still, hidden], 1)
+        for number, network in enumerate(self.steps, 1):
+            residual = _compare(fibre, amplitude, begun, entering, leaving)
+            own = fibre.core_steps(residual)
+            phases = fibre.to_grid(torch.stack([entering, leaving], 1))
+            x = torch.cat([fine, fibre.maps(residual), phases, still, hidden], 1)
             change = network(x).float()
             fine = fine + change[:, : FINE**2]
-            noise = noise + change[:, FINE**2 : FINE**2 + 1] * fibre.occupied
-            hidden = change[:, FINE**2 + 1 :]
-            made.append(Step(fine, noise))
+            cores = fibre.from_grid(change[:, FINE**2 : FINE**2 + 2])
+            entering = entering.detach() + self.rates[number, 0] * own[0] + cores[:, 0]
+            leaving = leaving.detach() + self.rates[number, 1] * own[1] + cores[:, 1]
+            hidden = change[:, FINE**2 + 2 :]
+            made.append(Step(fine, begun, entering, leaving))
             inputs = [x, change]
         return made, inputs
 
-    def _compare(
-        self, fibre: SpeckleResidual, amplitude: torch.Tensor, fine: torch.Tensor, core_noise: torch.Tensor | None
-    ) -> Residual:
-        """Return what is wrong with a folded phase; nothing is learned through the fibre itself."""
+    @staticmethod
+    def _launched(fibre: SpeckleResidual, fine: torch.Tensor) -> torch.Tensor:
+        """Light that a folded phase brings into the cores."""
         n = fibre.optics.config.image_px
         with torch.no_grad(), torch.autocast(fine.device.type, enabled=False):
-            image = F.interpolate(F.pixel_shuffle(fine.detach(), FINE), (n, n), mode="bilinear", align_corners=False)[:, 0]
-            noise = image.new_zeros((len(image), fibre.optics.cores)) if core_noise is None else core_noise.detach()
-            return fibre(amplitude, image, noise)
+            image = F.interpolate(F.pixel_shuffle(fine.float(), FINE), (n, n), mode="bilinear", align_corners=False)
+            return fibre.optics.launch(image[:, 0])
 
     def _first(self, frame: torch.Tensor, reference: torch.Tensor, side: int) -> torch.Tensor:
         """Return the phase to start from, (b, 1, g, g)."""
@@ -241,9 +269,8 @@ class CalibratedFewStep(Reconstructor):
             return self._still[1]
         n = fibre.optics.config.image_px
         with torch.no_grad(), torch.autocast(reference.device.type, enabled=False):
-            flat = reference.new_zeros((len(reference), n, n))
-            noise = reference.new_zeros((len(reference), fibre.optics.cores))
-            found = fibre(fibre.amplitude(reference, reference), flat, noise)
+            flat = fibre.optics.launch(reference.new_zeros((len(reference), n, n)))
+            found = fibre(fibre.amplitude(reference, reference), flat, torch.zeros_like(flat.real))
             maps = fibre.to_grid(torch.stack([found.entering.imag, found.leaving.real, found.leaving.imag], 1))
         if fibre is self.fibre:
             self._still = reference, maps
@@ -255,3 +282,12 @@ class CalibratedFewStep(Reconstructor):
                 "the calibrated model has no fibre yet; measure its response first (specklescope calibrate response)"
             )
         return self.fibre
+
+
+def _compare(
+    fibre: SpeckleResidual, amplitude: torch.Tensor, begun: torch.Tensor, entering: torch.Tensor, leaving: torch.Tensor
+) -> Residual:
+    """Return what is wrong with both core phases; nothing is learned through the fibre itself."""
+    with torch.no_grad(), torch.autocast(amplitude.device.type, enabled=False):
+        turned = begun * torch.polar(torch.ones_like(entering), entering.detach())
+        return fibre(amplitude, turned, leaving.detach())

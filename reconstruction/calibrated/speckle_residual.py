@@ -73,6 +73,8 @@ class SpeckleResidual:
         #: Light without speckle, and what every core passes on of its neighbours' (modes, cores, k), both in the loop's unit.
         self.background, self.transmission = background / mean, optics.transmission() / mean**0.5
         self._reverse, self._backward = _transposed(optics.neighbours, self.transmission)
+        #: Light that a core passes on in all, of what it takes in: how much its phase can tell.
+        self._passed = self._backward.abs().square().sum((0, 2))
         self._lay_out(config.image_px // grid_px)
 
     def _lay_out(self, cell_px: int) -> None:
@@ -87,13 +89,17 @@ class SpeckleResidual:
         #: 1 where a cell has a core: (1, 1, grid, grid).
         self.occupied = (count[:-1] > 0).float().reshape(1, 1, grid, grid)
 
-    def core_step(self, residual: Residual) -> torch.Tensor:
-        """How far every core's own phase should go by its own gradient, (b, cores), up to a factor."""
-        return residual.leaving.imag / self._strength(residual)
+    def core_steps(self, residual: Residual) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which way, and by how much up to a factor, every core's phase should go, (b, cores): entering and leaving.
 
-    @staticmethod
-    def _strength(residual: Residual) -> torch.Tensor:
-        return residual.power + _DARK * residual.power.mean(1, keepdim=True)
+        Its gradient over its light: the diagonal of Gauss and Newton's matrix is about that.
+        """
+        entering, leaving = self._per_light(residual)
+        return entering.imag, leaving.imag
+
+    def _per_light(self, residual: Residual) -> tuple[torch.Tensor, torch.Tensor]:
+        power = residual.power + _DARK * residual.power.mean(1, keepdim=True)
+        return residual.entering / (self._passed + _DARK * self._passed.mean()), residual.leaving / power
 
     def to_grid(self, values: torch.Tensor) -> torch.Tensor:
         """Mean over the cores of every cell: (b, c, cores) -> (b, c, grid, grid); 0 in empty cells."""
@@ -110,20 +116,19 @@ class SpeckleResidual:
         mean = reference[:, 0][:, self.disc].mean(1)
         return (counts[:, 0] / mean.clamp(min=1e-6)[:, None, None]).clamp(min=0).sqrt()
 
-    def __call__(self, amplitude: torch.Tensor, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor) -> Residual:
+    def __call__(self, amplitude: torch.Tensor, entered: torch.Tensor, core_noise_rad: torch.Tensor) -> Residual:
         """Compare.
 
         Parameters
         ----------
         amplitude : tensor, shape (b, n, n)
             Seen, from :meth:`amplitude`.
-        phase_rad : tensor, shape (b, n, n)
-            Supposed phase image.
+        entered : tensor of complex64, shape (b, cores)
+            Supposed light in the cores, from :meth:`drivers.optics.FibreOptics.launch`.
         core_noise_rad : tensor, shape (b, cores)
             Supposed phase of every core beyond the calibrated one.
         """
         optics = self.optics
-        entered = optics.launch(phase_rad)
         turned = torch.polar(torch.ones_like(core_noise_rad), core_noise_rad)
         mixed = torch.einsum("bck,mck->bmc", entered[:, optics.neighbours], self.transmission)
         left = mixed * turned[:, None]
@@ -139,8 +144,7 @@ class SpeckleResidual:
 
     def maps(self, residual: Residual) -> torch.Tensor:
         """Lay a residual out on the grid: (b, 5, grid, grid)."""
-        parts = (residual.entering, residual.leaving / self._strength(residual))
-        seen = [image for part in parts for image in (part.real, part.imag)]
+        seen = [image for part in self._per_light(residual) for image in (part.real, part.imag)]
         return self.to_grid(torch.stack([*seen, residual.power.clamp(min=1e-3).log()], 1))
 
 

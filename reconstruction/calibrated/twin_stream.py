@@ -93,7 +93,9 @@ class TwinStream:
         reference = self._expose(optics, fibre.background, flat, still, generator).mean(0, keepdim=True)
         frames = self._expose(optics, fibre.background, phase, noise, generator)
         fine = F.avg_pool2d(phase[:, None], self._fine_px)
-        return FibreBatch(frames, reference, fine, fibre, noise + drift.mean(0))
+        with torch.no_grad():
+            entered = optics.launch(phase)
+        return FibreBatch(frames, reference, fine, fibre, entered, noise + drift.mean(0))
 
     def _view(self, picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         n = self._side
