@@ -53,18 +53,21 @@ class FewStepConfig(NetworkConfig):
         Referenced model whose phase the first step starts from; flat without one.
     steps : int
         Each has a U-Net of its own, of ``base_channels`` and ``multipliers``, and hands ``hidden`` maps on to the next.
+    core_steps : int
+        Residuals for every step: cores go by their own gradients so often before a network looks at what is left.
     """
 
     start: str = ""
     steps: int = 4
+    core_steps: int = 1
     base_channels: int = 24
     multipliers: tuple[int, ...] = (1, 2, 4)
     hidden: int = 8
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 1 or self.hidden < 0:
-            raise ValueError(f"a loop has at least one step and no negative number of hidden maps, got {self}")
+        if min(self.steps, self.core_steps) < 1 or self.hidden < 0:
+            raise ValueError(f"a loop has at least one step of each kind and no negative number of hidden maps, got {self}")
         if self.grid_px % 2 ** (len(self.multipliers) - 1):
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {len(self.multipliers) - 1} times")
 
@@ -126,7 +129,7 @@ class CalibratedFewStep(Reconstructor):
         maps = self.maps = FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
         gives = FINE**2 + 2 + config.hidden
         self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
-        self.rates = nn.Parameter(torch.tensor([_FIRST_RATES, *[_RATES] * config.steps]))
+        self.rates = nn.Parameter(torch.tensor([_FIRST_RATES, *[_RATES] * config.steps * config.core_steps]))
         self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
         self.level = LevelNet()
         self.fibre: SpeckleResidual | None = None
@@ -213,20 +216,21 @@ class CalibratedFewStep(Reconstructor):
         still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1)
         still, hidden = still.expand(len(fine), -1, -1, -1), fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
         entering = leaving = fine.new_zeros(begun.shape)
-        residual = _compare(fibre, amplitude, begun, entering, leaving)
-        own = fibre.core_steps(residual)
-        entering, leaving = self.rates[0, 0] * own[0], self.rates[0, 1] * own[1]
-        made, inputs = [], []
-        for number, network in enumerate(self.steps, 1):
+        rates = iter(self.rates)
+        made, inputs, residual = [], [], _compare(fibre, amplitude, begun, entering, leaving)
+        entering, leaving = _stepped(fibre, residual, entering, leaving, next(rates))
+        for network in self.steps:
             residual = _compare(fibre, amplitude, begun, entering, leaving)
-            own = fibre.core_steps(residual)
+            for _ in range(self.config.core_steps - 1):
+                entering, leaving = _stepped(fibre, residual, entering, leaving, next(rates))
+                residual = _compare(fibre, amplitude, begun, entering, leaving)
             phases = fibre.to_grid(torch.stack([entering, leaving], 1))
             x = torch.cat([fine, fibre.maps(residual), phases, still, hidden], 1)
             change = network(x).float()
             fine = fine + change[:, : FINE**2]
             cores = fibre.from_grid(change[:, FINE**2 : FINE**2 + 2])
-            entering = entering.detach() + self.rates[number, 0] * own[0] + cores[:, 0]
-            leaving = leaving.detach() + self.rates[number, 1] * own[1] + cores[:, 1]
+            entering, leaving = _stepped(fibre, residual, entering.detach(), leaving.detach(), next(rates))
+            entering, leaving = entering + cores[:, 0], leaving + cores[:, 1]
             hidden = change[:, FINE**2 + 2 :]
             made.append(Step(fine, begun, entering, leaving))
             inputs = [x, change]
@@ -291,3 +295,11 @@ def _compare(
     with torch.no_grad(), torch.autocast(amplitude.device.type, enabled=False):
         turned = begun * torch.polar(torch.ones_like(entering), entering.detach())
         return fibre(amplitude, turned, leaving.detach())
+
+
+def _stepped(
+    fibre: SpeckleResidual, residual: Residual, entering: torch.Tensor, leaving: torch.Tensor, rates: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both core phases after they have gone by their own gradients."""
+    own = fibre.core_steps(residual)
+    return entering + rates[0] * own[0], leaving + rates[1] * own[1]

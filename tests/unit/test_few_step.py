@@ -118,6 +118,24 @@ def test_it_learns_a_batch_by_heart(stream: TwinStream) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_cores_alone_come_nearer_to_the_speckle(fibre: SpeckleResidual) -> None:
+    """Before any training: more steps of the cores by themselves explain more of a frame."""
+    rng = np.random.default_rng(3)
+    picture = np.kron(rng.uniform(0, 1.5, (8, 8)), np.ones((16, 16))).astype(np.float32)
+    batch = TwinStream([Pattern(picture)], [fibre], SensorConfig(), 0.01, StreamConfig(error_rad=0.0)).batch(
+        np.zeros(1, np.int64), 1
+    )
+    errors = []
+    for core_steps in (1, 3):
+        torch.manual_seed(0)
+        loop = CalibratedFewStep(replace(SHAPE, core_steps=core_steps)).eval()
+        with torch.inference_mode():
+            last = loop.run(fibre, batch.frames, batch.reference)[0][-1]
+            turned = last.begun * torch.polar(torch.ones_like(last.entering_rad), last.entering_rad)
+            errors.append(float(fibre(fibre.amplitude(batch.frames, batch.reference), turned, last.leaving_rad).error))
+    assert errors[1] < 0.7 * errors[0]
+
+
 def test_pairs_without_known_noise_do_as_well(fibre: SpeckleResidual) -> None:
     from reconstruction.reconstructor import Batch
 
@@ -141,7 +159,7 @@ def test_levels_of_pictures_with_full_contrast_are_found() -> None:
     assert spread > 0.4
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"hidden": -1}, {"grid_px": 33}, {"multipliers": (1,) * 7}])
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"core_steps": 0}, {"hidden": -1}, {"grid_px": 33}, {"multipliers": (1,) * 7}])
 def test_shapes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"step|halved|multiple"):
         replace(SHAPE, **wrong)  # type: ignore[arg-type]
