@@ -100,7 +100,7 @@ def train_on_twin(
         _shared_pool(twin_data(config, "held-out", TEST_PAIRS, 2, grid), 0, world) as test,
     ):
         pools = TrainingPools(pool, validation, test)
-        how = "simulated anew with every batch through the calibrated response" if stream else "simulated pairs"
+        how = "pictures, simulated anew with every batch through the calibrated response" if stream else "simulated pairs"
         description = f"{pairs} {how}, source '{source}', seed {seed}, phase depth {config.depth_rad} rad"
         return task.train(pools, description, on_progress)
 

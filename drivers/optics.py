@@ -148,7 +148,7 @@ class FibreOptics:
         return other
 
     def transmission(self) -> torch.Tensor:
-        """What every core passes on of each of its :attr:`neighbours`, (modes, cores, k), complex64.
+        """Return what every core passes on of each of its :attr:`neighbours`, (modes, cores, k), complex64.
 
         Propagated and summed over the modes in power, it gives :meth:`intensity`.
         """

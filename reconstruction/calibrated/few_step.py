@@ -117,7 +117,10 @@ class Step:
 
 
 class CalibratedFewStep(Reconstructor):
-    """The loop. Before it can run, :meth:`attach` has to give it a fibre."""
+    """A few steps of descent through the calibrated fibre, each corrected by a small network.
+
+    Before it can run, :meth:`attach` has to give it a fibre.
+    """
 
     kind: ClassVar[str] = "calibrated"
     # Fourier transforms on complex numbers, which the exporter and the CPU engines do not do well.
