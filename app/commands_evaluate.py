@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Images of one model's scores.
 _PAIRS = 48
 #: What the terminal shows of the table; the files have all of it.
-_PRINTED = ("method", "ssim", "psnr_db", "mae_rad", "correlation", "iou", "usaf_um", "evaluations", "ms_per_frame", "images")
+_PRINTED = ("method", "ssim", "psnr_db", "mae_rad", "correlation", "ms_per_frame", "images")
 _SUMMARY = ("data", "best_method", "interval_method", "interval90_coverage", "left_out", "seconds")
 
 
@@ -143,7 +143,7 @@ def _print(table: Table) -> None:
     printed = Printed(title="every method on the same held-out data", title_justify="left")
     shown = [column for column in COLUMNS if column[0] in _PRINTED]
     for _, heading, form in shown:
-        printed.add_column(heading, justify="right" if form else "left")
+        printed.add_column(heading, justify="right" if form else "left", min_width=6 if form else 22)
     for row in rows_of(table.numbers):
         printed.add_row(*(cell(row[key], form) for key, _, form in shown))
     Console().print(printed)
