@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from app.files import write_whole
 
 #: Progress and words go to stderr, so that stdout holds only results.
 console = Console(stderr=True)
+#: Seconds between two lines of progress where there is no terminal.
+_LINE_EVERY_S = 10.0
 
 
 class Report(Protocol):
@@ -28,7 +31,10 @@ class Report(Protocol):
 
 @contextmanager
 def progress_bars() -> Iterator[Report]:
-    """Yield ``report(stage, done, total, note)``, which draws one bar for every stage named."""
+    """Yield ``report(stage, done, total, note)``, which draws one bar for every stage named; lines where nobody watches."""
+    if not console.is_terminal:
+        yield _progress_lines()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -47,6 +53,21 @@ def progress_bars() -> Iterator[Report]:
             bars.update(tasks[stage], completed=done, total=total, note=note)
 
         yield report
+
+
+def _progress_lines() -> Report:
+    """Progress for a log file: a line at each stage's beginning and end, and now and then between."""
+    last: dict[str, float] = {}
+
+    def report(stage: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if stage not in last or done == total or now - last[stage] >= _LINE_EVERY_S:
+            last[stage] = now
+            console.print(
+                f"{stage}: {done} of {total}{', ' if note else ''}{note}", soft_wrap=True, highlight=False, markup=False
+            )
+
+    return report
 
 
 def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:

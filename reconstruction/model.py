@@ -104,6 +104,11 @@ class Model:
             )
 
 
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with the program."""
+    return sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}"))
+
+
 def load_model(name_or_path: str | Path) -> Model:
     """Load a shipped model by name or any model folder by path.
 
@@ -116,7 +121,7 @@ def load_model(name_or_path: str | Path) -> Model:
     if not folder.is_dir():
         folder = Path(name_or_path)
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
-        shipped = ", ".join(sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}")))
+        shipped = ", ".join(shipped_models())
         raise ReconstructionError(f"no model at {name_or_path}; give a model folder or a shipped one ({shipped})")
     card = _read_card(folder / CARD)
     try:

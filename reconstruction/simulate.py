@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -22,6 +21,7 @@ from drivers.optics import FibreOptics, OpticsConfig
 from drivers.sensor import SensorConfig
 from reconstruction.base import ReconstructionError
 from reconstruction.data import PairPool, TwinExposure, fill_from_twin
+from reconstruction.pool_folder import pool_folder
 
 _CHUNK = 50
 
@@ -65,8 +65,8 @@ def simulated_pool(
         A simulating process died, or there is no room for the file.
     """
     chunks = [(start, min(start + _CHUNK, data.pairs)) for start in range(0, data.pairs, _CHUNK)]
-    with tempfile.TemporaryDirectory(prefix="specklescope-pool-") as folder:
-        pool = _create(data, Path(folder))
+    with pool_folder() as folder:
+        pool = _create(data, folder)
         if workers == 0:
             exposure = data.exposure()
             for chunk in chunks:
@@ -74,7 +74,7 @@ def simulated_pool(
                 on_progress(chunk[1])
         else:
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (data, folder)) as executor:
+            with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (data, str(folder))) as executor:
                 tasks = {executor.submit(_work, *chunk): chunk for chunk in chunks}
                 done = 0
                 try:

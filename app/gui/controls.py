@@ -32,6 +32,7 @@ class ControlBar(QWidget):
     export_clicked = pyqtSignal()
     help_clicked = pyqtSignal()
     setup_clicked = pyqtSignal()
+    train_clicked = pyqtSignal()
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -54,6 +55,7 @@ class ControlBar(QWidget):
         self.snapshot = self._button("Snapshot", "snapshot", "Save this frame, phase and labels as files  (S)", 0)
         self.export = self._button("Export take\N{HORIZONTAL ELLIPSIS}", "export", "Export the last take  (E)", 0)
         self.setup = self._button("Setup\N{HORIZONTAL ELLIPSIS}", "", "Choose camera and SLM; the instrument closes for it", 0)
+        self.train = self._button("Train\N{HORIZONTAL ELLIPSIS}", "", "Train a model for this fibre, and watch it learn", 0)
         self.help = self._button("?", "", "About and shortcuts  (F1)", 0)
         self.help.setAccessibleName("About and shortcuts")
         self.help.setFixedWidth(36)
@@ -62,6 +64,7 @@ class ControlBar(QWidget):
         self.snapshot.clicked.connect(self.snapshot_clicked)
         self.export.clicked.connect(self.export_clicked)
         self.help.clicked.connect(self.help_clicked)
+        self.train.clicked.connect(self.train_clicked)
         self.setup.clicked.connect(self.setup_clicked)
 
         layout = QHBoxLayout(self)
@@ -75,7 +78,7 @@ class ControlBar(QWidget):
         layout.addWidget(self.take_name)
         layout.addWidget(self.record)
         layout.addSpacing(12)
-        for button in (self.snapshot, self.export, self.setup, self.help):
+        for button in (self.snapshot, self.export, self.train, self.setup, self.help):
             layout.addWidget(button)
         self.set_running(False)
         self.show_state("Stopped", "idle")

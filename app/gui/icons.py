@@ -46,8 +46,14 @@ def _fit(painter: QPainter) -> None:
         painter.drawPolyline(QPolygonF([QPointF(x + 4 * dx, y), QPointF(x, y), QPointF(x, y + 4 * dy)]))
 
 
+def _folder(painter: QPainter) -> None:
+    corners = ((2.5, 16), (2.5, 4), (8, 4), (10, 6.5), (17.5, 6.5), (17.5, 16), (2.5, 16))
+    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
+
+
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
+    "folder": _folder,
 }  # fmt: skip
 
 
@@ -68,7 +74,7 @@ def _pixmap(name: str, colour: str) -> QPixmap:
 
 @cache
 def icon(name: str, colour: str = TEXT) -> QIcon:
-    """Return the icon called ``name`` ("play", "stop", "record", "snapshot", "export", "fit")."""
+    """Return the icon called ``name`` ("play", "stop", "record", "snapshot", "export", "fit", "folder")."""
     result = QIcon(_pixmap(name, colour))
     result.addPixmap(_pixmap(name, FAINT), QIcon.Mode.Disabled)
     return result

@@ -18,7 +18,7 @@ from PyQt6.QtWidgets import QApplication
 from app.gui.interface import SessionLike
 from app.gui.settings import default_store
 from app.gui.style import apply_style
-from app.gui.window import MainWindow
+from app.gui.window import MainWindow, Wish
 from app.status import Message
 from drivers.base import SpeckleScopeError
 
@@ -71,7 +71,7 @@ def run_instrument(path: Path | None, model: str | None = None, setup: bool = Fa
     from app.gui.setup_window import SetupWindow
     from app.session import Session
 
-    file, trouble = path or Path("instrument.yaml"), ""
+    file, trouble, usual = path or Path("instrument.yaml"), "", model
     while True:
         session, config = None, InstrumentConfig()
         try:
@@ -80,6 +80,9 @@ def run_instrument(path: Path | None, model: str | None = None, setup: bool = Fa
                 session = Session.open(config if model is None else config.model_copy(update={"model": model}))
         except SpeckleScopeError as error:
             trouble = str(error)
+            if model != usual:  # one that was just trained does not fit: back to the one before
+                model = usual
+                continue
             print(f"specklescope-gui: {trouble}", file=sys.stderr)
             if app.platformName() == "offscreen":
                 return 2
@@ -93,12 +96,15 @@ def run_instrument(path: Path | None, model: str | None = None, setup: bool = Fa
                 path = file = page.file
             setup, trouble = False, ""
             continue
-        code, setup = run_window(session, setup=True)
-        if not setup:
+        code, wish = run_window(session, True, path, trouble)
+        if wish == Wish():
             return code
+        setup, trouble, model = wish.setup, "", wish.model or model
 
 
-def run_window(session: SessionLike, setup: bool = False) -> tuple[int, bool]:
+def run_window(
+    session: SessionLike, setup: bool = False, instrument: Path | None = None, trouble: str = ""
+) -> tuple[int, Wish]:
     """Show the window until the operator closes it, then wait for the session to close.
 
     Parameters
@@ -106,25 +112,31 @@ def run_window(session: SessionLike, setup: bool = False) -> tuple[int, bool]:
     session : SessionLike
         What to show.
     setup : bool
-        Whether the window offers the setup page.
+        Whether the window offers the setup page and trainings.
+    instrument : Path, optional
+        The instrument file.
+    trouble : str
+        What to tell first.
 
     Returns
     -------
     int
         0, or 1 when the session took too long to close.
-    bool
-        Whether the operator asked for the setup page.
+    Wish
+        What the operator asked for.
     """
     app = _application(["specklescope-gui"])
-    window = MainWindow(session, default_store(), setup)
+    window = MainWindow(session, default_store(), setup, instrument)
+    if trouble:
+        window.banner.push(Message("error", trouble))
     with _errors_in_banner(window), _signals_close(window):
         window.show()
         app.exec()
     window.shut_down()  # also when the application ended by other means than closing the window
     if not window.wait_closed(_CLOSE_TIMEOUT_S):
         print(f"specklescope-gui: the devices did not close within {_CLOSE_TIMEOUT_S:g} s", file=sys.stderr)
-        return 1, False
-    return 0, window.setup_requested
+        return 1, Wish()
+    return 0, window.wish
 
 
 def render_offscreen(

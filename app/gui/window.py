@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from PyQt6.QtCore import QByteArray, QSettings, Qt, QTimer
+from PyQt6.QtCore import QSettings, Qt, QTimer
 from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QAbstractSpinBox,
@@ -20,7 +22,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from app.gui import settings as remembered
+from app.gui import memory
 from app.gui.about import AboutDialog
 from app.gui.acquisition_panel import AcquisitionPanel
 from app.gui.banner import Banner
@@ -30,14 +32,24 @@ from app.gui.numbers import count
 from app.gui.pictures import Pictures
 from app.gui.status_strip import StatusStrip
 from app.gui.style import GAP_PX
+from app.gui.training_window import TrainingWindow
 from app.status import LiveStatus, Message
 from drivers.base import SpeckleScopeError
 
 _PICTURES_MS = 33  # 30 Hz
 _NUMBERS_MS = 200  # 5 Hz: faster than that, figures cannot be read
 _SILENT_AFTER_S = 2.0
+_TRAINING_CLOSE_S = 60.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the operator wants when the window is closed: the setup page, another model, or nothing more."""
+
+    setup: bool = False
+    model: str = ""
 
 
 class MainWindow(QMainWindow):
@@ -50,14 +62,21 @@ class MainWindow(QMainWindow):
     store : QSettings, optional
         Where the window remembers itself; None remembers nothing.
     setup : bool
-        Whether there is a setup page to go to; ``setup_requested`` then says, once the window is closed, if it is wanted.
+        Whether another instrument, or the same with another model, can be opened after this one; ``wish`` then says, once the
+        window is closed, what is wanted.
+    instrument : Path, optional
+        The instrument file, for trainings; None is the simulated instrument.
     """
 
-    def __init__(self, session: SessionLike, store: QSettings | None = None, setup: bool = False) -> None:
+    def __init__(
+        self, session: SessionLike, store: QSettings | None = None, setup: bool = False, instrument: Path | None = None
+    ) -> None:
         super().__init__()
         self.session = session
         self.views_shown = 0
-        self.setup_requested = False
+        self.wish = Wish()
+        self._instrument = instrument
+        self._training: TrainingWindow | None = None
         self._store = store
         self._closer: threading.Thread | None = None
         self._last_view_s: float | None = None
@@ -67,13 +86,17 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(f"SpeckleScope: {session.title}")
         self.controls = ControlBar(session.title)
         self.controls.setup.setVisible(setup)
+        self.controls.train.setVisible(setup)
         self.banner = Banner()
         self.pictures = Pictures(session.field_um, session.frame_full_scale, session.phase_range_rad)
         self.status_strip = StatusStrip()
         self.acquisition = AcquisitionPanel(session.pattern_sources)
         self._build()
         self._connect()
-        self._restore()
+        if store is not None:
+            for warning in memory.restore(self, store):
+                log.warning("%s", warning)
+                self.banner.push(Message("warning", warning))
         self.refresh_numbers()
 
         self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
@@ -163,10 +186,23 @@ class MainWindow(QMainWindow):
         self._about.destroyed.connect(self._forget_about)
         self._about.show()
 
+    def show_training(self) -> None:
+        """Show the training window, which keeps what it does while it is closed."""
+        if self._training is None:
+            self._training = TrainingWindow(self.session.pattern_sources, self._instrument)
+            self._training.model_wanted.connect(lambda model: self._close_for(Wish(model=model)))
+        self._training.show()
+        self._training.raise_()
+        self._training.activateWindow()
+
     def go_to_setup(self) -> None:
         """Close the window and the devices, for the setup page to have them."""
-        self.setup_requested = True
-        self.setup_requested = self.close()
+        self._close_for(Wish(setup=True))
+
+    def _close_for(self, wish: Wish) -> None:
+        self.wish = wish
+        if not self.close():
+            self.wish = Wish()
 
     def _forget_about(self) -> None:
         self._about = None
@@ -214,7 +250,11 @@ class MainWindow(QMainWindow):
         if self._closer is not None:
             return
         self.stop_polling()
-        self._remember()
+        if self._training is not None:
+            self._training.shut_down()
+            self._training.close()
+        if self._store is not None:
+            memory.remember(self, self._store)
         self._closer = threading.Thread(target=self._close_session, name="close session", daemon=True)
         self._closer.start()
 
@@ -231,6 +271,8 @@ class MainWindow(QMainWindow):
         self._number_timer.stop()
 
     def _close_session(self) -> None:
+        if self._training is not None:
+            self._training.wait_closed(_TRAINING_CLOSE_S)
         try:
             self.session.close()
         except Exception:  # several stages may have failed, each for its own reason
@@ -243,6 +285,8 @@ class MainWindow(QMainWindow):
             return self._confirm(f"An acquisition is running: {stored} of {asked} pairs are stored.")
         if self.session.recording_status().active:
             return self._confirm("A recording is running.")
+        if self._training is not None and self._training.running:
+            return self._confirm("A training is running; its checkpoint stays.")
         return True
 
     def _confirm(self, running: str) -> bool:
@@ -277,6 +321,7 @@ class MainWindow(QMainWindow):
         self.controls.export_clicked.connect(self.export_take)
         self.controls.help_clicked.connect(self.show_about)
         self.controls.setup_clicked.connect(self.go_to_setup)
+        self.controls.train_clicked.connect(self.show_training)
         self.status_strip.drift.retune_clicked.connect(self.retune)
         self.acquisition.start_requested.connect(self._start_acquisition)
         self.acquisition.stop_requested.connect(lambda: self._attempt(self.session.stop_acquisition))
@@ -303,42 +348,3 @@ class MainWindow(QMainWindow):
         timer.timeout.connect(action)
         timer.start(interval_ms)
         return timer
-
-    # -- memory ---------------------------------------------------------------------------------------------------
-
-    def _restore(self) -> None:
-        known = remembered.WindowSettings()
-        if self._store is not None:
-            known, warnings = remembered.load(self._store)
-            for warning in warnings:
-                log.warning("%s", warning)
-                self.banner.push(Message("warning", warning))
-        if known.geometry:
-            self.restoreGeometry(QByteArray(known.geometry))
-        if known.counts_levels and known.frame_full_scale == self.session.frame_full_scale:
-            self.pictures.speckle.levels.set_levels(*known.counts_levels)
-        if known.phase_levels_rad and known.phase_range_rad == self.session.phase_range_rad:
-            self.pictures.phase.levels.set_levels(*known.phase_levels_rad)
-        self.controls.take_name.setText(known.take_name)
-        self.acquisition.name.setText(known.dataset_name)
-        self.acquisition.pairs.setValue(known.pairs)
-        if known.pattern_source in self.session.pattern_sources:
-            self.acquisition.source.setCurrentText(known.pattern_source)
-
-    def _remember(self) -> None:
-        if self._store is None:
-            return
-        remembered.save(
-            self._store,
-            remembered.WindowSettings(
-                geometry=self.saveGeometry().data(),
-                counts_levels=self.pictures.speckle.levels.levels,
-                frame_full_scale=self.session.frame_full_scale,
-                phase_levels_rad=self.pictures.phase.levels.levels,
-                phase_range_rad=self.session.phase_range_rad,
-                take_name=self.controls.take_name.text(),
-                dataset_name=self.acquisition.name.text(),
-                pairs=self.acquisition.pairs.value(),
-                pattern_source=self.acquisition.source.currentText(),
-            ),
-        )

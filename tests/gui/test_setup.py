@@ -163,7 +163,7 @@ def test_setup_closes_the_window_and_is_offered_only_where_it_can_be_had(qtbot, 
         window.show()
         assert window.controls.setup.isVisible() is offered
     qtbot.mouseClick(window.controls.setup, Qt.MouseButton.LeftButton)
-    assert window.setup_requested
+    assert window.wish.setup
     assert not window.isVisible()
     assert window.wait_closed(5)
 

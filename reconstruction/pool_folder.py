@@ -1,0 +1,54 @@
+"""The temporary folder of simulated pairs: gone with its process, even when that is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nobody can remove a file that is in use
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX, _LOCK = "specklescope-pool-", "in-use"
+#: A folder that is just being made has no lock yet.
+_YOUNG_S = 60.0
+
+
+@contextmanager
+def pool_folder() -> Iterator[Path]:
+    """Make a folder, remove it in the end, and remove those whose process was killed (gigabytes, in a night of power cuts)."""
+    remove_orphans(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, (Path(name) / _LOCK).open("wb") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(name)
+
+
+def remove_orphans(root: Path) -> None:
+    """Remove the pools in ``root`` that no process holds any more; what cannot be removed stays."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _YOUNG_S and not _in_use(folder / _LOCK):
+                shutil.rmtree(folder)
+
+
+def _in_use(path: Path) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        lock: IO[bytes] = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
