@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 _PAIRS = 48
 #: What the terminal shows of the table; the files have all of it.
 _PRINTED = ("method", "ssim", "psnr_db", "mae_rad", "correlation", "ms_per_frame", "images")
-_SUMMARY = ("data", "best_method", "interval_method", "interval90_coverage", "left_out", "seconds")
+_SUMMARY = (
+    "data", "best_method", "interval_method", "interval90_coverage", "speed_over_descent", "speed_over_specdiffusion",
+    "left_out", "seconds",
+)  # fmt: skip
 
 
 def evaluate(

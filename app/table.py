@@ -19,7 +19,7 @@ from app.config import InstrumentConfig
 from app.responses import find_response
 from app.rig import fibre_name
 from app.table_methods import NetworkMethod
-from app.table_speed import speed_over_descent
+from app.table_speed import speed_over_descent, speed_over_specdiffusion
 from app.terminal import Report
 from app.training import INTERVAL_SCALE, field_radius, twin_data
 from drivers.base import SpeckleScopeError
@@ -37,6 +37,10 @@ from reconstruction.simulate import simulated_pool
 _CHART_SEED = 7
 #: Depth of the second set of charts, as of a thin object: bars of nearly pi rad are harder than any object is.
 WEAK_RAD = 1.0
+
+
+#: A few-step method has no more.
+FEW_EVALUATIONS = 4
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ def evaluate_all(
             resolved = {key: _resolutions(config, rows, pool.reference, depth, effort, report) for key, depth in depths.items()}
         intervals = [_intervals(row, pool, mask, effort.budget_s) for row in rows]
         speed = _speed(config, rows, data, mask, effort, report)
+        sampler = _over_specdiffusion(rows, data, effort, report)
         shown = 4
         frames, truths = np.array(pool.speckle[:shown]), np.array(pool.phase_rad[:shown])
     pixel_um = config.twin.optics.pixel_um
@@ -160,6 +165,7 @@ def evaluate_all(
         "threads": torch.get_num_threads(),
         **_of_the_best(dicts, intervals),
         "speed_over_descent": speed,
+        "speed_over_specdiffusion": sampler,
         "left_out": left_out,
         "seconds": round(time.monotonic() - began, 1),
         "rows": dicts,
@@ -233,6 +239,20 @@ def _speed(
     found = speed_over_descent(best.entry.method, response, data.exposure_s, pairs, reference, mask, data.range_rad)
     report("against descent", 1, 1, "")
     return found
+
+
+def _over_specdiffusion(rows: Sequence[Row], data: _Data, effort: Effort, report: Report) -> dict[str, object] | None:
+    """Time the models of few evaluations against SpecDiffusion at its published size."""
+    found = [row.entry.method for row in rows if isinstance(row.entry.method, NetworkMethod)]
+    few = [method for method in found if method.evaluations <= FEW_EVALUATIONS]
+    if not few:
+        return None
+    report("against SpecDiffusion", 0, 1)
+    frame, reference = np.array(data.pool.speckle[0]), np.ascontiguousarray(data.pool.reference, np.float32)
+    config = few[0].model.network.config
+    timed = speed_over_specdiffusion(few, config, frame, reference, 3 if effort.descents else 1)
+    report("against SpecDiffusion", 1, 1)
+    return timed
 
 
 def _resolutions(

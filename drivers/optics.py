@@ -177,6 +177,12 @@ class FibreOptics:
         imaginary = (taps.sin() * self._tap_weight).sum(-1)
         return torch.complex(real, imaginary)
 
+    def launch_back(self, amplitude: torch.Tensor) -> torch.Tensor:
+        """Field that core amplitudes make on the SLM, by the transpose of :meth:`launch`: (b, cores) -> (b, n, n)."""
+        n = self.config.image_px
+        shares = (amplitude[..., None] * self._tap_weight).flatten(1)
+        return shares.new_zeros((len(shares), n * n)).index_add(1, self._tap_index.flatten(), shares).unflatten(1, (n, n))
+
     def exchange(self, amplitude: torch.Tensor) -> torch.Tensor:
         """Light in every core after neighbours have exchanged it: (b, cores) -> (b, modes, cores), linear."""
         if self._neighbours.shape[1] == 1:

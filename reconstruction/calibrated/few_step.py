@@ -1,23 +1,23 @@
-"""Few steps through the calibrated fibre: predict the speckle, see what is wrong with it at every core, let a network correct.
+"""Few steps through the calibrated fibre: predict the speckle, see what is wrong with it, let a network correct.
 
-A learned descent in the sense of Adler and Oktem (IEEE Trans. Med. Imaging 37, 1322, 2018) on two unknown phases of every
-core: that of the light that enters it, which is the picture with all its detail, and its own in this very shot, which left out
-would be taken for picture. Both go by their own gradient (:mod:`reconstruction.calibrated.speckle_residual`) and by what a
-small network, one for each step, makes of the residual all around; the network also moves the picture.
+A learned descent in the sense of Adler and Oktem (IEEE Trans. Med. Imaging 37, 1322, 2018) on two unknowns: the picture, on a
+grid finer than what is shown, and every core's own phase in this very shot, which left out would be taken for picture. Both go
+by their own gradient (:mod:`reconstruction.calibrated.speckle_residual`), the picture on several scales at once, and by what
+a small network, one for each step, makes of the residual.
 
 The networks know nothing of a particular fibre, only maps over its facet: trained on many simulated fibres, with the errors
 that calibrations have, they take any calibrated one. Faster and better is to start from what a referenced model of the same
 fibre gives, which counts as the first step. How far a fibre has moved since its calibration is seen in the
 reference, whose phase is known to be flat: its residual is another input.
 
-No intensity tells the phase's level. The start has guessed it from the picture; where there is none,
-:class:`reconstruction.networks.level.LevelNet` does.
+No intensity tells the phase's level. :class:`reconstruction.networks.level.LevelNet` guesses it from the picture and says how
+surely; where there is a start, its own guess counts too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -34,11 +34,19 @@ from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 #: Phase pixels per grid cell and side: what a core sees is finer than what is shown.
 FINE = 2
-#: Maps of one residual, of the reference's, and what goes with them: both core phases, cells with cores, disc.
-_RESIDUAL_MAPS, _REFERENCE_MAPS, _OTHERS = 5, 3, 4
-#: First factors on :meth:`SpeckleResidual.core_steps`, entering and leaving; they are learned. Before the first network the
-#: cores' own phases go first: they are the larger ones.
-_FIRST_RATES, _RATES = (0.5, 4.0), (1.5, 2.5)
+#: Maps of one residual at the cores, of the reference's, and what goes with them: core phases, cells with cores, disc.
+_RESIDUAL_MAPS, _REFERENCE_MAPS, _OTHERS = 5, 3, 3
+#: Scales on which the picture descends, each twice as coarse as the one before.
+_SCALES = 5
+#: Factors of one descent, which are learned: of the picture's scales, its momentum, the cores' own phases, their momentum. At
+#: first the cores go: theirs are the larger errors.
+_FIRST, _LATER = ((0.5,) * _SCALES, 0.0, 3.0, 0.0), ((4.0,) * _SCALES, 0.5, 2.0, 0.5)
+#: How far a start's level is off, root mean square over validation images.
+_START_LEVEL_STD_RAD = 0.2
+#: Of what is beyond black and white, in training.
+_BEYOND = 0.1
+#: What is left of a slope is small; networks see it larger.
+_SLOPE_SCALE = 5.0
 #: Weight of earlier steps, of the fine picture, of the core noise, where that is known, and of the spread, in the loss.
 _EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT, _SPREAD_WEIGHT = 0.4, 0.3, 10.0, 0.1
 
@@ -53,23 +61,25 @@ class FewStepConfig(NetworkConfig):
         Referenced model whose phase the first step starts from; flat without one.
     steps : int
         Each has a U-Net of its own, of ``base_channels`` and ``multipliers``, and hands ``hidden`` maps on to the next.
-    core_steps : int
-        Residuals for every step: cores go by their own gradients so often before a network looks at what is left.
+    descents : int
+        Residuals for every step: picture and cores go by their gradients so often before a network looks at what is left, and
+        keep their momentum (Polyak, USSR Comput. Math. Math. Phys. 4, 1, 1964).
     """
 
     start: str = ""
     steps: int = 4
-    core_steps: int = 1
+    descents: int = 5
     base_channels: int = 24
     multipliers: tuple[int, ...] = (1, 2, 4)
     hidden: int = 8
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.steps, self.core_steps) < 1 or self.hidden < 0:
+        if min(self.steps, self.descents) < 1 or self.hidden < 0:
             raise ValueError(f"a loop has at least one step of each kind and no negative number of hidden maps, got {self}")
-        if self.grid_px % 2 ** (len(self.multipliers) - 1):
-            raise ValueError(f"grid_px {self.grid_px} cannot be halved {len(self.multipliers) - 1} times")
+        halvings = max(len(self.multipliers) - 1, _SCALES - 2)
+        if self.grid_px % 2**halvings:
+            raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +90,11 @@ class FibreBatch(Batch):
     ----------
     fibre : SpeckleResidual
         The fibre as its calibration has it.
-    entered : tensor of complex64, shape (b, cores)
-        Light that the pictures really brought into the cores.
     core_noise_rad : tensor of float32, shape (b, cores)
         What the cores' phases really were beyond the calibrated ones, averaged over the modes.
     """
 
     fibre: SpeckleResidual
-    entered: torch.Tensor
     core_noise_rad: torch.Tensor
 
 
@@ -99,16 +106,12 @@ class Step:
     ----------
     fine : tensor, shape (b, 4, g, g)
         Phase in radians on the fine grid, folded.
-    begun : tensor of complex64, shape (b, cores)
-        Light in the cores at the start.
-    entering_rad, leaving_rad : tensor, shape (b, cores)
-        Its phase beyond that, and the cores' own.
+    core_noise_rad : tensor, shape (b, cores)
+        The cores' own phases.
     """
 
     fine: torch.Tensor
-    begun: torch.Tensor
-    entering_rad: torch.Tensor
-    leaving_rad: torch.Tensor
+    core_noise_rad: torch.Tensor
 
     @property
     def phase_rad(self) -> torch.Tensor:
@@ -129,10 +132,11 @@ class CalibratedFewStep(Reconstructor):
 
     def __init__(self, config: FewStepConfig) -> None:
         super().__init__(config)
-        maps = self.maps = FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
-        gives = FINE**2 + 2 + config.hidden
+        maps = self.maps = 2 * FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
+        gives = FINE**2 + 1 + config.hidden
         self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
-        self.rates = nn.Parameter(torch.tensor([_FIRST_RATES, *[_RATES] * config.steps * config.core_steps]))
+        rates = [_FIRST, *[_LATER] * config.steps * config.descents]
+        self.rates = nn.Parameter(torch.tensor([[*scales, *others] for scales, *others in rates]))
         self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
         self.level = LevelNet()
         self.fibre: SpeckleResidual | None = None
@@ -155,11 +159,15 @@ class CalibratedFewStep(Reconstructor):
         self.fibre, self._still = fibre, None
 
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Learn the level of whole pictures, for which no fibre is needed, where no start will give it."""
-        if self.config.start:
-            return
+        """Learn the level of whole pictures, for which no fibre is needed."""
         pictures = F.adaptive_avg_pool2d(torch.from_numpy(pool.pictures_rad()), self.config.grid_px)
         fit_level(self.level, pictures.numpy(), self.inside, on_progress=on_progress)
+
+    def train(self, mode: bool = True) -> CalibratedFewStep:
+        """Switch modes; the level stays as it was prepared."""
+        super().train(mode)
+        self.level.eval().requires_grad_(False)
+        return self
 
     def start_with(self, network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
         """Take the phase to start from from ``network(frame, reference)``."""
@@ -174,14 +182,14 @@ class CalibratedFewStep(Reconstructor):
             No fibre is attached.
         """
         fibre = self._attached()
-        return self._levelled(self.run(fibre, frame, reference)[0][-1].phase_rad, fibre)[0]
+        return self._shown(self._levelled(self.run(fibre, frame, reference)[0][-1].phase_rad, fibre)[0])
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Phase and its standard deviation: of the picture and of its level together."""
         fibre = self._attached()
         made, inputs = self.run(fibre, frame, reference)
         phase, level_std = self._levelled(made[-1].phase_rad, fibre)
-        return phase, (self._std(inputs).square() + level_std.square()).sqrt()
+        return self._shown(phase), self._std(inputs, level_std)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Sum over the steps; the spread learns from what the last one gives, but does not change it."""
@@ -191,23 +199,23 @@ class CalibratedFewStep(Reconstructor):
         truth = fine.mean(1, keepdim=True)
         total = torch.zeros((), device=truth.device)
         for number, step in enumerate(made):
-            phase = step.phase_rad if self.config.start else centred(step.phase_rad, inside) + truth - centred(truth, inside)
+            phase, level_std = self._levelled(step.phase_rad, fibre)
+            phase = self._shown(phase)
             loss = phase_loss(phase, truth, inside, self.config.range_rad)
             away = (step.fine - step.phase_rad + phase - fine) * inside
             loss = loss + _FINE_WEIGHT * away.abs().mean() / inside.mean() / self.config.range_rad * 4
             if isinstance(batch, FibreBatch):
                 loss = loss + _NOISE_WEIGHT * self._core_loss(step, batch)
             total = total + (1.0 if number == len(made) - 1 else _EARLIER) * loss
-        std = self._std([part.detach() for part in inputs])
+        std = self._std([part.detach() for part in inputs], level_std)
         return total + _SPREAD_WEIGHT * uncertain_loss(phase.detach(), std, truth, inside)
 
     def _core_loss(self, step: Step, batch: FibreBatch) -> torch.Tensor:
-        """Mean squares of both core phases' errors, without what all cores have in common, which no light tells."""
+        """Mean square of the core phases' errors, without what all cores have in common, which no light tells."""
         fibre = batch.fibre
         seen = fibre.from_grid(fibre.inside)[0, 0] > 0
-        entering = torch.angle(batch.entered * step.begun.conj())
-        errors = [step.entering_rad - entering, step.leaving_rad - batch.core_noise_rad]
-        return torch.stack([(error[:, seen] - error[:, seen].mean(1, keepdim=True)).square().mean() for error in errors]).sum()
+        error = (step.core_noise_rad - batch.core_noise_rad)[:, seen]
+        return (error - error.mean(1, keepdim=True)).square().mean()
 
     def run(
         self, fibre: SpeckleResidual, frame: torch.Tensor, reference: torch.Tensor
@@ -215,37 +223,28 @@ class CalibratedFewStep(Reconstructor):
         """Take all steps; return them, and the maps that the last one had and gave."""
         amplitude = fibre.amplitude(frame, reference)
         fine = self._first(frame, reference, fibre.grid_px).expand(-1, FINE**2, -1, -1)
-        begun = self._launched(fibre, fine)
         still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1)
         still, hidden = still.expand(len(fine), -1, -1, -1), fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
-        entering = leaving = fine.new_zeros(begun.shape)
+        state = _State(fine, fine.new_zeros((len(fine), fibre.optics.cores)))
         rates = iter(self.rates)
-        made, inputs, residual = [], [], _compare(fibre, amplitude, begun, entering, leaving)
-        entering, leaving = _stepped(fibre, residual, entering, leaving, next(rates))
+        state = _descended(fibre, _compare(fibre, amplitude, state), state, next(rates))
+        made, inputs = [], []
         for network in self.steps:
-            residual = _compare(fibre, amplitude, begun, entering, leaving)
-            for _ in range(self.config.core_steps - 1):
-                entering, leaving = _stepped(fibre, residual, entering, leaving, next(rates))
-                residual = _compare(fibre, amplitude, begun, entering, leaving)
-            phases = fibre.to_grid(torch.stack([entering, leaving], 1))
-            x = torch.cat([fine, fibre.maps(residual), phases, still, hidden], 1)
+            residual = _compare(fibre, amplitude, state)
+            for _ in range(self.config.descents - 1):
+                state = _descended(fibre, residual, state, next(rates))
+                residual = _compare(fibre, amplitude, state)
+            slope = _SLOPE_SCALE * F.pixel_unshuffle(_on_fine_grid(residual, fibre), FINE)
+            noise = fibre.to_grid(state.noise[:, None])
+            x = torch.cat([state.fine, slope, fibre.maps(residual), noise, still, hidden], 1)
             change = network(x).float()
-            fine = fine + change[:, : FINE**2]
-            cores = fibre.from_grid(change[:, FINE**2 : FINE**2 + 2])
-            entering, leaving = _stepped(fibre, residual, entering.detach(), leaving.detach(), next(rates))
-            entering, leaving = entering + cores[:, 0], leaving + cores[:, 1]
-            hidden = change[:, FINE**2 + 2 :]
-            made.append(Step(fine, begun, entering, leaving))
+            state = _descended(fibre, residual, state, next(rates))
+            cores = fibre.from_grid(change[:, FINE**2 : FINE**2 + 1])[:, 0]
+            state = replace(state, fine=state.fine + change[:, : FINE**2], noise=state.noise + cores)
+            hidden = change[:, FINE**2 + 1 :]
+            made.append(Step(state.fine, state.noise))
             inputs = [x, change]
         return made, inputs
-
-    @staticmethod
-    def _launched(fibre: SpeckleResidual, fine: torch.Tensor) -> torch.Tensor:
-        """Light that a folded phase brings into the cores."""
-        n = fibre.optics.config.image_px
-        with torch.no_grad(), torch.autocast(fine.device.type, enabled=False):
-            image = F.interpolate(F.pixel_shuffle(fine.float(), FINE), (n, n), mode="bilinear", align_corners=False)
-            return fibre.optics.launch(image[:, 0])
 
     def _first(self, frame: torch.Tensor, reference: torch.Tensor, side: int) -> torch.Tensor:
         """Return the phase to start from, (b, 1, g, g)."""
@@ -260,15 +259,28 @@ class CalibratedFewStep(Reconstructor):
 
     def _levelled(self, phase: torch.Tensor, fibre: SpeckleResidual) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the phase at its level, and the level's own standard deviation (b, 1, 1, 1)."""
-        if self.config.start:  # what the start's level may be off is in the spread
-            return phase, phase.new_zeros((len(phase), 1, 1, 1))
         shape = centred(phase, fibre.inside)
-        level, std = self.level(shape, fibre.inside)
+        with torch.no_grad():
+            level, std = self.level(shape, fibre.inside)
+        if self.config.start:
+            own = (phase - shape).mean((2, 3), keepdim=True)
+            certainty, own_certainty = std**-2, _START_LEVEL_STD_RAD**-2
+            level = (certainty * level + own_certainty * own) / (certainty + own_certainty)
+            std = (certainty + own_certainty) ** -0.5
         return shape + level, std
 
-    def _std(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """Return the standard deviation of the picture, (b, 1, g, g), in radians."""
-        return torch.as_tensor(0.1 * F.softplus(self.spread(torch.cat(inputs, 1)).float()) + 0.005)
+    def _shown(self, phase: torch.Tensor) -> torch.Tensor:
+        """Phase between 0 and white, where it has to be; while learning, what is beyond still matters a little.
+
+        Dark surroundings of cells are exactly 0, and the eye, and SSIM, see a hundredth of a radian there.
+        """
+        within = phase.clamp(0, self.config.range_rad)
+        return within + _BEYOND * (phase - within) if self.training else within
+
+    def _std(self, inputs: list[torch.Tensor], level_std: torch.Tensor) -> torch.Tensor:
+        """Return the standard deviation of the phase, (b, 1, g, g), in radians."""
+        picture = 0.1 * F.softplus(self.spread(torch.cat(inputs, 1)).float()) + 0.005
+        return torch.as_tensor((picture.square() + level_std.square()).sqrt())
 
     def _reference_maps(self, fibre: SpeckleResidual, reference: torch.Tensor) -> torch.Tensor:
         """Return what the reference says about the fibre, (1 or b, 3, g, g); kept as long as it is the same reference."""
@@ -276,8 +288,8 @@ class CalibratedFewStep(Reconstructor):
             return self._still[1]
         n = fibre.optics.config.image_px
         with torch.no_grad(), torch.autocast(reference.device.type, enabled=False):
-            flat = fibre.optics.launch(reference.new_zeros((len(reference), n, n)))
-            found = fibre(fibre.amplitude(reference, reference), flat, torch.zeros_like(flat.real))
+            flat, quiet = reference.new_zeros((len(reference), n, n)), reference.new_zeros((len(reference), fibre.optics.cores))
+            found = fibre(fibre.amplitude(reference, reference), flat, quiet)
             maps = fibre.to_grid(torch.stack([found.entering.imag, found.leaving.real, found.leaving.imag], 1))
         if fibre is self.fibre:
             self._still = reference, maps
@@ -291,18 +303,40 @@ class CalibratedFewStep(Reconstructor):
         return self.fibre
 
 
-def _compare(
-    fibre: SpeckleResidual, amplitude: torch.Tensor, begun: torch.Tensor, entering: torch.Tensor, leaving: torch.Tensor
-) -> Residual:
-    """Return what is wrong with both core phases; nothing is learned through the fibre itself."""
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where the descent stands, and how far it went the last time: picture (b, 4, g, g) and noise (b, cores) in radians."""
+
+    fine: torch.Tensor
+    noise: torch.Tensor
+    moved: tuple[torch.Tensor, torch.Tensor] | None = None
+
+
+def _compare(fibre: SpeckleResidual, amplitude: torch.Tensor, state: _State) -> Residual:
+    """Return what is wrong with picture and cores; nothing is learned through the fibre itself."""
+    n = fibre.optics.config.image_px
     with torch.no_grad(), torch.autocast(amplitude.device.type, enabled=False):
-        turned = begun * torch.polar(torch.ones_like(entering), entering.detach())
-        return fibre(amplitude, turned, leaving.detach())
+        picture = F.interpolate(F.pixel_shuffle(state.fine.float(), FINE), (n, n), mode="bilinear", align_corners=False)
+        return fibre(amplitude, picture[:, 0], state.noise.detach())
 
 
-def _stepped(
-    fibre: SpeckleResidual, residual: Residual, entering: torch.Tensor, leaving: torch.Tensor, rates: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return both core phases after they have gone by their own gradients."""
-    own = fibre.core_steps(residual)
-    return entering + rates[0] * own[0], leaving + rates[1] * own[1]
+def _on_fine_grid(residual: Residual, fibre: SpeckleResidual) -> torch.Tensor:
+    slope = residual.slope_rad[:, None]
+    return F.avg_pool2d(slope, slope.shape[-1] // (FINE * fibre.grid_px))
+
+
+def _descended(fibre: SpeckleResidual, residual: Residual, state: _State, rates: torch.Tensor) -> _State:
+    """Return where both have gone by their gradients and their momentum, the picture on all scales at once."""
+    scales = [_on_fine_grid(residual, fibre)]
+    while len(scales) < _SCALES:
+        scales.append(F.avg_pool2d(scales[-1], 2))
+    picture = torch.zeros(())
+    for number, slope in reversed(list(enumerate(scales))):
+        if picture.ndim:
+            picture = F.interpolate(picture, slope.shape[-2:], mode="bilinear", align_corners=False)
+        picture = picture + rates[number] * slope
+    momentum, core_rate, core_momentum = rates[_SCALES:]
+    moved = F.pixel_unshuffle(picture, FINE), core_rate * fibre.core_steps(residual)
+    if state.moved is not None:
+        moved = moved[0] + momentum * state.moved[0], moved[1] + core_momentum * state.moved[1]
+    return _State(state.fine + moved[0], state.noise + moved[1], moved)

@@ -1,9 +1,9 @@
-"""What is still wrong with a phase: seen minus predicted speckle, taken back through the fibre to its cores.
+"""What is still wrong with a phase: seen minus predicted speckle, taken back through the fibre to its cores and to the picture.
 
-The gradient of ``|sqrt(I) - sqrt(I(phi, noise))|^2`` with respect to the phase that enters a core and to the phase that the
-core itself adds, by the adjoint of every linear step (Wirtinger calculus; Candes, Li and Soltanolkotabi, IEEE Trans. Inf.
-Theory 61, 1985, 2015), written out: half the time of differentiating automatically. Both are complex here; their imaginary
-part is the gradient, their real part says where more or less light was expected.
+The gradient of ``|sqrt(I) - sqrt(I(phi, noise))|^2`` with respect to the picture's phase and to the phase that every core
+itself adds, by the adjoint of every linear step (Wirtinger calculus; Candes, Li and Soltanolkotabi, IEEE Trans. Inf. Theory
+61, 1985, 2015), written out: half the time of differentiating automatically. At the cores both are complex here; their
+imaginary part is the gradient, their real part says where more or less light was expected.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ _DARK = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """The residual at the cores, per frame.
+    """The residual of every frame.
 
     Parameters
     ----------
+    slope_rad : tensor of float32, shape (b, n, n)
+        Which way, and by how much up to a factor, the phase of every pixel should go: its gradient over its light.
     entering, leaving : tensor of complex64, shape (b, cores)
         At the input and the output facet.
     power : tensor of float32, shape (b, cores)
@@ -40,6 +42,7 @@ class Residual:
         Mean square difference of amplitudes in the disc.
     """
 
+    slope_rad: torch.Tensor
     entering: torch.Tensor
     leaving: torch.Tensor
     power: torch.Tensor
@@ -75,6 +78,8 @@ class SpeckleResidual:
         self._reverse, self._backward = _transposed(optics.neighbours, self.transmission)
         #: Light that a core passes on in all, of what it takes in: how much its phase can tell.
         self._passed = self._backward.abs().square().sum((0, 2))
+        light = optics.launch_back(self._passed[None])[0]
+        self._light = light + _DARK * light.amax()
         self._lay_out(config.image_px // grid_px)
 
     def _lay_out(self, cell_px: int) -> None:
@@ -89,13 +94,12 @@ class SpeckleResidual:
         #: 1 where a cell has a core: (1, 1, grid, grid).
         self.occupied = (count[:-1] > 0).float().reshape(1, 1, grid, grid)
 
-    def core_steps(self, residual: Residual) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which way, and by how much up to a factor, every core's phase should go, (b, cores): entering and leaving.
+    def core_steps(self, residual: Residual) -> torch.Tensor:
+        """Which way, and by how much up to a factor, every core's own phase should go, (b, cores).
 
         Its gradient over its light: the diagonal of Gauss and Newton's matrix is about that.
         """
-        entering, leaving = self._per_light(residual)
-        return entering.imag, leaving.imag
+        return self._per_light(residual)[1].imag
 
     def _per_light(self, residual: Residual) -> tuple[torch.Tensor, torch.Tensor]:
         power = residual.power + _DARK * residual.power.mean(1, keepdim=True)
@@ -116,19 +120,20 @@ class SpeckleResidual:
         mean = reference[:, 0][:, self.disc].mean(1)
         return (counts[:, 0] / mean.clamp(min=1e-6)[:, None, None]).clamp(min=0).sqrt()
 
-    def __call__(self, amplitude: torch.Tensor, entered: torch.Tensor, core_noise_rad: torch.Tensor) -> Residual:
+    def __call__(self, amplitude: torch.Tensor, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor) -> Residual:
         """Compare.
 
         Parameters
         ----------
         amplitude : tensor, shape (b, n, n)
             Seen, from :meth:`amplitude`.
-        entered : tensor of complex64, shape (b, cores)
-            Supposed light in the cores, from :meth:`drivers.optics.FibreOptics.launch`.
+        phase_rad : tensor, shape (b, n, n)
+            Supposed picture.
         core_noise_rad : tensor, shape (b, cores)
             Supposed phase of every core beyond the calibrated one.
         """
         optics = self.optics
+        entered = optics.launch(phase_rad)
         turned = torch.polar(torch.ones_like(core_noise_rad), core_noise_rad)
         mixed = torch.einsum("bck,mck->bmc", entered[:, optics.neighbours], self.transmission)
         left = mixed * turned[:, None]
@@ -138,9 +143,10 @@ class SpeckleResidual:
         seen = optics.collect(field * (difference / predicted)[:, None])
         leaving = (left.conj() * seen).sum(1)
         returned = seen * turned.conj()[:, None]
-        entering = entered.conj() * torch.einsum("bmcr,mcr->bc", returned[:, :, self._reverse], self._backward)
+        returned = torch.einsum("bmcr,mcr->bc", returned[:, :, self._reverse], self._backward)
+        slope = (torch.polar(torch.ones_like(phase_rad), -phase_rad) * optics.launch_back(returned)).imag / self._light
         error = (difference.square() * self.disc).sum((1, 2)) / self.disc.sum()
-        return Residual(entering, leaving, (left.real.square() + left.imag.square()).sum(1), error)
+        return Residual(slope, entered.conj() * returned, leaving, (left.real.square() + left.imag.square()).sum(1), error)
 
     def maps(self, residual: Residual) -> torch.Tensor:
         """Lay a residual out on the grid: (b, 5, grid, grid)."""

@@ -18,7 +18,7 @@ from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.field import to_grid
 
 #: For what is learned from pictures alone.
-_PICTURES = 1000
+_PICTURES = 3000
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TwinStream:
         return len(self.patterns)
 
     def pictures_rad(self) -> NDArray[np.float32]:
-        """Return pictures as phase on the fine grid, (n, g, g): whole, not cut, the first thousand at most."""
+        """Return pictures as phase on the fine grid, (n, g, g): whole, not cut, the first few thousand at most."""
         drawn = (self.patterns[index].phase_rad for index in range(min(_PICTURES, self.ready)))
         return np.stack([to_grid(phase, len(phase) // self._fine_px) for phase in drawn])
 
@@ -93,9 +93,7 @@ class TwinStream:
         reference = self._expose(optics, fibre.background, flat, still, generator).mean(0, keepdim=True)
         frames = self._expose(optics, fibre.background, phase, noise, generator)
         fine = F.avg_pool2d(phase[:, None], self._fine_px)
-        with torch.no_grad():
-            entered = optics.launch(phase)
-        return FibreBatch(frames, reference, fine, fibre, entered, noise + drift.mean(0))
+        return FibreBatch(frames, reference, fine, fibre, noise + drift.mean(0))
 
     def _view(self, picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         n = self._side

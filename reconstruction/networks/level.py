@@ -63,7 +63,7 @@ def fit_level(
     network: LevelNet,
     pictures_rad: NDArray[np.float32],
     inside: torch.Tensor,
-    steps: int = 1500,
+    steps: int = 3000,
     batch: int = 32,
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -91,7 +91,7 @@ def fit_level(
     adam = torch.optim.Adam(network.parameters(), 2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     errors = []
-    network.train()
+    network.train().requires_grad_(True)
     with torch.enable_grad():
         for step in range(steps):
             truth = torch.from_numpy(pictures_rad[rng.integers(len(pictures_rad), size=batch)])[:, None]
@@ -107,4 +107,5 @@ def fit_level(
             schedule.step()
             errors.append(float((guess - level).detach().abs().mean()))
             on_progress(step + 1, steps)
+    network.eval()
     return float(np.mean(errors[-100:]))

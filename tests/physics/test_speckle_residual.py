@@ -1,4 +1,4 @@
-"""The residual at the cores is the gradient that differentiating the fibre automatically gives."""
+"""The residual, at the cores and in the picture, is the gradient that differentiating the fibre automatically gives."""
 
 from __future__ import annotations
 
@@ -34,33 +34,47 @@ def test_the_true_phase_leaves_nothing(optics: FibreOptics, fibre: SpeckleResidu
     with torch.no_grad():
         frame = optics.intensity(phase, noise)[:, None] + BACKGROUND
         flat = optics.intensity(torch.zeros((1, N, N)))[:, None] + BACKGROUND
-        entered = optics.launch(phase)
-        right = fibre(fibre.amplitude(frame, flat), entered, noise)
-        wrong = fibre(fibre.amplitude(frame, flat), entered, 0 * noise)
+        right = fibre(fibre.amplitude(frame, flat), phase, noise)
+        wrong = fibre(fibre.amplitude(frame, flat), phase, 0 * noise)
     assert right.error.max() < 1e-6
     assert right.leaving.abs().max() < 1e-2 * wrong.leaving.abs().max()
     assert wrong.error.min() > 1e-3
 
 
-def test_both_gradients_agree_with_automatic_differentiation(optics: FibreOptics, fibre: SpeckleResidual) -> None:
+def test_all_gradients_agree_with_automatic_differentiation(optics: FibreOptics, fibre: SpeckleResidual) -> None:
     target = seen(optics, fibre, torch.rand((1, N, N), generator=torch.Generator().manual_seed(3)))
+    guess = torch.rand((1, N, N), generator=torch.Generator().manual_seed(4)).requires_grad_()
     noise = torch.zeros((1, optics.cores), requires_grad=True)
     # A phase of its own for each core, by adding it to what the core has taken in.
     entering = torch.zeros((1, optics.cores), requires_grad=True)
     with torch.enable_grad():
-        launched = optics.launch(torch.zeros((1, N, N))) * torch.polar(torch.ones_like(entering), entering)
+        launched = optics.launch(guess) * torch.polar(torch.ones_like(entering), entering)
         forward = optics.transmission() / fibre_mean(optics) ** 0.5
         mixed = torch.einsum("bck,mck->bmc", launched[:, optics.neighbours], forward)
         field = optics.propagate(mixed * torch.polar(torch.ones_like(noise), noise)[:, None])
         power = (field.real.square() + field.imag.square()).sum(1) + BACKGROUND / fibre_mean(optics) + 1e-4
         loss = 0.5 * (target - power.sqrt()).square().sum()
-        by_noise, by_entering = torch.autograd.grad(loss, (noise, entering))
+        by_noise, by_entering, by_pixel = torch.autograd.grad(loss, (noise, entering, guess))
     with torch.no_grad():
-        found = fibre(target, optics.launch(torch.zeros((1, N, N))), torch.zeros((1, optics.cores)))
+        found = fibre(target, guess.detach(), torch.zeros((1, optics.cores)))
     inside = fibre.from_grid(torch.ones((1, 1, GRID, GRID)))[0, 0] > 0
     for automatic, ours in ((by_noise, found.leaving.imag), (by_entering, found.entering.imag)):
         a, b = automatic[0][inside], -ours[0][inside]
         assert torch.corrcoef(torch.stack([a, b]))[0, 1] > 0.999
+    middle = slice(N // 4, -N // 4)  # light is the same there, up to where pixels lie between cores
+    by_pixel, slope = by_pixel[0, middle, middle], -found.slope_rad[0, middle, middle]
+    told = by_pixel != 0
+    assert torch.equal(by_pixel[told].sign(), slope[told].sign())
+    assert torch.corrcoef(torch.stack([by_pixel[told], slope[told]]))[0, 1] > 0.8
+
+
+def test_light_launched_back_is_the_transpose(optics: FibreOptics) -> None:
+    phase = torch.rand((2, N, N), generator=torch.Generator().manual_seed(5))
+    cores = torch.randn((2, optics.cores), dtype=torch.complex64, generator=torch.Generator().manual_seed(6))
+    field = torch.polar(torch.ones_like(phase), phase)
+    there = (cores.conj() * optics.launch(phase)).sum(1)
+    back = (optics.launch_back(cores).conj() * field).sum((1, 2))
+    assert torch.allclose(there, back, rtol=1e-4)
 
 
 def fibre_mean(optics: FibreOptics) -> float:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def refused(*arguments: object, cwd: Path, code: int = 1) -> str:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert ended.value.code == code, errors.getvalue()
-    lines = [line for line in errors.getvalue().strip().splitlines() if " left " not in line]
+    lines = [line for line in errors.getvalue().strip().splitlines() if not re.search(r": \d+ of \d+", line)]
     assert len(lines) == 1, errors.getvalue()
     assert lines[0].startswith("specklescope: ")
     return lines[0]

@@ -69,6 +69,14 @@ def test_every_method_has_a_whole_row(table: Table) -> None:
     assert rows["8 reference pairs, most probable"]["evaluations"] == 100
 
 
+def test_the_full_size_of_specdiffusion_is_timed_beside_the_models(table: Table) -> None:
+    timed = table.numbers["speed_over_specdiffusion"]
+    assert isinstance(timed, dict)
+    assert set(timed["ratios"]) == {"first", "second"}
+    assert timed["specdiffusion_parameters"] == pytest.approx(61.6e6, rel=0.01)
+    assert min(timed["ratios"].values()) > 10
+
+
 def test_what_is_not_in_the_table_is_said(table: Table) -> None:
     left_out = " ".join(table.numbers["left_out"])  # type: ignore[arg-type]
     assert "default-twin" in left_out
