@@ -50,7 +50,7 @@ def bench_training(report: Report, quick: bool = False) -> Numbers:
     with tempfile.TemporaryDirectory(prefix="specklescope-bench-") as folder:
         root = Path(folder)
         by_pairs = {}
-        for pairs in _PAIRS[1::3] if quick else _PAIRS:
+        for pairs in _PAIRS[:2] if quick else _PAIRS:
             model = _trained(config, root / f"mixed-{pairs}", "mixed", pairs, steps, report)
             by_pairs[str(pairs)] = _scores(config, model, "held-out")
         base = _trained(config, root / "base", _FIRST, 500 if quick else 4000, steps, report)
