@@ -29,7 +29,7 @@ from reconstruction.evaluation.comparison import Entry
 from reconstruction.evaluation.floor import RawRidge
 from reconstruction.evaluation.steps import has_steps, set_steps
 from reconstruction.live_pairs import PairsMethod
-from reconstruction.model import CARD, SHIPPED, Model, load_model
+from reconstruction.model import CARD, SHIPPED, Model, load_model, shipped_models
 from reconstruction.physics import FewPair
 from reconstruction.retrieval import RetrievalConfig, retrieve
 from reconstruction.simulate import cores, simulated_pool
@@ -125,7 +125,7 @@ def model_folders(more: Path | None) -> list[Path]:
     ReconstructionError
         ``more`` holds no model.
     """
-    folders = sorted(card.parent for card in SHIPPED.glob(f"*/{CARD}"))
+    folders = [SHIPPED / name for name in shipped_models()]
     if more is not None:
         found = sorted(card.parent for card in [*more.glob(CARD), *more.glob(f"*/{CARD}")])
         if not found:

@@ -20,11 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from drivers.base import SpeckleScopeError
 from reconstruction.training.checkpoint import CHECKPOINT
-from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN
+from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, read_resolved
 
 #: What can be trained, in the operator's words; :data:`reconstruction.kinds.KINDS` has the same names.
 KIND_WORDS: Final[Mapping[str, str]] = {
@@ -35,6 +33,8 @@ KIND_WORDS: Final[Mapping[str, str]] = {
     "specdiffusion": "SpecDiffusion as published: slow",
     "mean-flow": "Samples around a mean, by a conditional flow",
 }
+#: What understands an order: the same installation's ``specklescope``.
+PROGRAM: Final = (sys.executable, "-m", "app.cli")
 _ERROR = "specklescope: "
 _TAIL_BYTES = 4096
 
@@ -95,27 +95,16 @@ def resume_words(folder: Path) -> list[str]:
     SpeckleScopeError
         The run does not say how it was begun.
     """
-    path = folder / RUN / RESOLVED
     try:
-        words = shlex.split(str(yaml.safe_load(path.read_text(encoding="utf-8"))["environment"]["command"]))
+        words = shlex.split(str(read_resolved(folder, "environment")["command"]))
         if words[:2] != ["specklescope", "train"]:
             raise ValueError(f"it was not begun with 'specklescope train' but with {shlex.join(words[:2])!r}")
         # The folder may have moved, and its path may have been relative to another one.
         place = next(index for index, word in enumerate(words) if index > 1 and Path(word).name == folder.name)
-    except (
-        OSError,
-        UnicodeDecodeError,
-        yaml.YAMLError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        StopIteration,
-    ) as error:
+    except (SpeckleScopeError, KeyError, TypeError, ValueError, StopIteration) as error:
         why = f" ({error})" if isinstance(error, ValueError) else ""
-        raise SpeckleScopeError(
-            f"{path} does not say how the run was begun{why}; resume it with: specklescope train {folder} ... --resume"
-        ) from error
+        path, again = folder / RUN / RESOLVED, f"specklescope train {folder} ... --resume"
+        raise SpeckleScopeError(f"{path} does not say how the run was begun{why}; resume it with: {again}") from error
     words[place] = str(folder)
     return [*words[1:], *([] if "--resume" in words else ["--resume"])]
 
@@ -128,10 +117,10 @@ class TrainingProcess:
     words : sequence of str
         From :meth:`TrainingOrder.words` or :func:`resume_words`.
     program : sequence of str, optional
-        What understands them; the same installation's ``specklescope``.
+        What understands them.
     """
 
-    def __init__(self, words: Sequence[str], program: Sequence[str] = (sys.executable, "-m", "app.cli")) -> None:
+    def __init__(self, words: Sequence[str], program: Sequence[str] = PROGRAM) -> None:
         handle, name = tempfile.mkstemp(prefix="specklescope-train-", suffix=".log")
         self._log = Path(name)
         polite = ["nice", "-n", "10"] if shutil.which("nice") else []

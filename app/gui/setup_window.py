@@ -16,6 +16,7 @@ from app.devices import CAMERAS, SLMS
 from app.gui.banner import Banner
 from app.gui.setup_device import DevicePanel
 from app.gui.style import GAP_PX, set_style
+from app.gui.widgets import add_field
 from app.probe import DeviceSearch, Probe, SlmImage
 from app.status import Message
 from drivers.base import Frame, SpeckleScopeError
@@ -227,12 +228,7 @@ class SetupWindow(QDialog):
             ("Trigger", self.trigger, "What starts an exposure: the program, or the SLM's sync output on the camera's line"),
         )
         for column, (caption, field, tip) in enumerate(fields):
-            label = QLabel(caption)
-            label.setObjectName("caption")
-            field.setToolTip(tip)
-            field.setAccessibleName(caption)
-            grid.addWidget(label, 0, column)
-            grid.addWidget(field, 1, column)
+            add_field(grid, caption, field, tip, (0, column))
             grid.setColumnStretch(column, 3 if column < 2 else 1)
         devices = QHBoxLayout()
         devices.setSpacing(GAP_PX)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QImage
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.gui.setup_device import Picture
-from app.gui.style import ACCENT, GOOD, LINE, MUTED, OUTLINE, PANEL, set_style
+from app.gui.style import ACCENT, GOOD, LINE, MUTED, OUTLINE, PANEL
+from app.gui.widgets import caption_label, card
 from app.training_run import Curve
 
 #: Steps over which the drawn loss is averaged: that of a single batch says little.
@@ -31,22 +32,23 @@ class TrainingPlots(QWidget):
         self.rate.setMaximumHeight(130)
         self.picture = Picture("Held-out images appear with the first validation")
         self.picture.setAccessibleName("Held-out images")
-        self.columns = QLabel("truth | reconstruction | error")
-        self.columns.setObjectName("caption")
-        self.columns.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.columns.setToolTip("Black is 0 rad; white is the phase of white, and a quarter of it for the error")
+        columns = caption_label("truth | reconstruction | error")
+        columns.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        columns.setToolTip("Black is 0 rad; white is the phase of white, and a quarter of it for the error")
         curves = QVBoxLayout()
         legend = f'held-out images: <span style="color:{ACCENT}">SSIM</span>, <span style="color:{OUTLINE}">correlation</span>'
         for caption, plot, stretch in (("Loss", self.loss, 3), (legend, self.scores, 3), ("Learning rate", self.rate, 1)):
-            curves.addWidget(_caption(caption))
+            curves.addWidget(caption_label(caption))
             curves.addWidget(plot, stretch)
         pictures = QVBoxLayout()
-        pictures.addWidget(self.columns)
+        for column in (curves, pictures):
+            column.setContentsMargins(12, 10, 12, 10)
+        pictures.addWidget(columns)
         pictures.addWidget(self.picture, 1)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(_card(curves), 3)
-        layout.addWidget(_card(pictures), 2)
+        layout.addWidget(card(curves), 3)
+        layout.addWidget(card(pictures), 2)
 
     def show_curve(self, curve: Curve) -> None:
         """Draw what there is."""
@@ -68,16 +70,8 @@ class TrainingPlots(QWidget):
 
     def show_picture(self, png: bytes | None) -> None:
         """Show the validation picture; words without one."""
-        image = QImage.fromData(png) if png else QImage()
-        if image.isNull():
-            self.picture.show_grey(None)
-            return
-        image = image.convertToFormat(QImage.Format.Format_Grayscale8)
-        rows = image.constBits()
-        assert rows is not None
-        rows.setsize(image.sizeInBytes())
-        grey = np.frombuffer(rows.asstring(), np.uint8).reshape(image.height(), image.bytesPerLine())
-        self.picture.show_grey(grey[:, : image.width()])
+        grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE) if png else None
+        self.picture.show_grey(None if grey is None else grey.astype(np.uint8, copy=False))
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
@@ -104,18 +98,3 @@ def _plot(name: str) -> pg.PlotWidget:
         axis.enableAutoSIPrefix(False)
     plot.getAxis("left").setWidth(56)
     return plot
-
-
-def _caption(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setTextFormat(Qt.TextFormat.RichText)
-    set_style(label, "objectName", "caption")
-    return label
-
-
-def _card(layout: QVBoxLayout) -> QFrame:
-    frame = QFrame()
-    frame.setObjectName("card")
-    layout.setContentsMargins(12, 10, 12, 10)
-    frame.setLayout(layout)
-    return frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from PyQt6.QtWidgets import (
     QDialog,
     QDoubleSpinBox,
     QFileDialog,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -30,9 +29,9 @@ from app.gui.icons import icon
 from app.gui.numbers import count, duration, number
 from app.gui.style import GAP_PX, set_style
 from app.gui.training_plots import TrainingPlots
-from app.gui.widgets import ElidedLabel
+from app.gui.widgets import ElidedLabel, add_field, card
 from app.status import Message
-from app.training_run import KIND_WORDS, RunWatcher, TrainingOrder, TrainingProcess, can_resume, resume_words
+from app.training_run import KIND_WORDS, PROGRAM, RunWatcher, TrainingOrder, TrainingProcess, can_resume, resume_words
 from drivers.base import SpeckleScopeError
 from reconstruction.model import CARD, shipped_models
 
@@ -53,19 +52,18 @@ class TrainingWindow(QDialog):
         Pattern sources that pairs can be simulated from.
     config : Path, optional
         Instrument file; None is the simulated instrument.
-    program : sequence of str, optional
+    program : sequence of str
         What trains; see :class:`app.training_run.TrainingProcess`.
     """
 
     #: The operator wants this model in the live view.
     model_wanted = pyqtSignal(str)
 
-    def __init__(self, sources: tuple[str, ...], config: Path | None = None, program: tuple[str, ...] = ()) -> None:
+    def __init__(self, sources: tuple[str, ...], config: Path | None = None, program: Sequence[str] = PROGRAM) -> None:
         super().__init__()
         self.setWindowTitle("SpeckleScope: train a model")
         self._config, self._program = config, program
         self._process: TrainingProcess | None = None
-        self._watcher: RunWatcher | None = None
         self._asked_to_stop = False
         self.banner = Banner()
         self.plots = TrainingPlots()
@@ -128,16 +126,14 @@ class TrainingWindow(QDialog):
 
     def refresh(self) -> None:
         """Show what is new; a timer calls it."""
-        watcher, process = self._watcher, self._process
-        if watcher is not None:
-            if watcher.poll():
-                self.plots.show_curve(watcher.curve)
-            png = watcher.new_picture()
-            if png is not None:
-                self.plots.show_picture(png)
-            self._show_figures()
-        if process is not None:
-            self._show_process(process)
+        if self._watcher.poll():
+            self.plots.show_curve(self._watcher.curve)
+        png = self._watcher.new_picture()
+        if png is not None:
+            self.plots.show_picture(png)
+        self._show_figures()
+        if self._process is not None:
+            self._show_process(self._process)
         self._show_buttons()
 
     # -- parts ----------------------------------------------------------------------------------------------------
@@ -146,7 +142,7 @@ class TrainingWindow(QDialog):
         if self.running:
             return
         try:
-            self._process = TrainingProcess(words(), *([self._program] if self._program else []))
+            self._process = TrainingProcess(words(), self._program)
         except (SpeckleScopeError, OSError) as error:
             self.banner.push(Message("error", str(error)))
             return
@@ -182,7 +178,6 @@ class TrainingWindow(QDialog):
             self.banner.push(Message("error", words or "the training ended without a word; look at the folder's disk"))
 
     def _show_figures(self) -> None:
-        assert self._watcher is not None
         curve = self._watcher.curve
         if not curve.steps:
             self.figures.setText("")
@@ -195,7 +190,7 @@ class TrainingWindow(QDialog):
     def _show_buttons(self) -> None:
         running, folder = self.running, Path(self.folder.text().strip()).expanduser()
         done = not running and (folder / CARD).is_file()
-        for widget in (self.kind, self.start, self.data, self.source, self.pairs, self.minutes, self.folder):
+        for widget in (self.start, self.data, self.minutes, self.folder):
             widget.setEnabled(not running)
         from_model, captured = self.start.currentText().strip() != _NEW, bool(self.data.text().strip())
         self.kind.setEnabled(not running and not from_model)
@@ -289,15 +284,12 @@ class TrainingWindow(QDialog):
             buttons.addWidget(button)
         buttons.addSpacing(16)
         buttons.addWidget(self.state, 1)
-        card = QFrame()
-        card.setObjectName("card")
-        card.setLayout(form)
         form.setContentsMargins(14, 10, 14, 12)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)
         layout.setSpacing(GAP_PX)
-        for part in (self.banner, card):
-            layout.addWidget(part)
+        layout.addWidget(self.banner)
+        layout.addWidget(card(form))
         layout.addLayout(buttons)
         done = QHBoxLayout()
         done.setSpacing(16)
@@ -308,12 +300,7 @@ class TrainingWindow(QDialog):
         self.resize(1280, 900)
 
     def _field(self, form: QGridLayout, caption: str, field: QWidget, tip: str, row: int, column: int, span: int = 1) -> None:
-        label = QLabel(caption)
-        label.setObjectName("caption")
-        field.setToolTip(tip)
-        field.setAccessibleName(caption)
-        form.addWidget(label, row, column, 1, span)
-        form.addWidget(field, row + 1, column, 1, span)
+        add_field(form, caption, field, tip, (row, column), span)
         browsed = {self.data: "Choose a dataset", self.folder: "Choose a model folder with a run"}
         if isinstance(field, QLineEdit) and field in browsed:
             action = field.addAction(icon("folder"), QLineEdit.ActionPosition.TrailingPosition)

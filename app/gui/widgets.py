@@ -4,9 +4,33 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtGui import QFontMetrics, QResizeEvent
-from PyQt6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFrame, QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.gui.style import MUTED, TEXT
+
+
+def caption_label(text: str) -> QLabel:
+    """Return a small label that stands over what it names."""
+    label = QLabel(text)
+    label.setObjectName("caption")
+    return label
+
+
+def add_field(grid: QGridLayout, name: str, field: QWidget, tip: str, place: tuple[int, int], columns: int = 1) -> None:
+    """Put a field under its caption, at (row, column) and over so many columns."""
+    row, column = place
+    field.setToolTip(tip)
+    field.setAccessibleName(name)
+    grid.addWidget(caption_label(name), row, column, 1, columns)
+    grid.addWidget(field, row + 1, column, 1, columns)
+
+
+def card(layout: QLayout) -> QFrame:
+    """Return a panel around a layout."""
+    frame = QFrame()
+    frame.setObjectName("card")
+    frame.setLayout(layout)
+    return frame
 
 
 class ElidedLabel(QLabel):
@@ -50,8 +74,7 @@ class Tile(QWidget):
 
     def __init__(self, caption: str) -> None:
         super().__init__()
-        self._caption = QLabel(caption)
-        self._caption.setObjectName("caption")
+        self._caption = caption_label(caption)
         self._value = QLabel()
         self._value.setObjectName("value")
         self._value.setTextFormat(Qt.TextFormat.RichText)

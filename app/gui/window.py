@@ -271,12 +271,12 @@ class MainWindow(QMainWindow):
         self._number_timer.stop()
 
     def _close_session(self) -> None:
-        if self._training is not None:
-            self._training.wait_closed(_TRAINING_CLOSE_S)
         try:
             self.session.close()
         except Exception:  # several stages may have failed, each for its own reason
             log.exception("the session did not close cleanly")
+        if self._training is not None:  # after the devices, which must not wait for a checkpoint
+            self._training.wait_closed(_TRAINING_CLOSE_S)
 
     def _may_close(self) -> bool:
         acquisition = self.session.acquisition_status()

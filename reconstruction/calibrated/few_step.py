@@ -100,7 +100,7 @@ class FibreBatch(Batch):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What stands after a step.
+    """Where the loop stands.
 
     Parameters
     ----------
@@ -108,10 +108,13 @@ class Step:
         Phase in radians on the fine grid, folded.
     core_noise_rad : tensor, shape (b, cores)
         The cores' own phases.
+    moved : tuple of tensor, optional
+        How far both went in the last descent.
     """
 
     fine: torch.Tensor
     core_noise_rad: torch.Tensor
+    moved: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
     def phase_rad(self) -> torch.Tensor:
@@ -225,7 +228,7 @@ class CalibratedFewStep(Reconstructor):
         fine = self._first(frame, reference, fibre.grid_px).expand(-1, FINE**2, -1, -1)
         still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1)
         still, hidden = still.expand(len(fine), -1, -1, -1), fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
-        state = _State(fine, fine.new_zeros((len(fine), fibre.optics.cores)))
+        state = Step(fine, fine.new_zeros((len(fine), fibre.optics.cores)))
         rates = iter(self.rates)
         state = _descended(fibre, _compare(fibre, amplitude, state), state, next(rates))
         made, inputs = [], []
@@ -235,14 +238,14 @@ class CalibratedFewStep(Reconstructor):
                 state = _descended(fibre, residual, state, next(rates))
                 residual = _compare(fibre, amplitude, state)
             slope = _SLOPE_SCALE * F.pixel_unshuffle(_on_fine_grid(residual, fibre), FINE)
-            noise = fibre.to_grid(state.noise[:, None])
+            noise = fibre.to_grid(state.core_noise_rad[:, None])
             x = torch.cat([state.fine, slope, fibre.maps(residual), noise, still, hidden], 1)
             change = network(x).float()
             state = _descended(fibre, residual, state, next(rates))
             cores = fibre.from_grid(change[:, FINE**2 : FINE**2 + 1])[:, 0]
-            state = replace(state, fine=state.fine + change[:, : FINE**2], noise=state.noise + cores)
+            state = replace(state, fine=state.fine + change[:, : FINE**2], core_noise_rad=state.core_noise_rad + cores)
             hidden = change[:, FINE**2 + 1 :]
-            made.append(Step(state.fine, state.noise))
+            made.append(state)
             inputs = [x, change]
         return made, inputs
 
@@ -303,21 +306,12 @@ class CalibratedFewStep(Reconstructor):
         return self.fibre
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    """Where the descent stands, and how far it went the last time: picture (b, 4, g, g) and noise (b, cores) in radians."""
-
-    fine: torch.Tensor
-    noise: torch.Tensor
-    moved: tuple[torch.Tensor, torch.Tensor] | None = None
-
-
-def _compare(fibre: SpeckleResidual, amplitude: torch.Tensor, state: _State) -> Residual:
+def _compare(fibre: SpeckleResidual, amplitude: torch.Tensor, state: Step) -> Residual:
     """Return what is wrong with picture and cores; nothing is learned through the fibre itself."""
     n = fibre.optics.config.image_px
     with torch.no_grad(), torch.autocast(amplitude.device.type, enabled=False):
         picture = F.interpolate(F.pixel_shuffle(state.fine.float(), FINE), (n, n), mode="bilinear", align_corners=False)
-        return fibre(amplitude, picture[:, 0], state.noise.detach())
+        return fibre(amplitude, picture[:, 0], state.core_noise_rad.detach())
 
 
 def _on_fine_grid(residual: Residual, fibre: SpeckleResidual) -> torch.Tensor:
@@ -325,18 +319,17 @@ def _on_fine_grid(residual: Residual, fibre: SpeckleResidual) -> torch.Tensor:
     return F.avg_pool2d(slope, slope.shape[-1] // (FINE * fibre.grid_px))
 
 
-def _descended(fibre: SpeckleResidual, residual: Residual, state: _State, rates: torch.Tensor) -> _State:
+def _descended(fibre: SpeckleResidual, residual: Residual, state: Step, rates: torch.Tensor) -> Step:
     """Return where both have gone by their gradients and their momentum, the picture on all scales at once."""
     scales = [_on_fine_grid(residual, fibre)]
     while len(scales) < _SCALES:
         scales.append(F.avg_pool2d(scales[-1], 2))
-    picture = torch.zeros(())
-    for number, slope in reversed(list(enumerate(scales))):
-        if picture.ndim:
-            picture = F.interpolate(picture, slope.shape[-2:], mode="bilinear", align_corners=False)
-        picture = picture + rates[number] * slope
+    picture = rates[_SCALES - 1] * scales[-1]
+    for number in reversed(range(_SCALES - 1)):
+        finer = F.interpolate(picture, scales[number].shape[-2:], mode="bilinear", align_corners=False)
+        picture = finer + rates[number] * scales[number]
     momentum, core_rate, core_momentum = rates[_SCALES:]
     moved = F.pixel_unshuffle(picture, FINE), core_rate * fibre.core_steps(residual)
     if state.moved is not None:
         moved = moved[0] + momentum * state.moved[0], moved[1] + core_momentum * state.moved[1]
-    return _State(state.fine + moved[0], state.noise + moved[1], moved)
+    return Step(state.fine + moved[0], state.core_noise_rad + moved[1], moved)

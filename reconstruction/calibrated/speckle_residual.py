@@ -76,10 +76,11 @@ class SpeckleResidual:
         #: Light without speckle, and what every core passes on of its neighbours' (modes, cores, k), both in the loop's unit.
         self.background, self.transmission = background / mean, optics.transmission() / mean**0.5
         self._reverse, self._backward = _transposed(optics.neighbours, self.transmission)
-        #: Light that a core passes on in all, of what it takes in: how much its phase can tell.
-        self._passed = self._backward.abs().square().sum((0, 2))
-        light = optics.launch_back(self._passed[None])[0]
-        self._light = light + _DARK * light.amax()
+        # Light that a core passes on in all, of what it takes in: how much its phase can tell, and that of a pixel before it.
+        passed = self._backward.abs().square().sum((0, 2))
+        self._entering_light = passed + _DARK * passed.mean()
+        light = optics.launch_back(passed[None])[0]
+        self._pixel_light = light + _DARK * light.amax()
         self._lay_out(config.image_px // grid_px)
 
     def _lay_out(self, cell_px: int) -> None:
@@ -99,11 +100,11 @@ class SpeckleResidual:
 
         Its gradient over its light: the diagonal of Gauss and Newton's matrix is about that.
         """
-        return self._per_light(residual)[1].imag
+        return (residual.leaving / self._leaving_light(residual)).imag
 
-    def _per_light(self, residual: Residual) -> tuple[torch.Tensor, torch.Tensor]:
-        power = residual.power + _DARK * residual.power.mean(1, keepdim=True)
-        return residual.entering / (self._passed + _DARK * self._passed.mean()), residual.leaving / power
+    @staticmethod
+    def _leaving_light(residual: Residual) -> torch.Tensor:
+        return residual.power + _DARK * residual.power.mean(1, keepdim=True)
 
     def to_grid(self, values: torch.Tensor) -> torch.Tensor:
         """Mean over the cores of every cell: (b, c, cores) -> (b, c, grid, grid); 0 in empty cells."""
@@ -144,13 +145,14 @@ class SpeckleResidual:
         leaving = (left.conj() * seen).sum(1)
         returned = seen * turned.conj()[:, None]
         returned = torch.einsum("bmcr,mcr->bc", returned[:, :, self._reverse], self._backward)
-        slope = (torch.polar(torch.ones_like(phase_rad), -phase_rad) * optics.launch_back(returned)).imag / self._light
+        slope = (torch.polar(torch.ones_like(phase_rad), -phase_rad) * optics.launch_back(returned)).imag / self._pixel_light
         error = (difference.square() * self.disc).sum((1, 2)) / self.disc.sum()
         return Residual(slope, entered.conj() * returned, leaving, (left.real.square() + left.imag.square()).sum(1), error)
 
     def maps(self, residual: Residual) -> torch.Tensor:
         """Lay a residual out on the grid: (b, 5, grid, grid)."""
-        seen = [image for part in self._per_light(residual) for image in (part.real, part.imag)]
+        parts = residual.entering / self._entering_light, residual.leaving / self._leaving_light(residual)
+        seen = [image for part in parts for image in (part.real, part.imag)]
         return self.to_grid(torch.stack([*seen, residual.power.clamp(min=1e-3).log()], 1))
 
 

@@ -69,12 +69,7 @@ class Run:
             Nothing to go on with, a damaged checkpoint, or another configuration than the run was begun with.
         """
         checkpoint = read_checkpoint(folder / RUN / CHECKPOINT)
-        path = folder / RUN / RESOLVED
-        try:
-            begun = yaml.safe_load(path.read_text(encoding="utf-8"))["configuration"]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-            raise ReconstructionError(f"cannot read {path}; put a copy back, or start in a new folder") from error
-        difference = first_difference(begun, _plain(configuration))
+        difference = first_difference(read_resolved(folder, "configuration"), _plain(configuration))
         if difference:
             raise ReconstructionError(
                 f"the run in {folder} was begun with {difference}; resume with the same, or start a new one"
@@ -136,6 +131,21 @@ class Run:
         if self._curve is not None:
             self._curve.write(json.dumps(line, allow_nan=False) + "\n")
             self._curve.flush()
+
+
+def read_resolved(folder: Path, part: str) -> Any:
+    """Return one part, configuration or environment, of what the run in a model's folder was begun with.
+
+    Raises
+    ------
+    ReconstructionError
+        The file cannot be read, or has no such part.
+    """
+    path = folder / RUN / RESOLVED
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))[part]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise ReconstructionError(f"cannot read {path}; put a copy back, or start in a new folder") from error
 
 
 def first_difference(begun: object, now: object, key: str = "") -> str:
