@@ -50,7 +50,7 @@ def bench_live(config: InstrumentConfig, rounds: int = 12, frames_per_round: int
     try:
         if pipeline.chosen is None:
             raise pipeline.error or RuntimeError("the engine did not start")
-        engine = pipeline.chosen.engine
+        engine = pipeline.chosen.engine  # without the guard, which belongs to the live loop
         for _ in range(rounds):
             start = time.perf_counter()
             for index in range(frames_per_round):

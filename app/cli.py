@@ -175,6 +175,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command(command)
+app.command(commands_model.compile_, name="compile")
 app.command(commands_data.twin_statistics, name="twin-statistics")
 app.command(commands_exchange.import_pairs, name="import")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from app.files import write_whole
+from acquisition.files import write_whole
 from app.options import Camera, Config, Count, Json, Slm, settings_of
 from app.terminal import progress_bars, publish
 from drivers.base import SpeckleScopeError

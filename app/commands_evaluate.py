@@ -89,6 +89,7 @@ def _one_model(
     settings: InstrumentConfig, dataset: Path | None, source: str, pairs: int, engine: str | None
 ) -> dict[str, object]:
     from acquisition.store import Archive
+    from app.gate_frames import frames_for
     from app.responses import attach
     from app.rig import fibre_name
     from app.training import twin_data
@@ -102,16 +103,16 @@ def _one_model(
     fibre = str(Archive.open(dataset).card.get("fibre", "")) if dataset else fibre_name(settings.twin.optics)
     loaded.check_fibre(fibre)
     attach(loaded, settings.response, fibre)
-    chosen = open_engine(loaded, engine or settings.live.engine)
+    chosen = open_engine(loaded, engine or settings.live.engine, frames_for(loaded, settings))
     with progress_bars() as report:
         if dataset is not None:
             pool = from_archive(dataset, loaded.grid_px, "test")
             loaded.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
-            result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pool.ready))
+            result = score_pool(loaded, chosen, pool, lambda done: report("scoring", done, pool.ready))
         else:
             data = twin_data(settings, source, pairs, 2, loaded.grid_px)
             with simulated_pool(data, 0, lambda done: report("simulating pairs", done, pairs)) as pool:
-                result = score_pool(loaded, chosen.engine, pool, lambda done: report("scoring", done, pairs))
+                result = score_pool(loaded, chosen, pool, lambda done: report("scoring", done, pairs))
     return {"model": loaded.card.name, "model_id": loaded.id, **result.to_dict()}
 
 

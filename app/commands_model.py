@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from app.options import Config, Count, Json, ModelName, Response, Seconds, settings_of
-from app.terminal import console, progress_bars, publish
+from app.terminal import console, progress_bars, publish, publish_rows
 from drivers.base import SpeckleScopeError
 
 Options = Annotated[
@@ -133,8 +133,47 @@ def _silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Report of the processes that report nothing."""
 
 
+def compile_(
+    model: str,
+    *,
+    engine: str | None = None,
+    precision: Literal["fp32", "fp16", "bf16", "int8"] | None = None,
+    frames: Path | None = None,
+    response: Response = None,
+    config: Config = None,
+    json: Json = None,
+) -> None:
+    """Build engines for MODEL on this machine, prove them equal to torch, time them, and remember the fastest.
+
+    Parameters
+    ----------
+    model
+        A shipped name or a model folder.
+    engine
+        Only this one: tensorrt, tensorrt_rtx, torch_cuda, openvino, onnxruntime or torch. Without it, all there are.
+    precision
+        How that engine calculates.
+    frames
+        Captured dataset of the model's fibre to judge engines on; the twin's frames where the model is for the twin.
+    """
+    from app.compile import compile_model
+    from app.responses import attach
+    from reconstruction.engines.runners import parse
+    from reconstruction.model import load_model
+
+    if precision and not engine:
+        raise SpeckleScopeError(f"--precision {precision} is that of an engine; name it with --engine")
+    choice = parse(f"{engine} {precision or ''}") if engine else None
+    settings = settings_of(config, response=response)
+    loaded = load_model(model)
+    attach(loaded, settings.response, loaded.card.fibre)
+    with progress_bars() as report:
+        numbers = compile_model(loaded, settings, choice, frames, report)
+    publish_rows("compile", numbers, json)
+
+
 def bench(
-    what: Literal["live", "twin", "devices", "acquisition", "calibration", "training"],
+    what: Literal["live", "twin", "engines", "devices", "acquisition", "calibration", "training"],
     *,
     model: ModelName = None,
     patterns: Count = 1000,
@@ -148,7 +187,8 @@ def bench(
     Parameters
     ----------
     what
-        live: the live loop against its engine alone. twin: simulated frames a second. devices: contract suites of cameras
+        live: the live loop against its engine alone. twin: simulated frames a second. engines: every engine on every shipped
+        model, in turns, and what the steady state keeps. devices: contract suites of cameras
         and SLMs, exactness of the screen SLM, and acquisitions under faults. acquisition: a dataset under faults, kills and a
         full disk; the clean run's time; holograms, writing and reading beside others. calibration: every calibration against
         the twin's truth; few-pair reconstruction, also of captured pairs where they lie beside the checkout. training: scores
@@ -167,6 +207,13 @@ def bench(
         sheet = json.with_suffix(".png") if json is not None else None
         with progress_bars() as report:
             publish("bench calibration", bench_calibration(report, quick, sheet), json)
+        return
+    if what == "engines":
+        from app.bench_engines import bench_engines
+
+        with progress_bars() as report:
+            numbers = bench_engines(settings_of(config, model=model), report, quick)
+        publish_rows("bench engines", numbers, json)
         return
     if what == "training":
         from app.bench_training import bench_training

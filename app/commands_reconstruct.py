@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from app.files import save_array
+from acquisition.files import save_array
 from app.options import Json
 from app.terminal import publish
 from drivers.base import SpeckleScopeError

@@ -13,9 +13,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.types import StringConstraints
 
+from acquisition.files import write_whole
 from acquisition.holograms import HologramConfig
 from acquisition.patterns import DEFAULT_DEPTH_RAD
-from app.files import write_whole
 from drivers.base import SpeckleScopeError
 from drivers.basler_config import BaslerConfig
 from drivers.opencv_camera import OpenCvConfig

@@ -15,6 +15,7 @@ import torch
 from app.config import InstrumentConfig
 from app.doctor_devices import cameras, configured, libraries, screens
 from app.findings import Finding
+from app.gate_frames import frames_for
 from app.responses import attach
 from app.rig import fibre_name
 from drivers.base import SpeckleScopeError
@@ -96,8 +97,8 @@ def _disk_speed(config: InstrumentConfig) -> Finding:
 def _engine(config: InstrumentConfig) -> Finding:
     model = load_model(config.model)
     attach(model, config.response, fibre_name(config.twin.optics) if config.on_twin else config.fibre)
-    chosen = open_engine(model, config.live.engine)
-    return Finding("engine", "ok", f"{chosen.engine.name} for {model.card.name} ({model.id}); {chosen.reason}")
+    chosen = open_engine(model, config.live.engine, frames_for(model, config))
+    return Finding("engine", "ok", f"{chosen.name} for {model.card.name} ({model.id}); {chosen.reason}")
 
 
 def _existing(path: Path) -> Path:

@@ -53,7 +53,7 @@ def live_status(
         dropped_inference=inference.frames.dropped if inference else 0,
         dropped_record=dropped_record,
         engine=method.engine if method else "",
-        engine_reason=chosen.reason if chosen and method and method.engine == chosen.engine.name else "",
+        engine_reason=chosen.reason if chosen and method and method.engine == chosen.name else "",
         model_name=name,
         model_id=id,
         reference_correlation=live.reference_correlation if live else math.nan,

@@ -14,7 +14,9 @@ from app.status import LiveView, Message
 from calibration.retune import Tuned
 from drivers.base import Frame
 from reconstruction.base import ReconstructionError
-from reconstruction.engines.choose import ChosenEngine, open_engine
+from reconstruction.engines.choose import open_engine
+from reconstruction.engines.gate_frames import GateFrames
+from reconstruction.engines.guarded import GuardedEngine
 from reconstruction.live import LiveMethod, LiveReconstructor, ModelMethod
 from reconstruction.live_pairs import PairsMethod
 from reconstruction.model import Model
@@ -35,6 +37,8 @@ class InferencePipeline:
         Called in the inference thread with every view (the recorder's tap).
     on_message : callable
         Takes words for the operator.
+    gate_frames : callable
+        Returns real frames that the engine is judged on, if there are any; called in the inference thread.
     """
 
     def __init__(
@@ -44,11 +48,12 @@ class InferencePipeline:
         truth_of: Callable[[str | None], NDArray[np.float32] | None],
         on_view: Callable[[LiveView], None],
         on_message: Callable[[Message], None] = lambda message: None,
+        gate_frames: Callable[[], GateFrames | None] = lambda: None,
     ) -> None:
         self.frames: Channel[Frame] = Channel("inference", 1, Overflow.DROP_OLDEST)
         self.display: Channel[LiveView] = Channel("display", 1, Overflow.DROP_OLDEST)
         self.rate = RateMeter()
-        self.chosen: ChosenEngine | None = None
+        self.chosen: GuardedEngine | None = None
         self.live: LiveReconstructor | None = None
         self.ready = threading.Event()
         self._model = model
@@ -56,6 +61,7 @@ class InferencePipeline:
         self._truth_of = truth_of
         self._on_view = on_view
         self._on_message = on_message
+        self._gate_frames = gate_frames
         self._reference: NDArray[np.float32] | None = None
         self._tuned: Tuned | None = None
         self.method: LiveMethod | None = None
@@ -106,8 +112,8 @@ class InferencePipeline:
         cv2.setNumThreads(1)
         try:
             if self._model is not None:
-                chosen = self.chosen = open_engine(self._model, self._preference)
-                self.method = ModelMethod(self._model, chosen.engine)
+                self.chosen = open_engine(self._model, self._preference, self._gate_frames(), self._warn)
+                self.method = ModelMethod(self._model, self.chosen)
             self.ready.set()
             used: tuple[object, object] = (None, None)
             for frame in self.frames:
@@ -129,9 +135,12 @@ class InferencePipeline:
             self.ready.set()
             self.frames.close()
 
+    def _warn(self, words: str) -> None:
+        self._on_message(Message("warning", words))
+
     def _adopt(self, tuned: Tuned) -> None:
         """Take a new reference over, and the better of two methods."""
-        model = ModelMethod(self._model, self.chosen.engine) if self._model and self.chosen else None
+        model = ModelMethod(self._model, self.chosen) if self._model and self.chosen else None
         try:
             pairs = PairsMethod(tuned, self._model.grid_px if self._model else 0)
         except ReconstructionError as error:

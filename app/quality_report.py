@@ -14,8 +14,8 @@ import numpy as np
 from acquisition.acquire import plan_of
 from acquisition.archive import Archive
 from acquisition.certificate import Certificate, certify, write_certificate
+from acquisition.files import write_whole
 from acquisition.preflight import contact_sheet
-from app.files import write_whole
 from app.page import page, picture, table
 from app.svg import line_plot
 from drivers.base import SpeckleScopeError

@@ -21,6 +21,7 @@ from acquisition.store import Archive
 from acquisition.stream import Stage
 from app.config import InstrumentConfig
 from app.dataset_run import DatasetRun, calibration_files, dataset_card
+from app.gate_frames import frames_for
 from app.live_capture import LiveCapture
 from app.live_status import live_status
 from app.pipeline import InferencePipeline
@@ -294,8 +295,9 @@ class Session:
         if self._inference is not None and self._inference.error is None:
             return
         truth_of = self._scene.truth if self._scene else lambda pattern_id: None
-        engine, say = self.config.live.engine, self._messages.append
-        self._inference = InferencePipeline(self._model, engine, truth_of, self._take_view, say)
+        engine, say, model, config = self.config.live.engine, self._messages.append, self._model, self.config
+        seen = (lambda: frames_for(model, config)) if model else (lambda: None)
+        self._inference = InferencePipeline(model, engine, truth_of, self._take_view, say, seen)
         self._inference.start()
 
     def _started(self, name: str, work: Callable[[threading.Event], None], after: Stage | None = None) -> Stage:

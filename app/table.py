@@ -209,7 +209,8 @@ def _entries(
     report("preparing methods", 0, len(stages), stages[0])
     yield table_methods.floor(config, dataset, grid_px, effort.floor_pairs)
     report("preparing methods", 1, len(stages), stages[1])
-    yield from table_methods.models(table_methods.model_folders(models), data.fibre, frame_px, calibrated, quick, left_out)
+    known = table_methods.model_folders(models)
+    yield from table_methods.models(known, data.fibre, frame_px, calibrated, quick, left_out, config)
     report("preparing methods", 2, len(stages), stages[2])
     try:
         yield from table_methods.few_pair(config, dataset, grid_px)

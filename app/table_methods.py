@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from acquisition.capture import Rig
 from app.config import InstrumentConfig
+from app.gate_frames import frames_for
 from app.responses import attach
 from app.rig import open_rig
 from app.training import twin_data
@@ -25,6 +26,7 @@ from reconstruction.data import from_archive
 from reconstruction.dataset import SpecklePairs
 from reconstruction.engines.base import Counts
 from reconstruction.engines.choose import open_engine
+from reconstruction.engines.gate_frames import GateFrames
 from reconstruction.evaluation.comparison import Entry
 from reconstruction.evaluation.floor import RawRidge
 from reconstruction.evaluation.steps import has_steps, set_steps
@@ -54,15 +56,17 @@ class NetworkMethod:
         For the row.
     steps : int
         Sampler steps instead of the model's own; 0 leaves them.
+    frames : GateFrames, optional
+        Real frames that the engine is judged on.
     """
 
-    def __init__(self, model: Model, name: str, steps: int = 0) -> None:
+    def __init__(self, model: Model, name: str, steps: int = 0, frames: GateFrames | None = None) -> None:
         self.model, self.name = model, name
         if steps:
             set_steps(model.network, steps)
         self.evaluations = model.network.evaluations
         self.through_fibre = isinstance(model.network, CalibratedFewStep)
-        chosen = open_engine(model).engine
+        chosen = open_engine(model, frames=frames)
         self.engine, self.run = chosen.name, chosen.run
 
     def deviation(self, frame: Counts, reference: Phase) -> tuple[Phase, Phase] | None:
@@ -86,7 +90,7 @@ class FastPairs:
 class ProbablePairs:
     """The most probable phase given reference pairs."""
 
-    engine = "torch f32"
+    engine = "torch fp32"
 
     def __init__(self, tuned: Tuned) -> None:
         self.name = f"{len(tuned.frames)} reference pairs, most probable"
@@ -102,7 +106,7 @@ class ProbablePairs:
 class Descent:
     """Gradient descent through the calibrated fibre."""
 
-    name, engine = "gradient retrieval through the response", "torch f32"
+    name, engine = "gradient retrieval through the response", "torch fp32"
 
     def __init__(self, response: FibreResponse, exposure_s: float, steps: int = 150) -> None:
         noise_rad = response.core_noise_rad if len(response.core_gain) > 1 else 0.0
@@ -135,7 +139,13 @@ def model_folders(more: Path | None) -> list[Path]:
 
 
 def models(
-    folders: Sequence[Path], fibre: str, frame_px: int, response: Path | None, quick: bool, left_out: list[str]
+    folders: Sequence[Path],
+    fibre: str,
+    frame_px: int,
+    response: Path | None,
+    quick: bool,
+    left_out: list[str],
+    config: InstrumentConfig,
 ) -> Iterator[Entry]:
     """Yield an entry of every model that fits; ``left_out`` gets a line for each that does not."""
     names: set[str] = set()
@@ -154,7 +164,7 @@ def models(
         if quick and has_steps(model.network) and model.network.evaluations > _QUICK_STEPS + 1:
             note, steps = f"{note}; {_QUICK_STEPS} steps instead of {model.network.evaluations}, to be quick", _QUICK_STEPS
         parameters = sum(parameter.numel() for parameter in model.network.parameters())
-        yield Entry(NetworkMethod(model, name, steps), parameters, model.id, note)
+        yield Entry(NetworkMethod(model, name, steps, frames_for(model, config)), parameters, model.id, note)
 
 
 def floor(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs: int) -> Entry:

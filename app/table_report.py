@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from app.files import write_whole
+from acquisition.files import write_whole
 from app.table import Table
 from app.table_figure import table_figure
 from drivers.base import SpeckleScopeError

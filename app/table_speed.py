@@ -135,7 +135,7 @@ def speed_over_specdiffusion(
         "specdiffusion_ms_per_frame": 1e3 * frame_s,
         "specdiffusion_steps": PUBLISHED_STEPS,
         "specdiffusion_parameters": sum(parameter.numel() for parameter in full.parameters()),
-        "specdiffusion_engine": "torch f32",
+        "specdiffusion_engine": "torch fp32",
     }
 
 

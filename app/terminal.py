@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from app.files import write_whole
+from acquisition.files import write_whole
 
 #: Progress and words go to stderr, so that stdout holds only results.
 console = Console(stderr=True)
@@ -84,6 +84,27 @@ def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -
     for key, value in numbers.items():
         table.add_row(key, _shown(value))
     Console().print(table)
+    if json_file is not None:
+        write_json(json_file, numbers)
+
+
+def publish_rows(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:
+    """Print ``numbers["rows"]``, mappings with the same keys, as a table their notes below it, and the rest as ever."""
+    rows = numbers["rows"]
+    assert isinstance(rows, list)
+    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "note"]
+    table = Table(title=title, title_justify="left")
+    for number, key in enumerate(keys):
+        table.add_column(
+            key.replace("_", " "), no_wrap=number == 0, overflow="fold", justify="left" if number == 0 else "right"
+        )
+    for row in rows:
+        table.add_row(*("" if row.get(key) is None else _shown(row[key]) for key in keys))
+    Console().print(table)
+    for row in rows:
+        if row.get("note"):
+            Console().print(f"{row[keys[0]]}: {row['note']}", soft_wrap=True)
+    publish("", {key: value for key, value in numbers.items() if key != "rows"}, None)
     if json_file is not None:
         write_json(json_file, numbers)
 

@@ -56,10 +56,16 @@ class ModelMethod:
     """A trained model on an engine."""
 
     def __init__(self, model: Model, engine: Engine) -> None:
-        self.name, self.id, self.engine = model.card.name, model.id, engine.name
+        self.name, self.id = model.card.name, model.id
         self.mask = model.mask
         self.check_frame = model.check_frame
         self.run = engine.run
+        self._engine = engine
+
+    @property
+    def engine(self) -> str:
+        """What computes it now: a failing engine is replaced while it runs."""
+        return self._engine.name
 
 
 class LiveReconstructor:

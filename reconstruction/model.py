@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,8 @@ class ModelCard:
     ``fibre`` names the fibre (for the twin, its optics' fingerprint); ``field_radius`` is the disc's radius as a fraction of
     half the frame; ``range_rad`` the phase of white in training; ``kind`` one of :data:`reconstruction.kinds.KINDS` and
     ``network`` what its configuration is made of; ``parameters`` counts what was learned, ``evaluations`` those of the network
-    for one frame; ``device`` is what it was trained on. Older cards lack the last three.
+    for one frame; ``device`` is what it was trained on, ``weights_sha256`` tells whether the weights are still the ones that
+    were written. Older cards lack the last four.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModelCard:
     parameters: int = 0
     evaluations: int = 1
     device: str = ""
+    weights_sha256: str = ""
 
 
 class Model:
@@ -129,6 +131,9 @@ def load_model(name_or_path: str | Path) -> Model:
     except (TypeError, ValueError) as error:
         raise ReconstructionError(f"{folder / CARD} describes no network of this version: {error}") from error
     data = (folder / WEIGHTS).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if card.weights_sha256 not in ("", digest):
+        raise ReconstructionError(f"{folder / WEIGHTS} is damaged, or not that of its card; copy the model again")
     try:
         weights = safetensors.torch.load(data)
         network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in weights.items()})
@@ -137,7 +142,7 @@ def load_model(name_or_path: str | Path) -> Model:
         raise ReconstructionError(f"{folder / WEIGHTS} does not fit its card ({cause}); copy the model again") from error
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise ReconstructionError(f"{folder / WEIGHTS} holds weights that are not finite; copy or train the model again")
-    return Model(network, card, hashlib.sha256(data).hexdigest()[:12])
+    return Model(network, card, digest[:12])
 
 
 def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
@@ -152,6 +157,7 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
     safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
     temporary.chmod(0o644)
     temporary.replace(folder / WEIGHTS)
+    card = replace(card, weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
     values = {item.name: getattr(card, item.name) for item in fields(card)}
     text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
     (folder / CARD).write_text(text, encoding="utf-8")

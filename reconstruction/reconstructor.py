@@ -96,7 +96,7 @@ class Reconstructor(nn.Module, ABC):
 
     #: Name in cards and on the command line.
     kind: ClassVar[str]
-    #: Whether the exporter and other engines than torch can take it.
+    #: Whether it goes into one graph, for other engines than torch; if not, its :meth:`parts` may.
     exportable: ClassVar[bool] = True
     #: Highest learning rate, unless training is told another.
     learning_rate: ClassVar[float] = 2e-3
@@ -141,6 +141,13 @@ class Reconstructor(nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
         """Return what training makes small, a scalar; called with the module in training mode, under autocast or not."""
+
+    def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Return modules that engines may run for it, by their names, with an example of what each takes.
+
+        For kinds that do not go into one graph: networks, mostly, that something else is done between.
+        """
+        return {}
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Phase and its standard deviation in radians, both (b, 1, grid_px, grid_px); None where it has none to give."""

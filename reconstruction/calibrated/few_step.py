@@ -157,6 +157,11 @@ class CalibratedFewStep(Reconstructor):
         """It learns on a finer grid than it shows."""
         return FINE * self.config.grid_px
 
+    def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Return every step's network."""
+        maps = torch.zeros((1, self.maps, self.config.grid_px, self.config.grid_px))
+        return {f"steps.{number}": (maps,) for number in range(len(self.steps))}
+
     def attach(self, fibre: SpeckleResidual) -> None:
         """Use this fibre from now on."""
         self.fibre, self._still = fibre, None

@@ -8,7 +8,9 @@ imaginary part is the gradient, their real part says where more or less light wa
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -82,6 +84,10 @@ class SpeckleResidual:
         light = optics.launch_back(passed[None])[0]
         self._pixel_light = light + _DARK * light.amax()
         self._lay_out(config.image_px // grid_px)
+
+    def to(self, device: torch.device | str) -> SpeckleResidual:
+        """Return the same fibre on another device."""
+        return _moved(self, torch.device(device))
 
     def _lay_out(self, cell_px: int) -> None:
         """Each core lies in one cell of the grid; few cells have two."""
@@ -168,3 +174,19 @@ def _transposed(neighbours: torch.Tensor, forward: torch.Tensor) -> tuple[torch.
     backward = torch.zeros((len(forward), *takers.shape), dtype=forward.dtype, device=givers.device)
     backward[:, givers[order], column] = forward.flatten(1)[:, order].conj()
     return takers, backward
+
+
+_Held = TypeVar("_Held", "SpeckleResidual", FibreOptics)
+
+
+def _moved(held: _Held, device: torch.device) -> _Held:
+    """Return a copy whose tensors, also those of the optics in it, lie on another device."""
+    other = copy.copy(held)
+    for name, value in vars(held).items():
+        if isinstance(value, torch.Tensor):
+            setattr(other, name, value.to(device))
+        elif isinstance(value, torch.device):
+            setattr(other, name, device)
+        elif isinstance(value, FibreOptics):
+            setattr(other, name, _moved(value, device))
+    return other

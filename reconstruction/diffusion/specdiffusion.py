@@ -96,6 +96,10 @@ class SpecDiffusion(Reconstructor):
         """Evaluations of the network for one frame: one per step."""
         return len(preset(self.schedule).gammas)
 
+    def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
+        """Return the network; the sampler's loop is around it."""
+        return {"network": (torch.zeros((1, 2, self.config.grid_px, self.config.grid_px)), torch.full((1,), 0.5))}
+
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean absolute error of the noise that is told, at noise levels drawn as published."""
         clean = 2 * batch.phase_rad / self.config.range_rad - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,16 @@ from reconstruction.base import ReconstructionError
 #: What a camera counted, as it came or averaged.
 Counts = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
+#: How an engine calculates where it may choose; counts, the front end and phase are always 32 bit floats.
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
 
 class EngineError(ReconstructionError):
     """An engine could not be built or does not compute what torch computes."""
+
+
+#: What a failing engine raises: torch, OpenVINO and ONNX Runtime know nothing better than these.
+FAILURES = (EngineError, RuntimeError, MemoryError, ValueError, OSError)
 
 
 class Engine(Protocol):
@@ -22,7 +29,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name with precision, for status lines: ``onnxruntime f32``."""
+        """Short name with precision, for status lines: ``onnxruntime fp32``."""
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct.

@@ -1,64 +1,49 @@
-"""Which engine runs a model: the fastest one present that agrees with torch, or the one asked for."""
+"""Which engine runs a model: the fastest one present that agrees with torch, or the one asked for.
+
+The automatic choice is measured once for a model on a machine, with the libraries as they are, and remembered.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 
-from reconstruction.engines.base import Engine, EngineError
+from reconstruction.engines.artifacts import Artifact, cache_folder
+from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision
+from reconstruction.engines.gate import Gate, GateReport
+from reconstruction.engines.gate_frames import GateFrames, recall
+from reconstruction.engines.guarded import GuardedEngine
+from reconstruction.engines.runners import AUTO, RUNNERS, parse
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.model import Model
 
 log = logging.getLogger(__name__)
 
-#: Largest accepted difference from torch in full precision.
-TOLERANCE_RAD = 1e-3
+Choice = tuple[str, Precision]
+_LIBRARIES = ("torch", "openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
+#: Raised whenever engines change so that remembered times say nothing any more.
+_CHOICE_VERSION = 1
+#: Slow models are timed fewer times.
+_PATIENCE_S = 5.0
 
 
-def _openvino(model: Model) -> Engine:
-    if model.card.kind == "calibrated":
-        from reconstruction.engines.loop_cpu import LoopEngine
-
-        return LoopEngine(model)
-    _check_exportable(model)
-    from reconstruction.engines.openvino_cpu import OpenVinoEngine
-
-    return OpenVinoEngine(model)
-
-
-def _onnxruntime(model: Model) -> Engine:
-    _check_exportable(model)
-    from reconstruction.engines.onnx_runtime import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine(model)
-
-
-def _check_exportable(model: Model) -> None:
-    if not model.network.exportable:
-        raise EngineError(f"models of kind '{model.card.kind}' do not go into one graph")
-
-
-#: Runners by the name an operator gives. Their libraries are imported only when tried.
-RUNNERS: dict[str, Callable[[Model], Engine]] = {
-    "openvino": _openvino,
-    "onnxruntime": _onnxruntime,
-    "torch": TorchEngine,
-}
-
-
-@dataclass(frozen=True)
-class ChosenEngine:
-    """A warmed, checked engine and why it was taken."""
-
-    engine: Engine
-    reason: str
-
-
-def open_engine(model: Model, preference: str = "auto") -> ChosenEngine:
+def open_engine(
+    model: Model,
+    preference: str = AUTO,
+    frames: GateFrames | None = None,
+    on_replaced: Callable[[str], None] = lambda words: None,
+    remembered: bool = True,
+) -> GuardedEngine:
     """Build, check and warm an engine.
 
     Parameters
@@ -66,51 +51,158 @@ def open_engine(model: Model, preference: str = "auto") -> ChosenEngine:
     model : Model
         What to run.
     preference : str
-        ``auto`` (fastest of those present, measured now) or a key of RUNNERS. A preferred engine that fails its check is
-        replaced by torch, and the reason says so.
+        ``auto``, or an engine with or without its precision, ``openvino bf16``. One that fails its check is replaced by
+        torch, and the reason says so.
+    frames : GateFrames, optional
+        Real frames to check on; those remembered for this model when left out, and noise, on which only full precision
+        passes, where there are none.
+    on_replaced : callable
+        Told when the engine fails later and another takes over.
+    remembered : bool
+        Take the choice that was measured on this machine before; otherwise measure now.
 
     Raises
     ------
     EngineError
         The preference is unknown.
     """
-    if preference != "auto" and preference not in RUNNERS:
-        raise EngineError(f"no engine named {preference!r}; use auto, {', '.join(RUNNERS)}")
-    candidates, refused = [], []
-    for name in RUNNERS if preference == "auto" else [preference]:
+    gate = Gate(model, frames or recall(model) or GateFrames.noise(model))
+    guarded = partial(GuardedEngine, on_replaced=on_replaced)
+    if preference != AUTO:
+        choice = parse(preference)
         try:
-            candidates.append(_checked(RUNNERS[name](model), model))
+            return guarded(opened(choice, gate), model, "chosen by the operator")
         except (EngineError, ImportError) as error:
-            (log.warning if model.network.exportable else log.info)("engine %s refused: %s", name, error)
-            refused.append(f"{name} refused: {error}")
-    if not candidates:
-        return ChosenEngine(TorchEngine(model), "; ".join(refused) + "; torch instead")
-    if preference != "auto":
-        return ChosenEngine(candidates[0], "chosen by the operator")
-    times = _interleaved_ms(candidates, model)
-    best = int(np.argmin(times))
-    reason = "fastest here: " + ", ".join(f"{e.name} {t:.1f} ms" for e, t in zip(candidates, times, strict=True))
-    return ChosenEngine(candidates[best], "; ".join([reason, *refused]))
+            log.warning("engine %s refused: %s", preference, error)
+            return guarded(TorchEngine(model), model, f"{preference} refused: {error}; torch instead")
+    memory = _memory(model, gate.frames)
+    ranked, reason = _recall(memory) if remembered else ([], "")
+    if ranked:
+        try:
+            engine = opened(ranked[0], gate)
+        except (EngineError, ImportError) as error:
+            log.warning("the engine that was the fastest is refused now: %s", error)
+        else:
+            others = [partial(opened, choice, gate) for choice in ranked[1:]]
+            return guarded(engine, model, reason, others)
+    ranked, engine, reason = _measured(gate)
+    note = {"ranked": ranked, "reason": f"{reason} (measured {date.today().isoformat()})"}
+    try:
+        memory.store(json.dumps(note, indent=1).encode())
+    except EngineError as error:
+        log.warning("the choice of an engine is not remembered: %s", error)
+    others = [partial(opened, choice, gate) for choice in ranked[1:]]
+    return guarded(engine, model, reason, others)
 
 
-def _checked(engine: Engine, model: Model) -> Engine:
-    """Compare with torch on two noisy frames, which also warms the engine."""
-    rng = np.random.default_rng(0)
-    truth = TorchEngine(model)
-    for _ in range(2):
-        frame, reference = rng.exponential(36, (2, model.frame_px, model.frame_px)).astype(np.float32)
-        difference = float(np.abs(engine.run(frame, reference) - truth.run(frame, reference)).max())
-        if not difference <= TOLERANCE_RAD:
-            raise EngineError(f"{engine.name} differs from torch by {difference:.2g} rad, more than {TOLERANCE_RAD}")
-    return engine
+def opened(choice: Choice, gate: Gate) -> Engine:
+    """Open one engine and pass it through the gate, which warms it.
+
+    Raises
+    ------
+    EngineError, ImportError
+        It is not to be had here, or wrong.
+    """
+    return proved(choice, gate)[0]
 
 
-def _interleaved_ms(engines: list[Engine], model: Model, rounds: int = 5) -> list[float]:
-    frame = np.full((model.frame_px, model.frame_px), 36, np.float32)
+def proved(choice: Choice, gate: Gate) -> tuple[Engine, GateReport]:
+    """Do what :func:`opened` does, and also return what the gate measured."""
+    name, precision = choice
+    runner = RUNNERS[name]
+    if why := runner.missing(precision):
+        raise EngineError(f"{name} {precision} cannot run here: {why}")
+    try:
+        engine = runner.open(gate.model, precision, gate)
+        return engine, gate.check(engine, precision)
+    except EngineError:
+        raise
+    except FAILURES as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EngineError(f"{name} {precision} does not run this model ({cause}); empty the folder {cache_folder()}") from error
+
+
+def present(frames: GateFrames) -> list[Choice]:
+    """Return what the automatic choice compares on this machine."""
+    tried = [(name, precision) for name, runner in RUNNERS.items() for precision in runner.tried]
+    if frames.truth_rad is None:
+        tried = [(name, precision) for name, precision in tried if precision == "fp32"]
+    return [(name, precision) for name, precision in tried if not RUNNERS[name].missing(precision)]
+
+
+def interleaved_ms(engines: list[Engine], frames: GateFrames, rounds: int = 5) -> list[float]:
+    """Median milliseconds a frame of every engine, in turns, so that all see the same machine."""
     times: list[list[float]] = [[] for _ in engines]
-    for _ in range(rounds):
+    begun = time.perf_counter()
+    for number in range(rounds):
+        if number and time.perf_counter() - begun > _PATIENCE_S:
+            break
+        frame = frames.frames[number % len(frames.frames)]
         for engine, record in zip(engines, times, strict=True):
             start = time.perf_counter()
-            engine.run(frame, frame)
+            engine.run(frame, frames.reference)
             record.append((time.perf_counter() - start) * 1e3)
     return [float(np.median(record)) for record in times]
+
+
+def _measured(gate: Gate) -> tuple[list[Choice], Engine, str]:
+    choices: list[Choice] = []
+    engines: list[Engine] = []
+    refused = []
+    for choice in present(gate.frames):
+        try:
+            engines.append(opened(choice, gate))
+            choices.append(choice)
+        except (EngineError, ImportError) as error:
+            (log.warning if gate.model.network.exportable else log.info)("engine %s refused: %s", " ".join(choice), error)
+            refused.append(f"{' '.join(choice)} refused: {error}")
+    times = interleaved_ms(engines, gate.frames)
+    order = sorted(range(len(engines)), key=times.__getitem__)
+    measured = ", ".join(f"{engines[number].name} {times[number]:.1f} ms" for number in order)
+    return [choices[number] for number in order], engines[order[0]], "; ".join([f"fastest here: {measured}", *refused])
+
+
+def _memory(model: Model, frames: GateFrames) -> Artifact:
+    """Where the choice for this model on this machine is written down."""
+    card = {}
+    if not RUNNERS["torch_cuda"].missing("fp32"):
+        from reconstruction.engines.cuda_loop import card_facts
+
+        card = card_facts()
+    facts = {
+        "model": model.id,
+        "shape": [model.frame_px, model.grid_px],
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
+        "real_frames": frames.truth_rad is not None,
+        "version": _CHOICE_VERSION,
+        **card,
+    }
+    return Artifact(model.id, "choice", facts)
+
+
+def _recall(memory: Artifact) -> tuple[list[Choice], str]:
+    content = memory.load_or_remove()
+    if content is None:
+        return [], ""
+    try:
+        note = json.loads(content)
+        return [parse(" ".join(choice)) for choice in note["ranked"]], str(note["reason"])
+    except (ValueError, TypeError, KeyError, EngineError):
+        return [], ""
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, in full precision."""
+"""ONNX Runtime on the CPU: it has no fast 16 bits there."""
 
 from __future__ import annotations
 
@@ -6,30 +6,56 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Counts, EngineError
-from reconstruction.export_onnx import cached_onnx
+from reconstruction.engines.artifacts import Artifact
+from reconstruction.engines.base import Counts, Engine, EngineError, Precision
+from reconstruction.engines.gate import Gate
+from reconstruction.engines.parts import PartsEngine
+from reconstruction.engines.quantize import quantized_graph
+from reconstruction.export_onnx import INPUTS, model_graph
 from reconstruction.model import Model
 
 
+def open_onnx_runtime(model: Model, precision: Precision, gate: Gate) -> Engine:
+    """Return an engine for any model that has a graph or parts."""
+    if not model.network.exportable:
+        if precision == "int8":
+            raise EngineError(f"models of kind '{model.card.kind}' are not quantised; use fp32")
+        return PartsEngine(model, _Part, "onnxruntime", precision)
+    return OnnxRuntimeEngine(quantized_graph(model, gate.frames) if precision == "int8" else model_graph(model), precision)
+
+
 class OnnxRuntimeEngine:
-    """Runs the exported graph in ONNX Runtime."""
+    """Runs the graph of a whole model."""
 
-    name = "onnxruntime f32"
-
-    def __init__(self, model: Model) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # Spinning workers would take the cores that camera and display need between frames.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        path = cached_onnx(model)
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            # Its exceptions share no public base class. A broken cache file must not come back next time.
-            path.unlink(missing_ok=True)
-            raise EngineError(f"ONNX Runtime refused {path.name}: {str(error).splitlines()[0]}") from error
+    def __init__(self, graph: Artifact, precision: Precision) -> None:
+        self.name = f"onnxruntime {precision}"
+        self._session = _session(graph)
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
-        inputs = {"frame": frame.astype(np.float32, copy=False)[None, None], "reference": reference[None, None]}
-        return np.asarray(self._session.run(None, inputs)[0][0, 0])
+        images = frame.astype(np.float32, copy=False)[None, None], reference[None, None]
+        return np.asarray(self._session.run(None, dict(zip(INPUTS, images, strict=True)))[0][0, 0])
+
+
+class _Part:
+    """Runs the graph of a part."""
+
+    def __init__(self, graph: Artifact) -> None:
+        self._session = _session(graph)
+        self._inputs = [node.name for node in self._session.get_inputs()]
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))[0])
+
+
+def _session(graph: Artifact) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Spinning workers would take the cores that camera and display need between frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(graph.path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # Its exceptions share no public base class. A broken cache file must not come back next time.
+        graph.remove()
+        raise EngineError(f"ONNX Runtime refused {graph.path.name}: {str(error).splitlines()[0]}") from error

@@ -1,31 +1,56 @@
-"""OpenVINO on the CPU; through ONNX, because its direct conversion of deep U-Nets has crashed."""
+"""OpenVINO on the CPU; through ONNX, because its direct conversion of deep U-Nets has crashed.
+
+It is always told its precision: its default on new processors is bf16.
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Counts, EngineError
-from reconstruction.export_onnx import cached_onnx
+from reconstruction.engines.artifacts import Artifact
+from reconstruction.engines.base import Counts, Engine, EngineError, Precision
+from reconstruction.engines.gate import Gate
+from reconstruction.engines.parts import PartsEngine
+from reconstruction.engines.quantize import quantized_graph
+from reconstruction.export_onnx import INPUTS, model_graph
 from reconstruction.model import Model
+
+#: 8 bits are in the graph itself; what is left there is 32 bits.
+_HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+
+
+def open_openvino(model: Model, precision: Precision, gate: Gate) -> Engine:
+    """Return an engine for any model that has a graph or parts."""
+    if not model.network.exportable:
+        if precision == "int8":
+            raise EngineError(f"models of kind '{model.card.kind}' are not quantised; use bf16 or fp32")
+        return PartsEngine(model, lambda graph: _Part(graph, precision), "openvino", precision)
+    graph = quantized_graph(model, gate.frames) if precision == "int8" else model_graph(model)
+    return OpenVinoEngine(graph, precision)
+
+
+def missing() -> str:
+    """Why it cannot be used here; empty where it can."""
+    return ""
+
+
+def lacking(precision: Precision) -> str:
+    """Why a precision is no use on this processor; empty where it is."""
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "" if precision != "bf16" or "BF16" in able else "this processor does not calculate in bf16"
 
 
 class OpenVinoEngine:
-    """Runs the exported graph in OpenVINO, in full precision (stated, because its default on new CPUs is bf16)."""
+    """Runs the graph of a whole model."""
 
-    name = "openvino f32"
-
-    def __init__(self, model: Model) -> None:
-        path = cached_onnx(model)
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        try:
-            compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-        except RuntimeError as error:
-            path.unlink(missing_ok=True)
-            raise EngineError(f"OpenVINO refused {path.name}: {str(error).splitlines()[0]}") from error
-        self._request = compiled.create_infer_request()
-        self._inputs = {name: self._request.get_tensor(name).data[0, 0] for name in ("frame", "reference")}
+    def __init__(self, graph: Artifact, precision: Precision) -> None:
+        self.name = f"openvino {precision}"
+        self._request = _compiled(graph, precision)
+        self._inputs = {name: self._request.get_tensor(name).data[0, 0] for name in INPUTS}
         self._reference: NDArray[np.float32] | None = None
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -36,3 +61,23 @@ class OpenVinoEngine:
             self._reference = reference
         self._request.infer()
         return np.array(self._request.get_output_tensor(0).data[0, 0])
+
+
+class _Part:
+    """Runs the graph of a part."""
+
+    def __init__(self, graph: Artifact, precision: Precision) -> None:
+        self._request = _compiled(graph, precision)
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._request.infer([openvino.Tensor(part, shared_memory=True) for part in inputs])
+        return np.array(self._request.get_output_tensor(0).data)
+
+
+def _compiled(graph: Artifact, precision: Precision) -> openvino.InferRequest:
+    settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    try:
+        return openvino.Core().compile_model(str(graph.path), "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        graph.remove()
+        raise EngineError(f"OpenVINO refused {graph.path.name}: {str(error).splitlines()[0]}") from error

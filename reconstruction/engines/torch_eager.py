@@ -13,7 +13,7 @@ from reconstruction.model import Model
 class TorchEngine:
     """Runs the network itself."""
 
-    name = "torch f32"
+    name = "torch fp32"
 
     def __init__(self, model: Model) -> None:
         self._network = model.network

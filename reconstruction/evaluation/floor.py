@@ -38,7 +38,7 @@ class RawRidge:
         Fewer than two pairs.
     """
 
-    name, engine, evaluations = "ridge on raw intensity", "numpy f32", 1
+    name, engine, evaluations = "ridge on raw intensity", "numpy fp32", 1
 
     def __init__(self, frames: Iterable[NDArray[Any]], phase_rad: NDArray[np.float32]) -> None:
         features = np.stack([_features(frame) for frame in frames])

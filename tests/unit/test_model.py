@@ -41,7 +41,7 @@ def test_half_precision_storage_hardly_moves_the_phase(tmp_path: Path) -> None:
 def test_cut_weights_are_refused(folder: Path, keep: int) -> None:
     weights = folder / WEIGHTS
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(ReconstructionError, match="does not fit its card"):
+    with pytest.raises(ReconstructionError, match="is damaged, or not that of its card"):
         load_model(folder)
 
 

@@ -19,7 +19,7 @@ def frame(index: int) -> Frame:
 
 
 def made(index: int) -> Reconstruction:
-    return Reconstruction(np.full((2, 2), index, np.float32), index, 0.01, 0.005, "model", "torch f32")
+    return Reconstruction(np.full((2, 2), index, np.float32), index, 0.01, 0.005, "model", "torch fp32")
 
 
 def joiner(capacity: int = 1000, patience: int = 32) -> tuple[TakeJoiner, Channel[RecordItem]]:
@@ -59,7 +59,7 @@ def test_reconstructions_of_frames_before_the_take_are_ignored() -> None:
     join.reconstruction(made(3))
     join.reconstruction(made(4))
     join.finish()
-    assert [item.engine for item in channel] == ["torch f32"]
+    assert [item.engine for item in channel] == ["torch fp32"]
 
 
 def test_a_full_queue_ends_the_take_with_what_it_holds() -> None:

@@ -18,7 +18,7 @@ def save_array(path: Path, array: NDArray[Any], remedy: str) -> None:
     """Write a ``.npy`` file as :func:`write_whole` writes text."""
     content = io.BytesIO()
     np.save(content, array, allow_pickle=False)
-    _write(path, content.getvalue(), remedy)
+    write_bytes(path, content.getvalue(), remedy)
 
 
 def write_whole(path: Path, text: str, remedy: str) -> None:
@@ -29,10 +29,11 @@ def write_whole(path: Path, text: str, remedy: str) -> None:
     SpeckleScopeError
         It cannot be written; ``remedy`` says what to do.
     """
-    _write(path, text.encode("utf-8"), remedy)
+    write_bytes(path, text.encode("utf-8"), remedy)
 
 
-def _write(path: Path, content: bytes, remedy: str) -> None:
+def write_bytes(path: Path, content: bytes, remedy: str) -> None:
+    """Write a file as :func:`write_whole` writes text."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,0 +1,76 @@
+"""Frames that engines are judged on: of the fibre that a model is for, with the phase that was displayed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.data import PairPool
+from reconstruction.engines.artifacts import Artifact
+from reconstruction.engines.base import Counts
+from reconstruction.model import Model
+
+#: Enough for a mean SSIM to a thousandth, few enough for a start without waiting.
+FRAMES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class GateFrames:
+    """Frames of the fibre that a model is for.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray, each (H, W)
+        Counts.
+    reference : ndarray of float32, shape (H, W)
+        Mean speckle under the flat pattern.
+    truth_rad : ndarray of float32, shape (frames, grid, grid), optional
+        Displayed phase; without it nothing can be said about SSIM, and only full precision passes.
+    """
+
+    frames: list[Counts]
+    reference: NDArray[np.float32]
+    truth_rad: NDArray[np.float32] | None = None
+
+    def first(self) -> GateFrames:
+        """Return only the first frame."""
+        return GateFrames(self.frames[:1], self.reference, None if self.truth_rad is None else self.truth_rad[:1])
+
+    @classmethod
+    def of_pool(cls, pool: PairPool) -> GateFrames:
+        """Take the first pairs of a pool, whose phase is on the model's grid."""
+        batch = pool.batch(np.arange(min(FRAMES, pool.ready)))
+        frames = [np.array(frame[0]) for frame in batch.frames.numpy()]
+        return cls(frames, np.array(pool.reference, np.float32), batch.phase_rad[:, 0].numpy())
+
+    @classmethod
+    def noise(cls, model: Model) -> GateFrames:
+        """Speckle of no fibre, for want of real frames."""
+        shape = (3, model.frame_px, model.frame_px)
+        frames = np.random.default_rng(0).exponential(36, shape).astype(np.float32)
+        return cls(list(frames[:2]), frames[2])
+
+
+def remember(model: Model, frames: GateFrames) -> None:
+    """Keep real frames for this model, for every later start on this machine."""
+    assert frames.truth_rad is not None
+    content = io.BytesIO()
+    counts = np.stack([np.asarray(frame) for frame in frames.frames])
+    np.savez_compressed(content, frames=counts, reference=frames.reference, truth_rad=frames.truth_rad.astype(np.float32))
+    _kept(model).store(content.getvalue())
+
+
+def recall(model: Model) -> GateFrames | None:
+    """Return what :func:`remember` kept; None where there is nothing, or nothing that fits."""
+    content = _kept(model).load_or_remove()
+    if content is None:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return GateFrames(list(stored["frames"]), stored["reference"], stored["truth_rad"])
+
+
+def _kept(model: Model) -> Artifact:
+    return Artifact(f"{model.id}-frames", "npz", {"model": model.id, "shape": [model.frame_px, model.grid_px]})
