@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from app.config import InstrumentConfig
 from app.rig import fibre_name
 from app.training import twin_data
-from reconstruction.engines.base import EngineError
 from reconstruction.engines.gate_frames import FRAMES, GateFrames, recall, remember
 from reconstruction.model import Model
 from reconstruction.simulate import simulated_pool
-
-log = logging.getLogger(__name__)
 
 
 def frames_for(model: Model, config: InstrumentConfig) -> GateFrames | None:
@@ -26,8 +21,5 @@ def frames_for(model: Model, config: InstrumentConfig) -> GateFrames | None:
         return frames
     with simulated_pool(twin_data(config, "validation", FRAMES, 4, model.grid_px), 0) as pool:
         frames = GateFrames.of_pool(pool)
-    try:
-        remember(model, frames)
-    except EngineError as error:
-        log.warning("frames to judge engines on are made anew at every start: %s", error)
+    remember(model, frames)
     return frames

@@ -21,6 +21,7 @@ from reconstruction.calibrated.few_step import CalibratedFewStep
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.calibrated.twin_stream import TwinStream
 from reconstruction.data import PairPool, Pairs, from_archive
+from reconstruction.engines.gate_frames import GateFrames, remember
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.evaluate import Evaluation, evaluate
 from reconstruction.evaluation.intervals import Estimate, interval_scale
@@ -229,6 +230,7 @@ class _Task:
         if (scale := _interval_scale(model, pools.validation)) is not None:
             card = replace(card, training={**card.training, INTERVAL_SCALE: scale})
         saved = save_model(job.folder, network, card)
+        remember(saved, GateFrames.of_pool(pools.validation))
         return saved, result
 
     def _card(self, description: str) -> ModelCard:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -58,3 +60,11 @@ def small_instrument(root: Path, engine: str = "torch") -> InstrumentConfig:
         model=str(folder),
         archive=root / "archive",
     )
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Poll, as the window does, until a condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from reconstruction.data import PairPool
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts
+from reconstruction.engines.base import Counts, EngineError
 from reconstruction.model import Model
+
+log = logging.getLogger(__name__)
 
 #: Enough for a mean SSIM to a thousandth, few enough for a start without waiting.
 FRAMES = 8
@@ -55,12 +58,15 @@ class GateFrames:
 
 
 def remember(model: Model, frames: GateFrames) -> None:
-    """Keep real frames for this model, for every later start on this machine."""
+    """Keep real frames for this model, for every later start on this machine; without room for them it is only logged."""
     assert frames.truth_rad is not None
     content = io.BytesIO()
     counts = np.stack([np.asarray(frame) for frame in frames.frames])
     np.savez_compressed(content, frames=counts, reference=frames.reference, truth_rad=frames.truth_rad.astype(np.float32))
-    _kept(model).store(content.getvalue())
+    try:
+        _kept(model).store(content.getvalue())
+    except EngineError as error:
+        log.warning("no frames are kept to judge engines on: %s", error)
 
 
 def recall(model: Model) -> GateFrames | None:

@@ -64,7 +64,7 @@ class GuardedEngine:
                 why = "it gives numbers that are not finite"
             except FAILURES as error:
                 why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if isinstance(self.engine, TorchEngine):
+            if type(self.engine) is TorchEngine:  # what inherits from it runs networks elsewhere
                 raise EngineError(f"torch cannot reconstruct this frame: {why}; check the camera and the model")
             self._replace(why)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from app.take import NOT_RECONSTRUCTED
 from drivers.simulated_camera import FaultConfig
 from reconstruction.base import ReconstructionError
 from reconstruction.live import LATENCY_LABEL
-from tests.small import GRID_PX, small_instrument
+from tests.small import GRID_PX, small_instrument, until
 
 
 @pytest.fixture
@@ -30,14 +29,6 @@ def config(tmp_path: Path) -> InstrumentConfig:
 def session(config: InstrumentConfig) -> Iterator[Session]:
     with Session.open(config) as session:
         yield session
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Poll, as the window does, until a condition holds."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def next_view(session: Session) -> LiveView:
