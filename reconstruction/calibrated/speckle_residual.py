@@ -77,9 +77,9 @@ class SpeckleResidual:
         mean = float(flat[self.disc].mean())
         #: Light without speckle, and what every core passes on of its neighbours' (modes, cores, k), both in the loop's unit.
         self.background, self.transmission = background / mean, optics.transmission() / mean**0.5
-        self._reverse, self._backward = _transposed(optics.neighbours, self.transmission)
+        self._transposed = self.transmission.conj().resolve_conj()
         # Light that a core passes on in all, of what it takes in: how much its phase can tell, and that of a pixel before it.
-        passed = self._backward.abs().square().sum((0, 2))
+        passed = self._given_back(self.transmission.abs().square().sum(0)[None])[0]
         self._entering_light = passed + _DARK * passed.mean()
         light = optics.launch_back(passed[None])[0]
         self._pixel_light = light + _DARK * light.amax()
@@ -141,39 +141,29 @@ class SpeckleResidual:
         """
         optics = self.optics
         entered = optics.launch(phase_rad)
-        turned = torch.polar(torch.ones_like(core_noise_rad), core_noise_rad)
-        mixed = torch.einsum("bck,mck->bmc", entered[:, optics.neighbours], self.transmission)
-        left = mixed * turned[:, None]
+        turned = torch.polar(torch.ones_like(core_noise_rad), core_noise_rad)[:, None]
+        left = (entered[:, None, optics.neighbours] * self.transmission).sum(-1) * turned
         field = optics.propagate(left)
         predicted = ((field.real.square() + field.imag.square()).sum(1) + (self.background + _FLOOR)).sqrt()
         difference = amplitude - predicted
         seen = optics.collect(field * (difference / predicted)[:, None])
-        leaving = (left.conj() * seen).sum(1)
-        returned = seen * turned.conj()[:, None]
-        returned = torch.einsum("bmcr,mcr->bc", returned[:, :, self._reverse], self._backward)
-        slope = (torch.polar(torch.ones_like(phase_rad), -phase_rad) * optics.launch_back(returned)).imag / self._pixel_light
+        returned = self._given_back(((seen * turned.conj())[..., None] * self._transposed).sum(1))
+        light = optics.launch_back(returned)
+        slope = (phase_rad.cos() * light.imag - phase_rad.sin() * light.real) / self._pixel_light
         error = (difference.square() * self.disc).sum((1, 2)) / self.disc.sum()
-        return Residual(slope, entered.conj() * returned, leaving, (left.real.square() + left.imag.square()).sum(1), error)
+        power = (left.real.square() + left.imag.square()).sum(1)
+        return Residual(slope, entered.conj() * returned, (left.conj() * seen).sum(1), power, error)
+
+    def _given_back(self, shares: torch.Tensor) -> torch.Tensor:
+        """Sum what every core has from its neighbours, (b, cores, k), at those that gave it: (b, cores)."""
+        neighbours = self.optics.neighbours
+        return shares.new_zeros(shares.shape[:2]).index_add(1, neighbours.flatten(), shares.flatten(1))
 
     def maps(self, residual: Residual) -> torch.Tensor:
         """Lay a residual out on the grid: (b, 5, grid, grid)."""
         parts = residual.entering / self._entering_light, residual.leaving / self._leaving_light(residual)
         seen = [image for part in parts for image in (part.real, part.imag)]
         return self.to_grid(torch.stack([*seen, residual.power.clamp(min=1e-3).log()], 1))
-
-
-def _transposed(neighbours: torch.Tensor, forward: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Who takes light from every core (cores, r), padded, and with which conjugate coefficient (modes, cores, r)."""
-    cores, k = neighbours.shape
-    givers = neighbours.flatten()
-    order = torch.argsort(givers, stable=True)
-    count = torch.bincount(givers, minlength=cores)
-    column = torch.arange(len(givers), device=givers.device) - (torch.cumsum(count, 0) - count)[givers[order]]
-    takers = torch.zeros((cores, int(count.max())), dtype=torch.int64, device=givers.device)
-    takers[givers[order], column] = order // k
-    backward = torch.zeros((len(forward), *takers.shape), dtype=forward.dtype, device=givers.device)
-    backward[:, givers[order], column] = forward.flatten(1)[:, order].conj()
-    return takers, backward
 
 
 _Held = TypeVar("_Held", "SpeckleResidual", FibreOptics)
