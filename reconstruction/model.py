@@ -181,9 +181,7 @@ def _readme(card: ModelCard, network: Reconstructor) -> str:
     scores = "\n".join(f"| {name} | {value} |" for name, value in card.scores.items())
     shape = ", ".join(f"{name} {value}" for name, value in card.network.items())
     what = (inspect.getdoc(type(network)) or "").split("\n\n")[0].replace("\n", " ")
-    engines = "torch, ONNX Runtime and OpenVINO" if network.exportable else "torch"
-    if card.kind == "calibrated":
-        engines = "torch, its networks also in OpenVINO"
+    engines = "every engine" if network.exportable else "torch, its networks also in OpenVINO and ONNX Runtime"
     return f"""# Model card: {card.name}
 
 {what}
