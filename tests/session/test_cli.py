@@ -29,6 +29,7 @@ COMMANDS = [
     "bench",
     "calibrate",
     "certify",
+    "compile",
     "demo",
     "doctor",
     "evaluate",

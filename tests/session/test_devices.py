@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,15 +14,7 @@ from app.config import InstrumentConfig, checked
 from app.session import Session
 from drivers.base import DeviceError
 from reconstruction.model import Model
-from tests.small import small_model
-
-PATIENCE_S = 30.0
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline_s, "it did not happen in time"
+from tests.small import small_model, until
 
 
 @pytest.fixture
