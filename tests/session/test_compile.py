@@ -52,6 +52,7 @@ def test_compile_proves_every_engine_and_remembers_the_fastest(tmp_path: Path) -
     assert "(measured 2" in open_engine(load_model("unet-twin")).reason
 
 
+@pytest.mark.slow
 def test_compile_refuses_what_loses_too_much(capfd: pytest.CaptureFixture[str]) -> None:
     code = run("compile", "resunet-twin", "--engine", "openvino", "--precision", "int8")
     assert (code, "of SSIM, more than 0.005" in capfd.readouterr().err) == (1, True)
