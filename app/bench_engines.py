@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from app.rig import fibre_name
 from app.training import MOST_EVALUATIONS
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.base import Engine, EngineError
-from reconstruction.engines.choose import Choice, open_engine, present, proved
+from reconstruction.engines.choose import Choice, open_engine, present, proved, times_in_turns
 from reconstruction.engines.gate import Gate
 from reconstruction.engines.gate_frames import GateFrames
 from reconstruction.evaluation.steps import set_steps
@@ -89,13 +88,14 @@ def sized(model: Model, grid_px: int) -> Model:
     """
     if grid_px == model.grid_px:
         return model
+    only = f"{model.card.name} is for a grid of {model.grid_px} px only"
+    if model.card.kind == "calibrated":  # its weights would fit, its start and its response do not
+        raise ReconstructionError(only)
     network = build(model.card.kind, replace(model.network.config, grid_px=grid_px))
     try:
         network.load_state_dict(model.network.state_dict())
     except RuntimeError as error:
-        raise ReconstructionError(f"{model.card.name} is for a grid of {model.grid_px} px only") from error
-    if model.network.parts() and model.card.kind == "calibrated":
-        raise ReconstructionError(f"{model.card.name} is for a grid of {model.grid_px} px only")
+        raise ReconstructionError(only) from error
     return Model(network, replace(model.card, network=network.config.to_dict()), model.id)
 
 
@@ -138,16 +138,7 @@ def _timed(model: Model, size: int, frames: GateFrames | None, rounds: int, left
             left_out.append(f"{model.card.name}, {size} px, {' '.join(choice)}: {error}")
             continue
         engines.append((choice, engine, passed.max_abs_diff_rad, resident_mb() - before))
-    times: list[list[float]] = [[] for _ in engines]
-    begun = time.perf_counter()
-    for number in range(rounds):
-        frame = gate.frames.frames[number % len(gate.frames.frames)]
-        for (_, engine, _, _), record in zip(engines, times, strict=True):
-            start = time.perf_counter()
-            engine.run(frame, gate.frames.reference)
-            record.append((time.perf_counter() - start) * 1e3)
-        if time.perf_counter() - begun > _PATIENCE_S * len(engines):
-            break
+    times = times_in_turns([engine for _, engine, _, _ in engines], gate.frames, rounds, _PATIENCE_S * len(engines))
     rows = []
     for ((_, precision), engine, difference, memory), record in zip(engines, times, strict=True):
         p50, p99 = (float(value) for value in np.percentile(record, (50, 99)))

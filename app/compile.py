@@ -14,7 +14,7 @@ from app.gate_frames import frames_for
 from reconstruction.base import ReconstructionError
 from reconstruction.data import from_archive
 from reconstruction.engines.base import Engine, EngineError
-from reconstruction.engines.choose import Choice, interleaved_ms, open_engine, present, proved
+from reconstruction.engines.choose import Choice, interleaved_ms, present, proved, settle
 from reconstruction.engines.gate import Gate, GateReport
 from reconstruction.engines.gate_frames import GateFrames, remember
 from reconstruction.model import Model
@@ -83,21 +83,25 @@ def compile_model(
     frames = _frames(model, config, dataset)
     gate = Gate(model, frames or GateFrames.noise(model))
     choices = [choice] if choice else _everything(gate)
-    rows, engines = [], []
+    rows: list[Compiled] = []
+    engines: dict[Choice, Engine] = {}
     for number, (name, precision) in enumerate(choices):
         words = f"{name} {precision}"
         report(words, number, len(choices))
         row, engine = _one(gate, (name, precision), partial(_stage, report, words))
         rows.append(row)
-        engines.append(engine)
+        if engine is not None:
+            engines[name, precision] = engine
     report("timing", len(choices), len(choices))
-    ready = [number for number, engine in enumerate(engines) if engine is not None]
-    times = interleaved_ms([engine for engine in engines if engine is not None], gate.frames, rounds=11)
-    for number, ms in zip(ready, times, strict=True):
-        rows[number] = replace(rows[number], ms=ms)
+    times = interleaved_ms(list(engines.values()), gate.frames, rounds=11)
+    known = {" ".join(ready): ms for ready, ms in zip(engines, times, strict=True)}
+    rows = [replace(row, ms=known.get(row.engine)) for row in rows]
     if choice and rows[0].state == "refused":
         raise ReconstructionError(rows[0].note)
-    fastest = "" if choice else open_engine(model, frames=frames, remembered=False).name
+    fastest = ""
+    if not choice:
+        refused = [f"{row.engine} refused: {row.note}" for row in rows if row.state == "refused"]
+        fastest = engines[settle(gate, engines, times, refused)[0][0]].name
     return {
         "model": model.card.name,
         "model_id": model.id,

@@ -89,7 +89,7 @@ def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -
 
 
 def publish_rows(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:
-    """Print ``numbers["rows"]``, mappings with the same keys, as a table their notes below it, and the rest as ever."""
+    """Print ``numbers["rows"]``, mappings with the same keys, as a table, their notes below it, and the rest as ever."""
     rows = numbers["rows"]
     assert isinstance(rows, list)
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "note"]

@@ -10,7 +10,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
 from importlib import metadata
@@ -75,8 +75,7 @@ def open_engine(
         except (EngineError, ImportError) as error:
             log.warning("engine %s refused: %s", preference, error)
             return guarded(TorchEngine(model), model, f"{preference} refused: {error}; torch instead")
-    memory = _memory(model, gate.frames)
-    ranked, reason = _recall(memory) if remembered else ([], "")
+    ranked, reason = _recall(_memory(model, gate.frames)) if remembered else ([], "")
     if ranked:
         try:
             engine = opened(ranked[0], gate)
@@ -85,14 +84,42 @@ def open_engine(
         else:
             others = [partial(opened, choice, gate) for choice in ranked[1:]]
             return guarded(engine, model, reason, others)
-    ranked, engine, reason = _measured(gate)
+    engines, refused = _all_present(gate)
+    ranked, reason = settle(gate, engines, interleaved_ms(list(engines.values()), gate.frames), refused)
+    others = [partial(opened, choice, gate) for choice in ranked[1:]]
+    return guarded(engines[ranked[0]], model, reason, others)
+
+
+def settle(gate: Gate, engines: Mapping[Choice, Engine], times_ms: list[float], refused: list[str]) -> tuple[list[Choice], str]:
+    """Rank engines by their times, and write the choice down for the next start on this machine.
+
+    Parameters
+    ----------
+    gate : Gate
+        That they passed.
+    engines : mapping of (str, str) to Engine
+        By runner and precision.
+    times_ms : list of float
+        Of each, in that order.
+    refused : list of str
+        What to say of the others.
+
+    Returns
+    -------
+    ranked : list of (str, str)
+        The fastest first.
+    reason : str
+        In words.
+    """
+    order = sorted(zip(engines.items(), times_ms, strict=True), key=lambda timed: timed[1])
+    measured = ", ".join(f"{engine.name} {ms:.1f} ms" for (_, engine), ms in order)
+    ranked, reason = [choice for (choice, _), _ in order], "; ".join([f"fastest here: {measured}", *refused])
     note = {"ranked": ranked, "reason": f"{reason} (measured {date.today().isoformat()})"}
     try:
-        memory.store(json.dumps(note, indent=1).encode())
+        _memory(gate.model, gate.frames).store(json.dumps(note, indent=1).encode())
     except EngineError as error:
         log.warning("the choice of an engine is not remembered: %s", error)
-    others = [partial(opened, choice, gate) for choice in ranked[1:]]
-    return guarded(engine, model, reason, others)
+    return ranked, reason
 
 
 def opened(choice: Choice, gate: Gate) -> Engine:
@@ -131,35 +158,36 @@ def present(frames: GateFrames) -> list[Choice]:
 
 
 def interleaved_ms(engines: list[Engine], frames: GateFrames, rounds: int = 5) -> list[float]:
-    """Median milliseconds a frame of every engine, in turns, so that all see the same machine."""
+    """Median milliseconds a frame of every engine; see :func:`times_in_turns`."""
+    return [float(np.median(record)) for record in times_in_turns(engines, frames, rounds, _PATIENCE_S)]
+
+
+def times_in_turns(engines: list[Engine], frames: GateFrames, rounds: int, patience_s: float) -> list[list[float]]:
+    """Milliseconds of every frame of every engine, in turns, so that all see the same machine; no new round after so long."""
     times: list[list[float]] = [[] for _ in engines]
     begun = time.perf_counter()
     for number in range(rounds):
-        if number and time.perf_counter() - begun > _PATIENCE_S:
+        if number and time.perf_counter() - begun > patience_s:
             break
         frame = frames.frames[number % len(frames.frames)]
         for engine, record in zip(engines, times, strict=True):
             start = time.perf_counter()
             engine.run(frame, frames.reference)
             record.append((time.perf_counter() - start) * 1e3)
-    return [float(np.median(record)) for record in times]
+    return times
 
 
-def _measured(gate: Gate) -> tuple[list[Choice], Engine, str]:
-    choices: list[Choice] = []
-    engines: list[Engine] = []
+def _all_present(gate: Gate) -> tuple[dict[Choice, Engine], list[str]]:
+    """Open every engine on this machine; return those that passed, and words on the others."""
+    engines: dict[Choice, Engine] = {}
     refused = []
     for choice in present(gate.frames):
         try:
-            engines.append(opened(choice, gate))
-            choices.append(choice)
+            engines[choice] = opened(choice, gate)
         except (EngineError, ImportError) as error:
             (log.warning if gate.model.network.exportable else log.info)("engine %s refused: %s", " ".join(choice), error)
             refused.append(f"{' '.join(choice)} refused: {error}")
-    times = interleaved_ms(engines, gate.frames)
-    order = sorted(range(len(engines)), key=times.__getitem__)
-    measured = ", ".join(f"{engines[number].name} {times[number]:.1f} ms" for number in order)
-    return [choices[number] for number in order], engines[order[0]], "; ".join([f"fastest here: {measured}", *refused])
+    return engines, refused
 
 
 def _memory(model: Model, frames: GateFrames) -> Artifact:

@@ -33,11 +33,6 @@ def open_openvino(model: Model, precision: Precision, gate: Gate) -> Engine:
     return OpenVinoEngine(graph, precision)
 
 
-def missing() -> str:
-    """Why it cannot be used here; empty where it can."""
-    return ""
-
-
 def lacking(precision: Precision) -> str:
     """Why a precision is no use on this processor; empty where it is."""
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
