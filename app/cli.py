@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError
 
 from app import commands_calibrate, commands_data, commands_evaluate, commands_exchange, commands_model, commands_reconstruct
 from app.config import InstrumentConfig
+from app.heap import keep_freed_memory
 from app.options import Archives, Camera, Config, Count, Json, ModelName, Seconds, Slm, has_display, settings_of, stop_on_signal
 from app.terminal import console, progress_bars, publish, write_json
 from drivers.base import SpeckleScopeError
@@ -182,6 +183,7 @@ app.command(commands_exchange.import_pairs, name="import")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; exits with 0, 1 (it failed), 2 (asked wrongly) or 130 (interrupted)."""
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # temporary files go with either
     logging.basicConfig(level=os.environ.get("SPECKLESCOPE_LOG", "ERROR"), format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before anything imports Qt or torch. A test that needs a real display starts a process with its own setting.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -38,6 +41,29 @@ def seeded() -> None:
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def exported_once() -> Iterator[None]:
+    """Export a network's graph once in the whole run: it takes seconds, and the same weights give the same graph."""
+    import onnx
+
+    from reconstruction import export_onnx
+
+    export, graphs = export_onnx.export_module, dict[str, bytes]()
+
+    def remembered(module: Any, example: Any, inputs: Any, output: Any) -> onnx.ModelProto:
+        digest = hashlib.sha256(repr(([part.shape for part in example], inputs, module)).encode())
+        for name, values in module.state_dict().items():
+            digest.update(name.encode() + values.detach().numpy().tobytes())
+        key = digest.hexdigest()
+        if key not in graphs:
+            graphs[key] = export(module, example, inputs, output).SerializeToString()
+        return onnx.load_from_string(graphs[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_onnx, "export_module", remembered)
+        yield
 
 
 @pytest.fixture

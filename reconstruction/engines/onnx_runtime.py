@@ -10,18 +10,16 @@ from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import Counts, Engine, EngineError, Precision
 from reconstruction.engines.gate import Gate
 from reconstruction.engines.parts import PartsEngine
-from reconstruction.engines.quantize import quantized_graph
-from reconstruction.export_onnx import INPUTS, model_graph
+from reconstruction.engines.quantize import graph_for
+from reconstruction.export_onnx import INPUTS
 from reconstruction.model import Model
 
 
 def open_onnx_runtime(model: Model, precision: Precision, gate: Gate) -> Engine:
     """Return an engine for any model that has a graph or parts."""
     if not model.network.exportable:
-        if precision == "int8":
-            raise EngineError(f"models of kind '{model.card.kind}' are not quantised; use fp32")
         return PartsEngine(model, _Part, "onnxruntime", precision)
-    return OnnxRuntimeEngine(quantized_graph(model, gate.frames) if precision == "int8" else model_graph(model), precision)
+    return OnnxRuntimeEngine(graph_for(model, precision, gate.frames), precision)
 
 
 class OnnxRuntimeEngine:

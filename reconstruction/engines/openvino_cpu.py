@@ -15,8 +15,8 @@ from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import Counts, Engine, EngineError, Precision
 from reconstruction.engines.gate import Gate
 from reconstruction.engines.parts import PartsEngine
-from reconstruction.engines.quantize import quantized_graph
-from reconstruction.export_onnx import INPUTS, model_graph
+from reconstruction.engines.quantize import graph_for
+from reconstruction.export_onnx import INPUTS
 from reconstruction.model import Model
 
 #: 8 bits are in the graph itself; what is left there is 32 bits.
@@ -26,11 +26,8 @@ _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 def open_openvino(model: Model, precision: Precision, gate: Gate) -> Engine:
     """Return an engine for any model that has a graph or parts."""
     if not model.network.exportable:
-        if precision == "int8":
-            raise EngineError(f"models of kind '{model.card.kind}' are not quantised; use bf16 or fp32")
         return PartsEngine(model, lambda graph: _Part(graph, precision), "openvino", precision)
-    graph = quantized_graph(model, gate.frames) if precision == "int8" else model_graph(model)
-    return OpenVinoEngine(graph, precision)
+    return OpenVinoEngine(graph_for(model, precision, gate.frames), precision)
 
 
 def lacking(precision: Precision) -> str:

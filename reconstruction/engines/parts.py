@@ -49,11 +49,13 @@ class PartsEngine(TorchEngine):
     Raises
     ------
     EngineError
-        The model has no parts, or one of them is refused.
+        The model has no parts, one of them is refused, or they are asked for in 8 bits.
     """
 
     def __init__(self, model: Model, compile_graph: Callable[[Artifact], Graph], name: str, precision: Precision) -> None:
         super().__init__(model)
+        if precision == "int8":
+            raise EngineError(f"models of kind '{model.card.kind}' are not quantised; use another precision")
         parts = model.network.parts()
         if not parts:
             raise EngineError(f"models of kind '{model.card.kind}' have no parts that {name} could run")

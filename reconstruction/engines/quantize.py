@@ -16,12 +16,23 @@ import numpy as np
 import onnx
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import EngineError, Precision
 from reconstruction.engines.gate_frames import GateFrames
 from reconstruction.export_onnx import INPUTS, model_graph
 from reconstruction.model import Model
 
 _LEARNED = ("Conv", "ConvTranspose")
+
+
+def graph_for(model: Model, precision: Precision, frames: GateFrames) -> Artifact:
+    """Return what the runners on a processor take: the 8-bit graph for int8, otherwise the one in 32 bits.
+
+    Raises
+    ------
+    EngineError
+        See :func:`quantized_graph` and :func:`reconstruction.export_onnx.model_graph`.
+    """
+    return quantized_graph(model, frames) if precision == "int8" else model_graph(model)
 
 
 def quantized_graph(model: Model, frames: GateFrames) -> Artifact:

@@ -26,7 +26,7 @@ from tests.small import FRAME_PX, GRID_PX, small_instrument, small_model, until
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported_once: None) -> None:
     monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
 
 
@@ -92,6 +92,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
 @pytest.mark.usefixtures("card")
 def test_a_crash_of_the_probe_is_survived(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt_run, "build_plan", lambda *words: b"plan" * 100)
     plan_of("tensorrt_rtx", model, "fp32")
     crashing = tmp_path / "python"
     crashing.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import os; os.abort()"\n')

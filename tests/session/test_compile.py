@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.config import save_config
 from reconstruction.engines import tensorrt_build
 from reconstruction.engines.base import EngineError
 from reconstruction.engines.choose import open_engine
@@ -16,11 +17,11 @@ from reconstruction.engines.tensorrt_build import build_plan
 from reconstruction.engines.tensorrt_run import plan_of
 from reconstruction.export_onnx import model_graph
 from reconstruction.model import Model, load_model, shipped_models
-from tests.small import small_model
+from tests.small import small_instrument, small_model
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, exported_once: None) -> None:
     monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path_factory.getbasetemp() / "compile-cache"))
 
 
@@ -38,8 +39,10 @@ def run(*words: str) -> int:
 
 
 def test_compile_proves_every_engine_and_remembers_the_fastest(tmp_path: Path) -> None:
-    numbers = tmp_path / "numbers.json"
-    assert run("compile", "unet-twin", "--json", str(numbers)) == 0
+    numbers, instrument = tmp_path / "numbers.json", tmp_path / "instrument.yaml"
+    config = small_instrument(tmp_path)
+    save_config(config, instrument)
+    assert run("compile", config.model, "--config", str(instrument), "--json", str(numbers)) == 0
     content = json.loads(numbers.read_text())
     states = {row["engine"]: row["state"] for row in content["rows"]}
     assert states["torch fp32"] == states["openvino fp32"] == states["onnxruntime fp32"] == "ready"
@@ -49,7 +52,7 @@ def test_compile_proves_every_engine_and_remembers_the_fastest(tmp_path: Path) -
     assert all(row["max_abs_diff_rad"] <= 1e-3 for row in ready if row["engine"].endswith("fp32"))
     assert all(row["rms_diff_rad"] <= 0.02 and row["ssim_loss"] <= 0.002 for row in ready)
     assert content["chosen_engine"] in {row["engine"] for row in ready}
-    assert "(measured 2" in open_engine(load_model("unet-twin")).reason
+    assert "(measured 2" in open_engine(load_model(config.model)).reason
 
 
 @pytest.mark.slow
@@ -73,7 +76,8 @@ def test_compile_says_what_is_wrong(words: tuple[str, ...], told: str, capfd: py
     assert told in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("precision", ["fp16", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fp32", "bf16"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_a_plan_for_rtx_is_built_without_a_card(precision: str, model: Model) -> None:
     stages: list[str] = []
     plan = plan_of("tensorrt_rtx", model, precision, lambda stage, done, total: stages.append(stage))  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ import torch
 import yaml
 from onnx import numpy_helper
 
-from reconstruction import export_onnx
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import EngineError
@@ -53,8 +52,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 @pytest.fixture(scope="module")
-def whole(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
-    """The model's graph, exported once for all tests."""
+def whole(model: Model, tmp_path_factory: pytest.TempPathFactory, exported_once: None) -> bytes:
+    """The model's graph."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPECKLESCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
         data = model_graph(model).load()
@@ -63,10 +62,8 @@ def whole(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[by
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bytes) -> None:
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
-    # Exporting takes a second and is the same every time.
-    monkeypatch.setattr(export_onnx, "export_module", lambda *words: onnx.load_from_string(whole))
 
 
 def phase_of(model: Model, name: str) -> tuple[str, str]:

@@ -44,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch, exported_once: None) -> None:
     monkeypatch.setenv("SPECKLESCOPE_CACHE", str(cache))
 
 
@@ -349,6 +349,7 @@ def test_the_model_itself_stays_as_it_was(calibrated: Model) -> None:
     assert dict(calibrated.network.named_modules()) == before
 
 
+@pytest.mark.slow
 def test_a_sampler_computes_in_parts_what_torch_computes(tmp_path: Path) -> None:
     from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
     from reconstruction.model import ModelCard, save_model
