@@ -1,4 +1,4 @@
-"""What more steps of a sampler bring: scores of one model against the number of its steps."""
+"""What more steps bring: scores of one model against the number of its steps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from app.config import InstrumentConfig
+from app.responses import attach
 from app.rig import fibre_name
 from app.terminal import Report
 from app.training import twin_data
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.torch_eager import TorchEngine
-from reconstruction.evaluation.steps import has_steps, set_steps
+from reconstruction.evaluation.steps import has_steps, most_steps, set_steps
 from reconstruction.metrics import mean_scores, score
 from reconstruction.model import load_model
 from reconstruction.simulate import simulated_pool
@@ -23,19 +24,22 @@ QUICK_STEPS = (1, 2, 4)
 
 
 def score_steps(config: InstrumentConfig, report: Report, folder: Path, images: int, quick: bool) -> dict[str, object]:
-    """Score a sampling model on held-out pairs of the twin, with its own sampler and a rising number of steps.
+    """Score a model on held-out pairs of the twin with a rising number of its own steps.
 
     Raises
     ------
     ReconstructionError
-        The model does not sample, or is not for this fibre.
+        The model takes no steps, or is not for this fibre.
     """
     model = load_model(folder)
     if not has_steps(model.network):
-        raise ReconstructionError(f"model {model.card.name!r} of kind '{model.card.kind}' has no sampler steps to count")
+        raise ReconstructionError(f"model {model.card.name!r} of kind '{model.card.kind}' has no steps to count")
     model.check_fibre(fibre_name(config.twin.optics))
     model.check_frame((config.twin.optics.image_px,) * 2)
-    engine, steps = TorchEngine(model), QUICK_STEPS if quick else STEPS
+    attach(model, config.response, fibre_name(config.twin.optics))
+    most = most_steps(model.network)
+    tried = QUICK_STEPS if quick else STEPS if most is None else range(1, most + 1)
+    engine, steps = TorchEngine(model), [count for count in tried if most is None or count <= most]
     curve: dict[str, list[float]] = {"ssim": [], "psnr_db": [], "correlation": [], "ms_per_frame": []}
     with simulated_pool(twin_data(config, "held-out", images, 2, model.grid_px), 0) as pool:
         for number, count in enumerate(steps):

@@ -203,15 +203,15 @@ class FibreOptics:
         tensor of complex64, shape (b, modes, n, n)
         """
         batch, modes, _ = amplitude.shape
-        facet = amplitude[..., self._owner].reshape(batch, modes, self._grid, self._grid) * self._mode_field
-        field = torch.fft.ifft2(torch.fft.fft2(facet) * self._transfer)
+        facet = amplitude[..., self._owner].reshape(batch, modes, self._grid, self._grid).mul_(self._mode_field)
+        field = torch.fft.ifft2(torch.fft.fft2(facet).mul_(self._transfer))
         stop = self._offset + self.config.image_px
         return field[..., self._offset : stop, self._offset : stop]
 
     def collect(self, field: torch.Tensor) -> torch.Tensor:
         """Amplitude of every core in a camera field, against :meth:`propagate`: (b, modes, n, n) -> (b, modes, cores)."""
-        facet = torch.fft.ifft2(torch.fft.fft2(F.pad(field, [self._offset] * 4)) * self._transfer.conj())
-        seen = (facet * self._mode_field).flatten(-2)
+        facet = torch.fft.ifft2(torch.fft.fft2(F.pad(field, [self._offset] * 4)).mul_(self._transfer.conj()))
+        seen = facet.mul_(self._mode_field).flatten(-2)
         empty = seen.new_zeros((*field.shape[:2], self.cores))
         return empty.index_add(-1, self._owner, seen) / self._mode_energy
 

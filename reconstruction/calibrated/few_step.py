@@ -142,6 +142,7 @@ class CalibratedFewStep(Reconstructor):
         self.rates = nn.Parameter(torch.tensor([[*scales, *others] for scales, *others in rates]))
         self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
         self.level = LevelNet()
+        self._taken = config.steps
         self.fibre: SpeckleResidual | None = None
         # In a list, so that its weights are not taken for this one's: it is a model of its own.
         self._start: list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = []
@@ -150,12 +151,18 @@ class CalibratedFewStep(Reconstructor):
     @property
     def evaluations(self) -> int:
         """One for every step, and one for the start."""
-        return self.config.steps + bool(self.config.start)
+        return self._taken + bool(self.config.start)
 
     @property
     def truth_px(self) -> int:
         """It learns on a finer grid than it shows."""
         return FINE * self.config.grid_px
+
+    def take_steps(self, count: int) -> None:
+        """Take only the first so many steps from now on; raises ValueError where there are not so many."""
+        if not 1 <= count <= self.config.steps:
+            raise ValueError(f"this loop takes 1 to {self.config.steps} steps, got {count}")
+        self._taken = count
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
         """Return every step's network."""
@@ -237,7 +244,7 @@ class CalibratedFewStep(Reconstructor):
         rates = iter(self.rates)
         state = _descended(fibre, _compare(fibre, amplitude, state), state, next(rates))
         made, inputs = [], []
-        for network in self.steps:
+        for network in list(self.steps)[: self._taken]:
             residual = _compare(fibre, amplitude, state)
             for _ in range(self.config.descents - 1):
                 state = _descended(fibre, residual, state, next(rates))

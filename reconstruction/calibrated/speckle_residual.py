@@ -144,7 +144,7 @@ class SpeckleResidual:
         turned = torch.polar(torch.ones_like(core_noise_rad), core_noise_rad)[:, None]
         left = (entered[:, None, optics.neighbours] * self.transmission).sum(-1) * turned
         field = optics.propagate(left)
-        predicted = ((field.real.square() + field.imag.square()).sum(1) + (self.background + _FLOOR)).sqrt()
+        predicted = _light(field).add_(self.background + _FLOOR).sqrt_()
         difference = amplitude - predicted
         seen = optics.collect(field * (difference / predicted)[:, None])
         returned = self._given_back(((seen * turned.conj())[..., None] * self._transposed).sum(1))
@@ -164,6 +164,15 @@ class SpeckleResidual:
         parts = residual.entering / self._entering_light, residual.leaving / self._leaving_light(residual)
         seen = [image for part in parts for image in (part.real, part.imag)]
         return self.to_grid(torch.stack([*seen, residual.power.clamp(min=1e-3).log()], 1))
+
+
+def _light(field: torch.Tensor) -> torch.Tensor:
+    """Light of all modes together: (b, modes, n, n) -> (b, n, n), in one pass over each."""
+    first, *planes = (plane for mode in field.unbind(1) for plane in (mode.real, mode.imag))
+    light = first.square()
+    for plane in planes:
+        light.addcmul_(plane, plane)
+    return light
 
 
 _Held = TypeVar("_Held", "SpeckleResidual", FibreOptics)

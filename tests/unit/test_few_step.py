@@ -16,6 +16,7 @@ from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.few_step import CalibratedFewStep, FewStepConfig
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.calibrated.twin_stream import StreamConfig, TwinStream, fresh_fibres
+from reconstruction.evaluation.steps import most_steps, set_steps
 from reconstruction.field import field_mask
 from reconstruction.losses import centred
 from reconstruction.networks.level import LevelNet, fit_level
@@ -64,6 +65,20 @@ def test_counts_become_phase_with_a_deviation(fibre: SpeckleResidual) -> None:
     assert (std > 0).all()
     assert loop.evaluations == 2
     assert loop.truth_px == 64
+
+
+def test_fewer_steps_are_the_first_of_all(fibre: SpeckleResidual) -> None:
+    loop = network().eval()
+    loop.attach(fibre)
+    with torch.inference_mode():
+        frames, reference = counts()
+        both = loop.run(fibre, frames, reference)[0]
+        set_steps(loop, 1)
+        one = loop.run(fibre, frames, reference)[0]
+    assert (loop.evaluations, most_steps(loop), len(one), len(both)) == (1, 2, 1, 2)
+    assert torch.equal(one[0].phase_rad, both[0].phase_rad)
+    with pytest.raises(ValueError, match="1 to 2 steps, got 3"):
+        set_steps(loop, 3)
 
 
 def test_another_reference_is_not_mistaken_for_the_last_one(fibre: SpeckleResidual) -> None:

@@ -158,7 +158,7 @@ def test_a_method_beyond_its_budget_sees_fewer_images_and_one_that_refuses_is_na
 
 def test_steps_are_counted_only_where_there_are_some(tmp_path: Path) -> None:
     small_model(tmp_path / "m")
-    with pytest.raises(ReconstructionError, match="no sampler steps"):
+    with pytest.raises(ReconstructionError, match="no steps to count"):
         score_steps(CONFIG, quiet, tmp_path / "m", 2, quick=True)
 
 
