@@ -51,4 +51,4 @@ def test_ten_thousand_frames_leave_nothing_behind(engine: str, tmp_path: Path) -
         pipeline.stop()
         assert pipeline.join(10) is None
     assert grown < 60_000  # a frame is 16 kB, its phase 4 kB; windows of times hold a few
-    assert resident_mb() - resident < 8
+    assert resident_mb() - resident < 24  # where every frame stayed it would be 160 MB more; pages come and go with the heap
