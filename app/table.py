@@ -31,7 +31,6 @@ from reconstruction.evaluation.intervals import Estimate, Reliability, reliabili
 from reconstruction.evaluation.usaf import Resolved, charts, resolution
 from reconstruction.field import field_mask
 from reconstruction.frame_likelihood import CELL_PX
-from reconstruction.metrics import mean_scores
 from reconstruction.simulate import simulated_pool
 
 _CHART_SEED = 7
@@ -227,19 +226,19 @@ def _entries(
 def _speed(
     config: InstrumentConfig, rows: Sequence[Row], data: _Data, mask: NDArray[np.bool_], effort: Effort, report: Report
 ) -> dict[str, object] | None:
-    """Time the best model that works through the calibrated fibre against descent through it."""
-    through = [row for row in rows if isinstance(row.entry.method, NetworkMethod) and row.entry.method.through_fibre]
+    """Time the models that work through the calibrated fibre against descent through it."""
+    found = [row.entry.method for row in rows if isinstance(row.entry.method, NetworkMethod)]
+    through = [method for method in found if method.through_fibre]
     if not (through and effort.descents):
         return None
-    best = max(through, key=lambda row: mean_scores(list(row.per_image)).ssim)
-    report("against descent", 0, 1, best.entry.method.name)
+    report("against descent", 0, 1)
     response = find_response(config.response, data.fibre)
     pool = data.pool
     pairs = [(np.array(pool.speckle[i]), np.array(pool.phase_rad[i])) for i in range(min(effort.descents, pool.ready))]
     reference = np.ascontiguousarray(pool.reference, np.float32)
-    found = speed_over_descent(best.entry.method, response, data.exposure_s, pairs, reference, mask, data.range_rad)
-    report("against descent", 1, 1, "")
-    return found
+    speed = speed_over_descent(through, response, data.exposure_s, pairs, reference, mask, data.range_rad)
+    report("against descent", 1, 1)
+    return speed
 
 
 def _over_specdiffusion(rows: Sequence[Row], data: _Data, effort: Effort, report: Report) -> dict[str, object] | None:

@@ -27,7 +27,7 @@ PUBLISHED_STEPS, _TIMED = 100, 2
 
 
 def speed_over_descent(
-    method: Method,
+    methods: Sequence[Method],
     response: FibreResponse,
     exposure_s: float,
     pairs: Sequence[tuple[NDArray[Any], Phase]],
@@ -35,15 +35,15 @@ def speed_over_descent(
     mask: NDArray[np.bool_],
     range_rad: float,
 ) -> dict[str, object]:
-    """Run both on the same frames in turn; interpolate the steps that the descent needs for the method's SSIM.
+    """Run all on the same frames in turn; interpolate the steps that the descent needs for a method's SSIM.
 
     Both with each picture's mean and without: descent does not guess the phase's level and networks do, so that with the
     mean it may never get there; its longest run then counts, and the ratio is a lower bound.
 
     Parameters
     ----------
-    method : Method
-        Of a network that works through the same response.
+    methods : sequence of Method
+        Of networks that work through the same response.
     response : FibreResponse
         The calibrated fibre.
     exposure_s : float
@@ -56,13 +56,15 @@ def speed_over_descent(
     Returns
     -------
     dict
-        ``ratio`` (how many times faster without the mean), ``ratio_with_mean``, and what they come from.
+        ``methods``, with each one's ``ratio`` (how many times faster without the mean), ``ratio_with_mean`` and what they come
+        from; ``descent_by_steps``.
     """
-    own: list[Scores] = []
-    own_s = []
+    own: dict[str, list[Scores]] = {method.name: [] for method in methods}
+    own_s: dict[str, list[float]] = {method.name: [] for method in methods}
     scores: dict[int, list[Scores]] = {steps: [] for steps in STEPS}
     seconds: dict[int, list[float]] = {steps: [] for steps in STEPS}
-    method.run(pairs[0][0], reference)
+    for method in methods:
+        method.run(pairs[0][0], reference)
     for frame, truth in pairs:
         for steps in STEPS:
             descent = Descent(response, exposure_s, steps)
@@ -70,26 +72,32 @@ def speed_over_descent(
             phase = descent.run(frame, reference)
             seconds[steps].append(time.perf_counter() - start)
             scores[steps].append(_scores(phase, truth, mask, range_rad))
-            start = time.perf_counter()
-            phase = method.run(frame, reference)
-            own_s.append(time.perf_counter() - start)
-        own.append(_scores(phase, truth, mask, range_rad))
+            for method in methods:
+                start = time.perf_counter()
+                method.run(frame, reference)
+                own_s[method.name].append(time.perf_counter() - start)
+        for method in methods:
+            own[method.name].append(_scores(method.run(frame, reference), truth, mask, range_rad))
     times = [float(np.median(seconds[steps])) for steps in STEPS]
-    frame_s, mean = float(np.median(own_s)), mean_scores(own)
     curves = {name: [getattr(mean_scores(scores[steps]), name) for steps in STEPS] for name in ("ssim_centred", "ssim")}
-    needed_s = {
-        name: float(np.interp(getattr(mean, name), np.maximum.accumulate(curve), times)) for name, curve in curves.items()
-    }
+    found = {}
+    for method in methods:
+        mean, frame_s = mean_scores(own[method.name]), float(np.median(own_s[method.name]))
+        needed_s = {
+            name: float(np.interp(getattr(mean, name), np.maximum.accumulate(curve), times)) for name, curve in curves.items()
+        }
+        found[method.name] = {
+            "ratio": needed_s["ssim_centred"] / frame_s,
+            "ratio_with_mean": needed_s["ssim"] / frame_s,
+            "ssim_centred": mean.ssim_centred,
+            "ssim": mean.ssim,
+            "ms_per_frame": 1e3 * frame_s,
+            "descent_reaches_it": bool(max(curves["ssim_centred"]) >= mean.ssim_centred),
+            "descent_reaches_it_with_mean": bool(max(curves["ssim"]) >= mean.ssim),
+            "descent_ms": 1e3 * needed_s["ssim_centred"],
+        }
     return {
-        "ratio": needed_s["ssim_centred"] / frame_s,
-        "ratio_with_mean": needed_s["ssim"] / frame_s,
-        "method": method.name,
-        "ssim_centred": mean.ssim_centred,
-        "ssim": mean.ssim,
-        "ms_per_frame": 1e3 * frame_s,
-        "descent_reaches_it": bool(max(curves["ssim_centred"]) >= mean.ssim_centred),
-        "descent_reaches_it_with_mean": bool(max(curves["ssim"]) >= mean.ssim),
-        "descent_ms": 1e3 * needed_s["ssim_centred"],
+        "methods": found,
         "descent_by_steps": {
             str(steps): {"ssim_centred": centred, "ssim": whole, "ms": 1e3 * taken}
             for steps, centred, whole, taken in zip(STEPS, *curves.values(), times, strict=True)

@@ -47,10 +47,11 @@ def test_a_level_that_nobody_tells_is_never_reached(
         return truth + noise * 0.2
 
     method = SimpleNamespace(name="m", run=run)
-    found = speed_over_descent(method, None, 0.01, [(truth, truth)] * 3, truth, MASK, 2.85)  # type: ignore[arg-type]
-    assert found["descent_reaches_it"]
-    assert found["descent_reaches_it_with_mean"] is reaches
+    found = speed_over_descent([method], None, 0.01, [(truth, truth)] * 3, truth, MASK, 2.85)  # type: ignore[arg-type]
+    own = found["methods"]["m"]  # type: ignore[index]
+    assert own["descent_reaches_it"]
+    assert own["descent_reaches_it_with_mean"] is reaches
     # as near after 50 steps, which lie between 40 and 60; with the level wrong the longest run counts
-    assert 4 < float(str(found["ratio"])) < 6
-    with_mean = float(str(found["ratio_with_mean"]))
+    assert 4 < own["ratio"] < 6
+    with_mean = own["ratio_with_mean"]
     assert 4 < with_mean < 6 if reaches else with_mean == pytest.approx(15)
