@@ -64,7 +64,7 @@ def bench_engines(config: InstrumentConfig, report: Report, quick: bool = False)
         fastest = min(timed, key=_median)
         ratios.setdefault(name, {})[str(size)] = _median(eager) / _median(fastest)
     report("the live loop", len(jobs), len(jobs))
-    live = bench_live(config, rounds=4 if quick else 12)
+    live = bench_live(config, rounds=4 if quick else 24)
     ratio = live["live_to_engine_ratio"]
     assert isinstance(ratio, float)
     return {
