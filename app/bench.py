@@ -31,8 +31,8 @@ def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int
 
     A replay camera feeds it a quarter more frames than the engine can take, so that there is always a new one. Rounds alternate
     between the two, and each of the live loop is compared with those before and after it. The live loop is capture thread,
-    channel, inference thread with reference, mask and drift gauge, and a viewer that takes and segments the newest view 30 times
-    a second.
+    channel, inference thread with reference, mask and drift gauge, and a viewer that takes and segments the newest view 30
+    times a second.
     """
     model = load_model(config.model)
     attach(model, config.response, fibre_name(config.twin.optics))
