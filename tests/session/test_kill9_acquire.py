@@ -72,8 +72,8 @@ def kill_and_resume(root: Path, kills: int, pairs: int, seed: int) -> None:
     assert audit_pairs(archive, FibreOptics(OPTICS)).wrong == 0
 
 
-def test_three_kills_lose_nothing(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, 3, 260, seed=1)
+def test_a_kill_loses_nothing(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, 1, 100, seed=1)
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ from app.real_pairs import leave_one_out
 
 
 @pytest.mark.skipif(not REAL_PAIRS.is_dir(), reason="the captured pairs are not beside the checkout (shared/real-mcf)")
-@pytest.mark.parametrize(("session", "references", "least"), [("imagenet", 3, 0.82), ("cell", 2, 0.65)])
+@pytest.mark.parametrize(
+    ("session", "references", "least"), [pytest.param("imagenet", 3, 0.82, marks=pytest.mark.slow), ("cell", 2, 0.65)]
+)
 def test_left_out_pairs_come_back(session: str, references: int, least: float) -> None:
     results = leave_one_out(REAL_PAIRS / session)
     assert {result.references for result in results} == {references}
