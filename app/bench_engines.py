@@ -22,7 +22,6 @@ from reconstruction.engines.base import Engine, EngineError
 from reconstruction.engines.choose import Choice, open_engine, present, proved, times_in_turns
 from reconstruction.engines.gate import Gate
 from reconstruction.engines.gate_frames import GateFrames
-from reconstruction.evaluation.steps import set_steps
 from reconstruction.kinds import build
 from reconstruction.model import Model, load_model, shipped_models
 
@@ -53,7 +52,7 @@ def bench_engines(config: InstrumentConfig, report: Report, quick: bool = False)
         try:
             model = sized(load_model(name), size)
             if model.network.evaluations > MOST_EVALUATIONS:
-                set_steps(model.network, _STEPS)
+                model.network.take_steps(_STEPS)
             attach(model, config.response, fibre_name(config.twin.optics))
         except ReconstructionError as error:
             left_out.append(str(error))

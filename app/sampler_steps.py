@@ -14,7 +14,6 @@ from app.terminal import Report
 from app.training import twin_data
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.torch_eager import TorchEngine
-from reconstruction.evaluation.steps import has_steps, most_steps, set_steps
 from reconstruction.metrics import mean_scores, score
 from reconstruction.model import load_model
 from reconstruction.simulate import simulated_pool
@@ -32,18 +31,18 @@ def score_steps(config: InstrumentConfig, report: Report, folder: Path, images: 
         The model takes no steps, or is not for this fibre.
     """
     model = load_model(folder)
-    if not has_steps(model.network):
+    most = model.network.most_steps
+    if most == 0:
         raise ReconstructionError(f"model {model.card.name!r} of kind '{model.card.kind}' has no steps to count")
     model.check_fibre(fibre_name(config.twin.optics))
     model.check_frame((config.twin.optics.image_px,) * 2)
     attach(model, config.response, fibre_name(config.twin.optics))
-    most = most_steps(model.network)
     tried = QUICK_STEPS if quick else STEPS if most is None else range(1, most + 1)
     engine, steps = TorchEngine(model), [count for count in tried if most is None or count <= most]
     curve: dict[str, list[float]] = {"ssim": [], "psnr_db": [], "correlation": [], "ms_per_frame": []}
     with simulated_pool(twin_data(config, "held-out", images, 2, model.grid_px), 0) as pool:
         for number, count in enumerate(steps):
-            set_steps(model.network, count)
+            model.network.take_steps(count)
             scores, times_ms = [], []
             for index in range(pool.ready):
                 report(f"{count} steps" if count > 1 else "1 step", index, pool.ready, f"{number + 1} of {len(steps)}")

@@ -223,12 +223,15 @@ def _entries(
     report("preparing methods", len(stages), len(stages), "")
 
 
+def _networks(rows: Sequence[Row]) -> list[NetworkMethod]:
+    return [row.entry.method for row in rows if isinstance(row.entry.method, NetworkMethod)]
+
+
 def _speed(
     config: InstrumentConfig, rows: Sequence[Row], data: _Data, mask: NDArray[np.bool_], effort: Effort, report: Report
 ) -> dict[str, object] | None:
     """Time the models that work through the calibrated fibre against descent through it."""
-    found = [row.entry.method for row in rows if isinstance(row.entry.method, NetworkMethod)]
-    through = [method for method in found if method.through_fibre]
+    through = [method for method in _networks(rows) if method.through_fibre]
     if not (through and effort.descents):
         return None
     report("against descent", 0, 1)
@@ -243,8 +246,7 @@ def _speed(
 
 def _over_specdiffusion(rows: Sequence[Row], data: _Data, effort: Effort, report: Report) -> dict[str, object] | None:
     """Time the models of few evaluations against SpecDiffusion at its published size."""
-    found = [row.entry.method for row in rows if isinstance(row.entry.method, NetworkMethod)]
-    few = [method for method in found if method.evaluations <= FEW_EVALUATIONS]
+    few = [method for method in _networks(rows) if method.evaluations <= FEW_EVALUATIONS]
     if not few:
         return None
     report("against SpecDiffusion", 0, 1)

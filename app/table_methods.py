@@ -29,7 +29,6 @@ from reconstruction.engines.choose import open_engine
 from reconstruction.engines.gate_frames import GateFrames
 from reconstruction.evaluation.comparison import Entry
 from reconstruction.evaluation.floor import RawRidge
-from reconstruction.evaluation.steps import has_steps, set_steps
 from reconstruction.live_pairs import PairsMethod
 from reconstruction.model import CARD, SHIPPED, Model, load_model, shipped_models
 from reconstruction.physics import FewPair
@@ -63,7 +62,7 @@ class NetworkMethod:
     def __init__(self, model: Model, name: str, steps: int = 0, frames: GateFrames | None = None) -> None:
         self.model, self.name = model, name
         if steps:
-            set_steps(model.network, steps)
+            model.network.take_steps(steps)
         self.evaluations = model.network.evaluations
         self.through_fibre = isinstance(model.network, CalibratedFewStep)
         chosen = open_engine(model, frames=frames)
@@ -161,7 +160,7 @@ def models(
         name = model.card.name if model.card.name not in names else f"{model.card.name} ({model.id})"
         names.add(name)
         note, steps = f"kind {model.card.kind}", 0
-        if quick and has_steps(model.network) and model.network.evaluations > _QUICK_STEPS + 1:
+        if quick and model.network.most_steps != 0 and model.network.evaluations > _QUICK_STEPS + 1:
             note, steps = f"{note}; {_QUICK_STEPS} steps instead of {model.network.evaluations}, to be quick", _QUICK_STEPS
         parameters = sum(parameter.numel() for parameter in model.network.parameters())
         yield Entry(NetworkMethod(model, name, steps, frames_for(model, config)), parameters, model.id, note)

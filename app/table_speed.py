@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from app.table_methods import Descent
 from calibration.fibre_response import FibreResponse
 from reconstruction.evaluation.comparison import Method, on_grid
-from reconstruction.evaluation.steps import set_steps
 from reconstruction.kinds import build, config_of
 from reconstruction.metrics import Scores, mean_scores, score
 from reconstruction.reconstructor import NetworkConfig
@@ -131,7 +130,7 @@ def speed_over_specdiffusion(
     """
     shape = {name: getattr(config, name) for name in ("frame_px", "grid_px", "field_radius", "range_rad")}
     full = build("specdiffusion", config_of("specdiffusion", shape)).eval()
-    set_steps(full, _TIMED)
+    full.take_steps(_TIMED)
     inputs = [torch.from_numpy(np.array(image, np.float32))[None, None] for image in (frame, reference)]
     seconds: dict[str, list[float]] = {method.name: [] for method in methods}
     evaluation_s = []

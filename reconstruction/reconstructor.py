@@ -101,6 +101,9 @@ class Reconstructor(nn.Module, ABC):
     #: Highest learning rate, unless training is told another.
     learning_rate: ClassVar[float] = 2e-3
 
+    #: How many steps :meth:`take_steps` can set: 0 where there are none, None for any number.
+    most_steps: int | None = 0
+
     #: 1 in the fibre's disc, 0 where nothing can be seen: (1, 1, grid_px, grid_px).
     inside: torch.Tensor
 
@@ -114,6 +117,16 @@ class Reconstructor(nn.Module, ABC):
     def evaluations(self) -> int:
         """Evaluations of a network for one frame."""
         return 1
+
+    def take_steps(self, count: int) -> None:
+        """Take so many steps for a frame from now on: of a sampler, of a flow, or the first of a loop.
+
+        Raises
+        ------
+        ValueError
+            There are none, or not so many.
+        """
+        raise ValueError(f"{type(self).__name__} takes no steps that could be set")
 
     @property
     def truth_px(self) -> int:

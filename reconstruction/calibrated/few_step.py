@@ -142,7 +142,7 @@ class CalibratedFewStep(Reconstructor):
         self.rates = nn.Parameter(torch.tensor([[*scales, *others] for scales, *others in rates]))
         self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
         self.level = LevelNet()
-        self._taken = config.steps
+        self.most_steps = self._taken = config.steps
         self.fibre: SpeckleResidual | None = None
         # In a list, so that its weights are not taken for this one's: it is a model of its own.
         self._start: list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = []

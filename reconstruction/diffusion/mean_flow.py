@@ -62,6 +62,7 @@ class MeanFlow(Reconstructor):
 
     kind: ClassVar[str] = "mean-flow"
     learning_rate: ClassVar[float] = 5e-4
+    most_steps: int | None = None
     config: MeanFlowConfig
 
     def __init__(self, config: MeanFlowConfig) -> None:
@@ -82,6 +83,10 @@ class MeanFlow(Reconstructor):
     def evaluations(self) -> int:
         """The regressor and the flow's steps."""
         return 1 + self.flow_steps
+
+    def take_steps(self, count: int) -> None:
+        """Let the flow take so many steps."""
+        self.flow_steps = count
 
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Take the regressor over, or fit what it fits in closed form."""

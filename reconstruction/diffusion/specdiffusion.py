@@ -82,6 +82,7 @@ class SpecDiffusion(Reconstructor):
     kind: ClassVar[str] = "specdiffusion"
     learning_rate: ClassVar[float] = 1e-4
     exportable: ClassVar[bool] = False  # the sampler's loop stays outside of any graph
+    most_steps: int | None = None
     config: SpecDiffusionConfig
 
     def __init__(self, config: SpecDiffusionConfig) -> None:
@@ -95,6 +96,10 @@ class SpecDiffusion(Reconstructor):
     def evaluations(self) -> int:
         """Evaluations of the network for one frame: one per step."""
         return len(preset(self.schedule).gammas)
+
+    def take_steps(self, count: int) -> None:
+        """Take a schedule of so many steps, uniform in log-SNR."""
+        self.schedule = f"uniform-{count}"
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
         """Return the network; the sampler's loop is around it."""

@@ -16,7 +16,6 @@ from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.few_step import CalibratedFewStep, FewStepConfig
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.calibrated.twin_stream import StreamConfig, TwinStream, fresh_fibres
-from reconstruction.evaluation.steps import most_steps, set_steps
 from reconstruction.field import field_mask
 from reconstruction.losses import centred
 from reconstruction.networks.level import LevelNet, fit_level
@@ -73,12 +72,12 @@ def test_fewer_steps_are_the_first_of_all(fibre: SpeckleResidual) -> None:
     with torch.inference_mode():
         frames, reference = counts()
         both = loop.run(fibre, frames, reference)[0]
-        set_steps(loop, 1)
+        loop.take_steps(1)
         one = loop.run(fibre, frames, reference)[0]
-    assert (loop.evaluations, most_steps(loop), len(one), len(both)) == (1, 2, 1, 2)
+    assert (loop.evaluations, loop.most_steps, len(one), len(both)) == (1, 2, 1, 2)
     assert torch.equal(one[0].phase_rad, both[0].phase_rad)
     with pytest.raises(ValueError, match="1 to 2 steps, got 3"):
-        set_steps(loop, 3)
+        loop.take_steps(3)
 
 
 def test_another_reference_is_not_mistaken_for_the_last_one(fibre: SpeckleResidual) -> None:
