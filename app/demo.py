@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from acquisition.export import ExportFormat, export
-from acquisition.store import Archive
-from app.audit import audit_pairs
-from app.session import Session
+from acquisition.archive.writer import Archive
+from acquisition.exchange.export import ExportFormat, export
+from app.datasets.audit import audit_pairs
+from app.live.session import Session
 from app.status import LiveView
 from drivers.base import SpeckleScopeError
-from drivers.optics import FibreOptics
+from drivers.twin.optics import FibreOptics
 from reconstruction.metrics import mean_scores, score
-from reconstruction.segment import iou_foreground, segment
+from reconstruction.segmentation.threshold_watershed import iou_foreground, segment
 
 PAIRS = 200
 #: Views of every held-out image that are scored, and the least number of recorded frames.

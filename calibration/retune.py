@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.capture import PairCapture, Rig
-from acquisition.patterns import DEFAULT_DEPTH_RAD, blank, open_source
-from calibration.affine import Registration
-from calibration.displacement import lit_field, speckle_amplitude
-from calibration.pair_registration import register_pairs
+from acquisition.capture.pair_capture import PairCapture, Rig
+from acquisition.patterns.sources import DEFAULT_DEPTH_RAD, blank, open_source
+from calibration.registration.affine import Registration
+from calibration.registration.displacement import lit_field, speckle_amplitude
+from calibration.registration.from_pairs import register_pairs
 from calibration.stored import CalibrationError
 from drivers.base import frozen_array
 

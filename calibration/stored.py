@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from acquisition.capture import Rig
+from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
 
 FILE = "calibration.yaml"

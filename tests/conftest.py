@@ -48,9 +48,9 @@ def exported_once() -> Iterator[None]:
     """Export a network's graph once in the whole run: it takes seconds, and the same weights give the same graph."""
     import onnx
 
-    from reconstruction import export_onnx
+    from reconstruction.engines.onnx import export
 
-    export, graphs = export_onnx.export_module, dict[str, bytes]()
+    export, graphs = export.export_module, dict[str, bytes]()
 
     def remembered(module: Any, example: Any, inputs: Any, output: Any) -> onnx.ModelProto:
         digest = hashlib.sha256(repr(([part.shape for part in example], inputs, module)).encode())
@@ -62,7 +62,7 @@ def exported_once() -> Iterator[None]:
         return onnx.load_from_string(graphs[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export_onnx, "export_module", remembered)
+        patch.setattr(export, "export_module", remembered)
         yield
 
 

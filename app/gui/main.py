@@ -15,10 +15,10 @@ from types import TracebackType
 from PyQt6.QtCore import QCoreApplication, QEventLoop
 from PyQt6.QtWidgets import QApplication
 
-from app.gui.interface import SessionLike
-from app.gui.settings import default_store
-from app.gui.style import apply_style
-from app.gui.window import MainWindow, Wish
+from app.gui.main_window.session_protocol import SessionLike
+from app.gui.main_window.settings import default_store
+from app.gui.main_window.window import MainWindow, Wish
+from app.gui.widgets.style import apply_style
 from app.status import Message
 from drivers.base import SpeckleScopeError
 
@@ -67,9 +67,9 @@ def run_instrument(path: Path | None, model: str | None = None, setup: bool = Fa
     """
     app = _application(["specklescope-gui"])
     # Heavy imports: --help must not wait for them.
-    from app.config import InstrumentConfig, load_config
-    from app.gui.setup_window import SetupWindow
-    from app.session import Session
+    from app.gui.setup.window import SetupWindow
+    from app.instrument.config import InstrumentConfig, load_config
+    from app.live.session import Session
 
     file, trouble, usual = path or Path("instrument.yaml"), "", model
     while True:

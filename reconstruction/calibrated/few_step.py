@@ -26,11 +26,11 @@ from torch import nn
 
 from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.speckle_residual import Residual, SpeckleResidual
-from reconstruction.data import Pairs
-from reconstruction.losses import centred, phase_loss, uncertain_loss
+from reconstruction.data.batch import Batch, Pairs
+from reconstruction.models.losses import centred, phase_loss, uncertain_loss
+from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.level import LevelNet, fit_level
 from reconstruction.networks.step_unet import StepUNet
-from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 #: Phase pixels per grid cell and side: what a core sees is finer than what is shown.
 FINE = 2
@@ -189,7 +189,7 @@ class CalibratedFewStep(Reconstructor):
         self._start = [network]
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`.
+        """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`.
 
         Raises
         ------
@@ -266,7 +266,7 @@ class CalibratedFewStep(Reconstructor):
         if not self.config.start:
             return frame.new_zeros((len(frame), 1, side, side))
         if not self._start:
-            from reconstruction.model import load_model
+            from reconstruction.models.model import load_model
 
             self.start_with(load_model(self.config.start).network.to(frame.device))
         with torch.no_grad():

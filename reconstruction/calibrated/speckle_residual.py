@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from drivers.optics import FibreOptics
+from drivers.twin.optics import FibreOptics
 from reconstruction.field import field_mask
 
 #: Keeps the root of a dark pixel's intensity differentiable; the mean is 1.

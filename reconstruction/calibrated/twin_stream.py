@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from drivers.base import Pattern
-from drivers.optics import FibreOptics, OpticsConfig
-from drivers.sensor import SensorConfig, expose
+from drivers.twin.optics import FibreOptics
+from drivers.twin.optics_config import OpticsConfig
+from drivers.twin.sensor import SensorConfig, expose
 from reconstruction.calibrated.few_step import FINE, FibreBatch
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.field import to_grid

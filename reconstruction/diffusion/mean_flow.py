@@ -16,11 +16,11 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from reconstruction.data import Pairs
-from reconstruction.losses import uncertain_loss
+from reconstruction.data.batch import Batch, Pairs
+from reconstruction.models.losses import uncertain_loss
+from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.networks.step_unet import StepUNet
 from reconstruction.networks.unet import ReferencedUNet, UNetConfig
-from reconstruction.reconstructor import Batch, Reconstructor
 
 #: Of the likelihood beside the other losses; it has a network of its own, but one limit of the gradient is shared.
 _SPREAD_WEIGHT = 0.1
@@ -93,7 +93,7 @@ class MeanFlow(Reconstructor):
         if not self.config.mean:
             self.mean.prepare(pool, on_progress)
             return
-        from reconstruction.model import load_model
+        from reconstruction.models.model import load_model
 
         self.mean.load_state_dict(load_model(self.config.mean).network.state_dict())
 
@@ -122,7 +122,7 @@ class MeanFlow(Reconstructor):
         return learned + _SPREAD_WEIGHT * spread + error.square().mean() / inside.mean() / self.config.start_std**2
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`."""
+        """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`."""
         if not self.flow_steps:
             return torch.as_tensor(self.mean(frame, reference))
         return self._flowed(frame, reference, self.start.expand(len(frame), -1, -1, -1))

@@ -17,11 +17,12 @@ import torch
 import torch.nn.functional as F
 
 from reconstruction.base import ReconstructionError
+from reconstruction.data.batch import Batch
 from reconstruction.diffusion.samplers import SAMPLERS
 from reconstruction.diffusion.schedules import draw_gamma, preset
+from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.film_unet import FilmUNet
 from reconstruction.networks.speckle_only import shrunk_speckle
-from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 #: Of the condition. On the twin it gives what an object changes in the condition, 0.13 of a frame's mean, a standard deviation
 #: of 0.5, about that of phase on -1..1; that of the whole condition, grain and dark rim included, is then 2.6.

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from acquisition.files import write_bytes
+from acquisition.archive.atomic_files import write_bytes
 from drivers.base import SpeckleScopeError
 from reconstruction.engines.base import EngineError
 

@@ -25,7 +25,7 @@ from reconstruction.engines.gate_frames import GateFrames, recall
 from reconstruction.engines.guarded import GuardedEngine
 from reconstruction.engines.runners import AUTO, RUNNERS, parse
 from reconstruction.engines.torch_eager import TorchEngine
-from reconstruction.model import Model
+from reconstruction.models.model import Model
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def _memory(model: Model, frames: GateFrames) -> Artifact:
     """Where the choice for this model on this machine is written down."""
     card = {}
     if not RUNNERS["torch_cuda"].missing("fp32"):
-        from reconstruction.engines.cuda_loop import card_facts
+        from reconstruction.engines.cuda.cuda_loop import card_facts
 
         card = card_facts()
     facts = {

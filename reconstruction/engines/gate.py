@@ -12,7 +12,7 @@ from reconstruction.engines.base import Engine, EngineError, Precision
 from reconstruction.engines.gate_frames import GateFrames
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.metrics import score
-from reconstruction.model import Model
+from reconstruction.models.model import Model
 
 #: Largest difference of any pixel from torch, in full precision.
 TOLERANCE_RAD: Final = 1e-3

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.data import PairPool
+from reconstruction.data.pairs import PairPool
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import Counts, EngineError
-from reconstruction.model import Model
+from reconstruction.models.model import Model
 
 log = logging.getLogger(__name__)
 

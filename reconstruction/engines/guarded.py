@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reconstruction.engines.base import FAILURES, Counts, Engine, EngineError
 from reconstruction.engines.torch_eager import TorchEngine
-from reconstruction.model import Model
+from reconstruction.models.model import Model
 
 log = logging.getLogger(__name__)
 

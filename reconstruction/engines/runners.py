@@ -9,7 +9,7 @@ from typing import Final, get_args
 from reconstruction.engines.base import Engine, EngineError, Precision
 from reconstruction.engines.gate import Gate
 from reconstruction.engines.torch_eager import TorchEngine
-from reconstruction.model import Model
+from reconstruction.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Runner:
 
 def _tensorrt(library: str) -> Runner:
     def opened(model: Model, precision: Precision, gate: Gate) -> Engine:
-        from reconstruction.engines.tensorrt_run import open_tensorrt
+        from reconstruction.engines.tensorrt.run import open_tensorrt
 
         return open_tensorrt(library, model, precision, gate)
 
     def missing(precision: Precision) -> str:
-        from reconstruction.engines.tensorrt_run import missing
+        from reconstruction.engines.tensorrt.run import missing
 
         return missing(library)
 
@@ -49,31 +49,31 @@ def _tensorrt(library: str) -> Runner:
 
 
 def _torch_cuda(model: Model, precision: Precision, gate: Gate) -> Engine:
-    from reconstruction.engines.torch_cuda import open_torch_cuda
+    from reconstruction.engines.cuda.torch_cuda import open_torch_cuda
 
     return open_torch_cuda(model, precision, gate)
 
 
 def _no_cuda(precision: Precision) -> str:
-    from reconstruction.engines.cuda_loop import no_cuda
+    from reconstruction.engines.cuda.cuda_loop import no_cuda
 
     return no_cuda()
 
 
 def _openvino(model: Model, precision: Precision, gate: Gate) -> Engine:
-    from reconstruction.engines.openvino_cpu import open_openvino
+    from reconstruction.engines.openvino import open_openvino
 
     return open_openvino(model, precision, gate)
 
 
 def _no_openvino(precision: Precision) -> str:
-    from reconstruction.engines.openvino_cpu import lacking
+    from reconstruction.engines.openvino import lacking
 
     return lacking(precision)
 
 
 def _onnxruntime(model: Model, precision: Precision, gate: Gate) -> Engine:
-    from reconstruction.engines.onnx_runtime import open_onnx_runtime
+    from reconstruction.engines.onnx.runtime import open_onnx_runtime
 
     return open_onnx_runtime(model, precision, gate)
 

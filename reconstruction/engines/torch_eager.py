@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from reconstruction.engines.base import Counts
-from reconstruction.model import Model
+from reconstruction.models.model import Model
 
 
 class TorchEngine:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.base import ReconstructionError
-from reconstruction.data import PairPool
+from reconstruction.data.pairs import PairPool
 from reconstruction.field import to_grid
 from reconstruction.metrics import Scores, mean_scores, score
-from reconstruction.segment import iou_foreground, iou_matched, segment
+from reconstruction.segmentation.threshold_watershed import iou_foreground, iou_matched, segment
 
 Phase = NDArray[np.float32]
 _QUARTILES = (0, 25, 50, 75, 100)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.targets import Rectangle, UsafElement, usaf, usaf_elements
+from acquisition.patterns.targets import Rectangle, UsafElement, usaf, usaf_elements
 
 Phase = NDArray[np.float32]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from reconstruction.base import ReconstructionError
-from reconstruction.data import PairPool
+from reconstruction.data.pairs import PairPool
 from reconstruction.field import field_mask
 
 BLOCK_PX = 16

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from reconstruction.losses import phase_loss
+from reconstruction.data.batch import Batch
+from reconstruction.models.losses import phase_loss
+from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.step_unet import conv_block
-from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class SpeckleUNet(Reconstructor):
         return torch.as_tensor(self.head(x).float())
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Absolute error and structural similarity, see :func:`reconstruction.losses.phase_loss`."""
+        """Absolute error and structural similarity, see :func:`reconstruction.models.losses.phase_loss`."""
         phase = self(batch.frames, batch.reference)
         return phase_loss(phase, batch.phase_rad, self.inside, self.config.range_rad)
 

@@ -18,11 +18,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from reconstruction.base import ReconstructionError
-from reconstruction.data import PairPool, Pairs
-from reconstruction.losses import phase_loss
+from reconstruction.data.batch import Batch, Pairs
+from reconstruction.data.pairs import PairPool
+from reconstruction.models.losses import phase_loss
+from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.local_ridge import LocalRidge
 from reconstruction.networks.step_unet import conv_block
-from reconstruction.reconstructor import Batch, NetworkConfig, Reconstructor
 
 FrontEnd = Literal["shrink", "fold", "correlate", "ridge"]
 
@@ -158,11 +159,11 @@ class ReferencedUNet(Reconstructor):
             self.features.ridge.fit(pool, on_progress)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Absolute error and structural similarity, see :func:`reconstruction.losses.phase_loss`."""
+        """Absolute error and structural similarity, see :func:`reconstruction.models.losses.phase_loss`."""
         return phase_loss(self(batch.frames, batch.reference), batch.phase_rad, self.inside, self.config.range_rad)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; see :class:`reconstruction.reconstructor.Reconstructor`."""
+        """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`."""
         with torch.autocast(frame.device.type, enabled=False):
             features = self.features(frame, reference)
         x = self.stem(features)

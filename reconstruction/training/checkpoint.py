@@ -16,7 +16,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from acquisition.folder import sync_folder
+from acquisition.archive.folder import sync_folder
 from reconstruction.base import ReconstructionError
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -13,7 +13,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from reconstruction.reconstructor import Batch, Reconstructor
+from reconstruction.data.batch import Batch
+from reconstruction.models.reconstructor import Reconstructor
 
 #: A process that dies ends all at once (torchrun sees to it); this is for one that hangs. The others wait while the first one
 #: simulates pairs, so it cannot be short.

@@ -14,8 +14,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from reconstruction.base import ReconstructionError
-from reconstruction.data import PairPool, Pairs
-from reconstruction.reconstructor import Reconstructor
+from reconstruction.data.batch import Pairs
+from reconstruction.data.pairs import PairPool
+from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.training.config import PLATEAU_FACTOR, TrainConfig, TrainReport, learning_rate_factor
 from reconstruction.training.distributed import World
 from reconstruction.training.run import Run

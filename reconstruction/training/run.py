@@ -19,7 +19,7 @@ import cv2
 import torch
 import yaml
 
-from acquisition.folder import write_synced
+from acquisition.archive.folder import write_synced
 from reconstruction.base import ReconstructionError
 from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from reconstruction.training.events import EventFile

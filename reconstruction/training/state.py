@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch.optim.swa_utils import AveragedModel
 
-from reconstruction.data import Pairs, shuffled_batches
-from reconstruction.reconstructor import Reconstructor
+from reconstruction.data.batch import Pairs
+from reconstruction.data.pairs import shuffled_batches
+from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.training.checkpoint import damaged
 from reconstruction.training.config import TrainConfig, TrainReport, Watch
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reconstruction.data import PairPool
+from reconstruction.data.pairs import PairPool
 from reconstruction.metrics import Scores, mean_scores, score
-from reconstruction.reconstructor import Reconstructor
+from reconstruction.models.reconstructor import Reconstructor
 
 #: A reconstructor of more evaluations than this is a sampler: too slow to be watched on every image.
 MANY_EVALUATIONS = 8

@@ -1,0 +1,104 @@
+"""An archive's folder: its name, its writer's lock, the space it needs, and small files that survive a power cut."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+from acquisition.archive.rows import StorageError
+
+_LOCK = "writer.lock"
+_FREE_MARGIN = 1.05
+
+
+class WriterLock:
+    """Keeps a second writer away; the operating system drops it with the process, however that ends.
+
+    Raises
+    ------
+    StorageError
+        Another writer holds it, or the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._fd: int | None = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StorageError(f"cannot write to {path}: {one_line(error)}; check its permissions") from error
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(self._fd, msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise StorageError(f"{path} is being written by another writer; close that one first") from error
+
+    def close(self) -> None:
+        """Let go; safe to call twice. The empty file stays, as removing it would race with the next writer."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def clean_name(text: str, what: str) -> str:
+    """Return ``text`` fit to be part of a folder's name; raises StorageError when it is empty or holds separators."""
+    cleaned = re.sub(r"[^\w.-]+", "-", text).strip("-.")[:80]
+    if not cleaned or "/" in text or "\\" in text:
+        raise StorageError(f"archive {what} {text!r} cannot be part of a folder name; use letters and digits")
+    return cleaned
+
+
+def card_text(card: Mapping[str, object]) -> str:
+    """Return the card as YAML; raises StorageError when it holds anything but plain values."""
+    try:
+        return yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
+    except yaml.YAMLError as error:
+        raise StorageError(f"the card holds a value YAML cannot store: {one_line(error)}; use plain values") from error
+
+
+def check_space(folder: Path, expected_bytes: int) -> None:
+    """Raise StorageError unless ``folder`` has room for the expected bytes and 5 % more."""
+    needed, free = int(expected_bytes * _FREE_MARGIN), shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(f"{folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed (5 % included)")
+
+
+def write_synced(path: Path, text: str) -> None:
+    """Write a small text file and wait until its content is on disk."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's list of files is on disk."""
+    if sys.platform != "win32":  # Windows cannot open a folder, and needs no such sync
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's message without line breaks and error numbers."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

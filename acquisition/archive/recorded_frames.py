@@ -1,0 +1,71 @@
+"""A take or dataset as a sequence of frames that are read one by one, for instance to replay it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from acquisition.archive.reader import Archive
+from acquisition.archive.rows import StorageError
+from drivers.base import Frame
+from drivers.recorded.replay import LazyFrames
+
+SPECKLE = "speckle"
+
+
+class RecordedFrames(LazyFrames):
+    """The camera frames of an archive, as raw as they came, each read and checked when it is asked for.
+
+    Only their journal is held in memory. Frames that a running writer acknowledges later are not seen. The bit depth is the
+    card's ``bit_depth``; without one, the array's 8 or 16.
+
+    Parameters
+    ----------
+    archive : Archive
+        A take or a dataset. Reading a frame raises StorageError where it is damaged.
+
+    Raises
+    ------
+    StorageError
+        It holds no camera frames, or its card tells an impossible bit depth.
+
+    Examples
+    --------
+    >>> camera = ReplayCamera(RecordedFrames.open(path))  # doctest: +SKIP
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        dtype = archive.spec(SPECKLE).dtype
+        if dtype not in ("uint8", "uint16"):
+            raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16")
+        bits = 8 * np.dtype(dtype).itemsize
+        bit_depth = archive.card.get("bit_depth", bits)
+        if not isinstance(bit_depth, int) or not (bit_depth == 8 if bits == 8 else 8 < bit_depth <= 16):
+            raise StorageError(
+                f"{archive.path.name}: bit_depth {bit_depth!r} in its card does not fit {dtype}; correct the card"
+            )
+        super().__init__(np.array([row.t_ns for row in archive.rows()], np.int64))
+        self.archive = archive
+        self._bit_depth = bit_depth
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the archive in folder ``path``; raises StorageError as :meth:`Archive.open` and the constructor do."""
+        return cls(Archive.open(path))
+
+    def load(self, index: int) -> Frame:
+        """Read frame ``index``; raises StorageError where it is damaged."""
+        row = self.archive.row(index)
+        pixels = self.archive.read(SPECKLE, index)
+        device_ns = row.extra.get("device_ns")
+        return Frame(
+            pixels,
+            row.frame_index,
+            row.t_ns,
+            row.exposure_s,
+            self._bit_depth,
+            row.pattern_id or None,
+            device_ns if isinstance(device_ns, int) else None,
+        )

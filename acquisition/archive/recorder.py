@@ -1,0 +1,192 @@
+"""Recording what the operator sees: camera frames and their reconstructions, losslessly, or stopped with the reason."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.archive.shards import Image
+from acquisition.archive.writer import (ArchiveWriter, ArraySpec, PairRow, StorageError)
+from acquisition.streams.channel import (Channel, ChannelClosed)
+from drivers.base import Frame
+
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True, eq=False)
+class RecordItem:
+    """One frame and what was made of it.
+
+    Parameters
+    ----------
+    frame : Frame
+        The raw camera frame.
+    phase_rad : ndarray of float32, shape (h, w)
+        Its reconstructed phase in radians, on the model's grid.
+    model_id : str
+        Content hash of the model's weights.
+    engine : str
+        Name (and hash, where it has one) of the engine that ran.
+    latency_s : float
+        From the end of exposure to the finished reconstruction, in seconds.
+    labels : ndarray of uint16, shape (h, w), optional
+        Segmentation: 0 is background.
+    uncertainty_rad : ndarray of float32, shape (h, w), optional
+        One standard deviation of the phase.
+    """
+
+    frame: Frame
+    phase_rad: NDArray[np.float32]
+    model_id: str
+    engine: str
+    latency_s: float
+    labels: NDArray[np.uint16] | None = None
+    uncertainty_rad: NDArray[np.float32] | None = None
+
+    def images(self) -> dict[str, Image]:
+        """Return the images that this item brings, by array name."""
+        known: dict[str, Image | None] = {
+            "speckle": self.frame.pixels,
+            "phase": self.phase_rad,
+            "labels": self.labels,
+            "uncertainty": self.uncertainty_rad,
+        }
+        return {name: image for name, image in known.items() if image is not None}
+
+
+class Recorder:
+    """Writes every item of a channel to one 'take' archive; its :meth:`run` is a stage's work.
+
+    The archive is made when the first item comes, which fixes the arrays and their shapes.
+
+    Parameters
+    ----------
+    root : Path
+        Folder for archives.
+    name : str
+        For people.
+    card : mapping
+        Facts about the session, plain YAML values; ``pixel_um`` becomes the physical size in exports.
+    channel : Channel of RecordItem
+        With ``Overflow.FAIL``: a producer that meets the overflow closes the channel with that error.
+    seal_after_s : float
+        Frames are on disk at the latest this long after they came, in seconds, as long as more follow.
+
+    Examples
+    --------
+    >>> recorder = Recorder(root, "cells", card, channel)  # doctest: +SKIP
+    >>> stage = Stage("recorder", recorder.run)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        card: Mapping[str, object],
+        channel: Channel[RecordItem],
+        seal_after_s: float = 1.0,
+    ) -> None:
+        self._root = root
+        self._name = name
+        self._card = card
+        self._channel = channel
+        self._seal_after_s = seal_after_s
+        self._writer: ArchiveWriter | None = None
+        self._last_index: int | None = None
+        self.verdict = ""
+        self.frames_skipped = 0
+
+    @property
+    def path(self) -> Path | None:
+        """The take's folder; None until the first item came."""
+        return self._writer.path if self._writer else None
+
+    @property
+    def frames_recorded(self) -> int:
+        """Frames that are safe on disk."""
+        return self._writer.acknowledged if self._writer else 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Record until the channel closes, or until ``stop`` is set, and then what the channel still holds.
+
+        ``verdict`` becomes ``complete`` or ``stopped at frame N: reason``, N being the first frame that is not on disk,
+        and is stored in the archive. ``frames_skipped`` counts frames that the camera took but nobody handed over, as a
+        droppable inference stage does.
+
+        Raises
+        ------
+        StorageError
+            The disk failed, or an item does not fit the take (the model changed its shape). The channel is closed.
+        BaseException
+            Whatever error the producer closed the channel with.
+        """
+        try:
+            for item in self._items(stop):
+                self._append(item)
+            if self._writer:
+                self._writer.flush()
+            self._conclude(COMPLETE if self._writer else "stopped at frame 0: no frame came")
+        except BaseException as error:
+            self._channel.close(error)
+            # What is good is saved; a dead disk refuses that and the verdict, but the stage's error tells it anyway.
+            with contextlib.suppress(StorageError):
+                if self._writer:
+                    self._writer.flush()
+            reason = " ".join(str(error).split()) or type(error).__name__
+            with contextlib.suppress(StorageError):
+                self._conclude(f"stopped at frame {self.frames_recorded}: {reason}")
+            raise
+        finally:
+            if self._writer:
+                self._writer.close()
+
+    def _items(self, stop: threading.Event) -> Iterator[RecordItem]:
+        while True:
+            if stop.is_set():
+                self._channel.close()  # refuses more; what it holds is still ours
+            ended = self._channel.closed
+            try:
+                item = self._channel.get(timeout_s=0.1)
+            except ChannelClosed:
+                return
+            except TimeoutError:
+                if ended:  # a closed channel does not time out: this is the producer's own error
+                    raise
+                continue
+            yield item
+
+    def _append(self, item: RecordItem) -> None:
+        images = item.images()
+        if self._writer is None:
+            # 8-bit speckle does not shrink; everything else does.
+            specs = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
+            self._writer = ArchiveWriter.create(
+                self._root, "take", self._name, specs, self._card, None, seal_after_s=self._seal_after_s
+            )
+        frame = item.frame
+        row = PairRow(
+            frame_index=frame.index,
+            t_ns=frame.t_ns,
+            exposure_s=frame.exposure_s,
+            pattern_id=frame.pattern_id or "",
+            model_id=item.model_id,
+            engine=item.engine,
+            latency_s=item.latency_s,
+        )
+        self._writer.append(images, row)
+        if self._last_index is not None:
+            self.frames_skipped += max(0, frame.index - self._last_index - 1)
+        self._last_index = frame.index
+
+    def _conclude(self, verdict: str) -> None:
+        self.verdict = verdict
+        if self._writer:
+            self._writer.set_status("frames_skipped", str(self.frames_skipped))
+            self._writer.set_status("verdict", verdict)
+            self._writer.event("verdict", verdict)

@@ -1,0 +1,105 @@
+"""What an archive knows of each set of images, and of its own run: the rows and events that its journal keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from drivers.base import (Frame, SpeckleScopeError)
+
+ExtraValue = str | int | float
+
+
+class StorageError(SpeckleScopeError):
+    """An archive could not be written or read; what was acknowledged before stays on disk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairRow:
+    """What is known about one set of images, given by whoever captured them.
+
+    Parameters
+    ----------
+    frame_index : int
+        The camera's own frame counter.
+    t_ns : int
+        End of exposure, monotonic clock of the host, in nanoseconds.
+    exposure_s : float
+        Exposure time in seconds.
+    pattern_id, pattern_name : str
+        Content hash and human name of the pattern on the SLM; empty where unknown.
+    host_utc : str
+        ISO 8601 wall-clock time; filled in when the pair is appended if left empty.
+    model_id, engine : str
+        What reconstructed the frame (recorded takes); empty for datasets.
+    latency_s : float, optional
+        From the end of exposure to the finished reconstruction, in seconds.
+    extra : mapping of str to str, int or float
+        Anything else worth keeping with the pair: hardware time, trigger number, calibration id.
+    """
+
+    frame_index: int
+    t_ns: int
+    exposure_s: float
+    pattern_id: str = ""
+    pattern_name: str = ""
+    host_utc: str = ""
+    model_id: str = ""
+    engine: str = ""
+    latency_s: float | None = None
+    extra: Mapping[str, ExtraValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Here, where the mistake is, and not at the commit: SQLite refuses NumPy integers and NaN.
+        wrong: dict[str, object] = {k: v for k, v in self.extra.items() if not isinstance(v, str | int | float)}
+        wrong |= {k: getattr(self, k) for k in ("frame_index", "t_ns") if not isinstance(getattr(self, k), int)}
+        if not math.isfinite(self.exposure_s):
+            wrong["exposure_s"] = self.exposure_s
+        if wrong:
+            raise StorageError(f"a row of the journal takes plain finite Python values, got {wrong}")
+
+    @classmethod
+    def of_frame(cls, frame: Frame, pattern_name: str = "", **extra: ExtraValue) -> PairRow:
+        """Return the row that describes ``frame``; keyword arguments and the camera's own time become ``extra``."""
+        if frame.device_ns is not None:
+            extra["device_ns"] = frame.device_ns
+        return cls(
+            frame_index=frame.index,
+            t_ns=frame.t_ns,
+            exposure_s=frame.exposure_s,
+            pattern_id=frame.pattern_id or "",
+            pattern_name=pattern_name,
+            extra=extra,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredRow(PairRow):
+    """An acknowledged row: where its images lie and what they must hash to.
+
+    Parameters
+    ----------
+    index : int
+        Number of the pair, 0 to ``len(archive) - 1`` without gaps.
+    slot : int
+        Position along the first axis of every array; grows, with gaps where a shard was sealed early.
+    shard : int
+        The shard that holds the slot.
+    crc32 : mapping of str to int
+        CRC-32 of each image's bytes in C order, by array name.
+    """
+
+    index: int
+    slot: int
+    shard: int
+    crc32: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth remembering about a run: a fault, a retake, a quarantine, a verdict."""
+
+    utc: str
+    kind: str
+    text: str

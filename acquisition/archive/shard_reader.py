@@ -1,0 +1,129 @@
+"""Many images fast: uncompressed ones are read straight from the shard files, others through TensorStore.
+
+A sealed shard never changes, so its file can be mapped into memory and read by its own index at the end: ``(offset, bytes)``
+of every image. Maps survive a fork, and copying out of one is faster than a system call for each image.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acquisition.archive.reader import DATA
+from acquisition.archive.rows import (StorageError, StoredRow)
+from acquisition.archive.shards import (Image, Shards)
+
+_MISSING = 2**64 - 1  # offset of an image that was never written
+_OPEN_SHARDS = 256  # each keeps its file open, and a process may have about a thousand
+
+
+class ShardReader:
+    """Reads images of one array by slot; keep one for each process or let it be inherited by a fork.
+
+    Pickling keeps the place, not the open maps.
+
+    Parameters
+    ----------
+    path : Path
+        The archive's folder.
+    name : str
+        Name of the array.
+
+    Raises
+    ------
+    StorageError
+        The array's ``zarr.json`` is missing or not as this program writes it.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._data = Path(path) / DATA
+        self._folder = self._data / name
+        try:
+            metadata = json.loads((self._folder / "zarr.json").read_text(encoding="utf-8"))
+            self.shape: tuple[int, ...] = tuple(metadata["shape"][1:])
+            self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
+            self._slots_per_shard = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
+            self.direct = _is_plain(metadata)
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise StorageError(f"cannot read {self._folder}/zarr.json ({error}); restore it from a copy") from error
+        self._nbytes = self.dtype.itemsize * int(np.prod(self.shape))
+        self._suffix = ".0" * len(self.shape)
+        self._maps: dict[int, tuple[Image, list[int]]] = {}
+        self._shards: Shards | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": {}, "_shards": None}
+
+    def read(self, slot: int, row: int) -> Image:
+        """Return a new array with the image in ``slot``, shape ``(1, H, W)``.
+
+        Parameters
+        ----------
+        slot : int
+            One that the journal names; nothing else is data.
+        row : int
+            Number of the row, for messages.
+
+        Raises
+        ------
+        StorageError
+            The image is missing or its shard is damaged. A changed byte shows only in the journal's CRC-32.
+        """
+        if not self.direct:
+            return self._through_tensorstore(slot, row)
+        shard, slot = divmod(slot, self._slots_per_shard)
+        try:
+            images, places = self._maps.get(shard) or self._mapped(shard)
+            place = places[slot]
+            if place < 0:
+                raise OSError("there is no image")
+            return images[place].copy()
+        except (OSError, ValueError) as error:  # mmap refuses an empty file with a ValueError
+            raise StorageError(f"row {row} of {self.name!r} in {self._data}: {error}; verify the archive") from error
+
+    def _mapped(self, shard: int) -> tuple[Image, list[int]]:
+        """Return the images of a shard as they lie in its file, and for each slot which of them it is, or -1."""
+        path = self._folder / f"c.{shard}{self._suffix}"
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        end = len(data) - 16 * self._slots_per_shard - 4  # the last four are the index's own CRC
+        if end < 0:
+            raise OSError(f"{path.name} is cut short")
+        entries = np.ndarray((self._slots_per_shard, 2), "<u8", data, end)
+        missing = entries[:, 0] == _MISSING
+        places, beside = np.divmod(np.where(missing, 0, entries[:, 0]), self._nbytes)
+        count = end // self._nbytes
+        # Without recomputing the index's CRC: an entry that is wrong but fits would show in the image's own CRC-32.
+        if ((entries[:, 1] != self._nbytes) | (beside != 0) | (places >= count))[~missing].any():
+            raise OSError(f"{path.name} is cut short or its index is damaged")
+        while len(self._maps) >= _OPEN_SHARDS:
+            self._maps.pop(next(iter(self._maps)))
+        images = np.ndarray((count, 1, *self.shape), self.dtype, data)
+        self._maps[shard] = images, np.where(missing, -1, places.astype(np.int64)).tolist()
+        return self._maps[shard]
+
+    def _through_tensorstore(self, slot: int, row: int) -> Image:
+        if self._shards is None:
+            self._shards = Shards(self._data)
+        shard = slot // self._slots_per_shard
+        place = StoredRow(frame_index=0, t_ns=0, exposure_s=0.0, index=row, slot=slot, shard=shard)
+        return self._shards.read(self.name, place, check=False)[None]
+
+
+def _is_plain(metadata: dict[str, Any]) -> bool:
+    """Whether every image is its bytes, little-endian, in one file a shard whose index is at the end."""
+    [sharding] = metadata["codecs"]
+    configuration = sharding["configuration"]
+    little = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    return bool(
+        sharding["name"] == "sharding_indexed"
+        and configuration["codecs"] in (little, [{"name": "bytes"}])
+        and configuration["index_codecs"] == [*little, {"name": "crc32c"}]
+        and configuration.get("index_location", "end") == "end"
+        and metadata["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "."}}
+    )

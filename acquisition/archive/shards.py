@@ -1,0 +1,182 @@
+"""The image arrays of an archive: Zarr v3, sharded, written by TensorStore with fsync.
+
+The first axis is fixed at a huge length when an array is created: its metadata is never written again, so no crash can
+tear it, and nobody can mistake it for the number of images. One shard is one flat file (``c.7.0.0``): TensorStore syncs
+it, renames it into place and syncs its folder, and there is no further folder to sync.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+from numpy.typing import NDArray
+
+from acquisition.archive.journal import check_array_name
+from acquisition.archive.rows import (StorageError, StoredRow)
+
+Image = NDArray[Any]
+
+_SLOTS = 2**31  # fixed length of every array's first axis
+_used = False  # whether this process runs TensorStore's threads
+_lost_to_fork = False  # whether it inherited them dead; TensorStore then aborts the process at its next use
+
+
+def _note_fork() -> None:
+    global _lost_to_fork
+    _lost_to_fork = _lost_to_fork or _used
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_note_fork)
+
+_DTYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One named array of an archive.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and ``_``.
+    shape : tuple of int
+        Shape of one image, ``(H, W)``.
+    dtype : str
+        NumPy name, such as ``uint8``, ``uint16`` or ``float32``.
+    compress : bool
+        Blosc zstd with bit shuffling, lossless: worth it for phase (patterns from 8-bit images shrink 3x) and 12-bit
+        counts, not for 8-bit speckle (1.03x).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    compress: bool = False
+
+    def __post_init__(self) -> None:
+        check_array_name(self.name)
+        if self.dtype not in _DTYPES or not self.shape or min(self.shape) < 1:
+            raise StorageError(f"array {self.name!r} is {self.shape} {self.dtype}; use (H, W) of {', '.join(_DTYPES)}")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one image, uncompressed."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+class Shards:
+    """The arrays below one ``data.zarr`` folder; each opens when it is first used."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: dict[str, ts.TensorStore] = {}
+
+    def create(self, spec: ArraySpec, slots_per_shard: int) -> None:
+        """Create one empty array whose sealed shards hold ``slots_per_shard`` images; raises StorageError."""
+        little: dict[str, object] = {"name": "bytes", "configuration": {"endian": "little"}}
+        codecs: list[dict[str, object]] = [little]
+        if spec.compress:
+            blosc = {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "typesize": np.dtype(spec.dtype).itemsize}
+            codecs.append({"name": "blosc", "configuration": {**blosc, "blocksize": 0}})
+        sharding = {
+            "chunk_shape": [1, *spec.shape],
+            "codecs": codecs,
+            "index_codecs": [little, {"name": "crc32c"}],
+            "index_location": "end",
+        }
+        metadata = {
+            "shape": [_SLOTS, *spec.shape],
+            "data_type": spec.dtype,
+            "fill_value": 0,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [slots_per_shard, *spec.shape]}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        }
+        self._open[spec.name] = self._ts_open(spec.name, {"metadata": metadata, "create": True})
+
+    def spec(self, name: str) -> ArraySpec:
+        """Return the description of an existing array."""
+        store = self._store(name)
+        compress = "'blosc'" in str(_metadata(store)["codecs"])
+        return ArraySpec(name, tuple(store.shape[1:]), store.dtype.name, compress)
+
+    def slots_per_shard(self, name: str) -> int:
+        """Return the number of images in one full shard."""
+        return int(_metadata(self._store(name))["chunk_grid"]["configuration"]["chunk_shape"][0])
+
+    def numbers_on_disk(self) -> set[int]:
+        """Return the number of every shard that any array has on disk, acknowledged or not."""
+        numbers = (file.name.split(".")[1] for file in self.folder.glob("*/c.*.*"))
+        return {int(number) for number in numbers if number.isdigit()}
+
+    def remove_leftovers(self) -> None:
+        """Delete the unfinished shards of a killed writer; only for who holds the archive's lock."""
+        for file in self.folder.glob("*/*.__lock"):
+            file.unlink(missing_ok=True)
+
+    def write(self, first_slot: int, images: Mapping[str, Image]) -> None:
+        """Write images ``(N, H, W)`` of several arrays from one slot on, and wait until all are on disk.
+
+        Raises
+        ------
+        StorageError
+            Any of the writes failed; what they left behind counts for nothing.
+        """
+        try:
+            futures = [self._store(k)[first_slot : first_slot + len(v)].write(v) for k, v in images.items()]
+            for future in futures:
+                future.result()
+        except (ValueError, OSError, RuntimeError) as error:  # TensorStore reports I/O errors as ValueError
+            raise StorageError(f"cannot write to {self.folder}: {_one_line(error)}; check the disk") from error
+
+    def read(self, name: str, row: StoredRow, check: bool = True) -> Image:
+        """Return one image, compared with its journalled CRC-32 where ``check``; raises StorageError."""
+        try:
+            image: Image = np.ascontiguousarray(self._store(name)[row.slot].read().result())
+        except (ValueError, OSError, RuntimeError) as error:
+            raise StorageError(f"row {row.index} of {name!r} in {self.folder}: {_one_line(error)}") from error
+        if check and zlib.crc32(image.data) != row.crc32[name]:
+            raise StorageError(f"row {row.index} of {name!r} in {self.folder} differs from what was written (CRC-32)")
+        return image
+
+    def _store(self, name: str) -> ts.TensorStore:
+        if _lost_to_fork:
+            raise StorageError(f"cannot read {name!r} in a forked process; start workers with multiprocessing 'spawn'")
+        if name not in self._open:
+            self._open[name] = self._ts_open(name, {})
+        return self._open[name]
+
+    def _ts_open(self, name: str, more: Mapping[str, object]) -> ts.TensorStore:
+        spec = {
+            "driver": "zarr3",
+            "kvstore": {"driver": "file", "path": f"{(self.folder / name).resolve().as_posix()}/"},
+            "context": {"file_io_sync": True},
+            # A black image is data like any other; then a missing one is an error, not zeros.
+            "store_data_equal_to_fill_value": True,
+            "fill_missing_data_reads": False,
+            **more,
+        }
+        global _used
+        _used = True
+        try:
+            return ts.open(spec).result()
+        except (ValueError, OSError, RuntimeError) as error:
+            raise StorageError(f"cannot open array {name!r} in {self.folder}: {_one_line(error)}") from error
+
+
+def _metadata(store: ts.TensorStore) -> dict[str, Any]:
+    metadata: dict[str, Any] = store.spec().to_json()["metadata"]
+    return metadata
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).partition(" [tensorstore_spec=")[0]

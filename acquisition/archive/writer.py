@@ -1,0 +1,315 @@
+"""Archives: folders of paired images and a journal that alone says which of them exist.
+
+A pair is acknowledged only when every shard write was awaited (fsync included) and then the journal's COMMIT returned.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from acquisition.archive.reader import (CARD, DATA, JOURNAL, Archive, BadImage, VerifyReport, damage)
+from acquisition.archive.folder import (WriterLock, card_text, check_space, clean_name, one_line, sync_folder, write_synced)
+from acquisition.archive.journal import (Journal, utc_now)
+from acquisition.archive.rows import (Event, PairRow, StorageError, StoredRow)
+from acquisition.archive.shards import (ArraySpec, Image, Shards)
+
+__all__ = [
+    "Archive",
+    "ArchiveWriter",
+    "ArraySpec",
+    "BadImage",
+    "Event",
+    "PairRow",
+    "StorageError",
+    "StoredRow",
+    "VerifyReport",
+]
+
+SHARD_BYTES = 32 * 2**20  # of the largest array
+
+
+class ArchiveWriter:
+    """Appends images to one archive; make it with :meth:`create` or :meth:`resume`.
+
+    Safe to call from several threads. After an I/O error it refuses further work; close it and resume the archive.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lock: WriterLock,
+        journal: Journal,
+        shards: Shards,
+        specs: Sequence[ArraySpec],
+        seal_after_s: float,
+    ) -> None:
+        self.path = path
+        self.specs = tuple(specs)
+        self.dropped = 0
+        self._lock = lock
+        self._journal = journal
+        self._shards = shards
+        self._seal_after_s = seal_after_s
+        self._slots_per_shard = shards.slots_per_shard(self.specs[0].name)
+        self._buffers = {s.name: np.empty((self._slots_per_shard, *s.shape), s.dtype) for s in self.specs}
+        self._pending: list[tuple[PairRow, dict[str, int]]] = []
+        self._pending_since_s = 0.0
+        self._acknowledged = 0
+        self._shard = 0
+        self._failure: str | None = None
+        self._closed = False
+        self._mutex = threading.RLock()
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        kind: str,
+        name: str,
+        arrays: Sequence[ArraySpec],
+        card: Mapping[str, object],
+        expected: int | None,
+        *,
+        seal_after_s: float = 5.0,
+        shard_bytes: int = SHARD_BYTES,
+    ) -> ArchiveWriter:
+        """Make a new archive ``root/<date-time>_<kind>_<name>_<uuid8>/`` and open it for writing.
+
+        Parameters
+        ----------
+        root : Path
+            Folder for archives; made if absent.
+        kind, name : str
+            For people, for instance ``dataset`` and ``cells``. No path separators; odd characters become ``-``.
+        arrays : sequence of ArraySpec
+            Every append brings one image for each.
+        card : mapping
+            Facts about the run, plain YAML values; stored as ``card.yaml``.
+        expected : int or None
+            Number of pairs to come, for the check of free space; None checks for one shard.
+        seal_after_s : float
+            At slow rates an append seals a partial shard once its oldest pair has waited this long, in seconds.
+        shard_bytes : int
+            Size of a full shard of the largest array.
+
+        Raises
+        ------
+        StorageError
+            Too little space, a bad name, array or card, or a folder that cannot be written.
+        """
+        label = f"{clean_name(kind, 'kind')}_{clean_name(name, 'name')}"
+        if not arrays or len({spec.name for spec in arrays}) != len(arrays):
+            raise StorageError(f"archive {name!r} needs arrays with different names, got {[s.name for s in arrays]}")
+        text = card_text(card)
+        slots = max(1, shard_bytes // max(spec.nbytes for spec in arrays))
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        path = Path(root) / f"{stamp}_{label}_{uuid.uuid4().hex[:8]}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            check_space(path.parent, sum(spec.nbytes for spec in arrays) * (slots if expected is None else expected))
+            (path / "targets").mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f"cannot create {path}: {one_line(error)}; check the folder") from error
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, path, ignore_errors=True)
+            lock = undo.enter_context(WriterLock(path))
+            try:
+                (path / DATA).mkdir()
+                write_synced(path / DATA / "zarr.json", '{"zarr_format": 3, "node_type": "group"}\n')
+                write_synced(path / CARD, text)
+                shards = Shards(path / DATA)
+                for spec in arrays:
+                    shards.create(spec, slots)
+                # Last: without a journal it is no archive yet.
+                journal = undo.enter_context(Journal.create(path / JOURNAL, [spec.name for spec in arrays]))
+                for key, value in (("kind", kind), ("name", name), ("created_utc", utc_now())):
+                    journal.set_status(key, value)
+                sync_folder(path)
+                sync_folder(path.parent)
+            except OSError as error:
+                raise StorageError(f"cannot create {path}: {error}; check the disk") from error
+            undo.pop_all()
+        return cls(path, lock, journal, shards, arrays, seal_after_s)
+
+    @classmethod
+    def resume(cls, path: Path, expected: int = 0, *, seal_after_s: float = 5.0) -> ArchiveWriter:
+        """Open an archive again to append to it, whatever ended its last writer.
+
+        The images of the last shard are checked. Rows from the first damaged or missing one on are dropped:
+        ``dropped`` counts them and an event tells it. Shards that no row names are ignored, and none is rewritten.
+
+        Parameters
+        ----------
+        path : Path
+            The archive's folder.
+        expected : int
+            Number of pairs still to come, for the check of free space.
+        seal_after_s : float
+            As in :meth:`create`.
+
+        Raises
+        ------
+        StorageError
+            Not an archive, not writable, too little space, or another writer has it open.
+        """
+        path = Path(path)
+        archive = Archive.open(path)
+        specs = [archive.spec(name) for name in archive.arrays]
+        with ExitStack() as undo:
+            lock = undo.enter_context(WriterLock(path))
+            check_space(path, sum(spec.nbytes for spec in specs) * expected)
+            journal = undo.enter_context(Journal.open(path / JOURNAL))
+            writer = cls(path, lock, journal, Shards(path / DATA), specs, seal_after_s)
+            writer._recover()
+            undo.pop_all()
+        return writer
+
+    def _recover(self) -> None:
+        self._shards.remove_leftovers()
+        rows = self._journal.rows()
+        kept = next((k for k, row in enumerate(rows) if row.index != k), len(rows))
+        last_shard = rows[kept - 1].shard if kept else -1
+        suspects = [row for row in rows[:kept] if row.shard == last_shard]
+        kept = min([bad.index for bad in damage(self._shards, suspects)], default=kept)
+        self.dropped = len(rows) - kept
+        if self.dropped:
+            self._journal.quarantine(kept, f"resume dropped {self.dropped} rows from {kept} on: damaged or detached")
+        self._acknowledged = kept
+        # Beyond every shard on disk, named by a row or not: a sealed shard is never written twice.
+        self._shard = 1 + max(self._shards.numbers_on_disk() | {row.shard for row in rows}, default=-1)
+
+    @property
+    def acknowledged(self) -> int:
+        """Number of pairs that will survive anything short of a broken disk."""
+        return self._acknowledged
+
+    @property
+    def next_index(self) -> int:
+        """Index that the next appended pair will get: acknowledged plus buffered pairs."""
+        return self._acknowledged + len(self._pending)
+
+    def append(self, images: Mapping[str, Image], row: PairRow) -> None:
+        """Take one pair; it is copied, and acknowledged when its shard is sealed.
+
+        Parameters
+        ----------
+        images : mapping of str to ndarray
+            Exactly one image for each array, with its shape and dtype.
+        row : PairRow
+            What is known about them.
+
+        Raises
+        ------
+        StorageError
+            The images do not fit (the writer stays usable), or the disk failed now or earlier (it does not).
+        """
+        with self._mutex:
+            self._check_usable()
+            if images.keys() != self._buffers.keys():
+                raise StorageError(f"{self.path.name} takes images {sorted(self._buffers)}, got {sorted(images)}")
+            for spec in self.specs:
+                image = images[spec.name]
+                if image.shape != spec.shape or image.dtype != spec.dtype:
+                    raise StorageError(
+                        f"{self.path.name}: {spec.name!r} is {spec.shape} {spec.dtype}, got {image.shape} {image.dtype}"
+                    )
+            slot, now_s = len(self._pending), time.monotonic()
+            crc32 = {}
+            for name, buffer in self._buffers.items():
+                buffer[slot] = images[name]
+                crc32[name] = zlib.crc32(buffer[slot].data)
+            self._pending_since_s = self._pending_since_s if slot else now_s
+            self._pending.append((row if row.host_utc else replace(row, host_utc=utc_now()), crc32))
+            if len(self._pending) == self._slots_per_shard or now_s - self._pending_since_s >= self._seal_after_s:
+                self.flush()
+
+    def flush(self) -> None:
+        """Seal what is buffered, however little, and acknowledge it; raises StorageError when the disk fails."""
+        with self._mutex:
+            self._check_usable()
+            count = len(self._pending)
+            if not count:
+                return
+            shard, self._shard = self._shard, self._shard + 1  # used up even if the write fails: never written twice
+            first = shard * self._slots_per_shard
+            rows = [
+                _stored(row, index=self._acknowledged + k, slot=first + k, shard=shard, crc32=crc32)
+                for k, (row, crc32) in enumerate(self._pending)
+            ]
+            try:
+                self._shards.write(first, {name: buffer[:count] for name, buffer in self._buffers.items()})
+                self._journal.commit(rows)
+            except StorageError as error:
+                self._failure = str(error)
+                raise StorageError(f"{error} ({self._acknowledged} pairs are acknowledged, {count} lost)") from error
+            self._acknowledged += count
+            self._pending.clear()
+
+    def quarantine(self, index: int, reason: str) -> int:
+        """Withdraw the pairs from ``index`` on, so that they can be taken again; return how many there were.
+
+        The images stay on disk, unnamed; the event list keeps the reason.
+        """
+        with self._mutex:
+            self._check_usable()
+            if not 0 <= index <= self.next_index:
+                raise StorageError(f"cannot quarantine from {index}: {self.path.name} has {self.next_index} pairs")
+            count = self.next_index - index
+            del self._pending[max(0, index - self._acknowledged) :]
+            self._journal.quarantine(index, f"withdrew {count} pairs from {index} on: {reason}")
+            self._acknowledged = min(self._acknowledged, index)
+            return count
+
+    def event(self, kind: str, text: str) -> None:
+        """Note a fault or a retake with the data, durably."""
+        with self._mutex:
+            self._journal.event(kind, text)
+
+    def set_status(self, key: str, value: str) -> None:
+        """Store one fact about the whole archive, for instance its verdict, replacing its earlier value."""
+        with self._mutex:
+            self._journal.set_status(key, value)
+
+    def close(self) -> None:
+        """Flush (unless the disk failed) and let go of the archive; safe to call twice."""
+        with self._mutex:
+            if self._closed:
+                return
+            try:
+                if self._failure is None:
+                    self.flush()
+            finally:
+                self._closed = True
+                self._journal.close()
+                self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise StorageError(f"the writer of {self.path.name} is closed; resume the archive to add to it")
+        if self._failure is not None:
+            raise StorageError(
+                f"{self.path.name} takes no more after a failure ({self._acknowledged} pairs are acknowledged): {self._failure}"
+            )
+
+
+def _stored(row: PairRow, index: int, slot: int, shard: int, crc32: Mapping[str, int]) -> StoredRow:
+    known = {f.name: getattr(row, f.name) for f in fields(PairRow)}
+    return StoredRow(**known, index=index, slot=slot, shard=shard, crc32=crc32)

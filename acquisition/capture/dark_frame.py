@@ -1,0 +1,44 @@
+"""Dark frames: what the camera counts in the shortest exposure it has, kept beside a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from acquisition.archive.rows import StorageError
+from acquisition.capture.pair_capture import PairCapture, Rig
+from drivers.base import TriggerMode
+
+DARK = "dark.tif"
+
+
+def dark_frame(capture: PairCapture, rig: Rig, count: int) -> NDArray[np.float32]:
+    """Return the mean of ``count`` frames at the shortest exposure, (H, W) in counts; the camera is disarmed afterwards.
+
+    There is no shutter, so light is not excluded but given no time: offset and read noise remain.
+    """
+    capture.release()
+    camera = rig.camera
+    camera.set_exposure(camera.capabilities.exposure_range_s[0])
+    camera.arm(TriggerMode.SOFTWARE)
+    try:
+        total = np.zeros(camera.capabilities.shape, np.float64)
+        for _ in range(count):
+            camera.trigger()
+            total += camera.read(camera.exposure_s + camera.capabilities.readout_s + 0.25).pixels
+    finally:
+        camera.disarm()
+    return (total / count).astype(np.float32)
+
+
+def write_dark(folder: Path, mean: NDArray[np.float32]) -> None:
+    """Write the dark frame into a dataset's folder; raises StorageError when that fails."""
+    part = folder / f".{DARK}"
+    try:
+        tifffile.imwrite(part, mean)
+        part.replace(folder / DARK)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder / DARK}: {error.strerror or error}; check the disk") from error

@@ -1,0 +1,200 @@
+"""The capture plan: everything that decides which pattern is shown as shot number n, frozen and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import yaml
+
+from acquisition.patterns.source_name import PatternError
+from acquisition.patterns.sources import DEFAULT_DEPTH_RAD, PatternSource, blank, open_source
+from drivers.base import Pattern
+
+Order = Literal["sequential", "shuffled"]
+#: What YAML may give for a field, by its annotation.
+_ACCEPTED: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "Order": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+}
+
+
+class PlanError(PatternError):
+    """A capture plan is missing, is no YAML, or holds a wrong field or value."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One thing to capture: the pattern, its place in the plan, and whether it is a reference (flat) shot."""
+
+    number: int
+    pattern: Pattern
+    is_reference: bool
+
+
+@dataclass(frozen=True)
+class CapturePlan:
+    """A deterministic list of shots.
+
+    Parameters
+    ----------
+    source : str
+        Pattern source, see :func:`acquisition.patterns.sources.sources.open_source`.
+    pairs : int
+        Object pairs to capture; reference pairs come on top.
+    seed : int
+        Draw of the source, and of the order.
+    depth_rad : float
+        Phase of white in radians.
+    reference_every : int
+        A flat pattern is shown first and after every so many objects. It gives the reconstructor its reference and is the
+        sentinel by which earlier pairs are trusted.
+    exposure_s : float
+        Camera exposure in seconds.
+    max_saturated : float
+        Largest accepted fraction of saturated pixels.
+    min_mean_fraction : float
+        Smallest accepted mean, as a fraction of full scale: darker frames show a closed shutter or a lost laser.
+    min_sentinel_correlation : float
+        Smallest accepted correlation of a sentinel with the plan's first reference.
+    min_frame_correlation : float
+        Smallest accepted correlation of any frame with that reference: a fibre that moves loses it.
+    repeats : int
+        Frames of each pattern, one after the other.
+    order : {"sequential", "shuffled"}
+        Of the source's patterns; shuffled by ``seed``.
+    dark_frames : int
+        Frames at the camera's shortest exposure, taken before the first pair; their mean is kept with the dataset.
+    preamble : bool
+        Whether a run begins with sync patterns that prove which frame belongs to which pattern.
+    """
+
+    source: str
+    pairs: int
+    seed: int = 0
+    depth_rad: float = DEFAULT_DEPTH_RAD
+    reference_every: int = 25
+    exposure_s: float = 0.010
+    max_saturated: float = 0.01
+    min_mean_fraction: float = 0.005
+    min_sentinel_correlation: float = 0.6
+    min_frame_correlation: float = 0.1
+    repeats: int = 1
+    order: Order = "sequential"
+    dark_frames: int = 0
+    preamble: bool = True
+
+    def __post_init__(self) -> None:
+        low = {"pairs": self.pairs, "reference_every": self.reference_every, "repeats": self.repeats}
+        for name, value in low.items():
+            if value < 1:
+                raise PlanError(f"{name} of a plan must be at least 1, got {value}")
+        if self.order not in get_args(Order):
+            raise PlanError(f"order of a plan must be {' or '.join(get_args(Order))}, got {self.order!r}")
+        if self.dark_frames < 0 or not self.exposure_s > 0:
+            raise PlanError(f"dark_frames must be 0 or more and exposure_s positive, got {self.dark_frames}, {self.exposure_s}")
+
+    def __len__(self) -> int:
+        """Return the number of shots, references included."""
+        return self.pairs + 1 + math.ceil(self.pairs / self.reference_every)
+
+    @property
+    def patterns_needed(self) -> int:
+        """How many different patterns the source is asked for."""
+        return math.ceil(self.pairs / self.repeats)
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of SHA-256 over all fields."""
+        return plan_hash(asdict(self))
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain types, for the dataset's card."""
+        return asdict(self)
+
+    def is_reference(self, number: int) -> bool:
+        """Whether shot ``number`` shows the flat pattern."""
+        return number % (self.reference_every + 1) == 0 or number == len(self) - 1
+
+    def shots(self, shape: tuple[int, int], start: int = 0) -> Iterator[Shot]:
+        """Yield the shots from number ``start`` on, for an SLM of ``shape``; a plan ends with a reference."""
+        make = self.maker(shape)
+        for number in range(start, len(self)):
+            yield make(number)
+
+    def maker(self, shape: tuple[int, int]) -> Callable[[int], Shot]:
+        """Return a function that makes shot number n, for an SLM of ``shape``; it may be called from any one thread."""
+        flat = blank(shape)
+        patterns = self.patterns(shape)
+        count = self.patterns_needed
+        order = np.random.default_rng((self.seed, 7)).permutation(count) if self.order == "shuffled" else range(count)
+
+        def make(number: int) -> Shot:
+            if self.is_reference(number):
+                return Shot(number, flat, True)
+            references_before = 1 + (number - 1) // (self.reference_every + 1)
+            return Shot(number, patterns[int(order[(number - references_before) // self.repeats])], False)
+
+        return make
+
+    def patterns(self, shape: tuple[int, int]) -> PatternSource:
+        """Open the plan's pattern source."""
+        return open_source(self.source, shape, count=self.patterns_needed, seed=self.seed, depth_rad=self.depth_rad)
+
+
+def plan_hash(content: Mapping[str, object]) -> str:
+    """Return the hash of a plan's fields: first 16 hexadecimal digits of SHA-256."""
+    return hashlib.sha256(json.dumps(dict(content), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_plan(path: Path) -> CapturePlan:
+    """Read a plan from YAML; fields that are not named have their defaults.
+
+    Raises
+    ------
+    PlanError
+        With the field, its value and what is expected.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PlanError(f"no plan file {path}; check the path") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PlanError(f"cannot read the plan {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise PlanError(f"{path} must hold 'field: value' lines, got {type(content).__name__}")
+    return plan_from(content, str(path))
+
+
+def plan_from(content: Mapping[str, object], origin: str) -> CapturePlan:
+    """Return the plan that plain values describe.
+
+    Raises
+    ------
+    PlanError
+        With ``origin``, the field, its value and what is expected.
+    """
+    known = {field.name: field for field in fields(CapturePlan)}
+    for name, value in content.items():
+        if name not in known:
+            raise PlanError(f"{origin}: a plan has no field '{name}'; it has {', '.join(known)}")
+        kind = str(known[name].type)
+        accepted: tuple[type, ...] = _ACCEPTED[kind]
+        if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
+            raise PlanError(f"{origin}: '{name}' = {value!r}: a value of type {kind} is expected")
+    for name, field in known.items():
+        if field.default is MISSING and name not in content:
+            raise PlanError(f"{origin}: a plan needs '{name}'")
+    try:
+        return CapturePlan(**content)  # type: ignore[arg-type]
+    except PlanError as error:
+        raise PlanError(f"{origin}: {error}") from error

@@ -1,0 +1,130 @@
+"""What is looked at before a run of many hours: space, time, light, trigger, and the age of what it relies on."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.capture.pair_capture import CaptureError, FrameLimits, PairCapture, Rig
+from acquisition.capture.plan import CapturePlan
+from drivers.base import DeviceError, Pattern, TriggerMode
+
+#: Calibration files older than this are worth a second look.
+OLD_DAYS = 30.0
+_THUMBNAIL_PX = 96
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan will take.
+
+    Parameters
+    ----------
+    shots : int
+        References included.
+    seconds_per_pair, seconds : float
+        Settling, exposure and readout alone.
+    bytes_raw, bytes_free : int
+        Uncompressed size, and what the disk has.
+    """
+
+    shots: int
+    seconds_per_pair: float
+    seconds: float
+    bytes_raw: int
+    bytes_free: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the disk has room, with 5 % to spare."""
+        return self.bytes_free >= 1.05 * self.bytes_raw
+
+
+def pair_seconds(rig: Rig, plan: CapturePlan) -> float:
+    """Return the time that a pair needs at least: until the pattern has settled, its exposure, and the camera's readout."""
+    slm, camera = rig.display().capabilities, rig.camera.capabilities
+    if rig.trigger is TriggerMode.HARDWARE:
+        return slm.latency_s + camera.trigger_delay_s + plan.exposure_s + camera.readout_s
+    return slm.latency_s + slm.settle_s + plan.exposure_s + camera.readout_s
+
+
+def estimate(rig: Rig, plan: CapturePlan, root: Path) -> Estimate:
+    """Return what a plan will take on this rig, into an archive under ``root``."""
+    height, width = rig.camera.capabilities.shape
+    rows, columns = rig.display().capabilities.shape
+    each = height * width * (1 if rig.camera.bit_depth <= 8 else 2) + rows * columns * 4
+    folder = root.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    per_pair = pair_seconds(rig, plan)
+    return Estimate(len(plan), per_pair, per_pair * len(plan), each * len(plan), shutil.disk_usage(folder).free)
+
+
+def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -> list[str]:
+    """Try the trigger and the light on the flat pattern and the first objects; return what was found, in words.
+
+    Parameters
+    ----------
+    rig : Rig
+        Used and left disarmed.
+    plan : CapturePlan
+        Its exposure and limits.
+    calibration : tuple of Path
+        Files that the rig relies on, for their age.
+
+    Raises
+    ------
+    CaptureError
+        The trigger does not work, or a frame is useless at this exposure; the message says what to change.
+    """
+    found = []
+    rig.camera.set_exposure(plan.exposure_s)
+    capture = PairCapture(rig, FrameLimits(plan.max_saturated, plan.min_mean_fraction))
+    try:
+        brightest = 0.0
+        make = plan.maker(rig.display().capabilities.shape)
+        for number in range(min(3, len(plan))):
+            frame = capture.take(make(number).pattern)
+            brightest = max(brightest, float(np.percentile(frame.pixels, 99.9)) / frame.full_scale)
+    except DeviceError as error:
+        raise CaptureError(f"pre-flight: {error}") from error
+    finally:
+        capture.release()
+    found.append("trigger: nothing came without one, one frame for each")
+    better_s = plan.exposure_s * 0.8 / max(brightest, 1e-3)
+    hint = f"; {1e3 * better_s:.3g} ms would fill 80 %" if not 0.3 < brightest < 0.95 else ""
+    found.append(f"light: the brightest pixels reach {100 * brightest:.0f} % at {1e3 * plan.exposure_s:.3g} ms{hint}")
+    for file in calibration:
+        days = (time.time() - file.stat().st_mtime) / 86_400 if file.exists() else float("inf")
+        found.append(f"calibration {file.name}: {days:.0f} days old{'; measure it again' if days > OLD_DAYS else ''}")
+    return found
+
+
+def contact_sheet(images: list[NDArray[np.floating] | NDArray[np.integer]], columns: int = 8) -> NDArray[np.uint8]:
+    """Return small pictures (H, W) side by side, each stretched to its own range but for 0.5 % of its pixels at either end."""
+    import cv2
+
+    side = _THUMBNAIL_PX
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * (side + 2) + 2, columns * (side + 2) + 2), 32, np.uint8)
+    for place, image in enumerate(images):
+        values = np.asarray(image, np.float32)
+        low, high = (float(level) for level in np.percentile(values, (0.5, 99.5)))
+        scaled = np.clip(255 * (values - low) / max(high - low, 1e-9), 0, 255)
+        scale = side / max(values.shape)
+        size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
+        small = cv2.resize(scaled, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        top, left = 2 + place // columns * (side + 2), 2 + place % columns * (side + 2)
+        sheet[top : top + size[1], left : left + size[0]] = small
+    return sheet
+
+
+def first_patterns(rig: Rig, plan: CapturePlan, count: int = 32) -> list[Pattern]:
+    """Return the first patterns of a plan, for a contact sheet."""
+    make = plan.maker(rig.display().capabilities.shape)
+    return [make(number).pattern for number in range(min(count, len(plan)))]

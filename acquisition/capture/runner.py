@@ -1,0 +1,344 @@
+"""A whole acquisition: plan -> verified pairs -> archive, with sentinels, quarantine and resumption."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from acquisition.archive.background_writer import BackgroundWriter
+from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.capture.dark_frame import dark_frame, write_dark
+from acquisition.capture.pair_capture import BadPair, CaptureError, FrameLimits, PairCapture, Rig
+from acquisition.capture.plan import CapturePlan, Shot, plan_from, plan_hash
+from acquisition.capture.sync_check import SYNC, Sentinel, speckle_of, sync_margin, sync_patterns, sync_template
+from acquisition.streams.channel import RateMeter
+from acquisition.streams.prefetch import Ahead
+from drivers.base import Frame, Pattern
+
+#: A sentinel that fails this often in a row after a quarantine means the fibre itself has moved.
+MAX_QUARANTINES = 3
+#: Patterns from this size on are stored compressed, in bytes.
+_COMPRESS_FROM = 2 << 20
+#: A lag scan is made at every so many references.
+_SCAN_EVERY = 4
+#: Events that are no faults.
+_NOTES = ("preflight", "sync", "scan", "dark", "quarantine", "resume")
+#: Patterns that are drawn before they are shown.
+_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class AcquisitionProgress:
+    """How far an acquisition is; ``acknowledged`` pairs are safe on disk.
+
+    ``drift`` holds (shot number, correlation with the first reference) of every sentinel so far; ``free_bytes`` is the disk's.
+    """
+
+    path: Path
+    requested: int
+    acknowledged: int
+    captured: int
+    retaken: int
+    pairs_per_s: float
+    drift: tuple[tuple[int, float], ...] = ()
+    free_bytes: int = 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at the present rate, in seconds."""
+        return (self.requested - self.captured) / self.pairs_per_s if self.pairs_per_s > 0 else None
+
+
+@dataclass(frozen=True)
+class AcquisitionReport:
+    """What an acquisition did. ``faults`` counts every fault by kind; ``complete`` when every requested pair is safe."""
+
+    path: Path
+    requested: int
+    acknowledged: int
+    retaken: int
+    quarantined: int
+    faults: Mapping[str, int]
+    lowest_sentinel_correlation: float
+    lag_scans: int = 0
+    smallest_lag_margin: float = 1.0
+
+    @property
+    def complete(self) -> bool:
+        """True when all requested pairs are acknowledged."""
+        return self.acknowledged == self.requested
+
+
+def open_dataset(
+    root: Path, name: str, plan: CapturePlan, rig: Rig, card: Mapping[str, object], *, seal_after_s: float = 5.0
+) -> ArchiveWriter:
+    """Create the archive of a new acquisition, after checking the disk.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be written or has too little space.
+    """
+    bits = 8 if rig.camera.bit_depth <= 8 else 16
+    rows, columns = rig.display().capabilities.shape
+    arrays = [
+        ArraySpec("speckle", rig.camera.capabilities.shape, f"uint{bits}", compress=bits > 8),
+        # Reading compressed patterns is twenty times slower; whole panels of them would fill disks.
+        ArraySpec("phase", (rows, columns), "float32", compress=rows * columns * 4 > _COMPRESS_FROM),
+    ]
+    facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "depth_rad": plan.depth_rad}
+    facts |= {"bit_depth": rig.camera.bit_depth, **card}
+    return ArchiveWriter.create(root, "dataset", name, arrays, facts, expected=len(plan), seal_after_s=seal_after_s)
+
+
+def plan_of(archive: Archive) -> CapturePlan:
+    """Read the plan of an existing dataset.
+
+    Raises
+    ------
+    StorageError
+        The card holds no valid plan.
+    """
+    stored = archive.card.get("plan")
+    if not isinstance(stored, dict):
+        raise StorageError(f"{archive.path} has no capture plan in its card; it cannot be resumed")
+    if plan_hash(stored) != archive.card.get("plan_hash"):
+        raise StorageError(f"the plan in {archive.path}/card.yaml was edited; restore it or start a new dataset")
+    return plan_from(stored, f"{archive.path}/card.yaml")
+
+
+def faults_of(archive: Archive) -> dict[str, int]:
+    """Count the faults that a dataset's journal tells, by kind, over all its runs."""
+    faults: dict[str, int] = {}
+    for event in archive.events():
+        if event.kind not in _NOTES:
+            faults[event.kind] = faults.get(event.kind, 0) + 1
+    return faults
+
+
+def acquire(
+    rig: Rig,
+    plan: CapturePlan,
+    writer: ArchiveWriter,
+    stop: threading.Event,
+    on_progress: Callable[[AcquisitionProgress], None] = lambda progress: None,
+    on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
+    pause: threading.Event | None = None,
+) -> AcquisitionReport:
+    """Capture every shot of ``plan`` that ``writer`` does not hold yet.
+
+    Patterns are drawn ahead and pairs stored behind, each in a thread of its own, so that the SLM waits for neither.
+
+    Parameters
+    ----------
+    rig : Rig
+        Devices, owned by the calling thread.
+    plan : CapturePlan
+        What to capture.
+    writer : ArchiveWriter
+        New or resumed; stays open.
+    stop : threading.Event
+        Ends the run after the pair in hand; what was captured is sealed.
+    on_progress, on_pair : callable
+        Called after every pair.
+    pause : threading.Event, optional
+        While it is set, nothing is captured, what was is acknowledged, and the devices rest.
+
+    Raises
+    ------
+    CaptureError
+        A pair kept failing, or sentinels kept failing: what is acknowledged stays.
+    StorageError
+        The disk failed.
+    """
+    shape = rig.display().capabilities.shape
+    make = plan.maker(shape)
+    with BackgroundWriter(writer) as behind:
+        run = _Acquisition(rig, plan, behind, writer)
+        try:
+            run.begin(stop)
+            while behind.next_index < len(plan) and not stop.is_set():
+                with Ahead(make, range(behind.next_index, len(plan)), _AHEAD) as shots:
+                    for shot in shots:
+                        run.rest(pause, stop)
+                        run.scan(shot)
+                        frame = run.take(shot)
+                        if frame is None:
+                            break  # withdrawn: the plan goes on from the last good sentinel
+                        on_pair(shot, frame)
+                        on_progress(run.progress())
+                        if stop.is_set():
+                            break
+            behind.flush()
+            on_progress(run.progress())
+        finally:
+            run.capture.release()
+    report = run.report()
+    writer.set_status("verdict", "complete" if report.complete else f"stopped by the operator at pair {report.acknowledged}")
+    return report
+
+
+class _Acquisition:
+    def __init__(self, rig: Rig, plan: CapturePlan, behind: BackgroundWriter, writer: ArchiveWriter) -> None:
+        self._rig = rig
+        self._plan = plan
+        self._behind = behind
+        self._path = writer.path
+        self._faults: dict[str, int] = {}
+        limits = FrameLimits(plan.max_saturated, plan.min_mean_fraction)
+        self.capture = PairCapture(rig, limits, self._note_fault)
+        self._rate = RateMeter(window_s=10.0)
+        self._sync_pattern: Pattern | None = None
+        self._sentinel = Sentinel(plan.min_sentinel_correlation)
+        # The last shots by which all pairs before are trusted: by the fibre's place, and by a lag scan.
+        self._held = self._proved = self._failed_at = 0
+        self._quarantined = self._quarantines = 0
+        self._margins: list[float] = []
+        self._free_bytes, self._looked_s = 0, -1.0
+        if writer.next_index:
+            self._resume_reference()
+
+    def begin(self, stop: threading.Event) -> None:
+        """Take dark frames and prove by sync patterns which frame belongs to which pattern."""
+        if self._behind.next_index:
+            self._behind.event("resume", f"went on at pair {self._behind.next_index}")
+        if self._plan.dark_frames and self._behind.next_index == 0:
+            mean = dark_frame(self.capture, self._rig, self._plan.dark_frames)
+            write_dark(self._path, mean)
+            self._behind.event("dark", f"{self._plan.dark_frames} dark frames, mean {mean.mean():.2f} counts")
+        self._rig.camera.set_exposure(self._plan.exposure_s)
+        if self._plan.preamble and not stop.is_set():
+            patterns = sync_patterns(self._rig.display().capabilities.shape)
+            speckles = [speckle_of(self.capture.take(patterns[kind])) for kind in SYNC]
+            margin = sync_margin(speckles)
+            if margin <= 0:
+                raise CaptureError(
+                    f"frames do not follow their patterns (sync margin {margin:.3f}): check the SLM's light, its latency and "
+                    "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
+                )
+            self._sync_pattern, self._sentinel.sync = patterns[1], sync_template(speckles)
+            self._behind.event("sync", f"lag 0 wins over -2..+2 by {margin:.3f} on {len(SYNC)} sync patterns")
+
+    def scan(self, shot: Shot) -> None:
+        """Show the sync pattern before every fourth reference and the last: the lag scan around it needs no pair."""
+        due = shot.is_reference and shot.number and not shot.number % (_SCAN_EVERY * (self._plan.reference_every + 1))
+        if self._sync_pattern is not None and (due or shot.number == len(self._plan) - 1):
+            self._sentinel.begin_scan(speckle_of(self.capture.take(self._sync_pattern)))
+
+    def rest(self, pause: threading.Event | None, stop: threading.Event) -> None:
+        """Wait while the run is paused, with everything acknowledged and the camera disarmed."""
+        if pause is None or not pause.is_set():
+            return
+        self._behind.flush()
+        self.capture.release()
+        while pause.is_set() and not stop.wait(0.1):
+            pass
+
+    def take(self, shot: Shot) -> Frame | None:
+        """Capture and store one shot; None when pairs were withdrawn: a sentinel failed, or the display was away."""
+        lost_before = self.capture.displays_lost
+        frame = self.capture.take(shot.pattern, self._gate(shot))
+        if self.capture.displays_lost > lost_before:
+            self._withdraw(self._held, "the SLM's display was lost")
+            return None
+        speckle = speckle_of(frame)
+        correlation = self._sentinel.correlation(speckle)
+        if shot.is_reference and not self._sentinel.holds(shot.number, speckle):
+            least = self._plan.min_sentinel_correlation
+            text = f"sentinel correlates {correlation:.2f} with the first reference, below {least:.2f}"
+            # Right after a sync pattern it may be that one's frame which came here: then nothing since the last scan is sure.
+            self._fail_sentinel(shot, self._proved if self._sentinel.scanning else self._held, text)
+            return None
+        margin = self._sentinel.take(speckle, last=shot.number == len(self._plan) - 1)
+        if margin is not None and margin <= 0:
+            self._fail_sentinel(
+                shot, self._proved, f"lag scan: another frame is {-margin:.3f} more like the sync pattern than its own"
+            )
+            return None
+        row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number, correlation=correlation)
+        self._behind.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
+        if margin is not None:
+            self._margins.append(margin)
+            self._behind.event("scan", f"lag 0 wins over -2..+2 by {margin:.3f} up to pair {shot.number}")
+            self._proved = shot.number
+        if shot.is_reference:
+            self._held = shot.number
+            # Only beyond the last failure is the trouble over: before it, the same way is gone again.
+            self._quarantines = 0 if shot.number > self._failed_at else self._quarantines
+        self._rate.tick()
+        return frame
+
+    def progress(self) -> AcquisitionProgress:
+        if (now_s := time.monotonic()) > self._looked_s + 1:
+            self._looked_s, self._free_bytes = now_s, shutil.disk_usage(self._path).free
+        return AcquisitionProgress(
+            self._path,
+            len(self._plan),
+            self._behind.acknowledged,
+            self._behind.next_index,
+            self.capture.retaken,
+            self._rate.per_second(),
+            tuple(self._sentinel.drift),
+            self._free_bytes,
+        )
+
+    def report(self) -> AcquisitionReport:
+        return AcquisitionReport(
+            self._path,
+            len(self._plan),
+            self._behind.acknowledged,
+            self.capture.retaken,
+            self._quarantined,
+            dict(self._faults),
+            self._sentinel.lowest,
+            len(self._margins),
+            min(self._margins, default=1.0),
+        )
+
+    def _gate(self, shot: Shot) -> Callable[[Frame], None]:
+        least = self._plan.min_frame_correlation
+
+        def check(frame: Frame) -> None:
+            correlation = self._sentinel.correlation(speckle_of(frame))
+            if not shot.is_reference and correlation < least:
+                raise BadPair(
+                    f"the frame correlates {correlation:.2f} with the first reference, below {least:.2f}: "
+                    "the fibre moved, or something is in the light"
+                )
+
+        return check
+
+    def _note_fault(self, kind: str, text: str) -> None:
+        self._faults[kind] = self._faults.get(kind, 0) + 1
+        self._behind.event(kind, text)
+
+    def _fail_sentinel(self, shot: Shot, good: int, text: str) -> None:
+        self._failed_at = max(self._failed_at, shot.number)
+        self._note_fault(BadPair.__name__, text)
+        self._withdraw(good, "sentinel failed")
+        self._quarantines += 1
+        if self._quarantines > MAX_QUARANTINES:
+            raise CaptureError(
+                f"sentinels keep failing after pair {good}: the fibre moved; put it back and resume, or start a new dataset"
+            )
+
+    def _withdraw(self, good: int, why: str) -> None:
+        # First of all, and also when the run ends here: what an operator finds on disk is trusted.
+        self._quarantined += self._behind.quarantine(good + 1, why)
+        self._held, self._proved = min(self._held, good), min(self._proved, good)
+        self._sentinel.forget()
+        self.capture.release()
+
+    def _resume_reference(self) -> None:
+        archive = Archive.open(self._path)
+        depth = archive.card.get("bit_depth", 8)
+        for row in archive.rows():
+            if self._plan.is_reference(row.index):
+                pixels = archive.read("speckle", row.index)
+                frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
+                self._sentinel.holds(row.index, speckle_of(frame))
+                self._held = self._proved = row.index

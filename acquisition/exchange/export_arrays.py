@@ -1,0 +1,192 @@
+"""Archives as array files: NumPy's npz, HDF5, MATLAB 7.3 and OME-Zarr, written image by image.
+
+The first three hold every array of the archive, one column for each field of the journal's rows (``t_ns``, ``exposure_s``,
+``pattern_id`` ...) and the card as JSON. Nothing of them needs pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import tensorstore as ts
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from acquisition.archive.reader import Archive
+from acquisition.exchange.export_base import ExportError, card_json, columns, images, median_interval_s, pixel_um
+
+_UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
+_SHARD_BYTES = 32 * 2**20
+_MATLAB_CLASS = {"float32": "single", "float64": "double"}  # integers have the same names
+
+
+def write_npz(archive: Archive, path: Path) -> None:
+    """Write a ``.npz`` that ``numpy.load`` reads: images (N, H, W), columns (N,), and ``card_json`` ()."""
+    table = columns(archive) | {"card_json": np.array(card_json(archive))}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
+        for name in archive.arrays:
+            spec = archive.spec(name)
+            header = {
+                "descr": npy.dtype_to_descr(np.dtype(spec.dtype)),
+                "fortran_order": False,
+                "shape": (len(archive), *spec.shape),
+            }
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                npy.write_array_header_1_0(member, header)
+                for image in images(archive, name):
+                    member.write(image.data)
+        for name, column in table.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                npy.write_array(member, column, allow_pickle=False)
+
+
+def write_hdf5(archive: Archive, path: Path) -> None:
+    """Write an HDF5 file: images (N, H, W) with one image a chunk, columns (N,), the card as attributes of the root."""
+    # From HDF5 1.8 on an attribute may exceed 64 KiB, as the card of a long plan does.
+    places: dict[str, list[int]] = {}
+    with h5py.File(path, "w", libver=("v108", "v110")) as file:
+        file.attrs["archive"] = archive.path.name
+        file.attrs["card_json"] = card_json(archive)
+        for key, value in archive.card.items():
+            if isinstance(value, str | int | float) and key not in file.attrs:
+                file.attrs[key] = value
+        for name in archive.arrays:
+            spec = archive.spec(name)
+            dataset = _room(file, name, (len(archive), *spec.shape), spec.dtype)
+            dataset.attrs["unit"] = _UNITS.get(name, "")
+            places[name] = _places(dataset)
+        for name, column in columns(archive).items():
+            text = column.dtype.kind == "U"
+            file.create_dataset(
+                name, data=column.astype(object) if text else column, dtype=h5py.string_dtype() if text else None
+            )
+    _fill(archive, path, places, transposed=False)
+
+
+def write_matlab(archive: Archive, path: Path) -> None:
+    """Write a MATLAB 7.3 file: images H x W x N, columns N x 1, text as N rows of characters, ``card_json`` for jsondecode.
+
+    Version 7.3 is HDF5 with a header and attributes of MATLAB's own. The older format holds at most 2 GB in a variable and
+    would have to be built in memory.
+    """
+    places: dict[str, list[int]] = {}
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name in archive.arrays:
+            # MATLAB's first axis is HDF5's last one.
+            height, width = archive.spec(name).shape
+            dtype = archive.spec(name).dtype
+            dataset = _room(file, name, (len(archive), width, height), dtype)
+            dataset.attrs["MATLAB_class"] = np.bytes_(_MATLAB_CLASS.get(dtype, dtype))
+            places[name] = _places(dataset)
+        for name, column in (columns(archive) | {"card_json": np.array([card_json(archive)])}).items():
+            if column.dtype.kind == "U":
+                dataset = file.create_dataset(name, data=_code_units(column).T)
+                dataset.attrs["MATLAB_class"] = np.bytes_("char")
+                dataset.attrs["MATLAB_int_decode"] = np.int32(2)
+            else:
+                dataset = file.create_dataset(name, data=column[None])
+                dataset.attrs["MATLAB_class"] = np.bytes_(_MATLAB_CLASS.get(column.dtype.name, column.dtype.name))
+    stamp = f"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: {datetime.now(UTC):%a %b %d %H:%M:%S %Y} HDF5 schema 1.00 ."
+    with path.open("r+b") as raw:
+        raw.write(stamp.ljust(116).encode("ascii") + bytes(8) + b"\x00\x02IM")  # no subsystem data, version 2, little-endian
+    _fill(archive, path, places, transposed=True)
+
+
+def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:
+    """Write one array as an OME-Zarr 0.5 image with axes t, y, x: a Zarr v3 group with one resolution level, ``0``.
+
+    The archive's own ``data.zarr`` is no OME-Zarr: it has no ``ome`` metadata nor named axes, its first axis is far longer
+    than its data, and gaps lie between its images.
+    """
+    spec, rows = archive.spec(name), archive.rows()
+    path.mkdir()
+    (path / "zarr.json").write_text(json.dumps(_group_metadata(archive, name), indent=1), encoding="utf-8")
+    per_shard = max(1, min(len(rows), _SHARD_BYTES // spec.nbytes))
+    codecs: list[dict[str, object]] = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    if spec.compress:
+        blosc = {"cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "typesize": np.dtype(spec.dtype).itemsize}
+        codecs.append({"name": "blosc", "configuration": {**blosc, "blocksize": 0}})
+    sharding = {"chunk_shape": [1, *spec.shape], "codecs": codecs}
+    metadata = {
+        "shape": [len(rows), *spec.shape],
+        "data_type": spec.dtype,
+        "fill_value": 0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [per_shard, *spec.shape]}},
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "dimension_names": ["t", "y", "x"],
+    }
+    kvstore = {"driver": "file", "path": f"{(path / '0').resolve().as_posix()}/"}
+    try:
+        store = ts.open({"driver": "zarr3", "kvstore": kvstore, "metadata": metadata, "create": True}).result()
+        for first in range(0, len(rows), per_shard):
+            block = [archive.read(name, index) for index in range(first, min(first + per_shard, len(rows)))]
+            store[first : first + len(block)].write(np.stack(block)).result()
+    except (ValueError, RuntimeError) as error:  # TensorStore reports I/O errors as ValueError
+        reason = " ".join(str(error).split()).partition(" [tensorstore_spec=")[0]
+        raise ExportError(f"cannot write {path.name}: {reason}; check the disk") from error
+
+
+def _room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
+    """Make a dataset (N, H, W) whose images, a chunk each, have their places in the file but are not written yet."""
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_chunk((1, *shape[1:]))
+    layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    kind = h5py.h5t.py_create(np.dtype(dtype).newbyteorder("<"))
+    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), layout))
+
+
+def _places(dataset: h5py.Dataset) -> list[int]:
+    places = [0] * len(dataset)
+
+    def note(chunk: Any) -> None:
+        places[chunk.chunk_offset[0]] = chunk.byte_offset
+
+    dataset.id.chunk_iter(note)
+    return places
+
+
+def _fill(archive: Archive, path: Path, places: dict[str, list[int]], transposed: bool) -> None:
+    """Write the images to their places with plain writes: a disk that is full then is an error, not HDF5's crash."""
+    with path.open("r+b") as file:
+        for name, offsets in places.items():
+            for image, offset in zip(images(archive, name), offsets, strict=True):
+                file.seek(offset)
+                file.write((np.ascontiguousarray(image.T) if transposed else image).data)
+
+
+def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
+    rows = archive.rows()
+    interval_s, side_um = median_interval_s(rows), pixel_um(archive, name)
+    time = {"name": "t", "type": "time"} | ({"unit": "second"} if interval_s else {})
+    space = {"type": "space"} | ({"unit": "micrometer"} if side_um else {})
+    scale = {"type": "scale", "scale": [interval_s or 1.0, side_um or 1.0, side_um or 1.0]}
+    image = {
+        "name": f"{archive.path.name} {name}",
+        "axes": [time, {"name": "y", **space}, {"name": "x", **space}],
+        "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
+    }
+    facts = {
+        "card": json.loads(card_json(archive)),
+        "t_s": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in rows],
+        "exposure_s": [row.exposure_s for row in rows],
+        "pattern_id": [row.pattern_id for row in rows],
+        "unit": _UNITS.get(name, ""),
+    }
+    attributes = {"ome": {"version": "0.5", "multiscales": [image]}, "specklescope": facts}
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+
+
+def _code_units(texts: NDArray[np.str_]) -> NDArray[np.uint16]:
+    """UTF-16 code units (N, longest) of texts (N,), filled with blanks, as MATLAB pads its rows of characters."""
+    encoded = [np.frombuffer(str(text).encode("utf-16-le"), "<u2") for text in texts]
+    units = np.full((len(encoded), max(1, *map(len, encoded))), ord(" "), np.uint16)
+    for row, text in zip(units, encoded, strict=True):
+        row[: len(text)] = text
+    return units

@@ -1,0 +1,74 @@
+"""What every export format needs of an archive: its images in order, its rows as columns, rates and pixel sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.archive.reader import Archive
+from acquisition.archive.rows import PairRow
+from drivers.base import SpeckleScopeError
+
+
+class ExportError(SpeckleScopeError):
+    """An archive could not be exported as asked; nothing half-written stays behind."""
+
+
+def images(archive: Archive, name: str) -> Iterator[NDArray[Any]]:
+    """Yield the images of one array in the order of the rows, each checked against its CRC-32."""
+    return (archive.read(name, index) for index in range(len(archive)))
+
+
+def columns(archive: Archive) -> dict[str, NDArray[Any]]:
+    """Return what the journal knows of the rows, one array (N,) for each field; ``extra`` becomes JSON.
+
+    Raises
+    ------
+    ExportError
+        An image array has the name of a field.
+    """
+    rows = archive.rows()
+    table: dict[str, NDArray[Any]] = {
+        "frame_index": np.array([row.frame_index for row in rows], np.int64),
+        "t_ns": np.array([row.t_ns for row in rows], np.int64),
+        "exposure_s": np.array([row.exposure_s for row in rows], np.float64),
+        "latency_s": np.array([np.nan if row.latency_s is None else row.latency_s for row in rows], np.float64),
+        "extra_json": np.array([json.dumps(dict(row.extra)) for row in rows]),
+    }
+    for name in ("pattern_id", "pattern_name", "host_utc", "model_id", "engine"):
+        table[name] = np.array([getattr(row, name) for row in rows], np.str_)
+    taken = [name for name in archive.arrays if name in table or name == "card_json"]
+    if taken:
+        raise ExportError(f"{archive.path.name}: array {taken[0]!r} has the name of a column; export OME-TIFF")
+    return table
+
+
+def card_json(archive: Archive) -> str:
+    """Return the archive's card as JSON; dates become text."""
+    return json.dumps(archive.card, default=str)
+
+
+def median_interval_s(rows: Sequence[PairRow]) -> float | None:
+    """Return the median time between successive frames in seconds, or None where no two times differ.
+
+    Steps back in time are left out: the monotonic clock starts again when an archive is resumed after a reboot.
+    """
+    steps_ns = np.diff([row.t_ns for row in rows])
+    steps_ns = steps_ns[steps_ns > 0]
+    return float(np.median(steps_ns)) * 1e-9 if steps_ns.size else None
+
+
+def pixel_um(archive: Archive, name: str) -> float | None:
+    """Return the side of one pixel of an array in micrometres on the camera, or None where that is not known."""
+    size_um = archive.card.get("pixel_um")
+    if not isinstance(size_um, int | float) or not size_um > 0:
+        return None
+    if name == "speckle":
+        return float(size_um)
+    if archive.status.get("kind") == "take":  # a reconstruction covers the camera's whole field on its own grid
+        return float(size_um) * archive.spec("speckle").shape[-1] / archive.spec(name).shape[-1]
+    return None  # an SLM pattern is on the SLM's grid, which only a registration relates to the camera's

@@ -1,0 +1,245 @@
+"""Pairs from the published SpecDiffusion layout: ``input/*.png`` and ``label/*.png`` of the same names, and lists of them."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from acquisition.archive.rows import PairRow
+from acquisition.archive.shards import ArraySpec, Image
+from acquisition.exchange.import_source import PairImportError, PairSource
+from drivers.base import Pattern
+
+_FOLDERS = {"speckle": "input", "label": "label"}
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY = 0  # PNG's colour type
+_MAX_PIXELS = 2**28  # a header that claims more is no camera frame
+
+
+def open_folder(path: Path, depth_rad: float | None) -> PairSource:
+    """Find the pairs of a folder, and check names, lists and headers of all files.
+
+    Rules: inputs are 8 or 16-bit, labels 8-bit, each folder of one size (the two may differ). Colour whose channels are
+    equal everywhere counts as grey and is noted; other colour and transparency are refused. Hidden files are ignored.
+    The phase is ``label / 255 * depth_rad``. A label of one grey is a blank, the reference. Lists (``*_data.flist`` with
+    ``*_label.flist``) must name existing files in the same order; each row remembers its list.
+
+    Parameters
+    ----------
+    path : Path
+        Holds ``input`` and ``label``.
+    depth_rad : float, optional
+        Phase of grey 255 in radians; by default what ``metadata.yaml`` says, as our own exports do.
+
+    Raises
+    ------
+    PairImportError
+        Nothing states the depth, or there are no pairs at all.
+    """
+    files = {array: _pngs(path / folder) for array, folder in _FOLDERS.items()}
+    problems = [problem for _, found in files.values() for problem in found]
+    inputs, labels = files["speckle"][0], files["label"][0]
+    problems += [f"input/{stem}.png has no label/{stem}.png" for stem in sorted(inputs.keys() - labels.keys())]
+    problems += [f"label/{stem}.png has no input/{stem}.png" for stem in sorted(labels.keys() - inputs.keys())]
+    stems = sorted(inputs.keys() & labels.keys())
+    if not stems:
+        raise PairImportError(path, [*problems, "input/ and label/ have no PNG files of the same names"])
+    depth_rad = stated_depth_rad(path) if depth_rad is None else depth_rad
+    if depth_rad is None:
+        raise PairImportError(path, ["give depth_rad, the phase of grey 255 in radians; neither you nor metadata.yaml tell it"])
+    notes: list[str] = []
+    lists = _lists(path, stems, problems, notes)
+    specs: list[ArraySpec] = []
+    bad: set[str] = set()
+    for array, folder in _FOLDERS.items():
+        kinds = {f"{folder}/{stem}.png": _kind(path / folder / f"{stem}.png", problems) for stem in stems}
+        specs.append(_common(array, kinds, problems, bad))
+        coloured = [name for name, header in kinds.items() if header and header.colour != _GREY and name not in bad]
+        if coloured:
+            notes.append(f"{len(coloured)} colour files with equal channels count as grey, the first is {coloured[0]}")
+    return _FolderSource(path, stems, lists, depth_rad, tuple(specs), frozenset(bad)).source(problems, notes)
+
+
+@dataclass(frozen=True)
+class _Header:
+    height: int
+    width: int
+    bits: int
+    colour: int
+
+    def __str__(self) -> str:
+        return f"{self.width} x {self.height} of {self.bits} bits"
+
+
+@dataclass(frozen=True)
+class _FolderSource:
+    path: Path
+    stems: list[str]
+    lists: Mapping[str, str]
+    depth_rad: float
+    specs: tuple[ArraySpec, ...]
+    bad: frozenset[str]  # files whose headers are wrong, which has been told
+
+    def source(self, problems: list[str], notes: list[str]) -> PairSource:
+        speckle, label = self.specs
+        specs = (speckle, ArraySpec("phase", label.shape, "float32", compress=True), label)
+        card = {"depth_rad": self.depth_rad, "bit_depth": 8 * np.dtype(speckle.dtype).itemsize}
+        return PairSource(
+            self.path, specs, len(self.stems), card, self._images, self._row, self._name, tuple(_FOLDERS), problems, notes
+        )
+
+    def _name(self, array: str, index: int) -> str:
+        return f"{_FOLDERS[array]}/{self.stems[index]}.png"
+
+    def _images(self, problems: list[str]) -> Iterator[dict[str, Image] | None]:
+        for index in range(len(self.stems)):
+            images: dict[str, Image] = {}
+            for spec in self.specs:
+                name = self._name(spec.name, index)
+                if name in self.bad:
+                    continue
+                try:
+                    image = decode_grey((self.path / name).read_bytes())
+                    if (image.shape, image.dtype.name) != (spec.shape, spec.dtype):
+                        raise ValueError(f"it is {image.shape} {image.dtype.name}, not {spec.shape} {spec.dtype}")
+                    images[spec.name] = image
+                except (OSError, ValueError) as error:
+                    problems.append(f"{name}: {error}")
+            if len(images) == len(self.specs):
+                images["phase"] = (images["label"] * np.float32(self.depth_rad / 255)).astype(np.float32)
+            yield images if "phase" in images else None
+
+    def _row(self, index: int, images: Mapping[str, Image]) -> PairRow:
+        stem = self.stems[index]
+        extra = {"file_stem": stem} | ({"list": self.lists[stem]} if stem in self.lists else {})
+        blank = int(np.ptp(images["label"])) == 0
+        name, pattern_id = "blank" if blank else stem, Pattern(images["phase"]).id
+        return PairRow(frame_index=index, t_ns=0, exposure_s=0.0, pattern_id=pattern_id, pattern_name=name, extra=extra)
+
+
+def read_header(data: bytes) -> _Header:
+    """Read a PNG file's first 33 bytes; raises ValueError when they are not PNG's."""
+    if len(data) < 33 or not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
+        raise ValueError("it is no PNG file")
+    width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
+    if not 0 < width * height <= _MAX_PIXELS:
+        raise ValueError(f"it claims {width} x {height} pixels")
+    return _Header(height, width, bits, colour)
+
+
+def decode_grey(data: bytes) -> NDArray[Any]:
+    """Decode a whole PNG file to (H, W) uint8 or uint16.
+
+    Raises
+    ------
+    ValueError
+        Damaged, cut short, or in colours.
+    """
+    read_header(data)
+    at, kind = len(_SIGNATURE), b""
+    while kind != b"IEND":  # the decoder is lenient; every chunk's CRC says whether each byte is as it was written
+        length, kind = struct.unpack(">I4s", data[at : at + 8]) if len(data) >= at + 8 else (2**32, b"")
+        end = at + 8 + length
+        if end + 4 > len(data):
+            raise ValueError("it is cut short; copy it again")
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise ValueError("it is damaged (CRC); copy it again")
+        at = end + 4
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise ValueError("it cannot be decoded; save it again as grey PNG")
+    if image.ndim == 2:
+        return image
+    if image.shape[2] == 4 and image[..., 3].min() < (255 if image.dtype == np.uint8 else 65535):
+        raise ValueError("it is transparent in places; flatten it to grey")
+    if not np.array_equal(image[..., 0], image[..., 1]) or not np.array_equal(image[..., 0], image[..., 2]):
+        raise ValueError("it is in colours that differ; convert it to grey as you mean it")
+    return np.ascontiguousarray(image[..., 0])
+
+
+def _pngs(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    try:
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    except OSError as error:
+        raise PairImportError(folder.parent, [f"its folder {folder.name}/ cannot be read ({error.strerror})"]) from error
+    pngs = {file.stem: file for file in files if file.suffix == ".png" and file.is_file()}
+    return pngs, [
+        f"{folder.name}/{file.name} is no .png file; rename or remove it" for file in files if file not in pngs.values()
+    ]
+
+
+def _kind(file: Path, problems: list[str]) -> _Header | None:
+    name = f"{file.parent.name}/{file.name}"
+    try:
+        with file.open("rb") as stream:
+            header = read_header(stream.read(33))
+    except (OSError, ValueError) as error:
+        problems.append(f"{name}: {error}")
+        return None
+    if header.bits == 16 and file.parent.name == "label":
+        problems.append(f"{name} has 16 bits; labels have 8")
+        return None
+    if header.bits < 8 and header.colour == _GREY:
+        problems.append(f"{name} has {header.bits} bits; convert it to 8")
+        return None
+    return header
+
+
+def _common(array: str, kinds: Mapping[str, _Header | None], problems: list[str], bad: set[str]) -> ArraySpec:
+    """Return the array that most files fit; the others become problems and ``bad``."""
+    sizes = {name: (header.height, header.width, max(8, header.bits)) for name, header in kinds.items() if header}
+    bad |= kinds.keys() - sizes.keys()
+    if not sizes:
+        return ArraySpec(array, (1, 1), "uint8")  # every file has its problem already
+    (usual, count) = Counter(sizes.values()).most_common(1)[0]
+    height, width, bits = usual
+    for name, size in sizes.items():
+        if size != usual:
+            bad.add(name)
+            problems.append(f"{name} is {kinds[name]}, but {count} others are {width} x {height} of {bits} bits")
+    return ArraySpec(array, (height, width), f"uint{bits}", compress=bits > 8)
+
+
+def stated_depth_rad(path: Path) -> float | None:
+    """Return the phase of label grey 255 that a folder's ``metadata.yaml`` states, or None."""
+    try:
+        facts = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    depth_rad = facts.get("depth_rad") if isinstance(facts, dict) else None
+    return float(depth_rad) if isinstance(depth_rad, int | float) and 0 < depth_rad < float("inf") else None
+
+
+def _lists(path: Path, stems: list[str], problems: list[str], notes: list[str]) -> dict[str, str]:
+    """Return which list names each pair."""
+    listed: dict[str, dict[str, list[str]]] = {}
+    for file in sorted(path.glob("*.flist")):
+        match = re.fullmatch(r"(.+)_(data|label)\.flist", file.name)
+        if not match:
+            notes.append(f"{file.name} is ignored: lists are called NAME_data.flist and NAME_label.flist")
+            continue
+        lines = file.read_text(encoding="utf-8", errors="replace").replace("\\", "/").split("\n")
+        listed.setdefault(match[1], {})[match[2]] = [PurePosixPath(line.strip()).stem for line in lines if line.strip()]
+    homes: dict[str, str] = {}
+    known = set(stems)
+    for split, both in listed.items():
+        if both.get("data") != both.get("label"):
+            problems.append(f"{split}_data.flist and {split}_label.flist do not name the same pairs in the same order")
+        names = both.get("data", both.get("label", []))
+        problems += [f"{split}_data.flist names {stem}.png, which has no pair" for stem in names if stem not in known]
+        problems += [f"{stem}.png is in the lists {homes[stem]!r} and {split!r}" for stem in names if stem in homes]
+        homes |= {stem: split for stem in names if stem in known}
+    if listed and (unlisted := [stem for stem in stems if stem not in homes]):
+        notes.append(f"{len(unlisted)} pairs are in no list, the first is {unlisted[0]}.png; they are imported too")
+    return homes

@@ -1,0 +1,148 @@
+"""Benchmarks in the product: things are timed side by side, interleaved in one run, and reported as a ratio."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from acquisition.patterns.sources import open_source
+from app.instrument.config import InstrumentConfig
+from app.instrument.opening import fibre_name
+from app.instrument.responses import attach
+from app.live.inference import InferencePipeline
+from app.training.train import twin_data
+from drivers.base import Frame, TriggerMode
+from drivers.recorded.replay import ReplayCamera
+from drivers.twin.optics import FibreOptics
+from reconstruction.data.pairs import TwinExposure
+from reconstruction.data.simulation import simulated_pool
+from reconstruction.models.model import load_model
+
+_FRAMES = 16
+
+
+def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int = 60) -> dict[str, object]:
+    """Compare the live loop with its engine called alone.
+
+    A replay camera feeds it a quarter more frames than the engine can take, so that there is always a new one. Rounds alternate
+    between the two, and each of the live loop is compared with those before and after it. The live loop is capture thread,
+    channel, inference thread with reference, mask and drift gauge, and a viewer that takes and segments the newest view 30
+    times a second.
+    """
+    model = load_model(config.model)
+    attach(model, config.response, fibre_name(config.twin.optics))
+    with simulated_pool(twin_data(config, "held-out", _FRAMES, 3, model.grid_px), 0) as pool:
+        pixels = np.array(pool.speckle)
+        reference = pool.reference
+    frames = [Frame(image, index, 0, 0.01) for index, image in enumerate(pixels)]
+    arrivals: list[float] = []
+    pipeline = InferencePipeline(
+        model, config.live.engine, lambda pattern_id: None, lambda view: arrivals.append(time.perf_counter())
+    )
+    pipeline.set_reference(reference)
+    pipeline.start()
+    pipeline.ready.wait()
+    alone_fps, live_fps = [], []
+    try:
+        if pipeline.chosen is None:
+            raise pipeline.error or RuntimeError("the engine did not start")
+        engine = pipeline.chosen.engine  # without the guard, which belongs to the live loop
+
+        def alone() -> float:
+            start = time.perf_counter()
+            for index in range(frames_per_round):
+                engine.run(pixels[index % _FRAMES], reference)
+            return frames_per_round / (time.perf_counter() - start)
+
+        alone_fps.append(alone())
+        for _ in range(rounds):
+            live_fps.append(_live_round(pipeline, frames, arrivals, frames_per_round, 1.25 * alone_fps[-1]))
+            alone_fps.append(alone())
+    finally:
+        pipeline.stop()
+        pipeline.join(10)
+    ratios = 2 * np.array(live_fps) / (np.array(alone_fps[:-1]) + np.array(alone_fps[1:]))
+    return {
+        "engine": engine.name,
+        "model_id": model.id,
+        "rounds": rounds,
+        "frames_per_round": frames_per_round,
+        "engine_alone_fps": float(np.median(alone_fps)),
+        "live_fps": float(np.median(live_fps)),
+        "live_to_engine_ratio": float(np.median(ratios)),
+        "live_to_engine_ratio_quartiles": [float(value) for value in np.percentile(ratios, (25, 75))],
+    }
+
+
+def _live_round(
+    pipeline: InferencePipeline, frames: list[Frame], arrivals: list[float], count: int, camera_fps: float
+) -> float:
+    camera = ReplayCamera(frames, period_s=1 / camera_fps)
+    arrivals.clear()
+    stop = threading.Event()
+    shown: deque[object] = deque(maxlen=1)
+
+    def capture() -> None:
+        camera.arm(TriggerMode.FREE_RUN)
+        while not stop.is_set():
+            pipeline.offer(camera.read(0.1))
+
+    def view() -> None:
+        while not stop.wait(1 / 30):
+            view = pipeline.display.poll()
+            shown.append(view.reconstruction.labels if view and view.reconstruction else None)
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (capture, view)]
+    for thread in threads:
+        thread.start()
+    # The first views belong to the start.
+    while len(arrivals) < count + 3 and pipeline.error is None:
+        time.sleep(0.02)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    if pipeline.error is not None:
+        raise pipeline.error
+    done = -1
+    while done != len(arrivals):  # let it finish what it holds: the engine is about to be called alone
+        done = len(arrivals)
+        time.sleep(0.3)
+    return count / (arrivals[count + 2] - arrivals[2])
+
+
+def bench_twin(config: InstrumentConfig, rounds: int = 11, batch: int = 16) -> dict[str, object]:
+    """Time the twin's frames (optics and camera) one by one and in batches, in alternation."""
+    n = config.twin.optics.image_px
+    camera = config.twin.camera
+    twin = TwinExposure(FibreOptics(config.twin.optics), camera.sensor, camera.exposure_s, seed=0)
+    source = open_source("mixed", (n, n), count=batch, depth_rad=config.depth_rad)
+    phases = np.stack([source[index].phase_rad for index in range(batch)])
+
+    def seconds(work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        return (time.perf_counter() - start) / batch
+
+    def singly() -> None:
+        for phase in phases:
+            twin(phase[None])
+
+    singly()
+    single, batched = [], []
+    for _ in range(rounds):
+        single.append(seconds(singly))
+        batched.append(seconds(lambda: twin(phases)))
+    return {
+        "image_px": n,
+        "cores": twin.optics.cores,
+        "threads": torch.get_num_threads(),
+        "twin_fps": 1 / float(np.median(single)),
+        "twin_ms_per_frame": float(np.median(single)) * 1e3,
+        f"twin_ms_per_frame_batch_{batch}": float(np.median(batched)) * 1e3,
+        "batch_to_single_ratio": float(np.median(np.array(batched) / np.array(single))),
+    }

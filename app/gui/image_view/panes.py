@@ -1,0 +1,99 @@
+"""The three panes and what each shows of a view: speckle, phase, and objects over the phase."""
+
+from __future__ import annotations
+
+from PyQt6.QtGui import QPainterPath
+
+from app.gui.image_view.colormaps import grey_table, phase_table
+from app.gui.image_view.image_pane import ImagePane
+from app.gui.image_view.level_bar import LevelBar
+from app.gui.image_view.overlay import count_objects, outline_path
+from app.gui.widgets.formatting import count
+from app.status import LiveView
+
+_SATURATED = 0.001  # of the pixels: from here on the subtitle says so
+
+
+class Pictures:
+    """Speckle, phase and overlay of the newest view; phase and overlay share levels, zoom and position.
+
+    Parameters
+    ----------
+    field_um : float
+        Width of the square field of view in micrometres.
+    full_scale : int
+        The count at which the camera saturates.
+    phase_range_rad : tuple of float
+        Levels of the phase at the start.
+    """
+
+    def __init__(self, field_um: float, full_scale: int, phase_range_rad: tuple[float, float]) -> None:
+        self.speckle = ImagePane(
+            "Speckle",
+            field_um,
+            LevelBar((0.0, float(full_scale)), "counts", 0, grey_table),
+            lambda v: f"{v:.0f} counts",
+        )
+        self.phase = ImagePane("Phase", field_um, LevelBar(phase_range_rad, "rad", 2, phase_table), lambda v: f"{v:.2f} rad")
+        self.overlay = ImagePane(
+            "Overlay",
+            field_um,
+            LevelBar(phase_range_rad, "rad", 2, grey_table, editable=False),
+            lambda v: f"{v:.2f} rad",
+        )
+        self.panes = (self.speckle, self.phase, self.overlay)
+        self._view: LiveView | None = None
+        self.phase.levels.changed.connect(self.overlay.levels.set_levels)
+        # pyqtgraph's own axis links fight the locked aspect ratio while the window is laid out
+        self.phase.moved.connect(self.overlay.show_field)
+        self.overlay.moved.connect(self.phase.show_field)
+
+    def show_view(self, view: LiveView) -> None:
+        """Show a frame and what was made of it."""
+        if self._view is None:
+            self.phase.annotations.set_message("")
+        self._view = view
+        made = view.reconstruction
+        self.speckle.set_image(view.frame.pixels)
+        if made is None:
+            self.phase.annotations.set_message("No model for this fibre yet: acquire pairs, then train one")
+            return
+        self.phase.set_image(made.phase_rad)
+        self.overlay.set_image(made.phase_rad)
+        if made.labels is None:
+            self.overlay.set_outlines(QPainterPath(), 1)
+        else:
+            self.overlay.set_outlines(outline_path(made.labels), made.labels.shape[1])
+
+    def refresh_figures(self) -> None:
+        """Bring subtitles and histograms up to the view on display; a few times a second is enough."""
+        if self._view is None:
+            return
+        frame, made = self._view.frame, self._view.reconstruction
+        height, width = frame.shape
+        saturated = frame.saturated_fraction()
+        warning = f"{saturated:.1%} saturated, " if saturated >= _SATURATED else ""
+        self.speckle.subtitle.show_text(
+            f"{warning}frame {count(frame.index)}, exposure {frame.exposure_s * 1e3:.3g} ms, {width} × {height} px"
+        )
+        self.speckle.levels.show_histogram(frame.pixels)
+        if made is None:
+            return
+        height, width = made.phase_rad.shape
+        self.phase.subtitle.show_text(f"frame {count(made.frame_index)}, {width} × {height} px")
+        if made.labels is None:
+            self.overlay.subtitle.show_text("no segmentation")
+        else:
+            objects = count_objects(made.labels)
+            self.overlay.subtitle.show_text(f"{count(objects)} {'object' if objects == 1 else 'objects'}")
+        self.phase.levels.show_histogram(made.phase_rad)
+        self.overlay.levels.show_histogram(made.phase_rad)
+
+    def show_message(self, text: str) -> None:
+        """Write a line where pictures will be; a picture once shown stays and has no line on it."""
+        self.phase.annotations.set_message(text if self._view is None else "")
+
+    def fit(self) -> None:
+        """Show the whole field in every pane."""
+        for pane in self.panes:
+            pane.fit()

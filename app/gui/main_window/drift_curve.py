@@ -1,0 +1,68 @@
+"""A small curve of how far the fibre still is what it was: the sentinels' correlation over the run."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
+from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
+from PyQt6.QtWidgets import QSizePolicy, QWidget
+
+from app.gui.widgets.style import ACCENT, FAINT, LINE, MUTED, WARNING
+
+#: Below this a sentinel is doubtful, as in the live view.
+_DOUBTFUL = 0.6
+_LOW, _HIGH = 0.3, 1.0
+_WORDS_PX = 104
+
+
+class DriftCurve(QWidget):
+    """Draws (shot number, correlation) points, from 0.3 to 1, with a line where they become doubtful."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._points: tuple[tuple[int, float], ...] = ()
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("Drift of the fibre")
+        self.hide()
+
+    def show_points(self, points: tuple[tuple[int, float], ...]) -> None:
+        """Show the sentinels so far; nothing is shown before the second."""
+        if points == self._points:
+            return
+        self._points = points
+        self.setVisible(len(points) > 1)
+        if points:
+            self.setToolTip(
+                f"Drift: the last sentinel correlates {points[-1][1]:.3f} with the first, the lowest {self.lowest:.3f}"
+            )
+        self.update()
+
+    @property
+    def lowest(self) -> float:
+        """The smallest correlation shown."""
+        return min((value for _, value in self._points), default=1.0)
+
+    def sizeHint(self) -> QSize:
+        """Ask for a strip."""
+        return QSize(170 + _WORDS_PX, 34)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw the curve with its last value."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        area = QRectF(0.5, 0.5, self.width() - _WORDS_PX, self.height() - 1)
+        painter.setPen(QColor(LINE))
+        painter.drawRect(area)
+        if len(self._points) < 2:
+            return
+
+        def place(number: float, value: float) -> QPointF:
+            share = (min(max(value, _LOW), _HIGH) - _LOW) / (_HIGH - _LOW)
+            return QPointF(area.left() + number / self._points[-1][0] * area.width(), area.bottom() - share * area.height())
+
+        painter.setPen(QPen(QColor(FAINT), 1))
+        painter.drawLine(place(0, _DOUBTFUL), place(self._points[-1][0], _DOUBTFUL))
+        painter.setPen(QPen(QColor(WARNING if self.lowest < _DOUBTFUL else ACCENT), 1.6))
+        painter.drawPolyline(QPolygonF([place(number, value) for number, value in self._points]))
+        painter.setPen(QColor(MUTED))
+        words = QRectF(area.right() + 8, 0, _WORDS_PX - 8, self.height())
+        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, f"sentinel {self._points[-1][1]:.2f}")

@@ -1,0 +1,97 @@
+"""How far the live speckle still belongs to the reference, the threshold, the alarm, and the button against it."""
+
+from __future__ import annotations
+
+import math
+
+from PyQt6.QtCore import QRectF, pyqtSignal
+from PyQt6.QtGui import QColor, QPainter, QPaintEvent
+from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from app.gui.widgets.formatting import number
+from app.gui.widgets.labels import Tile
+from app.gui.widgets.style import ALARM, BACKGROUND, GOOD, LINE, MUTED, WARNING, set_style
+from app.status import LiveStatus
+
+#: Correlations so little above the threshold are doubtful.
+WARNING_BAND = 0.1
+_CAPTION = "Reference correlation, 0 to 1"
+
+
+def correlation_colour(correlation: float, threshold: float) -> str:
+    """Return the colour of a reference correlation: good, doubtful, or time to re-tune."""
+    if not math.isfinite(correlation):
+        return MUTED
+    if correlation < threshold:
+        return ALARM
+    return WARNING if correlation < threshold + WARNING_BAND else GOOD
+
+
+class DriftBar(QWidget):
+    """A bar from 0 to 1 with a mark at the threshold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFixedHeight(12)
+        self._shown = (math.nan, 0.5)
+
+    def set_correlation(self, correlation: float, threshold: float) -> None:
+        """Show a correlation; nan empties the bar."""
+        if (correlation, threshold) != self._shown:
+            self._shown = correlation, threshold
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw bar and mark."""
+        correlation, threshold = self._shown
+        painter = QPainter(self)
+        area = QRectF(self.rect())
+        painter.fillRect(area, QColor(BACKGROUND))
+        if math.isfinite(correlation):
+            filled = QRectF(area)
+            filled.setWidth(area.width() * min(max(correlation, 0.0), 1.0))
+            painter.fillRect(filled, QColor(correlation_colour(correlation, threshold)))
+        painter.setPen(QColor(LINE))
+        painter.drawRect(area.adjusted(0.5, 0.5, -0.5, -0.5))
+        x = round(area.width() * threshold)
+        painter.fillRect(QRectF(x - 1, 0, 2, area.height()), QColor(BACKGROUND if correlation > threshold else MUTED))
+
+
+class DriftGauge(QWidget):
+    """Number, bar and the Re-tune button; emits ``retune_clicked`` and decides nothing."""
+
+    retune_clicked = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = Tile(_CAPTION)
+        self.bar = DriftBar()
+        self.retune = QPushButton()
+        self.retune.setMinimumWidth(104)
+        self.retune.setToolTip(
+            "Show the flat pattern and 8 images, and go on with a new reference and what they tell; some seconds  (T)"
+        )
+        self.retune.clicked.connect(self.retune_clicked)
+        readings = QVBoxLayout()
+        readings.setSpacing(4)
+        readings.addWidget(self.number)
+        readings.addWidget(self.bar)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(14)
+        layout.addLayout(readings, 1)
+        layout.addWidget(self.retune)
+
+    def show_status(self, status: LiveStatus) -> None:
+        """Show how far the fibre has moved, and whether something can be done about it."""
+        correlation, threshold = status.reference_correlation, status.drift_threshold
+        moved = status.running and correlation < threshold  # not so for NaN
+        self.number.setToolTip(
+            f"How alike the speckle is to the reference: 1 is unchanged; below {threshold:g} (the mark) the fibre has moved"
+        )
+        self.number.set_caption("The fibre has moved: re-tune" if moved and not status.retuning else _CAPTION)
+        self.number.show_parts((number(correlation, 2), "", correlation_colour(correlation, threshold)))
+        self.bar.set_correlation(correlation, threshold)
+        self.retune.setText("Re-tuning\N{HORIZONTAL ELLIPSIS}" if status.retuning else "Re-tune")
+        self.retune.setEnabled(status.can_retune and not status.retuning)
+        set_style(self.retune, "tone", "alarm" if moved and self.retune.isEnabled() else "")

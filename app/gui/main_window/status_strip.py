@@ -1,0 +1,73 @@
+"""How the instrument is doing, in large figures: rates, latency, dropped frames, drift, engine and model."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
+
+from app.gui.main_window.drift_gauge import DriftGauge
+from app.gui.widgets.formatting import UNKNOWN, count, number
+from app.gui.widgets.labels import ElidedLabel, Tile
+from app.gui.widgets.style import ALARM
+from app.status import LiveStatus
+
+_SHORT_ID = 8
+
+
+class StatusStrip(QFrame):
+    """One row of figures and one line about engine and model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.camera = Tile("Camera")
+        self.inference = Tile("Reconstruction")
+        self.duration = Tile("Inference, median")
+        self.latency = Tile("Latency")
+        self.dropped = Tile("Dropped frames")
+        self.drift = DriftGauge()
+        self.camera.setToolTip("Frames per second that the camera delivers")
+        self.inference.setToolTip("Frames per second that are reconstructed")
+        self.duration.setToolTip("Time inside the engine for one frame, median")
+        self.dropped.setToolTip("Display and inference may skip frames; a recording never may")
+        layout = QGridLayout(self)
+        layout.setContentsMargins(16, 10, 16, 10)
+        layout.setHorizontalSpacing(24)
+        layout.setVerticalSpacing(8)
+        tiles = (self.camera, self.inference, self.duration, self.latency, self.dropped)
+        for column, (tile, stretch) in enumerate(zip(tiles, (3, 3, 3, 5, 7), strict=True)):
+            layout.addWidget(tile, 0, column, Qt.AlignmentFlag.AlignTop)
+            layout.setColumnStretch(column, stretch)
+        layout.addWidget(self.drift, 0, len(tiles))
+        layout.setColumnStretch(len(tiles), 7)
+
+        self.engine = ElidedLabel()
+        self.model = ElidedLabel()
+        for caption, value, column, columns in (("Engine", self.engine, 0, 4), ("Model", self.model, 4, 2)):
+            label = QLabel(caption)
+            label.setObjectName("muted")
+            line = QHBoxLayout()
+            line.setSpacing(8)
+            line.addWidget(label)
+            line.addWidget(value, 1)
+            layout.addLayout(line, 1, column, 1, columns)
+
+    def show_status(self, status: LiveStatus) -> None:
+        """Show the numbers of the live view."""
+        self.camera.show_parts((number(status.camera_fps, 1), "fps", ""))
+        self.inference.show_parts((number(status.inference_fps, 1), "fps", ""))
+        self.duration.show_parts((number(status.inference_ms_p50, 1), "ms", ""))
+        self.latency.set_caption(f"Latency, {status.latency_label}" if status.latency_label else "Latency")
+        self.latency.setToolTip(f"{self.latency.text}: half of the frames are faster than p50, 99 of 100 than p99")
+        self.latency.show_parts(
+            (number(status.latency_ms_p50, 0), "ms p50", ""), (number(status.latency_ms_p99, 0), "ms p99", "")
+        )
+        self.dropped.show_parts(
+            (count(status.dropped_display), "display", ""),
+            (count(status.dropped_inference), "inference", ""),
+            (count(status.dropped_record), "record", ALARM if status.dropped_record else ""),
+        )
+        self.drift.show_status(status)
+        self.engine.show_text(": ".join(part for part in (status.engine, status.engine_reason) if part) or UNKNOWN)
+        self.model.show_text(f"{status.model_name} {status.model_id[:_SHORT_ID]}".strip() or UNKNOWN)
+        self.model.setToolTip(status.model_id)

@@ -1,0 +1,350 @@
+"""The operator's window: it polls the session, shows what is there and passes on what is asked for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PyQt6.QtCore import QSettings, Qt, QTimer
+from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PyQt6.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QMainWindow,
+    QMessageBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.gui.image_view.panes import Pictures
+from app.gui.main_window import window_state
+from app.gui.main_window.about import AboutDialog
+from app.gui.main_window.acquisition_panel import AcquisitionPanel
+from app.gui.main_window.control_bar import ControlBar
+from app.gui.main_window.session_protocol import SessionLike
+from app.gui.main_window.status_strip import StatusStrip
+from app.gui.training.window import TrainingWindow
+from app.gui.widgets.banner import Banner
+from app.gui.widgets.formatting import count
+from app.gui.widgets.style import GAP_PX
+from app.status import LiveStatus, Message
+from drivers.base import SpeckleScopeError
+
+_PICTURES_MS = 33  # 30 Hz
+_NUMBERS_MS = 200  # 5 Hz: faster than that, figures cannot be read
+_SILENT_AFTER_S = 2.0
+_TRAINING_CLOSE_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the operator wants when the window is closed: the setup page, another model, or nothing more."""
+
+    setup: bool = False
+    model: str = ""
+
+
+class MainWindow(QMainWindow):
+    """Pictures, figures and controls of one session.
+
+    Parameters
+    ----------
+    session : SessionLike
+        What to show. Closing the window closes it, in a thread of its own.
+    store : QSettings, optional
+        Where the window remembers itself; None remembers nothing.
+    setup : bool
+        Whether another instrument, or the same with another model, can be opened after this one; ``wish`` then says, once the
+        window is closed, what is wanted.
+    instrument : Path, optional
+        The instrument file, for trainings; None is the simulated instrument.
+    """
+
+    def __init__(
+        self, session: SessionLike, store: QSettings | None = None, setup: bool = False, instrument: Path | None = None
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.views_shown = 0
+        self.wish = Wish()
+        self._instrument = instrument
+        self._training: TrainingWindow | None = None
+        self._store = store
+        self._closer: threading.Thread | None = None
+        self._last_view_s: float | None = None
+        self._running = False
+        self._about: AboutDialog | None = None
+
+        self.setWindowTitle(f"SpeckleScope: {session.title}")
+        self.controls = ControlBar(session.title)
+        self.controls.setup.setVisible(setup)
+        self.controls.train.setVisible(setup)
+        self.banner = Banner()
+        self.pictures = Pictures(session.field_um, session.frame_full_scale, session.phase_range_rad)
+        self.status_strip = StatusStrip()
+        self.acquisition = AcquisitionPanel(session.pattern_sources)
+        self._build()
+        self._connect()
+        if store is not None:
+            for warning in window_state.restore(self, store):
+                log.warning("%s", warning)
+                self.banner.push(Message("warning", warning))
+        self.refresh_numbers()
+
+        self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
+        self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
+
+    # -- what the timers do ---------------------------------------------------------------------------------------
+
+    def refresh_pictures(self) -> None:
+        """Show the newest view, if there is a new one."""
+        view = self.session.poll_view()
+        if view is None:
+            return
+        self._last_view_s = time.monotonic()
+        self.views_shown += 1
+        if not self.isMinimized():
+            self.pictures.show_view(view)
+
+    def refresh_numbers(self) -> None:
+        """Show the session's messages, figures and states."""
+        for message in self.session.pop_messages():
+            self.banner.push(message)
+        status = self.session.live_status()
+        self._show_running(status)
+        self.status_strip.show_status(status)
+        self.controls.show_recording(self.session.recording_status())
+        self.acquisition.show_status(self.session.acquisition_status())
+        if not self.isMinimized():
+            self.pictures.refresh_figures()
+
+    def _show_running(self, status: LiveStatus) -> None:
+        if status.running and not self._running:
+            self._last_view_s = None
+        self._running = status.running
+        self.controls.set_running(status.running)
+        silent_s = None if self._last_view_s is None else time.monotonic() - self._last_view_s
+        if not status.running:
+            self.controls.show_state("Stopped", "idle")
+            self.pictures.show_message("Live view is stopped. Press Space to start.")
+        elif silent_s is None:
+            self.controls.show_state("Starting\N{HORIZONTAL ELLIPSIS}", "waiting")
+            self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
+        elif silent_s > _SILENT_AFTER_S:
+            self.controls.show_state(f"No frame for {silent_s:.0f} s", "waiting")
+        else:
+            self.controls.show_state("Live", "live")
+
+    # -- what the operator does -----------------------------------------------------------------------------------
+
+    def toggle_live(self) -> None:
+        """Start the live view, or stop it."""
+        self._attempt(self.session.stop_live if self.session.live_status().running else self.session.start_live)
+
+    def toggle_recording(self) -> None:
+        """Start a take, or finish it."""
+        name = self.controls.take_name.text().strip()
+        if self.session.recording_status().active:
+            self._attempt(self.session.stop_recording)
+        elif not name:
+            self.banner.push(Message("error", "The take has no name; type one beside the Record button"))
+        else:
+            self._attempt(lambda: self.session.start_recording(name))
+
+    def take_snapshot(self) -> None:
+        """Save what is on display and say where."""
+
+        def save() -> None:
+            self.banner.push(Message("info", f"Snapshot saved: {self.session.snapshot()}"))
+
+        self._attempt(save)
+
+    def export_take(self) -> None:
+        """Export the last take in the background."""
+        if self.controls.export.isEnabled():
+            self._attempt(self.session.export_last_take)
+
+    def retune(self) -> None:
+        """Take a new reference and reference pairs."""
+        self._attempt(self.session.retune)
+
+    def show_about(self) -> None:
+        """Show version and keys."""
+        if self._about is not None:
+            self._about.close()
+        status = self.session.live_status()
+        self._about = AboutDialog(self.session.title, f"{status.model_name} {status.model_id}".strip(), self)
+        self._about.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._about.destroyed.connect(self._forget_about)
+        self._about.show()
+
+    def show_training(self) -> None:
+        """Show the training window, which keeps what it does while it is closed."""
+        if self._training is None:
+            self._training = TrainingWindow(self.session.pattern_sources, self._instrument)
+            self._training.model_wanted.connect(lambda model: self._close_for(Wish(model=model)))
+        self._training.show()
+        self._training.raise_()
+        self._training.activateWindow()
+
+    def go_to_setup(self) -> None:
+        """Close the window and the devices, for the setup page to have them."""
+        self._close_for(Wish(setup=True))
+
+    def _close_for(self, wish: Wish) -> None:
+        self.wish = wish
+        if not self.close():
+            self.wish = Wish()
+
+    def _forget_about(self) -> None:
+        self._about = None
+
+    def _start_acquisition(self, name: str, pairs: int, source: str) -> None:
+        if name:
+            self._attempt(lambda: self.session.start_acquisition(name, pairs, source))
+        else:
+            self.banner.push(Message("error", "The dataset has no name; type one in the acquisition form"))
+
+    def _escape(self) -> None:
+        if isinstance(self.focusWidget(), QLineEdit | QAbstractSpinBox | QComboBox):
+            self._unfocus()
+        else:
+            self.banner.dismiss()
+
+    def _unfocus(self) -> None:
+        central = self.centralWidget()
+        if central is not None:
+            central.setFocus()
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except (SpeckleScopeError, OSError) as error:
+            log.error("%s", error)
+            self.banner.push(Message("error", str(error)))
+        self.refresh_numbers()
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        """Disappear at once; the session closes in its own time, see :meth:`wait_closed`."""
+        if event is None:
+            return
+        if self._closer is None:
+            if not self._may_close():
+                event.ignore()
+                return
+            self.shut_down()
+        event.accept()
+
+    def shut_down(self) -> None:
+        """Stop polling, remember the window and start closing the session; returns at once."""
+        if self._closer is not None:
+            return
+        self.stop_polling()
+        if self._training is not None:
+            self._training.shut_down()
+            self._training.close()
+        if self._store is not None:
+            window_state.remember(self, self._store)
+        self._closer = threading.Thread(target=self._close_session, name="close session", daemon=True)
+        self._closer.start()
+
+    def wait_closed(self, timeout_s: float) -> bool:
+        """Wait for the session to be closed, once the window is gone; False when it took longer."""
+        if self._closer is None:
+            return True
+        self._closer.join(timeout_s)
+        return not self._closer.is_alive()
+
+    def stop_polling(self) -> None:
+        """Leave the session alone from now on; what is shown stays."""
+        self._picture_timer.stop()
+        self._number_timer.stop()
+
+    def _close_session(self) -> None:
+        try:
+            self.session.close()
+        except Exception:  # several stages may have failed, each for its own reason
+            log.exception("the session did not close cleanly")
+        if self._training is not None:  # after the devices, which must not wait for a checkpoint
+            self._training.wait_closed(_TRAINING_CLOSE_S)
+
+    def _may_close(self) -> bool:
+        acquisition = self.session.acquisition_status()
+        if acquisition.active:
+            stored, asked = count(acquisition.pairs_acknowledged), count(acquisition.pairs_requested)
+            return self._confirm(f"An acquisition is running: {stored} of {asked} pairs are stored.")
+        if self.session.recording_status().active:
+            return self._confirm("A recording is running.")
+        if self._training is not None and self._training.running:
+            return self._confirm("A training is running; its checkpoint stays.")
+        return True
+
+    def _confirm(self, running: str) -> bool:
+        answer = QMessageBox.question(self, "Stop and close?", f"{running}\nStop it and close SpeckleScope?")
+        return answer == QMessageBox.StandardButton.Yes
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        central = QWidget()
+        central.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        layout = QVBoxLayout(central)
+        layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)
+        layout.setSpacing(GAP_PX)
+        panes = QHBoxLayout()
+        panes.setSpacing(GAP_PX)
+        for pane in self.pictures.panes:
+            panes.addWidget(pane, 1)
+        layout.addWidget(self.controls)
+        layout.addWidget(self.banner)
+        layout.addLayout(panes, 1)
+        layout.addWidget(self.status_strip)
+        layout.addWidget(self.acquisition)
+        self.setCentralWidget(central)
+        self.resize(1600, 950)
+        self._unfocus()
+
+    def _connect(self) -> None:
+        self.controls.live_clicked.connect(self.toggle_live)
+        self.controls.record_clicked.connect(self.toggle_recording)
+        self.controls.snapshot_clicked.connect(self.take_snapshot)
+        self.controls.export_clicked.connect(self.export_take)
+        self.controls.help_clicked.connect(self.show_about)
+        self.controls.setup_clicked.connect(self.go_to_setup)
+        self.controls.train_clicked.connect(self.show_training)
+        self.status_strip.drift.retune_clicked.connect(self.retune)
+        self.acquisition.start_requested.connect(self._start_acquisition)
+        self.acquisition.stop_requested.connect(lambda: self._attempt(self.session.stop_acquisition))
+        self.acquisition.pause_requested.connect(lambda on: self._attempt(lambda: self.session.pause_acquisition(on)))
+        for field in self.findChildren(QLineEdit):  # number boxes have one inside
+            field.returnPressed.connect(self._unfocus)
+        for key, action in (
+            ("Space", self.toggle_live),
+            ("R", self.toggle_recording),
+            ("S", self.take_snapshot),
+            ("E", self.export_take),
+            ("T", self.retune),
+            ("F", self.pictures.fit),
+            ("Esc", self._escape),
+            ("F1", self.show_about),
+        ):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setAutoRepeat(False)
+            shortcut.activated.connect(action)
+
+    def _timer(self, interval_ms: int, action: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setTimerType(Qt.TimerType.PreciseTimer)
+        timer.timeout.connect(action)
+        timer.start(interval_ms)
+        return timer

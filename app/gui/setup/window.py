@@ -1,0 +1,268 @@
+"""The setup page: choose camera and SLM, see them live, and write the instrument file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtGui import QCloseEvent
+from PyQt6.QtWidgets import QComboBox, QDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
+
+from app.gui.setup.device_panel import DevicePanel
+from app.gui.widgets.banner import Banner
+from app.gui.widgets.labels import add_field
+from app.gui.widgets.style import GAP_PX, set_style
+from app.instrument.config import InstrumentConfig, checked, save_config
+from app.instrument.devices import CAMERAS, SLMS
+from app.instrument.preview import DeviceSearch, Probe, SlmImage
+from app.status import Message
+from drivers.base import Frame, SpeckleScopeError
+
+_POLL_MS = 100
+_CAMERA_SECTIONS: Mapping[str, list[str]] = {
+    name: [kind.section] for name, kind in CAMERAS.items() if kind.section not in ("", "twin")
+}
+_SLM_SECTIONS: Mapping[str, list[str]] = {
+    name: [kind.section, "panel", "hologram"] for name, kind in SLMS.items() if kind.section not in ("", "twin")
+}
+
+
+class SetupWindow(QDialog):
+    """Finds devices, shows their live state, writes ``path``. Accepted when the operator wants to use what was saved.
+
+    Parameters
+    ----------
+    config : InstrumentConfig
+        What to start from.
+    path : Path
+        The instrument file.
+    trouble : str
+        Why the operator is here, where something went wrong.
+    """
+
+    def __init__(self, config: InstrumentConfig, path: Path, trouble: str = "") -> None:
+        super().__init__()
+        self.setWindowTitle("SpeckleScope: set up the instrument")
+        self._config = config
+        self._probe: Probe | None = None
+        self._closing: list[Probe] = []
+        self._next: InstrumentConfig | None = None
+        self._accepting = False
+        self._shown: Frame | None = None
+        self._grey: NDArray[np.uint8] | None = None
+        self.banner = Banner()
+        self.camera = DevicePanel("Camera", CAMERAS, "Press Try to see the camera's picture")
+        self.slm = DevicePanel("Spatial light modulator", SLMS, "Press Try, then Test card: the very bytes shown appear here")
+        self.camera.show_config(config, config.camera, _CAMERA_SECTIONS)
+        self.slm.show_config(config, config.slm, _SLM_SECTIONS)
+        self.name, self.fibre, self.pixel_um = (
+            QLineEdit(config.name),
+            QLineEdit(config.fibre),
+            QLineEdit(f"{config.pixel_um:g}"),
+        )
+        self.trigger = QComboBox()
+        self.trigger.addItems(["software", "hardware"])
+        self.trigger.setCurrentText(config.trigger)
+        self.path = QLineEdit(str(path))
+        self.try_button = QPushButton("Try")
+        self.look_again = QPushButton("Look again")
+        self.save_button = QPushButton("Save")
+        self.use_button = QPushButton("Save and open")
+        self.cancel_button = QPushButton("Cancel")
+        self.card_button = self.slm.button("Test card", "Show the test card on the SLM")
+        self.blank_button = self.slm.button("Blank", "Show grey level 0 on the SLM")
+        self._build()
+        self._connect()
+        if trouble:
+            self.banner.push(Message("error", trouble))
+        self._search = DeviceSearch()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.refresh)
+        self._timer.start(_POLL_MS)
+        self.refresh()
+
+    @property
+    def file(self) -> Path:
+        """The instrument file."""
+        return Path(self.path.text().strip()).expanduser()
+
+    def config(self) -> InstrumentConfig:
+        """Return what the page says.
+
+        Raises
+        ------
+        ConfigError
+            It is no instrument; the message names the field.
+        """
+        content: dict[str, object] = {
+            **dict(self._config),
+            **self.camera.values(),
+            **self.slm.values(),
+            "name": self.name.text().strip(),
+            "fibre": self.fibre.text().strip(),
+            "pixel_um": self.pixel_um.text().strip(),
+            "trigger": self.trigger.currentText(),
+            "camera": self.camera.name,
+            "slm": self.slm.name,
+        }
+        return checked(content, "this page")
+
+    def try_devices(self) -> None:
+        """Open the chosen devices, after letting go of those before."""
+        try:
+            self._next = self.config()
+        except SpeckleScopeError as error:
+            self.banner.push(Message("error", str(error)))
+            return
+        set_style(self.try_button, "tone", "")
+        self.banner.dismiss()
+        self._let_go()
+
+    def save(self) -> bool:
+        """Write the instrument file; say so, or why not."""
+        try:
+            save_config(self.config(), self.file)
+        except SpeckleScopeError as error:
+            self.banner.push(Message("error", str(error)))
+            return False
+        self.banner.push(Message("info", f"Saved as {self.file}"))
+        return True
+
+    def use(self) -> None:
+        """Save, let go of the devices, and close."""
+        if self.save():
+            self._accepting = True
+            self.setEnabled(False)
+            self._let_go()
+
+    def refresh(self) -> None:
+        """Show what search and probe know; a timer calls it."""
+        searching = self._search.running
+        self.look_again.setEnabled(not searching)
+        self.camera.show_found(self._search.cameras, searching)
+        self.slm.show_found(self._search.slms, searching)
+        self._closing = [probe for probe in self._closing if probe.status.running]
+        if not self._closing:
+            if self._next is not None:
+                self._probe, self._next = Probe(self._next), None
+            elif self._accepting:
+                self._timer.stop()
+                super().accept()
+                return
+        self._show_probe()
+
+    def _show_probe(self) -> None:
+        live = self._probe is not None
+        self.card_button.setEnabled(live)
+        self.blank_button.setEnabled(live)
+        self.try_button.setText("Try again" if live else "Try")
+        if self._probe is None:
+            words = "letting go of the devices\N{HORIZONTAL ELLIPSIS}" if self._closing else "not tried yet"
+            self.camera.show_state(words, "")
+            self.slm.show_state(words, "")
+            return
+        status = self._probe.status
+        self.camera.show_state(status.camera, status.camera_trouble)
+        self.slm.show_state(status.slm, status.slm_trouble)
+        if status.frame is not self._shown:
+            self._shown = status.frame
+            self.camera.picture.show_grey(None if status.frame is None else _eight_bit(status.frame))
+        if status.grey is not self._grey:
+            self._grey = status.grey
+            self.slm.picture.show_grey(status.grey)
+
+    def _show_on_slm(self, image: SlmImage) -> None:
+        if self._probe is not None:
+            self._probe.show(image)
+
+    def _let_go(self) -> None:
+        if self._probe is not None:
+            self._probe.close()
+            self._closing.append(self._probe)
+            self._probe = None
+
+    def _changed(self) -> None:
+        """Point at Try: what is live has other settings than the page."""
+        set_style(self.try_button, "tone", "primary")
+
+    def _again(self) -> None:
+        self._search = DeviceSearch()
+
+    def reject(self) -> None:
+        """Close without saving; the devices are let go in their own time."""
+        self._timer.stop()
+        self._let_go()
+        super().reject()
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        """Take closing for Cancel."""
+        self.reject()
+        if event is not None:
+            event.accept()
+
+    def wait_closed(self, timeout_s: float) -> bool:
+        """Wait until the devices are free, once the page is gone."""
+        return all(probe.join(timeout_s) for probe in self._closing)
+
+    def _connect(self) -> None:
+        self.camera.changed.connect(self._changed)
+        self.slm.changed.connect(self._changed)
+        self.try_button.clicked.connect(self.try_devices)
+        self.look_again.clicked.connect(self._again)
+        self.save_button.clicked.connect(self.save)
+        self.use_button.clicked.connect(self.use)
+        self.cancel_button.clicked.connect(self.reject)
+        self.card_button.clicked.connect(lambda: self._show_on_slm("test card"))
+        self.blank_button.clicked.connect(lambda: self._show_on_slm("blank"))
+
+    def _build(self) -> None:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        fields = (
+            ("Instrument", self.name, "For people; datasets and takes carry it"),
+            ("Fibre", self.fibre, "Name of the fibre: models and datasets belong to one"),
+            ("Pixel (\N{MICRO SIGN}m)", self.pixel_um, "Camera pixel at the fibre's facet; scale bars follow it"),
+            ("Trigger", self.trigger, "What starts an exposure: the program, or the SLM's sync output on the camera's line"),
+        )
+        for column, (caption, field, tip) in enumerate(fields):
+            add_field(grid, caption, field, tip, (0, column))
+            grid.setColumnStretch(column, 3 if column < 2 else 1)
+        devices = QHBoxLayout()
+        devices.setSpacing(GAP_PX)
+        devices.addWidget(self.camera, 1)
+        devices.addWidget(self.slm, 1)
+        bottom = QHBoxLayout()
+        bottom.setSpacing(8)
+        self.try_button.setToolTip("Open the chosen devices with these settings and show them live")
+        self.look_again.setToolTip("Search for devices again")
+        self.use_button.setToolTip("Write the instrument file and open the instrument")
+        set_style(self.use_button, "tone", "primary")
+        self.path.setToolTip("The instrument file; specklescope --config takes it")
+        self.path.setAccessibleName("Instrument file")
+        bottom.addWidget(self.try_button)
+        bottom.addWidget(self.look_again)
+        bottom.addSpacing(24)
+        bottom.addWidget(QLabel("File"))
+        bottom.addWidget(self.path, 1)
+        for button in (self.save_button, self.use_button, self.cancel_button):
+            bottom.addWidget(button)
+        for button in (self.try_button, self.look_again, self.save_button, self.use_button, self.cancel_button):
+            button.setAutoDefault(False)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)
+        layout.setSpacing(GAP_PX)
+        layout.addWidget(self.banner)
+        layout.addLayout(grid)
+        layout.addLayout(devices, 1)
+        layout.addLayout(bottom)
+        self.resize(1180, 860)
+
+
+def _eight_bit(frame: Frame) -> NDArray[np.uint8]:
+    if frame.pixels.dtype == np.uint8:
+        return frame.pixels.astype(np.uint8, copy=False)
+    return (frame.pixels >> (frame.bit_depth - 8)).astype(np.uint8)

@@ -1,0 +1,100 @@
+"""The pictures of a training: loss and learning rate, scores of the held-out images, and the last of these themselves."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pyqtgraph as pg
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.gui.setup.device_panel import Picture
+from app.gui.widgets.labels import caption_label, card
+from app.gui.widgets.style import ACCENT, GOOD, LINE, MUTED, OUTLINE, PANEL
+from app.training.process import Curve
+
+#: Steps over which the drawn loss is averaged: that of a single batch says little.
+_SMOOTH = 15
+
+
+class TrainingPlots(QWidget):
+    """Draws a :class:`app.training.train.train.process.Curve` and a validation picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss, self.scores, self.rate = _plot("loss"), _plot("score"), _plot("learning rate")
+        self._single = self.loss.plot(pen=pg.mkPen(LINE, width=1))
+        self._smooth = self.loss.plot(pen=pg.mkPen(ACCENT, width=2))
+        dots = {"symbol": "o", "symbolSize": 6, "symbolPen": None}
+        self._ssim = self.scores.plot(pen=pg.mkPen(ACCENT, width=2), symbolBrush=ACCENT, **dots)
+        self._correlation = self.scores.plot(pen=pg.mkPen(OUTLINE, width=2), symbolBrush=OUTLINE, **dots)
+        self._rate = self.rate.plot(pen=pg.mkPen(GOOD, width=2))
+        self.rate.setMaximumHeight(130)
+        self.picture = Picture("Held-out images appear with the first validation")
+        self.picture.setAccessibleName("Held-out images")
+        columns = caption_label("truth | reconstruction | error")
+        columns.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        columns.setToolTip("Black is 0 rad; white is the phase of white, and a quarter of it for the error")
+        curves = QVBoxLayout()
+        legend = f'held-out images: <span style="color:{ACCENT}">SSIM</span>, <span style="color:{OUTLINE}">correlation</span>'
+        for caption, plot, stretch in (("Loss", self.loss, 3), (legend, self.scores, 3), ("Learning rate", self.rate, 1)):
+            curves.addWidget(caption_label(caption))
+            curves.addWidget(plot, stretch)
+        pictures = QVBoxLayout()
+        for column in (curves, pictures):
+            column.setContentsMargins(12, 10, 12, 10)
+        pictures.addWidget(columns)
+        pictures.addWidget(self.picture, 1)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(card(curves), 3)
+        layout.addWidget(card(pictures), 2)
+
+    def show_curve(self, curve: Curve) -> None:
+        """Draw what there is."""
+        steps, loss = np.array(curve.steps), np.array(curve.loss)
+        self._single.setData(steps, loss)
+        self._smooth.setData(steps, _running_mean(loss))
+        self._rate.setData(steps, np.array(curve.rate))
+        self._ssim.setData(np.array(curve.validated), np.array(curve.ssim))
+        self._correlation.setData(np.array(curve.validated), np.array(curve.correlation))
+        known = [score for score in curve.ssim + curve.correlation if np.isfinite(score)]
+        if known:  # all scores up to 1, in a window that shows small gains
+            self.scores.setYRange(min(known) - 0.05, 1.0)
+        if curve.steps:
+            low, high = np.nanpercentile(loss, (2, 98))
+            self.loss.setYRange(low, high)
+            self.rate.setYRange(0, max(curve.rate))
+            for plot in (self.loss, self.scores, self.rate):
+                plot.setXRange(0, curve.steps[-1], padding=0.02)
+
+    def show_picture(self, png: bytes | None) -> None:
+        """Show the validation picture; words without one."""
+        grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE) if png else None
+        self.picture.show_grey(None if grey is None else grey.astype(np.uint8, copy=False))
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last points, fewer at the beginning: as long as the input."""
+    if not len(values):
+        return values
+    total = np.cumsum(np.insert(values, 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - _SMOOTH, 0)
+    return (total[ends] - total[starts]) / (ends - starts)
+
+
+def _plot(name: str) -> pg.PlotWidget:
+    plot = pg.PlotWidget(background=PANEL)
+    plot.setAccessibleName(name)
+    plot.setMenuEnabled(False)
+    plot.hideButtons()
+    plot.showGrid(x=False, y=True, alpha=0.15)
+    plot.setMouseEnabled(x=False, y=False)
+    for side in ("left", "bottom"):
+        axis = plot.getAxis(side)
+        axis.setPen(LINE)
+        axis.setTextPen(MUTED)
+        axis.enableAutoSIPrefix(False)
+    plot.getAxis("left").setWidth(56)
+    return plot

@@ -1,0 +1,308 @@
+"""Basler cameras through pypylon.
+
+The rules that a table taught: frames are grabbed one by one, never the latest only; a trigger is sent only when the camera
+says that it is ready, and one is outstanding at a time; after arming, the settings are read back; a failed buffer has error
+code 0 and full pixels, so only ``GrabSucceeded()`` decides. pylon's own time-outs are never used: on Linux they are a SIGALRM,
+and where anybody else in the process handles that signal a call of 50 ms waits for ever. It is asked again and again instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from pypylon import genicam, pylon
+
+from drivers.base import (
+    CameraCapabilities,
+    CameraCounters,
+    DeviceError,
+    DeviceLost,
+    DeviceTimeout,
+    Frame,
+    FrameFailed,
+    TriggerIgnored,
+    TriggerMode,
+)
+from drivers.basler.config import BaslerConfig
+from drivers.basler.device import configure, describe, find, value
+from drivers.clock import Clock, RealClock
+
+#: How long a camera that is armed and idle may take to accept a trigger, in seconds.
+_READY_S = 0.2
+#: Pause between two questions, in nanoseconds: lost in the time of any exposure.
+_ASK_NS = 500_000
+
+
+class BaslerCamera:
+    """A :class:`drivers.base.Camera` on pylon.
+
+    Frames are stamped with the host's clock: one triggered by software with its trigger plus the exposure, any other with
+    its arrival less the readout time.
+
+    Parameters
+    ----------
+    config : BaslerConfig
+        Which camera and its settings.
+    clock : Clock, optional
+        The host's clock.
+
+    Raises
+    ------
+    DeviceError
+        No such camera, another program has it, or it refuses a setting.
+    """
+
+    def __init__(self, config: BaslerConfig | None = None, clock: Clock | None = None) -> None:
+        self.config = config or BaslerConfig()
+        self._clock = clock or RealClock()
+        self._exposure_s = self.config.exposure_s
+        self._mode: TriggerMode | None = None
+        self._lost = self._closed = False
+        self._pending: deque[tuple[int, float]] = deque()
+        self._triggers = self._frames = self._failed = 0
+        self._next_block: int | None = None
+        self._serial = self.config.serial
+        self._camera = self._open()
+        # GigE cameras count ticks and say how many make a second; the others count nanoseconds.
+        hertz = value(self._camera, "GevTimestampTickFrequency", "TimestampTickFrequency")
+        self._tick_ns = 1e9 / hertz if isinstance(hertz, int) and hertz > 0 else 1.0
+        self.capabilities = self._describe()
+
+    @property
+    def counters(self) -> CameraCounters:
+        """Triggers, frames and failed buffers since arming."""
+        return CameraCounters(self._triggers, self._frames, self._failed)
+
+    @property
+    def exposure_s(self) -> float:
+        """Exposure time in seconds, as the camera has it."""
+        return self._exposure_s
+
+    @property
+    def bit_depth(self) -> int:
+        """Significant bits of a frame."""
+        return self.config.bit_depth
+
+    @property
+    def temperature_c(self) -> float | None:
+        """Temperature of the camera in degrees Celsius, where it tells."""
+        temperature = value(self._camera, "DeviceTemperature", "TemperatureAbs", "BslTemperature")
+        return temperature if isinstance(temperature, float) else None
+
+    def set_exposure(self, exposure_s: float) -> None:
+        """Set the exposure time; raises DeviceError outside the camera's range."""
+        low_s, high_s = self.capabilities.exposure_range_s
+        if not low_s <= exposure_s <= high_s:
+            raise DeviceError(f"the exposure must lie in {low_s:g} to {high_s:g} s, got {exposure_s} s")
+        self._alive()
+        with self._errors(f"set the exposure to {exposure_s} s"):
+            self._write_exposure(exposure_s)
+
+    def arm(self, trigger: TriggerMode) -> None:
+        """Set the trigger up, read it back, empty the queue and start grabbing."""
+        self.disarm()
+        self._alive()
+        with self._errors("arm"):
+            # Any other trigger that is left on, of a burst for instance, would hold every frame back.
+            for selector in self._camera.TriggerSelector.Symbolics:
+                self._camera.TriggerSelector.Value = selector
+                if self._camera.TriggerMode.Value != "Off":
+                    self._camera.TriggerMode.Value = "Off"
+            burst = self.config.trigger_burst if trigger is TriggerMode.HARDWARE else 1
+            self._camera.TriggerSelector.Value = "FrameBurstStart" if burst > 1 else "FrameStart"
+            source = self._trigger_source(trigger)
+            if source:
+                self._camera.TriggerSource.Value = source
+                self._camera.TriggerMode.Value = "On"
+                line = trigger is TriggerMode.HARDWARE
+                self._camera.TriggerDelay.Value = self.config.trigger_delay_s * 1e6 if line else 0.0
+                if line:
+                    self._camera.TriggerActivation.Value = self.config.trigger_activation
+                if burst > 1:
+                    self._camera.AcquisitionBurstFrameCount.Value = burst
+            found = (self._camera.TriggerMode.Value, self._camera.TriggerSource.Value if source else "")
+            if found != (("On", source) if source else ("Off", "")):
+                raise DeviceError(f"{self._name} took trigger mode and source {found} instead of {source or 'Off'}; reset it")
+            self._triggers = self._frames = self._failed = 0
+            self._next_block = None
+            self._camera.StartGrabbing(pylon.GrabStrategy_OneByOne)
+        self._mode = trigger
+
+    def trigger(self) -> None:
+        """Start one exposure now; see :meth:`drivers.base.Camera.trigger`."""
+        self._alive()
+        if self._mode in (TriggerMode.FREE_RUN, TriggerMode.HARDWARE):
+            doing = "runs freely" if self._mode is TriggerMode.FREE_RUN else f"waits for {self.config.trigger_line}"
+            raise DeviceError(f"the camera {doing}; arm it for software triggers first")
+        if self._mode is None:
+            raise TriggerIgnored("the camera is not armed; arm it before triggering")
+        if self._pending:
+            raise TriggerIgnored("a frame is still outstanding; read it before the next trigger")
+        with self._errors("trigger"):
+            if not self._await_ready():
+                raise TriggerIgnored(f"{self._name} was not ready for a trigger within {_READY_S} s")
+            self._pending.append((self._clock.now_ns() + round(self._exposure_s * 1e9), self._exposure_s))
+            self._triggers += 1
+            self._fire()
+
+    def read(self, timeout_s: float) -> Frame:
+        """Return the next frame; see :meth:`drivers.base.Camera.read`."""
+        self._alive()
+        if self._mode is None:
+            raise DeviceError("the camera is not armed; arm it before reading frames")
+        with self._errors("read a frame"):
+            result = self._retrieve(timeout_s)
+            if result is None:
+                raise DeviceTimeout(f"no frame from {self._name} within {timeout_s:.3f} s; check trigger and cable")
+            try:
+                return self._frame(result)
+            finally:
+                result.Release()
+
+    def disarm(self) -> None:
+        """Stop grabbing and drop what is queued."""
+        self._mode = None
+        self._pending.clear()
+        if not self._lost and not self._closed:
+            with self._errors("stop"):
+                self._camera.StopGrabbing()
+
+    def reconnect(self) -> None:
+        """Open the same camera again, with the settings it had, disarmed.
+
+        Raises
+        ------
+        DeviceLost
+            It is still away.
+        """
+        self._release()
+        try:
+            self._camera = self._open()
+        except DeviceError as error:
+            raise DeviceLost(f"{error}; plug it in and reconnect") from error
+        self._lost = self._closed = False
+
+    def close(self) -> None:
+        """Release the camera; safe to call twice and after it was lost."""
+        self._release()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---- what the emulator does in its own way
+
+    def _fire(self) -> None:
+        self._camera.ExecuteSoftwareTrigger()
+
+    def _retrieve(self, timeout_s: float) -> Any:
+        """Return the next grab result, or None in time."""
+
+        def result() -> Any:
+            found = self._camera.RetrieveResult(0, pylon.TimeoutHandling_Return)
+            return found if found.IsValid() else None
+
+        return self._ask(result, timeout_s)
+
+    def _await_ready(self) -> bool:
+        return bool(self._ask(lambda: self._camera.WaitForFrameTriggerReady(0, pylon.TimeoutHandling_Return), _READY_S))
+
+    def _ask(self, question: Callable[[], Any], timeout_s: float) -> Any:
+        """Ask until there is an answer or the time is over."""
+        deadline_ns = self._clock.now_ns() + round(timeout_s * 1e9)
+        while not (answer := question()) and self._clock.now_ns() < deadline_ns:
+            self._clock.wait_until(min(deadline_ns, self._clock.now_ns() + _ASK_NS))
+        return answer
+
+    def _trigger_source(self, trigger: TriggerMode) -> str:
+        return {TriggerMode.SOFTWARE: "Software", TriggerMode.HARDWARE: self.config.trigger_line}.get(trigger, "")
+
+    def _write_exposure(self, exposure_s: float) -> None:
+        node = self._camera.ExposureTime
+        node.Value = exposure_s * 1e6
+        self._exposure_s = round(node.Value * 1e-6, 9)
+
+    # ---- inside
+
+    @property
+    def _name(self) -> str:
+        return f"the Basler camera {self._serial or '(any)'}"
+
+    def _open(self) -> Any:
+        device = find(self._serial)
+        self._serial = device.GetSerialNumber()
+        with self._errors("open; is it in use by another program?"):
+            camera = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateDevice(device))
+            camera.Open()
+            self._camera = camera
+            self._configure(camera)
+        return camera
+
+    def _configure(self, camera: Any) -> None:
+        configure(camera, self.config)
+        self._write_exposure(self._exposure_s)
+
+    def _describe(self) -> CameraCapabilities:
+        with self._errors("describe itself"):
+            return replace(describe(self._camera), trigger_delay_s=self.config.trigger_delay_s)
+
+    def _frame(self, result: Any) -> Frame:
+        arrived_ns = self._clock.now_ns()
+        stop_ns, exposure_s = (
+            self._pending.popleft()
+            if self._pending
+            else (arrived_ns - round(self.capabilities.readout_s * 1e9), self._exposure_s)
+        )
+        block = result.BlockID
+        lost = 0 if self._next_block is None else block - self._next_block
+        self._next_block = block + 1
+        if self._mode is TriggerMode.HARDWARE:
+            self._triggers += 1 + max(0, lost)
+        if not result.GrabSucceeded() or lost:
+            self._failed += 1 + max(0, lost)
+            reason = f"{lost} frames before it are missing" if lost else " ".join(result.ErrorDescription.split())
+            raise FrameFailed(f"{self._name} delivered a bad buffer: {reason}; check the cable and the bandwidth")
+        pixels = np.asarray(result.Array)
+        index = self._frames
+        self._frames += 1
+        stop_ns = min(stop_ns, arrived_ns)
+        # Cameras without a clock send 0.
+        device_ns = round(result.TimeStamp * self._tick_ns) or None
+        return Frame(pixels, index, stop_ns, exposure_s, self.config.bit_depth, device_ns=device_ns)
+
+    def _alive(self) -> None:
+        if self._lost:
+            raise DeviceLost(f"{self._name} is gone; plug it in and reconnect it")
+        if self._closed:
+            raise DeviceError(f"{self._name} is closed; open it again")
+
+    def _release(self) -> None:
+        self._mode = None
+        self._pending.clear()
+        try:
+            self._camera.Close()
+            self._camera.DestroyDevice()
+        except genicam.GenericException:
+            pass  # it went away, which is what was wanted
+
+    @contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        """Turn pylon's exceptions into ours, with its first line."""
+        try:
+            yield
+        except genicam.GenericException as error:
+            camera = getattr(self, "_camera", None)
+            if camera is not None and camera.IsCameraDeviceRemoved():
+                self._lost, self._mode = True, None
+                raise DeviceLost(f"{self._name} was unplugged; plug it in and reconnect it") from error
+            reason = str(error).strip().splitlines()[0].split(" : ")[0]
+            raise DeviceError(f"{self._name} could not {action}: {reason}") from error

@@ -1,0 +1,159 @@
+"""Basler's own camera emulator, which pylon ships, alone or fed with the twin's light: the real API with no camera.
+
+What it leaves out is made up here and nowhere else: it does not take the time of an exposure, and it cannot be unplugged.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import CameraCapabilities, DeviceError, DeviceLost, FrameFailed, TriggerMode
+from drivers.basler.camera import BaslerCamera
+from drivers.basler.config import BaslerConfig
+from drivers.twin.camera import SimulatedCamera
+
+#: The emulator's own time for a frame with some margin, in seconds.
+TRANSPORT_S = 0.015
+SERIAL = "0815-0000"
+
+
+class EmulatedBasler(BaslerCamera):
+    """The emulator with its test images; takes the parameters of :class:`drivers.basler.camera.camera.BaslerCamera`."""
+
+    def __init__(self, config: BaslerConfig | None = None) -> None:
+        os.environ.setdefault("PYLON_CAMEMU", "1")  # read when pylon is asked for its devices for the first time
+        super().__init__(replace(config or BaslerConfig(width=512, height=512), serial=SERIAL))
+
+    def fail_next(self, frames: int = 1) -> None:
+        """Fault: the next buffers arrive incomplete."""
+        self._camera.ForceFailedBufferCount.Value = frames
+        self._camera.ForceFailedBuffer.Execute()
+
+    def edge(self) -> None:
+        """Send an edge to its line: the emulator takes a software trigger whatever its source is set to."""
+        self._await_ready()
+        self._camera.ExecuteSoftwareTrigger()
+
+    def unplug(self) -> None:
+        """Fault: the camera disappears until :meth:`reconnect`."""
+        self._lost, self._mode = True, None
+        self._release()
+
+    def _write_exposure(self, exposure_s: float) -> None:
+        super()._write_exposure(exposure_s)
+        self._camera.AcquisitionFrameRateEnable.Value = True
+        self._camera.AcquisitionFrameRate.Value = max(0.01, 1 / (self._exposure_s + TRANSPORT_S))
+
+    def _retrieve(self, timeout_s: float) -> Any:
+        if not self._pending:
+            return super()._retrieve(timeout_s)
+        stop_ns, deadline_ns = self._pending[0][0], self._clock.now_ns() + round(timeout_s * 1e9)
+        self._clock.wait_until(min(stop_ns, deadline_ns))  # the emulator answers a trigger at once, whatever the exposure
+        return super()._retrieve((deadline_ns - self._clock.now_ns()) * 1e-9) if stop_ns <= deadline_ns else None
+
+
+class TwinFedBasler(EmulatedBasler):
+    """The emulator as the cable of a simulated sensor: every frame of the twin goes through pylon, pixel by pixel.
+
+    Faults that the sensor is told to have come out as the camera's own: an incomplete buffer is one that pylon declares.
+
+    Parameters
+    ----------
+    sensor : SimulatedCamera
+        Sees the twin's light; 8 bit, on the real clock.
+    """
+
+    def __init__(self, sensor: SimulatedCamera) -> None:
+        if sensor.bit_depth != 8:
+            raise DeviceError(f"pylon's emulator is fed with 8-bit images, got {sensor.bit_depth} bit; set bit_depth to 8")
+        self.sensor = sensor
+        self._folder = tempfile.TemporaryDirectory(prefix="specklescope-basler-")
+        height, width = sensor.capabilities.shape
+        super().__init__(BaslerConfig(width=width, height=height, exposure_s=sensor.exposure_s))
+
+    def set_exposure(self, exposure_s: float) -> None:
+        """Set the exposure time of sensor and camera."""
+        super().set_exposure(exposure_s)
+        self.sensor.set_exposure(exposure_s)
+
+    def arm(self, trigger: TriggerMode) -> None:
+        """Arm both."""
+        super().arm(trigger)
+        self.sensor.arm(trigger)
+
+    def disarm(self) -> None:
+        """Stop both."""
+        self.sensor.disarm()
+        super().disarm()
+
+    def reconnect(self) -> None:
+        """Open both again."""
+        self.sensor.reconnect()
+        super().reconnect()
+
+    def close(self) -> None:
+        """Release both, and the folder between them."""
+        super().close()
+        self.sensor.close()
+        self._folder.cleanup()
+
+    def _configure(self, camera: Any) -> None:
+        super()._configure(camera)
+        folder = Path(self._folder.name)
+        # A single file is read once and kept; two names of one file are read again and again.
+        (folder / "in").mkdir(exist_ok=True)
+        self._feed(np.zeros(self.sensor.capabilities.shape, np.uint8))
+        for name in ("a.bmp", "b.bmp"):
+            if not (folder / "in" / name).is_symlink():
+                (folder / "in" / name).symlink_to(folder / "now.bmp")
+        camera.TestImageSelector.Value = "Off"
+        camera.ImageFileMode.Value = "On"
+        camera.ImageFilename.Value = str(folder / "in")
+
+    def _describe(self) -> CameraCapabilities:
+        found, sensor = super()._describe(), self.sensor.capabilities
+        readout_s = sensor.readout_s + 2 * TRANSPORT_S
+        return replace(
+            found,
+            bit_depths=(8,),
+            exposure_range_s=sensor.exposure_range_s,
+            readout_s=readout_s,
+            trigger_delay_s=sensor.trigger_delay_s,
+        )
+
+    def _trigger_source(self, trigger: TriggerMode) -> str:
+        return "Software"  # the sensor knows what starts it; pylon carries one frame at a time
+
+    def _fire(self) -> None:
+        self.sensor.trigger()
+
+    def _retrieve(self, timeout_s: float) -> Any:
+        try:
+            frame = self.sensor.read(timeout_s)
+        except DeviceLost:
+            self.unplug()
+            raise
+        except FrameFailed:
+            self.fail_next()
+        else:
+            self._feed(frame.pixels)
+            self._pending.clear()
+            self._pending.append((frame.t_ns, frame.exposure_s))
+        self._await_ready()
+        self._camera.ExecuteSoftwareTrigger()
+        return BaslerCamera._retrieve(self, 1.0)
+
+    def _feed(self, pixels: NDArray[Any]) -> None:
+        done, image = cv2.imencode(".bmp", pixels)
+        assert done
+        part = Path(self._folder.name) / "part"
+        part.write_bytes(image.tobytes())
+        part.replace(Path(self._folder.name) / "now.bmp")

@@ -1,0 +1,177 @@
+"""Where on the SLM's panel a pattern lies: enlarged, placed, corrected and turned into the grey image that is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import DeviceError, Pattern, WrongPattern, frozen_array
+from drivers.displays.phase_lut import GreyEncoder, GreyLut
+
+
+@dataclass(frozen=True)
+class PanelConfig:
+    """A panel and the part of it that the fibre sees.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        The panel's native height and width in pixels.
+    pattern_shape : (int, int)
+        Height and width of a pattern; zeros stand for all that fits on the panel.
+    zoom : int
+        Panel pixels along each side of a pattern pixel.
+    offset_px : (int, int)
+        How far the pattern's centre lies below and right of the panel's, in panel pixels.
+    range_rad, gamma : float
+        Response without a calibration: level 255 makes ``range_rad``, level g makes ``(g / 255)**gamma`` of it.
+    lut_file : str
+        Calibrated response instead: 256 phases in radians, as text (one a line) or ``.npy``.
+    correction_file : str
+        ``.npy`` of float32 radians with the panel's shape, added to every pattern: the negative of its wavefront error.
+    """
+
+    shape: tuple[int, int] = (1080, 1920)
+    pattern_shape: tuple[int, int] = (0, 0)
+    zoom: int = 1
+    offset_px: tuple[int, int] = (0, 0)
+    range_rad: float = 2 * np.pi
+    gamma: float = 1.0
+    lut_file: str = ""
+    correction_file: str = ""
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1 or min(self.pattern_shape) < 0 or self.zoom < 1:
+            raise ValueError(f"a panel must have a positive shape and zoom, got {self.shape} and {self.zoom}")
+        for size, wanted, offset in zip(self.shape, self._size_px, self.offset_px, strict=True):
+            if wanted > size or abs(2 * offset) > size - wanted:
+                raise ValueError(
+                    f"the pattern must lie on the panel, but {self._size_px} px moved by {self.offset_px} leaves {self.shape}"
+                )
+
+    @property
+    def fitted_shape(self) -> tuple[int, int]:
+        """Height and width of a pattern in its own pixels."""
+        height, width = (wanted or size // self.zoom for size, wanted in zip(self.shape, self.pattern_shape, strict=True))
+        return height, width
+
+    @property
+    def _size_px(self) -> tuple[int, int]:
+        height, width = self.fitted_shape
+        return height * self.zoom, width * self.zoom
+
+
+class Panel:
+    """Makes the grey images of one panel.
+
+    Parameters
+    ----------
+    config : PanelConfig
+        Its geometry.
+    encoder : GreyEncoder, optional
+        Its response and correction; from ``config`` when left out.
+
+    Raises
+    ------
+    DeviceError
+        A calibration file cannot be used, or the correction has another shape than the panel.
+    """
+
+    def __init__(self, config: PanelConfig | None = None, encoder: GreyEncoder | None = None) -> None:
+        self.config = config = config or PanelConfig()
+        self.encoder = encoder or _encoder(config)
+        correction = self.encoder.correction_rad
+        if correction is not None and correction.shape != config.shape:
+            raise DeviceError(
+                f"the correction must be as large as the panel, {config.shape}, got {correction.shape}; resize it"
+            )
+        height, width = config.fitted_shape
+        tops = [
+            (size - length * config.zoom) // 2 + offset
+            for size, length, offset in zip(config.shape, (height, width), config.offset_px, strict=True)
+        ]
+        self._area = tuple(slice(top, top + length * config.zoom) for top, length in zip(tops, (height, width), strict=True))
+        self._part = GreyEncoder(self.encoder.lut, None if correction is None else correction[self._area])
+        self.flat = frozen_array(self.encoder(np.zeros(config.shape, np.float32)))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the grey images, in panel pixels."""
+        return self.config.shape
+
+    @property
+    def pattern_shape(self) -> tuple[int, int]:
+        """Height and width of the patterns it takes."""
+        return self.config.fitted_shape
+
+    def grey(self, pattern: Pattern) -> NDArray[np.uint8]:
+        """Return what is sent to the panel: the pattern in its place, phase 0 around it, all corrected.
+
+        Parameters
+        ----------
+        pattern : Pattern
+            Of ``pattern_shape``.
+
+        Returns
+        -------
+        ndarray of uint8, shape (H, W)
+            Of the panel's shape, new.
+
+        Raises
+        ------
+        WrongPattern
+            When the pattern has another shape.
+        """
+        if pattern.shape != self.pattern_shape:
+            raise WrongPattern(
+                f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.pattern_shape}; resize the pattern"
+            )
+        phase, zoom = pattern.phase_rad, self.config.zoom
+        if zoom > 1:
+            phase = np.repeat(np.repeat(phase, zoom, axis=0), zoom, axis=1)
+        part = self._part(phase)
+        if part.shape == self.shape:
+            return part
+        grey = self.flat.copy()
+        grey[self._area] = part
+        return grey
+
+    def phase_of(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the phase in radians that a grey image means in the pattern's area, of ``pattern_shape``."""
+        zoom = self.config.zoom
+        part = grey[self._area]
+        phase = self._part.phase_of(part)
+        return np.ascontiguousarray(phase[::zoom, ::zoom])
+
+    def check(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a grey image as a read-only array; raises WrongPattern unless it is uint8 of the panel's shape."""
+        if grey.shape != self.shape or grey.dtype != np.uint8:
+            raise WrongPattern(f"a grey image is uint8 {self.shape}, got {grey.dtype} {grey.shape}; resize it to the panel")
+        return frozen_array(grey)
+
+
+def _encoder(config: PanelConfig) -> GreyEncoder:
+    try:
+        lut = GreyLut(_numbers(config.lut_file)) if config.lut_file else GreyLut.gamma(config.gamma, config.range_rad)
+    except ValueError as error:
+        raise DeviceError(f"{config.lut_file or 'the panel'}: {error}") from error
+    if not config.correction_file:
+        return GreyEncoder(lut)
+    try:
+        return GreyEncoder(lut, _numbers(config.correction_file).astype(np.float32))
+    except ValueError as error:
+        raise DeviceError(f"{config.correction_file}: {error}") from error
+
+
+def _numbers(name: str) -> NDArray[np.float64]:
+    path = Path(name)
+    try:
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False), np.float64)
+        return np.loadtxt(path, np.float64)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DeviceError(f"cannot read numbers from {name}: {reason}; give 256 lines of text, or a .npy file") from error

@@ -1,0 +1,272 @@
+"""slmPy's window on a monitor of this computer as an SLM: a child process shows it, the slmPy client feeds it.
+
+The child (:mod:`drivers.displays.slmpy_window`) runs under an interpreter of its own, since wxPython rarely lives where this program
+does. It is ended by closing its standard input, which also happens when this process is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.base import DeviceError, DeviceLost, Pattern, SlmCapabilities, WrongPattern
+from drivers.displays.panel import Panel, PanelConfig
+from drivers.displays.slmpy import SlmPyConfig, SlmPySlm
+
+log = logging.getLogger(__name__)
+
+_SCRIPT = Path(__file__).with_name("slmpy_window.py")
+#: Time that the child has to end by itself, in seconds.
+_END_S = 2.0
+
+
+@dataclass(frozen=True)
+class SlmPyWindowConfig:
+    """Where slmPy's window is, what shows it, and how fast its light is.
+
+    Parameters
+    ----------
+    python : str
+        Interpreter that has wxPython and numpy, at least Python 3.9; Debian's, with ``python3-wxgtk4.0``, is
+        ``/usr/bin/python3``.
+    slmpy_path : str
+        Folder of a checkout of wavefrontshaping/slmPy; empty where slmPy is installed for that interpreter.
+    monitor : int
+        Number of the monitor as wxPython counts them; the first is 0.
+    start_s : float
+        Deadline for the window to open.
+    refresh_hz, latency_s, settle_s, timeout_s : float
+        As in :class:`drivers.displays.slmpy.SlmPyConfig`.
+    """
+
+    python: str = "python3"
+    slmpy_path: str = ""
+    monitor: int = 1
+    start_s: float = 20.0
+    refresh_hz: float = SlmPyConfig.refresh_hz
+    latency_s: float = SlmPyConfig.latency_s
+    settle_s: float = SlmPyConfig.settle_s
+    timeout_s: float = SlmPyConfig.timeout_s
+
+    def __post_init__(self) -> None:
+        if not self.python or self.monitor < 0 or not self.start_s > 0:
+            raise ValueError(f"an slmPy window must have an interpreter, a monitor of 0 or more and time to start, got {self}")
+        self.link(1)
+
+    def link(self, port: int) -> SlmPyConfig:
+        """Return the settings of the connection to a window that listens on ``port``."""
+        return SlmPyConfig(
+            port=port,
+            refresh_hz=self.refresh_hz,
+            latency_s=self.latency_s,
+            settle_s=self.settle_s,
+            compression="none",
+            timeout_s=self.timeout_s,
+        )
+
+
+class LocalSlmPySlm:
+    """A :class:`drivers.base.GreySlm` in an slmPy window of its own; the window opens with it.
+
+    Any failure of the window ends its process, and :meth:`reconnect` starts another.
+
+    Parameters
+    ----------
+    config : SlmPyWindowConfig, optional
+        The window.
+    panel : Panel, optional
+        Must have the monitor's shape; by default a linear 2 pi panel that has it.
+
+    Raises
+    ------
+    DeviceLost
+        The window did not open.
+    DeviceError
+        The monitor's shape is not the panel's.
+    """
+
+    def __init__(self, config: SlmPyWindowConfig | None = None, panel: Panel | None = None) -> None:
+        self._config = config or SlmPyWindowConfig()
+        self._panel = panel
+        self._window, self._slm = self._open()
+        self.capabilities: SlmCapabilities = replace(
+            self._slm.capabilities, model="slmPy window", serial=f"monitor {self._config.monitor}"
+        )
+
+    @property
+    def panel(self) -> Panel:
+        """The panel that the images are made for."""
+        return self._slm.panel
+
+    @property
+    def shown(self) -> Pattern | None:
+        """The last pattern that the window took, or None before its first: a window that opened again shows none."""
+        return self._slm.shown
+
+    @property
+    def panel_shape(self) -> tuple[int, int]:
+        """Height and width of the display in pixels."""
+        return self.panel.shape
+
+    @property
+    def grey(self) -> NDArray[np.uint8] | None:
+        """The grey image that the window took last, or None before its first."""
+        return self._slm.grey
+
+    def show(self, pattern: Pattern) -> int:
+        """Show a pattern; see :meth:`drivers.displays.slmpy.SlmPySlm.show`. Every failure but WrongPattern is a DeviceLost."""
+        with self._ending_with_failure():
+            return self._slm.show(pattern)
+
+    def show_grey(self, grey: NDArray[np.uint8]) -> int:
+        """Show a grey image of the panel's shape; see :meth:`drivers.base.GreySlm.show_grey`."""
+        with self._ending_with_failure():
+            return self._slm.show_grey(grey)
+
+    def check(self) -> None:
+        """Raise DeviceLost when the window has closed, or left its monitor more than 0.1 s ago."""
+        with self._ending_with_failure():
+            self._slm.check()
+
+    def reconnect(self) -> None:
+        """Open the window again; one that is in order is kept.
+
+        Raises
+        ------
+        DeviceLost
+            The window did not open.
+        DeviceError
+            The monitor has another shape now.
+        """
+        if self._window.alive:
+            with suppress(DeviceError):
+                self._slm.reconnect()
+                return
+        self.close()
+        self._window, self._slm = self._open()
+
+    def close(self) -> None:
+        """Close the window and end its process, by force after 2 s."""
+        self._slm.close()
+        self._window.end()
+
+    def _open(self) -> tuple[_Window, SlmPySlm]:
+        window = _Window(self._config)
+        try:
+            panel = self._panel or Panel(PanelConfig(shape=window.shape))
+            if panel.shape != window.shape:
+                raise DeviceError(
+                    f"monitor {self._config.monitor} is {window.shape}, the panel {panel.shape}; choose another or set its mode"
+                )
+            self._panel = panel
+            return window, SlmPySlm(self._config.link(window.port), panel)
+        except BaseException:
+            window.end()
+            raise
+
+    @contextmanager
+    def _ending_with_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except WrongPattern:
+            raise
+        except DeviceError as error:
+            self.close()
+            cause = self._window.last_words or str(error).partition(";")[0]
+            raise DeviceLost(f"{self._window.name} is lost ({cause}); reconnect to open it again") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class _Window:
+    """The child process; open when it exists."""
+
+    def __init__(self, config: SlmPyWindowConfig) -> None:
+        self.name = f"slmPy's window on monitor {config.monitor}"
+        # -E: this program's PYTHONPATH is not for another interpreter.
+        command = [config.python, "-E", str(_SCRIPT), "--port=0", "--compression=none", f"--monitor={config.monitor}"]
+        command += [f"--slmpy-path={config.slmpy_path}"] if config.slmpy_path else []
+        pipe = subprocess.PIPE
+        try:
+            # A session of its own: Ctrl+C in the terminal is for this program, which closes its devices in order.
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+            )
+        except OSError as error:
+            raise DeviceLost(f"{self.name} needs an interpreter, but {config.python!r} does not start ({error})") from error
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._last = ""
+        self._reader = threading.Thread(target=self._read, name="slmPy window", daemon=True)
+        self._reader.start()
+        try:
+            self.port, self.shape = self._ready(time.monotonic() + config.start_s)
+        except BaseException:
+            self.end()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    @property
+    def last_words(self) -> str:
+        """Why the process ended, if it could say so."""
+        return self._last if self._process.poll() == 2 else ""
+
+    def end(self) -> None:
+        """Ask the process to end, wait, then kill it."""
+        assert self._process.stdin
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
+        self._reader.join(_END_S)
+
+    def _read(self) -> None:
+        """Keep the pipe empty, so that the child never waits for it."""
+        assert self._process.stdout
+        with self._process.stdout as lines:
+            for line in lines:
+                log.info("%s: %s", self.name, line.rstrip())
+                self._lines.put(line)
+                self._last = line.strip()
+        self._lines.put("")
+
+    def _ready(self, deadline_s: float) -> tuple[int, tuple[int, int]]:
+        """Return port and shape once the window is open."""
+        last = "it said nothing"
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline_s - time.monotonic()))
+            except queue.Empty:
+                line, last = "", f"not ready in time, last line: {last}"
+            if not line:
+                raise DeviceLost(f"{self.name} did not open ({last}); check monitor, DISPLAY, interpreter and slmpy_path")
+            # Toolkits print warnings of their own before.
+            with suppress(ValueError, KeyError, TypeError):
+                found = json.loads(line)
+                height, width = found["shape"]
+                return int(found["port"]), (int(height), int(width))
+            last = line.strip() or last

@@ -1,0 +1,350 @@
+"""Any camera class of slmsuite.
+
+slmsuite's ``get_image`` is a snapshot: an image asked for now, one after another. Some of its classes start an exposure for
+it, others hand out the newest image of a camera that runs by itself, and that one may have been exposed before it was asked
+for. slmsuite does not say which, so ``triggered`` has to; without it, the camera runs freely and takes no triggers.
+
+What follows from how slmsuite is written: a failed capture is tried again, up to five times and in silence, which would
+answer a trigger with a later image, so this is switched off; averaging sums frames, HDR changes the exposure and the
+orientation turns images, so all are off; ``bitdepth`` may be that of the pixel format (16 for a 12-bit camera), or the data
+may be left-justified, so counts are compared with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from drivers.base import (
+    CameraCapabilities,
+    CameraCounters,
+    DeviceError,
+    DeviceLost,
+    DeviceTimeout,
+    Frame,
+    FrameFailed,
+    TriggerIgnored,
+    TriggerMode,
+)
+from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, keywords, load_class, reason_of
+from drivers.slmsuite.snapshot import Found, Snapshot, counts, describe, take
+
+#: How long the camera may still be busy with an abandoned snapshot when it is triggered, in nanoseconds.
+_READY_NS = 200_000_000
+#: So many failures in a row are no longer bad frames: SDKs raise the same errors for a camera that was unplugged.
+_LOST_AFTER = 3
+
+
+@dataclass(frozen=True)
+class SlmsuiteCameraConfig:
+    """Which of slmsuite's cameras, and what slmsuite does not tell about it.
+
+    Parameters
+    ----------
+    class_path : str
+        Such as ``slmsuite.hardware.cameras.thorlabs.ThorCam``; empty only for a camera that was made elsewhere.
+    arguments : dict
+        For its constructor, by name: numbers, texts, lists of numbers.
+    triggered : bool
+        Whether ``get_image`` starts a new exposure. Where it may return an image exposed earlier, pairs would be wrong.
+    exposure_s : float
+        Exposure time in seconds.
+    exposure_range_s : (float, float)
+        Used where slmsuite states no ``exposure_bounds_s``.
+    bit_depth : int
+        Significant bits, right-justified: 8, 10, 12 or 16; 0 believes slmsuite.
+    readout_s : float
+        Time from the end of an exposure to the image, in seconds.
+    timeout_s : float
+        For a setting, and for an image beyond its exposure. A camera that takes twice as long is lost.
+    open_timeout_s : float
+        For opening.
+    """
+
+    class_path: str = ""
+    arguments: dict[str, Argument] = field(default_factory=dict, hash=False)
+    triggered: bool = False
+    exposure_s: float = 0.010
+    exposure_range_s: tuple[float, float] = (1e-5, 10.0)
+    bit_depth: int = 0
+    readout_s: float = 0.02
+    timeout_s: float = 1.0
+    open_timeout_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.class_path:
+            check_class_path(self.class_path)
+        object.__setattr__(self, "arguments", keywords(self.arguments))
+        low_s, high_s = self.exposure_range_s
+        if not (0 < low_s <= high_s and self.exposure_s > 0 and min(self.timeout_s, self.open_timeout_s) > 0):
+            raise ValueError(f"exposures and time-outs must be positive and ranges rise, got {self}")
+        if self.bit_depth not in (0, 8, 10, 12, 16) or self.readout_s < 0:
+            raise ValueError(f"bit_depth must be 0, 8, 10, 12 or 16 and readout_s 0 or more, got {self}")
+
+
+class SlmsuiteCamera:
+    """A :class:`drivers.base.Camera` on slmsuite.
+
+    Free run takes snapshots on demand: :meth:`read` asks for the next one, and one that came too late for its reader is
+    there for the next. A frame that was asked for anew is stamped with that moment plus its exposure, any other with its
+    arrival less the readout time.
+
+    Parameters
+    ----------
+    config : SlmsuiteCameraConfig
+        Which camera.
+
+    Raises
+    ------
+    DeviceError
+        slmsuite or the class is missing, the camera cannot be opened, or it sums frames or pixels.
+    """
+
+    def __init__(self, config: SlmsuiteCameraConfig) -> None:
+        if not config.class_path:
+            raise ValueError("class_path must name a class of slmsuite.hardware.cameras; wrap() takes a camera made elsewhere")
+        maker = load_class(config.class_path, "Camera")
+        self._begin(config, lambda: maker(**config.arguments), lambda camera: camera.close())
+
+    @classmethod
+    def wrap(cls, camera: Any, config: SlmsuiteCameraConfig | None = None) -> Self:
+        """Return an adapter for an slmsuite camera that was made elsewhere, and is closed there.
+
+        Its ``capture_attempts`` and its exposure are changed. Reconnecting uses the same object again, on a new thread.
+
+        Parameters
+        ----------
+        camera : slmsuite.hardware.cameras.camera.Camera
+            Used by nobody else in the meantime.
+        config : SlmsuiteCameraConfig, optional
+            All but ``class_path`` and ``arguments`` is used.
+
+        Raises
+        ------
+        DeviceError
+            It sums frames or pixels, or does not answer.
+        """
+        self = cls.__new__(cls)
+        self._begin(config or SlmsuiteCameraConfig(), lambda: camera, lambda _: None)
+        return self
+
+    def _begin(self, config: SlmsuiteCameraConfig, make: Callable[[], Any], close: Callable[[Any], None]) -> None:
+        self.config = config
+        self._make, self._close = make, close
+        self._exposure_s = config.exposure_s
+        self._mode: TriggerMode | None = None
+        self._lost = self._closed = False
+        self._snapshot: Future[Snapshot] | None = None
+        self._abandoned: Future[Snapshot] | None = None
+        self._hangs_ns = 0
+        self._triggers = self._frames = self._failed = self._failed_in_a_row = 0
+        self._sdk = self._open()
+
+    @property
+    def counters(self) -> CameraCounters:
+        """Triggers, frames and failed snapshots since arming."""
+        return CameraCounters(self._triggers, self._frames, self._failed)
+
+    @property
+    def exposure_s(self) -> float:
+        """Exposure time in seconds, as slmsuite read it back."""
+        return self._exposure_s
+
+    @property
+    def bit_depth(self) -> int:
+        """Significant bits of a frame."""
+        return self.capabilities.bit_depths[0]
+
+    def set_exposure(self, exposure_s: float) -> None:
+        """Set the exposure time, after a snapshot under way; raises DeviceError outside the camera's range."""
+        self._alive()
+        low_s, high_s = self.capabilities.exposure_range_s
+        if not low_s <= exposure_s <= high_s:
+            raise DeviceError(f"the exposure must lie in {low_s:g} to {high_s:g} s, got {exposure_s} s")
+        try:
+            self._exposure_s = self._write_exposure(self._sdk, exposure_s, self._busy_s + self.config.timeout_s)
+        except DeviceTimeout as error:
+            raise self._losing(str(error)) from error
+
+    def arm(self, trigger: TriggerMode) -> None:
+        """Drop what is outstanding and wait for triggers or readers; software triggers only with ``triggered``."""
+        self.disarm()
+        self._alive()
+        if trigger is TriggerMode.HARDWARE:
+            raise DeviceError(f"{self._name} cannot wait for its line, because slmsuite cannot; choose another driver")
+        if trigger is TriggerMode.SOFTWARE:
+            self._must_take_triggers()
+        self._triggers = self._frames = self._failed = 0
+        self._mode = trigger
+
+    def trigger(self) -> None:
+        """Start one exposure now; see :meth:`drivers.base.Camera.trigger`."""
+        self._alive()
+        self._must_take_triggers()
+        if self._mode is TriggerMode.FREE_RUN:
+            raise DeviceError("the camera runs freely; arm it for software triggers first")
+        if self._mode is None:
+            raise TriggerIgnored("the camera is not armed; arm it before triggering")
+        if self._snapshot is not None:
+            raise TriggerIgnored("a frame is still outstanding; read it before the next trigger")
+        if not self._returned(self._abandoned, time.monotonic_ns() + _READY_NS):
+            raise TriggerIgnored(f"{self._name} is still busy with the image before; wait for it")
+        self._triggers += 1
+        self._ask()
+
+    def read(self, timeout_s: float) -> Frame:
+        """Return the next frame; see :meth:`drivers.base.Camera.read`.
+
+        An error of the SDK is a failed frame; the third in a row, or silence of twice ``timeout_s``, is a lost camera.
+        """
+        self._alive()
+        if self._mode is None:
+            raise DeviceError("the camera is not armed; arm it before reading frames")
+        deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
+        if self._snapshot is None:
+            if self._mode is TriggerMode.SOFTWARE:
+                time.sleep(max(0.0, timeout_s))
+                raise DeviceTimeout(f"no frame from {self._name} within {timeout_s:.3f} s; trigger it first")
+            if self._returned(self._abandoned, deadline_ns):
+                self._ask()
+        snapshot = self._snapshot
+        if snapshot is None or not self._returned(snapshot, deadline_ns):
+            raise DeviceTimeout(f"no frame from {self._name} within {timeout_s:.3f} s; allow for its exposure or check it")
+        self._snapshot = None
+        return self._frame(snapshot)
+
+    def disarm(self) -> None:
+        """Stop and drop what is outstanding, at once: a snapshot under way ends by itself and is not delivered."""
+        self._mode = None
+        if self._snapshot is not None:
+            self._abandoned, self._snapshot = self._snapshot, None
+
+    def reconnect(self) -> None:
+        """Make the camera again on a new thread, with its exposure restored and disarmed.
+
+        Raises
+        ------
+        DeviceLost
+            It is still away.
+        """
+        self._release()
+        try:
+            self._sdk = self._open()
+        except DeviceError as error:
+            self._lost = True
+            raise DeviceLost(f"{error}; plug it in and reconnect it") from error
+        self._lost = self._closed = False
+
+    def close(self) -> None:
+        """Close the camera unless it was made elsewhere; safe to call twice and after it was lost."""
+        if not self._closed:
+            self._release()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---- inside
+
+    @property
+    def _name(self) -> str:
+        return f"the slmsuite camera {self.config.class_path.rpartition('.')[2]}".rstrip()
+
+    @property
+    def _busy_s(self) -> float:
+        """Longest time that a healthy camera may still be busy with a snapshot."""
+        pending = self._snapshot or self._abandoned
+        idle = self._lost or pending is None or pending.done()
+        return 0.0 if idle else max(0.0, (self._hangs_ns - time.monotonic_ns()) * 1e-9)
+
+    def _returned(self, snapshot: Future[Snapshot] | None, deadline_ns: int) -> bool:
+        """Wait for a snapshot and say whether it returned; raise DeviceLost when it hangs."""
+        until_ns = min(deadline_ns, self._hangs_ns)
+        if snapshot is None or wait([snapshot], max(0.0, (until_ns - time.monotonic_ns()) * 1e-9)).done:
+            return True
+        if time.monotonic_ns() < self._hangs_ns:
+            return False
+        raise self._losing(f"{self._name} has not returned an image {self.config.timeout_s:g} s after its own time-out")
+
+    def _open(self) -> SdkThread:
+        sdk = SdkThread(self._name, self._make, self._close, self.config.open_timeout_s)
+        try:
+            found = sdk.call("describe itself", describe, self.config.timeout_s)
+            self.capabilities = self._capabilities(found)
+            low_s, high_s = self.capabilities.exposure_range_s
+            exposure_s = min(max(self._exposure_s, low_s), high_s)
+            self._exposure_s = self._write_exposure(sdk, exposure_s, self.config.timeout_s)
+        except DeviceError:
+            sdk.end(0.0)
+            raise
+        return sdk
+
+    def _capabilities(self, found: Found) -> CameraCapabilities:
+        depth = self.config.bit_depth or found.bits
+        if depth not in (8, 10, 12, 16):
+            raise DeviceError(f"{self._name} has {found.bits} bit according to slmsuite; set bit_depth to 8, 10, 12 or 16")
+        bounds = found.exposure_bounds_s or self.config.exposure_range_s
+        return CameraCapabilities(found.model, found.serial, found.shape, (depth,), bounds, self.config.readout_s)
+
+    @staticmethod
+    def _write_exposure(sdk: SdkThread, exposure_s: float, timeout_s: float) -> float:
+        return round(float(sdk.call("set the exposure", lambda camera: camera.set_exposure(exposure_s), timeout_s)), 9)
+
+    def _ask(self) -> None:
+        """Start the next snapshot; there is never more than one."""
+        exposure_s, timeout_s = self._exposure_s, self.config.timeout_s
+        # slmsuite's own time-out should come at half of this.
+        self._hangs_ns = time.monotonic_ns() + round((exposure_s + 2 * timeout_s) * 1e9)
+        self._abandoned, self._snapshot = None, self._sdk.start(lambda camera: take(camera, exposure_s, timeout_s))
+
+    def _frame(self, snapshot: Future[Snapshot]) -> Frame:
+        error = snapshot.exception()
+        if error is not None:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= _LOST_AFTER:
+                raise self._losing(f"{self._name} failed {_LOST_AFTER} times in a row, {reason_of(error)}") from error
+            self._failed += 1
+            raise FrameFailed(f"{self._name} could not take an image, {reason_of(error)}; check cable and power") from error
+        self._failed_in_a_row = 0
+        taken = snapshot.result()
+        try:
+            pixels = counts(taken.image, self.capabilities.shape, self.bit_depth)
+        except FrameFailed as bad:
+            self._failed += 1
+            raise FrameFailed(f"{self._name} {bad}") from None
+        stop_ns = taken.done_ns - round(self.config.readout_s * 1e9)
+        if self.config.triggered:
+            stop_ns = min(taken.done_ns, taken.started_ns + round(taken.exposure_s * 1e9))
+        index = self._frames
+        self._frames += 1
+        return Frame(pixels, index, stop_ns, taken.exposure_s, self.bit_depth)
+
+    def _must_take_triggers(self) -> None:
+        if not self.config.triggered:
+            raise DeviceError(
+                f"{self._name} cannot be triggered: get_image may return an older image; set triggered if it never does"
+            )
+
+    def _alive(self) -> None:
+        if self._lost:
+            raise DeviceLost(f"{self._name} is gone; plug it in and reconnect it")
+        if self._closed:
+            raise DeviceError(f"{self._name} is closed; open it again")
+
+    def _losing(self, what: str) -> DeviceLost:
+        self.disarm()
+        self._lost = True
+        return DeviceLost(f"{what}; plug it in and reconnect it")
+
+    def _release(self) -> None:
+        self.disarm()
+        self._sdk.end(self._busy_s + self.config.timeout_s)
+        self._abandoned = None
+        self._failed_in_a_row = 0

@@ -1,0 +1,155 @@
+"""Speckle/phase pairs as training tensors, simulated on the twin or read from a captured dataset.
+
+A pool keeps raw counts (uint8 or uint16) and the phase on the reconstruction grid; normalisation belongs to the network, so
+that live frames and training frames take the same path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from acquisition.archive.writer import Archive
+from acquisition.patterns.sources import PatternSource
+from drivers.twin.optics import FibreOptics
+from drivers.twin.parallel import spread
+from drivers.twin.sensor import SensorConfig, expose
+from reconstruction.base import ReconstructionError
+from reconstruction.data.batch import Batch
+from reconstruction.field import to_grid
+
+#: The three parts of a dataset; patterns, never frames, are shared out among them.
+Part = Literal["training", "validation", "test"]
+
+#: Shots averaged into a reference: the flat pattern is shown anyway, and averaging removes most of its shot noise.
+REFERENCE_SHOTS = 8
+
+
+@dataclass
+class PairPool:
+    """Pairs in memory (or a memory map), filled up to ``ready``.
+
+    Parameters
+    ----------
+    speckle : ndarray of uint8 or uint16, shape (n, H, W)
+        Raw camera counts.
+    phase_rad : ndarray of float32, shape (n, grid, grid)
+        Displayed phase averaged over the reconstruction grid.
+    reference : ndarray of float32, shape (H, W)
+        Mean speckle under the flat pattern, in counts.
+    ready : int
+        Number of pairs filled so far.
+    """
+
+    speckle: NDArray[np.uint8] | NDArray[np.uint16]
+    phase_rad: NDArray[np.float32]
+    reference: NDArray[np.float32]
+    ready: int = 0
+
+    @classmethod
+    def empty(cls, count: int, frame_px: int, grid_px: int, reference: NDArray[np.float32]) -> PairPool:
+        """Room for ``count`` 8-bit pairs."""
+        speckle = np.zeros((count, frame_px, frame_px), np.uint8)
+        return cls(speckle, np.zeros((count, grid_px, grid_px), np.float32), reference)
+
+    def pictures_rad(self) -> NDArray[np.float32]:
+        """Return the displayed phase of all pairs, (n, g, g)."""
+        return self.phase_rad[: self.ready]
+
+    def batch(self, indices: NDArray[np.int64], seed: int = 0) -> Batch:
+        """Return these pairs as they are; nothing is drawn, so that ``seed`` does not matter."""
+        frames = torch.from_numpy(self.speckle[indices].astype(np.float32))[:, None]
+        return Batch(frames, torch.from_numpy(self.reference)[None, None], torch.from_numpy(self.phase_rad[indices])[:, None])
+
+
+class TwinExposure:
+    """Camera counts of patterns shown to a twin, without the clockwork of devices: for training in bulk."""
+
+    def __init__(self, optics: FibreOptics, sensor: SensorConfig, exposure_s: float, seed: int) -> None:
+        self.optics = optics
+        self._sensor = sensor
+        self._exposure_s = exposure_s
+        self._generator = torch.Generator(device=optics.device).manual_seed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Start the noise again from ``seed``."""
+        self._generator.manual_seed(seed)
+
+    def __call__(self, phase_rad: NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Expose a batch of phase images (b, n, n) and return counts (b, n, n)."""
+        with torch.no_grad():
+            phase = torch.tensor(phase_rad, device=self.optics.device)
+            noise = self.optics.shot_noise_rad(len(phase), self._generator)
+            # Every frame draws from a seed of its own: frames may be made in any order.
+            seeds = torch.randint(2**62, (len(phase),), generator=self._generator, device=self.optics.device).tolist()
+            step = 1 if self.optics.device.type == "cpu" else len(phase)
+            shots = zip(phase.split(step), noise.split(step), seeds[::step], strict=True)
+            return np.concatenate(spread(lambda shot: self._expose(*shot), list(shots)))
+
+    def _expose(self, phase: torch.Tensor, noise: torch.Tensor, seed: int) -> NDArray[Any]:
+        generator = torch.Generator(device=phase.device).manual_seed(seed)
+        intensity = self.optics.intensity(phase, noise) + self.optics.config.background
+        return expose(intensity, self._exposure_s, 8, self._sensor, generator)
+
+    def reference(self, shots: int = REFERENCE_SHOTS) -> NDArray[np.float32]:
+        """Mean of ``shots`` exposures of the flat pattern, in counts."""
+        n = self.optics.config.image_px
+        return np.asarray(self(np.zeros((shots, n, n), np.float32)).astype(np.float32).mean(0))
+
+
+def fill_from_twin(pool: PairPool, exposure: TwinExposure, patterns: PatternSource, first: int = 0, batch: int = 8) -> None:
+    """Fill ``pool`` with the simulated pairs of ``patterns[first:]``, in order; ``pool.ready`` advances as they come."""
+    grid = pool.phase_rad.shape[-1]
+    while pool.ready < len(pool.speckle):
+        indices = range(pool.ready, min(pool.ready + batch, len(pool.speckle)))
+        phases = np.stack([patterns[first + i].phase_rad for i in indices])
+        pool.speckle[indices.start : indices.stop] = exposure(phases)
+        for i, phase in zip(indices, phases, strict=True):
+            pool.phase_rad[i] = to_grid(phase, grid)
+        pool.ready = indices.stop
+
+
+def part_of(pattern_id: str) -> Part:
+    """Which part of a dataset a pattern belongs to, by its content hash: all its frames go together."""
+    digit = int(hashlib.sha256(pattern_id.encode()).hexdigest()[:8], 16) % 10
+    return "test" if digit == 0 else "validation" if digit == 1 else "training"
+
+
+def from_archive(path: Path, grid_px: int, part: Part | None = None) -> PairPool:
+    """Read a captured dataset, or one part of it; blank patterns become the reference.
+
+    Raises
+    ------
+    ReconstructionError
+        No blank pattern, no other pattern, or a frame that does not fold onto the grid.
+    """
+    archive = Archive.open(path)
+    rows = archive.rows()
+    blank = [row.index for row in rows if row.pattern_name == "blank"]
+    wanted = [row for row in rows if row.pattern_name != "blank" and (part is None or part_of(row.pattern_id) == part)]
+    object_rows = [row.index for row in wanted]
+    if not blank or not object_rows:
+        raise ReconstructionError(
+            f"{path} holds {len(blank)} reference and {len(object_rows)} {part or 'object'} pairs; "
+            "both are needed, so acquire more, with references on"
+        )
+    reference = np.mean([archive.read("speckle", i).astype(np.float32) for i in blank], axis=0)
+    if reference.shape[0] % grid_px or reference.shape[0] != reference.shape[1]:
+        raise ReconstructionError(f"frames of {reference.shape} do not fold onto a {grid_px} px grid; crop the camera")
+    speckle = np.stack([archive.read("speckle", i) for i in object_rows])
+    phase = np.stack([to_grid(archive.read("phase", i), grid_px) for i in object_rows])
+    return PairPool(speckle, phase, np.asarray(reference, np.float32), len(object_rows))
+
+
+def shuffled_batches(ready: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of one epoch over what is ready, in random order, whole batches only."""
+    order = rng.permutation(ready)
+    for start in range(0, ready - batch + 1, batch):
+        yield order[start : start + batch]

@@ -1,0 +1,166 @@
+"""Simulated pairs in bulk, by several processes: the same pairs whatever their number."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from acquisition.patterns.sources import open_source
+from drivers.twin.optics import FibreOptics
+from drivers.twin.optics_config import OpticsConfig
+from drivers.twin.sensor import SensorConfig
+from reconstruction.base import ReconstructionError
+from reconstruction.data.pairs import PairPool, TwinExposure, fill_from_twin
+from reconstruction.data.pool_folder import pool_folder
+
+_CHUNK = 50
+
+
+@dataclass(frozen=True)
+class TwinData:
+    """Which pairs to simulate: ``source`` is a pattern source of :func:`acquisition.patterns.sources.sources.open_source`."""
+
+    optics: OpticsConfig
+    sensor: SensorConfig
+    exposure_s: float
+    source: str
+    pairs: int
+    seed: int
+    depth_rad: float
+    grid_px: int
+
+    def exposure(self) -> TwinExposure:
+        """Twin and camera that make the pairs."""
+        return TwinExposure(FibreOptics(self.optics), self.sensor, self.exposure_s, self.seed)
+
+
+@contextmanager
+def simulated_pool(
+    data: TwinData, workers: int = 1, on_progress: Callable[[int], None] = lambda pairs: None
+) -> Iterator[PairPool]:
+    """Simulate ``data.pairs`` pairs into a temporary file (320 kB a pair), which goes when the context ends.
+
+    Parameters
+    ----------
+    data : TwinData
+        What to simulate.
+    workers : int
+        Processes, one core each; 0 simulates in this one.
+    on_progress : callable
+        Called with the number of pairs made so far.
+
+    Raises
+    ------
+    ReconstructionError
+        A simulating process died, or there is no room for the file.
+    """
+    chunks = [(start, min(start + _CHUNK, data.pairs)) for start in range(0, data.pairs, _CHUNK)]
+    with pool_folder() as folder:
+        pool = _create(data, folder)
+        if workers == 0:
+            exposure = data.exposure()
+            for chunk in chunks:
+                _fill(data, exposure, pool, *chunk)
+                on_progress(chunk[1])
+        else:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (data, str(folder))) as executor:
+                tasks = {executor.submit(_work, *chunk): chunk for chunk in chunks}
+                done = 0
+                try:
+                    for task in as_completed(tasks):
+                        task.result()
+                        done += tasks[task][1] - tasks[task][0]
+                        on_progress(done)
+                except BrokenProcessPool as error:
+                    raise ReconstructionError("a process that simulates pairs died; check memory and free space") from error
+                finally:
+                    executor.shutdown(cancel_futures=True)
+        pool.ready = data.pairs
+        yield pool
+
+
+def open_pool(data: TwinData, folder: Path) -> PairPool:
+    """Open the file of a pool that another process has filled and still keeps."""
+    pool = _open(data, folder, data.exposure())
+    pool.ready = data.pairs
+    return pool
+
+
+def folder_of(pool: PairPool) -> Path:
+    """Where the file of a simulated pool lies, for :func:`open_pool`."""
+    return Path(str(cast("np.memmap[Any, Any]", pool.speckle).filename)).parent
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _create(data: TwinData, folder: Path) -> PairPool:
+    n = data.optics.image_px
+    try:
+        # Written through at once, so that a full disk is an error here and not a bus error in the middle.
+        for name, dtype, side in (("speckle", np.uint8, n), ("phase", np.float32, data.grid_px)):
+            size = data.pairs * side * side * np.dtype(dtype).itemsize
+            with (folder / f"{name}.bin").open("wb") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
+    except OSError as error:
+        raise ReconstructionError(
+            f"no room for {data.pairs} simulated pairs in {folder.parent}: {error.strerror}; ask for fewer, or set TMPDIR"
+        ) from error
+    return _open(data, folder, data.exposure())
+
+
+def _open(data: TwinData, folder: Path, exposure: TwinExposure) -> PairPool:
+    n, grid = data.optics.image_px, data.grid_px
+    speckle = np.memmap(folder / "speckle.bin", np.uint8, "r+", shape=(data.pairs, n, n))
+    phase = np.memmap(folder / "phase.bin", np.float32, "r+", shape=(data.pairs, grid, grid))
+    return PairPool(speckle, phase, exposure.reference())
+
+
+def _fill(data: TwinData, exposure: TwinExposure, pool: PairPool, start: int, stop: int) -> None:
+    n = data.optics.image_px
+    source = open_source(data.source, (n, n), count=data.pairs, seed=data.seed, depth_rad=data.depth_rad)
+    # Seeded by the chunk: the noise does not depend on which process makes it.
+    exposure.reseed(data.seed * 1_000_003 + start + 1)
+    part = PairPool(pool.speckle[start:stop], pool.phase_rad[start:stop], pool.reference)
+    fill_from_twin(part, exposure, source, first=start)
+
+
+_worker: tuple[TwinData, TwinExposure, PairPool] | None = None
+
+
+def _start(data: TwinData, folder: str) -> None:
+    global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    exposure = data.exposure()
+    _worker = data, exposure, _open(data, Path(folder), exposure)
+
+
+def _end_with_parent() -> None:
+    """Leave when the program is killed: a pool's processes would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(start: int, stop: int) -> None:
+    assert _worker is not None
+    _fill(*_worker, start, stop)

@@ -1,0 +1,52 @@
+"""Torch on an NVIDIA card, every launch of a frame recorded in one CUDA graph; takes models of every kind."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from reconstruction.calibrated.few_step import CalibratedFewStep
+from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.cuda.cuda_loop import CudaLoop
+from reconstruction.engines.gate import Gate
+from reconstruction.models.model import Model, load_model
+
+_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def open_torch_cuda(model: Model, precision: Precision, gate: Gate) -> TorchCudaEngine:
+    """Return the engine; the gate is not needed."""
+    del gate
+    return TorchCudaEngine(model, precision)
+
+
+class TorchCudaEngine(CudaLoop):
+    """Runs a copy of the network on the card, its convolutions under autocast in 16 bits where that is asked for.
+
+    Raises
+    ------
+    EngineError
+        No card, no room on it, or a model that cannot be recorded.
+    """
+
+    def __init__(self, model: Model, precision: Precision) -> None:
+        if precision not in _TYPES:
+            raise EngineError(f"torch cuda has no {precision}; use fp16, bf16 or fp32")
+        super().__init__(f"torch cuda {precision}", model.frame_px, model.grid_px)
+        try:
+            network = copy.deepcopy(model.network).to("cuda")
+            if isinstance(network, CalibratedFewStep):
+                if network.fibre is not None:
+                    network.attach(network.fibre.to("cuda"))
+                if network.config.start:
+                    network.start_with(load_model(network.config.start).network.to("cuda"))
+        except RuntimeError as error:
+            raise EngineError(f"{self.name}: {str(error).splitlines()[0]}") from error
+        dtype = _TYPES[precision]
+
+        def launch() -> None:
+            with torch.no_grad(), torch.autocast("cuda", dtype=dtype, enabled=dtype != torch.float32):
+                self.phase.copy_(network(self.frame, self.reference))
+
+        self.record(launch)

@@ -1,0 +1,59 @@
+"""ONNX Runtime on the CPU: it has no fast 16 bits there."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from reconstruction.engines.artifacts import Artifact
+from reconstruction.engines.base import Counts, Engine, EngineError, Precision
+from reconstruction.engines.gate import Gate
+from reconstruction.engines.onnx.export import INPUTS
+from reconstruction.engines.onnx.parts import PartsEngine
+from reconstruction.engines.onnx.quantize import graph_for
+from reconstruction.models.model import Model
+
+
+def open_onnx_runtime(model: Model, precision: Precision, gate: Gate) -> Engine:
+    """Return an engine for any model that has a graph or parts."""
+    if not model.network.exportable:
+        return PartsEngine(model, _Part, "onnxruntime", precision)
+    return OnnxRuntimeEngine(graph_for(model, precision, gate.frames), precision)
+
+
+class OnnxRuntimeEngine:
+    """Runs the graph of a whole model."""
+
+    def __init__(self, graph: Artifact, precision: Precision) -> None:
+        self.name = f"onnxruntime {precision}"
+        self._session = _session(graph)
+
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
+        images = frame.astype(np.float32, copy=False)[None, None], reference[None, None]
+        return np.asarray(self._session.run(None, dict(zip(INPUTS, images, strict=True)))[0][0, 0])
+
+
+class _Part:
+    """Runs the graph of a part."""
+
+    def __init__(self, graph: Artifact) -> None:
+        self._session = _session(graph)
+        self._inputs = [node.name for node in self._session.get_inputs()]
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))[0])
+
+
+def _session(graph: Artifact) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Spinning workers would take the cores that camera and display need between frames.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(graph.path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # Its exceptions share no public base class. A broken cache file must not come back next time.
+        graph.remove()
+        raise EngineError(f"ONNX Runtime refused {graph.path.name}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,75 @@
+"""OpenVINO on the CPU; through ONNX, because its direct conversion of deep U-Nets has crashed.
+
+It is always told its precision: its default on new processors is bf16.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from reconstruction.engines.artifacts import Artifact
+from reconstruction.engines.base import Counts, Engine, EngineError, Precision
+from reconstruction.engines.gate import Gate
+from reconstruction.engines.onnx.export import INPUTS
+from reconstruction.engines.onnx.parts import PartsEngine
+from reconstruction.engines.onnx.quantize import graph_for
+from reconstruction.models.model import Model
+
+#: 8 bits are in the graph itself; what is left there is 32 bits.
+_HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+
+
+def open_openvino(model: Model, precision: Precision, gate: Gate) -> Engine:
+    """Return an engine for any model that has a graph or parts."""
+    if not model.network.exportable:
+        return PartsEngine(model, lambda graph: _Part(graph, precision), "openvino", precision)
+    return OpenVinoEngine(graph_for(model, precision, gate.frames), precision)
+
+
+def lacking(precision: Precision) -> str:
+    """Why a precision is no use on this processor; empty where it is."""
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "" if precision != "bf16" or "BF16" in able else "this processor does not calculate in bf16"
+
+
+class OpenVinoEngine:
+    """Runs the graph of a whole model."""
+
+    def __init__(self, graph: Artifact, precision: Precision) -> None:
+        self.name = f"openvino {precision}"
+        self._request = _compiled(graph, precision)
+        self._inputs = {name: self._request.get_tensor(name).data[0, 0] for name in INPUTS}
+        self._reference: NDArray[np.float32] | None = None
+
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
+        np.copyto(self._inputs["frame"], frame)
+        if reference is not self._reference:
+            np.copyto(self._inputs["reference"], reference)
+            self._reference = reference
+        self._request.infer()
+        return np.array(self._request.get_output_tensor(0).data[0, 0])
+
+
+class _Part:
+    """Runs the graph of a part."""
+
+    def __init__(self, graph: Artifact, precision: Precision) -> None:
+        self._request = _compiled(graph, precision)
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._request.infer([openvino.Tensor(part, shared_memory=True) for part in inputs])
+        return np.array(self._request.get_output_tensor(0).data)
+
+
+def _compiled(graph: Artifact, precision: Precision) -> openvino.InferRequest:
+    settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    try:
+        return openvino.Core().compile_model(str(graph.path), "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        graph.remove()
+        raise EngineError(f"OpenVINO refused {graph.path.name}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,124 @@
+"""TensorRT 10 and 11, and TensorRT for RTX: the two differ in their library and in what a plan of theirs runs on."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Final
+
+import torch
+
+from reconstruction.engines.artifacts import Artifact
+from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.cuda.cuda_loop import CudaLoop, card_facts, no_cuda
+from reconstruction.engines.gate import Gate
+from reconstruction.engines.onnx.export import INPUTS, OUTPUT, model_graph, part_graph
+from reconstruction.engines.tensorrt.build import Progress, build_plan, load_library, run_plan
+from reconstruction.models.model import Model
+
+#: ``library: ending of its plans``.
+PLANS: Final = {"tensorrt": "plan", "tensorrt_rtx": "rtx"}
+
+
+class TensorRtLoop(CudaLoop):
+    """Runs a plan.
+
+    Parameters
+    ----------
+    library : str
+        Key of :data:`PLANS`.
+    plan : bytes
+        Serialised engine.
+    name, frame_px, grid_px
+        See :class:`reconstruction.engines.cuda.cuda_loop.CudaLoop`.
+
+    Raises
+    ------
+    EngineError
+        No card, no library, or a plan that this driver, card or version refuses.
+    """
+
+    def __init__(self, library: str, plan: bytes, name: str, frame_px: int, grid_px: int) -> None:
+        super().__init__(name, frame_px, grid_px)  # refuses before any object of TensorRT is made, which would crash
+        trt = load_library(library)
+        self._logger = trt.Logger(trt.Logger.ERROR)
+        self._runtime = trt.Runtime(self._logger)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise EngineError(f"{name}: the plan is refused by this driver, card or version; compile the model again")
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise EngineError(f"{name}: no execution context, most likely for want of memory on the card; close other programs")
+        buffers = {**dict(zip(INPUTS, (self.frame, self.reference), strict=True)), OUTPUT: self.phase}
+        for number in range(self._engine.num_io_tensors):
+            tensor = self._engine.get_tensor_name(number)
+            shape = tuple(self._engine.get_tensor_shape(tensor))
+            if tensor not in buffers or shape != tuple(buffers[tensor].shape):
+                raise EngineError(f"{name}: the plan has {tensor} of {shape}, which is of another model; compile it again")
+            self._context.set_tensor_address(tensor, buffers[tensor].data_ptr())
+
+        def launch() -> None:
+            if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+                raise EngineError(f"{name} refused to run; see the log")
+
+        self.record(launch)
+
+
+def missing(library: str) -> str:
+    """Why a library cannot run here; empty where it can."""
+    if why := no_cuda():
+        return why
+    try:
+        metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return f"{library} is not installed"
+    return ""
+
+
+def open_tensorrt(library: str, model: Model, precision: Precision, gate: Gate) -> TensorRtLoop:
+    """Return the engine; built, and proved in a process of its own, the first time.
+
+    Raises
+    ------
+    EngineError
+        See :class:`TensorRtLoop`, :func:`plan_of` and :meth:`reconstruction.engines.gate.Gate.check`.
+    """
+    if why := missing(library):
+        raise EngineError(f"{library} cannot run here: {why}")
+    plan = plan_of(library, model, precision)
+    content, name = plan.load(), f"{library} {precision}"
+    if content is None:
+        raise EngineError(f"{plan.path} has gone; try again")
+    machine = card_facts()
+    if plan.noted("proved_on") != machine:
+        report = gate.judge(run_plan(library, content, gate.frames, model.grid_px), name, precision)
+        plan.note(proved_on=machine, gate=report.to_dict())
+    return TensorRtLoop(library, content, name, model.frame_px, model.grid_px)
+
+
+def plan_of(
+    library: str, model: Model, precision: Precision, on_progress: Progress = lambda stage, done, total: None, part: str = ""
+) -> Artifact:
+    """Return the built plan of a model or a part of it, building it the first time; TensorRT for RTX needs no card for that.
+
+    Raises
+    ------
+    EngineError
+        The model has no graph, the library is not installed, or it refuses the graph.
+    """
+    if precision == "int8":
+        raise EngineError(f"{library} is given fp32, fp16 or bf16 here, not int8")
+    graph = part_graph(model, part, precision) if part else model_graph(model, precision)
+    try:
+        version = metadata.version(library)
+    except metadata.PackageNotFoundError:
+        load_library(library)
+        version = "unknown"
+    # A plan for RTX is finished on the card that runs it; one of TensorRT belongs to the card that built it.
+    machine = card_facts() if library == "tensorrt" else {}
+    facts = {"graph": graph.facts, "library": library, "version": version, "precision": precision, **machine}
+    plan = Artifact("-".join(filter(None, (model.id, part, precision))), PLANS[library], facts)
+    if plan.load_or_remove() is None:
+        if library == "tensorrt" and (why := no_cuda()):
+            raise EngineError(f"tensorrt builds on the card that it is for: {why}; tensorrt_rtx builds without one")
+        plan.store(build_plan(library, graph.path, on_progress))
+    return plan

@@ -1,0 +1,97 @@
+"""worker"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reconstruction.engines.base import EngineError
+from reconstruction.engines.tensorrt.build import REFUSED, STAGE, load_library
+
+
+def _build(trt: Any, graph: Path, plan: Path) -> None:
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    # Version 11 has nothing else, version 10 has to be told: types lie in the graph, no flag may change them.
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(graph.read_bytes()):
+        raise EngineError(f"it does not understand the graph: {parser.get_error(0).desc()}")
+    config = builder.create_builder_config()
+    monitor = _monitor(trt)
+    config.progress_monitor = monitor
+    made = builder.build_serialized_network(network, config)
+    if made is None:
+        raise EngineError(logger.last or "it built nothing and gave no reason")
+    plan.write_bytes(bytes(made))
+
+
+def _logger(trt: Any) -> Any:
+    """Return a logger that remembers the last error: the functions only say that there was one."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        last = ""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.last = " ".join(msg.split())[:300]
+
+    return Logger()
+
+
+def _monitor(trt: Any) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._steps[phase_name] = num_steps
+            self._tell(phase_name, 0)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            self._tell(phase_name, step + 1)
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._tell(phase_name, self._steps.pop(phase_name, 1))
+
+        def _tell(self, stage: str, done: int) -> None:
+            print(f"{STAGE}{stage}\t{done}\t{self._steps.get(stage, done)}", flush=True)
+
+    return Monitor()
+
+
+def _run(library: str, plan: Path, frames: Path, made: Path, grid_px: int) -> None:
+    from reconstruction.engines.tensorrt.run import TensorRtLoop
+
+    stored = np.load(frames, allow_pickle=False)
+    counts, reference = stored["frames"], stored["reference"]
+    loop = TensorRtLoop(library, plan.read_bytes(), library, counts.shape[-1], grid_px)
+    phases = np.stack([loop.run(frame, reference) for frame in counts])
+    content = io.BytesIO()
+    np.save(content, phases, allow_pickle=False)
+    made.write_bytes(content.getvalue())
+
+
+def _main(words: list[str]) -> int:
+    try:
+        if words[0] == "build":
+            _build(load_library(words[1]), Path(words[2]), Path(words[3]))
+        else:
+            _run(words[1], Path(words[2]), Path(words[3]), Path(words[4]), int(words[5]))
+    except EngineError as error:
+        print(f"{REFUSED}{error}", flush=True)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""Scoring a model on held-out pairs: the numbers of a model card and of the ``evaluate`` command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from reconstruction.data.pairs import PairPool
+from reconstruction.engines.base import Engine
+from reconstruction.metrics import Scores, mean_scores, score
+from reconstruction.models.model import Model
+from reconstruction.segmentation.threshold_watershed import iou_foreground, segment
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean scores over a pool, and what one frame costs."""
+
+    scores: Scores
+    iou_foreground: float
+    ms_per_frame: float
+    images: int
+    engine: str
+    per_image: tuple[Scores, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain types, for JSON and cards."""
+        numbers = {name: round(value, 5) for name, value in asdict(self.scores).items()}
+        extra = {"iou_foreground": round(self.iou_foreground, 4), "ms_per_frame": round(self.ms_per_frame, 2)}
+        return {**numbers, **extra, "images": self.images, "engine": self.engine}
+
+
+def evaluate(
+    model: Model, engine: Engine, pool: PairPool, on_progress: Callable[[int], None] = lambda done: None
+) -> Evaluation:
+    """Reconstruct and score every pair of ``pool``, one frame at a time, as in live use."""
+    mask, reference = model.mask, np.ascontiguousarray(pool.reference, np.float32)
+    scores, ious, times = [], [], []
+    for index in range(pool.ready):
+        frame = np.array(pool.speckle[index])
+        start = time.perf_counter()
+        phase = engine.run(frame, reference)
+        times.append((time.perf_counter() - start) * 1e3)
+        truth = np.asarray(pool.phase_rad[index], np.float32)
+        scores.append(score(phase, truth, mask, model.card.range_rad))
+        ious.append(iou_foreground(segment(np.where(mask, phase, 0), mask), segment(np.where(mask, truth, 0), mask)))
+        on_progress(index + 1)
+    return Evaluation(
+        mean_scores(scores), float(np.mean(ious)), float(np.median(times)), pool.ready, engine.name, tuple(scores)
+    )

@@ -1,0 +1,133 @@
+"""The live stage: camera frame in, reconstruction out, with the times that count."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from functools import partial
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.registration.displacement import lit_field
+from drivers.base import Frame
+from reconstruction.base import Reconstruction, ReconstructionError
+from reconstruction.engines.base import Counts, Engine
+from reconstruction.models.model import Model
+from reconstruction.segmentation.threshold_watershed import segment
+
+#: What a latency is measured between, shown wherever it is shown.
+LATENCY_LABEL = "software path"
+#: The drift gauge looks at every sixth pixel both ways, each about a grain of its own: still some 5,000, for a mean over
+#: 16 frames. Their local mean is taken over many grains.
+_SPARSE = (slice(None, None, 6), slice(None, None, 6))
+_MEAN_PX = 10.0
+
+
+class LiveMethod(Protocol):
+    """A way from counts to phase that is fast enough to watch."""
+
+    @property
+    def name(self) -> str:
+        """For people: the model's name, or the method's."""
+
+    @property
+    def id(self) -> str:
+        """What the result depends on: the model's hash, for instance."""
+
+    @property
+    def engine(self) -> str:
+        """What computes it."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The fibre's disc on the grid of the phase."""
+
+    def check_frame(self, shape: tuple[int, int]) -> None:
+        """Raise ReconstructionError when frames of ``shape`` do not fit."""
+
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the phase in radians, (grid, grid), for counts and the reference speckle (H, W)."""
+
+
+class ModelMethod:
+    """A trained model on an engine."""
+
+    def __init__(self, model: Model, engine: Engine) -> None:
+        self.name, self.id = model.card.name, model.id
+        self.mask = model.mask
+        self.check_frame = model.check_frame
+        self.run = engine.run
+        self._engine = engine
+
+    @property
+    def engine(self) -> str:
+        """What computes it now: a failing engine is replaced while it runs."""
+        return self._engine.name
+
+
+class LiveReconstructor:
+    """Reconstructs one frame after another against a reference.
+
+    Parameters
+    ----------
+    method : LiveMethod
+        Used only by the thread that calls.
+    reference : ndarray of float32, shape (H, W)
+        Mean speckle under the flat pattern, in counts.
+
+    Raises
+    ------
+    ReconstructionError
+        The reference has the wrong shape or is dark.
+    """
+
+    def __init__(self, method: LiveMethod, reference: NDArray[np.float32]) -> None:
+        method.check_frame((reference.shape[0], reference.shape[1]))
+        if not reference.mean() > 0:
+            raise ReconstructionError("the reference speckle is dark; switch the laser on and take it again")
+        self.method = method
+        self._reference = np.ascontiguousarray(reference, np.float32)
+        self._mask = method.mask
+        # The light's own shape is alike in all frames of a fibre, whatever became of it: only what varies around it tells.
+        self._mean = cv2.GaussianBlur(self._reference, (0, 0), _MEAN_PX)[_SPARSE] + np.float32(1e-6)
+        self._inside = lit_field([self._reference])[_SPARSE]
+        self._gauge = self._sparse(self._reference)
+        self.correlations: deque[float] = deque(maxlen=16)
+        self.latencies_s: deque[float] = deque(maxlen=2048)
+        self.inferences_s: deque[float] = deque(maxlen=2048)
+
+    def __call__(self, frame: Frame) -> Reconstruction:
+        """Reconstruct one frame; raises ReconstructionError when it does not fit."""
+        self.method.check_frame(frame.shape)
+        start = time.perf_counter()
+        phase = self.method.run(frame.pixels, self._reference)
+        inference_s = time.perf_counter() - start
+        phase = np.where(self._mask, phase, np.float32(0))
+        self.correlations.append(float(self._sparse(frame.pixels) @ self._gauge))
+        latency_s = (time.monotonic_ns() - frame.t_ns) * 1e-9
+        self.latencies_s.append(latency_s)
+        self.inferences_s.append(inference_s)
+        names = (self.method.id, self.method.engine)
+        return Reconstruction(phase, frame.index, latency_s, inference_s, *names, partial(segment, mask=self._mask))
+
+    def latency_s(self, *percentiles: float) -> tuple[float, ...]:
+        """Percentiles of recent latencies in seconds; NaN before the first frame."""
+        return tuple(float(v) for v in np.percentile(list(self.latencies_s) or [np.nan], percentiles))
+
+    def inference_s(self) -> float:
+        """Median of recent inference times in seconds; NaN before the first frame."""
+        return float(np.median(list(self.inferences_s) or [np.nan]))
+
+    @property
+    def reference_correlation(self) -> float:
+        """How far recent speckle still belongs to the reference: mean correlation, 1 is identical."""
+        recent = list(self.correlations)
+        return float(np.mean(recent)) if recent else float("nan")
+
+    def _sparse(self, counts: NDArray[Any]) -> NDArray[np.float32]:
+        values = (counts[_SPARSE] / self._mean)[self._inside]
+        values = values - values.mean()
+        return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9), np.float32)

@@ -1,0 +1,100 @@
+"""Live phase from a handful of reference pairs, without a model; and whether a model does better on them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.retune import Tuned
+from reconstruction.base import ReconstructionError
+from reconstruction.engines.base import Counts
+from reconstruction.few_pair.few_pair import FewPair
+from reconstruction.few_pair.likelihood import CELL_PX
+from reconstruction.field import to_grid
+from reconstruction.live.live_reconstructor import LiveMethod
+from reconstruction.metrics import pearson
+
+
+def pairs_grid_px(frame_shape: tuple[int, int]) -> int:
+    """Side of the phase images that reference pairs give by themselves; raises ReconstructionError unless square."""
+    if frame_shape[0] != frame_shape[1]:
+        raise ReconstructionError(f"live phase takes square frames, the camera gives {frame_shape}; set a square ROI")
+    return frame_shape[0] // CELL_PX
+
+
+class PairsMethod:
+    """The fast estimate of :class:`reconstruction.few_pair.few_pair.FewPair`, frame by frame.
+
+    Parameters
+    ----------
+    tuned : Tuned
+        Reference pairs of the fibre as it lies now.
+    grid_px : int
+        Side of the phase images; 0 for the estimate's own.
+
+    Raises
+    ------
+    ReconstructionError
+        The frames are not square, or useless.
+    """
+
+    engine = "displacements"
+
+    def __init__(self, tuned: Tuned, grid_px: int = 0) -> None:
+        self._shape = (tuned.reference.shape[0], tuned.reference.shape[1])
+        self._grid_px = grid_px or pairs_grid_px(self._shape)
+        self._pairs = FewPair(tuned.frames, tuned.phases_rad)
+        self._phases = tuned.phases_rad
+        self._frames = tuned.frames
+        digest = hashlib.sha256()
+        for frame in tuned.frames:
+            digest.update(frame.tobytes())
+        self.id = digest.hexdigest()[:12]
+        self.name = f"{len(tuned.frames)} reference pairs"
+        self.mask = self._on_grid(self._pairs.lit.astype(np.float32)) > 0.5
+        #: Every pair, estimated from the others.
+        self._estimates = [self._on_grid(self._pairs.live_estimate(frame, k)) for k, frame in enumerate(self._frames)]
+        self._contrast = self._fitted_contrast()
+
+    def check_frame(self, shape: tuple[int, int]) -> None:
+        """Raise ReconstructionError when frames of ``shape`` do not fit."""
+        if shape != self._shape:
+            raise ReconstructionError(f"the reference pairs are {self._shape}, the camera gives {shape}; re-tune")
+
+    def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the phase in radians, (grid_px, grid_px). Its level is a guess: the disc's lowest percent is 0."""
+        del reference  # the pairs hold all that is needed
+        return self._levelled(self._pairs.live_estimate(frame))
+
+    def correlation(self) -> float:
+        """Mean correlation with the truth of every pair, estimated from the others."""
+        return float(np.mean([self._agreement(k, estimate) for k, estimate in enumerate(self._estimates)]))
+
+    def correlation_of(self, other: LiveMethod, reference: NDArray[np.float32]) -> float:
+        """Mean correlation with the truth of the pairs that another method reaches on their frames."""
+        return float(np.mean([self._agreement(k, other.run(f, reference)) for k, f in enumerate(self._frames)]))
+
+    def _agreement(self, index: int, phase: NDArray[np.float32]) -> float:
+        truth = self._on_grid(self._phases[index])
+        return pearson(self._on_grid(phase)[self.mask], truth[self.mask])
+
+    def _levelled(self, phase: NDArray[np.float32]) -> NDArray[np.float32]:
+        grid = self._on_grid(phase) * np.float32(self._contrast)
+        return np.asarray(grid - np.float32(np.percentile(grid[self.mask], 1)), np.float32)
+
+    def _fitted_contrast(self) -> float:
+        """Least-squares factor from estimates to truths: displacements through a window come out too small."""
+        estimates = [estimate[self.mask] - estimate[self.mask].mean() for estimate in self._estimates]
+        truths = [self._on_grid(phase)[self.mask] for phase in self._phases]
+        power = sum(float(estimate @ estimate) for estimate in estimates)
+        shared = sum(float(e @ (t - t.mean())) for e, t in zip(estimates, truths, strict=True))
+        return float(np.clip(shared / max(power, 1e-9), 0.5, 3.0))
+
+    def _on_grid(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        if image.shape[0] >= self._grid_px:
+            return to_grid(image, self._grid_px)
+        size = (self._grid_px, self._grid_px)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.float32)

@@ -1,0 +1,47 @@
+"""Every kind of reconstructor by its name in cards and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from reconstruction.base import ReconstructionError
+from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
+
+#: ``kind: (module, configuration, reconstructor)``; imported when first asked for.
+_KINDS: dict[str, tuple[str, str, str]] = {
+    "calibrated": ("reconstruction.calibrated.few_step", "FewStepConfig", "CalibratedFewStep"),
+    "unet": ("reconstruction.networks.speckle_only", "SpeckleOnlyConfig", "SpeckleUNet"),
+    "resunet": ("reconstruction.networks.speckle_only", "SpeckleOnlyConfig", "SpeckleResUNet"),
+    "specdiffusion": ("reconstruction.diffusion.specdiffusion", "SpecDiffusionConfig", "SpecDiffusion"),
+    "mean-flow": ("reconstruction.diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
+    "referenced": ("reconstruction.networks.unet", "UNetConfig", "ReferencedUNet"),
+}
+KINDS = tuple(_KINDS)
+
+
+def config_of(kind: str, values: Mapping[str, Any]) -> NetworkConfig:
+    """Return the configuration of a kind.
+
+    Raises
+    ------
+    ReconstructionError
+        Unknown kind.
+    TypeError, ValueError
+        ``values`` do not fit it.
+    """
+    config: NetworkConfig = _part(kind, 1).from_dict(dict(values))
+    return config
+
+
+def build(kind: str, config: NetworkConfig) -> Reconstructor:
+    """Return a reconstructor of random weights."""
+    network: Reconstructor = _part(kind, 2)(config)
+    return network
+
+
+def _part(kind: str, part: int) -> Any:
+    if kind not in _KINDS:
+        raise ReconstructionError(f"no reconstructor of kind {kind!r}; choose from {', '.join(_KINDS)}")
+    return getattr(import_module(_KINDS[kind][0]), _KINDS[kind][part])

@@ -1,0 +1,76 @@
+"""kill -9 at any moment: nothing acknowledged is lost, nothing is doubled, and the archive goes on."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acquisition.archive.writer import (Archive, ArchiveWriter, ArraySpec, StorageError)
+
+REPOSITORY = Path(__file__).parents[3]
+SHAPE = (16, 16)
+
+# Images follow from their index, so that a lost or doubled pair shows.
+CHILD = """
+import sys
+from pathlib import Path
+import numpy as np
+from acquisition.store import ArchiveWriter, PairRow
+writer = ArchiveWriter.resume(Path(sys.argv[1]), seal_after_s=0.02)
+print("start", writer.acknowledged, writer.dropped, flush=True)
+said = writer.acknowledged
+while True:
+    k = writer.next_index
+    images = {
+        "speckle": np.random.default_rng(k).integers(0, 256, (16, 16), dtype=np.uint8),
+        "phase": np.full((16, 16), k, np.float32),
+    }
+    writer.append(images, PairRow(frame_index=k, t_ns=k, exposure_s=0.01, extra={"k": k}))
+    if writer.acknowledged != said:
+        said = writer.acknowledged
+        print("ack", said, flush=True)
+"""
+
+
+def check(path: Path, acknowledged: int) -> int:
+    archive = Archive.open(path)
+    assert len(archive) >= acknowledged
+    assert [(r.index, r.frame_index, r.extra["k"]) for r in archive.rows()] == [(k, k, k) for k in range(len(archive))]
+    for k in range(len(archive)):
+        expected = np.random.default_rng(k).integers(0, 256, SHAPE, dtype=np.uint8)
+        np.testing.assert_array_equal(archive.read("speckle", k), expected)
+        assert (archive.read("phase", k) == k).all()
+    return len(archive)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> None:
+    specs = [ArraySpec("speckle", SHAPE, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
+    with ArchiveWriter.create(tmp_path, "dataset", "kill", specs, {}, 1000, shard_bytes=8 * specs[1].nbytes) as writer:
+        path = writer.path
+    moments = random.Random(9)
+    total = 0
+    for _ in range(6):
+        with subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        ) as child:
+            assert child.stdout is not None
+            try:
+                assert child.stdout.readline().split() == ["start", str(total), "0"]
+                for _ in range(moments.randint(0, 12)):
+                    acknowledged = int(child.stdout.readline().split()[1])
+                    total = max(total, acknowledged)
+                with pytest.raises(StorageError, match="another writer"):
+                    ArchiveWriter.resume(path)
+                assert len(Archive.open(path)) >= total  # a reader beside the running writer
+            finally:
+                child.kill()
+            said = [int(line.split()[1]) for line in child.stdout if line.endswith("\n")]
+        total = check(path, max([total, *said]))
+    assert total > 0
+    assert Archive.open(path).verify().ok

@@ -1,0 +1,159 @@
+"""Recording: every item on disk and 'complete', or stopped with the frame and the reason."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acquisition.archive.recorder import (COMPLETE, Recorder, RecordItem)
+from acquisition.archive.writer import (Archive, StorageError)
+from acquisition.streams.channel import (Channel, ChannelClosed, ChannelOverflow, Overflow, Stage)
+from drivers.base import (DeviceLost, Frame)
+
+
+def item(index: int, size: int = 4, labels: bool = True, uncertainty: bool = False) -> RecordItem:
+    rng = np.random.default_rng(index)
+    pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+    return RecordItem(
+        frame=Frame(pixels, index=index, t_ns=index * 10**7, exposure_s=0.005, pattern_id=f"p{index}"),
+        phase_rad=rng.normal(size=(size, size)).astype(np.float32),
+        labels=rng.integers(0, 9, (size, size), dtype=np.uint16) if labels else None,
+        uncertainty_rad=rng.random((size, size), dtype=np.float32) if uncertainty else None,
+        model_id="model-hash",
+        engine="onnxruntime cpu",
+        latency_s=0.001 * index,
+    )
+
+
+def channel_with(*items: RecordItem, capacity: int = 16) -> Channel[RecordItem]:
+    channel: Channel[RecordItem] = Channel("recording", capacity, Overflow.FAIL)
+    for one in items:
+        channel.put(one)
+    return channel
+
+
+def recorder_of(channel: Channel[RecordItem], root: Path) -> Recorder:
+    return Recorder(root, "cells", {"pixel_um": 3.45}, channel)
+
+
+def taken(recorder: Recorder) -> Archive:
+    assert recorder.path is not None
+    return Archive.open(recorder.path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "uncertainty", "arrays"),
+    [
+        (True, False, ("speckle", "phase", "labels")),
+        (True, True, ("speckle", "phase", "labels", "uncertainty")),
+        (False, False, ("speckle", "phase")),
+    ],
+)
+def test_a_whole_take_is_complete_and_bit_exact(
+    tmp_path: Path, labels: bool, uncertainty: bool, arrays: tuple[str, ...]
+) -> None:
+    items = [item(k, labels=labels, uncertainty=uncertainty) for k in range(5)]
+    channel: Channel[RecordItem] = Channel("recording", 16, Overflow.FAIL)
+    recorder = recorder_of(channel, tmp_path)
+    stage = Stage("recorder", recorder.run)
+    stage.start()
+    for one in items:
+        channel.put(one)
+    channel.close()
+    assert stage.join(20)
+    assert stage.error is None
+    assert (recorder.verdict, recorder.frames_recorded, recorder.frames_skipped) == (COMPLETE, 5, 0)
+    archive = taken(recorder)
+    assert archive.arrays == arrays
+    assert archive.card == {"pixel_um": 3.45}
+    assert (archive.status["kind"], archive.status["verdict"]) == ("take", COMPLETE)
+    assert [(e.kind, e.text) for e in archive.events()] == [("verdict", COMPLETE)]
+    for k, one in enumerate(items):
+        for name, image in one.images().items():
+            np.testing.assert_array_equal(archive.read(name, k), image)
+        row = archive.row(k)
+        assert (row.frame_index, row.t_ns, row.exposure_s) == (k, k * 10**7, 0.005)
+        assert (row.model_id, row.engine, row.latency_s) == ("model-hash", "onnxruntime cpu", 0.001 * k)
+        assert row.pattern_id == f"p{k}"
+
+
+def test_stop_records_what_was_handed_over_and_refuses_more(tmp_path: Path) -> None:
+    channel = channel_with(item(0), item(1))
+    recorder = recorder_of(channel, tmp_path)
+    stop = threading.Event()
+    stop.set()
+    recorder.run(stop)
+    assert (recorder.verdict, recorder.frames_recorded) == (COMPLETE, 2)
+    with pytest.raises(ChannelClosed):
+        channel.put(item(2))
+
+
+def test_overflow_saves_what_was_accepted_and_names_the_frame(tmp_path: Path) -> None:
+    channel = channel_with(item(0), item(1), capacity=2)
+    with pytest.raises(ChannelOverflow) as overflow:
+        channel.put(item(2))
+    channel.close(overflow.value)
+    recorder = recorder_of(channel, tmp_path)
+    with pytest.raises(ChannelOverflow):
+        recorder.run(threading.Event())
+    assert recorder.frames_recorded == 2
+    assert recorder.verdict.startswith("stopped at frame 2: ")
+    assert "full" in recorder.verdict
+    archive = taken(recorder)
+    assert len(archive) == 2
+    assert archive.status["verdict"] == recorder.verdict
+
+
+@pytest.mark.parametrize("error", [DeviceLost("camera unplugged"), TimeoutError("camera unplugged")])
+def test_the_producers_error_is_the_verdict(tmp_path: Path, error: Exception) -> None:
+    channel = channel_with(item(0))
+    channel.close(error)
+    recorder = recorder_of(channel, tmp_path)
+    with pytest.raises(type(error), match="unplugged"):
+        recorder.run(threading.Event())
+    assert recorder.verdict == "stopped at frame 1: camera unplugged"
+    assert taken(recorder).status["verdict"] == recorder.verdict
+
+
+def test_an_item_of_another_shape_stops_the_take_and_keeps_what_came_before(tmp_path: Path) -> None:
+    channel = channel_with(item(0), item(1), item(2, size=8), item(3))
+    recorder = recorder_of(channel, tmp_path)
+    with pytest.raises(StorageError, match="phase"):
+        recorder.run(threading.Event())
+    assert recorder.verdict.startswith("stopped at frame 2: ")
+    assert len(taken(recorder)) == 2
+    with pytest.raises(ChannelClosed):
+        channel.put(item(4))
+
+
+def test_a_disk_that_refuses_stops_the_producer(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    channel = channel_with(item(0))
+    recorder = recorder_of(channel, tmp_path / "file")
+    with pytest.raises(StorageError):
+        recorder.run(threading.Event())
+    assert recorder.verdict.startswith("stopped at frame 0: cannot create")
+    assert recorder.path is None
+    with pytest.raises(ChannelClosed):
+        channel.put(item(1))
+
+
+def test_frames_that_inference_dropped_are_counted(tmp_path: Path) -> None:
+    channel = channel_with(item(3), item(4), item(7))
+    channel.close()
+    recorder = recorder_of(channel, tmp_path)
+    recorder.run(threading.Event())
+    assert recorder.frames_skipped == 2
+    assert taken(recorder).status["frames_skipped"] == "2"
+
+
+def test_a_take_without_frames_is_not_called_complete(tmp_path: Path) -> None:
+    channel = channel_with()
+    channel.close()
+    recorder = recorder_of(channel, tmp_path)
+    recorder.run(threading.Event())
+    assert recorder.verdict == "stopped at frame 0: no frame came"
+    assert list(tmp_path.iterdir()) == []

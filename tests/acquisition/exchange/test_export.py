@@ -1,0 +1,199 @@
+"""Exports: bit-exact where they say so, described by their own metadata, and whole or absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import av
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.exchange.export import ExportError, ExportFormat, export, median_interval_s
+
+INTERVALS_MS = [40, 40, 40, 95, 40]  # one late frame: the median is 25 frames a second
+
+
+def archive_of(
+    root: Path,
+    count: int = 6,
+    dtype: str = "uint8",
+    kind: str = "take",
+    card: dict[str, object] | None = None,
+    shape: tuple[int, int] = (16, 24),
+    low_rad: float = 0.0,
+) -> Archive:
+    rng = np.random.default_rng(5)
+    specs = [ArraySpec("speckle", shape, dtype), ArraySpec("phase", (shape[0] // 2, shape[1] // 2), "float32", True)]
+    card = {"pixel_um": 3.45, "bit_depth": 12 if dtype == "uint16" else 8} if card is None else card
+    times_ms = np.cumsum([0, *INTERVALS_MS])
+    with ArchiveWriter.create(root, kind, "x", specs, card, count) as writer:
+        for k in range(count):
+            top = 4096 if dtype == "uint16" else 256
+            images = {
+                "speckle": rng.integers(0, top, shape).astype(dtype),
+                "phase": rng.uniform(low_rad, 2.5, specs[1].shape).astype(np.float32),
+            }
+            writer.append(images, PairRow(frame_index=k, t_ns=int(times_ms[k]) * 10**6, exposure_s=0.01))
+    return Archive.open(writer.path)
+
+
+def stacked(archive: Archive, name: str) -> np.ndarray:
+    return np.stack([archive.read(name, k) for k in range(len(archive))])
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_ome_tiff_is_bit_exact_and_says_size_and_times(tmp_path: Path, dtype: str, count: int) -> None:
+    archive = archive_of(tmp_path / "in", count, dtype)
+    paths = export(archive, tmp_path / "out", ["ome-tiff"])
+    assert [p.name for p in paths] == [f"{archive.path.name}_{name}.ome.tif" for name in ("speckle", "phase")]
+    for path, name, pixel_um in zip(paths, archive.arrays, (3.45, 6.9), strict=True):
+        with tifffile.TiffFile(path) as tiff:
+            assert tiff.is_ome
+            read = tiff.asarray().reshape(count, *archive.spec(name).shape)
+            root = ElementTree.fromstring(tiff.ome_metadata or "")
+        np.testing.assert_array_equal(read, stacked(archive, name))
+        assert read.dtype == archive.spec(name).dtype
+        space = {"ome": root.tag[1 : root.tag.index("}")]}
+        pixels = root.find(".//ome:Pixels", space)
+        assert pixels is not None
+        assert (pixels.get("SizeT"), pixels.get("SizeZ"), pixels.get("SizeC")) == (str(count), "1", "1")
+        assert float(pixels.get("PhysicalSizeX", 0)) == pytest.approx(pixel_um)
+        assert (pixels.get("PhysicalSizeXUnit"), pixels.get("PhysicalSizeYUnit")) == ("µm", "µm")
+        planes = pixels.findall("ome:Plane", space)
+        times = [float(plane.get("DeltaT", "nan")) for plane in planes]
+        assert times == pytest.approx(list(np.cumsum([0, *INTERVALS_MS])[:count] / 1e3))
+        assert {float(plane.get("ExposureTime", "nan")) for plane in planes} == {0.01}
+        if count > 1:
+            assert float(pixels.get("TimeIncrement", 0)) == pytest.approx(0.04)
+
+
+def test_pattern_on_the_slm_claims_no_camera_pixels(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "in", 2, kind="dataset")
+    speckle, phase = export(archive, tmp_path / "out", ["ome-tiff"])
+    with tifffile.TiffFile(speckle) as first, tifffile.TiffFile(phase) as second:
+        assert "PhysicalSizeX=" in (first.ome_metadata or "")
+        assert "PhysicalSizeX=" not in (second.ome_metadata or "")
+
+
+@pytest.mark.parametrize(("dtype", "pixel_format"), [("uint8", "gray"), ("uint16", "gray16le")])
+def test_ffv1_is_bit_exact_at_the_recorded_rate(tmp_path: Path, dtype: str, pixel_format: str) -> None:
+    archive = archive_of(tmp_path / "in", dtype=dtype, shape=(17, 23))
+    [path] = export(archive, tmp_path / "out", [ExportFormat.FFV1])
+    assert path.name == f"{archive.path.name}_speckle.mkv"
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "ffv1"
+        assert stream.codec_context.pix_fmt == pixel_format
+        assert stream.average_rate == 25
+        comment = {key.lower(): value for key, value in container.metadata.items()}["comment"]
+        assert "25 frames per second is median" in comment
+        read = np.stack([frame.to_ndarray() for frame in container.decode(stream)])
+    np.testing.assert_array_equal(read, stacked(archive, "speckle"))
+
+
+def test_video_of_one_frame_admits_that_its_rate_is_made_up(tmp_path: Path) -> None:
+    [path] = export(archive_of(tmp_path / "in", 1), tmp_path / "out", ["ffv1"])
+    with av.open(str(path)) as container:
+        assert "placeholder" in str(container.metadata)
+        assert len(list(container.decode(video=0))) == 1
+
+
+@pytest.mark.skipif("libx264" not in av.codec.codecs_available, reason="this PyAV has no libx264")
+def test_viewing_video_says_so_and_shows_every_frame(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "in", shape=(34, 46))  # phase 17 x 23: odd sides are padded
+    [path] = export(archive, tmp_path / "out", ["viewing-mp4"])
+    assert path.name.endswith("_phase_viewing.mp4")
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert "lossy" in str(container.metadata)
+    assert len(frames) == len(archive)
+    assert frames[0].shape == (18, 24, 3)
+    # Viridis runs from dark to bright, so brightness follows phase.
+    brightness = frames[0][:17, :23].astype(float) @ (0.299, 0.587, 0.114)
+    assert np.corrcoef(brightness.ravel(), archive.read("phase", 0).ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(("dtype", "divisor"), [("uint8", 1), ("uint16", 16)])
+def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: int) -> None:
+    archive = archive_of(tmp_path / "in", 3, dtype, kind="dataset")
+    [folder] = export(archive, tmp_path / "out", ["specdiffusion"], depth_rad=2.6, split="train")
+    for k in range(3):
+        speckle = cv2.imread(str(folder / "input" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
+        label = cv2.imread(str(folder / "label" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
+        assert speckle is not None
+        assert label is not None
+        np.testing.assert_array_equal(speckle, archive.read("speckle", k) // divisor)
+        assert label.dtype == np.uint8
+        np.testing.assert_allclose(label * (2.6 / 255), archive.read("phase", k), atol=2.6 / 255 * 0.501)
+    data = (folder / "train_data.flist").read_text().splitlines()
+    label_list = (folder / "train_label.flist").read_text().splitlines()
+    assert data == [f"./datasets/{folder.name}/input/{k:05d}.png" for k in range(3)]
+    assert label_list == [line.replace("/input/", "/label/") for line in data]
+    facts = yaml.safe_load((folder / "metadata.yaml").read_text())
+    assert (facts["depth_rad"], facts["count"]) == (2.6, 3)
+
+
+def test_phase_outside_the_grey_range_is_refused_and_nothing_stays(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "in", 2, low_rad=-0.5)
+    with pytest.raises(ExportError, match="set depth_rad"):
+        export(archive, tmp_path / "out", ["specdiffusion"], depth_rad=2.6)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_specdiffusion_needs_a_depth(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="depth_rad"):
+        export(archive_of(tmp_path / "in", 1), tmp_path / "out", ["specdiffusion"])
+
+
+@pytest.mark.parametrize("kind", list(ExportFormat))
+def test_existing_exports_are_kept_unless_asked(tmp_path: Path, kind: ExportFormat) -> None:
+    archive = archive_of(tmp_path / "in", 2, card={"depth_rad": 2.6})
+    paths = export(archive, tmp_path / "out", [kind])
+    marker = paths[0] / "mine" if paths[0].is_dir() else paths[0]
+    marker.write_text("mine")
+    with pytest.raises(ExportError, match="exists"):
+        export(archive, tmp_path / "out", [kind])
+    assert marker.read_text() == "mine"
+    assert export(archive, tmp_path / "out", [kind], overwrite=True) == paths
+    assert not marker.exists() or marker.read_bytes() != b"mine"
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in paths}
+
+
+@pytest.mark.parametrize("kind", list(ExportFormat))
+def test_a_damaged_archive_leaves_neither_half_an_export_nor_harms_the_old_one(tmp_path: Path, kind: ExportFormat) -> None:
+    archive = archive_of(tmp_path / "in", 3, card={"depth_rad": 2.6})
+    paths = export(archive, tmp_path / "old", [kind])
+    before = {p: p.stat().st_mtime_ns for p in paths}
+    for name in ("speckle", "phase"):
+        file = archive.path / "data.zarr" / name / "c.0.0.0"
+        file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(StorageError):
+        export(archive, tmp_path / "old", [kind], overwrite=True)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "old").iterdir()} == before
+    with pytest.raises(StorageError):
+        export(archive, tmp_path / "new", [kind])
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_wrong_wishes_are_answered_clearly(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "in", 1)
+    with pytest.raises(ExportError, match=r"'gif'.*choose from ome-tiff"):
+        export(archive, tmp_path / "out", ["gif"])
+    with pytest.raises(ExportError, match="no images"):
+        export(archive_of(tmp_path / "in", 0), tmp_path / "out", ["ffv1"])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="cannot export"):
+        export(archive, tmp_path / "file", ["ffv1"])
+
+
+def test_median_interval_ignores_a_clock_that_started_again() -> None:
+    rows = [PairRow(frame_index=k, t_ns=t, exposure_s=0.01) for k, t in enumerate([900, 1000, 1100, 5, 105])]
+    assert median_interval_s(rows) == pytest.approx(100e-9)
+    assert median_interval_s(rows[:1]) is None
+    assert median_interval_s([rows[0], rows[0]]) is None

@@ -1,0 +1,167 @@
+"""Computing ahead keeps the order, stays within its depth, puts errors in their place and leaves no thread."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from acquisition.streams.channel import ChannelClosed
+from acquisition.streams.prefetch import Ahead, AheadStuck
+
+PATIENCE_S = 10.0  # only a hang takes that long
+
+
+class Maker:
+    """Counts what it makes, and tells when it has made or begun a number."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+        self.changed = threading.Condition()
+
+    def __call__(self, number: int) -> str:
+        with self.changed:
+            self.made.append(number)
+            self.changed.notify_all()
+        return f"item {number}"
+
+    def wait_for(self, count: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.made) >= count, PATIENCE_S), f"only {self.made} were made"
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def test_items_come_in_order_and_end() -> None:
+    with Ahead(str, [3, 1, 2], depth=2) as items:
+        assert list(items) == ["3", "1", "2"]
+        assert list(items) == []
+
+
+def test_nothing_to_make_is_an_empty_iterator() -> None:
+    with Ahead(str, []) as items:
+        assert list(items) == []
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_never_more_than_depth_ahead_and_always_that_many(depth: int) -> None:
+    make = Maker()
+    most = 0
+
+    def watched(number: int) -> str:
+        nonlocal most
+        most = max(most, len(make.made) + 1 - taken)  # what is begun counts
+        return make(number)
+
+    taken = 0
+    with Ahead(watched, itertools.count(), depth=depth) as items:
+        for _ in range(20):
+            make.wait_for(taken + depth)
+            assert len(make.made) == taken + depth
+            taken += 1  # before the take, which makes room
+            assert next(items) == f"item {taken - 1}"
+    assert most <= depth
+
+
+def test_it_works_while_the_user_does_something_else() -> None:
+    make = Maker()
+    with Ahead(make, range(3), depth=3) as items:
+        make.wait_for(3)
+        assert make.made == [0, 1, 2]
+        assert next(items) == "item 0"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("no light"), ChannelClosed("a channel of somebody else")])
+def test_an_error_comes_where_its_item_would_have(error: Exception) -> None:
+    def make(number: int) -> int:
+        if number == 2:
+            raise error
+        return number
+
+    with Ahead(make, range(5), depth=4) as items:
+        assert [next(items), next(items)] == [0, 1]
+        with pytest.raises(type(error), match=str(error)):
+            next(items)
+
+
+def test_an_error_of_the_numbers_comes_too() -> None:
+    def numbers() -> Iterator[int]:
+        yield 7
+        raise OSError("the list ends here")
+
+    with Ahead(str, numbers()) as items:
+        assert next(items) == "7"
+        with pytest.raises(OSError, match="ends here"):
+            next(items)
+
+
+def test_closing_early_ends_the_thread_and_the_iteration() -> None:
+    make = Maker()
+    with Ahead(make, itertools.count(), depth=2) as items:
+        make.wait_for(2)
+        next(items)
+        items.close()
+        made = list(make.made)
+        assert list(items) == []
+    assert make.made == made
+
+
+def test_an_error_of_the_user_passes_and_ends_the_thread() -> None:
+    with pytest.raises(KeyError, match="mine"), Ahead(str, itertools.count()):
+        raise KeyError("mine")
+
+
+def test_closing_wakes_who_waits() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def make(number: int) -> int:
+        begun.set()
+        release.wait(PATIENCE_S)
+        return number
+
+    seen: list[int] = []
+    with Ahead(make, [1], stop_s=PATIENCE_S) as items:
+        reader = threading.Thread(target=lambda: seen.extend(items))
+        reader.start()
+        assert begun.wait(PATIENCE_S)
+        closer = threading.Thread(target=items.close)
+        closer.start()
+        reader.join(PATIENCE_S)
+        release.set()
+        closer.join(PATIENCE_S)
+        assert not reader.is_alive()
+        assert not closer.is_alive()
+    assert seen == []
+
+
+def test_an_item_that_hangs_is_reported_and_not_waited_for() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def make(number: int) -> int:
+        begun.set()
+        release.wait(PATIENCE_S)
+        return number
+
+    items = Ahead(make, [1], stop_s=0.01)
+    with pytest.raises(AheadStuck, match=r"0\.01 s"), items:
+        assert begun.wait(PATIENCE_S)
+    release.set()
+    items._stop_s = PATIENCE_S
+    items.close()
+
+
+def test_it_has_to_be_entered() -> None:
+    with pytest.raises(RuntimeError, match="with Ahead"):
+        next(Ahead(str, [1]))
+
+
+def test_depth_is_at_least_one() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Ahead(str, [1], depth=0)

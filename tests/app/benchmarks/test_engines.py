@@ -1,0 +1,52 @@
+"""``specklescope bench engines`` on a small model: every engine there is, in rows that say what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.benchmarks import engines
+from app.cli.main import main
+from app.instrument.config import save_config
+from reconstruction.engines.gate import TOLERANCE_RAD
+from reconstruction.engines.runners import RUNNERS
+from tests.helpers.small_instrument import GRID_PX, small_instrument
+
+#: What a script may rely on.
+KEYS = {"engine", "model", "size_px", "precision", "ms_p50", "ms_p99", "fps", "max_abs_diff_rad", "memory_mb"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("exported_once")
+def test_every_engine_has_a_row_or_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
+    config = small_instrument(tmp_path)
+    name = Path(config.model).name
+    monkeypatch.setattr(engines, "shipped_models", lambda: [config.model])
+    monkeypatch.setattr(engines, "SIZES_PX", (GRID_PX, 2 * GRID_PX))
+    monkeypatch.setattr(engines, "U_NET", config.model)
+    monkeypatch.setattr(engines, "_QUICK_STEADY_FRAMES", 100)
+    save_config(config, tmp_path / "instrument.yaml")
+    numbers = tmp_path / "numbers.json"
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "engines", "--quick", "--config", str(tmp_path / "instrument.yaml"), "--json", str(numbers)])
+    assert not ended.value.code
+    content = json.loads(numbers.read_text())
+    rows = content["rows"]
+    assert all(row.keys() >= KEYS for row in rows)
+    assert all(0 < row["ms_p50"] <= row["ms_p99"] and row["model"] == name for row in rows)
+    assert {row["size_px"] for row in rows} == {GRID_PX}, "a front end of ridge maps is for one grid"
+    assert any("for a grid of 32 px only" in why for why in content["left_out"])
+    assert {row["engine"].split()[0] for row in rows} == {
+        engine for engine, runner in RUNNERS.items() if not runner.missing("fp32")
+    }
+    exact = [row for row in rows if row["precision"] == "fp32"]
+    assert all(row["max_abs_diff_rad"] <= TOLERANCE_RAD for row in exact)
+    eager = next(row["ms_p50"] for row in rows if row["engine"] == "torch fp32")
+    fastest = min(row["ms_p50"] for row in rows)
+    assert content["ratio_to_torch_eager"] == {str(GRID_PX): pytest.approx(eager / fastest)}
+    assert content["chosen_engine"] in {row["engine"] for row in rows}
+    assert content["live_loop_overhead"] > -1
+    assert content["steady_state"]["frames"] == 100

@@ -1,0 +1,287 @@
+"""The command line as an operator meets it: real processes for what works, exit codes and one line for every mistake."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from acquisition.archive.writer import Archive
+from app.cli.main import main
+from app.instrument.config import to_yaml
+from tests.conftest import ROOT
+from tests.helpers.small_instrument import small_instrument
+
+COMMANDS = [
+    "acquire",
+    "bench",
+    "calibrate",
+    "certify",
+    "compile",
+    "demo",
+    "doctor",
+    "evaluate",
+    "export",
+    "gui",
+    "hologram",
+    "import",
+    "live",
+]
+COMMANDS += ["reconstruct", "record", "train", "twin-statistics"]
+
+
+@pytest.fixture
+def instrument(tmp_path: Path) -> Path:
+    """A configuration file of the small instrument, in a working directory of its own."""
+    path = tmp_path / "small.yaml"
+    path.write_text(to_yaml(small_instrument(tmp_path)), "utf-8")
+    return path
+
+
+def run(*arguments: object, cwd: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200"}
+    environment.pop("DISPLAY", None)
+    command = [sys.executable, "-m", "app.cli.main", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def refused(*arguments: object, cwd: Path, code: int = 1) -> str:
+    """Run a command in this process, which saves the start of Python; it must fail with one line, which is returned."""
+    errors, before = io.StringIO(), signal.getsignal(signal.SIGTERM)
+    environment = {"SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200", "DISPLAY": ""}
+    try:
+        with (
+            contextlib.chdir(cwd),
+            contextlib.redirect_stderr(errors),
+            mock.patch.dict(os.environ, environment),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main([str(argument) for argument in arguments])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == code, errors.getvalue()
+    lines = [line for line in errors.getvalue().strip().splitlines() if not re.search(r": \d+ of \d+", line)]
+    assert len(lines) == 1, errors.getvalue()
+    assert lines[0].startswith("specklescope: ")
+    return lines[0]
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(f"│ {command} " in done.stdout for command in COMMANDS)
+
+
+def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
+    done = run("acquire", "cells", "--pairs", 6, "--config", instrument, "--json", "out/a.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "out/a.json").read_text())
+    assert numbers["complete"]
+    assert numbers["acknowledged"] == numbers["requested"] == 8
+    dataset = Path(numbers["path"])
+    again = run("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert len(Archive.open(dataset)) == 8
+    done = run("export", dataset, "--out", "ex", "--format", "specdiffusion", "ffv1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "ex").iterdir())) == 2
+    assert "exists" in refused("export", dataset, "--out", "ex", "--format", "ffv1", cwd=tmp_path)
+
+
+def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path) -> None:
+    check = run("import", real_mcf / "cell", "--depth-rad", 2.6, "--check", cwd=tmp_path)
+    assert check.returncode == 0, check.stderr
+    assert not (tmp_path / "archive").exists()
+    done = run("import", real_mcf / "cell", "--depth-rad", 2.6, "--json", "i.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    path = json.loads((tmp_path / "i.json").read_text())["path"]
+    done = run("export", path, "--format", "specdiffusion", "--out", "back", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    originals = sorted((real_mcf / "cell").rglob("*.png"))
+    assert originals
+    for original in originals:
+        (again,) = (tmp_path / "back").rglob(f"{original.parent.name}/{original.name}")
+        assert np.array_equal(cv2.imread(str(again), -1), cv2.imread(str(original), -1)), original
+    assert "depth" in refused("import", real_mcf / "cell", cwd=tmp_path)
+
+
+def test_the_lut_is_measured_and_taken_by_a_panel(instrument: Path, tmp_path: Path) -> None:
+    done = run("calibrate", "lut", "cal", "--levels", 24, "--config", instrument, "--json", "l.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "l.json").read_text())
+    assert numbers["change_rms_rad"] < 0.06, "the twin's panel is linear, as its driver believes"
+    assert numbers["range_rad"] == pytest.approx(2 * np.pi, abs=0.15)
+    (tmp_path / "panel.yaml").write_text("panel: {shape: [40, 40], lut_file: cal/lut.txt}\n")
+    cv2.imwrite(str(tmp_path / "spot.png"), np.full((1, 1), 255, np.uint8))
+    done = run("hologram", "spot.png", "h.png", "--config", "panel.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "exists" in refused("calibrate", "lut", "cal", "--config", instrument, cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_timing_is_measured_on_the_real_clock(instrument: Path, tmp_path: Path) -> None:
+    done = run("calibrate", "timing", "cal", "--config", instrument, "--json", "t.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "t.json").read_text())
+    assert (numbers["latency_frames_least"], numbers["latency_frames_most"]) == (1, 2)
+
+
+def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None:
+    (tmp_path / "panel.yaml").write_text("panel: {shape: [120, 160]}\n")
+    target = np.zeros((40, 40), np.uint8)
+    target[::20, ::20] = 255
+    cv2.imwrite(str(tmp_path / "spots.png"), target)
+    for out in ("h.npy", "h.png"):
+        done = run("hologram", "spots.png", out, "--config", "panel.yaml", "--json", "h.json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "h.json").read_text())
+    assert numbers["uniformity"] > 0.95
+    assert np.load(tmp_path / "h.npy").shape == cv2.imread(str(tmp_path / "h.png"), -1).shape == (120, 160)
+    assert "cannot write h.bmp" in refused("hologram", "spots.png", "h.bmp", "--config", "panel.yaml", cwd=tmp_path)
+    assert "cannot read gone.png" in refused("hologram", "gone.png", "h.npy", cwd=tmp_path)
+
+
+def test_live_record_and_evaluate(instrument: Path, tmp_path: Path) -> None:
+    done = run("record", "take", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "r.json").read_text())
+    assert numbers["verdict"] == "complete"
+    assert numbers["dropped_record"] == 0
+    assert len(Archive.open(Path(numbers["take"]))) == numbers["frames_recorded"] > 5
+    done = run("evaluate", "--pairs", 2, "--config", instrument, "--json", "e.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "e.json").read_text())["images"] == 2
+
+
+def test_twin_statistics_writes_the_published_layout(instrument: Path, tmp_path: Path) -> None:
+    done = run("twin-statistics", "tw", "--count", 3, "--config", instrument, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = [sorted(path.name for path in (tmp_path / "tw" / folder).iterdir()) for folder in ("input", "label")]
+    assert names[0] == names[1] == ["00000.png", "00001.png", "00002.png"]
+    assert "not empty" in refused("twin-statistics", "tw", "--config", instrument, cwd=tmp_path)
+
+
+def edited(instrument: Path, **changes: object) -> Path:
+    content = yaml.safe_load(instrument.read_text("utf-8"))
+    content.update(changes)
+    path = instrument.with_name("edited.yaml")
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    return path
+
+
+def test_mistakes_in_the_configuration(instrument: Path, tmp_path: Path) -> None:
+    assert "unknown key 'archiv'; did you mean 'archive'?" in refused(
+        "live", "--config", edited(instrument, archiv="x"), cwd=tmp_path
+    )
+    assert "'depth_rad' = -1" in refused("live", "--config", edited(instrument, depth_rad=-1), cwd=tmp_path)
+    assert "no model at nowhere" in refused("live", "--config", edited(instrument, model="nowhere"), cwd=tmp_path)
+    assert "no configuration file" in refused("live", "--config", "none.yaml", cwd=tmp_path)
+    assert "no engine named 'warp'" in refused("evaluate", "--engine", "warp", "--config", instrument, cwd=tmp_path)
+    (tmp_path / "broken.yaml").write_text("a: [1,", "utf-8")
+    assert "no valid YAML" in refused("acquire", "--config", "broken.yaml", cwd=tmp_path)
+
+
+def test_mistakes_in_what_is_asked(instrument: Path, tmp_path: Path) -> None:
+    assert 'Did you mean "demo"' in refused("dmo", cwd=tmp_path, code=2)
+    assert "--pairs" in refused("acquire", "--pairs", 0, cwd=tmp_path, code=2)
+    assert "no pattern source or folder named 'nosuch'" in refused("acquire", "nosuch", "--config", instrument, cwd=tmp_path)
+    assert "there is no such folder" in refused("export", "nosuch", cwd=tmp_path)
+    assert "there is no such folder" in refused("acquire", "--resume", "nosuch", "--config", instrument, cwd=tmp_path)
+    assert "no display" in refused("gui", "--config", instrument, cwd=tmp_path)
+    assert not (tmp_path / "archive").exists(), "a refused command left something behind"
+
+
+def test_pictures_that_are_none(instrument: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    assert "holds no image" in refused("acquire", "pictures", "--config", instrument, cwd=tmp_path)
+    (tmp_path / "pictures" / "a.png").write_bytes(b"not a picture")
+    assert "cannot read" in refused("twin-statistics", "tw", "--images", "pictures", "--config", instrument, cwd=tmp_path)
+    assert not (tmp_path / "tw").exists()
+
+
+def test_an_archive_that_cannot_be_written(instrument: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    line = refused("acquire", "cells", "--pairs", 2, "--archive", "file/archive", "--config", instrument, cwd=tmp_path)
+    assert "file/archive" in line
+    line = refused("acquire", "cells", "--pairs", 10**9, "--config", instrument, cwd=tmp_path)
+    assert "space" in line or "free" in line
+
+
+def test_a_model_folder_that_is_taken_is_not_overwritten(instrument: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in (tmp_path / "small-model").iterdir()}
+    assert "not empty" in refused("train", "small-model", "--pairs", 64, "--steps", 2, "--config", instrument, cwd=tmp_path)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "small-model").iterdir()}
+
+
+def test_mistakes_in_what_is_to_be_trained(instrument: Path, tmp_path: Path) -> None:
+    def answer(*arguments: object) -> str:
+        return refused("train", "m", *arguments, "--config", instrument, cwd=tmp_path)
+
+    assert "no reconstructor of kind 'magic'; choose from" in answer("--kind", "magic")
+    assert "kind 'referenced' has no option 'depth'; it has grid_px, front_end, base_channels," in answer("--set", "depth=3")
+    assert "has no option 'range_rad'" in answer("--set", "range_rad=3")
+    assert "--set takes name=value, got 'grid_px'" in answer("--set", "grid_px")
+    assert "--set base_channels=wide: Input should be a valid integer" in answer("--set", "base_channels=wide")
+    assert "--set multipliers=1,x: Input should be a valid integer" in answer("--set", "multipliers=1,x")
+    assert "does not fit the instrument (grid_px 32 cannot be halved 6 times); change it with --set" in answer(
+        "--set", "grid_px=32", "--set", "multipliers=1,1,1,1,1,1,1"
+    )
+    assert "does not fit the instrument (frame_px 128 is no multiple of grid_px 512)" in answer("--set", "grid_px=512")
+    assert "no model at nowhere" in answer("--from", "nowhere")
+    assert "model 'small-model' is of kind 'referenced', not 'unet'" in answer("--from", "small-model", "--kind", "unet")
+    assert "model 'small-model' has another shape than --set asks for" in answer(
+        "--from", "small-model", "--set", "base_channels=6"
+    )
+    assert "takes frames of 512 px, the instrument gives 128" in answer("--from", "default-twin")
+    assert "nothing to go on with" in answer("--resume")
+    assert not (tmp_path / "m").exists(), "a refused command left something behind"
+
+
+def test_a_resumed_dataset_needs_its_own_fibre(instrument: Path, tmp_path: Path) -> None:
+    run("acquire", "cells", "--pairs", 2, "--config", instrument, "--json", "a.json", cwd=tmp_path)
+    dataset = json.loads((tmp_path / "a.json").read_text())["path"]
+    twin = yaml.safe_load(instrument.read_text("utf-8"))["twin"]
+    twin["optics"]["seed"] = 9
+    line = refused("acquire", "--resume", dataset, "--config", edited(instrument, twin=twin), cwd=tmp_path)
+    assert "was begun with fibre 'twin 1" in line
+
+
+def test_the_twin_is_seen_through_pylon(instrument: Path, tmp_path: Path) -> None:
+    common = ("--camera", "basler-emulated", "--config", instrument, "--json", "out.json")
+    done = run("acquire", "cells", "--pairs", 4, *common, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out.json").read_text())["acknowledged"] == 6
+    done = run("record", "take", "--seconds", 1, *common, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "out.json").read_text())
+    assert (numbers["verdict"], numbers["dropped_record"]) == ("complete", 0)
+    assert "basler-emulated" in refused("live", "--camera", "kodak", cwd=tmp_path, code=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("camera", ["simulated", "basler-emulated"])
+def test_the_demo_gives_every_number(camera: str, tmp_path: Path) -> None:
+    done = run("demo", "--headless", "--camera", camera, "--json", "demo.json", cwd=tmp_path, timeout_s=400)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "demo.json").read_text())
+    assert numbers["pairs_acknowledged"] == numbers["pairs_requested"] >= 200
+    assert numbers["wrong_pairs"] == 0
+    assert numbers["dropped_record"] == 0
+    assert numbers["ssim"] >= 0.85
+    assert numbers["correlation"] >= 0.90
+    assert np.isfinite([numbers[key] for key in ("live_fps", "latency_ms_p50", "latency_ms_p99", "mae_rad", "iou")]).all()
+    assert all(Path(tmp_path / path).exists() for path in numbers["exports"])
+    assert (tmp_path / "demo-out" / "window.png").stat().st_size > 50_000

@@ -1,0 +1,193 @@
+"""The table of all methods on a small twin: every row complete, every file readable, nothing hidden."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from acquisition.capture.plan import CapturePlan
+from acquisition.capture.runner import acquire, open_dataset
+from app.cli.evaluate import evaluate
+from app.cli.output import write_json
+from app.comparison.comparison import INTERVAL_SCALE, Effort, Table, evaluate_all
+from app.comparison.report import COLUMNS, rows_of, write_report
+from app.comparison.sampler_steps import score_steps
+from app.instrument.config import InstrumentConfig, TwinConfig
+from app.instrument.opening import open_rig
+from drivers.base import SpeckleScopeError
+from drivers.clock import VirtualClock
+from reconstruction.base import ReconstructionError
+from reconstruction.data.pairs import PairPool
+from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
+from reconstruction.evaluation.comparison import Entry, compare
+from reconstruction.evaluation.floor import RawRidge
+from reconstruction.models.model import ModelCard, save_model
+from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_model
+
+CONFIG = InstrumentConfig(twin=TwinConfig(optics=OPTICS))
+REQUIRED = {"method", "ssim", "psnr_db", "mae_rad", "correlation", "prstd", "iou", "ms_ssim", "nrmse", "evaluations"}
+REQUIRED |= {"ms_per_frame", "engine", "ssim_centred", "images", "parameters", "model_id", "note"}
+
+
+def quiet(stage: str, done: int, total: int, note: str = "") -> None:
+    """Report of nothing."""
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    folder = tmp_path_factory.mktemp("models")
+    small_model(folder / "first")
+    small_model(folder / "second", "fold")
+    effort = Effort(images=3, floor_pairs=40, charts=1, budget_s=1.0)
+    return evaluate_all(CONFIG, quiet, models=folder, effort=effort)
+
+
+def test_every_method_has_a_whole_row(table: Table) -> None:
+    rows = {str(row["method"]): row for row in rows_of(table.numbers)}
+    assert set(rows) == {
+        "ridge on raw intensity",
+        "first",
+        "second",
+        "8 reference pairs, fast",
+        "8 reference pairs, most probable",
+    }
+    for row in rows.values():
+        assert set(row) >= REQUIRED
+        assert -1 <= float(row["ssim"]) <= 1  # type: ignore[arg-type]
+        assert row["ms_per_frame"] > 0  # type: ignore[operator]
+        assert 2 <= row["images"] <= 3  # type: ignore[operator]
+    assert rows["first"]["model_id"] != rows["second"]["model_id"]
+    assert rows["first"]["parameters"] > 1000  # type: ignore[operator]
+    assert rows["8 reference pairs, most probable"]["evaluations"] == 100
+
+
+def test_the_full_size_of_specdiffusion_is_timed_beside_the_models(table: Table) -> None:
+    timed = table.numbers["speed_over_specdiffusion"]
+    assert isinstance(timed, dict)
+    assert set(timed["ratios"]) == {"first", "second"}
+    assert timed["specdiffusion_parameters"] == pytest.approx(61.6e6, rel=0.01)
+    assert min(timed["ratios"].values()) > 10
+
+
+def test_what_is_not_in_the_table_is_said(table: Table) -> None:
+    left_out = " ".join(table.numbers["left_out"])  # type: ignore[arg-type]
+    assert "default-twin" in left_out
+    assert "--response" in left_out
+
+
+def test_numbers_are_plain_json(table: Table, tmp_path: Path) -> None:
+    write_json(tmp_path / "t.json", table.numbers)
+    read = json.loads((tmp_path / "t.json").read_text())
+    assert read["best_method"] == max(read["rows"], key=lambda row: row["ssim"])["method"]
+    assert {"usaf_um", "interval90_coverage", "reliability"} <= set(read)
+    assert read["images_common"] == min(row["images"] for row in read["rows"])
+    for row in read["rows"]:
+        assert len(row["ssim_per_image"]) == row["images"]
+        assert row["ssim_quartiles"] == sorted(row["ssim_quartiles"])
+
+
+def test_the_report_can_be_read_back(table: Table, tmp_path: Path) -> None:
+    files = [Path(file) for file in write_report(table, tmp_path / "out")]
+    assert [file.name for file in files] == ["table.md", "table.csv", "table.png", "ssim.svg"]
+    rows = rows_of(table.numbers)
+    read = list(csv.DictReader(files[1].read_text().splitlines()))
+    assert [row["method"] for row in read] == [row["method"] for row in rows]
+    assert float(read[0]["ssim"]) == pytest.approx(rows[0]["ssim"])
+    lines = [line for line in files[0].read_text().splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(rows)
+    assert {line.count("|") for line in lines} == {len(COLUMNS) + 1}
+    dots = [element for element in ET.parse(files[3]).iter() if element.tag.endswith("circle")]
+    assert len(dots) == sum(len(row["ssim_per_image"]) for row in rows)  # type: ignore[arg-type]
+
+
+def test_the_figure_shows_every_method(table: Table, tmp_path: Path) -> None:
+    write_report(table, tmp_path)
+    figure = cv2.imread(str(tmp_path / "table.png"))
+    assert figure is not None
+    columns = [figure[:, left : left + 192] for left in range(84, figure.shape[1] - 192, 200)]
+    assert len(columns) == 1 + len(table.rows)
+    assert all(column[100:-100].std() > 10 for column in columns)
+
+
+def test_the_floor_learns_a_linear_fibre_and_no_more(rng: np.random.Generator) -> None:
+    mixing = rng.standard_normal((64, 16 * 16))
+    truths = rng.uniform(0, 1, (140, 8, 8)).astype(np.float32)
+    frames = (truths.reshape(140, 64) @ mixing).reshape(140, 16, 16) + 100
+    ridge = RawRidge(frames[:120], truths[:120])
+    found = np.stack([ridge.run(frame, frames[0]) for frame in frames[120:]])
+    assert np.abs(found - truths[120:]).mean() < 0.05
+    unrelated = RawRidge(rng.uniform(50, 150, (120, 16, 16)), truths[:120])
+    guess = unrelated.run(rng.uniform(50, 150, (16, 16)), frames[0])
+    assert np.abs(guess - truths.mean(0)).mean() < 0.1, "where frames tell nothing, the mean is the best answer"
+    with pytest.raises(ReconstructionError, match="at least 2"):
+        RawRidge(frames[:1], truths[:1])
+
+
+class Slow:
+    """Takes its time, as a counter tells it; or refuses."""
+
+    engine, evaluations = "none", 100
+
+    def __init__(self, name: str, refuses: bool = False) -> None:
+        self.name, self.calls, self._refuses = name, 0, refuses
+
+    def run(self, frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        if self._refuses:
+            raise ReconstructionError("the frame is dark")
+        return np.zeros((GRID_PX // 2, GRID_PX // 2), np.float32)
+
+
+def test_a_method_beyond_its_budget_sees_fewer_images_and_one_that_refuses_is_named(rng: np.random.Generator) -> None:
+    truths = rng.uniform(0, 2, (5, GRID_PX, GRID_PX)).astype(np.float32)
+    pool = PairPool(np.ones((5, 64, 64), np.uint8), truths, np.ones((64, 64), np.float32), 5)
+    slow, broken = Slow("slow"), Slow("broken", refuses=True)
+    rows, refused = compare([Entry(slow), Entry(broken)], pool, np.ones((GRID_PX, GRID_PX), bool), 2.85, budget_s=0.0)
+    assert refused == ["broken: the frame is dark"]
+    assert (slow.calls, broken.calls, len(rows), len(rows[0].per_image)) == (2, 1, 1, 2)
+    assert rows[0].phases_rad[0].shape == (GRID_PX, GRID_PX)
+
+
+def test_steps_are_counted_only_where_there_are_some(tmp_path: Path) -> None:
+    small_model(tmp_path / "m")
+    with pytest.raises(ReconstructionError, match="no steps to count"):
+        score_steps(CONFIG, quiet, tmp_path / "m", 2, quick=True)
+
+
+def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(tmp_path: Path) -> None:
+    rig, fibre = open_rig(CONFIG, VirtualClock())
+    plan = CapturePlan("cells", 40, seed=4)
+    with open_dataset(tmp_path, "d", plan, rig, {"fibre": fibre}) as writer:
+        acquire(rig, plan, writer, threading.Event())
+    torch.manual_seed(0)
+    shape = SpecDiffusionConfig(
+        frame_px=FRAME_PX, grid_px=GRID_PX, base_channels=4, multipliers=(1, 2), heads=1, schedule="uniform-9", samples=3
+    )
+    card = ModelCard("sampler", fibre, 0.9, 2.85, shape.to_dict(), "specdiffusion", training={INTERVAL_SCALE: 100.0})
+    save_model(tmp_path / "sampler", SpecDiffusion(shape), card)
+    effort = Effort(images=4, floor_pairs=30, charts=1, budget_s=2.0)
+    numbers = evaluate_all(CONFIG, quiet, writer.path, tmp_path / "sampler", effort=effort, quick=True).numbers
+    assert writer.path.name in str(numbers["data"])
+    sampler = next(row for row in rows_of(numbers) if row["method"] == "sampler")
+    assert sampler["evaluations"] == 4
+    assert "4 steps instead of 9" in str(sampler["note"])
+    assert numbers["interval_method"] == "sampler"
+    assert float(str(numbers["interval90_coverage"])) > 0.95, "a hundred standard deviations hold nearly everything"
+    curve = score_steps(CONFIG, quiet, tmp_path / "sampler", 2, quick=True)
+    assert curve["steps"] == [1, 2, 4]
+    assert all(len(curve[name]) == 3 for name in ("ssim", "psnr_db", "correlation", "ms_per_frame"))  # type: ignore[arg-type]
+
+
+def test_options_of_the_table_are_refused_without_it(tmp_path: Path) -> None:
+    with pytest.raises(SpeckleScopeError, match="--out belong to 'evaluate --all'"):
+        evaluate(out=tmp_path)
+    with pytest.raises(SpeckleScopeError, match="two different reports"):
+        evaluate(all_=True, steps=tmp_path)

@@ -1,0 +1,228 @@
+"""A whole acquisition under faults: no wrong pair, no lost pair, every fault told; and an audit that would notice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.capture.pair_capture import CaptureError, Rig
+from acquisition.capture.plan import CapturePlan, Shot
+from acquisition.capture.runner import MAX_QUARANTINES, AcquisitionReport, acquire, faults_of, open_dataset, plan_of
+from app.datasets.audit import audit_pairs
+from drivers.base import Frame
+from drivers.clock import VirtualClock
+from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
+from drivers.twin.optics import FibreOptics
+from drivers.twin.optics_config import OpticsConfig
+from drivers.twin.slm import SimulatedSlm, SimulatedSlmConfig
+
+PX = 64
+PLAN = CapturePlan("leaves", 40, seed=1, reference_every=8)
+
+
+@cache
+def fibre(seed: int = 1) -> FibreOptics:
+    return FibreOptics(OpticsConfig(image_px=PX, field_radius_um=14.0, seed=seed))
+
+
+class Table:
+    """A rig in virtual time; checks what lit every frame that is stored."""
+
+    def __init__(self, faults: FaultConfig | None = None, bit_depth: int = 8) -> None:
+        self.clock = VirtualClock()
+        self.slm = SimulatedSlm((PX, PX), SimulatedSlmConfig(latency_frames=(1, 3)), self.clock)
+        self.camera = SimulatedCamera(self.slm, fibre(), SimulatedCameraConfig(bit_depth=bit_depth), faults, self.clock)
+        self.rig = Rig(self.camera, self.slm, self.clock)
+        self.stop = threading.Event()
+        self.wrongly_lit = 0
+        self.stop_after: int | None = None
+        self.before_pair: Callable[[int], None] = lambda number: None
+
+    def on_pair(self, shot: Shot, frame: Frame) -> None:
+        self.wrongly_lit += self.camera.lit[frame.index] != (shot.pattern.id,)
+        if shot.number == self.stop_after:
+            self.stop.set()
+        self.before_pair(shot.number + 1)
+
+    def acquire(self, writer: ArchiveWriter, plan: CapturePlan = PLAN) -> AcquisitionReport:
+        with writer:
+            return acquire(self.rig, plan, writer, self.stop, on_pair=self.on_pair)
+
+
+def new(table: Table, root: Path, plan: CapturePlan = PLAN) -> ArchiveWriter:
+    return open_dataset(root, "test", plan, table.rig, {"fibre": "twin"})
+
+
+def check(path: Path, plan: CapturePlan = PLAN) -> Archive:
+    archive = Archive.open(path)
+    assert [row.extra["shot"] for row in archive.rows()] == list(range(len(plan)))
+    shown = [shot.pattern.id for shot in plan.shots((PX, PX))]
+    assert [row.pattern_id for row in archive.rows()] == shown
+    assert archive.verify().ok
+    audit = audit_pairs(archive, fibre())
+    assert (audit.pairs, audit.wrong) == (len(plan), 0)
+    assert audit.undecided == 0
+    return archive
+
+
+@pytest.mark.parametrize("bit_depth", [8, 12])
+def test_an_undisturbed_run_is_complete_and_right(tmp_path: Path, bit_depth: int) -> None:
+    table = Table(bit_depth=bit_depth)
+    report = table.acquire(new(table, tmp_path))
+    assert report.complete
+    assert (report.retaken, report.quarantined, dict(report.faults)) == (0, 0, {})
+    archive = check(report.path)
+    assert table.wrongly_lit == 0
+    assert archive.status["verdict"] == "complete"
+    assert archive.card["bit_depth"] == bit_depth
+    assert max(int(archive.read("speckle", k).max()) for k in range(9)) > (0 if bit_depth == 8 else 255)
+
+
+def test_a_run_full_of_faults_has_no_wrong_pair_and_tells_every_fault(tmp_path: Path) -> None:
+    rates = {"dropped_rate": 0.06, "duplicated_rate": 0.06, "late_rate": 0.06, "failed_rate": 0.06}
+    table = Table(FaultConfig(**rates, hang_at=(11, 70), disconnect_at=(20, 55), saturate_at=(33,), seed=4))
+    report = table.acquire(new(table, tmp_path))
+    assert report.complete
+    assert table.wrongly_lit == 0
+    archive = check(report.path)
+    assert sum(report.faults.values()) == report.retaken >= sum(table.camera.injected.values()) > 10
+    told = faults_of(archive)
+    assert told == dict(report.faults)
+    assert {"DeviceLost", "DeviceTimeout", "FrameFailed", "BadPair"} <= set(told)
+
+
+def test_a_failed_sentinel_takes_its_pairs_back_and_takes_them_again(tmp_path: Path) -> None:
+    table = Table()
+    moved = fibre(seed=2)
+
+    def move(number: int) -> None:  # the fibre is knocked during shots 12 to 18, then lies as before
+        knocked = 12 <= number <= 18 and number not in seen
+        seen.add(number)
+        table.camera.optics = moved if knocked else fibre()
+
+    seen: set[int] = set()
+    table.before_pair = move
+    report = table.acquire(new(table, tmp_path))
+    assert report.complete
+    assert report.quarantined == 8, "from after the sentinel at 9 to before the one at 18"
+    assert report.lowest_sentinel_correlation < PLAN.min_sentinel_correlation
+    archive = check(report.path)
+    events = [event.text for event in archive.events()]
+    assert any(text.startswith("sentinel correlates") for text in events)
+    assert any("withdrew 8 pairs from 10 on" in text for text in events)
+
+
+@pytest.mark.parametrize(("unplugged_at", "withdrawn"), [(0, 0), (1, 0), (5, 4), (10, 0), (16, 6)])
+def test_a_display_that_was_away_takes_the_pairs_since_the_last_sentinel_with_it(
+    tmp_path: Path, unplugged_at: int, withdrawn: int
+) -> None:
+    table = Table()
+
+    def unplug(number: int) -> None:
+        if number == unplugged_at and number not in seen:
+            table.slm.unplug()
+        seen.add(number)
+
+    seen: set[int] = set()
+    table.before_pair = unplug
+    unplug(0)
+    report = table.acquire(new(table, tmp_path))
+    assert report.complete
+    assert (report.quarantined, dict(report.faults)) == (withdrawn, {"DeviceLost": 1})
+    check(report.path)
+
+
+def test_a_fibre_that_stays_elsewhere_ends_the_run_with_the_trusted_pairs(tmp_path: Path) -> None:
+    table = Table()
+
+    def move(number: int) -> None:
+        if number == 12:
+            table.camera.optics = fibre(seed=2)
+
+    table.before_pair = move
+    writer = new(table, tmp_path)
+    with pytest.raises(CaptureError, match="sentinels keep failing after pair 9"):
+        table.acquire(writer)
+    archive = Archive.open(writer.path)
+    assert len(archive) == 10
+    assert sum(event.kind == "quarantine" for event in archive.events()) == MAX_QUARANTINES + 1
+    assert audit_pairs(archive, fibre()).wrong == 0
+
+
+@pytest.mark.parametrize("number", [0, 3, 9, 44])
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, number: int) -> None:
+    table = Table()
+    table.stop_after = number
+    stopped = table.acquire(new(table, tmp_path))
+    assert stopped.acknowledged == number + 1
+    assert not stopped.complete
+    assert "stopped by the operator" in Archive.open(stopped.path).status["verdict"]
+    before = [dict(row.crc32) for row in Archive.open(stopped.path).rows()]
+    later = Table()
+    plan = plan_of(Archive.open(stopped.path))
+    assert plan == PLAN
+    report = later.acquire(ArchiveWriter.resume(stopped.path), plan)
+    assert report.complete
+    archive = check(stopped.path)
+    assert [dict(row.crc32) for row in archive.rows()][: number + 1] == before
+    assert archive.status["verdict"] == "complete"
+
+
+def test_a_resumed_run_measures_its_sentinels_by_the_first_reference(tmp_path: Path) -> None:
+    table = Table()
+    table.stop_after = 12
+    path = table.acquire(new(table, tmp_path)).path
+    later = Table()
+    later.camera.optics = fibre(seed=2)  # overnight somebody bent the fibre
+    with pytest.raises(CaptureError, match="the fibre moved; put it back and resume, or start a new dataset"):
+        later.acquire(ArchiveWriter.resume(path))
+    assert len(Archive.open(path)) == 10, "the pairs after the last good sentinel are not trusted"
+
+
+def test_an_edited_plan_is_not_resumed(tmp_path: Path) -> None:
+    table = Table()
+    table.stop_after = 2
+    path = table.acquire(new(table, tmp_path)).path
+    card = path / "card.yaml"
+    card.write_text(card.read_text().replace("seed: 1", "seed: 2"))
+    with pytest.raises(StorageError, match="was edited"):
+        plan_of(Archive.open(path))
+
+
+def test_the_audit_finds_frames_shifted_against_their_patterns(tmp_path: Path) -> None:
+    table = Table()
+    right = Archive.open(table.acquire(new(table, tmp_path)).path)
+    specs = [ArraySpec("speckle", (PX, PX), "uint8"), ArraySpec("phase", (PX, PX), "float32")]
+    with ArchiveWriter.create(tmp_path, "dataset", "shifted", specs, {}, 45) as writer:
+        for index in range(len(right) - 1):
+            images = {"speckle": right.read("speckle", index + 1), "phase": right.read("phase", index)}
+            writer.append(images, PairRow(frame_index=index, t_ns=index, exposure_s=0.01))
+    audit = audit_pairs(Archive.open(writer.path), fibre())
+    assert audit.wrong == audit.pairs == len(right) - 1
+    assert audit.smallest_margin < 0
+
+
+def test_the_audit_finds_one_wrong_pair_among_many(tmp_path: Path) -> None:
+    table = Table()
+    right = Archive.open(table.acquire(new(table, tmp_path)).path)
+    specs = [ArraySpec("speckle", (PX, PX), "uint8"), ArraySpec("phase", (PX, PX), "float32")]
+    with ArchiveWriter.create(tmp_path, "dataset", "one", specs, {}, 45) as writer:
+        for index in range(len(right)):
+            shown = right.read("speckle", 22 if index == 21 else index)
+            row = PairRow(frame_index=index, t_ns=index, exposure_s=0.01)
+            writer.append({"speckle": shown, "phase": right.read("phase", index)}, row)
+    assert audit_pairs(Archive.open(writer.path), fibre()).wrong == 1
+
+
+def test_frames_of_a_dataset_look_like_its_twin(tmp_path: Path) -> None:
+    table = Table()
+    archive = Archive.open(table.acquire(new(table, tmp_path)).path)
+    counts = np.array([archive.read("speckle", k).mean() for k in range(len(archive))])
+    assert (counts > 0.005 * 255).all()
+    assert np.ptp(counts) / counts.mean() < 0.5

@@ -1,0 +1,234 @@
+"""From plan to report: tried out, acquired, paused, proved, and refused when anything speaks against it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from acquisition.archive.reader import Archive
+from acquisition.capture.certificate import certify
+from acquisition.capture.pair_capture import CaptureError
+from acquisition.capture.plan import CapturePlan
+from acquisition.capture.preflight import contact_sheet, estimate, preflight
+from acquisition.capture.runner import open_dataset
+from app.cli.main import main
+from app.datasets.acquisition_job import DatasetRun
+from app.datasets.quality_report import finish_dataset
+from app.instrument.config import save_config
+from app.instrument.opening import open_rig
+from app.status import Message
+from drivers.twin.camera import SimulatedCamera
+from tests.helpers.small_instrument import small_instrument
+
+PATIENCE_S = 60.0
+PLAN = CapturePlan("cells", 24, reference_every=8, exposure_s=0.01, dark_frames=2)
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+
+
+def acquired(root: Path, plan: CapturePlan = PLAN) -> DatasetRun:
+    rig, _ = open_rig(small_instrument(root))
+    messages: list[Message] = []
+    run = DatasetRun.new(rig, plan, root / "archive", "test", {"instrument": "<small>"}, on_message=messages.append)
+    run.stage.start()
+    run.stage.join(PATIENCE_S)
+    rig.close()
+    assert run.stage.error is None
+    return run
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> DatasetRun:
+    return acquired(tmp_path_factory.mktemp("dataset"))
+
+
+def test_a_finished_dataset_is_proved_and_has_its_papers(done: DatasetRun) -> None:
+    assert done.report is not None
+    assert done.certificate is not None
+    path, certificate = done.report.path, done.certificate
+    assert certificate.complete
+    assert certificate.proved
+    assert certificate.lag_scans == 1
+    assert certificate.smallest_lag_margin > 0.2
+    assert len(certificate.sync_margins) == 1
+    assert certificate.sync_margins[0] > 0.05
+    written = yaml.safe_load((path / "certificate.yaml").read_text())
+    assert written["proved"] is True
+    assert written["pairs"] == len(PLAN)
+    page = (path / "report.html").read_text()
+    assert f"{len(PLAN)} of {len(PLAN)} pairs, proved" in page
+    assert "&lt;small&gt;" in page, "facts of the card are text, not markup"
+    assert page.count("<svg") == 3
+    assert (path / "contact_sheet.png").stat().st_size > 1000
+    parts = (path / "parts.csv").read_text().splitlines()
+    assert len(parts) == len(PLAN) + 1
+    dark = tifffile.imread(path / "dark.tif")
+    assert dark.mean() < 5
+
+
+def test_all_frames_of_a_pattern_belong_to_one_part(tmp_path: Path) -> None:
+    run = acquired(tmp_path, replace(PLAN, repeats=3, dark_frames=0))
+    assert run.report is not None
+    rows = [line.split(",") for line in (run.report.path / "parts.csv").read_text().splitlines()[1:]]
+    of_pattern: dict[str, set[str]] = {}
+    for _, pattern, part in rows:
+        of_pattern.setdefault(pattern, set()).add(part)
+    assert all(len(parts) == 1 for parts in of_pattern.values())
+    assert len(of_pattern) == 1 + 24 // 3
+
+
+@pytest.mark.parametrize("harm", ["swapped", "repeated", "edited"])
+def test_a_dataset_that_was_tampered_with_is_not_proved(tmp_path: Path, harm: str) -> None:
+    run = acquired(tmp_path, replace(PLAN, dark_frames=0))
+    assert run.report is not None
+    journal = sqlite3.connect(run.report.path / "journal.sqlite")
+    with journal:
+        if harm == "swapped":  # frames of two pairs change places, pattern and hash with them
+            journal.execute("UPDATE rows SET pattern_id = 'x' WHERE idx = 3")
+        elif harm == "repeated":
+            (crc,) = journal.execute("SELECT crc32_speckle FROM rows WHERE idx = 5").fetchone()
+            journal.execute("UPDATE rows SET crc32_speckle = ? WHERE idx = 6", (crc,))
+        else:
+            journal.execute("UPDATE extra SET value = '99' WHERE key = 'shot' AND idx = 4")
+    journal.close()
+    certificate = finish_dataset(run.report.path)
+    assert not certificate.proved
+    assert "NOT proved" in (run.report.path / "report.html").read_text()
+
+
+def test_a_camera_that_falls_one_frame_behind_is_found_and_no_pair_kept(tmp_path: Path) -> None:
+    """The one fault that counters, times and check sums cannot see."""
+    rig, _ = open_rig(small_instrument(tmp_path))
+    camera = rig.camera
+    assert isinstance(camera, SimulatedCamera)
+    expose, held, count = camera._expose, [], 0
+
+    def late(exposure: object) -> object:
+        nonlocal count
+        count += 1
+        held.append(expose(exposure))  # type: ignore[arg-type]
+        return held[-2] if count > 12 else held[-1]
+
+    camera._expose = late  # type: ignore[method-assign, assignment]
+    run = DatasetRun.new(rig, replace(PLAN, dark_frames=0), tmp_path / "archive", "test", {})
+    run.stage.start()
+    run.stage.join(PATIENCE_S)
+    rig.close()
+    assert "sentinels keep failing" in str(run.stage.error)
+    archive = Archive.open(next((tmp_path / "archive").iterdir()))
+    assert len(archive) <= 1
+    assert any("lag scan" in event.text or "sentinel correlates" in event.text for event in archive.events())
+
+
+def test_a_pause_stores_everything_and_the_run_goes_on(tmp_path: Path) -> None:
+    rig, _ = open_rig(small_instrument(tmp_path))
+    run = DatasetRun.new(rig, replace(PLAN, dark_frames=0), tmp_path / "archive", "test", {})
+    run.stage.start()
+    until(lambda: run.status().pairs_acknowledged >= 0 and run.status().path is not None)
+    run.pause(True)
+    assert run.status().paused
+    until(lambda: run.status().path and len(Archive.open(run.status().path)) > 0)  # type: ignore[arg-type]
+    stored = len(Archive.open(run.status().path))  # type: ignore[arg-type]
+    assert run.stage.running
+    run.pause(False)
+    run.stage.join(PATIENCE_S)
+    rig.close()
+    assert run.report is not None
+    assert run.report.complete
+    assert stored < len(PLAN)
+    assert certify(Archive.open(run.report.path)).proved
+
+
+def test_before_a_run_light_and_trigger_are_tried(tmp_path: Path) -> None:
+    rig, _ = open_rig(small_instrument(tmp_path))
+    lut = tmp_path / "lut.txt"
+    lut.write_text("")
+    found = preflight(rig, PLAN, (lut,))
+    assert any(line.startswith("trigger:") for line in found)
+    assert any("brightest pixels reach" in line for line in found)
+    assert "calibration lut.txt: 0 days old" in found
+    expected = estimate(rig, PLAN, tmp_path / "not" / "there")
+    assert expected.shots == len(PLAN)
+    assert expected.fits
+    assert expected.bytes_raw == len(PLAN) * 128 * 128 * 5
+    with pytest.raises(CaptureError, match="is the light on"):
+        preflight(rig, replace(PLAN, exposure_s=30e-6))
+    with pytest.raises(CaptureError, match="shorten the exposure"):
+        preflight(rig, replace(PLAN, exposure_s=1.0))
+    rig.close()
+
+
+def test_a_camera_that_does_not_see_the_slm_is_told_before_the_first_pair(tmp_path: Path) -> None:
+    rig, _ = open_rig(small_instrument(tmp_path))
+    optics = rig.camera.optics  # type: ignore[attr-defined]
+    intensity = optics.intensity
+    optics.intensity = lambda phase, noise: intensity(0 * phase, noise)
+    run = DatasetRun.new(rig, replace(PLAN, dark_frames=0), tmp_path / "archive", "test", {})
+    run.stage.start()
+    run.stage.join(PATIENCE_S)
+    rig.close()
+    assert "frames do not follow their patterns" in str(run.stage.error)
+    assert len(Archive.open(next((tmp_path / "archive").iterdir()))) == 0
+
+
+def test_a_contact_sheet_holds_every_picture(rng: np.random.Generator) -> None:
+    sheet = contact_sheet([rng.normal(size=(40, 60)) for _ in range(9)], columns=4)
+    assert sheet.shape == (3 * 98 + 2, 4 * 98 + 2)
+    assert contact_sheet([np.zeros((5, 5))]).max() == 32
+
+
+def command(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 0
+
+
+def test_the_commands_take_a_plan_try_it_acquire_and_certify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_config(small_instrument(tmp_path), tmp_path / "small.yaml")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("source: cells\npairs: 9\nreference_every: 4\n")
+    common = ["--config", str(tmp_path / "small.yaml"), "--json", str(tmp_path / "n.json")]
+    command("acquire", str(plan), "--dry-run", *common)
+    numbers = json.loads((tmp_path / "n.json").read_text())
+    assert numbers["fits"]
+    assert numbers["plan"]["pairs"] == 9
+    assert Path(numbers["patterns"]).exists()
+    assert [path.name for path in (tmp_path / "archive").iterdir()] == ["pairs_patterns.png"]
+    command("acquire", str(plan), "--name", "nine", *common)
+    numbers = json.loads((tmp_path / "n.json").read_text())
+    assert numbers["proved"]
+    command("certify", numbers["path"], "--json", str(tmp_path / "c.json"))
+    assert json.loads((tmp_path / "c.json").read_text())["pairs"] == 13
+    plan.write_text("source: cells\npairs: nine\n")
+    with pytest.raises(SystemExit) as caught:
+        main(["acquire", str(plan), *common])
+    assert caught.value.code == 1
+    assert "'pairs' = 'nine'" in capsys.readouterr().err
+
+
+def test_an_older_plan_without_todays_fields_is_still_read(tmp_path: Path) -> None:
+    rig, _ = open_rig(small_instrument(tmp_path))
+    with open_dataset(tmp_path / "archive", "old", PLAN, rig, {}) as writer:
+        path = writer.path
+    rig.close()
+    card = yaml.safe_load((path / "card.yaml").read_text())
+    del card["plan"]["repeats"], card["plan"]["preamble"]
+    from acquisition.capture.plan import plan_hash
+    from acquisition.capture.runner import plan_of
+
+    card["plan_hash"] = plan_hash(card["plan"])
+    (path / "card.yaml").write_text(yaml.safe_dump(card))
+    assert plan_of(Archive.open(path)) == PLAN

@@ -1,0 +1,94 @@
+"""What the window remembers, and that nothing remembered can keep it from starting."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.gui.main_window import settings
+from app.gui.main_window.window import MainWindow
+from app.gui.widgets.formatting import count, duration, number, round_length
+
+
+def reopened(session, store) -> MainWindow:
+    window = MainWindow(session, store)
+    window.stop_polling()
+    return window
+
+
+def test_levels_names_and_size_come_back(qtbot, session, store):
+    first = MainWindow(session, store)
+    first.resize(1300, 820)
+    first.pictures.speckle.levels.set_levels(10.0, 99.0)
+    first.pictures.phase.levels.set_levels(-0.5, 1.25)
+    first.acquisition.name.setText("été, 2")
+    first.acquisition.pairs.setValue(321)
+    first.acquisition.source.setCurrentText("digits")
+    first.show()
+    first.close()
+    assert first.wait_closed(5.0)
+    second = reopened(session, store)
+    assert second.banner.shown is None
+    assert second.pictures.speckle.levels.levels == (10.0, 99.0)
+    assert second.pictures.overlay.levels.levels == (-0.5, 1.25)
+    assert second.acquisition.name.text() == "été, 2"
+    assert second.acquisition.pairs.value() == 321
+    assert second.acquisition.source.currentText() == "digits"
+    qtbot.addWidget(second)
+
+
+def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
+    settings.save(store, settings.WindowSettings(counts_levels=(0.0, 4095.0), frame_full_scale=4095))
+    window = reopened(session, store)
+    qtbot.addWidget(window)
+    assert window.pictures.speckle.levels.levels == (0.0, 255.0)
+    assert window.banner.shown is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("geometry", "not hexadecimal"),
+        ("geometry", "00ff00ff"),
+        ("counts_levels", "5 5"),
+        ("counts_levels", "nan inf"),
+        ("phase_levels_rad", "one two"),
+        ("phase_levels_rad", ["1", "2"]),
+        ("pairs", "-3"),
+        ("take_name", "a" * 500),
+        ("version", "99"),
+        ("version", "soon"),
+    ],
+)
+def test_garbage_warns_and_falls_back(qtbot, session, store, key, value):
+    settings.save(store, settings.WindowSettings())
+    store.setValue(key, value)
+    window = reopened(session, store)
+    qtbot.addWidget(window)
+    assert window.pictures.speckle.levels.levels == (0.0, 255.0)
+    assert window.pictures.phase.levels.levels == session.phase_range_rad
+    assert window.acquisition.pairs.value() == 1000
+    if value != "00ff00ff":  # bytes that Qt itself refuses in silence
+        assert window.banner.shown.level == "warning"
+        assert "default" in window.banner.text
+
+
+def test_a_file_that_is_no_settings_file_does_not_block(qtbot, session, tmp_path, store):
+    (tmp_path / "window.ini").write_bytes(bytes(range(256)) * 20)
+    store.sync()
+    window = reopened(session, store)
+    qtbot.addWidget(window)
+    assert window.acquisition.pairs.value() == 1000
+
+
+def test_numbers_are_written_for_people():
+    assert [duration(s) for s in (0, 59.9, 61, 3723, None, float("nan"))] == [
+        "0:00",
+        "0:59",
+        "1:01",
+        "1:02:03",
+        "–",
+        "–",
+    ]
+    assert number(float("nan"), 1) == "–"
+    assert count(1234567) == "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"
+    assert [round_length(x) for x in (0.7, 1.0, 4.99, 112.0, 2000.0)] == [0.5, 1.0, 2.0, 100.0, 2000.0]

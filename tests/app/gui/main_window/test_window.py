@@ -1,0 +1,289 @@
+"""The window: what the operator presses, what the session answers, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QImage
+from PyQt6.QtWidgets import QMessageBox
+
+from app.gui import main
+from app.gui.main_window.drift_gauge import correlation_colour
+from app.gui.main_window.window import MainWindow
+from app.gui.widgets.style import ALARM, GOOD, WARNING
+from app.status import AcquisitionStatus, Message, RecordingStatus
+from drivers.base import DeviceLost, SpeckleScopeError
+from tests.helpers.scripted_session import ScriptedSession, make_view
+
+
+def test_space_starts_and_stops(window, session, qtbot):
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    assert window.controls.live.text() == "Stop live"
+    assert window.controls.state.text() == "Starting…"
+    session.views.append(make_view())
+    window.refresh_pictures()
+    window.refresh_numbers()
+    assert window.controls.state.text() == "Live"
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    assert session.calls == [("start_live",), ("stop_live",)]
+    assert window.controls.state.text() == "Stopped"
+
+
+def test_a_silent_camera_is_not_called_live(window, session):
+    session.status = replace(session.status, running=True)
+    session.views.append(make_view())
+    window.refresh_numbers()
+    window.refresh_pictures()
+    window._last_view_s -= 10.0
+    window.refresh_numbers()
+    assert window.controls.state.text() == "No frame for 10 s"
+
+
+def test_a_refused_command_becomes_a_banner(window, session, qtbot):
+    session.failure = DeviceLost("camera 40012345 does not answer; check its cable, then start again")
+    qtbot.mouseClick(window.controls.live, Qt.MouseButton.LeftButton)
+    assert window.banner.isVisible()
+    assert window.banner.text == "Error: camera 40012345 does not answer; check its cable, then start again"
+    assert window.controls.live.text() == "Start live"
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert not window.banner.isVisible()
+
+
+def test_the_gravest_message_is_on_top_and_none_is_lost(window, session):
+    session.messages = [Message("error", "disk full"), Message("info", "exported"), Message("warning", "drift")]
+    window.refresh_numbers()
+    seen = []
+    while window.banner.shown:
+        seen.append(window.banner.shown.text)
+        window.banner.dismiss()
+    assert seen == ["disk full", "drift", "exported"]
+
+
+def test_a_message_that_repeats_waits_once(window):
+    for _ in range(100):
+        window.banner.push(Message("error", "no light"))
+    window.banner.dismiss()
+    assert window.banner.shown is None
+
+
+def test_the_record_button_follows_the_recording(window, session, qtbot):
+    window.controls.take_name.setText("liver")
+    qtbot.keyClick(window, Qt.Key.Key_R)
+    assert session.calls == [("start_recording", "liver")]
+    session.recording = RecordingStatus(True, Path("take"), 1234, 61.5, "")
+    window.refresh_numbers()
+    record = window.controls.record
+    assert record.text().startswith("1:01")
+    assert "1\N{NARROW NO-BREAK SPACE}234 frames" in record.text()
+    assert record.property("tone") == "recording"
+    assert not window.controls.export.isEnabled()
+    qtbot.mouseClick(record, Qt.MouseButton.LeftButton)
+    assert session.calls[-1] == ("stop_recording",)
+    session.recording = RecordingStatus(False, Path("take"), 1234, 61.5, "complete")
+    window.refresh_numbers()
+    assert record.text() == "Record"
+    assert record.property("tone") == ""
+    qtbot.keyClick(window, Qt.Key.Key_E)
+    assert session.calls[-1] == ("export_last_take",)
+
+
+def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
+    window.activateWindow()
+    name = window.controls.take_name
+    name.setFocus()
+    name.clear()
+    qtbot.keyClicks(name, "rs te")
+    assert name.text() == "rs te"
+    assert session.calls == []
+    qtbot.keyClick(name, Qt.Key.Key_Return)
+    assert not name.hasFocus()
+
+
+def test_a_take_without_a_name_is_not_recorded(window, session):
+    window.controls.take_name.setText("  ")
+    window.toggle_recording()
+    assert session.calls == []
+    assert "no name" in window.banner.text
+
+
+def test_a_snapshot_says_where_it_went(window, session, qtbot):
+    qtbot.keyClick(window, Qt.Key.Key_S)
+    assert window.banner.text == f"Snapshot saved: {Path('archive/snapshot-0001')}"
+
+
+def test_an_acquisition_is_asked_for_watched_and_stopped(window, session, qtbot):
+    panel = window.acquisition
+    panel.name.setText("cells-1")
+    panel.pairs.setValue(500)
+    panel.source.setCurrentText("digits")
+    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    assert session.calls == [("start_acquisition", "cells-1", 500, "digits")]
+    session.acquisition = AcquisitionStatus(True, Path("d"), 500, 125, 3, 11.84, 31.9, "")
+    window.refresh_numbers()
+    assert panel.progress.value() / panel.progress.maximum() == 0.25
+    shown = [panel.done.text(), panel.rate.text(), panel.left.text(), panel.retaken.text()]
+    assert shown == ["125 of 500 pairs stored", "11.8 pairs/s", "0:31 left", "3 retaken"]
+    assert not panel.name.isEnabled()
+    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    assert session.calls[-1] == ("stop_acquisition",)
+    session.acquisition = replace(session.acquisition, active=False, verdict="stopped by the operator")
+    window.refresh_numbers()
+    assert panel.verdict.full_text == "stopped by the operator"
+    assert panel.button.text() == "Start acquisition"
+
+
+def test_the_strip_shows_every_number_with_its_unit(window, session):
+    session.status = replace(
+        session.status, camera_fps=29.97, inference_fps=14.5, latency_ms_p50=38.4, latency_ms_p99=61.2,
+        inference_ms_p50=12.34, dropped_display=3, dropped_inference=15, dropped_record=1, reference_correlation=0.35,
+    )  # fmt: skip
+    window.refresh_numbers()
+    strip = window.status_strip
+    assert strip.camera.text == "Camera 30.0 fps"
+    assert strip.duration.text == "Inference, median 12.3 ms"
+    assert strip.latency.text == "Latency, software path 38 ms p50 61 ms p99"
+    assert strip.dropped.text == "Dropped frames 3 display 15 inference 1 record"
+    assert strip.engine.full_text == "OpenVINO bf16: fastest of 3 measured on this machine"
+    assert strip.model.full_text == "referenced-unet 3fa9c21e"
+    assert [correlation_colour(c, 0.5) for c in (0.77, 0.55, 0.49)] == [GOOD, WARNING, ALARM]
+    assert [correlation_colour(c, 0.8) for c in (0.91, 0.85, 0.79)] == [GOOD, WARNING, ALARM]
+
+
+def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
+    drift = window.status_strip.drift
+    window.refresh_numbers()
+    assert not drift.retune.isEnabled()
+    session.status = replace(session.status, running=True, can_retune=True, reference_correlation=0.72)
+    window.refresh_numbers()
+    assert drift.retune.isEnabled()
+    assert drift.number.text == "Reference correlation, 0 to 1 0.72 "
+    assert drift.retune.property("tone") == ""
+    session.status = replace(session.status, reference_correlation=0.31)
+    window.refresh_numbers()
+    assert drift.number.text == "The fibre has moved: re-tune 0.31 "
+    assert drift.retune.property("tone") == "alarm"
+    qtbot.mouseClick(drift.retune, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(window, Qt.Key.Key_T)
+    assert session.calls == [("retune",), ("retune",)]
+    session.status = replace(session.status, retuning=True)
+    window.refresh_numbers()
+    assert drift.retune.text() == "Re-tuning\N{HORIZONTAL ELLIPSIS}"
+    assert not drift.retune.isEnabled()
+    session.failure = DeviceLost("there is nothing to re-tune: start the live view first")
+    window.retune()
+    assert "nothing to re-tune" in window.banner.text
+
+
+def test_closing_does_not_wait_for_the_session(qtbot, session):
+    session.may_close.clear()
+    window = MainWindow(session)
+    window.show()
+    began_s = time.monotonic()
+    assert window.close()
+    assert time.monotonic() - began_s < 1.0
+    assert not window.isVisible()
+    assert not window.wait_closed(0.01)
+    assert not session.closed.is_set()
+    session.may_close.set()
+    assert window.wait_closed(5.0)
+    assert session.closed.is_set()
+
+
+def test_closing_during_an_acquisition_asks_first(window, session, monkeypatch):
+    session.acquisition = AcquisitionStatus(True, Path("d"), 500, 125, 0, 11.8, 31.9, "")
+    asked = []
+
+    def refuse(_parent, _title, text):
+        asked.append(text)
+        return QMessageBox.StandardButton.No
+
+    monkeypatch.setattr(QMessageBox, "question", refuse)
+    assert not window.close()
+    assert "125 of 500 pairs" in asked[0]
+    assert not session.closed.is_set()
+
+
+def test_the_session_is_no_longer_asked_once_the_window_closed(qtbot, session):
+    window = MainWindow(session)
+    window.show()
+    qtbot.waitUntil(lambda: session.polls > 0)
+    window.close()
+    polls = session.polls
+    qtbot.wait(100)
+    assert session.polls == polls
+    assert window.wait_closed(5.0)
+
+
+def test_a_window_fits_a_small_screen(window):
+    assert window.minimumSizeHint().width() <= 1280
+    assert window.minimumSizeHint().height() <= 720
+
+
+class Endless(ScriptedSession):
+    def poll_view(self):
+        return make_view(index=self.polls) if self.status.running else None
+
+
+def test_a_picture_of_the_window_can_be_taken_without_a_screen(qapp, tmp_path):
+    session = Endless()
+    path = main.render_offscreen(session, tmp_path / "window.png", views=3, timeout_s=30)
+    picture = QImage(str(path))
+    assert (picture.width(), picture.height()) == (1600, 950)
+    speckle = [picture.pixelColor(x, 350).value() for x in range(100, 400)]
+    assert max(speckle) > 3 * min(speckle) + 50
+    assert session.calls == [("start_live",)]
+    assert not session.closed.is_set()
+
+
+def test_a_live_view_without_frames_is_an_error_offscreen(qapp, session, tmp_path):
+    with pytest.raises(SpeckleScopeError, match="0 of 1 views"):
+        main.render_offscreen(session, tmp_path / "window.png", views=1, timeout_s=0.1)
+    assert not (tmp_path / "window.png").exists()
+
+
+def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monkeypatch):
+    import sys
+
+    with main._errors_in_banner(window):
+        sys.excepthook(ZeroDivisionError, ZeroDivisionError("division by zero"), None)
+    assert "ZeroDivisionError: division by zero" in window.banner.text
+    assert window.isVisible()
+
+
+def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, session, qtbot):
+    panel = window.acquisition
+    assert not panel.pause.isVisible()
+    status = AcquisitionStatus(True, Path("set"), 100, 40, 0, 7.0, 9.0, "", drift=((0, 1.0), (26, 0.97)), free_bytes=10**11)
+    session.acquisition = status
+    window.refresh_numbers()
+    assert panel.pause.text() == "Pause"
+    assert panel.disk.text() == "100 GB free"
+    assert panel.drift.isVisible()
+    assert panel.drift.lowest == 0.97
+    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
+    session.acquisition = replace(status, paused=True)
+    window.refresh_numbers()
+    assert panel.pause.text() == "Go on"
+    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
+    assert session.calls[-2:] == [("pause_acquisition", True), ("pause_acquisition", False)]
+    session.acquisition = replace(status, active=False, verdict="complete")
+    window.refresh_numbers()
+    assert not panel.pause.isVisible()
+
+
+def test_the_drift_curve_turns_when_the_fibre_has_moved(window, qtbot):
+    from app.gui.main_window.drift_curve import DriftCurve
+
+    curve = DriftCurve()
+    qtbot.addWidget(curve)
+    curve.show_points(((0, 1.0), (26, 0.97)))
+    calm = curve.grab().toImage()
+    curve.show_points(((0, 1.0), (26, 0.97), (52, 0.4)))
+    assert curve.grab().toImage() != calm
+    assert "0.400" in curve.toolTip()
+    curve.show_points(())
+    assert not curve.isVisible()

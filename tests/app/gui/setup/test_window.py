@@ -1,0 +1,229 @@
+"""The setup page: what it writes is what it shows, and mistakes are told by name before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QSettings, Qt, QTimer
+from PyQt6.QtWidgets import QApplication
+
+from app.gui.setup.device_panel import Picture
+from app.gui.setup.form import SectionForm, described, title
+from app.gui.setup.window import SetupWindow
+from app.instrument.config import InstrumentConfig, checked, load_config
+from app.instrument.devices import Found
+from tests.helpers.small_instrument import small_instrument
+
+
+@pytest.fixture
+def page(qtbot, styled, tmp_path):
+    """A page on the small twin."""
+
+    def open_page(config: InstrumentConfig | None = None, trouble: str = "") -> SetupWindow:
+        page = SetupWindow(config or small_instrument(tmp_path), tmp_path / "instrument.yaml", trouble)
+        qtbot.addWidget(page)
+        pages.append(page)
+        page.show()
+        return page
+
+    pages: list[SetupWindow] = []
+    yield open_page
+    for page in pages:
+        page.reject()
+        assert page.wait_closed(20)
+        qtbot.waitUntil(lambda page=page: not page._search.running, timeout=20_000)
+
+
+@pytest.mark.parametrize(
+    "section", ["basler", "opencv", "slmsuite_camera", "replay", "panel", "screen", "slmpy", "slmpy_window"]
+)
+def test_a_form_returns_what_it_was_given(qtbot, section):
+    config = checked({"slmsuite_slm": {"arguments": {"resolution": [1, 2], "name": "x"}}}, "test")
+    form = SectionForm(getattr(config, section))
+    qtbot.addWidget(form)
+    again = checked({section: form.values()}, "form")
+    assert getattr(again, section) == getattr(config, section)
+
+
+def test_every_setting_is_explained(qtbot):
+    config = InstrumentConfig()
+    for section in ("basler", "opencv", "slmsuite_camera", "panel", "screen", "slmpy", "slmpy_window", "slmsuite_slm"):
+        words = described(type(getattr(config, section)))
+        assert {field.name for field in fields(getattr(config, section))} <= set(words), section
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("exposure_s", "Exposure (s)"), ("bandwidth_bytes_per_s", "Bandwidth (bytes/s)"), ("lut_file", "Lut file")],
+)
+def test_field_names_become_words_with_units(name, words):
+    assert title(name) == words
+
+
+def test_saving_writes_what_is_shown(page, qtbot, tmp_path):
+    window = page(checked({"camera": "basler", "slm": "screen", "panel": {"zoom": 2}}, "test"))
+    window.fibre.setText("MCF no. 3")
+    window.camera.forms["basler/basler"].show_values({"serial": "40012345", "width": 512, "height": 512})
+    window.slm.forms["screen/panel"].show_values({"pattern_shape": (256, 256), "offset_px": (10, -20)})
+    qtbot.mouseClick(window.save_button, Qt.MouseButton.LeftButton)
+    assert "Saved as" in window.banner.text
+    config = load_config(tmp_path / "instrument.yaml")
+    assert config == window.config()
+    assert (config.fibre, config.basler.serial, config.basler.width) == ("MCF no. 3", "40012345", 512)
+    assert (config.panel.zoom, config.panel.pattern_shape, config.panel.offset_px) == (2, (256, 256), (10, -20))
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "words"),
+    [
+        ("basler/basler", {"exposure_s": "long"}, "'basler.exposure_s' = 'long'"),
+        ("basler/basler", {"bit_depth": 9}, "8, 10, 12 or 16 bit"),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_written(page, tmp_path, form, values, words):
+    window = page(checked({"camera": "basler", "slm": "screen"}, "test"))
+    window.camera.forms[form].show_values(values)
+    assert not window.save()
+    assert words in window.banner.text
+    window.try_devices()
+    assert window._probe is None
+    assert not (tmp_path / "instrument.yaml").exists()
+
+
+def test_devices_that_do_not_fit_are_told(page):
+    window = page()
+    window.slm.kind.setCurrentIndex(window.slm.kind.findData("screen"))
+    assert not window.save()
+    assert "sees only the simulated SLM" in window.banner.text
+
+
+def test_what_was_found_fills_the_form(page, qtbot):
+    window = page(checked({"camera": "basler", "slm": "screen"}, "test"))
+    qtbot.waitUntil(lambda: not window._search.running, timeout=20_000)
+    window._search.cameras["basler"] = [Found("acA1920 40012345", {"basler": {"serial": "40012345"}})]
+    window._search.slms["screen"] = "Qt is broken; install it"
+    window.refresh()
+    assert window.slm.found.currentText() == "Qt is broken; install it"
+    window.camera.found.setCurrentIndex(1)
+    window.camera.found.activated.emit(1)
+    assert window.config().basler.serial == "40012345"
+    assert window.try_button.property("tone") == "primary"
+
+
+def test_trying_shows_the_live_device_and_the_bytes_on_the_slm(page, qtbot):
+    window = page()
+    assert not window.card_button.isEnabled()
+    qtbot.mouseClick(window.try_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "frames/s" in window.camera.state.text(), timeout=20_000)
+    qtbot.mouseClick(window.card_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window._grey is not None, timeout=20_000)
+    assert "patterns of 128 x 128 px" in window.slm.state.text()
+    first = window._probe
+    qtbot.mouseClick(window.try_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window._probe not in (None, first), timeout=20_000)
+    assert not first.status.running, "the devices of the first try were still held"
+
+
+def test_save_and_open_lets_go_of_the_devices_first(page, qtbot, tmp_path):
+    window = page()
+    window.try_devices()
+    qtbot.waitUntil(lambda: window._shown is not None, timeout=20_000)
+    probe = window._probe
+    with qtbot.waitSignal(window.accepted, timeout=20_000):
+        qtbot.mouseClick(window.use_button, Qt.MouseButton.LeftButton)
+    assert not probe.status.running
+    assert (tmp_path / "instrument.yaml").exists()
+
+
+def test_the_reason_for_being_here_is_shown(page):
+    assert "camera unplugged" in page(trouble="camera unplugged; plug it in").banner.text
+
+
+def test_a_picture_is_grey_and_whole(qtbot):
+    picture = Picture("nothing yet")
+    qtbot.addWidget(picture)
+    picture.resize(200, 100)
+    picture.show_grey(np.full((50, 50), 200, np.uint8))
+    image = picture.grab().toImage()
+    assert image.pixelColor(100, 50).getRgb()[:3] == (200, 200, 200)
+    assert image.pixelColor(10, 50).getRgb()[:3] != (200, 200, 200)
+    picture.show_grey(None)
+    assert picture.grab().toImage().pixelColor(100, 10).getRgb()[:3] != (200, 200, 200)
+
+
+def test_setup_closes_the_window_and_is_offered_only_where_it_can_be_had(qtbot, styled, session):
+    from app.gui.main_window.window import MainWindow
+
+    for offered in (False, True):
+        window = MainWindow(session, setup=offered)
+        qtbot.addWidget(window)
+        window.show()
+        assert window.controls.setup.isVisible() is offered
+    qtbot.mouseClick(window.controls.setup, Qt.MouseButton.LeftButton)
+    assert window.wish.setup
+    assert not window.isVisible()
+    assert window.wait_closed(5)
+
+
+def test_an_instrument_that_does_not_open_ends_a_start_without_screen(tmp_path: Path, capsys):
+    from app.gui import main
+
+    (tmp_path / "bad.yaml").write_text("camera: kodak")
+    assert main.run_instrument(tmp_path / "bad.yaml") == 2
+    assert "'camera' = 'kodak'" in capsys.readouterr().err
+
+
+def test_from_the_window_to_the_setup_page_and_back(qtbot, styled, tmp_path, monkeypatch):
+    from app.gui import main
+    from app.gui.main_window.window import MainWindow
+    from app.instrument.config import save_config
+
+    save_config(small_instrument(tmp_path), tmp_path / "instrument.yaml")
+    store = QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat)
+    monkeypatch.setattr(main, "default_store", lambda: store)
+    seen: list[str] = []
+
+    def act() -> None:
+        for widget in QApplication.topLevelWidgets():
+            if not widget.isVisible():
+                continue
+            if isinstance(widget, MainWindow):
+                seen.append(widget.windowTitle())
+                widget.close() if "second" in seen[-1] else widget.go_to_setup()
+            elif isinstance(widget, SetupWindow) and widget.isEnabled():
+                seen.append("setup")
+                widget.name.setText("second")
+                widget.use()
+
+    timer = QTimer()
+    timer.timeout.connect(act)
+    timer.start(50)
+    assert main.run_instrument(tmp_path / "instrument.yaml") == 0
+    timer.stop()
+    assert seen == ["SpeckleScope: small instrument", "setup", "SpeckleScope: second"]
+    assert load_config(tmp_path / "instrument.yaml").name == "second"
+
+
+def test_cancelling_the_setup_of_a_broken_instrument_ends_it(qtbot, styled, tmp_path, monkeypatch, capsys):
+    from app.gui import main
+
+    (tmp_path / "bad.yaml").write_text("camera: kodak")
+    monkeypatch.setattr(QApplication, "platformName", lambda *_: "xcb")
+    told: list[str] = []
+
+    def act() -> None:
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, SetupWindow) and widget.isVisible():
+                told.append(widget.banner.text)
+                widget.reject()
+
+    timer = QTimer()
+    timer.timeout.connect(act)
+    timer.start(50)
+    assert main.run_instrument(tmp_path / "bad.yaml") == 2
+    timer.stop()
+    assert len(told) == 1
+    assert "'camera' = 'kodak'" in told[0]

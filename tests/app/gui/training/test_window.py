@@ -1,0 +1,212 @@
+"""The training window: what it orders, what it shows of a run, and what becomes of it when windows close."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QMessageBox
+
+from app.gui.main_window.window import MainWindow
+from app.gui.training.window import TrainingWindow
+from drivers.base import SpeckleScopeError
+from reconstruction.models.model import CARD
+from reconstruction.training.checkpoint import CHECKPOINT
+from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN
+
+#: Stands for the command: says what it was given, and works until it is asked to stop.
+PATIENT = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("specklescope: stopped at step 7"))
+print(*sys.argv[1:], file=sys.stderr, flush=True)
+while True: signal.pause()
+"""
+REFUSING = "import sys; sys.exit('specklescope: no model at nowhere; give a model folder')"
+
+
+def runs(program: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", program)
+
+
+@pytest.fixture
+def page(qtbot, styled, tmp_path):
+    """A page whose folder is ``tmp_path / "m"`` and whose timer rests."""
+
+    def open_page(program: str = PATIENT, config: Path | None = None) -> TrainingWindow:
+        page = TrainingWindow(("cells", "mixed"), config, runs(program))
+        page._timer.stop()
+        page.folder.setText(str(tmp_path / "m"))
+        page._folder_changed()
+        qtbot.addWidget(page)
+        pages.append(page)
+        page.show()
+        return page
+
+    pages: list[TrainingWindow] = []
+    yield open_page
+    for page in pages:
+        page.shut_down()
+        page.wait_closed(30)
+
+
+def write_run(folder: Path, steps: int = 30) -> None:
+    """Write what a run of some steps leaves."""
+    (folder / RUN).mkdir(parents=True)
+    lines = [{"step": step, "loss": 2 / step, "lr": 1e-3, "seconds": step} for step in range(10, steps + 1, 10)]
+    score = {"step": steps, "validation": {"ssim": 0.8125, "correlation": 0.9375}}
+    (folder / RUN / CURVE).write_text("".join(json.dumps(line) + "\n" for line in [*lines, score]))
+    (folder / RUN / PICTURE).write_bytes(cv2.imencode(".png", np.full((40, 90), 200, np.uint8))[1].tobytes())
+    (folder / RUN / CHECKPOINT).write_bytes(b"")
+    command = f"specklescope train {folder} --kind unet --pairs 99"
+    (folder / RUN / RESOLVED).write_text(yaml.safe_dump({"environment": {"command": command}}))
+
+
+def poll_until(qtbot, page: TrainingWindow, condition) -> None:
+    def ready() -> bool:
+        page.refresh()
+        return bool(condition())
+
+    qtbot.waitUntil(ready, timeout=30_000)
+
+
+def test_the_form_becomes_the_order(page, tmp_path):
+    window = page(config=tmp_path / "i.yaml")
+    window.kind.setCurrentIndex(window.kind.findData("specdiffusion"))
+    window.source.setCurrentText("cells")
+    window.pairs.setValue(123)
+    window.minutes.setValue(2.5)
+    expected = f"train {tmp_path}/m --kind specdiffusion --source cells --pairs 123 --minutes 2.5 --config {tmp_path}/i.yaml"
+    assert window.order().words() == expected.split()
+    window.start.setCurrentText("default-twin")
+    window.data.setText(str(tmp_path / "dataset"))
+    assert not any(field.isEnabled() for field in (window.kind, window.source, window.pairs))
+    expected = f"train {tmp_path}/m --from default-twin --dataset {tmp_path}/dataset --minutes 2.5 --config {tmp_path}/i.yaml"
+    assert window.order().words() == expected.split()
+
+
+def test_a_used_folder_or_none_is_refused_before_anything_starts(page, qtbot, tmp_path):
+    window = page()
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "thesis.txt").write_text("all of it")
+    qtbot.mouseClick(window.train_button, Qt.MouseButton.LeftButton)
+    assert "is not empty" in window.banner.text
+    window.folder.setText(" ")
+    with pytest.raises(SpeckleScopeError, match="no folder"):
+        window.order()
+    assert not window.running
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a polite kill is a POSIX signal")
+def test_train_stop_and_resume(page, qtbot, tmp_path):
+    window = page()
+    assert not window.resume_button.isEnabled()
+    qtbot.mouseClick(window.train_button, Qt.MouseButton.LeftButton)
+    poll_until(qtbot, window, lambda: "--kind referenced" in window.state.full_text)
+    assert not window.train_button.isEnabled()
+    assert not window.minutes.isEnabled()
+    write_run(tmp_path / "m")
+    window.refresh()
+    assert "step 30" in window.figures.text()
+    qtbot.mouseClick(window.stop_button, Qt.MouseButton.LeftButton)
+    poll_until(qtbot, window, lambda: not window.running)
+    assert "Resume goes on" in window.state.full_text
+    assert window.banner.shown is None
+    qtbot.mouseClick(window.resume_button, Qt.MouseButton.LeftButton)
+    poll_until(qtbot, window, lambda: "--pairs 99 --resume" in window.state.full_text)
+    assert window.running
+
+
+def test_what_went_wrong_is_told_in_the_commands_own_words(page, qtbot):
+    window = page(REFUSING)
+    qtbot.mouseClick(window.train_button, Qt.MouseButton.LeftButton)
+    poll_until(qtbot, window, lambda: not window.running)
+    assert window.banner.text == "Error: no model at nowhere; give a model folder"
+    assert window.train_button.isEnabled()
+
+
+def test_a_run_in_the_folder_is_shown(page, tmp_path):
+    window = page()
+    write_run(tmp_path / "m")
+    window._folder_changed()
+    assert "SSIM 0.812, correlation 0.938" in window.figures.text()
+    drawn = window.plots._ssim.getData()
+    assert [list(axis) for axis in drawn] == [[30], [0.8125]]
+    assert window.plots.picture.grab().toImage().pixelColor(window.plots.picture.width() // 2, 200).red() == 200
+    assert window.resume_button.isEnabled()
+    assert not window.use_button.isEnabled()
+
+
+def test_a_finished_model_can_be_used(page, qtbot, tmp_path):
+    window = page("pass")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / CARD).write_text("")
+    window._folder_changed()
+    with qtbot.waitSignal(window.model_wanted) as wanted:
+        qtbot.mouseClick(window.use_button, Qt.MouseButton.LeftButton)
+    assert wanted.args == [str(tmp_path / "m")]
+
+
+@pytest.fixture
+def instrument(qtbot, styled, session, tmp_path):
+    """A main window that offers trainings, with a training under way."""
+
+    def end(window: MainWindow) -> None:  # or closing would ask
+        window._training.shut_down()
+        window._training.wait_closed(30)
+
+    window = MainWindow(session, setup=True)
+    qtbot.addWidget(window, before_close_func=end)
+    window.stop_polling()
+    window.show()
+    qtbot.mouseClick(window.controls.train, Qt.MouseButton.LeftButton)
+    page = window._training
+    page._timer.stop()
+    page._program = runs(PATIENT)
+    page.folder.setText(str(tmp_path / "m"))
+    page.train()
+    assert page.running
+    return window
+
+
+def test_closing_the_training_window_lets_it_go_on(qtbot, instrument):
+    page = instrument._training
+    page.close()
+    assert not page.isVisible()
+    assert page.running
+    qtbot.mouseClick(instrument.controls.train, Qt.MouseButton.LeftButton)
+    assert instrument._training is page
+    assert page.isVisible()
+
+
+def test_closing_the_window_asks_and_stops_the_training(instrument, monkeypatch):
+    page = instrument._training
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    asked: list[str] = []
+
+    def answer(parent, title, text):
+        asked.append(text)
+        return answers.pop(0)
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    instrument.close()
+    assert instrument.isVisible()
+    assert page.running
+    instrument.close()
+    assert "A training is running" in asked[-1]
+    assert instrument.wait_closed(30)
+    assert not page.running
+    assert not page.isVisible()
+
+
+def test_using_a_model_closes_the_window_for_it(instrument, monkeypatch):
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    instrument._training.model_wanted.emit("/models/new")
+    assert instrument.wish.model == "/models/new"
+    assert not instrument.isVisible()
+    assert instrument.wait_closed(30)

@@ -1,0 +1,197 @@
+"""Engines that are refused, crash or go wrong: the live view keeps running on another one, and the operator is told why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from app.live.session import Session
+from reconstruction.engines import runners
+from reconstruction.engines.base import EngineError
+from reconstruction.engines.choose import open_engine
+from reconstruction.engines.cuda import cuda_loop
+from reconstruction.engines.gate import Gate
+from reconstruction.engines.gate_frames import GateFrames
+from reconstruction.engines.runners import Runner
+from reconstruction.engines.tensorrt import build, run
+from reconstruction.engines.tensorrt.run import TensorRtLoop, open_tensorrt, plan_of
+from reconstruction.engines.torch_eager import TorchEngine
+from reconstruction.models.model import Model
+from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_instrument, small_model, until
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported_once: None) -> None:
+    monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return small_model(tmp_path / "small")
+
+
+class GoesWrong(TorchEngine):
+    """Right until it has passed the gate and reconstructed a few frames."""
+
+    name = "goes-wrong fp32"
+
+    def __init__(self, model: Model, then: Callable[[np.ndarray], np.ndarray]) -> None:
+        super().__init__(model)
+        self._then, self._runs = then, 0
+
+    def run(self, frame: Any, reference: Any) -> Any:
+        self._runs += 1
+        phase = super().run(frame, reference)
+        return phase if self._runs < 14 else self._then(phase)
+
+
+def no_memory(phase: np.ndarray) -> np.ndarray:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.parametrize("then", [no_memory, lambda phase: phase * np.nan], ids=["memory", "nan"])
+def test_the_live_view_goes_on_when_its_engine_fails(
+    then: Callable[[np.ndarray], np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Runner(("fp32",), ("fp32",), lambda model, precision, gate: GoesWrong(model, then), lambda precision: "")
+    monkeypatch.setitem(runners.RUNNERS, "goes-wrong", broken)
+    with Session.open(small_instrument(tmp_path, "goes-wrong")) as session:
+        session.start_live()
+        words: list[str] = []
+
+        def replaced() -> bool:
+            words.extend(message.text for message in session.pop_messages())
+            return session.live_status().engine == "torch fp32" and bool(words)
+
+        until(replaced)
+        seen = session.live_status().engine_reason
+        until(lambda: session.live_status().inference_fps > 0)
+    told = " ".join(words)
+    assert "goes-wrong fp32 failed while it ran" in told
+    assert "going on with torch fp32" in told
+    assert "goes-wrong fp32 failed while it ran" in seen
+
+
+# -- a card that is not there is played -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Let everything believe in a card, until something is really to run on it."""
+    facts: dict[str, object] = {"device": "a card", "capability": [8, 9], "driver": 13000}
+    for module in (cuda_loop, run):
+        monkeypatch.setattr(module, "no_cuda", lambda: "")
+        monkeypatch.setattr(module, "card_facts", lambda: dict(facts))
+    return facts
+
+
+@pytest.mark.usefixtures("card")
+def test_a_crash_of_the_probe_is_survived(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "build_plan", lambda *words: b"plan" * 100)
+    plan_of("tensorrt_rtx", model, "fp32")
+    crashing = tmp_path / "python"
+    crashing.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import os; os.abort()"\n')
+    crashing.chmod(0o755)
+    monkeypatch.setattr(build.sys, "executable", str(crashing))
+    chosen = open_engine(model, "tensorrt_rtx")
+    assert chosen.name == "torch fp32"
+    assert "tensorrt_rtx could not run the model (its process ended with -6)" in chosen.reason
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, card: dict[str, object], model: Model) -> SimpleNamespace:
+    """TensorRT as a plan's life needs it, with torch behind it; counts how often a plan is proved."""
+    played = SimpleNamespace(proved=0, built=0, wrong=0.0)
+
+    def build_plan(library: str, graph: Path, on_progress: object) -> bytes:
+        played.built += 1
+        return b"plan" * 100
+
+    def run_plan(library: str, plan: bytes, frames: GateFrames, grid_px: int) -> list[np.ndarray]:
+        played.proved += 1
+        engine = TorchEngine(model)
+        return [engine.run(frame, frames.reference) + np.float32(played.wrong) for frame in frames.frames]
+
+    monkeypatch.setattr(run, "build_plan", build_plan)
+    monkeypatch.setattr(run, "run_plan", run_plan)
+    monkeypatch.setattr(run, "TensorRtLoop", lambda *words: TorchEngine(model))
+    monkeypatch.setattr(run.metadata, "version", lambda name: "11.4")
+    return played
+
+
+def test_a_plan_is_proved_once_on_a_card_and_again_on_another(
+    played: SimpleNamespace, card: dict[str, object], model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(model, GateFrames.noise(model))
+    for _ in range(2):
+        open_tensorrt("tensorrt_rtx", model, "fp32", gate)
+    assert (played.built, played.proved) == (1, 1)
+    card["driver"] = 13010
+    open_tensorrt("tensorrt_rtx", model, "fp32", gate)
+    assert (played.built, played.proved) == (1, 2), "a plan for RTX is finished on the card that runs it"
+    open_tensorrt("tensorrt", model, "fp32", gate)
+    card["device"] = "another card"
+    open_tensorrt("tensorrt", model, "fp32", gate)
+    assert played.built == 3, "a plan of TensorRT belongs to its card"
+    monkeypatch.setattr(run.metadata, "version", lambda name: "11.5")
+    open_tensorrt("tensorrt_rtx", model, "fp32", gate)
+    assert played.built == 4, "and to its version"
+
+
+def test_a_plan_that_computes_something_else_is_refused(played: SimpleNamespace, model: Model) -> None:
+    played.wrong = 0.5
+    gate = Gate(model, GateFrames.noise(model))
+    with pytest.raises(EngineError, match=r"tensorrt_rtx fp32 differs from torch by 0\.5 rad"):
+        open_tensorrt("tensorrt_rtx", model, "fp32", gate)
+
+
+def test_a_damaged_plan_is_built_anew(played: SimpleNamespace, model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    plan = plan_of("tensorrt_rtx", model, "fp32")
+    plan.path.write_bytes(b"something else")
+    plan_of("tensorrt_rtx", model, "fp32")
+    assert played.built == 2
+    assert "check sum" in caplog.text
+
+
+def library(engine: object) -> SimpleNamespace:
+    """TensorRT's names that a plan's start needs; ``engine`` is what deserialisation gives."""
+    return SimpleNamespace(
+        Logger=type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None}),
+        Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: engine),
+    )
+
+
+def with_tensors(shape: tuple[int, ...], context: object) -> SimpleNamespace:
+    return SimpleNamespace(
+        create_execution_context=lambda: context,
+        num_io_tensors=1,
+        get_tensor_name=lambda number: "frame",
+        get_tensor_shape=lambda name: shape,
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        (None, "the plan is refused by this driver, card or version; compile the model again"),
+        (with_tensors((1, 1, FRAME_PX, FRAME_PX), None), "for want of memory on the card"),
+        (with_tensors((1, 1, 7, 7), SimpleNamespace()), r"the plan has frame of \(1, 1, 7, 7\), which is of another model"),
+    ],
+    ids=["none", "memory", "shape"],
+)
+def test_a_plan_that_does_not_start_is_refused(engine: object, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_the_processor(self: Any, name: str, frame_px: int, grid_px: int) -> None:
+        self.frame = self.reference = torch.zeros((1, 1, frame_px, frame_px))
+        self.phase = torch.zeros((1, 1, grid_px, grid_px))
+
+    monkeypatch.setattr(cuda_loop.CudaLoop, "__init__", on_the_processor)
+    monkeypatch.setattr(run, "load_library", lambda name: library(engine))
+    with pytest.raises(EngineError, match=words):
+        TensorRtLoop("tensorrt", b"plan", "tensorrt fp32", FRAME_PX, GRID_PX)

@@ -1,0 +1,205 @@
+"""A whole session on a small instrument: live, record, export, acquire, and what happens when parts fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acquisition.archive.writer import Archive
+from app.instrument.config import InstrumentConfig
+from app.live.frame_joiner import NOT_RECONSTRUCTED
+from app.live.session import Session, SessionError
+from app.status import LiveView
+from drivers.twin.camera import FaultConfig
+from reconstruction.base import ReconstructionError
+from reconstruction.live.live_reconstructor import LATENCY_LABEL
+from tests.helpers.small_instrument import GRID_PX, small_instrument, until
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> InstrumentConfig:
+    return small_instrument(tmp_path)
+
+
+@pytest.fixture
+def session(config: InstrumentConfig) -> Iterator[Session]:
+    with Session.open(config) as session:
+        yield session
+
+
+def next_view(session: Session) -> LiveView:
+    views: list[LiveView] = []
+
+    def came() -> bool:
+        view = session.poll_view()
+        if view is not None:
+            views.append(view)
+        return bool(views)
+
+    until(came)
+    return views[0]
+
+
+def errors_of(session: Session) -> list[str]:
+    return [message.text for message in session.pop_messages() if message.level == "error"]
+
+
+def test_live_views_join_a_frame_with_its_own_reconstruction(session: Session) -> None:
+    session.start_live()
+    seen = [next_view(session) for _ in range(5)]
+    for view in seen:
+        assert view.reconstruction.frame_index == view.frame.index
+        assert view.reconstruction.phase_rad.shape == (GRID_PX, GRID_PX)
+        assert view.reconstruction.latency_s > 0
+    indices = [view.frame.index for view in seen]
+    assert indices == sorted(set(indices))
+    status = session.live_status()
+    assert status.running
+    assert status.inference_fps > 0
+    assert status.latency_label == LATENCY_LABEL
+    assert status.latency_ms_p50 <= status.latency_ms_p99
+    assert 0 < status.reference_correlation <= 1
+
+
+def test_truth_is_shown_only_for_settled_frames_of_our_own_scene(session: Session) -> None:
+    session.start_live()
+    with_truth: list[LiveView] = []
+
+    def enough() -> bool:
+        view = session.poll_view()
+        if view is not None and view.truth_rad is not None:
+            with_truth.append(view)
+        return len(with_truth) >= 3
+
+    until(enough)
+    assert all(view.frame.pattern_id and view.truth_rad is not None for view in with_truth)
+
+
+def test_a_take_holds_every_camera_frame_and_is_exported(session: Session) -> None:
+    session.start_live()
+    next_view(session)
+    session.start_recording("take")
+    until(lambda: session.recording_status().frames_recorded >= 12)
+    session.stop_recording()
+    until(lambda: not session.recording_status().active)
+    done = session.recording_status()
+    assert done.verdict == "complete"
+    assert done.path is not None
+    archive = Archive.open(done.path)
+    frames = [row.frame_index for row in archive.rows()]
+    assert frames == list(range(frames[0], frames[0] + len(frames))), "a camera frame is missing"
+    assert archive.verify().ok
+    for row in archive.rows():
+        phase = archive.read("phase", row.index)
+        assert np.isnan(phase).all() if row.engine == NOT_RECONSTRUCTED else np.isfinite(phase).all()
+    session.export_last_take()
+    until(lambda: any("exported" in message.text for message in session.pop_messages()))
+    assert {path.suffix for path in (done.path / "export").iterdir()} >= {".tif", ".mkv"}
+
+
+def test_live_stops_and_starts_again(session: Session) -> None:
+    for _ in range(3):
+        session.start_live()
+        next_view(session)
+        session.stop_live()
+    until(lambda: not session.live_status().running)
+
+
+def test_a_dataset_is_acquired_from_the_running_live_view_and_back(session: Session) -> None:
+    session.start_live()
+    next_view(session)
+    session.start_acquisition("pairs", 6, "cells")
+    with pytest.raises(SessionError, match="already running"):
+        session.start_acquisition("more", 6, "cells")
+    with pytest.raises(SessionError, match="an acquisition is running"):
+        session.start_live()
+    until(lambda: not session.acquisition_status().active)
+    status = session.acquisition_status()
+    assert status.verdict == "complete"
+    assert status.path is not None
+    assert status.pairs_acknowledged == status.pairs_requested == 8
+    assert Archive.open(status.path).verify().ok
+    session.start_live()
+    next_view(session)
+
+
+def test_a_stopped_acquisition_keeps_what_it_has(session: Session) -> None:
+    session.start_acquisition("pairs", 5000, "cells")
+    until(lambda: session.acquisition_status().path is not None)
+    session.stop_acquisition()
+    until(lambda: not session.acquisition_status().active)
+    status = session.acquisition_status()
+    assert status.verdict.startswith("stopped at ")
+    assert status.path is not None
+    assert len(Archive.open(status.path)) == status.pairs_acknowledged > 0
+
+
+def test_commands_that_make_no_sense_now_say_why(session: Session) -> None:
+    with pytest.raises(SessionError, match="start the live view first"):
+        session.start_recording("nothing")
+    with pytest.raises(SessionError, match="no picture yet"):
+        session.snapshot()
+    with pytest.raises(SessionError, match="no finished take"):
+        session.export_last_take()
+
+
+def test_a_snapshot_is_three_files_of_one_frame(session: Session) -> None:
+    session.start_live()
+    next_view(session)
+    folder = session.snapshot()
+    assert {path.name for path in folder.iterdir()} == {"speckle.png", "phase_rad.tif", "labels.png"}
+
+
+def test_a_camera_that_goes_and_comes_back_is_survived(config: InstrumentConfig) -> None:
+    faults = FaultConfig(disconnect_at=(15,))
+    flaky = config.model_copy(update={"twin": config.twin.model_copy(update={"faults": faults})})
+    texts: list[str] = []
+    with Session.open(flaky) as session:
+        session.start_live()
+
+        def back() -> bool:
+            session.poll_view()
+            texts.extend(message.text for message in session.pop_messages())
+            return "the device is back" in texts
+
+        until(back, 40)
+        next_view(session)
+
+
+def test_a_dead_engine_stops_neither_camera_nor_recording(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.start_live()
+    next_view(session)
+    session.start_recording("take")
+    until(lambda: session.recording_status().frames_recorded >= 2)
+    inference = session._inference
+    assert inference is not None
+    assert inference.live is not None
+
+    def broken(*_: object) -> None:
+        raise ReconstructionError("the engine lost its device; restart the live view")
+
+    monkeypatch.setattr(inference.live.method, "run", broken)
+    before = session.recording_status().frames_recorded
+    until(lambda: any("lost its device" in text for text in errors_of(session)))
+    until(lambda: session.recording_status().frames_recorded >= before + 8)
+    session.stop_recording()
+    until(lambda: not session.recording_status().active)
+    assert session.recording_status().verdict == "complete"
+    with pytest.raises(ExceptionGroup):
+        session.join()
+
+
+def test_a_model_for_another_fibre_is_refused(config: InstrumentConfig) -> None:
+    other = config.twin.model_copy(update={"optics": replace(config.twin.optics, seed=2)})
+    with pytest.raises(ReconstructionError, match=r"was trained for fibre 'twin 1 .*the instrument has 'twin 2"):
+        Session.open(config.model_copy(update={"twin": other}))
+
+
+def test_a_model_for_other_frames_is_refused(config: InstrumentConfig) -> None:
+    other = config.twin.model_copy(update={"optics": replace(config.twin.optics, image_px=256)})
+    with pytest.raises(ReconstructionError, match="takes frames of 128 x 128 px, the camera gives 256 x 256"):
+        Session.open(config.model_copy(update={"twin": other}))

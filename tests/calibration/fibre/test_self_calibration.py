@@ -1,0 +1,182 @@
+"""A few random probes give a fibre's complex response, through the devices; what they cannot give is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from acquisition.capture.pair_capture import PairCapture, Rig
+from acquisition.patterns.sources import open_source
+from app.instrument.config import checked
+from app.instrument.opening import open_rig
+from calibration.fibre import self_calibration as calibrate
+from calibration.fibre.probes import ProbeData, acquire, per_second, probe_phases
+from calibration.fibre.response import KIND, FibreResponse
+from calibration.stored import CalibrationError, Stored, devices_of, load, save
+from drivers.clock import VirtualClock
+from drivers.twin.camera import SimulatedCamera
+from drivers.twin.optics import FibreOptics
+from drivers.twin.optics_config import OpticsConfig
+from reconstruction.field import field_mask, to_grid
+from reconstruction.metrics import score
+from reconstruction.retrieval.gradient import retrieve
+
+ONE_MODE = {"mode_weights": (1.0,), "coupling_sigma_um": 0.0}
+SMALL = {"image_px": 96, "field_radius_um": 29.0}
+FAST = calibrate.FitConfig(steps=250)
+
+
+def twin(**optics: object) -> Rig:
+    return open_rig(checked({"twin": {"optics": SMALL | optics}}, "test"), VirtualClock())[0]
+
+
+def fibre(rig: Rig) -> FibreOptics:
+    assert isinstance(rig.camera, SimulatedCamera)
+    return rig.camera.optics
+
+
+def structure(optics: FibreOptics) -> OpticsConfig:
+    return optics.config
+
+
+def agreement(found: FibreResponse, optics: FibreOptics) -> float:
+    """|<exp(i dtheta)>| over the cores inside the disc."""
+    inside = np.hypot(*optics.core_positions_px.T) * optics.config.pixel_um <= optics.config.field_radius_um
+    return float(np.abs(np.exp(1j * (found.core_phase_rad[0] - optics.core_phase[0].numpy()))[inside].mean()))
+
+
+def same_light(found: FibreResponse, optics: FibreOptics) -> float:
+    """How much of the true transmissions' span the found ones cover, 0 .. 1."""
+    response = torch.polar(optics.core_gain.expand_as(optics.core_phase), optics.core_phase)
+    true = (optics._exchange * response[..., None]).flatten(1).numpy()
+    spans = [np.linalg.qr(rows.T)[0] for rows in (true, found.transmission().reshape(len(true), -1))]
+    return float(np.linalg.norm(spans[0].conj().T @ spans[1]) ** 2 / len(true))
+
+
+@pytest.fixture(scope="module")
+def one_mode() -> tuple[Rig, ProbeData, FibreResponse]:
+    rig = twin(**ONE_MODE, seed=7)
+    data = acquire(rig, probes=6, seed=1)
+    return rig, data, calibrate.fit(data, structure(fibre(rig)), config=FAST)
+
+
+def test_six_probes_give_every_cores_phase(one_mode: tuple[Rig, ProbeData, FibreResponse]) -> None:
+    rig, _, found = one_mode
+    assert agreement(found, fibre(rig)) > 0.99
+    assert 0.9 < found.quality < 1.02
+    gain = fibre(rig).core_gain.numpy()
+    assert np.corrcoef(found.core_gain[0], gain)[0, 1] > 0.9
+    assert found.core_noise_rad == pytest.approx(0.22, abs=0.05)
+    assert rig.camera.exposure_s == 0.01, "the exposure is as it was"
+
+
+def test_a_held_out_image_comes_back_through_the_calibrated_fibre() -> None:
+    rig = twin(**ONE_MODE, seed=8, phase_noise_rad=0.0)
+    found = calibrate.fit(acquire(rig, probes=6, kind="binary"), structure(fibre(rig)), config=FAST)
+    assert agreement(found, fibre(rig)) > 0.99
+    truth = open_source("held-out", (96, 96), count=2)[1]
+    capture = PairCapture(rig)
+    frame = capture.take(truth)
+    capture.release()
+    phase = retrieve(per_second(frame), found.optics(), found.background).phase_rad
+    mask = field_mask(24, 29.0 / 0.68 / 48)
+    assert score(to_grid(phase, 24), to_grid(truth.phase_rad, 24), mask, 2.85).ssim_centred > 0.93
+
+
+def test_nothing_of_the_fibre_itself_is_read(
+    one_mode: tuple[Rig, ProbeData, FibreResponse], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig, data, _ = one_mode
+
+    def other(config: OpticsConfig, device: str = "cpu") -> FibreOptics:
+        drawn = FibreOptics(config, device)
+        nothing = torch.zeros_like(drawn.core_phase)
+        return drawn.with_response(nothing, nothing, torch.zeros_like(drawn._exchange))
+
+    monkeypatch.setattr(calibrate, "FibreOptics", other)
+    blind = calibrate.fit(data, structure(fibre(rig)), config=replace(FAST, steps=40), least_quality=0)
+    monkeypatch.undo()
+    open_eyed = calibrate.fit(data, structure(fibre(rig)), config=replace(FAST, steps=40), least_quality=0)
+    assert np.array_equal(blind.core_phase_rad, open_eyed.core_phase_rad)
+    assert blind.correlation == open_eyed.correlation
+
+
+def test_a_bent_fibre_is_retuned_with_few_probes() -> None:
+    rig = twin(**ONE_MODE, seed=9)
+    before = calibrate.fit(acquire(rig, probes=6, seed=2), structure(fibre(rig)), config=FAST)
+    fibre(rig).set_drift(1.0)
+    after = acquire(rig, probes=4, seed=3)
+    assert agreement(before, fibre(rig)) < 0.8
+    found = calibrate.fit(after, structure(fibre(rig)), start=before, config=FAST)
+    assert agreement(found, fibre(rig)) > 0.985
+    assert np.allclose(found.core_gain, before.core_gain, rtol=1e-3), "only phases move"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_modes_and_coupling_are_recovered_and_retuned() -> None:
+    rig = twin(seed=10)
+    optics = fibre(rig)
+    found = calibrate.fit(acquire(rig, probes=64, seed=4), structure(optics))
+    assert found.quality > 0.97
+    assert same_light(found, optics) > 0.8
+    optics.set_drift(3.0)
+    assert same_light(found, optics) < 0.1
+    again = calibrate.fit(acquire(rig, probes=8, seed=5), structure(optics), start=found)
+    assert again.quality > 0.95
+    assert same_light(again, optics) > 0.8
+
+
+def test_a_response_is_stored_and_read(one_mode: tuple[Rig, ProbeData, FibreResponse], tmp_path: Path) -> None:
+    rig, data, found = one_mode
+    save(found.stored(devices_of(rig)), tmp_path)
+    again = FibreResponse.from_stored(load(tmp_path, KIND, rig))
+    assert again.config == found.config
+    phase = torch.from_numpy(data.left_rad[:1])
+    assert torch.equal(again.optics().intensity(phase), found.optics().intensity(phase))
+    with pytest.raises(CalibrationError, match="core_gain"):
+        FibreResponse.from_stored(Stored(KIND, {}, found.stored({}).values, {"core_phase_rad": found.core_phase_rad}))
+
+
+def test_a_bad_fit_is_refused_with_its_number(one_mode: tuple[Rig, ProbeData, FibreResponse]) -> None:
+    rig, data, found = one_mode
+    with pytest.raises(
+        CalibrationError, match=r"left-out probes are predicted with a correlation of 0\.\d+, in the worst place -?0\.\d+"
+    ):
+        calibrate.fit(data, structure(fibre(rig)), config=replace(FAST, steps=5))
+    spoiled = found.core_phase_rad.copy()
+    y, x = fibre(rig).core_positions_px.T
+    spoiled[0] += np.arctan2(y, x).astype(np.float32)
+    whirled = replace(found, core_phase_rad=spoiled).optics()
+    whole, weakest = calibrate._agreement(whirled, data)
+    assert weakest < calibrate.LEAST_QUALITY * found.ceiling, "a vortex does not pass"
+    assert weakest < whole - 0.05
+    assert found.weakest > calibrate.LEAST_QUALITY * found.ceiling
+    with pytest.raises(CalibrationError, match="register first"):
+        calibrate.fit(data, OpticsConfig(image_px=64, field_radius_um=14.0))
+    moved = replace(data, left_again=np.ascontiguousarray(data.left_again[:, ::-1]))
+    with pytest.raises(CalibrationError, match=r"allow a correlation of 0\.\d+ at most"):
+        calibrate.fit(moved, structure(fibre(rig)))
+    with pytest.raises(CalibrationError, match="at least one of each"):
+        replace(data, left_rad=data.left_rad[:0], left_first=data.left_first[:0])
+
+
+def test_probes_are_what_they_say() -> None:
+    random, binary = (probe_phases(2, (32, 32), 5, kind) for kind in ("random", "binary"))
+    assert 0 <= random.min() < 0.1
+    assert 6.2 < random.max() <= np.float32(2 * np.pi)
+    assert set(np.unique(binary)) == {0.0, np.float32(np.pi)}
+    assert not np.array_equal(random, probe_phases(2, (32, 32), 6))
+    assert abs(np.corrcoef(random[0].ravel(), random[1].ravel())[0, 1]) < 0.1
+
+
+def test_core_amplitudes_are_collected_back_from_the_camera() -> None:
+    optics = FibreOptics(OpticsConfig(**SMALL, seed=3, **ONE_MODE))
+    light = torch.randn(1, 1, optics.cores, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    inside = np.hypot(*optics.core_positions_px.T) < 35  # nothing of these leaves the camera
+    back = optics.collect(optics.propagate(light))
+    assert float((back - light)[..., inside].abs().max()) < 0.2

@@ -1,0 +1,222 @@
+"""The screen SLM on real (virtual) monitors: every pixel, at every scaling, and what happens when the cable is pulled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.benchmarks.virtual_screens import VirtualScreens
+from app.instrument.devices import SCREEN_COMMAND
+from drivers.base import DeviceError, DeviceLost, GreySlm, Pattern
+from drivers.clock import RealClock
+from drivers.displays.panel import Panel, PanelConfig
+from drivers.displays.phase_lut import GreyEncoder, GreyLut
+from drivers.displays.screen import ScreenConfig, ScreenSlm, list_screens, measured_period_s
+from drivers.testing.slm_contract import SlmContract, Subject, flat
+
+SHAPE = (240, 480)  # a multiple of 1.25, 1.5 and 2
+GRACE_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def monitors() -> Iterator[VirtualScreens]:
+    with VirtualScreens((300, 300), SHAPE) as screens:
+        yield screens
+
+
+@pytest.fixture
+def screens(monitors: VirtualScreens, monkeypatch: pytest.MonkeyPatch) -> VirtualScreens:
+    for key, value in monitors.environment.items():
+        monkeypatch.setenv(key, value)
+    return monitors
+
+
+def opened(name: str = "SLM", shape: tuple[int, int] = SHAPE, **settings: float) -> ScreenSlm:
+    config = ScreenConfig(name, timeout_s=GRACE_S, **settings)  # type: ignore[arg-type]
+    return ScreenSlm(SCREEN_COMMAND, config, Panel(PanelConfig(shape)))
+
+
+def until_lost(slm: ScreenSlm) -> str:
+    """Return what the SLM says as soon as it notices that its monitor is gone."""
+    deadline_s = time.monotonic() + GRACE_S
+    while time.monotonic() < deadline_s:
+        try:
+            slm.check()
+        except DeviceLost as error:
+            return str(error)
+    raise AssertionError("the SLM did not notice that its monitor is gone")
+
+
+def until_back(slm: ScreenSlm) -> None:
+    deadline_s = time.monotonic() + GRACE_S
+    while True:
+        try:
+            return slm.reconnect()
+        except DeviceLost:
+            assert time.monotonic() < deadline_s, "the SLM did not come back"
+
+
+class TestScreen(SlmContract):
+    @pytest.fixture
+    def subject(self, screens: VirtualScreens) -> Iterator[Subject]:
+        with opened() as slm:
+
+            def unplug() -> None:
+                screens.unplug()
+                until_lost(slm)
+                screens.plug()
+
+            yield Subject(slm, RealClock(), unplug)
+
+
+@pytest.mark.parametrize("scaling", ["1", "1.25", "1.5", "2"])
+def test_every_pixel_is_exact_at_every_scaling(
+    screens: VirtualScreens, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, scaling: str
+) -> None:
+    monkeypatch.setenv("QT_SCALE_FACTOR", scaling)
+    with opened() as slm:
+        for _ in range(20):
+            grey = rng.integers(0, 256, SHAPE, dtype=np.uint8)
+            slm.show_grey(grey)
+            assert screens.shows(grey)
+            assert slm.grey is not None
+            assert np.array_equal(slm.grey, grey)
+    assert not screens.shows(grey), "the window stayed after closing"
+
+
+def test_phase_goes_through_the_panels_table(screens: VirtualScreens, rng: np.random.Generator) -> None:
+    config = PanelConfig(SHAPE, pattern_shape=(100, 120), zoom=2, offset_px=(10, -20))
+    panel = Panel(config, GreyEncoder(GreyLut.gamma(1.7, 5.0), rng.uniform(-3, 3, SHAPE).astype(np.float32)))
+    with ScreenSlm(SCREEN_COMMAND, ScreenConfig("SLM"), panel) as slm:
+        assert isinstance(slm, GreySlm)
+        assert slm.capabilities.shape == (100, 120)
+        pattern = Pattern(rng.uniform(-9, 9, (100, 120)).astype(np.float32))
+        slm.show(pattern)
+        assert screens.shows(panel.grey(pattern))
+        assert slm.shown is pattern
+        slm.show_grey(np.zeros(SHAPE, np.uint8))
+        assert slm.shown is None
+
+
+def test_the_only_other_monitor_is_found_without_a_name(screens: VirtualScreens) -> None:
+    with opened("") as slm:
+        assert slm.capabilities.serial == "SLM"
+        assert slm.capabilities.refresh_s == pytest.approx(1 / 60, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "scaling", "words"),
+    [
+        ("HDMI-7", SHAPE, "1", r"no monitor is called 'HDMI-7', there are CTRL \(300x300, primary\), SLM \(480x240\)"),
+        ("SLM", (240, 481), "1", "has 480x240 pixels at 100 % scaling, the panel 481x240"),
+        ("SLM", SHAPE, "1.3", "at 130 % scaling.*set its native resolution"),
+    ],
+)
+def test_a_monitor_that_does_not_fit_is_refused_with_a_remedy(
+    screens: VirtualScreens,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    shape: tuple[int, int],
+    scaling: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv("QT_SCALE_FACTOR", scaling)
+    with pytest.raises(DeviceError, match=words):
+        opened(name, shape)
+
+
+def test_a_pulled_cable_is_noticed_covers_no_other_monitor_and_comes_back(
+    screens: VirtualScreens, rng: np.random.Generator
+) -> None:
+    grey = rng.integers(0, 256, SHAPE, dtype=np.uint8)
+    with opened() as slm:
+        slm.show_grey(grey)
+        screens.unplug()
+        assert "'SLM' was unplugged; plug it in, then reconnect" in until_lost(slm)
+        with pytest.raises(DeviceLost, match="no monitor is called 'SLM'"):
+            slm.reconnect()
+        screens.plug()
+        until_back(slm)
+        slm.show_grey(grey)
+        assert screens.shows(grey)
+
+
+def test_a_window_that_dies_or_hangs_is_lost_in_time_and_comes_back(screens: VirtualScreens) -> None:
+    black, white = np.zeros(SHAPE, np.uint8), np.full(SHAPE, 255, np.uint8)
+    with ScreenSlm(SCREEN_COMMAND, ScreenConfig("SLM", timeout_s=1.0), Panel(PanelConfig(SHAPE))) as slm:
+        slm.show_grey(black)
+        assert slm._child is not None
+        slm._child.kill()
+        slm._child.wait()
+        with pytest.raises(DeviceLost, match="reconnect"):
+            slm.show_grey(white)
+        slm.reconnect()
+        slm.show_grey(white)
+        assert screens.shows(white)
+        subprocess.run(["kill", "-STOP", str(slm._child.pid)], check=True)
+        start_s = time.monotonic()
+        with pytest.raises(DeviceLost, match="did not answer within 1 s"):
+            slm.show_grey(black)
+        assert time.monotonic() - start_s < 1 + GRACE_S
+        slm.reconnect()
+        slm.show_grey(black)
+        assert screens.shows(black)
+
+
+def test_the_window_ends_with_its_program_however_that_ends(screens: VirtualScreens) -> None:
+    program = (
+        "import os, signal, sys, numpy as np\n"
+        "from app.devices import SCREEN_COMMAND\n"
+        "from drivers.panel import Panel, PanelConfig\n"
+        "from drivers.screen import ScreenSlm\n"
+        f"slm = ScreenSlm(SCREEN_COMMAND, panel=Panel(PanelConfig({SHAPE})))\n"
+        f"slm.show_grey(np.full({SHAPE}, 77, np.uint8))\n"
+        "print(slm._child.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=60, env=os.environ, check=False
+    )
+    child = int(done.stdout)
+    deadline_s = time.monotonic() + GRACE_S
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < deadline_s, "the window outlived its program"
+    assert not screens.shows(np.full(SHAPE, 77, np.uint8))
+
+
+def test_monitors_are_listed_and_one_in_memory_has_no_period_to_measure(screens: VirtualScreens) -> None:
+    found = list_screens(SCREEN_COMMAND)
+    assert [(screen["name"], tuple(screen["shape"]), screen["primary"]) for screen in found] == [
+        ("CTRL", (300, 300), True),
+        ("SLM", SHAPE, False),
+    ]
+    assert measured_period_s(SCREEN_COMMAND, "SLM") == 0
+
+
+def test_without_a_display_there_is_an_error_and_no_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+    with pytest.raises(DeviceError, match="is there a display"):
+        opened()
+    assert list_screens(SCREEN_COMMAND) == []
+
+
+@pytest.mark.parametrize("settings", [{"latency_frames": 0}, {"settle_s": -1.0}, {"timeout_s": 0.0}], ids=str)
+def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be positive"):
+        ScreenConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_the_promise_counts_from_when_the_image_was_taken(screens: VirtualScreens) -> None:
+    with opened(latency_frames=2, settle_s=0.03) as slm:
+        before_ns = time.monotonic_ns()
+        settled_ns = slm.show(flat(1.0, SHAPE))
+        assert settled_ns - before_ns >= 0.03e9 + 2 * slm.capabilities.refresh_s * 1e9

@@ -1,0 +1,342 @@
+"""A local slmPy window keeps the SLM contract: process, protocol, loss and return are real, only slmPy and wx are small."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from drivers.base import DeviceError, DeviceLost, GreySlm
+from drivers.clock import RealClock
+from drivers.displays import slmpy_window
+from drivers.displays.panel import Panel, PanelConfig
+from drivers.displays.slmpy_local import LocalSlmPySlm, SlmPyWindowConfig
+from drivers.testing.slm_contract import SlmContract, Subject, flat
+
+SHAPE = (6, 8)
+SCRIPT = Path(slmpy_window.__file__)
+GRACE_S = 20.0  # a busy host
+
+# What the window program uses of wxPython and slmPy. Files in the folder are orders: where the monitor is, that the window
+# is moved or closed when it is painted next, that it never opens.
+WX = """
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+class Display:
+    GetCount = staticmethod(lambda: 2)
+    def __init__(self, number):
+        self.number = number
+    def GetGeometry(self):
+        height, width = map(int, (HERE / "shape").read_text().split())
+        return (100 * self.number, 0, width, height)
+
+def CallAfter(function):
+    function()
+"""
+SLMPY = """
+import os, threading, wx
+from pathlib import Path
+
+HERE = Path(wx.__file__).parent
+(HERE / "pid").write_text(str(os.getpid()))
+
+class Window:
+    def __init__(self, monitor):
+        if monitor >= wx.Display.GetCount():
+            raise ValueError('Invalid monitor (monitor %d).' % monitor)
+        self.Window = self
+        self.rect = (0, 0, 20, 20)  # not where it should be
+        self.closed = threading.Event()
+    def SetSize(self, rect):
+        self.rect = rect
+    def GetScreenRect(self):
+        return self.rect
+    def Update(self):
+        with (HERE / "painted").open("ab") as file:
+            file.write(self.image)
+        if (HERE / "move").exists():
+            self.rect = (0, 0, *self.rect[2:])
+        if (HERE / "close").exists():
+            self.closed.set()
+
+class SLMdisplay:
+    def __init__(self, monitor=1, isImageLock=False, alwaysTop=False):
+        assert isImageLock and alwaysTop
+        self.monitor, self.opened, self.eventLock = monitor, threading.Lock(), threading.Lock()
+        self.opened.acquire()
+        self.vt = threading.Thread(target=self.run, daemon=True)
+        self.vt.start()
+        self.opened.acquire()  # slmPy's own: for ever, when its thread failed
+    def run(self):
+        self.vt.frame = Window(self.monitor)
+        if not (HERE / "hang").exists():
+            self.opened.release()
+        self.vt.frame.closed.wait()
+    def getSize(self):
+        return wx.Display(self.monitor).GetGeometry()[2:]
+    def updateArray(self, array, sleep=0.2):
+        assert sleep == 0 and array.shape[2] == 3
+        self.eventLock.acquire()
+        threading.Timer(0.01, self.deliver, [array.tostring()]).start()
+    def deliver(self, image):
+        self.vt.frame.image = image
+        self.eventLock.release()
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder like slmPy's checkout, whose monitors have SHAPE."""
+    (tmp_path / "wx.py").write_text(WX)
+    (tmp_path / "slmpy").mkdir()
+    (tmp_path / "slmpy" / "__init__.py").write_text(SLMPY)
+    (tmp_path / "shape").write_text("{} {}".format(*SHAPE))
+    return tmp_path
+
+
+def local(checkout: Path, panel: Panel | None = None, **settings: Any) -> LocalSlmPySlm:
+    return LocalSlmPySlm(SlmPyWindowConfig(**{"python": sys.executable, "slmpy_path": str(checkout), **settings}), panel)
+
+
+def painted(checkout: Path) -> NDArray[np.uint8]:
+    """All images that were painted, (N, H, W)."""
+    rgb = np.fromfile(checkout / "painted", np.uint8).reshape(-1, *SHAPE, 3)
+    assert (rgb == rgb[..., :1]).all()
+    return rgb[..., 0]
+
+
+def pid(checkout: Path) -> int:
+    return int((checkout / "pid").read_text())
+
+
+@contextmanager
+def ends(process: int) -> Iterator[None]:
+    """Check that a process that runs now ends within the context or soon after."""
+    descriptor = os.pidfd_open(process)
+    try:
+        assert not select.select([descriptor], [], [], 0)[0]
+        yield
+        assert select.select([descriptor], [], [], GRACE_S)[0], f"process {process} is still there"
+    finally:
+        os.close(descriptor)
+
+
+def kill(process: int) -> None:
+    with ends(process):
+        os.kill(process, signal.SIGKILL)
+
+
+class TestLocalSlmPy(SlmContract):
+    @pytest.fixture
+    def subject(self, checkout: Path) -> Iterator[Subject]:
+        with local(checkout) as slm:
+            yield Subject(slm, RealClock(), lambda: kill(pid(checkout)))
+
+
+# ---- images
+
+
+def test_every_image_is_painted_exactly_before_the_promise_is_made(checkout: Path, rng: np.random.Generator) -> None:
+    images = rng.integers(0, 256, (7, *SHAPE), dtype=np.uint8)
+    with local(checkout) as slm:
+        assert isinstance(slm, GreySlm)
+        for count, image in enumerate(images, 1):
+            slm.show_grey(image)
+            assert np.array_equal(painted(checkout), images[:count])
+            assert slm.grey is not None
+            assert np.array_equal(slm.grey, image)
+        slm.show(flat(np.pi, SHAPE))
+        assert slm.grey is not None
+        assert np.array_equal(slm.grey, painted(checkout)[-1])
+
+
+def test_the_panel_has_to_be_the_monitor(checkout: Path) -> None:
+    with pytest.raises(DeviceError, match=r"monitor 1 is \(6, 8\), the panel \(12, 8\)"):
+        local(checkout, Panel(PanelConfig(shape=(12, 8))))
+    with local(checkout, Panel(PanelConfig(shape=SHAPE, zoom=2))) as slm:
+        assert slm.capabilities.shape == (3, 4)
+
+
+# ---- loss and return
+
+
+@pytest.mark.parametrize(("order", "cause"), [("move", "does not cover monitor 1 any more"), ("close", "was closed")])
+def test_a_window_that_moves_or_closes_is_lost_and_opens_again(checkout: Path, order: str, cause: str) -> None:
+    with local(checkout) as slm:
+        (checkout / order).touch()
+        with ends(pid(checkout)), suppress(DeviceLost):
+            slm.show(flat(1.0, SHAPE))
+        with pytest.raises(DeviceLost, match=f"{cause}.*reconnect"):
+            slm.check()
+        (checkout / order).unlink()
+        slm.reconnect()
+        assert slm.shown is None, "a new window is dark"
+        slm.show(flat(2.0, SHAPE))
+
+
+def test_reconnecting_keeps_a_window_in_order_and_refuses_another_shape(checkout: Path) -> None:
+    with local(checkout) as slm:
+        before, capabilities = pid(checkout), slm.capabilities
+        slm.show(flat(1.0, SHAPE))
+        slm.reconnect()
+        slm.show(flat(2.0, SHAPE))
+        assert pid(checkout) == before
+        kill(before)
+        slm.reconnect()
+        assert pid(checkout) != before
+        assert slm.capabilities == capabilities
+        kill(pid(checkout))
+        (checkout / "shape").write_text("8 6")
+        with pytest.raises(DeviceError, match=r"monitor 1 is \(8, 6\)"):
+            slm.reconnect()
+        with pytest.raises(DeviceLost, match="reconnect"):
+            slm.show(flat(2.0, SHAPE))
+
+
+def test_closing_ends_the_process(checkout: Path) -> None:
+    slm = local(checkout)
+    with ends(pid(checkout)):
+        slm.close()
+
+
+def test_nothing_is_left_when_this_process_is_killed(checkout: Path) -> None:
+    program = f"""if True:
+        from drivers.slmpy_local import *
+        slm = LocalSlmPySlm(SlmPyWindowConfig({sys.executable!r}, {str(checkout)!r}))
+        print("open", flush=True)
+        input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=SCRIPT.parents[2]
+    ) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"open\n"
+        with ends(pid(checkout)):
+            parent.kill()
+
+
+# ---- windows that do not open
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"monitor": 2}, r"ValueError: Invalid monitor \(monitor 2\)"),
+        ({"slmpy_path": "/nowhere"}, "cannot load slmPy .*--slmpy-path"),
+        ({"slmpy_path": ""}, "No module named 'slmpy'"),  # the client beside the program is no slmPy
+        ({"python": "/nowhere/python"}, "'/nowhere/python' does not start"),
+        ({"python": "/bin/true"}, "said nothing"),
+    ],
+    ids=["monitor", "slmpy", "our own slmpy", "interpreter", "not python"],
+)
+def test_a_window_that_cannot_open_says_why_in_one_line(checkout: Path, settings: dict[str, Any], cause: str) -> None:
+    with pytest.raises(DeviceLost, match=cause) as caught:
+        local(checkout, **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_window_that_does_not_open_in_time_is_ended(checkout: Path) -> None:
+    (checkout / "hang").touch()
+    with pytest.raises(DeviceLost, match="not ready in time"):
+        local(checkout, start_s=1.0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid(checkout), 0)
+
+
+@pytest.mark.parametrize("settings", [{"monitor": -1}, {"python": ""}, {"start_s": 0.0}, {"timeout_s": 0.0}], ids=str)
+def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        SlmPyWindowConfig(**settings)
+
+
+# ---- the program alone
+
+
+@contextmanager
+def program(checkout: Path, *options: str) -> Iterator[tuple[str, int]]:
+    """Run the window program and return the address it serves."""
+    command = [sys.executable, str(SCRIPT), "--slmpy-path", str(checkout), "--port", "0", *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        with process.stdin:
+            ready = json.loads(process.stdout.readline())
+            assert ready["shape"] == list(SHAPE)
+            yield "127.0.0.1", ready["port"]
+    assert process.returncode == 0
+
+
+def ask(link: socket.socket, data: bytes, length: int | None = None) -> bytes:
+    link.sendall(struct.pack("=i", len(data) if length is None else length) + data)
+    return link.recv(16)
+
+
+@pytest.mark.parametrize("compression", ["zlib", "gzip", "bz2", "none"])
+def test_speaks_the_protocol_on_one_connection_after_the_other(checkout: Path, compression: str) -> None:
+    compress = bytes if compression == "none" else __import__(compression).compress
+    image = bytes(range(SHAPE[0] * SHAPE[1]))
+    with program(checkout, "--compression", compression) as address:
+        for _ in range(2):
+            with socket.create_connection(address, GRACE_S) as link:
+                assert ask(link, compress(image)) == b"done"
+                assert ask(link, compress(image[1:])) == b"err"
+                assert ask(link, compress(4 * image)) == b"err"
+                assert ask(link, b"") == b"err"
+                assert ask(link, compress(image)[:-1] + b"?" if compression != "none" else b"?") == b"err"
+                assert ask(link, compress(image[::-1])) == b"done"
+    assert [shown.tobytes() for shown in painted(checkout)] == 2 * [image, image[::-1]]
+
+
+@pytest.mark.parametrize("length", [-1, 1 << 30])
+def test_a_length_that_no_image_has_ends_the_connection_only(checkout: Path, length: int) -> None:
+    with program(checkout) as address:
+        with socket.create_connection(address, GRACE_S) as link:
+            assert ask(link, b"", length) == b"err"
+            assert link.recv(16) == b""
+        with socket.create_connection(address, GRACE_S) as link:
+            assert ask(link, zlib.compress(bytes(SHAPE[0] * SHAPE[1]))) == b"done"
+
+
+def test_no_other_computer_reaches_it(checkout: Path) -> None:
+    with program(checkout) as (_, port), pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), GRACE_S)  # this computer too, but not the address it is bound to
+
+
+def test_a_failure_is_one_line_and_exit_code_2(checkout: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for options, reason in (
+            (["--monitor=5", "--port=0"], "Invalid monitor"),
+            ([f"--port={taken.getsockname()[1]}"], "choose another"),
+            (["--port=-1"], "choose another"),
+        ):
+            command = [sys.executable, str(SCRIPT), f"--slmpy-path={checkout}", *options]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                assert process.wait(GRACE_S) == 2
+                assert process.stderr
+                said = process.stderr.read()
+            assert reason in said
+            assert said.count("\n") == 1
+
+
+def test_suits_an_old_interpreter_without_this_repository() -> None:
+    tree = ast.parse(SCRIPT.read_text("utf-8"), feature_version=(3, 9))
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"numpy"}

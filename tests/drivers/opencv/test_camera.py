@@ -1,0 +1,548 @@
+"""UVC cameras and video files through OpenCV keep the camera contract; lost frames, hung drivers and bad files say so.
+
+There is no UVC camera here, so ``cv2.VideoCapture`` is replaced by captures that block, fail or hurry as real ones do. Video
+files are real.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from drivers.base import CameraCounters, DeviceError, DeviceLost, DeviceTimeout, FrameFailed, TriggerMode
+from drivers.clock import RealClock, VirtualClock
+from drivers.opencv.camera import OpenCvCamera, OpenCvConfig, list_opencv_cameras, open_opencv
+from drivers.opencv.reader import QUEUE_FRAMES
+from drivers.recorded.replay import ReplayCamera
+from drivers.recorded.video_file import VideoFile
+from drivers.testing.camera_contract import CameraContract, FreeRunOnlyContract, LostContract, Subject
+
+SHAPE = (12, 16)
+MS = 1_000_000
+GRACE_S = 5.0  # a busy host
+
+
+def colours(number: int, shape: tuple[int, int] = SHAPE) -> NDArray[np.uint8]:
+    return np.random.default_rng(number).integers(1, 256, (*shape, 3), dtype=np.uint8)
+
+
+class PacedCapture:
+    """A camera of 40 frames a second until it is unplugged; may be opened again at once."""
+
+    EXPOSURE_S, PERIOD_S = 0.02, 0.025
+
+    def __init__(self) -> None:
+        self._unplugged = threading.Event()
+        self._released = threading.Event()
+        self._number = 0
+
+    def isOpened(self) -> bool:
+        return True
+
+    def set(self, prop: int, value: float, /) -> bool:
+        return False
+
+    def read(self) -> tuple[bool, Any]:
+        if self._unplugged.wait(self.PERIOD_S):
+            return False, None
+        self._number += 1
+        return True, colours(self._number)
+
+    def release(self) -> None:
+        self._released.set()
+
+    def unplug(self) -> None:
+        """Return when the reading thread has noticed."""
+        self._unplugged.set()
+        assert self._released.wait(GRACE_S)
+
+
+class TestUvc(CameraContract, FreeRunOnlyContract, LostContract):
+    @pytest.fixture
+    def subject(self) -> Iterator[Subject]:
+        opened: list[PacedCapture] = []
+
+        def open_capture(config: OpenCvConfig) -> PacedCapture:
+            opened.append(PacedCapture())
+            return opened[-1]
+
+        camera = OpenCvCamera(OpenCvConfig(exposure_s=PacedCapture.EXPOSURE_S), RealClock(), open_capture)
+        yield Subject(camera, RealClock(), TriggerMode.FREE_RUN, grace_s=0.5, unplug=lambda: opened[-1].unplug())
+        camera.close()
+
+
+class TestVideoFile(CameraContract, FreeRunOnlyContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Iterator[Subject]:
+        clock = VirtualClock()
+        camera = open_opencv(OpenCvConfig(str(mjpeg(tmp_path, 5, fps=50)), exposure_s=0.004), clock)
+        yield Subject(camera, clock, TriggerMode.FREE_RUN)
+        camera.close()
+
+
+# ---- UVC: a camera that does what it is told, frame by frame
+
+
+class ScriptedCapture:
+    """Delivers what was scripted and then blocks; an exception in the script is raised."""
+
+    def __init__(self, *script: Any, opens: bool = True) -> None:
+        self._script: queue.Queue[Any] = queue.Queue()
+        self._unread = False
+        self._opens = opens
+        self.asked_for: dict[int, float] = {}
+        self.released = threading.Event()
+        self.add(*script)
+
+    def add(self, *script: Any) -> None:
+        for item in script:
+            self._script.put(item)
+
+    def play(self, *script: Any) -> None:
+        """Return when the camera has dealt with every frame of the script and is waiting for the next."""
+        self.add(*script)
+        self._script.join()
+
+    def isOpened(self) -> bool:
+        return self._opens
+
+    def set(self, prop: int, value: float, /) -> bool:
+        self.asked_for[prop] = value
+        return True
+
+    def read(self) -> tuple[bool, Any]:
+        if self._unread:
+            self._script.task_done()
+        item = self._script.get()
+        self._unread = True
+        if isinstance(item, Exception):
+            raise item
+        return item is not None, item
+
+    def release(self) -> None:
+        self.released.set()
+
+
+@contextmanager
+def scripted(*captures: ScriptedCapture, lost_after_s: float = GRACE_S, **settings: Any) -> Iterator[OpenCvCamera]:
+    """Open a camera on the first of ``captures``; every reconnection takes the next one."""
+    left = iter(captures)
+
+    def open_capture(config: OpenCvConfig) -> ScriptedCapture:
+        try:
+            return next(left)
+        except StopIteration:
+            raise DeviceError("there is no camera /dev/video0; plug it in") from None
+
+    config = OpenCvConfig(exposure_s=1e-9, lost_after_s=lost_after_s, **settings)
+    with OpenCvCamera(config, open_capture=open_capture) as camera:
+        try:
+            yield camera
+        finally:
+            for capture in captures:
+                capture.add(None)  # lets a thread that waits in it end
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    start_s = time.monotonic()
+    yield
+    assert time.monotonic() - start_s < seconds + GRACE_S
+
+
+def test_colour_becomes_grey_and_grey_stays_exact() -> None:
+    colour, flat = colours(1), colours(2)[:, :, 0]
+    capture = ScriptedCapture(colours(0))
+    with scripted(capture) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        capture.play(colour, cv2.merge([flat, flat, flat]), flat, flat[:, :, None])
+        assert np.array_equal(camera.read(0.0).pixels, cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY))
+        for _ in range(3):
+            assert np.array_equal(camera.read(0.0).pixels, flat)
+
+
+def test_settings_are_asked_for_at_opening_and_at_reconnecting() -> None:
+    captures = ScriptedCapture(colours(0)), ScriptedCapture(colours(1))
+    wanted = {cv2.CAP_PROP_FRAME_WIDTH: 16, cv2.CAP_PROP_FRAME_HEIGHT: 12, cv2.CAP_PROP_FPS: 60.0}
+    with scripted(*captures, width=16, height=12, fps=60.0) as camera:
+        assert captures[0].asked_for == wanted
+        captures[0].add(None)
+        camera.reconnect()
+        assert captures[0].released.is_set()
+        assert captures[1].asked_for == wanted
+
+
+def test_nothing_is_asked_of_a_camera_that_shall_keep_what_it_has() -> None:
+    capture = ScriptedCapture(colours(0))
+    with scripted(capture):
+        assert not capture.asked_for
+
+
+def test_frames_that_nobody_reads_are_counted_and_told_in_their_place() -> None:
+    capture = ScriptedCapture(colours(0))
+    with scripted(capture) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        capture.play(*(colours(k) for k in range(QUEUE_FRAMES + 3)))
+        assert [camera.read(0.0).index for _ in range(2)] == [0, 1]
+        capture.play(colours(100))
+        assert [camera.read(0.0).index for _ in range(QUEUE_FRAMES - 2)] == list(range(2, QUEUE_FRAMES))
+        assert camera.counters == CameraCounters(0, QUEUE_FRAMES, 0)
+        with pytest.raises(FrameFailed, match=f"3 frames from number {QUEUE_FRAMES} on .* lost; ask for fewer"):
+            camera.read(0.0)
+        assert camera.counters == CameraCounters(0, QUEUE_FRAMES, 3)
+        after = camera.read(0.0)
+        assert after.index == QUEUE_FRAMES + 3
+        assert np.array_equal(after.pixels, cv2.cvtColor(colours(100), cv2.COLOR_BGR2GRAY))
+        with pytest.raises(DeviceTimeout):
+            camera.read(0.0)
+
+
+def test_frames_that_come_while_it_is_not_armed_are_dropped() -> None:
+    capture = ScriptedCapture(colours(0))
+    with scripted(capture) as camera:
+        capture.play(colours(1))
+        camera.arm(TriggerMode.FREE_RUN)
+        capture.play(colours(2))
+        camera.disarm()
+        capture.play(colours(3))
+        camera.arm(TriggerMode.FREE_RUN)
+        capture.play(colours(4))
+        assert np.array_equal(camera.read(0.0).pixels, cv2.cvtColor(colours(4), cv2.COLOR_BGR2GRAY))
+        assert camera.counters == CameraCounters(0, 1, 0)
+
+
+def test_a_frame_whose_exposure_began_before_arming_is_dropped() -> None:
+    capture = ScriptedCapture(colours(0))
+
+    class Steps(RealClock):
+        ns = 10**9
+
+        def now_ns(self) -> int:
+            return self.ns
+
+    clock = Steps()
+    config = OpenCvConfig(exposure_s=0.010)
+    with OpenCvCamera(config, clock, lambda config: capture) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        for later_ms in (9, 1):
+            clock.ns += later_ms * MS
+            capture.play(colours(later_ms))
+        assert camera.read(0.0).t_ns == 10**9 + 10 * MS
+        capture.add(None)
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        (None, "camera 0 returned no frame; check its cable"),
+        (cv2.error("select()\n  timed out"), r"camera 0 failed \(select\(\) timed out\); open it again"),
+        (colours(0, (6, 8)), r"camera 0 delivered \(6, 8\) instead of \(12, 16\); open it again"),
+        (np.zeros(SHAPE, np.uint16), r"got \(12, 16\) uint16; choose another pixel format"),
+        (np.zeros((12, 16, 2), np.uint8), r"got \(12, 16, 2\) uint8; choose another pixel format"),
+    ],
+    ids=["no frame", "exception", "other size", "deep", "two channels"],
+)
+def test_a_camera_that_fails_is_lost_until_it_is_reconnected(item: Any, reason: str) -> None:
+    captures = ScriptedCapture(colours(0)), ScriptedCapture(colours(1))
+    with scripted(*captures) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        captures[0].add(item)
+        for _ in range(2):
+            with within(0), pytest.raises(DeviceLost, match=reason):
+                camera.read(60.0)
+        assert captures[0].released.wait(GRACE_S)
+        camera.reconnect()
+        camera.arm(TriggerMode.FREE_RUN)
+        captures[1].play(colours(2))
+        assert camera.read(0.0).index == 0
+
+
+def test_it_stays_lost_while_it_is_away() -> None:
+    capture = ScriptedCapture(colours(0))
+    with scripted(capture) as camera:
+        capture.add(None)
+        for call in (camera.reconnect, lambda: camera.read(0.0), lambda: camera.arm(TriggerMode.FREE_RUN), camera.reconnect):
+            with pytest.raises(DeviceLost, match="no camera /dev/video0; plug it in"):
+                call()
+
+
+def test_a_camera_that_comes_back_with_another_size_is_refused() -> None:
+    with scripted(ScriptedCapture(colours(0)), ScriptedCapture(colours(0, (6, 8)))) as camera:
+        with pytest.raises(DeviceLost, match=r"\(6, 8\) instead of \(12, 16\)"):
+            camera.reconnect()
+        assert camera.capabilities.shape == SHAPE
+
+
+def test_a_hung_driver_keeps_every_deadline_and_is_left_behind() -> None:
+    hung, fresh = ScriptedCapture(colours(0)), ScriptedCapture(colours(1))
+    with scripted(hung, fresh, lost_after_s=0.5) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        with within(0), pytest.raises(DeviceTimeout, match=r"within 0\.010 s"):
+            camera.read(0.01)
+        with within(0.5), pytest.raises(DeviceLost, match=r"delivered nothing for 0\.5 s"):
+            camera.read(60.0)
+        with within(0.5):
+            camera.reconnect()
+        camera.arm(TriggerMode.FREE_RUN)
+        # The old thread wakes up: it gives its capture back, and its frame to nobody.
+        assert not hung.released.is_set()
+        hung.add(colours(7))
+        assert hung.released.wait(GRACE_S)
+        fresh.play(colours(2))
+        frame = camera.read(0.0)
+        assert frame.index == 0
+        assert np.array_equal(frame.pixels, cv2.cvtColor(colours(2), cv2.COLOR_BGR2GRAY))
+
+
+def test_a_camera_that_was_silent_stays_lost_although_a_frame_comes_late() -> None:
+    capture = ScriptedCapture(colours(0))
+    with scripted(capture, lost_after_s=0.05) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        with pytest.raises(DeviceLost):
+            camera.read(60.0)
+        capture.add(colours(1))
+        assert capture.released.wait(GRACE_S)
+        with pytest.raises(DeviceLost, match="delivered nothing"):
+            camera.read(0.0)
+
+
+def test_closing_a_hung_camera_returns_and_releases_it_later() -> None:
+    capture = ScriptedCapture(colours(0))
+    with scripted(capture) as camera:
+        with within(0.5):
+            camera.close()
+        assert not capture.released.is_set()
+    assert capture.released.wait(GRACE_S)
+
+
+@pytest.mark.parametrize(
+    ("capture", "settings", "reason"),
+    [
+        (ScriptedCapture(opens=False), {}, "cannot be opened; close the program that uses it"),
+        (ScriptedCapture(), {"lost_after_s": 0.05}, r"delivered nothing for 0\.05 s"),
+        (ScriptedCapture(None), {}, "returned no frame"),
+        (ScriptedCapture(colours(0)), {"width": 32, "height": 24}, "delivers 16 x 12 pixels instead of 32 x 24; ask"),
+    ],
+    ids=["refused", "hangs", "no frame", "wrong size"],
+)
+def test_a_camera_that_does_not_open_is_an_error(capture: ScriptedCapture, settings: dict[str, Any], reason: str) -> None:
+    with within(1), pytest.raises(DeviceError, match=reason) as caught, scripted(capture, **settings):
+        pass
+    assert not isinstance(caught.value, DeviceLost)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_device_is_one_line_and_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    for source in ("98765", "/dev/video98765"):
+        with pytest.raises(DeviceError, match=r"^there is no camera /dev/video98765; plug it in, .*\(found: .*\)$"):
+            open_opencv(OpenCvConfig(source))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_devices_are_listed_without_opening_them(tmp_path: Path) -> None:
+    for node, index, name in (("video10", 0, "Endoscope: left"), ("video2", 0, "Webcam"), ("video3", 1, "Webcam")):
+        (tmp_path / node).mkdir()
+        (tmp_path / node / "index").write_text(f"{index}\n")
+        (tmp_path / node / "name").write_text(f"{name}\n")
+    assert list_opencv_cameras(tmp_path) == ["2 Webcam", "10 Endoscope: left"]
+    assert list_opencv_cameras(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"source": ""},
+        {"bit_depth": 12},
+        {"width": 640},
+        {"width": -1, "height": -1},
+        {"fps": -1.0},
+        {"fps": float("nan")},
+        {"exposure_s": 0.0},
+        {"exposure_s": 6.0},
+        {"lost_after_s": float("inf")},
+    ],
+    ids=str,
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        OpenCvConfig(**settings)
+
+
+# ---- video files
+
+
+def mjpeg(folder: Path, count: int, fps: float) -> Path:
+    path = folder / "video.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (64, 48))
+    for number in range(count):
+        writer.write(smooth(number))
+    writer.release()
+    return path
+
+
+def ffv1(folder: Path, images: Sequence[NDArray[Any]], times_ms: Sequence[int]) -> Path:
+    path = folder / "video.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = images[0].shape
+        stream.pix_fmt = "gray" if images[0].dtype == np.uint8 else "gray16le"
+        for image, time_ms in zip(images, times_ms, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format=stream.pix_fmt)
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def greys(count: int) -> list[NDArray[np.uint8]]:
+    return [colours(number)[:, :, 0] for number in range(count)]
+
+
+def playing(path: Path, **settings: Any) -> tuple[ReplayCamera, VirtualClock]:
+    clock = VirtualClock()
+    camera = open_opencv(OpenCvConfig(str(path), **settings), clock)
+    assert isinstance(camera, ReplayCamera)
+    camera.arm(TriggerMode.FREE_RUN)
+    return camera, clock
+
+
+def test_a_lossless_file_is_replayed_bit_for_bit_at_its_own_uneven_times_and_over_again(tmp_path: Path) -> None:
+    images, times_ms = greys(5), [120, 160, 200, 520, 560]
+    camera, clock = playing(ffv1(tmp_path, images, times_ms), exposure_s=0.003)
+    mean_ms, armed_ns = 110, clock.now_ns()
+    for lap in range(3):
+        for number, image in enumerate(images):
+            frame = camera.read(1.0)
+            due_ms = mean_ms + lap * (440 + mean_ms) + times_ms[number] - times_ms[0]
+            assert np.array_equal(frame.pixels, image)
+            assert (frame.index, frame.t_ns) == (5 * lap + number, armed_ns + due_ms * MS)
+            assert (frame.exposure_s, frame.bit_depth) == (0.003, 8)
+
+
+def test_a_colour_file_becomes_grey_as_opencv_makes_it(tmp_path: Path) -> None:
+    path = mjpeg(tmp_path, 4, fps=20)
+    direct = cv2.VideoCapture(str(path))
+    camera, clock = playing(path)
+    armed_ns = clock.now_ns()
+    for number in range(4):
+        frame = camera.read(1.0)
+        assert np.array_equal(frame.pixels, cv2.cvtColor(direct.read()[1], cv2.COLOR_BGR2GRAY))
+        assert frame.t_ns - armed_ns == 50 * MS * (number + 1)
+
+
+def test_frames_can_be_read_in_any_order(tmp_path: Path) -> None:
+    images = greys(6)
+    video = VideoFile(ffv1(tmp_path, images, range(0, 240, 40)), 0.01)
+    for number in (4, 0, 2, 2, 1, -1, 3):
+        assert np.array_equal(video[number].pixels, images[number])
+        assert video[number].t_ns == number % 6 * 40 * MS
+    assert [int(frame.pixels[0, 0]) for frame in video] == [int(image[0, 0]) for image in images]
+    with pytest.raises(IndexError):
+        video[6]
+
+
+def test_a_file_may_end_and_may_be_given_another_rate(tmp_path: Path) -> None:
+    camera, clock = playing(ffv1(tmp_path, greys(3), [0, 500, 900]), loop=False, fps=100.0)
+    armed_ns = clock.now_ns()
+    assert [camera.read(1.0).t_ns - armed_ns for _ in range(3)] == [10 * MS, 20 * MS, 30 * MS]
+    with pytest.raises(DeviceError, match="ended after 3 frames; arm again"):
+        camera.read(1.0)
+
+
+def smooth(number: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(colours(number, (6, 8)), (64, 48), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def damaged_mp4(folder: Path) -> Path:
+    """Six frames that stand alone; the third one's data are zeros."""
+    path = folder / "video.mp4"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt, stream.gop_size = 48, 64, "yuv420p", 1
+        for number in range(6):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(smooth(number), format="bgr24")))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        at, size = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size][2]
+    assert at is not None
+    data = bytearray(path.read_bytes())
+    data[at : at + size] = bytes(size)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_damaged_frame_is_failed_and_the_others_keep_their_numbers_and_times(tmp_path: Path) -> None:
+    camera, clock = playing(damaged_mp4(tmp_path))
+    armed_ns = clock.now_ns()
+    for number in (0, 1, 3, 4, 5):
+        if number == 3:
+            with pytest.raises(FrameFailed, match=r"frame 2 of .* cannot be decoded; restore"):
+                camera.read(1.0)
+        frame = camera.read(1.0)
+        assert (frame.index, frame.t_ns - armed_ns) == (number, 40 * MS * (number + 1))
+        assert np.abs(cv2.cvtColor(smooth(number), cv2.COLOR_BGR2GRAY).astype(int) - frame.pixels).mean() < 8
+    assert camera.counters == CameraCounters(0, 5, 1)
+
+
+def text_file(folder: Path) -> Path:
+    (folder / "video.txt").write_text("no video")
+    return folder / "video.txt"
+
+
+def empty_file(folder: Path) -> Path:
+    (folder / "video.avi").touch()
+    return folder / "video.avi"
+
+
+def sound_file(folder: Path) -> Path:
+    path = folder / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "reason"),
+    [
+        (lambda folder: folder / "none.avi", {}, "no video file .*none.avi; check the path"),
+        (lambda folder: folder, {}, "no video file .*; check the path"),
+        (text_file, {}, r"cannot be read as a video \(.*\); choose another file"),
+        (empty_file, {}, r"cannot be read as a video \(.*\); choose another file"),
+        (sound_file, {}, "holds no video; choose another file"),
+        (
+            lambda folder: ffv1(folder, [image.astype(np.uint16) * 16 for image in greys(2)], [0, 40]),
+            {},
+            "holds 16 bits a pixel, of which OpenCV keeps 8; replay",
+        ),
+        (lambda folder: mjpeg(folder, 2, 25), {"width": 64, "height": 64}, "64 x 48 pixels instead of 64 x 64; ask"),
+    ],
+    ids=["missing", "folder", "text", "empty", "sound", "16 bit", "wrong size"],
+)
+def test_an_unfit_file_is_one_line_with_a_remedy(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    make: Callable[[Path], Path],
+    settings: dict[str, Any],
+    reason: str,
+) -> None:
+    path = make(tmp_path)
+    with pytest.raises(DeviceError, match=reason) as caught:
+        open_opencv(OpenCvConfig(str(path), **settings))
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")

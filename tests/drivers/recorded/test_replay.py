@@ -1,0 +1,261 @@
+"""A replay repeats recorded frames at their own times, stamped with the time at which each was due, and refuses nonsense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.base import CameraCounters, DeviceError, DeviceTimeout, Frame, FrameFailed, TriggerMode
+from drivers.clock import VirtualClock
+from drivers.recorded.replay import LazyFrames, ReplayCamera
+
+MS = 1_000_000
+
+
+def recorded(times_ns: Sequence[int], exposure_s: float = 0.002) -> list[Frame]:
+    """Frames whose pixels all hold their number."""
+    return [
+        Frame(np.full((3, 4), number, np.uint8), 90 + number, t_ns, exposure_s, 8, f"pattern {number}")
+        for number, t_ns in enumerate(times_ns)
+    ]
+
+
+def replay(frames: Sequence[Frame], period_s: float | None = None) -> tuple[ReplayCamera, VirtualClock]:
+    clock = VirtualClock()
+    camera = ReplayCamera(frames, period_s, clock)
+    camera.arm(TriggerMode.FREE_RUN)
+    return camera, clock
+
+
+def period_s(frames: Sequence[Frame], stated_s: float | None = None) -> float:
+    """Time between the frames that come, which has to be constant."""
+    camera, _ = replay(frames, stated_s)
+    times_ns = [camera.read(10.0).t_ns for _ in range(5)]
+    steps_ns = {later - earlier for earlier, later in pairwise(times_ns)}
+    assert len(steps_ns) == 1
+    return steps_ns.pop() * 1e-9
+
+
+# ---- times
+
+
+def test_the_recorded_times_give_the_rate() -> None:
+    assert period_s(recorded([7 * MS, 32 * MS, 57 * MS])) == pytest.approx(0.025)
+
+
+@given(steps_ns=st.lists(st.integers(1, 10**13), min_size=1, max_size=8), start_ns=st.integers(0, 10**18))
+def test_every_frame_comes_at_its_own_time_and_a_loop_starts_one_mean_period_after_the_last(
+    steps_ns: list[int], start_ns: int
+) -> None:
+    times_ns = list(accumulate(steps_ns, initial=start_ns))
+    camera, clock = replay(recorded(times_ns))
+    came_ns: list[int] = []
+    for _ in range(3 * len(times_ns)):
+        came_ns.append(camera.read(20_000.0).t_ns)
+        assert came_ns[-1] == clock.now_ns()
+    found = [later - earlier for earlier, later in pairwise(came_ns)]
+    mean_ns = round(np.mean(steps_ns))
+    assert found == [*steps_ns, mean_ns, *steps_ns, mean_ns, *steps_ns]
+
+
+def test_a_gap_in_the_recording_is_a_gap_in_the_replay() -> None:
+    camera, clock = replay(recorded([0, 10 * MS, 1000 * MS, 1010 * MS]))
+    camera.read(1.0)
+    camera.read(1.0)
+    shown_ns = clock.now_ns()
+    for _ in range(9):
+        with pytest.raises(DeviceTimeout, match="slower than that or has a gap"):
+            camera.read(0.1)
+    assert camera.read(0.1).t_ns == shown_ns + 990 * MS
+
+
+@given(stated_s=st.floats(1e-4, 5.0))
+def test_a_stated_period_goes_before_the_recorded_one(stated_s: float) -> None:
+    assert period_s(recorded([0, 25 * MS]), stated_s) == pytest.approx(stated_s, abs=1e-9)
+
+
+def test_a_single_frame_is_replayed_at_thirty_a_second() -> None:
+    assert period_s(recorded([5 * MS])) == pytest.approx(1 / 30, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("times_ns", "reason"),
+    [([5 * MS, 5 * MS, 5 * MS], "frame 1 comes 0 s before"), ([0, 50 * MS, 20 * MS], r"frame 2 comes 0\.03 s before")],
+    ids=["equal", "falling"],
+)
+def test_times_that_do_not_rise_are_refused_unless_a_period_is_stated(times_ns: list[int], reason: str) -> None:
+    with pytest.raises(DeviceError, match=f"times that rise, but {reason} the last; state period_s"):
+        ReplayCamera(recorded(times_ns))
+    assert period_s(recorded(times_ns), 0.01) == pytest.approx(0.01)
+
+
+def test_a_frame_is_stamped_with_the_moment_at_which_it_came() -> None:
+    camera, clock = replay(recorded([0, 20 * MS]))
+    armed_ns = clock.now_ns()
+    for number in range(1, 5):
+        frame = camera.read(1.0)
+        assert frame.t_ns == clock.now_ns() == armed_ns + number * 20 * MS
+
+
+def test_a_reader_that_fell_behind_gets_the_rest_at_once_with_the_times_they_were_due() -> None:
+    camera, clock = replay(recorded([0, 20 * MS]))
+    armed_ns = clock.now_ns()
+    clock.wait_until(armed_ns + 70 * MS)
+    frames = [camera.read(0.0) for _ in range(3)]
+    assert clock.now_ns() == armed_ns + 70 * MS
+    assert [frame.t_ns - armed_ns for frame in frames] == [20 * MS, 40 * MS, 60 * MS]
+    with pytest.raises(DeviceTimeout):
+        camera.read(0.0)
+    assert camera.read(0.010).t_ns == armed_ns + 80 * MS
+
+
+def test_a_deadline_before_the_next_frame_costs_the_deadline_and_no_frame() -> None:
+    camera, clock = replay(recorded([0, 20 * MS]))
+    armed_ns = clock.now_ns()
+    with pytest.raises(DeviceTimeout, match=r"0\.005 s"):
+        camera.read(0.005)
+    assert clock.now_ns() == armed_ns + 5 * MS
+    assert camera.read(0.015).t_ns == armed_ns + 20 * MS
+
+
+# ---- frames
+
+
+def test_it_repeats_the_recording_in_a_loop_and_counts_on() -> None:
+    camera, _ = replay(recorded([0, 20 * MS, 40 * MS]))
+    frames = [camera.read(1.0) for _ in range(7)]
+    assert [int(frame.pixels[0, 0]) for frame in frames] == [0, 1, 2, 0, 1, 2, 0]
+    assert [frame.index for frame in frames] == list(range(7))
+    assert camera.counters.frames == 7
+
+
+def test_a_recording_may_end_instead() -> None:
+    clock = VirtualClock()
+    camera = ReplayCamera(recorded([0, 20 * MS]), clock=clock, loop=False)
+    for _ in range(2):
+        camera.arm(TriggerMode.FREE_RUN)
+        assert [camera.read(1.0).index for _ in range(2)] == [0, 1]
+        with pytest.raises(DeviceError, match="ended after 2 frames; arm again"):
+            camera.read(1.0)
+
+
+def test_arming_again_starts_from_the_first_frame() -> None:
+    camera, clock = replay(recorded([0, 20 * MS, 40 * MS]))
+    for _ in range(2):
+        camera.read(1.0)
+    camera.arm(TriggerMode.FREE_RUN)
+    armed_ns = clock.now_ns()
+    frame = camera.read(1.0)
+    assert (frame.index, int(frame.pixels[0, 0]), frame.t_ns) == (0, 0, armed_ns + 20 * MS)
+
+
+def test_what_was_recorded_with_a_frame_comes_with_it_and_pixels_are_not_copied() -> None:
+    source = recorded([0, 20 * MS])
+    camera, _ = replay(source)
+    for original in source:
+        frame = camera.read(1.0)
+        assert frame.pixels is original.pixels
+        assert (frame.exposure_s, frame.bit_depth, frame.pattern_id) == (0.002, 8, original.pattern_id)
+
+
+def test_it_is_the_camera_that_was_recorded() -> None:
+    images = np.full((2, 5, 6), 4000, np.uint16)
+    camera, _ = replay([Frame(image, 0, number * MS, 0.003, 12) for number, image in enumerate(images)])
+    assert camera.capabilities.shape == (5, 6)
+    assert camera.capabilities.bit_depths == (12,)
+    assert camera.capabilities.exposure_range_s == (0.003, 0.003)
+    assert camera.read(1.0).full_scale == 4095
+    camera.set_exposure(0.003)
+    with pytest.raises(DeviceError, match=r"recorded exposure of 0\.003 s, got 0\.004 s"):
+        camera.set_exposure(0.004)
+
+
+# ---- frames that are read when they are due
+
+
+class Shelf(LazyFrames):
+    """Frames that know when they were read; those without pixels are damaged."""
+
+    def __init__(self, times_ns: Sequence[int], clock: VirtualClock, damaged: Sequence[int] = ()) -> None:
+        super().__init__(np.array(times_ns, np.int64))
+        self._frames = recorded(times_ns)
+        self._clock = clock
+        self._damaged = damaged
+        self.read_ns: list[tuple[int, int]] = []
+
+    def load(self, index: int) -> Frame:
+        self.read_ns.append((index, self._clock.now_ns()))
+        if index in self._damaged:
+            raise DeviceError(f"row {index} is damaged")
+        return self._frames[index]
+
+
+def test_lazy_frames_are_read_one_by_one_and_before_they_are_due() -> None:
+    clock = VirtualClock()
+    shelf = Shelf([0, 20 * MS, 400 * MS], clock)
+    camera = ReplayCamera(shelf, clock=clock)
+    assert [number for number, _ in shelf.read_ns] == [0]  # for its shape
+    shelf.read_ns.clear()
+    camera.arm(TriggerMode.FREE_RUN)
+    came_ns: list[int] = []
+    while len(came_ns) < 4:
+        try:
+            came_ns.append(camera.read(0.1).t_ns)
+        except DeviceTimeout:
+            continue
+    assert [number for number, _ in shelf.read_ns] == [0, 1, 2, 0]
+    for (_, read_ns), due_ns in zip(shelf.read_ns, came_ns, strict=True):
+        assert due_ns - 100 * MS <= read_ns < due_ns
+
+
+def test_a_frame_that_cannot_be_read_is_failed_at_its_time_and_the_next_one_follows() -> None:
+    clock = VirtualClock()
+    camera = ReplayCamera(Shelf([0, 20 * MS, 40 * MS], clock, damaged=[1]), clock=clock)
+    camera.arm(TriggerMode.FREE_RUN)
+    armed_ns = clock.now_ns()
+    assert camera.read(1.0).index == 0
+    with pytest.raises(FrameFailed, match="frame 1 of the recording is lost: row 1 is damaged"):
+        camera.read(1.0)
+    assert clock.now_ns() == armed_ns + 40 * MS
+    frame = camera.read(1.0)
+    assert (frame.index, int(frame.pixels[0, 0]), frame.t_ns) == (2, 2, armed_ns + 60 * MS)
+    assert camera.counters == CameraCounters(0, 2, 1)
+
+
+def test_lazy_frames_are_a_sequence() -> None:
+    shelf = Shelf([0, 20 * MS, 40 * MS], VirtualClock())
+    assert len(shelf) == 3
+    assert [frame.index for frame in shelf] == [90, 91, 92]
+    assert [frame.index for frame in shelf[1:]] == [91, 92]
+    assert shelf[-1].index == 92
+    with pytest.raises(IndexError):
+        shelf[3]
+
+
+# ---- bad input
+
+
+def test_no_frames_are_refused() -> None:
+    with pytest.raises(DeviceError, match="got 0"):
+        ReplayCamera([])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Frame(np.zeros((4, 3), np.uint8), 1, MS, 0.002), Frame(np.zeros((3, 4), np.uint16), 1, MS, 0.002, 12)],
+    ids=["shape", "bit depth"],
+)
+def test_frames_of_different_kinds_are_refused(other: Frame) -> None:
+    with pytest.raises(DeviceError, match="one shape and bit depth, got 2 of 2 kinds"):
+        ReplayCamera([*recorded([0]), other])
+
+
+@pytest.mark.parametrize("stated_s", [0.0, -0.1, float("nan")])
+def test_a_period_that_is_not_positive_is_refused(stated_s: float) -> None:
+    with pytest.raises(DeviceError, match="more than 0 s"):
+        ReplayCamera(recorded([0, MS]), stated_s)

@@ -1,0 +1,70 @@
+"""A small instrument that tests can afford: 128 px frames, a 32 px phase grid, an untrained network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from app.instrument.config import InstrumentConfig, LiveConfig, SceneConfig, TwinConfig
+from app.instrument.opening import fibre_name
+from app.training.train import field_radius
+from drivers.twin.optics_config import OpticsConfig
+from reconstruction.models.model import Model, ModelCard, save_model
+from reconstruction.networks.unet import ReferencedUNet, UNetConfig
+
+FRAME_PX, GRID_PX = 128, 32
+OPTICS = OpticsConfig(image_px=FRAME_PX, field_radius_um=41.0)
+
+
+def small_network(front_end: str = "ridge", seed: int = 0) -> ReferencedUNet:
+    """Return a network of random weights for the small instrument."""
+    torch.manual_seed(seed)
+    radius = field_radius(InstrumentConfig(twin=TwinConfig(optics=OPTICS)))
+    config = UNetConfig(
+        frame_px=FRAME_PX,
+        grid_px=GRID_PX,
+        front_end=front_end,  # type: ignore[arg-type]
+        base_channels=4,
+        multipliers=(1, 2, 4),
+        field_radius=radius,
+    )
+    return ReferencedUNet(config).eval()
+
+
+def small_model(folder: Path, front_end: str = "ridge") -> Model:
+    """Save an untrained model for the small instrument."""
+    network = small_network(front_end)
+    card = ModelCard(
+        name=folder.name,
+        fibre=fibre_name(OPTICS),
+        field_radius=network.config.field_radius,
+        range_rad=2.85,
+        network=network.config.to_dict(),
+    )
+    return save_model(folder, network, card)
+
+
+def small_instrument(root: Path, engine: str = "torch") -> InstrumentConfig:
+    """Return the configuration of a small instrument whose model and archive lie under ``root``."""
+    folder = root / "small-model"
+    if not folder.exists():
+        small_model(folder)
+    return InstrumentConfig(
+        name="small instrument",
+        twin=TwinConfig(optics=OPTICS),
+        scene=SceneConfig(source="cells", period_s=0.3, count=3),
+        live=LiveConfig(engine=engine, reference_shots=2),
+        model=str(folder),
+        archive=root / "archive",
+    )
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Poll, as the window does, until a condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)

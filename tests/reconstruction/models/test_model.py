@@ -1,0 +1,101 @@
+"""Model folders: what is saved loads again, and what is damaged, foreign or missing says so in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from reconstruction.base import ReconstructionError
+from reconstruction.models.model import CARD, SHIPPED, WEIGHTS, load_model
+from tests.helpers.small_instrument import FRAME_PX, small_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    small_model(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def test_a_saved_model_loads_with_its_card_and_a_stable_id(folder: Path) -> None:
+    one, two = load_model(folder), load_model(str(folder))
+    assert one.card.name == "mine"
+    assert one.id == two.id
+    assert len(one.id) == 12
+    assert (folder / "README.md").read_text("utf-8").startswith("# Model card: mine")
+
+
+def test_half_precision_storage_hardly_moves_the_phase(tmp_path: Path) -> None:
+    from tests.helpers.small_instrument import small_network
+
+    frames = torch.rand(2, 1, 1, FRAME_PX, FRAME_PX) * 60
+    with torch.inference_mode():
+        kept = small_model(tmp_path / "m").network(*frames)
+        meant = small_network()(*frames)
+    assert (kept - meant).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize("keep", [0, 7, 500])
+def test_cut_weights_are_refused(folder: Path, keep: int) -> None:
+    weights = folder / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(ReconstructionError, match="is damaged, or not that of its card"):
+        load_model(folder)
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    model = small_model(tmp_path / "m")
+    from reconstruction.models.model import save_model
+
+    with torch.no_grad():
+        next(model.network.parameters()).fill_(float("nan"))
+    with pytest.raises(ReconstructionError, match="not finite"):
+        save_model(tmp_path / "m", model.network, model.card)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda card: card.update(surprise=1), "no model card"),
+        (lambda card: card["network"].update(base_channels=8), "does not fit its card"),
+        (lambda card: card["network"].update(multipliers="many"), "describes no network"),
+        (lambda card: card["network"].update(grid_px=33), "describes no network"),
+    ],
+)
+def test_cards_that_lie_are_refused(folder: Path, edit, words: str) -> None:
+    card = yaml.safe_load((folder / CARD).read_text("utf-8"))
+    edit(card)
+    (folder / CARD).write_text(yaml.safe_dump(card), "utf-8")
+    with pytest.raises(ReconstructionError, match=words):
+        load_model(folder)
+
+
+def test_a_card_cannot_run_code(folder: Path, tmp_path: Path) -> None:
+    (folder / CARD).write_text(f"name: !!python/object/apply:pathlib.Path.touch ['{tmp_path / 'owned'}']\n", "utf-8")
+    with pytest.raises(ReconstructionError, match="no model card"):
+        load_model(folder)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_missing_model_names_those_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(ReconstructionError, match=r"no model at .*nowhere; .*default-twin"):
+        load_model(tmp_path / "nowhere")
+
+
+def test_frames_of_another_size_are_refused(folder: Path) -> None:
+    with pytest.raises(ReconstructionError, match="takes frames of 128 x 128 px, the camera gives 64 x 64"):
+        load_model(folder).check_frame((64, 64))
+
+
+def test_shipped_models_are_small_and_say_how_they_were_made() -> None:
+    folders = [card.parent for card in SHIPPED.glob(f"*/{CARD}")]
+    assert folders
+    for folder in folders:
+        assert (folder / WEIGHTS).stat().st_size <= 10_000_000
+        card = load_model(folder).card
+        assert card.data
+        assert card.command.startswith("specklescope train")
+        assert card.seconds > 0
+        assert {"ssim", "correlation", "mae_rad", "psnr_db"} <= set(card.scores)

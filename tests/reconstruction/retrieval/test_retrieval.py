@@ -1,0 +1,108 @@
+"""A phase comes back from one frame through a known fibre; what nobody can see is not claimed; misfits are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from acquisition.patterns.sources import open_source
+from drivers.twin.optics import FibreOptics
+from drivers.twin.optics_config import OpticsConfig
+from reconstruction.base import ReconstructionError
+from reconstruction.field import field_mask, to_grid
+from reconstruction.metrics import score
+from reconstruction.retrieval.amplitude_only import retrieve_amplitude_only
+from reconstruction.retrieval.gradient import RetrievalConfig, levelled, retrieve
+
+DEPTH_RAD = 2.85
+PX = 128
+ONE_MODE = OpticsConfig(
+    image_px=PX, field_radius_um=41.0, seed=5, mode_weights=(1.0,), coupling_sigma_um=0.0, phase_noise_rad=0.0, background=0.0
+)
+MASK = field_mask(32, 41.0 / 0.68 / (PX / 2))
+
+
+@pytest.fixture(scope="module")
+def optics() -> FibreOptics:
+    return FibreOptics(ONE_MODE)
+
+
+def seen(optics: FibreOptics, phase_rad: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return optics.intensity(torch.tensor(phase_rad)[None])[0].numpy()
+
+
+def ssim_centred(found: np.ndarray, truth: np.ndarray) -> float:
+    return score(to_grid(found, 32), to_grid(truth, 32), MASK, DEPTH_RAD).ssim_centred
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_cells_come_back(optics: FibreOptics, number: int) -> None:
+    truth = open_source("held-out", (PX, PX), count=4)[number].phase_rad
+    found = retrieve(seen(optics, truth), optics)
+    assert ssim_centred(found.phase_rad, truth) > 0.93
+    assert found.residual < 0.01
+
+
+def test_light_power_and_background_are_taken_off(optics: FibreOptics) -> None:
+    truth = open_source("held-out", (PX, PX), count=2)[1].phase_rad
+    brighter = 2.0 * seen(optics, truth) + 0.3
+    response = optics.with_response((2.0 * optics._scale) ** 0.5 * optics.core_gain[None], optics.core_phase, optics._exchange)
+    assert ssim_centred(retrieve(brighter, response, background=0.3).phase_rad, truth) > 0.93
+
+
+def test_a_wrong_fibre_does_not_give_the_phase(optics: FibreOptics) -> None:
+    truth = open_source("held-out", (PX, PX), count=2)[1].phase_rad
+    moved = FibreOptics(ONE_MODE)
+    moved.set_drift(1.5)
+    assert ssim_centred(retrieve(seen(optics, truth), moved).phase_rad, truth) < 0.5
+
+
+def test_a_start_is_used(optics: FibreOptics) -> None:
+    truth = open_source("held-out", (PX, PX), count=2)[0].phase_rad
+    few = RetrievalConfig(steps=3)
+    frame = seen(optics, truth)
+    from_truth = retrieve(frame, optics, config=few, start_rad=truth)
+    assert from_truth.residual < 0.3 * retrieve(frame, optics, config=few).residual
+    assert ssim_centred(from_truth.phase_rad, truth) > 0.9
+
+
+def test_phase_noise_that_is_allowed_for_hurts_less() -> None:
+    optics = FibreOptics(OpticsConfig(image_px=PX, field_radius_um=41.0, seed=5))
+    truth = open_source("held-out", (PX, PX), count=2)[1].phase_rad
+    noise = optics.shot_noise_rad(1, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        frame = optics.intensity(torch.tensor(truth)[None], noise)[0].numpy()
+    still = ssim_centred(retrieve(frame, optics, config=RetrievalConfig(steps=80)).phase_rad, truth)
+    allowed = ssim_centred(retrieve(frame, optics, config=RetrievalConfig(steps=80, core_noise_rad=0.22)).phase_rad, truth)
+    assert allowed > still + 0.1
+
+
+def test_the_level_is_the_lowest_part(optics: FibreOptics) -> None:
+    phase = np.full((PX, PX), -4.0, np.float32)
+    phase[60:70, 60:70] = 1.0
+    phase[:5] = -9.0  # outside the disc
+    assert levelled(phase, optics)[64, 64] == pytest.approx(5.0)
+
+
+def test_the_amplitude_only_method_finds_smooth_phase(optics: FibreOptics) -> None:
+    y, x = np.mgrid[:PX, :PX] / PX
+    truth = (np.sin(5 * x) + np.cos(4 * y)).astype(np.float32)
+    found = retrieve_amplitude_only(seen(optics, truth), optics)
+    truth = truth - truth.mean()
+    assert score(to_grid(found.phase_rad, 32), to_grid(truth, 32), MASK, DEPTH_RAD).correlation > 0.9
+
+
+def test_a_frame_that_does_not_fit_is_refused(optics: FibreOptics) -> None:
+    with pytest.raises(ReconstructionError, match=r"frame is \(64, 64\)"):
+        retrieve(np.ones((64, 64), np.float32), optics)
+    with pytest.raises(ReconstructionError, match=r"start is \(64, 64\)"):
+        retrieve(np.ones((PX, PX), np.float32), optics, start_rad=np.ones((64, 64), np.float32))
+    with pytest.raises(ReconstructionError, match="mean is 0"):
+        retrieve(np.zeros((PX, PX), np.float32), optics)
+    coupled = FibreOptics(OpticsConfig(image_px=PX, field_radius_um=41.0))
+    with pytest.raises(ReconstructionError, match="3 modes"):
+        retrieve_amplitude_only(np.ones((PX, PX), np.float32), coupled)
+    with pytest.raises(ValueError, match="steps"):
+        RetrievalConfig(steps=0)
