@@ -1,1 +1,1 @@
-"""Patterns, the capture plan, paired datasets, recorded sessions and their export."""
+"""Patterns, holograms, capture, archives of pairs and recordings, and their exchange with other programs."""

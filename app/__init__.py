@@ -1,1 +1,1 @@
-"""The application without a window: configuration, session and command line."""
+"""Commands, sessions and reports on top of the instrument; the window is in app.gui."""

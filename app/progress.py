@@ -1,4 +1,4 @@
-"""progress"""
+"""How a long task reports its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""signals"""
+"""Signals of the operating system, turned into events."""
 
 from __future__ import annotations
 

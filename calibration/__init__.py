@@ -1,1 +1,1 @@
-"""Calibrations of the instrument: each acquires data from the rig and fits a typed result."""
+"""Measuring the instrument: devices, registration, and the fibre."""

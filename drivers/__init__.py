@@ -1,1 +1,1 @@
-"""What has a plug, and its digital twin: cameras, SLMs and the simulated optics."""
+"""Drivers of cameras and SLMs, and the digital twin that simulates them."""

@@ -1,1 +1,1 @@
-"""From a speckle frame to phase, labels and confidence: networks, training, metrics, engines, the live stage."""
+"""Phase from speckle: models, training, retrieval, segmentation, engines."""

@@ -1,1 +1,1 @@
-"""archive"""
+"""Archives on disk: writing acknowledged rows, reading them back, recording a live stream."""

@@ -48,7 +48,7 @@ class CapturePlan:
     Parameters
     ----------
     source : str
-        Pattern source, see :func:`acquisition.patterns.sources.sources.open_source`.
+        Pattern source, see :func:`acquisition.patterns.sources.open_source`.
     pairs : int
         Object pairs to capture; reference pairs come on top.
     seed : int

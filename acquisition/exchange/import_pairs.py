@@ -61,8 +61,8 @@ def import_pairs(
     ----------
     source : Path
         A folder with ``input/`` and ``label/`` PNG files (the published SpecDiffusion layout; the rules are those of
-        :func:`acquisition.exchange.import_folder.open_folder`), an ``.npz``, ``.h5`` or ``.hdf5`` with ``speckle`` and ``phase``
-        of shape (N, H, W), or a ``NAME_speckle.ome.tif`` with ``NAME_phase.ome.tif`` beside it.
+        :func:`acquisition.exchange.import_folder.open_folder`), an ``.npz``, ``.h5`` or ``.hdf5`` with ``speckle`` and
+        ``phase`` of shape (N, H, W), or a ``NAME_speckle.ome.tif`` with ``NAME_phase.ome.tif`` beside it.
     root : Path
         Folder for archives; made if absent.
     name : str

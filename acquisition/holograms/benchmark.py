@@ -32,7 +32,7 @@ def slmsuite_hologram(
     Parameters
     ----------
     target, phase0_rad, iterations, method, source
-        As for :func:`acquisition.holograms.closed_form.closed_form.gerchberg_saxton.gerchberg_saxton`.
+        As for :func:`acquisition.holograms.gerchberg_saxton.gerchberg_saxton`.
     double : bool
         Whether it computes in double precision, which tells its rounding errors from differences.
 
@@ -89,7 +89,7 @@ def hologram_ratio(
     rounds : int
         Holograms of each; the first to compute changes every round.
     method : {"gs", "wgs", "wgs-kim"}
-        As for :func:`acquisition.holograms.closed_form.closed_form.gerchberg_saxton.gerchberg_saxton`.
+        As for :func:`acquisition.holograms.gerchberg_saxton.gerchberg_saxton`.
     target : ndarray of float32, shape (H, W), optional
         Wanted amplitude. Left out, a random one that fills the far field, which leaves ours nothing to skip.
     device : str

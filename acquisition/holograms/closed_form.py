@@ -1,8 +1,8 @@
 """Phase holograms in closed form: carriers, lenses, complex fields on a phase-only SLM, and what they make in the far field.
 
-A pattern's own phase needs no hologram, and the panel's wavefront correction is added by :class:`drivers.displays.phase_lut.GreyEncoder`.
-Iterated holograms are in :mod:`acquisition.holograms.closed_form.closed_form.gerchberg_saxton`. Phases are float32 radians in 0..2 pi, x runs along columns to
-the right, y along rows downwards, and far fields have their zero order at ``(H // 2, W // 2)``.
+A pattern's own phase needs no hologram, and :class:`drivers.displays.phase_lut.GreyEncoder` adds the panel's wavefront
+correction. Iterated holograms are in :mod:`acquisition.holograms.gerchberg_saxton`. Phases are float32 radians in 0..2 pi,
+x runs along columns to the right, y along rows downwards, and far fields have their zero order at ``(H // 2, W // 2)``.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""patterns"""
+"""Sources of phase patterns: images, test targets, Zernike modes, simulated cells."""

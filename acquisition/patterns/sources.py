@@ -90,7 +90,7 @@ def open_source(
     Parameters
     ----------
     name : str
-        One of :data:`acquisition.patterns.sources.sources.source_name.DESCRIPTIONS`, ``held-out`` (test photographs, then test cells),
+        One of :data:`acquisition.patterns.source_name.DESCRIPTIONS`, ``held-out`` (test photographs, then test cells),
         ``validation``, the path of a folder of images, or of a video. Parameters follow the name: ``usaf?bar_px=20``,
         ``my-images?size_px=980`` (fitted into that square, centred, phase 0 around it).
     shape : (int, int)

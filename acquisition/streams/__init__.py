@@ -1,1 +1,1 @@
-"""streams"""
+"""Channels between threads with a stated overflow policy, stages, and prefetching."""

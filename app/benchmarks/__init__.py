@@ -1,1 +1,1 @@
-"""benchmarks"""
+"""Benchmarks of the product: what ``specklescope bench`` measures."""

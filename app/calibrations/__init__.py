@@ -1,1 +1,1 @@
-"""calibrations"""
+"""Running a calibration on the instrument, and its report."""

@@ -1,1 +1,1 @@
-"""diagnostics"""
+"""What ``specklescope doctor`` examines on this computer."""

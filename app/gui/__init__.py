@@ -1,1 +1,1 @@
-"""The Qt window: the only room that imports PyQt6 and pyqtgraph."""
+"""The Qt window. Nothing outside this folder imports Qt."""

@@ -1,1 +1,1 @@
-"""instrument"""
+"""The instrument file, and opening the devices that it names."""

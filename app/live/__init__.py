@@ -1,1 +1,1 @@
-"""live"""
+"""The live session: capture, inference, recording and status, wired together."""

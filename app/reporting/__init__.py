@@ -1,1 +1,1 @@
-"""reporting"""
+"""HTML reports: templates, plots and images."""

@@ -1,4 +1,4 @@
-"""images"""
+"""Images prepared for reports."""
 
 from __future__ import annotations
 

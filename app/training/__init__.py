@@ -1,1 +1,1 @@
-"""training"""
+"""Training a model, compiling it for an engine, and running a training as a process."""

@@ -1,1 +1,1 @@
-"""devices"""
+"""Calibration of the devices: phase look-up table, timing, camera."""

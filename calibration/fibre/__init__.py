@@ -1,1 +1,1 @@
-"""fibre"""
+"""Calibration of the fibre: its statistics, its complex response, its reference."""

@@ -1,1 +1,1 @@
-"""registration"""
+"""Where a pattern lies on the camera."""

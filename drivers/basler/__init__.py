@@ -1,1 +1,1 @@
-"""basler"""
+"""Basler cameras through pylon, and pylon's camera emulator."""

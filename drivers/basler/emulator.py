@@ -26,7 +26,7 @@ SERIAL = "0815-0000"
 
 
 class EmulatedBasler(BaslerCamera):
-    """The emulator with its test images; takes the parameters of :class:`drivers.basler.camera.camera.BaslerCamera`."""
+    """The emulator with its test images; takes the parameters of :class:`drivers.basler.camera.BaslerCamera`."""
 
     def __init__(self, config: BaslerConfig | None = None) -> None:
         os.environ.setdefault("PYLON_CAMEMU", "1")  # read when pylon is asked for its devices for the first time

@@ -1,1 +1,1 @@
-"""displays"""
+"""SLMs that are monitors, ours or slmPy's, and how phase becomes grey levels."""

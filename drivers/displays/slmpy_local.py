@@ -1,7 +1,7 @@
 """slmPy's window on a monitor of this computer as an SLM: a child process shows it, the slmPy client feeds it.
 
-The child (:mod:`drivers.displays.slmpy_window`) runs under an interpreter of its own, since wxPython rarely lives where this program
-does. It is ended by closing its standard input, which also happens when this process is killed.
+The child (:mod:`drivers.displays.slmpy_window`) runs under an interpreter of its own, because wxPython is rarely
+installed where this program is. It is ended by closing its standard input, which also happens when this process is killed.
 """
 
 from __future__ import annotations

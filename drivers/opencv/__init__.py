@@ -1,1 +1,1 @@
-"""opencv"""
+"""USB video cameras through OpenCV."""

@@ -1,1 +1,1 @@
-"""recorded"""
+"""Cameras that repeat recorded frames or a video file."""

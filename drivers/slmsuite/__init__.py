@@ -1,1 +1,1 @@
-"""slmsuite"""
+"""Cameras and SLMs of slmsuite, through adapters."""

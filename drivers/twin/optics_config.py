@@ -1,4 +1,4 @@
-"""optics config"""
+"""The parameters of a simulated fibre and of the optics around it."""
 
 from __future__ import annotations
 

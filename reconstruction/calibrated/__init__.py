@@ -1,1 +1,1 @@
-"""Reconstruction through a calibrated fibre, learned: its own speckle model tells every step what is still wrong."""
+"""Few-step reconstruction through the calibrated response of the fibre."""

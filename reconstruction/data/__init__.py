@@ -1,1 +1,1 @@
-"""data"""
+"""Training data: pairs in memory, datasets on disk, simulated pairs."""

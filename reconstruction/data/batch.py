@@ -1,4 +1,4 @@
-"""batch"""
+"""A batch of pairs, and what training takes batches from."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class SpecklePairs(Dataset[Any]):
     path : Path
         The archive's folder.
     split : {"train", "validation", "test", "all"}
-        ``all`` is every row. The others share out the patterns (never the frames) by :func:`reconstruction.data.pairs.pairs.part_of`
+        ``all`` is every row. The others share out the patterns (never the frames) by :func:`reconstruction.data.pairs.part_of`
         and leave out the blank references, which belong to no part.
     arrays : sequence of str
         Names of the arrays to read.

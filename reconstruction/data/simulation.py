@@ -29,7 +29,7 @@ _CHUNK = 50
 
 @dataclass(frozen=True)
 class TwinData:
-    """Which pairs to simulate: ``source`` is a pattern source of :func:`acquisition.patterns.sources.sources.open_source`."""
+    """Which pairs to simulate: ``source`` is a pattern source of :func:`acquisition.patterns.sources.open_source`."""
 
     optics: OpticsConfig
     sensor: SensorConfig

@@ -1,1 +1,1 @@
-"""Diffusion: noise schedules, samplers and losses, apart from the networks they drive."""
+"""Diffusion models, their schedules and samplers, and the mean flow."""

@@ -116,7 +116,7 @@ class SpecDiffusion(Reconstructor):
         return F.l1_loss(self.network(torch.cat([self.condition(batch.frames), noisy], 1), gamma), eps)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Draw one sample with the configured seed; see :class:`~reconstruction.reconstructor.Reconstructor`."""
+        """Draw one sample with the configured seed; see :class:`~reconstruction.models.reconstructor.Reconstructor`."""
         return self.sample(frame, reference, [self.config.seed])
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

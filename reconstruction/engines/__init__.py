@@ -1,1 +1,1 @@
-"""Engines that run a model: one runner a file, one contract, the fastest correct one chosen on the machine at hand."""
+"""Inference engines: which run here, which is the fastest, and whether it is right."""

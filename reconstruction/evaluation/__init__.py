@@ -1,1 +1,1 @@
-"""What methods are judged by: scores on held-out pairs, resolution, honesty of intervals, and the floor to stand above."""
+"""Scores of models on held-out images: metrics, resolution, intervals, baselines."""

@@ -1,1 +1,1 @@
-"""few_pair"""
+"""Phase from a few reference pairs of the same session, without training."""

@@ -38,7 +38,7 @@ class FrameLikelihood:
     fibre : SecondOrder
         The model, for phases in radians and lengths in camera pixels.
     references : sequence of ndarray of float32, shape (H, W)
-        Amplitudes from :func:`calibration.registration.gray_code.gray_code.displacement.speckle_amplitude`; H and W multiples of :data:`BLOCK_PX`.
+        Amplitudes from :func:`calibration.registration.displacement.speckle_amplitude`; H and W multiples of :data:`BLOCK_PX`.
     phases : tensor of float32, shape (J, H / CELL_PX, W / CELL_PX)
         Theirs, in radians.
     lit : ndarray of bool, shape (H, W)

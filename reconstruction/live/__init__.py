@@ -1,1 +1,1 @@
-"""live"""
+"""Reconstruction of live frames, by a model or by reference pairs."""

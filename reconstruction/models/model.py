@@ -33,9 +33,9 @@ class ModelCard:
     """Facts about trained weights.
 
     ``fibre`` names the fibre (for the twin, its optics' fingerprint); ``field_radius`` is the disc's radius as a fraction of
-    half the frame; ``range_rad`` the phase of white in training; ``kind`` one of :data:`reconstruction.models.registry.KINDS` and
-    ``network`` what its configuration is made of; ``parameters`` counts what was learned, ``evaluations`` those of the network
-    for one frame; ``device`` is what it was trained on, ``weights_sha256`` tells whether the weights are still the ones that
+    half the frame; ``range_rad`` the phase of white in training; ``kind`` one of :data:`reconstruction.models.registry.KINDS`
+    and ``network`` what its configuration is made of; ``parameters`` counts what was learned, ``evaluations`` those of the
+    network for one frame; ``device`` is what it was trained on, ``weights_sha256`` tells whether the weights are still the ones that
     were written. Older cards lack the last four.
     """
 

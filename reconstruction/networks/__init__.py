@@ -1,1 +1,1 @@
-"""Networks, one a file, without any training or sampling."""
+"""The networks."""

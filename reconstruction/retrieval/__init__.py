@@ -1,1 +1,1 @@
-"""retrieval"""
+"""Phase retrieval by gradient descent through the fibre's response."""

@@ -1,1 +1,1 @@
-"""segmentation"""
+"""Segmentation of a phase image into objects."""

@@ -1,1 +1,1 @@
-"""Training of everything learned: one loop, its checkpoints, its run folder, and several processes at once."""
+"""The training loop, its checkpoints, validation and distribution."""

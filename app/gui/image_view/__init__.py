@@ -1,1 +1,1 @@
-"""image_view"""
+"""Images on screen: panes, colormaps, overlays, annotations, level bars."""

@@ -1,1 +1,1 @@
-"""main_window"""
+"""The operator's main window and what stands in it."""

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from PyQt6.QtCore import QByteArray, QSettings
 
+from app.gui.image_view.panes import Pictures
 from app.gui.main_window import settings
+from app.gui.main_window.acquisition_panel import AcquisitionPanel
+from app.gui.main_window.control_bar import ControlBar
+from app.gui.main_window.session_protocol import SessionLike
 
-if TYPE_CHECKING:
-    from app.gui.main_window.window import MainWindow
+
+class RememberedWindow(Protocol):
+    """The parts of the main window whose state is kept between two starts."""
+
+    session: SessionLike
+    pictures: Pictures
+    controls: ControlBar
+    acquisition: AcquisitionPanel
+
+    def saveGeometry(self) -> QByteArray:
+        """Return the size and place of the window, as Qt does."""
+
+    def restoreGeometry(self, geometry: QByteArray) -> bool:
+        """Give the window the stored size and place, as Qt does."""
 
 
-def restore(window: MainWindow, store: QSettings) -> list[str]:
+def restore(window: RememberedWindow, store: QSettings) -> list[str]:
     """Set up ``window`` as it was left; return a line for everything that could not be used."""
     known, warnings = settings.load(store)
     session = window.session
@@ -30,7 +46,7 @@ def restore(window: MainWindow, store: QSettings) -> list[str]:
     return warnings
 
 
-def remember(window: MainWindow, store: QSettings) -> None:
+def remember(window: RememberedWindow, store: QSettings) -> None:
     """Store how ``window`` is left."""
     settings.save(
         store,

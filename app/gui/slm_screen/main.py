@@ -1,8 +1,9 @@
-"""The screen SLM's own process: a borderless window that shows grey images pixel for pixel on the panel's monitor.
+"""The process of the screen SLM: a borderless window that shows grey images pixel for pixel on the panel's monitor.
 
-It is a process of its own so that neither a busy operator's window nor a command without a window can delay or disturb
-what the panel shows. :class:`drivers.displays.screen.ScreenSlm` starts it, writes an image into a shared file, asks for it with one
-line of JSON on standard input, and gets one line back when the window system has taken it. It ends with its standard input.
+It is a process of its own, so that neither a busy main window nor a command without a window can delay or disturb what the
+panel shows. :class:`drivers.displays.screen.ScreenSlm` starts it and writes each image into a shared file. It then asks for
+the image with one line of JSON on standard input, and gets one line back when the window system has taken the image. The
+process ends when its standard input is closed.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""training"""
+"""The training window: start, watch, stop and resume a training."""

@@ -18,7 +18,7 @@ _SMOOTH = 15
 
 
 class TrainingPlots(QWidget):
-    """Draws a :class:`app.training.train.train.process.Curve` and a validation picture."""
+    """Draws a :class:`app.training.process.Curve` and a validation picture."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ class TrainingWindow(QDialog):
     config : Path, optional
         Instrument file; None is the simulated instrument.
     program : sequence of str
-        What trains; see :class:`app.training.train.train.process.TrainingProcess`.
+        What trains; see :class:`app.training.process.TrainingProcess`.
     """
 
     #: The operator wants this model in the live view.

@@ -1,1 +1,1 @@
-"""widgets"""
+"""Small widgets, icons, styles and number formats that several windows share."""

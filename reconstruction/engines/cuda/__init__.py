@@ -1,1 +1,1 @@
-"""cuda"""
+"""Engines that run torch on an NVIDIA GPU."""

@@ -1,1 +1,1 @@
-"""onnx"""
+"""Export to ONNX, its precisions, and ONNX Runtime."""

@@ -40,7 +40,7 @@ def model_graph(model: Model, precision: Precision = "fp32") -> Artifact:
 
 
 def part_graph(model: Model, part: str, precision: Precision = "fp32") -> Artifact:
-    """Return one of the model's :meth:`~reconstruction.reconstructor.Reconstructor.parts` as a graph."""
+    """Return one of the model's :meth:`~reconstruction.models.reconstructor.Reconstructor.parts` as a graph."""
     example = model.network.parts()[part]
     names = [f"input_{number}" for number in range(len(example))]
     return _cached(model, model.network.get_submodule(part), part, example, names, "output", precision)

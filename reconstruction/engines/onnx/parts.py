@@ -33,7 +33,7 @@ class Graph(Protocol):
 
 
 class PartsEngine(TorchEngine):
-    """Runs a model in torch, and its :meth:`~reconstruction.reconstructor.Reconstructor.parts` as compiled graphs.
+    """Runs a model in torch, and its :meth:`~reconstruction.models.reconstructor.Reconstructor.parts` as compiled graphs.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""tensorrt"""
+"""TensorRT: building plans in a child process, and running them."""

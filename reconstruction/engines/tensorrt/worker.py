@@ -1,4 +1,8 @@
-"""worker"""
+"""The process that builds or runs a TensorRT engine: if TensorRT crashes, only this process ends.
+
+``build`` makes a plan from a graph and reports its stages; ``run`` reconstructs frames with a plan. TensorRT for RTX builds
+without a GPU; both run only on one.
+"""
 
 from __future__ import annotations
 

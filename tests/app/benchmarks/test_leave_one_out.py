@@ -1,4 +1,4 @@
-"""Captured pairs of a real fibre: each left out and reconstructed from the others, by the protocol of app.benchmarks.leave_one_out."""
+"""Captured pairs of a real fibre: each left out and reconstructed from the others."""
 
 from __future__ import annotations
 
