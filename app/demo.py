@@ -1,4 +1,4 @@
-"""The whole job on the simulated instrument, from first hologram to exported take, with every number it gives."""
+"""The whole job on the simulated instrument, from first hologram to exported recording, with every number it gives."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Demo:
         numbers |= self._scores()
         written = export(Archive.open(take), take / "export", (ExportFormat.OME_TIFF, ExportFormat.FFV1), overwrite=True)
         self._report("exporting", 1, 1, "")
-        return {**numbers, "exports": [str(path) for path in written], "dataset": str(dataset), "take": str(take)}
+        return {**numbers, "exports": [str(path) for path in written], "dataset": str(dataset), "recording": str(take)}
 
     def _acquire(self) -> Path:
         session = self._session
@@ -118,9 +118,9 @@ class Demo:
                 break
         else:
             raise DemoError(f"the live view did not show {wanted} images within {LIVE_TIMEOUT_S:.0f} s; close other programs")
-        return self._finish_take()
+        return self._finish_recording()
 
-    def _finish_take(self) -> Path:
+    def _finish_recording(self) -> Path:
         session = self._session
         session.stop_recording()
         deadline_s = time.monotonic() + 30
@@ -154,7 +154,7 @@ class Demo:
         """Mean over images of the mean over each image's views."""
         model = self._session.model
         assert model is not None
-        mask, range_rad = model.mask, model.card.range_rad
+        mask, phase_range_rad = model.mask, model.card.phase_range_rad
         per_image, ious = [], []
         for views in self._views.values():
             scores = []
@@ -163,7 +163,7 @@ class Demo:
                 assert truth is not None
                 assert made is not None
                 phase, labels = made.phase_rad, made.labels
-                scores.append(score(phase, truth, mask, range_rad))
+                scores.append(score(phase, truth, mask, phase_range_rad))
                 if labels is not None:
                     ious.append(iou_foreground(labels, segment(np.where(mask, truth, np.float32(0)), mask)))
             per_image.append(mean_scores(scores))

@@ -56,7 +56,7 @@ class LiveStatus:
 
 @dataclass(frozen=True)
 class RecordingStatus:
-    """The take being recorded, or the last one. ``verdict`` is empty while recording, then 'complete' or why not."""
+    """The recording being recorded, or the last one. ``verdict`` is empty while recording, then 'complete' or why not."""
 
     active: bool
     path: Path | None

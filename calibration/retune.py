@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import PairCapture, Rig
-from acquisition.patterns.sources import DEFAULT_DEPTH_RAD, blank, open_source
+from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD, blank, open_source
 from calibration.registration.affine import Registration
 from calibration.registration.displacement import lit_field, speckle_amplitude
 from calibration.registration.from_pairs import register_pairs
@@ -24,7 +24,7 @@ Counts = NDArray[np.uint8] | NDArray[np.uint16]
 
 #: Draw of the probes: no dataset and no evaluation uses it.
 _SEED = 424_242
-PROBES = 8
+PROBE_PATTERNS = 8
 _FLATS = 4
 #: Amplitude correlation of flat shots before and after the probes: less, and the fibre moves too fast to be tuned to.
 _LEAST_STILL = 0.6
@@ -50,7 +50,7 @@ class RetuneData:
 
 
 @dataclass(frozen=True, eq=False)
-class Tuned:
+class ReferencePairs:
     """What an instrument needs to go on.
 
     Parameters
@@ -76,8 +76,8 @@ class Tuned:
 
 def acquire(
     rig: Rig,
-    probes: int = PROBES,
-    depth_rad: float = DEFAULT_DEPTH_RAD,
+    probe_patterns: int = PROBE_PATTERNS,
+    phase_range_rad: float = DEFAULT_PHASE_RANGE_RAD,
     progress: Callable[[int], None] = lambda done: None,
 ) -> RetuneData:
     """Show the flat pattern, the probes, and the flat pattern again.
@@ -88,7 +88,7 @@ def acquire(
         Used by this thread.
     probes : int
         Images of random shapes and textures.
-    depth_rad : float
+    phase_range_rad : float
         Phase of white in them.
     progress : callable
         Called with the number of frames taken.
@@ -100,22 +100,22 @@ def acquire(
     """
     shape = rig.display().capabilities.shape
     flat = blank(shape)
-    shown = open_source("leaves", shape, count=probes, seed=_SEED, depth_rad=depth_rad)
-    patterns = [*[flat] * (_FLATS // 2), *(shown[index] for index in range(probes)), *[flat] * (_FLATS // 2)]
+    shown = open_source("leaves", shape, count=probe_patterns, seed=_SEED, phase_range_rad=phase_range_rad)
+    patterns = [*[flat] * (_FLATS // 2), *(shown[index] for index in range(probe_patterns)), *[flat] * (_FLATS // 2)]
     capture = PairCapture(rig)
     frames = []
     try:
         for pattern in patterns:
-            frames.append(capture.take(pattern).pixels)
+            frames.append(capture.capture(pattern).pixels)
             progress(len(frames))
     finally:
         capture.release()
-    first, last = _FLATS // 2, _FLATS // 2 + probes
+    first, last = _FLATS // 2, _FLATS // 2 + probe_patterns
     phases = tuple(pattern.phase_rad for pattern in patterns[first:last])
     return RetuneData((*frames[:first], *frames[last:]), tuple(frames[first:last]), phases)
 
 
-def fit(data: RetuneData) -> Tuned:
+def fit(data: RetuneData) -> ReferencePairs:
     """Average the reference and register the probes.
 
     Raises
@@ -134,4 +134,4 @@ def fit(data: RetuneData) -> Tuned:
     placed = register_pairs(data.frames, data.phases_rad)
     phases = tuple(frozen_array(placed.warp(phase, fill=None)) for phase in data.phases_rad)
     reference = frozen_array(np.mean(data.flats, axis=0, dtype=np.float32))
-    return Tuned(reference, data.frames, phases, placed, stillness)
+    return ReferencePairs(reference, data.frames, phases, placed, stillness)

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.old_names import with_present_names
 from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
 
@@ -96,7 +97,8 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
     try:
         content = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in content["arrays"]}
-        stored = Stored(content["kind"], content["devices"], content["values"], arrays, content["made_utc"])
+        arrays, values = with_present_names(arrays), with_present_names(content["values"], range_rad="slm_range_rad")
+        stored = Stored(content["kind"], content["devices"], values, arrays, content["made_utc"])
         age = stored.age_days
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())

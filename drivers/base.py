@@ -49,7 +49,7 @@ class WrongPattern(DeviceError):
 
 def frozen_array(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
     """Return a contiguous array that nobody can write to; copies all but a read-only array that owns its memory."""
-    # A read-only view proves nothing: whoever holds the array or buffer beneath it may still write there.
+    # A read-only view verifies nothing: whoever holds the array or buffer beneath it may still write there.
     if array.flags.writeable or not array.flags.c_contiguous or array.base is not None:
         array = np.array(array, order="C", copy=True)
         array.flags.writeable = False

@@ -45,7 +45,7 @@ class Scores:
     ms_ssim: float
 
 
-def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad: float) -> Scores:
+def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], phase_range_rad: float) -> Scores:
     """Score one image.
 
     Parameters
@@ -54,7 +54,7 @@ def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad
         Reconstruction and displayed phase in radians.
     mask : ndarray of bool, shape (h, w)
         Where the fibre sees: pixels outside count nowhere.
-    range_rad : float
+    phase_range_rad : float
         R of PSNR and SSIM: the phase of white.
 
     Raises
@@ -66,13 +66,13 @@ def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad
         raise ValueError(f"shapes differ: phase {phase_rad.shape}, truth {truth_rad.shape}, mask {mask.shape}")
     if not mask.any():
         raise ValueError("the mask is empty: no pixel to score")
-    plain = _errors(phase_rad, truth_rad, mask, range_rad)
-    centred = _errors(phase_rad - phase_rad[mask].mean(), truth_rad - truth_rad[mask].mean(), mask, range_rad)
+    plain = _errors(phase_rad, truth_rad, mask, phase_range_rad)
+    centred = _errors(phase_rad - phase_rad[mask].mean(), truth_rad - truth_rad[mask].mean(), mask, phase_range_rad)
     correlation = pearson(phase_rad[mask], truth_rad[mask])
     seen = truth_rad[mask].astype(np.float64)
-    rmse, spread = float(np.hypot(plain[0], plain[3])), float(np.ptp(seen))
-    nrmse = rmse / spread if spread > 0 else float("inf") if rmse > 0 else 0.0
-    multiscale = ms_ssim(phase_rad, truth_rad, mask, range_rad)
+    rmse, peak_to_valley_rad = float(np.hypot(plain[0], plain[3])), float(np.ptp(seen))
+    nrmse = rmse / peak_to_valley_rad if peak_to_valley_rad > 0 else float("inf") if rmse > 0 else 0.0
+    multiscale = ms_ssim(phase_rad, truth_rad, mask, phase_range_rad)
     return Scores(plain[0], plain[1], plain[2], correlation, plain[3], *centred, nrmse, multiscale)
 
 
@@ -91,15 +91,21 @@ def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(a @ b) / norm if norm > 0 else 0.0
 
 
-def ssim_map(phase_rad: torch.Tensor, truth_rad: torch.Tensor, range_rad: float) -> torch.Tensor:
+def ssim_map(phase_rad: torch.Tensor, truth_rad: torch.Tensor, phase_range_rad: float) -> torch.Tensor:
     """Local SSIM of (b, 1, h, w) phase images, same shape, differentiable."""
     _, full = structural_similarity_index_measure(
-        phase_rad, truth_rad, gaussian_kernel=True, sigma=1.5, kernel_size=11, data_range=range_rad, return_full_image=True
+        phase_rad,
+        truth_rad,
+        gaussian_kernel=True,
+        sigma=1.5,
+        kernel_size=11,
+        data_range=phase_range_rad,
+        return_full_image=True,
     )
     return full
 
 
-def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_rad: float) -> float:
+def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], phase_range_rad: float) -> float:
     """Multi-scale SSIM (Wang et al., Asilomar 2003, equation 7) as PI-DDPM takes it: five scales, all exponents 1.
 
     The product of mean contrast and structure on the four finer scales and of mean SSIM on the coarsest; negative means count
@@ -108,7 +114,7 @@ def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_r
 
     Parameters
     ----------
-    phase_rad, truth_rad, mask, range_rad
+    phase_rad, truth_rad, mask, phase_range_rad
         As for :func:`score`.
     """
     a, b = (torch.from_numpy(np.where(mask, image, 0))[None, None].float() for image in (phase_rad, truth_rad))
@@ -116,7 +122,7 @@ def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_r
     product = 1.0
     for scale in range(_MS_SCALES):
         coarsest = scale == _MS_SCALES - 1 or min(a.shape[2:]) < 2 * _LEAST_PX
-        local = ssim_map(a, b, range_rad) if coarsest else contrast_structure(a, b, range_rad)
+        local = ssim_map(a, b, phase_range_rad) if coarsest else contrast_structure(a, b, phase_range_rad)
         product *= max(0.0, float((local * weight).sum() / weight.sum()))
         if coarsest:
             break
@@ -124,7 +130,7 @@ def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], range_r
     return product
 
 
-def contrast_structure(phase_rad: torch.Tensor, truth_rad: torch.Tensor, range_rad: float) -> torch.Tensor:
+def contrast_structure(phase_rad: torch.Tensor, truth_rad: torch.Tensor, phase_range_rad: float) -> torch.Tensor:
     """Local SSIM of (b, 1, h, w) phase images without its luminance term, same shape."""
     axis = torch.arange(-5, 6, dtype=torch.float32, device=phase_rad.device)
     line = torch.exp(-0.5 * (axis / 1.5).square())
@@ -132,16 +138,16 @@ def contrast_structure(phase_rad: torch.Tensor, truth_rad: torch.Tensor, range_r
     a, b = (F.pad(image.float(), (5, 5, 5, 5), mode="reflect") for image in (phase_rad, truth_rad))
     mean_a, mean_b, aa, bb, ab = (F.conv2d(image, window) for image in (a, b, a * a, b * b, a * b))
     variances = (aa - mean_a.square()).clamp(min=0) + (bb - mean_b.square()).clamp(min=0)
-    c2 = (_K2 * range_rad) ** 2
+    c2 = (_K2 * phase_range_rad) ** 2
     return (2 * (ab - mean_a * mean_b) + c2) / (variances + c2)
 
 
-def _errors(phase: Phase, truth: Phase, mask: NDArray[np.bool_], range_rad: float) -> tuple[float, float, float, float]:
+def _errors(phase: Phase, truth: Phase, mask: NDArray[np.bool_], phase_range_rad: float) -> tuple[float, float, float, float]:
     error = np.abs(phase[mask].astype(np.float64) - truth[mask])
     mse = float(np.mean(error**2))
-    psnr = 10 * np.log10(range_rad**2 / mse) if mse > 0 else float("inf")
+    psnr = 10 * np.log10(phase_range_rad**2 / mse) if mse > 0 else float("inf")
     # Outside the disc both images are set equal, or windows at its rim would be judged by what nobody can see.
     a, b = (torch.from_numpy(np.where(mask, t, 0))[None, None].float() for t in (phase, truth))
-    local = ssim_map(a, b, range_rad)
+    local = ssim_map(a, b, phase_range_rad)
     ssim = float(local[0, 0][torch.from_numpy(mask)].mean())
     return float(error.mean()), float(psnr), ssim, float(error.std())

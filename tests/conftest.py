@@ -77,7 +77,7 @@ def real_mcf() -> Path:
 
 @pytest.fixture
 def archive_root(tmp_path: Path) -> Path:
-    """An empty archive for takes and datasets."""
+    """An empty archive for recordings and datasets."""
     root = tmp_path / "archive"
     root.mkdir()
     return root

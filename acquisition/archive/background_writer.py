@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from acquisition.archive.shards import Image
-from acquisition.archive.writer import (ArchiveWriter, PairRow)
+from acquisition.archive.writer import ArchiveWriter, PairRow
 
 #: Pairs that may wait; more make the capture wait, and none is dropped.
 _WAITING = 64

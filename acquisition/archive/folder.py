@@ -66,12 +66,12 @@ def clean_name(text: str, what: str) -> str:
     return cleaned
 
 
-def card_text(card: Mapping[str, object]) -> str:
-    """Return the card as YAML; raises StorageError when it holds anything but plain values."""
+def metadata_text(metadata: Mapping[str, object]) -> str:
+    """Return the metadata as YAML; raises StorageError when it holds anything but plain values."""
     try:
-        return yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True)
     except yaml.YAMLError as error:
-        raise StorageError(f"the card holds a value YAML cannot store: {one_line(error)}; use plain values") from error
+        raise StorageError(f"the metadata holds a value YAML cannot store: {one_line(error)}; use plain values") from error
 
 
 def check_space(folder: Path, expected_bytes: int) -> None:

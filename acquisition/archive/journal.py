@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from acquisition.archive.rows import (Event, ExtraValue, StorageError, StoredRow)
+from acquisition.archive.rows import Event, ExtraValue, StorageError, StoredRow
 
 APPLICATION_ID = 0x53504B4C  # "SPKL" in the file's header: tells our journals from any other SQLite file
 SCHEMA_VERSION = 1

@@ -9,10 +9,11 @@ from pathlib import Path
 import yaml
 
 from acquisition.archive.journal import read_journal
-from acquisition.archive.rows import (Event, StorageError, StoredRow)
-from acquisition.archive.shards import (ArraySpec, Image, Shards)
+from acquisition.archive.old_names import METADATA, metadata_file, present_kind, with_present_names
+from acquisition.archive.rows import Event, StorageError, StoredRow
+from acquisition.archive.shards import ArraySpec, Image, Shards
 
-DATA, JOURNAL, CARD = "data.zarr", "journal.sqlite", "card.yaml"
+DATA, JOURNAL = "data.zarr", "journal.sqlite"
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Archive:
     survive a fork.
     """
 
-    def __init__(self, path: Path, card: dict[str, object]) -> None:
+    def __init__(self, path: Path, metadata: dict[str, object]) -> None:
         self.path = path
-        self.card = card
+        self.metadata = metadata
         self._shards = Shards(path / DATA)
         self._journal = read_journal(path / JOURNAL)
 
@@ -63,13 +64,13 @@ class Archive:
         if not path.is_dir():
             raise StorageError(f"no archive at {path}: there is no such folder")
         try:
-            card = yaml.safe_load((path / CARD).read_text(encoding="utf-8"))
+            metadata = yaml.safe_load(metadata_file(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
-            raise StorageError(f"{path} is not an archive: {CARD} is missing or unreadable ({reason})") from error
-        if not isinstance(card, dict):
-            raise StorageError(f"{path} is not an archive: {CARD} holds no mapping")
-        archive = cls(path, card)
+            raise StorageError(f"{path} is not an archive: {METADATA} is missing or unreadable ({reason})") from error
+        if not isinstance(metadata, dict):
+            raise StorageError(f"{path} is not an archive: {METADATA} holds no mapping")
+        archive = cls(path, _with_present_names(metadata))
         for name in archive.arrays:
             if not (path / DATA / name / "zarr.json").is_file():
                 raise StorageError(f"archive {path} is incomplete: {DATA}/{name} is missing; restore it from a copy")
@@ -86,8 +87,9 @@ class Archive:
 
     @property
     def status(self) -> Mapping[str, str]:
-        """Facts about the whole archive: ``kind``, ``name``, ``created_utc`` and, for a finished take, ``verdict``."""
-        return self._journal.status
+        """Facts about the whole archive: ``kind``, ``name``, ``created_utc`` and, for a finished recording, ``verdict``."""
+        status = self._journal.status
+        return {**status, "kind": present_kind(status["kind"])} if "kind" in status else status
 
     def spec(self, name: str) -> ArraySpec:
         """Return shape and dtype of an array's images."""
@@ -147,3 +149,8 @@ def damage(shards: Shards, rows: Sequence[StoredRow]) -> Iterator[BadImage]:
                 shards.read(name, row)
             except StorageError as error:
                 yield BadImage(row.index, name, str(error))
+
+
+def _with_present_names(metadata: dict[str, object]) -> dict[str, object]:
+    """Return the metadata with today's keys. The plan stays as it was written: its hash is of the old ones."""
+    return {**with_present_names(metadata), **({"plan": metadata["plan"]} if "plan" in metadata else {})}

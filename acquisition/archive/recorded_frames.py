@@ -1,4 +1,4 @@
-"""A take or dataset as a sequence of frames that are read one by one, for instance to replay it."""
+"""A recording or dataset as a sequence of frames that are read one by one, for instance to replay it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class RecordedFrames(LazyFrames):
     """The camera frames of an archive, as raw as they came, each read and checked when it is asked for.
 
     Only their journal is held in memory. Frames that a running writer acknowledges later are not seen. The bit depth is the
-    card's ``bit_depth``; without one, the array's 8 or 16.
+    metadata's ``bit_depth``; without one, the array's 8 or 16.
 
     Parameters
     ----------
     archive : Archive
-        A take or a dataset. Reading a frame raises StorageError where it is damaged.
+        A recording or a dataset. Reading a frame raises StorageError where it is damaged.
 
     Raises
     ------
     StorageError
-        It holds no camera frames, or its card tells an impossible bit depth.
+        It holds no camera frames, or its metadata tells an impossible bit depth.
 
     Examples
     --------
@@ -41,10 +41,10 @@ class RecordedFrames(LazyFrames):
         if dtype not in ("uint8", "uint16"):
             raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16")
         bits = 8 * np.dtype(dtype).itemsize
-        bit_depth = archive.card.get("bit_depth", bits)
+        bit_depth = archive.metadata.get("bit_depth", bits)
         if not isinstance(bit_depth, int) or not (bit_depth == 8 if bits == 8 else 8 < bit_depth <= 16):
             raise StorageError(
-                f"{archive.path.name}: bit_depth {bit_depth!r} in its card does not fit {dtype}; correct the card"
+                f"{archive.path.name}: bit_depth {bit_depth!r} in its metadata does not fit {dtype}; correct the metadata"
             )
         super().__init__(np.array([row.t_ns for row in archive.rows()], np.int64))
         self.archive = archive

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.archive.shards import Image
-from acquisition.archive.writer import (ArchiveWriter, ArraySpec, PairRow, StorageError)
-from acquisition.streams.channel import (Channel, ChannelClosed)
+from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.streams.channel import Channel, ChannelClosed
 from drivers.base import Frame
 
 COMPLETE = "complete"
@@ -61,7 +61,7 @@ class RecordItem:
 
 
 class Recorder:
-    """Writes every item of a channel to one 'take' archive; its :meth:`run` is a stage's work.
+    """Writes every item of a channel to one 'recording' archive; its :meth:`run` is a stage's work.
 
     The archive is made when the first item comes, which fixes the arrays and their shapes.
 
@@ -71,7 +71,7 @@ class Recorder:
         Folder for archives.
     name : str
         For people.
-    card : mapping
+    metadata : mapping
         Facts about the session, plain YAML values; ``pixel_um`` becomes the physical size in exports.
     channel : Channel of RecordItem
         With ``Overflow.FAIL``: a producer that meets the overflow closes the channel with that error.
@@ -80,7 +80,7 @@ class Recorder:
 
     Examples
     --------
-    >>> recorder = Recorder(root, "cells", card, channel)  # doctest: +SKIP
+    >>> recorder = Recorder(root, "cells", metadata, channel)  # doctest: +SKIP
     >>> stage = Stage("recorder", recorder.run)  # doctest: +SKIP
     """
 
@@ -88,13 +88,13 @@ class Recorder:
         self,
         root: Path,
         name: str,
-        card: Mapping[str, object],
+        metadata: Mapping[str, object],
         channel: Channel[RecordItem],
         seal_after_s: float = 1.0,
     ) -> None:
         self._root = root
         self._name = name
-        self._card = card
+        self._metadata = metadata
         self._channel = channel
         self._seal_after_s = seal_after_s
         self._writer: ArchiveWriter | None = None
@@ -104,7 +104,7 @@ class Recorder:
 
     @property
     def path(self) -> Path | None:
-        """The take's folder; None until the first item came."""
+        """The recording's folder; None until the first item came."""
         return self._writer.path if self._writer else None
 
     @property
@@ -122,7 +122,7 @@ class Recorder:
         Raises
         ------
         StorageError
-            The disk failed, or an item does not fit the take (the model changed its shape). The channel is closed.
+            The disk failed, or an item does not fit the recording (the model changed its shape). The channel is closed.
         BaseException
             Whatever error the producer closed the channel with.
         """
@@ -167,7 +167,7 @@ class Recorder:
             # 8-bit speckle does not shrink; everything else does.
             specs = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
             self._writer = ArchiveWriter.create(
-                self._root, "take", self._name, specs, self._card, None, seal_after_s=self._seal_after_s
+                self._root, "recording", self._name, specs, self._metadata, None, seal_after_s=self._seal_after_s
             )
         frame = item.frame
         row = PairRow(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from drivers.base import (Frame, SpeckleScopeError)
+from drivers.base import Frame, SpeckleScopeError
 
 ExtraValue = str | int | float
 
@@ -32,7 +32,7 @@ class PairRow:
     host_utc : str
         ISO 8601 wall-clock time; filled in when the pair is appended if left empty.
     model_id, engine : str
-        What reconstructed the frame (recorded takes); empty for datasets.
+        What reconstructed the frame (recordings); empty for datasets.
     latency_s : float, optional
         From the end of exposure to the finished reconstruction, in seconds.
     extra : mapping of str to str, int or float

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from acquisition.archive.reader import DATA
-from acquisition.archive.rows import (StorageError, StoredRow)
-from acquisition.archive.shards import (Image, Shards)
+from acquisition.archive.rows import StorageError, StoredRow
+from acquisition.archive.shards import Image, Shards
 
 _MISSING = 2**64 - 1  # offset of an image that was never written
 _OPEN_SHARDS = 256  # each keeps its file open, and a process may have about a thousand

@@ -20,7 +20,7 @@ import tensorstore as ts
 from numpy.typing import NDArray
 
 from acquisition.archive.journal import check_array_name
-from acquisition.archive.rows import (StorageError, StoredRow)
+from acquisition.archive.rows import StorageError, StoredRow
 
 Image = NDArray[Any]
 

@@ -19,11 +19,12 @@ from typing import Self
 
 import numpy as np
 
-from acquisition.archive.reader import (CARD, DATA, JOURNAL, Archive, BadImage, VerifyReport, damage)
-from acquisition.archive.folder import (WriterLock, card_text, check_space, clean_name, one_line, sync_folder, write_synced)
-from acquisition.archive.journal import (Journal, utc_now)
-from acquisition.archive.rows import (Event, PairRow, StorageError, StoredRow)
-from acquisition.archive.shards import (ArraySpec, Image, Shards)
+from acquisition.archive.old_names import METADATA
+from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
+from acquisition.archive.folder import WriterLock, metadata_text, check_space, clean_name, one_line, sync_folder, write_synced
+from acquisition.archive.journal import Journal, utc_now
+from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow
+from acquisition.archive.shards import ArraySpec, Image, Shards
 
 __all__ = [
     "Archive",
@@ -79,7 +80,7 @@ class ArchiveWriter:
         kind: str,
         name: str,
         arrays: Sequence[ArraySpec],
-        card: Mapping[str, object],
+        metadata: Mapping[str, object],
         expected: int | None,
         *,
         seal_after_s: float = 5.0,
@@ -95,8 +96,8 @@ class ArchiveWriter:
             For people, for instance ``dataset`` and ``cells``. No path separators; odd characters become ``-``.
         arrays : sequence of ArraySpec
             Every append brings one image for each.
-        card : mapping
-            Facts about the run, plain YAML values; stored as ``card.yaml``.
+        metadata : mapping
+            Facts about the run, plain YAML values; stored as ``metadata.yaml``.
         expected : int or None
             Number of pairs to come, for the check of free space; None checks for one shard.
         seal_after_s : float
@@ -107,12 +108,12 @@ class ArchiveWriter:
         Raises
         ------
         StorageError
-            Too little space, a bad name, array or card, or a folder that cannot be written.
+            Too little space, a bad name, array or metadata, or a folder that cannot be written.
         """
         label = f"{clean_name(kind, 'kind')}_{clean_name(name, 'name')}"
         if not arrays or len({spec.name for spec in arrays}) != len(arrays):
             raise StorageError(f"archive {name!r} needs arrays with different names, got {[s.name for s in arrays]}")
-        text = card_text(card)
+        text = metadata_text(metadata)
         slots = max(1, shard_bytes // max(spec.nbytes for spec in arrays))
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         path = Path(root) / f"{stamp}_{label}_{uuid.uuid4().hex[:8]}"
@@ -128,7 +129,7 @@ class ArchiveWriter:
             try:
                 (path / DATA).mkdir()
                 write_synced(path / DATA / "zarr.json", '{"zarr_format": 3, "node_type": "group"}\n')
-                write_synced(path / CARD, text)
+                write_synced(path / METADATA, text)
                 shards = Shards(path / DATA)
                 for spec in arrays:
                     shards.create(spec, slots)

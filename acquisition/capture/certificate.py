@@ -17,7 +17,7 @@ from acquisition.archive.folder import write_synced
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StorageError
 from acquisition.capture.runner import faults_of, plan_of
-from acquisition.capture.sync_check import Sentinel, speckle_of
+from acquisition.capture.sync_check import ReferenceCheck, speckle_of
 from drivers.base import Frame, Pattern
 
 CERTIFICATE = "certificate.yaml"
@@ -41,9 +41,9 @@ class Certificate:
         the pattern which the plan draws for it.
     frames_repeated : int
         Frames that are byte for byte the one before.
-    sentinels, lowest_sentinel_correlation
+    sentinels, lowest_reference_correlation
         Flat shots, and the smallest correlation of one with the first.
-    lag_scans, smallest_lag_margin
+    sync_checks, smallest_sync_margin
         Scans of lags -2..+2 that the run made with sync patterns, all won by lag 0, and the least lead.
     sync_margins : list of float
         Of the sync preamble of every run.
@@ -61,10 +61,10 @@ class Certificate:
     patterns_hashed: bool
     patterns_as_planned: bool
     frames_repeated: int
-    sentinels: int
-    lowest_sentinel_correlation: float
-    lag_scans: int
-    smallest_lag_margin: float
+    reference_checks: int
+    lowest_reference_correlation: float
+    sync_checks: int
+    smallest_sync_margin: float
     sync_margins: list[float]
     intervals_checked: int
     interval_error_s: float
@@ -78,11 +78,11 @@ class Certificate:
         return self.pairs == self.requested
 
     @property
-    def proved(self) -> bool:
+    def verified(self) -> bool:
         """Whether light speaks for the pairing, and nothing against any pair."""
         return (
             bool(self.sync_margins)
-            and self.smallest_lag_margin > 0
+            and self.smallest_sync_margin > 0
             and self.pairs_damaged == self.frames_repeated == 0
             and self.shots_in_order
             and self.patterns_hashed
@@ -104,8 +104,8 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
     rows = archive.rows()
     height, width = archive.spec("phase").shape
     make = plan.maker((height, width))
-    depth = archive.card.get("bit_depth", 8)
-    sentinel = Sentinel(plan.min_sentinel_correlation)
+    depth = archive.metadata.get("bit_depth", 8)
+    reference_check = ReferenceCheck(plan.min_reference_correlation)
     damaged = repeated = 0
     hashed = planned = True
     before: int | None = None
@@ -126,10 +126,10 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
         frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
         flat = plan.is_reference(row.index)
         if flat:
-            sentinel.holds(row.index, speckle_of(frame))
+            reference_check.holds(row.index, speckle_of(frame))
     intervals, error_s = _intervals(archive)
     events = archive.events()
-    scans = [_number(r" by (-?[\d.]+) up to ", event.text) for event in events if event.kind == "scan"]
+    scans = [_number(r" (?:margin|by) (-?[\d.]+) up to ", event.text) for event in events if event.kind == "scan"]
     return Certificate(
         pairs=len(rows),
         requested=len(plan),
@@ -139,22 +139,22 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
         patterns_hashed=hashed,
         patterns_as_planned=planned,
         frames_repeated=repeated,
-        sentinels=len(sentinel.drift),
-        lowest_sentinel_correlation=round(sentinel.lowest, 4),
-        lag_scans=len(scans),
-        smallest_lag_margin=round(min(scans, default=1.0), 4),
-        sync_margins=[_number(r" by (-?[\d.]+) on ", event.text) for event in events if event.kind == "sync"],
+        reference_checks=len(reference_check.drift),
+        lowest_reference_correlation=round(reference_check.lowest, 4),
+        sync_checks=len(scans),
+        smallest_sync_margin=round(min(scans, default=1.0), 4),
+        sync_margins=[_number(r" (?:margin|by) (-?[\d.]+) on ", event.text) for event in events if event.kind == "sync"],
         intervals_checked=intervals,
         interval_error_s=error_s,
         faults=faults_of(archive),
         withdrawn=sum(int(_number(r"^withdrew (\d+) ", event.text)) for event in events if event.kind == "quarantine"),
-        drift=[(number, round(value, 4)) for number, value in sentinel.drift],
+        drift=[(number, round(value, 4)) for number, value in reference_check.drift],
     )
 
 
 def write_certificate(folder: Path, certificate: Certificate) -> Path:
     """Write ``certificate.yaml`` into a dataset's folder and return its path."""
-    content = asdict(certificate) | {"complete": certificate.complete, "proved": certificate.proved}
+    content = asdict(certificate) | {"complete": certificate.complete, "verified": certificate.verified}
     content["drift"] = [list(point) for point in certificate.drift]
     path = folder / CERTIFICATE
     write_synced(path, yaml.safe_dump(content, sort_keys=False, default_flow_style=None))

@@ -118,7 +118,7 @@ class PairCapture:
         #: How often the SLM's display was lost: nobody knows since when, so pairs before that cannot be trusted either.
         self.displays_lost = 0
 
-    def take(self, pattern: Pattern, gate: Callable[[Frame], None] = lambda frame: None) -> Frame:
+    def capture(self, pattern: Pattern, gate: Callable[[Frame], None] = lambda frame: None) -> Frame:
         """Return a verified frame of ``pattern``, labelled with its id.
 
         Parameters
@@ -135,7 +135,7 @@ class PairCapture:
         """
         for attempt in range(self._retakes + 1):
             try:
-                frame = self._take_once(pattern)
+                frame = self._capture_once(pattern)
                 gate(frame)
                 return frame
             except (DeviceTimeout, FrameFailed, TriggerIgnored, BadPair) as error:
@@ -154,7 +154,7 @@ class PairCapture:
         self._armed = False
         self._rig.camera.disarm()
 
-    def _take_once(self, pattern: Pattern) -> Frame:
+    def _capture_once(self, pattern: Pattern) -> Frame:
         camera, slm, clock = self._rig.camera, self._slm, self._rig.clock
         if not self._armed:
             self._arm()

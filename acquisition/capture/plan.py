@@ -13,8 +13,9 @@ from typing import Literal, get_args
 import numpy as np
 import yaml
 
+from acquisition.archive.old_names import with_present_names
 from acquisition.patterns.source_name import PatternError
-from acquisition.patterns.sources import DEFAULT_DEPTH_RAD, PatternSource, blank, open_source
+from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD, PatternSource, blank, open_source
 from drivers.base import Pattern
 
 Order = Literal["sequential", "shuffled"]
@@ -53,7 +54,7 @@ class CapturePlan:
         Object pairs to capture; reference pairs come on top.
     seed : int
         Draw of the source, and of the order.
-    depth_rad : float
+    phase_range_rad : float
         Phase of white in radians.
     reference_every : int
         A flat pattern is shown first and after every so many objects. It gives the reconstructor its reference and is the
@@ -64,7 +65,7 @@ class CapturePlan:
         Largest accepted fraction of saturated pixels.
     min_mean_fraction : float
         Smallest accepted mean, as a fraction of full scale: darker frames show a closed shutter or a lost laser.
-    min_sentinel_correlation : float
+    min_reference_correlation : float
         Smallest accepted correlation of a sentinel with the plan's first reference.
     min_frame_correlation : float
         Smallest accepted correlation of any frame with that reference: a fibre that moves loses it.
@@ -75,18 +76,18 @@ class CapturePlan:
     dark_frames : int
         Frames at the camera's shortest exposure, taken before the first pair; their mean is kept with the dataset.
     preamble : bool
-        Whether a run begins with sync patterns that prove which frame belongs to which pattern.
+        Whether a run begins with sync patterns that verify which frame belongs to which pattern.
     """
 
     source: str
     pairs: int
     seed: int = 0
-    depth_rad: float = DEFAULT_DEPTH_RAD
+    phase_range_rad: float = DEFAULT_PHASE_RANGE_RAD
     reference_every: int = 25
     exposure_s: float = 0.010
     max_saturated: float = 0.01
     min_mean_fraction: float = 0.005
-    min_sentinel_correlation: float = 0.6
+    min_reference_correlation: float = 0.6
     min_frame_correlation: float = 0.1
     repeats: int = 1
     order: Order = "sequential"
@@ -118,7 +119,7 @@ class CapturePlan:
         return plan_hash(asdict(self))
 
     def to_dict(self) -> dict[str, object]:
-        """Plain types, for the dataset's card."""
+        """Plain types, for the dataset's metadata."""
         return asdict(self)
 
     def is_reference(self, number: int) -> bool:
@@ -148,7 +149,7 @@ class CapturePlan:
 
     def patterns(self, shape: tuple[int, int]) -> PatternSource:
         """Open the plan's pattern source."""
-        return open_source(self.source, shape, count=self.patterns_needed, seed=self.seed, depth_rad=self.depth_rad)
+        return open_source(self.source, shape, count=self.patterns_needed, seed=self.seed, phase_range_rad=self.phase_range_rad)
 
 
 def plan_hash(content: Mapping[str, object]) -> str:
@@ -172,7 +173,7 @@ def read_plan(path: Path) -> CapturePlan:
         raise PlanError(f"cannot read the plan {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise PlanError(f"{path} must hold 'field: value' lines, got {type(content).__name__}")
-    return plan_from(content, str(path))
+    return plan_from(with_present_names(content), str(path))
 
 
 def plan_from(content: Mapping[str, object], origin: str) -> CapturePlan:

@@ -89,7 +89,7 @@ def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -
         brightest = 0.0
         make = plan.maker(rig.display().capabilities.shape)
         for number in range(min(3, len(plan))):
-            frame = capture.take(make(number).pattern)
+            frame = capture.capture(make(number).pattern)
             brightest = max(brightest, float(np.percentile(frame.pixels, 99.9)) / frame.full_scale)
     except DeviceError as error:
         raise CaptureError(f"pre-flight: {error}") from error

@@ -10,25 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acquisition.archive.background_writer import BackgroundWriter
+from acquisition.archive.old_names import with_present_names
 from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.capture.dark_frame import dark_frame, write_dark
 from acquisition.capture.pair_capture import BadPair, CaptureError, FrameLimits, PairCapture, Rig
 from acquisition.capture.plan import CapturePlan, Shot, plan_from, plan_hash
-from acquisition.capture.sync_check import SYNC, Sentinel, speckle_of, sync_margin, sync_patterns, sync_template
+from acquisition.capture.sync_check import SYNC, ReferenceCheck, speckle_of, sync_check_patterns, sync_margin, sync_template
 from acquisition.streams.channel import RateMeter
-from acquisition.streams.prefetch import Ahead
+from acquisition.streams.prefetch import Prefetcher
 from drivers.base import Frame, Pattern
 
 #: A sentinel that fails this often in a row after a quarantine means the fibre itself has moved.
 MAX_QUARANTINES = 3
 #: Patterns from this size on are stored compressed, in bytes.
 _COMPRESS_FROM = 2 << 20
-#: A lag scan is made at every so many references.
+#: A sync check is made at every so many references.
 _SCAN_EVERY = 4
 #: Events that are no faults.
 _NOTES = ("preflight", "sync", "scan", "dark", "quarantine", "resume")
 #: Patterns that are drawn before they are shown.
-_AHEAD = 4
+_PREFETCH = 4
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class AcquisitionReport:
     retaken: int
     quarantined: int
     faults: Mapping[str, int]
-    lowest_sentinel_correlation: float
-    lag_scans: int = 0
-    smallest_lag_margin: float = 1.0
+    lowest_reference_correlation: float
+    sync_checks: int = 0
+    smallest_sync_margin: float = 1.0
 
     @property
     def complete(self) -> bool:
@@ -74,7 +75,7 @@ class AcquisitionReport:
 
 
 def open_dataset(
-    root: Path, name: str, plan: CapturePlan, rig: Rig, card: Mapping[str, object], *, seal_after_s: float = 5.0
+    root: Path, name: str, plan: CapturePlan, rig: Rig, metadata: Mapping[str, object], *, seal_after_s: float = 5.0
 ) -> ArchiveWriter:
     """Create the archive of a new acquisition, after checking the disk.
 
@@ -90,8 +91,8 @@ def open_dataset(
         # Reading compressed patterns is twenty times slower; whole panels of them would fill disks.
         ArraySpec("phase", (rows, columns), "float32", compress=rows * columns * 4 > _COMPRESS_FROM),
     ]
-    facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "depth_rad": plan.depth_rad}
-    facts |= {"bit_depth": rig.camera.bit_depth, **card}
+    facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "phase_range_rad": plan.phase_range_rad}
+    facts |= {"bit_depth": rig.camera.bit_depth, **metadata}
     return ArchiveWriter.create(root, "dataset", name, arrays, facts, expected=len(plan), seal_after_s=seal_after_s)
 
 
@@ -101,14 +102,14 @@ def plan_of(archive: Archive) -> CapturePlan:
     Raises
     ------
     StorageError
-        The card holds no valid plan.
+        The metadata holds no valid plan.
     """
-    stored = archive.card.get("plan")
+    stored = archive.metadata.get("plan")
     if not isinstance(stored, dict):
-        raise StorageError(f"{archive.path} has no capture plan in its card; it cannot be resumed")
-    if plan_hash(stored) != archive.card.get("plan_hash"):
-        raise StorageError(f"the plan in {archive.path}/card.yaml was edited; restore it or start a new dataset")
-    return plan_from(stored, f"{archive.path}/card.yaml")
+        raise StorageError(f"{archive.path} has no capture plan in its metadata; it cannot be resumed")
+    if plan_hash(stored) != archive.metadata.get("plan_hash"):
+        raise StorageError(f"the plan in {archive.path}/metadata.yaml was edited; restore it or start a new dataset")
+    return plan_from(with_present_names(stored), f"{archive.path}/metadata.yaml")
 
 
 def faults_of(archive: Archive) -> dict[str, int]:
@@ -162,11 +163,11 @@ def acquire(
         try:
             run.begin(stop)
             while behind.next_index < len(plan) and not stop.is_set():
-                with Ahead(make, range(behind.next_index, len(plan)), _AHEAD) as shots:
+                with Prefetcher(make, range(behind.next_index, len(plan)), _PREFETCH) as shots:
                     for shot in shots:
                         run.rest(pause, stop)
                         run.scan(shot)
-                        frame = run.take(shot)
+                        frame = run.capture_shot(shot)
                         if frame is None:
                             break  # withdrawn: the plan goes on from the last good sentinel
                         on_pair(shot, frame)
@@ -193,9 +194,9 @@ class _Acquisition:
         self.capture = PairCapture(rig, limits, self._note_fault)
         self._rate = RateMeter(window_s=10.0)
         self._sync_pattern: Pattern | None = None
-        self._sentinel = Sentinel(plan.min_sentinel_correlation)
-        # The last shots by which all pairs before are trusted: by the fibre's place, and by a lag scan.
-        self._held = self._proved = self._failed_at = 0
+        self._reference_check = ReferenceCheck(plan.min_reference_correlation)
+        # The last shots by which all pairs before are trusted: by the fibre's place, and by a sync check.
+        self._held = self._verified = self._failed_at = 0
         self._quarantined = self._quarantines = 0
         self._margins: list[float] = []
         self._free_bytes, self._looked_s = 0, -1.0
@@ -203,7 +204,7 @@ class _Acquisition:
             self._resume_reference()
 
     def begin(self, stop: threading.Event) -> None:
-        """Take dark frames and prove by sync patterns which frame belongs to which pattern."""
+        """Take dark frames and verify by sync patterns which frame belongs to which pattern."""
         if self._behind.next_index:
             self._behind.event("resume", f"went on at pair {self._behind.next_index}")
         if self._plan.dark_frames and self._behind.next_index == 0:
@@ -212,22 +213,22 @@ class _Acquisition:
             self._behind.event("dark", f"{self._plan.dark_frames} dark frames, mean {mean.mean():.2f} counts")
         self._rig.camera.set_exposure(self._plan.exposure_s)
         if self._plan.preamble and not stop.is_set():
-            patterns = sync_patterns(self._rig.display().capabilities.shape)
-            speckles = [speckle_of(self.capture.take(patterns[kind])) for kind in SYNC]
+            patterns = sync_check_patterns(self._rig.display().capabilities.shape)
+            speckles = [speckle_of(self.capture.capture(patterns[kind])) for kind in SYNC]
             margin = sync_margin(speckles)
             if margin <= 0:
                 raise CaptureError(
                     f"frames do not follow their patterns (sync margin {margin:.3f}): check the SLM's light, its latency and "
                     "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
                 )
-            self._sync_pattern, self._sentinel.sync = patterns[1], sync_template(speckles)
-            self._behind.event("sync", f"lag 0 wins over -2..+2 by {margin:.3f} on {len(SYNC)} sync patterns")
+            self._sync_pattern, self._reference_check.sync = patterns[1], sync_template(speckles)
+            self._behind.event("sync", f"sync check passed, margin {margin:.3f} on {len(SYNC)} sync patterns")
 
     def scan(self, shot: Shot) -> None:
-        """Show the sync pattern before every fourth reference and the last: the lag scan around it needs no pair."""
+        """Show the sync pattern before every fourth reference and the last: the sync check around it needs no pair."""
         due = shot.is_reference and shot.number and not shot.number % (_SCAN_EVERY * (self._plan.reference_every + 1))
         if self._sync_pattern is not None and (due or shot.number == len(self._plan) - 1):
-            self._sentinel.begin_scan(speckle_of(self.capture.take(self._sync_pattern)))
+            self._reference_check.begin_scan(speckle_of(self.capture.capture(self._sync_pattern)))
 
     def rest(self, pause: threading.Event | None, stop: threading.Event) -> None:
         """Wait while the run is paused, with everything acknowledged and the camera disarmed."""
@@ -238,33 +239,33 @@ class _Acquisition:
         while pause.is_set() and not stop.wait(0.1):
             pass
 
-    def take(self, shot: Shot) -> Frame | None:
+    def capture_shot(self, shot: Shot) -> Frame | None:
         """Capture and store one shot; None when pairs were withdrawn: a sentinel failed, or the display was away."""
         lost_before = self.capture.displays_lost
-        frame = self.capture.take(shot.pattern, self._gate(shot))
+        frame = self.capture.capture(shot.pattern, self._check_frame(shot))
         if self.capture.displays_lost > lost_before:
             self._withdraw(self._held, "the SLM's display was lost")
             return None
         speckle = speckle_of(frame)
-        correlation = self._sentinel.correlation(speckle)
-        if shot.is_reference and not self._sentinel.holds(shot.number, speckle):
-            least = self._plan.min_sentinel_correlation
+        correlation = self._reference_check.correlation(speckle)
+        if shot.is_reference and not self._reference_check.holds(shot.number, speckle):
+            least = self._plan.min_reference_correlation
             text = f"sentinel correlates {correlation:.2f} with the first reference, below {least:.2f}"
             # Right after a sync pattern it may be that one's frame which came here: then nothing since the last scan is sure.
-            self._fail_sentinel(shot, self._proved if self._sentinel.scanning else self._held, text)
+            self._fail_reference_check(shot, self._verified if self._reference_check.scanning else self._held, text)
             return None
-        margin = self._sentinel.take(speckle, last=shot.number == len(self._plan) - 1)
+        margin = self._reference_check.add(speckle, last=shot.number == len(self._plan) - 1)
         if margin is not None and margin <= 0:
-            self._fail_sentinel(
-                shot, self._proved, f"lag scan: another frame is {-margin:.3f} more like the sync pattern than its own"
+            self._fail_reference_check(
+                shot, self._verified, f"sync check: another frame is {-margin:.3f} more like the sync pattern than its own"
             )
             return None
         row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number, correlation=correlation)
         self._behind.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
         if margin is not None:
             self._margins.append(margin)
-            self._behind.event("scan", f"lag 0 wins over -2..+2 by {margin:.3f} up to pair {shot.number}")
-            self._proved = shot.number
+            self._behind.event("scan", f"sync check passed, margin {margin:.3f} up to pair {shot.number}")
+            self._verified = shot.number
         if shot.is_reference:
             self._held = shot.number
             # Only beyond the last failure is the trouble over: before it, the same way is gone again.
@@ -282,7 +283,7 @@ class _Acquisition:
             self._behind.next_index,
             self.capture.retaken,
             self._rate.per_second(),
-            tuple(self._sentinel.drift),
+            tuple(self._reference_check.drift),
             self._free_bytes,
         )
 
@@ -294,16 +295,16 @@ class _Acquisition:
             self.capture.retaken,
             self._quarantined,
             dict(self._faults),
-            self._sentinel.lowest,
+            self._reference_check.lowest,
             len(self._margins),
             min(self._margins, default=1.0),
         )
 
-    def _gate(self, shot: Shot) -> Callable[[Frame], None]:
+    def _check_frame(self, shot: Shot) -> Callable[[Frame], None]:
         least = self._plan.min_frame_correlation
 
         def check(frame: Frame) -> None:
-            correlation = self._sentinel.correlation(speckle_of(frame))
+            correlation = self._reference_check.correlation(speckle_of(frame))
             if not shot.is_reference and correlation < least:
                 raise BadPair(
                     f"the frame correlates {correlation:.2f} with the first reference, below {least:.2f}: "
@@ -316,7 +317,7 @@ class _Acquisition:
         self._faults[kind] = self._faults.get(kind, 0) + 1
         self._behind.event(kind, text)
 
-    def _fail_sentinel(self, shot: Shot, good: int, text: str) -> None:
+    def _fail_reference_check(self, shot: Shot, good: int, text: str) -> None:
         self._failed_at = max(self._failed_at, shot.number)
         self._note_fault(BadPair.__name__, text)
         self._withdraw(good, "sentinel failed")
@@ -329,16 +330,16 @@ class _Acquisition:
     def _withdraw(self, good: int, why: str) -> None:
         # First of all, and also when the run ends here: what an operator finds on disk is trusted.
         self._quarantined += self._behind.quarantine(good + 1, why)
-        self._held, self._proved = min(self._held, good), min(self._proved, good)
-        self._sentinel.forget()
+        self._held, self._verified = min(self._held, good), min(self._verified, good)
+        self._reference_check.forget()
         self.capture.release()
 
     def _resume_reference(self) -> None:
         archive = Archive.open(self._path)
-        depth = archive.card.get("bit_depth", 8)
+        depth = archive.metadata.get("bit_depth", 8)
         for row in archive.rows():
             if self._plan.is_reference(row.index):
                 pixels = archive.read("speckle", row.index)
                 frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
-                self._sentinel.holds(row.index, speckle_of(frame))
-                self._held = self._proved = row.index
+                self._reference_check.holds(row.index, speckle_of(frame))
+                self._held = self._verified = row.index

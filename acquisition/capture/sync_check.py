@@ -1,4 +1,4 @@
-"""Proving by light that frames belong to their patterns: sentinels, sync patterns, and lag scans around them.
+"""Verifying by light that frames belong to their patterns: sentinels, sync patterns, and sync checks around them.
 
 The speckle of one pattern comes back nearly the same, and that of another does not. So the flat pattern's frames have to
 correlate with the first of them: the fibre lies as it lay. And when a sync pattern is shown among the objects, its own frame
@@ -28,7 +28,7 @@ def speckle_of(frame: Frame) -> Speckle:
     return np.asarray(pixels / max(float(np.linalg.norm(pixels)), 1e-9), np.float32)
 
 
-def sync_patterns(shape: tuple[int, int]) -> tuple[Pattern, Pattern]:
+def sync_check_patterns(shape: tuple[int, int]) -> tuple[Pattern, Pattern]:
     """Return two patterns whose speckles are as different as can be: flat, and 0 or pi at random in every block."""
     flat = Pattern(np.zeros(shape, np.float32), "sync 0")
     block = max(1, min(shape) // 16)
@@ -61,7 +61,7 @@ def sync_template(speckles: list[Speckle]) -> Speckle:
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
 
 
-class Sentinel:
+class ReferenceCheck:
     """Judges the frames of a run as they come: the flat ones against the first of them, sync frames against their neighbours.
 
     Parameters
@@ -82,7 +82,7 @@ class Sentinel:
 
     @property
     def scanning(self) -> bool:
-        """Whether a lag scan waits for the frames that decide it."""
+        """Whether a sync check waits for the frames that decide it."""
         return self._scan is not None
 
     def correlation(self, speckle: Speckle) -> float:
@@ -104,8 +104,8 @@ class Sentinel:
             self._scan = (float(speckle @ self.sync), list(self._likeness))
             self._likeness.clear()
 
-    def take(self, speckle: Speckle, last: bool = False) -> float | None:
-        """Take any other shot's frame; return the margin of a lag scan that is decided by it, else None.
+    def add(self, speckle: Speckle, last: bool = False) -> float | None:
+        """Take any other shot's frame; return the margin of a sync check that is decided by it, else None.
 
         The margin is the likeness of the sync pattern's own frame to it, less that of the likest neighbour.
         """

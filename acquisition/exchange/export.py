@@ -54,7 +54,7 @@ def export(
     formats: Collection[ExportFormat | str],
     *,
     overwrite: bool = False,
-    depth_rad: float | None = None,
+    phase_range_rad: float | None = None,
     split: str = "test",
 ) -> list[Path]:
     """Export an archive and return the files and folders made, in the order of ``formats``.
@@ -62,20 +62,20 @@ def export(
     Parameters
     ----------
     archive : Archive
-        A dataset or a take.
+        A dataset or a recording.
     out_dir : Path
         Made if absent. Names start with the archive's own.
     formats : collection of ExportFormat or str
-        ``ome-tiff``: one TYX file an array, with pixel size (the card's ``pixel_um``) and frame times.
+        ``ome-tiff``: one TYX file an array, with pixel size (the metadata's ``pixel_um``) and frame times.
         ``ffv1``: the array ``speckle`` as bit-exact grey video at the recorded rate.
         ``viewing-mp4``: the phase in colours, H.264, lossy.
         ``specdiffusion``: ``input/NNNNN.png``, ``label/NNNNN.png``, lists and ``metadata.yaml``.
-        ``npz``, ``hdf5``, ``matlab`` (7.3): one file with every array, the journal's columns and the card.
+        ``npz``, ``hdf5``, ``matlab`` (7.3): one file with every array, the journal's columns and the metadata.
         ``ome-zarr``: one OME-Zarr 0.5 folder an array.
     overwrite : bool
         Replace what exists; otherwise existing names are refused before anything is written.
-    depth_rad : float, optional
-        The phase in radians of grey level 255 in ``label/``; by default the card's ``depth_rad``.
+    phase_range_rad : float, optional
+        The phase in radians of grey level 255 in ``label/``; by default the metadata's ``phase_range_rad``.
     split : str
         First part of the lists' names: ``test_data.flist``, ``test_label.flist``.
 
@@ -93,7 +93,7 @@ def export(
     if not len(archive):
         raise ExportError(f"{archive.path.name} holds no images; there is nothing to export")
     out_dir = Path(out_dir)
-    jobs = [job for name in wanted for job in _jobs(archive, name, depth_rad, split)]
+    jobs = [job for name in wanted for job in _jobs(archive, name, phase_range_rad, split)]
     taken = [name for name, _ in jobs if (out_dir / name).exists()]
     if taken and not overwrite:
         raise ExportError(f"{out_dir / taken[0]} exists; choose another folder or allow overwriting")
@@ -111,7 +111,7 @@ def export(
 
 
 def _jobs(
-    archive: Archive, kind: ExportFormat, depth_rad: float | None, split: str
+    archive: Archive, kind: ExportFormat, phase_range_rad: float | None, split: str
 ) -> list[tuple[str, Callable[[Path], None]]]:
     stem = archive.path.name
     if kind is ExportFormat.OME_TIFF:
@@ -133,9 +133,9 @@ def _jobs(
         if "libx264" not in av.codec.codecs_available:
             raise ExportError("this PyAV has no libx264 encoder; export FFV1 and convert it elsewhere")
         return [(f"{stem}_{phase}_viewing.mp4", partial(write_viewing_mp4, archive, phase))]
-    depth = archive.card.get("depth_rad") if depth_rad is None else depth_rad
+    depth = archive.metadata.get("phase_range_rad") if phase_range_rad is None else phase_range_rad
     if not isinstance(depth, int | float) or not depth > 0:
-        raise ExportError(f"{stem}: give depth_rad, the phase of grey level 255 in radians; the card says {depth!r}")
+        raise ExportError(f"{stem}: give phase_range_rad, the phase of grey level 255 in radians; the metadata says {depth!r}")
     name = f"{stem}_specdiffusion"
     return [(name, partial(write_specdiffusion, archive, phase, float(depth), split, name))]
 

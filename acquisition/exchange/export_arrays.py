@@ -1,7 +1,7 @@
 """Archives as array files: NumPy's npz, HDF5, MATLAB 7.3 and OME-Zarr, written image by image.
 
 The first three hold every array of the archive, one column for each field of the journal's rows (``t_ns``, ``exposure_s``,
-``pattern_id`` ...) and the card as JSON. Nothing of them needs pickle.
+``pattern_id`` ...) and the metadata as JSON. Nothing of them needs pickle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from acquisition.archive.reader import Archive
-from acquisition.exchange.export_base import ExportError, card_json, columns, images, median_interval_s, pixel_um
+from acquisition.exchange.export_base import ExportError, columns, images, median_interval_s, metadata_json, pixel_um
 
 _UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
 _SHARD_BYTES = 32 * 2**20
@@ -27,8 +27,8 @@ _MATLAB_CLASS = {"float32": "single", "float64": "double"}  # integers have the 
 
 
 def write_npz(archive: Archive, path: Path) -> None:
-    """Write a ``.npz`` that ``numpy.load`` reads: images (N, H, W), columns (N,), and ``card_json`` ()."""
-    table = columns(archive) | {"card_json": np.array(card_json(archive))}
+    """Write a ``.npz`` that ``numpy.load`` reads: images (N, H, W), columns (N,), and ``metadata_json`` ()."""
+    table = columns(archive) | {"metadata_json": np.array(metadata_json(archive))}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
         for name in archive.arrays:
             spec = archive.spec(name)
@@ -47,13 +47,13 @@ def write_npz(archive: Archive, path: Path) -> None:
 
 
 def write_hdf5(archive: Archive, path: Path) -> None:
-    """Write an HDF5 file: images (N, H, W) with one image a chunk, columns (N,), the card as attributes of the root."""
-    # From HDF5 1.8 on an attribute may exceed 64 KiB, as the card of a long plan does.
+    """Write an HDF5 file: images (N, H, W) with one image a chunk, columns (N,), the metadata as attributes of the root."""
+    # From HDF5 1.8 on an attribute may exceed 64 KiB, as the metadata of a long plan does.
     places: dict[str, list[int]] = {}
     with h5py.File(path, "w", libver=("v108", "v110")) as file:
         file.attrs["archive"] = archive.path.name
-        file.attrs["card_json"] = card_json(archive)
-        for key, value in archive.card.items():
+        file.attrs["metadata_json"] = metadata_json(archive)
+        for key, value in archive.metadata.items():
             if isinstance(value, str | int | float) and key not in file.attrs:
                 file.attrs[key] = value
         for name in archive.arrays:
@@ -70,7 +70,7 @@ def write_hdf5(archive: Archive, path: Path) -> None:
 
 
 def write_matlab(archive: Archive, path: Path) -> None:
-    """Write a MATLAB 7.3 file: images H x W x N, columns N x 1, text as N rows of characters, ``card_json`` for jsondecode.
+    """Write a MATLAB 7.3 file: images H x W x N, columns N x 1, text as N rows of characters, ``metadata_json`` for jsondecode.
 
     Version 7.3 is HDF5 with a header and attributes of MATLAB's own. The older format holds at most 2 GB in a variable and
     would have to be built in memory.
@@ -84,7 +84,7 @@ def write_matlab(archive: Archive, path: Path) -> None:
             dataset = _room(file, name, (len(archive), width, height), dtype)
             dataset.attrs["MATLAB_class"] = np.bytes_(_MATLAB_CLASS.get(dtype, dtype))
             places[name] = _places(dataset)
-        for name, column in (columns(archive) | {"card_json": np.array([card_json(archive)])}).items():
+        for name, column in (columns(archive) | {"metadata_json": np.array([metadata_json(archive)])}).items():
             if column.dtype.kind == "U":
                 dataset = file.create_dataset(name, data=_code_units(column).T)
                 dataset.attrs["MATLAB_class"] = np.bytes_("char")
@@ -173,7 +173,7 @@ def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
         "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
     }
     facts = {
-        "card": json.loads(card_json(archive)),
+        "metadata": json.loads(metadata_json(archive)),
         "t_s": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in rows],
         "exposure_s": [row.exposure_s for row in rows],
         "pattern_id": [row.pattern_id for row in rows],

@@ -41,15 +41,15 @@ def columns(archive: Archive) -> dict[str, NDArray[Any]]:
     }
     for name in ("pattern_id", "pattern_name", "host_utc", "model_id", "engine"):
         table[name] = np.array([getattr(row, name) for row in rows], np.str_)
-    taken = [name for name in archive.arrays if name in table or name == "card_json"]
+    taken = [name for name in archive.arrays if name in table or name == "metadata_json"]
     if taken:
         raise ExportError(f"{archive.path.name}: array {taken[0]!r} has the name of a column; export OME-TIFF")
     return table
 
 
-def card_json(archive: Archive) -> str:
-    """Return the archive's card as JSON; dates become text."""
-    return json.dumps(archive.card, default=str)
+def metadata_json(archive: Archive) -> str:
+    """Return the archive's metadata as JSON; dates become text."""
+    return json.dumps(archive.metadata, default=str)
 
 
 def median_interval_s(rows: Sequence[PairRow]) -> float | None:
@@ -64,11 +64,11 @@ def median_interval_s(rows: Sequence[PairRow]) -> float | None:
 
 def pixel_um(archive: Archive, name: str) -> float | None:
     """Return the side of one pixel of an array in micrometres on the camera, or None where that is not known."""
-    size_um = archive.card.get("pixel_um")
+    size_um = archive.metadata.get("pixel_um")
     if not isinstance(size_um, int | float) or not size_um > 0:
         return None
     if name == "speckle":
         return float(size_um)
-    if archive.status.get("kind") == "take":  # a reconstruction covers the camera's whole field on its own grid
+    if archive.status.get("kind") == "recording":  # a reconstruction covers the camera's whole field on its own grid
         return float(size_um) * archive.spec("speckle").shape[-1] / archive.spec(name).shape[-1]
     return None  # an SLM pattern is on the SLM's grid, which only a registration relates to the camera's

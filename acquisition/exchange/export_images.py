@@ -43,7 +43,7 @@ def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
         tiff.write(images(archive, name), shape=shape, dtype=spec.dtype, photometric="minisblack", metadata=metadata)
 
 
-def write_specdiffusion(archive: Archive, phase: str, depth_rad: float, split: str, name: str, path: Path) -> None:
+def write_specdiffusion(archive: Archive, phase: str, phase_range_rad: float, split: str, name: str, path: Path) -> None:
     """Write ``input/*.png``, ``label/*.png``, their lists and ``metadata.yaml``.
 
     An imported dataset's own ``label`` is written as it came, and its files keep their names.
@@ -51,20 +51,20 @@ def write_specdiffusion(archive: Archive, phase: str, depth_rad: float, split: s
     Raises
     ------
     ExportError
-        Speckle that is not 8 to 16-bit counts, or phase outside 0 to ``depth_rad``.
+        Speckle that is not 8 to 16-bit counts, or phase outside 0 to ``phase_range_rad``.
     """
     dtype = archive.spec("speckle").dtype
-    bit_depth = 8 if dtype == "uint8" else archive.card.get("bit_depth", 16)
+    bit_depth = 8 if dtype == "uint8" else archive.metadata.get("bit_depth", 16)
     if dtype not in ("uint8", "uint16") or not isinstance(bit_depth, int) or not 8 <= bit_depth <= 16:
         raise ExportError(f"{name}: this layout takes 8 to 16-bit speckle, not {dtype} of {bit_depth!r} bits")
-    labelled = archive.card.get("depth_rad") == depth_rad and "label" in archive.arrays
+    labelled = archive.metadata.get("phase_range_rad") == phase_range_rad and "label" in archive.arrays
     labelled = labelled and archive.spec("label").dtype == "uint8"
     stems = _stems(archive.rows())
     for folder in ("input", "label"):
         (path / folder).mkdir(parents=True)
     for index, stem in enumerate(stems):
         speckle = archive.read("speckle", index)
-        grey = archive.read("label", index) if labelled else _grey(archive.read(phase, index), index, phase, depth_rad)
+        grey = archive.read("label", index) if labelled else _grey(archive.read(phase, index), index, phase, phase_range_rad)
         _write_png(path / "input" / f"{stem}.png", speckle >> (bit_depth - 8))
         _write_png(path / "label" / f"{stem}.png", grey)
     for folder, listed in (("input", "data"), ("label", "label")):
@@ -73,8 +73,8 @@ def write_specdiffusion(archive: Archive, phase: str, depth_rad: float, split: s
     facts = {
         "archive": archive.path.name,
         "count": len(archive),
-        "depth_rad": depth_rad,
-        "label": "as imported" if labelled else "round(phase_rad / depth_rad * 255)",
+        "phase_range_rad": phase_range_rad,
+        "label": "as imported" if labelled else "round(phase_rad / phase_range_rad * 255)",
         "input": f"speckle counts of {bit_depth} bits, divided by {2 ** (bit_depth - 8)}",
     }
     (path / "metadata.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
@@ -88,17 +88,17 @@ def _stems(rows: Sequence[StoredRow]) -> list[str]:
     return [f"{index:05d}" for index in range(len(rows))]
 
 
-def _grey(phase_rad: NDArray[Any], index: int, phase: str, depth_rad: float) -> NDArray[Any]:
-    grey = np.round(phase_rad * (255.0 / depth_rad))
+def _grey(phase_rad: NDArray[Any], index: int, phase: str, phase_range_rad: float) -> NDArray[Any]:
+    grey = np.round(phase_rad * (255.0 / phase_range_rad))
     if not (grey.min() >= 0 and grey.max() <= 255):  # also catches NaN
         found = f"{phase_rad.min():.3f} to {phase_rad.max():.3f}"
-        raise ExportError(f"row {index} of {phase!r} spans {found} rad, not 0 to {depth_rad:.3f}; set depth_rad")
+        raise ExportError(f"row {index} of {phase!r} spans {found} rad, not 0 to {phase_range_rad:.3f}; set phase_range_rad")
     return grey
 
 
 def _write_png(path: Path, image: NDArray[Any]) -> None:
     if image.max() > 255:
-        raise ExportError(f"{path.name} would hold {image.max():g}, above 255; check bit_depth in the card")
+        raise ExportError(f"{path.name} would hold {image.max():g}, above 255; check bit_depth in the metadata")
     done, png = cv2.imencode(".png", image.astype(np.uint8))  # imwrite reports a full disk by returning False only
     if not done:
         raise ExportError(f"cannot encode {path.name}, {image.shape} {image.dtype}, as PNG")

@@ -19,6 +19,7 @@ import tifffile
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from acquisition.archive.old_names import with_present_names
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.import_source import PairImportError, PairSource
@@ -30,16 +31,18 @@ _INTEGERS = ("frame_index", "t_ns")
 _NUMBERS = ("exposure_s", "latency_s")
 _TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
 _Kind = tuple[tuple[int, ...], np.dtype[Any]]
+#: Where our own files keep the metadata; the second is version 0.1.0's.
+_METADATA = ("metadata_json", "card_json")
 _COLUMNS = (*_INTEGERS, *_NUMBERS, *_TEXTS, "extra_json")
 
 
 @dataclass
 class _Found:
-    """What a file holds: shape (N, H, W) and dtype of its arrays, its columns (N,), its card, and a reader of frames."""
+    """What a file holds: shape (N, H, W) and dtype of its arrays, its columns (N,), its metadata, and a reader of frames."""
 
     arrays: dict[str, _Kind]
     columns: dict[str, NDArray[Any]]
-    card: dict[str, Any]
+    metadata: dict[str, Any]
     frames: Callable[[str], Iterator[Image]]
 
 
@@ -48,15 +51,15 @@ def is_array_file(path: Path) -> bool:
     return path.suffix in (".npz", ".h5", ".hdf5") or path.name.endswith(_TIFF)
 
 
-def open_arrays(path: Path, depth_rad: float | None) -> PairSource:
+def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
     """Find the pairs in ``.npz``, ``.h5``, ``.hdf5``, or in the OME-TIFF files beside ``NAME_speckle.ome.tif``.
 
     Parameters
     ----------
     path : Path
         The file. It needs ``speckle`` and ``phase``, both (N, H, W); times and ids are taken where it has them.
-    depth_rad : float, optional
-        Phase of grey 255 in radians, where the file's card does not tell it; it must not contradict the card.
+    phase_range_rad : float, optional
+        Phase of grey 255 in radians, where the file's metadata does not tell it; it must not contradict the metadata.
 
     Raises
     ------
@@ -78,8 +81,11 @@ def open_arrays(path: Path, depth_rad: float | None) -> PairSource:
     for name, column in found.columns.items():
         if column.shape != (count,):
             problems.append(f"column {name!r} has shape {column.shape} for {count} images")
-    if depth_rad is not None and found.card.setdefault("depth_rad", depth_rad) != depth_rad:
-        problems.append(f"its card says depth_rad {found.card['depth_rad']}, not {depth_rad}; leave depth_rad out")
+    if phase_range_rad is not None and found.metadata.setdefault("phase_range_rad", phase_range_rad) != phase_range_rad:
+        problems.append(
+            f"its metadata says phase_range_rad {found.metadata['phase_range_rad']}, not {phase_range_rad}; "
+            "leave --phase-range-rad out"
+        )
     if problems:
         raise PairImportError(path, problems)
     # 8-bit speckle and labels do not shrink; phase and 12-bit counts do.
@@ -88,7 +94,7 @@ def open_arrays(path: Path, depth_rad: float | None) -> PairSource:
         path,
         specs,
         count,
-        found.card,
+        found.metadata,
         partial(_images, path, found),
         partial(_row, found.columns),
         lambda name, index: f"image {index} of {name!r}",
@@ -118,10 +124,10 @@ def _row(columns: Mapping[str, NDArray[Any]], index: int, images: Mapping[str, I
 
 
 def _mapping(text: object) -> dict[str, Any]:
-    found = json.loads(str(text))
-    if not isinstance(found, dict):
+    content = json.loads(str(text))
+    if not isinstance(content, dict):
         raise ValueError(f"{str(text)[:40]!r} is no JSON object")
-    return found
+    return dict(with_present_names(content))
 
 
 def _of_npz(path: Path) -> _Found:
@@ -136,8 +142,8 @@ def _of_npz(path: Path) -> _Found:
                 arrays[member.removesuffix(".npy")] = shape, dtype
     with np.load(path, allow_pickle=False) as loaded:
         columns = {name: loaded[name] for name in _COLUMNS if name in loaded}
-        card = _mapping(loaded["card_json"]) if "card_json" in loaded else {}
-    return _Found(arrays, columns, card, partial(_npz_frames, path))
+        metadata = _mapping(next((loaded[name] for name in _METADATA if name in loaded), "{}"))
+    return _Found(arrays, columns, metadata, partial(_npz_frames, path))
 
 
 def _npz_frames(path: Path, name: str) -> Iterator[Image]:
@@ -163,7 +169,8 @@ def _of_hdf5(path: Path) -> _Found:
         arrays: dict[str, _Kind] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
         columns = {name: datasets[name] for name in _COLUMNS if name in datasets}
         read = {k: v.asstr()[:] if h5py.check_string_dtype(v.dtype) else v[:] for k, v in columns.items()}
-        return _Found(arrays, read, _mapping(file.attrs.get("card_json", "{}")), partial(_hdf5_frames, path))
+        metadata = _mapping(next((file.attrs[name] for name in _METADATA if name in file.attrs), "{}"))
+        return _Found(arrays, read, metadata, partial(_hdf5_frames, path))
 
 
 def _hdf5_frames(path: Path, name: str) -> Iterator[Image]:
@@ -187,13 +194,13 @@ def _of_tiff(path: Path) -> _Found:
             raise ValueError(f"{file.name} has no OME metadata for its {count} pages")
         arrays[name], pixels[name] = ((count, *page.shape), np.dtype(page.dtype)), found
     planes = pixels["speckle"].findall("{*}Plane")
-    columns, card = {}, {}
+    columns, metadata = {}, {}
     if len(planes) == arrays["speckle"][0][0]:
         columns["t_ns"] = np.round([float(plane.get("DeltaT", 0)) * 1e9 for plane in planes]).astype(np.int64)
         columns["exposure_s"] = np.array([float(plane.get("ExposureTime", 0)) for plane in planes])
     if pixels["speckle"].get("PhysicalSizeXUnit") == "µm":
-        card["pixel_um"] = float(pixels["speckle"].get("PhysicalSizeX", "nan"))
-    return _Found(arrays, columns, card, lambda name: _tiff_frames(files[name]))
+        metadata["pixel_um"] = float(pixels["speckle"].get("PhysicalSizeX", "nan"))
+    return _Found(arrays, columns, metadata, lambda name: _tiff_frames(files[name]))
 
 
 def _tiff_frames(path: Path) -> Iterator[Image]:

@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.old_names import metadata_file, with_present_names
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.import_source import PairImportError, PairSource
@@ -27,19 +28,19 @@ _GREY = 0  # PNG's colour type
 _MAX_PIXELS = 2**28  # a header that claims more is no camera frame
 
 
-def open_folder(path: Path, depth_rad: float | None) -> PairSource:
+def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
     """Find the pairs of a folder, and check names, lists and headers of all files.
 
     Rules: inputs are 8 or 16-bit, labels 8-bit, each folder of one size (the two may differ). Colour whose channels are
     equal everywhere counts as grey and is noted; other colour and transparency are refused. Hidden files are ignored.
-    The phase is ``label / 255 * depth_rad``. A label of one grey is a blank, the reference. Lists (``*_data.flist`` with
+    The phase is ``label / 255 * phase_range_rad``. A label of one grey is a blank, the reference. Lists (``*_data.flist`` with
     ``*_label.flist``) must name existing files in the same order; each row remembers its list.
 
     Parameters
     ----------
     path : Path
         Holds ``input`` and ``label``.
-    depth_rad : float, optional
+    phase_range_rad : float, optional
         Phase of grey 255 in radians; by default what ``metadata.yaml`` says, as our own exports do.
 
     Raises
@@ -55,9 +56,11 @@ def open_folder(path: Path, depth_rad: float | None) -> PairSource:
     stems = sorted(inputs.keys() & labels.keys())
     if not stems:
         raise PairImportError(path, [*problems, "input/ and label/ have no PNG files of the same names"])
-    depth_rad = stated_depth_rad(path) if depth_rad is None else depth_rad
-    if depth_rad is None:
-        raise PairImportError(path, ["give depth_rad, the phase of grey 255 in radians; neither you nor metadata.yaml tell it"])
+    phase_range_rad = stated_phase_range_rad(path) if phase_range_rad is None else phase_range_rad
+    if phase_range_rad is None:
+        raise PairImportError(
+            path, ["give phase_range_rad, the phase of grey 255 in radians; neither you nor metadata.yaml tell it"]
+        )
     notes: list[str] = []
     lists = _lists(path, stems, problems, notes)
     specs: list[ArraySpec] = []
@@ -68,7 +71,7 @@ def open_folder(path: Path, depth_rad: float | None) -> PairSource:
         coloured = [name for name, header in kinds.items() if header and header.colour != _GREY and name not in bad]
         if coloured:
             notes.append(f"{len(coloured)} colour files with equal channels count as grey, the first is {coloured[0]}")
-    return _FolderSource(path, stems, lists, depth_rad, tuple(specs), frozenset(bad)).source(problems, notes)
+    return _FolderSource(path, stems, lists, phase_range_rad, tuple(specs), frozenset(bad)).source(problems, notes)
 
 
 @dataclass(frozen=True)
@@ -87,16 +90,16 @@ class _FolderSource:
     path: Path
     stems: list[str]
     lists: Mapping[str, str]
-    depth_rad: float
+    phase_range_rad: float
     specs: tuple[ArraySpec, ...]
     bad: frozenset[str]  # files whose headers are wrong, which has been told
 
     def source(self, problems: list[str], notes: list[str]) -> PairSource:
         speckle, label = self.specs
         specs = (speckle, ArraySpec("phase", label.shape, "float32", compress=True), label)
-        card = {"depth_rad": self.depth_rad, "bit_depth": 8 * np.dtype(speckle.dtype).itemsize}
+        metadata = {"phase_range_rad": self.phase_range_rad, "bit_depth": 8 * np.dtype(speckle.dtype).itemsize}
         return PairSource(
-            self.path, specs, len(self.stems), card, self._images, self._row, self._name, tuple(_FOLDERS), problems, notes
+            self.path, specs, len(self.stems), metadata, self._images, self._row, self._name, tuple(_FOLDERS), problems, notes
         )
 
     def _name(self, array: str, index: int) -> str:
@@ -117,7 +120,7 @@ class _FolderSource:
                 except (OSError, ValueError) as error:
                     problems.append(f"{name}: {error}")
             if len(images) == len(self.specs):
-                images["phase"] = (images["label"] * np.float32(self.depth_rad / 255)).astype(np.float32)
+                images["phase"] = (images["label"] * np.float32(self.phase_range_rad / 255)).astype(np.float32)
             yield images if "phase" in images else None
 
     def _row(self, index: int, images: Mapping[str, Image]) -> PairRow:
@@ -211,14 +214,14 @@ def _common(array: str, kinds: Mapping[str, _Header | None], problems: list[str]
     return ArraySpec(array, (height, width), f"uint{bits}", compress=bits > 8)
 
 
-def stated_depth_rad(path: Path) -> float | None:
+def stated_phase_range_rad(path: Path) -> float | None:
     """Return the phase of label grey 255 that a folder's ``metadata.yaml`` states, or None."""
     try:
-        facts = yaml.safe_load((path / "metadata.yaml").read_text(encoding="utf-8"))
+        facts = with_present_names(yaml.safe_load(metadata_file(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError):
         return None
-    depth_rad = facts.get("depth_rad") if isinstance(facts, dict) else None
-    return float(depth_rad) if isinstance(depth_rad, int | float) and 0 < depth_rad < float("inf") else None
+    phase_range_rad = facts.get("phase_range_rad") if isinstance(facts, dict) else None
+    return float(phase_range_rad) if isinstance(phase_range_rad, int | float) and 0 < phase_range_rad < float("inf") else None
 
 
 def _lists(path: Path, stems: list[str], problems: list[str], notes: list[str]) -> dict[str, str]:

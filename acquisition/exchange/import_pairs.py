@@ -22,24 +22,24 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ImportCheck:
-    """What a check found: number of pairs, the arrays they become, the card, and what the operator should know."""
+    """What a check found: number of pairs, the arrays they become, the metadata, and what the operator should know."""
 
     count: int
     arrays: tuple[ArraySpec, ...]
-    card: Mapping[str, object]
+    metadata: Mapping[str, object]
     notes: tuple[str, ...]
 
 
 def check_pairs(
     source: Path,
     *,
-    depth_rad: float | None = None,
+    phase_range_rad: float | None = None,
     allow_duplicates: bool = False,
     on_progress: Progress = lambda step, done, total: None,
 ) -> ImportCheck:
     """Check pairs as :func:`import_pairs` does, and write nothing; same arguments and errors."""
-    found, _ = _checked(Path(source), depth_rad, allow_duplicates, on_progress)
-    return ImportCheck(found.count, tuple(found.specs), found.card, tuple(found.notes))
+    found, _ = _checked(Path(source), phase_range_rad, allow_duplicates, on_progress)
+    return ImportCheck(found.count, tuple(found.specs), found.metadata, tuple(found.notes))
 
 
 def import_pairs(
@@ -47,8 +47,8 @@ def import_pairs(
     root: Path,
     name: str,
     *,
-    depth_rad: float | None = None,
-    card: Mapping[str, object] | None = None,
+    phase_range_rad: float | None = None,
+    metadata: Mapping[str, object] | None = None,
     allow_duplicates: bool = False,
     on_progress: Progress = lambda step, done, total: None,
 ) -> Path:
@@ -67,10 +67,10 @@ def import_pairs(
         Folder for archives; made if absent.
     name : str
         For people; part of the archive's name.
-    depth_rad : float, optional
+    phase_range_rad : float, optional
         Phase of grey 255 in radians; needed for PNG labels unless ``metadata.yaml`` tells it. The raw labels are kept
         beside the phase, as array ``label``.
-    card : mapping, optional
+    metadata : mapping, optional
         More facts, plain YAML values, over what the source tells.
     allow_duplicates : bool
         Accept frames of the same content, with a note; otherwise they are refused, as no camera takes one twice.
@@ -86,8 +86,8 @@ def import_pairs(
         The archive cannot be written, or the disk has too little space; nothing stays behind.
     """
     source, root = Path(source), Path(root)
-    found, checked = _checked(source, depth_rad, allow_duplicates, on_progress)
-    facts = {**found.card, "imported_from": source.resolve().name, "import_notes": list(found.notes), **(card or {})}
+    found, checked = _checked(source, phase_range_rad, allow_duplicates, on_progress)
+    facts = {**found.metadata, "imported_from": source.resolve().name, "import_notes": list(found.notes), **(metadata or {})}
     hidden = root / f".import-{uuid.uuid4().hex[:8]}"  # an archive appears under its name when it is whole
     try:
         with ArchiveWriter.create(hidden, "dataset", name, found.specs, facts, found.count) as writer:
@@ -108,14 +108,16 @@ def import_pairs(
 
 
 def _checked(
-    path: Path, depth_rad: float | None, allow_duplicates: bool, on_progress: Progress
+    path: Path, phase_range_rad: float | None, allow_duplicates: bool, on_progress: Progress
 ) -> tuple[PairSource, list[tuple[PairRow, tuple[bytes, ...]]]]:
-    if depth_rad is not None and not 0 < depth_rad < float("inf"):
-        raise PairImportError(path, [f"depth_rad, the phase of grey 255 in radians, must lie above 0; it is {depth_rad}"])
+    if phase_range_rad is not None and not 0 < phase_range_rad < float("inf"):
+        raise PairImportError(
+            path, [f"phase_range_rad, the phase of grey 255 in radians, must lie above 0; it is {phase_range_rad}"]
+        )
     if path.is_dir():
-        found = open_folder(path, depth_rad)
+        found = open_folder(path, phase_range_rad)
     elif is_array_file(path):
-        found = open_arrays(path, depth_rad)
+        found = open_arrays(path, phase_range_rad)
     else:
         wanted = "a folder with input/ and label/, .npz, .h5, .hdf5 or NAME_speckle.ome.tif"
         raise PairImportError(path, [f"give {wanted}"])

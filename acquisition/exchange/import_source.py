@@ -35,7 +35,7 @@ class PairSource:
         The arrays of the archive to be.
     count : int
         Number of pairs.
-    card : dict
+    metadata : dict
         What is known about all of them.
     images : callable
         Yields every pair's images by array name, in order. For a pair that cannot be read it yields None, and the list
@@ -53,7 +53,7 @@ class PairSource:
     path: Path
     specs: Sequence[ArraySpec]
     count: int
-    card: dict[str, Any]
+    metadata: dict[str, Any]
     images: Callable[[list[str]], Iterator[dict[str, Image] | None]]
     row: Callable[[int, Mapping[str, Image]], PairRow]
     name: Callable[[str, int], str]

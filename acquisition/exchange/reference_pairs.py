@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.exchange.import_folder import decode_grey, stated_depth_rad
+from acquisition.exchange.import_folder import decode_grey, stated_phase_range_rad
 from acquisition.exchange.import_source import PairImportError
 
 #: More references take time and memory, and help little.
@@ -33,14 +33,14 @@ class ReferencePairs:
         Counts.
     phases_rad : tuple of ndarray of float32, shape (h, w)
         On the pattern's own grid.
-    left_out : tuple of str
+    skipped : tuple of str
         Pairs that are the frame's own.
     """
 
     names: tuple[str, ...]
     frames: tuple[NDArray[Any], ...]
     phases_rad: tuple[NDArray[np.float32], ...]
-    left_out: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 def read_frame(path: Path) -> NDArray[Any]:
@@ -60,7 +60,7 @@ def read_frame(path: Path) -> NDArray[Any]:
 
 
 def read_references(
-    folder: Path, depth_rad: float | None, frame_path: Path, frame: NDArray[Any], most: int = MOST
+    folder: Path, phase_range_rad: float | None, frame_path: Path, frame: NDArray[Any], most: int = MOST
 ) -> ReferencePairs:
     """Read ``input/*.png`` and ``label/*.png`` of the same names, without the frame's own pair; hidden files are ignored.
 
@@ -68,7 +68,7 @@ def read_references(
     ----------
     folder : Path
         Holds ``input`` and ``label``.
-    depth_rad : float, optional
+    phase_range_rad : float, optional
         Phase of label grey 255; by default what ``metadata.yaml`` in the folder says.
     frame_path, frame
         What is to be reconstructed.
@@ -80,9 +80,9 @@ def read_references(
     PairImportError
         The folder is not of this layout, a file is damaged, a label is missing, or nothing tells the depth.
     """
-    depth_rad = stated_depth_rad(folder) if depth_rad is None else depth_rad
-    if depth_rad is None:
-        raise PairImportError(folder, ["give --depth-rad, the phase of label grey 255; no metadata.yaml there tells it"])
+    phase_range_rad = stated_phase_range_rad(folder) if phase_range_rad is None else phase_range_rad
+    if phase_range_rad is None:
+        raise PairImportError(folder, ["give --phase-range-rad, the phase of label grey 255; no metadata.yaml there tells it"])
     inputs = sorted(path for path in (folder / "input").glob("*.png") if not path.name.startswith("."))
     if not inputs:
         raise PairImportError(folder, ["it holds no input/*.png; references lie in input/ and label/ under the same names"])
@@ -102,7 +102,7 @@ def read_references(
         label = read_frame(folder / "label" / f"{name}.png")
         if label.dtype != np.uint8:
             raise PairImportError(folder, [f"label/{name}.png has 16 bits; labels have 8"])
-        phases[name] = (label * np.float32(depth_rad / 255)).astype(np.float32)
+        phases[name] = (label * np.float32(phase_range_rad / 255)).astype(np.float32)
     _alike("label", phases, folder)
     return ReferencePairs(
         tuple(names), tuple(frames[name] for name in names), tuple(phases[name] for name in names), tuple(own)

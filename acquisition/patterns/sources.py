@@ -1,7 +1,7 @@
 """Phase patterns to display: packaged images, a folder of images, synthetic cells and textures, flat references.
 
 Every source is a deterministic sequence of :class:`drivers.base.Pattern`: the same arguments give the same patterns, which is
-what makes an interrupted acquisition resumable. Grey 0..1 becomes ``0..depth_rad``. Whole photographs are split between
+what makes an interrupted acquisition resumable. Grey 0..1 becomes ``0..phase_range_rad``. Whole photographs are split between
 training, validation and test, so a test image is one that no training run can have seen.
 """
 
@@ -24,7 +24,7 @@ from drivers.base import Pattern
 from drivers.recorded.video_file import VideoFile
 
 #: Grey 255 on the default twin, in radians; with it the twin meets the statistics of the real fibre.
-DEFAULT_DEPTH_RAD = 2.85
+DEFAULT_PHASE_RANGE_RAD = 2.85
 
 Grey = NDArray[np.float32]
 
@@ -58,17 +58,17 @@ class PatternSource(Sequence[Pattern]):
         Number of patterns.
     draw : callable
         ``index -> (label, grey)`` with grey (H, W) float32 in 0..1.
-    depth_rad : float
+    phase_range_rad : float
         Phase of grey 1, in radians.
     """
 
-    def __init__(self, name: str, count: int, draw: Callable[[int], tuple[str, Grey]], depth_rad: float) -> None:
+    def __init__(self, name: str, count: int, draw: Callable[[int], tuple[str, Grey]], phase_range_rad: float) -> None:
         if count < 1:
             raise PatternError(f"pattern source {name!r} holds {count} patterns; ask for at least 1")
-        if not 0 < depth_rad <= 8 * np.pi:
-            raise PatternError(f"phase depth must lie in (0, 8 pi] rad, got {depth_rad}")
+        if not 0 < phase_range_rad <= 8 * np.pi:
+            raise PatternError(f"phase depth must lie in (0, 8 pi] rad, got {phase_range_rad}")
         self.name = name
-        self.depth_rad = depth_rad
+        self.phase_range_rad = phase_range_rad
         self._count = count
         self._draw = draw
 
@@ -79,11 +79,11 @@ class PatternSource(Sequence[Pattern]):
         if not 0 <= index < self._count:
             raise IndexError(index)
         label, grey = self._draw(index)
-        return Pattern((grey * np.float32(self.depth_rad)).astype(np.float32), name=label)
+        return Pattern((grey * np.float32(self.phase_range_rad)).astype(np.float32), name=label)
 
 
 def open_source(
-    name: str, shape: tuple[int, int], *, count: int = 200, seed: int = 0, depth_rad: float = DEFAULT_DEPTH_RAD
+    name: str, shape: tuple[int, int], *, count: int = 200, seed: int = 0, phase_range_rad: float = DEFAULT_PHASE_RANGE_RAD
 ) -> PatternSource:
     """Open a pattern source by name.
 
@@ -99,7 +99,7 @@ def open_source(
         How many patterns; photographs and folders repeat from the start when they hold fewer.
     seed : int
         Draws differ between seeds. Held-out sources ignore it.
-    depth_rad : float
+    phase_range_rad : float
         Phase of white, in radians.
 
     Raises
@@ -110,16 +110,16 @@ def open_source(
     parameters = Parameters(name)
     if (target := target_drawer(parameters, shape, seed)) is not None:
         parameters.done()
-        return PatternSource(name, count, target, depth_rad)
+        return PatternSource(name, count, target, phase_range_rad)
     if name == "held-out":
         drawers = [_photographs(TEST_IMAGES, shape), _cells(shape, 10_000_019)]
-        return PatternSource(name, count, _alternate(drawers), depth_rad)
+        return PatternSource(name, count, _alternate(drawers), phase_range_rad)
     if name == "validation":
         drawers = [_photographs(VALIDATION_IMAGES, shape), _cells(shape, 20_000_003), _leaves(shape, 20_000_003)]
-        return PatternSource(name, count, _alternate(drawers), depth_rad)
+        return PatternSource(name, count, _alternate(drawers), phase_range_rad)
     if name == "mixed":
         drawers = [_leaves(shape, seed), _cells(shape, seed), _crops(shape, seed)]
-        return PatternSource(name, count, _alternate(drawers), depth_rad)
+        return PatternSource(name, count, _alternate(drawers), phase_range_rad)
     simple: dict[str, Callable[[], Callable[[int], tuple[str, Grey]]]] = {
         "blank": lambda: lambda index: ("blank", np.zeros(shape, np.float32)),
         "builtin": lambda: _photographs(TRAINING_IMAGES, shape),
@@ -128,12 +128,14 @@ def open_source(
         "crops": lambda: _crops(shape, seed),
     }
     if name in simple:
-        return PatternSource(name, count, simple[name](), depth_rad)
+        return PatternSource(name, count, simple[name](), phase_range_rad)
     path = Path(parameters.base)
     if path.exists():
         size_px = parameters.whole("size_px", 0, 1, min(shape))
         parameters.done()
-        return PatternSource(name, count, _folder(path, shape, size_px) if path.is_dir() else _video(path, shape), depth_rad)
+        return PatternSource(
+            name, count, _folder(path, shape, size_px) if path.is_dir() else _video(path, shape), phase_range_rad
+        )
     known = ", ".join([*DESCRIPTIONS, "held-out", "validation"])
     raise PatternError(f"no pattern source or folder named {name!r}; use one of {known}, or an existing folder or video")
 

@@ -116,7 +116,7 @@ class Channel(Generic[T]):
         with self._condition:
             if not self._condition.wait_for(lambda: self._items or self._closed, timeout_s):
                 raise TimeoutError(f"channel {self.name!r}: nothing within {timeout_s} s")
-            return self._take()
+            return self._pop()
 
     def poll(self) -> T | None:
         """Return the newest item and forget older ones (uncounted), or None; raises like :meth:`get` once closed."""
@@ -125,9 +125,9 @@ class Channel(Generic[T]):
                 self._items.popleft()
             if not self._items and not self._closed:
                 return None
-            return self._take()
+            return self._pop()
 
-    def _take(self) -> T:
+    def _pop(self) -> T:
         if self._items:
             item = self._items.popleft()
             self._condition.notify_all()

@@ -13,11 +13,11 @@ from drivers.base import SpeckleScopeError
 T = TypeVar("T")
 
 
-class AheadStuck(SpeckleScopeError):
+class PrefetchStuck(SpeckleScopeError):
     """An item takes so long to compute that its thread had to be left behind."""
 
 
-class Ahead(Generic[T]):
+class Prefetcher(Generic[T]):
     """An iterator over ``make(number)`` for each number, in order, computed before it is asked for.
 
     To be used as a context manager: the thread starts on entering and has ended on leaving.
@@ -76,7 +76,7 @@ class Ahead(Generic[T]):
 
         Raises
         ------
-        AheadStuck
+        PrefetchStuck
             The item in work did not end within ``stop_s``; its thread ends with it.
         """
         self._closed = True
@@ -84,14 +84,14 @@ class Ahead(Generic[T]):
         self._room.release()
         self._channel.close()
         if not self._stage.join(self._stop_s):
-            raise AheadStuck(f"an item computed ahead did not end within {self._stop_s:g} s; make it smaller or wait longer")
+            raise PrefetchStuck(f"an item computed ahead did not end within {self._stop_s:g} s; make it smaller or wait longer")
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> T:
         if not (self._closed or self._stage.running or self._channel.closed):
-            raise RuntimeError("computing ahead starts on entering: use `with Ahead(...) as items`")
+            raise RuntimeError("computing ahead starts on entering: use `with Prefetcher(...) as items`")
         try:
             item = self._channel.get()
         except ChannelClosed:

@@ -60,7 +60,7 @@ class Faulty:
     wrong: int = 0
     undecided: int = 0
     acknowledged_lost: int = 0
-    proved: bool = False
+    verified: bool = False
     injected: dict[str, int] = field(default_factory=dict)
     reported: dict[str, int] = field(default_factory=dict)
 
@@ -92,7 +92,7 @@ def bench_acquisition(report: Report, pairs: int = 10_000, quick: bool = False) 
         "wrong_pairs": faulty.wrong,
         "audit_undecided": faulty.undecided,
         "acknowledged_lost": faulty.acknowledged_lost,
-        "proved": faulty.proved,
+        "verified": faulty.verified,
         "faults_injected": faulty.injected,
         "faults_reported": faulty.reported,
         "run_time_ratio": ratio,
@@ -150,7 +150,7 @@ def faulty_run(root: Path, pairs: int, report: Report) -> Faulty:
     report("checking pairs by their light", 0, 1)
     audit = audit_pairs(archive, FibreOptics(OPTICS))
     report("checking pairs by their light", 1, 1)
-    faulty.proved = certify(archive).proved
+    faulty.verified = certify(archive).verified
     faulty.pairs, faulty.wrong, faulty.undecided = audit.pairs, audit.wrong, audit.undecided
     for line in log.read_text().splitlines():
         faulty.injected[line] = faulty.injected.get(line, 0) + 1

@@ -144,7 +144,7 @@ def screen_pixels(scaling: str, count: int, progress: Callable[[int, int], None]
     The time is that of showing each and reading the whole monitor back; making the patterns is not part of it.
     """
     rng = np.random.default_rng(0)
-    panel = Panel(PanelConfig(range_rad=_ALL_LEVELS_RAD))
+    panel = Panel(PanelConfig(slm_range_rad=_ALL_LEVELS_RAD))
     phases_rad = panel.encoder.lut.phases_rad.astype(np.float32)
     exact, seconds = 0, 0.0
     scale = {"QT_SCALE_FACTOR": str(int(scaling) / 100)}
@@ -221,7 +221,7 @@ def _unplugging(
 ) -> AcquisitionReport:
     """Acquire through a window on a virtual monitor, seen by the twin's camera, and pull its cable ``count`` times."""
     px = optics.config.image_px
-    panel = Panel(PanelConfig((1080, 1920), (px, px), 16, range_rad=_ALL_LEVELS_RAD))
+    panel = Panel(PanelConfig((1080, 1920), (px, px), 16, slm_range_rad=_ALL_LEVELS_RAD))
     moments = {len(plan) * (k + 1) // (count + 1) for k in range(count)}
     with _virtual_slm(panel) as (screens, slm):
 

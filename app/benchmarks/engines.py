@@ -19,9 +19,9 @@ from app.training.engine_check_frames import frames_for
 from app.training.train import MOST_EVALUATIONS
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.base import Engine, EngineError
-from reconstruction.engines.choose import Choice, open_engine, present, proved, times_in_turns
-from reconstruction.engines.gate import Gate
-from reconstruction.engines.gate_frames import GateFrames
+from reconstruction.engines.check_frames import CheckFrames
+from reconstruction.engines.choose import Choice, open_engine, present, times_in_turns, verified
+from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.models.model import Model, load_model, shipped_models
 from reconstruction.models.registry import build
 
@@ -44,7 +44,7 @@ def bench_engines(config: InstrumentConfig, report: Report, quick: bool = False)
     Models whose weights belong to one grid (maps of the fibre, a calibrated response) are timed on that one alone.
     """
     rows: list[dict[str, object]] = []
-    left_out: list[str] = []
+    skipped: list[str] = []
     ratios: dict[str, dict[str, float]] = {}
     jobs = [(name, size) for name in shipped_models() for size in SIZES_PX]
     for number, (name, size) in enumerate(jobs):
@@ -52,12 +52,12 @@ def bench_engines(config: InstrumentConfig, report: Report, quick: bool = False)
         try:
             model = sized(load_model(name), size)
             if model.network.evaluations > MOST_EVALUATIONS:
-                model.network.take_steps(_STEPS)
+                model.network.set_steps(_STEPS)
             attach(model, config.response, fibre_name(config.twin.optics))
         except ReconstructionError as error:
-            left_out.append(str(error))
+            skipped.append(str(error))
             continue
-        timed = _timed(model, size, frames_for(model, config), _QUICK_ROUNDS if quick else _ROUNDS, left_out)
+        timed = _timed(model, size, frames_for(model, config), _QUICK_ROUNDS if quick else _ROUNDS, skipped)
         rows += timed
         eager = next(row for row in timed if row["engine"] == "torch fp32")
         fastest = min(timed, key=_median)
@@ -73,7 +73,7 @@ def bench_engines(config: InstrumentConfig, report: Report, quick: bool = False)
         "ratios_of_all": ratios,
         "live_loop_overhead": 1 / ratio - 1,
         "steady_state": steady_state(config, _QUICK_STEADY_FRAMES if quick else _STEADY_FRAMES),
-        "left_out": left_out,
+        "skipped": skipped,
     }
 
 
@@ -102,7 +102,7 @@ def steady_state(config: InstrumentConfig, count: int) -> dict[str, object]:
     """Run the configured model on its chosen engine; report what Python and the process have kept afterwards."""
     model = load_model(config.model)
     attach(model, config.response, fibre_name(config.twin.optics))
-    frames = frames_for(model, config) or GateFrames.noise(model)
+    frames = frames_for(model, config) or CheckFrames.noise(model)
     engine = open_engine(model, config.live.engine, frames)
     for number in range(50):
         engine.run(frames.frames[number % len(frames.frames)], frames.reference)
@@ -126,18 +126,18 @@ def resident_mb() -> float:
     return pages * 4096 / 1e6
 
 
-def _timed(model: Model, size: int, frames: GateFrames | None, rounds: int, left_out: list[str]) -> list[dict[str, object]]:
-    gate = Gate(model, frames or GateFrames.noise(model))
+def _timed(model: Model, size: int, frames: CheckFrames | None, rounds: int, skipped: list[str]) -> list[dict[str, object]]:
+    engine_check = EngineCheck(model, frames or CheckFrames.noise(model))
     engines: list[tuple[Choice, Engine, float, float]] = []
-    for choice in present(gate.frames):
+    for choice in present(engine_check.frames):
         before = resident_mb()
         try:
-            engine, passed = proved(choice, gate)
+            engine, passed = verified(choice, engine_check)
         except (EngineError, ImportError) as error:
-            left_out.append(f"{model.card.name}, {size} px, {' '.join(choice)}: {error}")
+            skipped.append(f"{model.card.name}, {size} px, {' '.join(choice)}: {error}")
             continue
         engines.append((choice, engine, passed.max_abs_diff_rad, resident_mb() - before))
-    times = times_in_turns([engine for _, engine, _, _ in engines], gate.frames, rounds, _PATIENCE_S * len(engines))
+    times = times_in_turns([engine for _, engine, _, _ in engines], engine_check.frames, rounds, _PATIENCE_S * len(engines))
     rows = []
     for ((_, precision), engine, difference, memory), record in zip(engines, times, strict=True):
         p50, p99 = (float(value) for value in np.percentile(record, (50, 99)))

@@ -120,7 +120,7 @@ def bench_twin(config: InstrumentConfig, rounds: int = 11, batch: int = 16) -> d
     n = config.twin.optics.image_px
     camera = config.twin.camera
     twin = TwinExposure(FibreOptics(config.twin.optics), camera.sensor, camera.exposure_s, seed=0)
-    source = open_source("mixed", (n, n), count=batch, depth_rad=config.depth_rad)
+    source = open_source("mixed", (n, n), count=batch, phase_range_rad=config.phase_range_rad)
     phases = np.stack([source[index].phase_rad for index in range(batch)])
 
     def seconds(work: Callable[[], object]) -> float:

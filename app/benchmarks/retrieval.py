@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import PairCapture, Rig
-from acquisition.patterns.sources import DEFAULT_DEPTH_RAD, open_source
+from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD, open_source
 from app.instrument.config import checked
 from app.instrument.opening import open_rig
 from calibration import retune
-from calibration.fibre import probes, self_calibration
+from calibration.fibre import probe_patterns, self_calibration
 from calibration.fibre.response import FibreResponse
 from calibration.registration.from_pairs import register_pairs
 from drivers.base import Frame, Pattern
@@ -33,7 +33,7 @@ _SEED = 800
 _BEND_RAD = 1.5
 _ONE_MODE: dict[str, object] = {"mode_weights": (1.0,), "coupling_sigma_um": 0.0, "phase_noise_rad": 0.0}
 _SMALL: dict[str, object] = {"image_px": 128, "field_radius_um": 41.0}
-_PROBES = 6
+_PROBE_PATTERNS = 6
 
 
 def few_pair_numbers(quick: bool) -> Numbers:
@@ -70,8 +70,8 @@ def retune_numbers(quick: bool) -> Numbers:
     ssim = []
     for drift_rad in (0.0, _BEND_RAD):
         fibre_of(rig).set_drift(drift_rad)
-        tuned = retune.fit(retune.acquire(rig))
-        solver = FewPair(tuned.frames, tuned.phases_rad)
+        reference_pairs = retune.fit(retune.acquire(rig))
+        solver = FewPair(reference_pairs.frames, reference_pairs.phases_rad)
         ssim.append(mean_ssim([solver.reconstruct(frame.pixels) for frame in shots(rig, truths)], truths, rig))
     numbers: Numbers = {"retune_ssim_fresh": ssim[0], "retune_ssim": ssim[1], "retune_ssim_gap": max(0.0, ssim[0] - ssim[1])}
     return numbers if quick else numbers | calibrated_numbers()
@@ -83,18 +83,18 @@ def calibrated_numbers() -> Numbers:
     truths = held_out(rig, 4)
     curve, fresh = {}, None
     for count in (8, 16, 32, 64):
-        data = probes.acquire(rig, count, seed=count)
+        data = probe_patterns.acquire(rig, count, seed=count)
         fresh = self_calibration.fit(data, fibre_of(rig).config, least_quality=0.0)
         curve[str(count)] = {"correlation": fresh.correlation, "ssim": retrieved_ssim(rig, fresh, truths)}
     assert fresh is not None
     fibre_of(rig).set_drift(_BEND_RAD)
     bent = retrieved_ssim(rig, fresh, truths)
-    tuned = self_calibration.fit(probes.acquire(rig, 8, seed=9), fibre_of(rig).config, start=fresh)
+    reference_pairs = self_calibration.fit(probe_patterns.acquire(rig, 8, seed=9), fibre_of(rig).config, start=fresh)
     # Beside a fresh calibration of the same, bent fibre: some fibres show more than others.
-    anew = self_calibration.fit(probes.acquire(rig, 64, seed=10), fibre_of(rig).config, least_quality=0.0)
-    again, best = (retrieved_ssim(rig, response, truths) for response in (tuned, anew))
+    anew = self_calibration.fit(probe_patterns.acquire(rig, 64, seed=10), fibre_of(rig).config, least_quality=0.0)
+    again, best = (retrieved_ssim(rig, response, truths) for response in (reference_pairs, anew))
     return {
-        "self_calibration_by_probes": curve,
+        "self_calibration_by_probe_patterns": curve,
         "calibrated_ssim_bent": bent,
         "calibrated_ssim_fresh": best,
         "calibrated_ssim_retuned": again,
@@ -105,7 +105,7 @@ def calibrated_numbers() -> Numbers:
 def self_calibration_numbers(quick: bool) -> Numbers:
     """One-mode fibre without phase noise: agreement of every core's phase, and what comes back through it."""
     rig = twin(_SEED + 3, **_ONE_MODE, **(_SMALL if quick else {}))
-    data = probes.acquire(rig, _PROBES)
+    data = probe_patterns.acquire(rig, _PROBE_PATTERNS)
     start = time.perf_counter()
     found = self_calibration.fit(data, fibre_of(rig).config)
     seconds = time.perf_counter() - start
@@ -115,9 +115,9 @@ def self_calibration_numbers(quick: bool) -> Numbers:
     fine, coarse = (mean_ssim(images, truths, rig, cell) for cell in (4, 8))
     return {
         "self_calibration_phasor": phasor(found, fibre_of(rig)),
-        "self_calibration_probes": _PROBES,
+        "self_calibration_probe_patterns": _PROBE_PATTERNS,
         "self_calibration_s": seconds,
-        "self_calibration_left_out_correlation": found.correlation,
+        "self_calibration_held_out_correlation": found.correlation,
         "gradient_retrieval_ssim": fine,
         "gradient_retrieval_ssim_coarse_grid": coarse,
     }
@@ -144,7 +144,7 @@ def shots(rig: Rig, patterns: Sequence[Pattern]) -> list[Frame]:
     """Take a verified frame of each pattern."""
     capture = PairCapture(rig)
     try:
-        return [capture.take(pattern) for pattern in patterns]
+        return [capture.capture(pattern) for pattern in patterns]
     finally:
         capture.release()
 
@@ -160,7 +160,7 @@ def through(frame: Frame, response: FibreResponse) -> Phase:
     """Retrieve a frame's phase through a calibrated fibre."""
     noise_rad = response.core_noise_rad if len(response.core_gain) > 1 else 0.0
     settings = RetrievalConfig(core_noise_rad=noise_rad)
-    return retrieve(probes.per_second(frame), response.optics(), response.background, settings).phase_rad
+    return retrieve(probe_patterns.per_second(frame), response.optics(), response.background, settings).phase_rad
 
 
 def retrieved_ssim(rig: Rig, response: FibreResponse, truths: Sequence[Pattern]) -> float:
@@ -178,7 +178,7 @@ def graded(image: Phase, truth: Pattern, rig: Rig, cell_px: int = 4) -> Scores:
     optics = fibre_of(rig).config
     grid = optics.image_px // cell_px
     mask = field_mask(grid, 2 * optics.field_radius_um / optics.pixel_um / optics.image_px)
-    return score(to_grid(image, grid), to_grid(truth.phase_rad, grid), mask, DEFAULT_DEPTH_RAD)
+    return score(to_grid(image, grid), to_grid(truth.phase_rad, grid), mask, DEFAULT_PHASE_RANGE_RAD)
 
 
 def shown(scores: Scores) -> dict[str, float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.reporting.html import figures
 from app.reporting.images import grey
 from app.reporting.svg import Series, plot
-from calibration.fibre.probes import ProbeData
+from calibration.fibre.probe_patterns import ProbePatternData
 from calibration.fibre.reference import FibreData, FibreReference
 from calibration.fibre.response import FibreResponse
 from calibration.fibre.second_order import LocalCovariance, SecondOrder, contrast, local_covariance
@@ -108,7 +108,7 @@ def _binned(samples: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.stack([part.mean(axis=1) for part in np.array_split(ordered, _BINS, axis=1)], axis=1).astype(np.float64)
 
 
-def response_pictures(data: ProbeData, found: FibreResponse, before: FibreResponse | None) -> tuple[str, float]:
+def response_pictures(data: ProbePatternData, found: FibreResponse, before: FibreResponse | None) -> tuple[str, float]:
     """Show a left-out probe's speckle as seen and as predicted, before and after.
 
     Parameters

@@ -17,7 +17,7 @@ from app.instrument.config import InstrumentConfig
 from app.instrument.devices import panel_of
 from app.progress import Report
 from calibration.devices import camera, phase_lut, timing
-from calibration.fibre import probes, reference, response, self_calibration
+from calibration.fibre import probe_patterns, reference, response, self_calibration
 from calibration.fibre.response import FibreResponse
 from calibration.fibre.second_order import SecondOrder
 from calibration.registration import gray_code
@@ -31,9 +31,9 @@ REGISTRATION_DAYS = 30.0
 _TIMING_STEPS, _CAMERA_FRAMES = 240, 66
 _BLOCKS, _REFERENCES, _LOCALITY_PX = 16, 2, 8.5
 _PAIRS, _FLATS, _DEPTHS = 16, 6, 5
-_LEFT_OUT = 2
-#: Probes that a response needs: from scratch with and without exchange between cores, and after an earlier one.
-_PROBES_RICH, _PROBES_PLAIN, _PROBES_AGAIN = 64, 6, 8
+_SKIPPED = 2
+#: Probes that a response needs: from scratch with and without coupling between cores, and after an earlier one.
+_PROBE_PATTERNS_RICH, _PROBE_PATTERNS_PLAIN, _PROBE_PATTERNS_AGAIN = 64, 6, 8
 #: What the fibre reference's fit starts from.
 _USUAL = SecondOrder(1.0, 50.0, 4.0)
 
@@ -64,7 +64,7 @@ class Task:
     settings: InstrumentConfig
     report: Report
     levels: int = 64
-    probes: int = 0
+    probe_patterns: int = 0
     registration: Registration | None = None
     previous: FibreResponse | None = None
 
@@ -91,7 +91,7 @@ def measure_lut(task: Task) -> Measured:
     found = phase_lut.fit(data)
     change_rad = found.phases_rad - (nominal_rad - nominal_rad[0])
     numbers: dict[str, Any] = {
-        "range_rad": float(found.phases_rad[-1]),
+        "slm_range_rad": float(found.phases_rad[-1]),
         "residual_rad": found.residual_rad,
         "change_rms_rad": float(np.sqrt(np.mean((change_rad - change_rad.mean()) ** 2))),
         "worst_region_rms_rad": float(np.nanmax(found.region_rms_rad)),
@@ -114,7 +114,7 @@ def measure_timing(task: Task) -> Measured:
         "declared_latency_s": declared.latency_s,
         "declared_settle_s": declared.settle_s,
         "suggested_trigger_delay_s": found.trigger_delay_s,
-        "unexplained": found.unexplained,
+        "residual_fraction": found.residual_fraction,
     }
     plots = timing_plots(data, found, declared.latency_s + declared.settle_s)
     return Measured(timing.KIND, numbers, {"delays_s": data.delays_s, "progress": data.progress}, plots)
@@ -140,7 +140,7 @@ def measure_camera(task: Task) -> Measured:
         "linear_to": found.linear_to,
         "hot_pixels": int(found.hot.sum()),
         "stuck_pixels": int(found.stuck.sum()),
-        "judged": found.judged,
+        "evaluated_pixels": found.evaluated,
     }
     curve = {"mean_counts": transfer.mean_counts, "variance": transfer.variance, "fitted": transfer.fitted}
     arrays = {"bad": found.bad, "dark": data.dark.mean(axis=0), **curve}
@@ -150,7 +150,7 @@ def measure_camera(task: Task) -> Measured:
 def measure_registration(task: Task) -> Measured:
     """Measure where the camera sees each pixel of the pattern."""
     shape = task.rig.display().capabilities.shape
-    total = len(gray_code.probe_masks(shape, _BLOCKS, _LOCALITY_PX)[0]) + _REFERENCES
+    total = len(gray_code.probe_pattern_masks(shape, _BLOCKS, _LOCALITY_PX)[0]) + _REFERENCES
     data = gray_code.acquire(task.rig, _BLOCKS, _REFERENCES, _LOCALITY_PX, task.shots(total))
     found = gray_code.fit(data)
     stored = found.stored({})
@@ -181,16 +181,16 @@ def measure_fibre(task: Task) -> Measured:
 def measure_response(task: Task) -> Measured:
     """Measure what every core makes of the light it gets."""
     structure = structure_of(task)
-    usual = _PROBES_RICH if structure.coupling_sigma_um > 0 else _PROBES_PLAIN
-    count = task.probes or (_PROBES_AGAIN if task.previous else usual)
-    data = probes.acquire(task.rig, count, _LEFT_OUT, progress=task.shots(count + 2 * _LEFT_OUT))
+    usual = _PROBE_PATTERNS_RICH if structure.coupling_sigma_um > 0 else _PROBE_PATTERNS_PLAIN
+    count = task.probe_patterns or (_PROBE_PATTERNS_AGAIN if task.previous else usual)
+    data = probe_patterns.acquire(task.rig, count, _SKIPPED, progress=task.shots(count + 2 * _SKIPPED))
     found = self_calibration.fit(
         data, structure, start=task.previous, progress=lambda done, total: task.report("fit", done, total)
     )
     stored = found.stored({})
     plots, before = response_pictures(data, found, task.previous)
     numbers: dict[str, Any] = {
-        "probes": found.probes,
+        "probes": found.probe_patterns,
         "cores": found.core_phase_rad.shape[1],
         "correlation_before": before,
         "correlation": found.correlation,
@@ -279,5 +279,5 @@ def present_response(config: InstrumentConfig) -> NDArray[np.float64]:
     """Return the phase by which the configured driver asks for each grey level now, (256,) in radians."""
     if config.on_twin:
         twin = config.twin.slm
-        return (np.arange(256) / 255) ** twin.assumed_lut_gamma * twin.range_rad
+        return (np.arange(256) / 255) ** twin.assumed_lut_gamma * twin.slm_range_rad
     return panel_of(config).encoder.lut.phases_rad

@@ -12,12 +12,12 @@ from app.cli.options import Camera, Config, Count, Json, Slm, settings_of
 from app.cli.output import progress_bars, publish
 from drivers.base import SpeckleScopeError
 
-#: The file of 256 phases that ``panel: {lut_file: ...}`` takes, and the page to look at.
+#: The file of 256 phases that ``panel: {lut_file: ...}`` recordings, and the page to look at.
 LUT_FILE, REPORT = "lut.txt", "report.html"
 #: What each option is for; given elsewhere it would silently do nothing.
-_TAKEN_BY = {
+_OPTION_OF = {
     "--levels": ("lut",),
-    "--probes": ("response",),
+    "--probe-patterns": ("response",),
     "--registration": ("fibre", "response"),
     "--previous": ("response",),
 }
@@ -28,7 +28,7 @@ def calibrate(
     out: Path,
     *,
     levels: Count | None = None,
-    probes: Count | None = None,
+    probe_patterns: Count | None = None,
     registration: Annotated[Path | None, Parameter(name="--registration")] = None,
     previous: Annotated[Path | None, Parameter(name="--previous")] = None,
     camera: Camera = None,
@@ -61,10 +61,10 @@ def calibrate(
     from calibration.stored import Stored, devices_of, save
 
     settings = settings_of(config, camera=camera, slm=slm)
-    given = {"--levels": levels, "--probes": probes, "--registration": registration, "--previous": previous}
-    for option, takers in _TAKEN_BY.items():
-        if given[option] is not None and what not in takers:
-            raise SpeckleScopeError(f"{option} is for 'calibrate {' and '.join(takers)}', not '{what}'; leave it out")
+    given = {"--levels": levels, "--probe-patterns": probe_patterns, "--registration": registration, "--previous": previous}
+    for option, kinds in _OPTION_OF.items():
+        if given[option] is not None and what not in kinds:
+            raise SpeckleScopeError(f"{option} is for 'calibrate {' and '.join(kinds)}', not '{what}'; leave it out")
     if out.exists():
         raise SpeckleScopeError(f"{out} exists; choose a new folder for the calibration")
     rig, fibre = open_rig(settings)
@@ -73,7 +73,7 @@ def calibrate(
         lies = stored_registration(registration, rig, fibre) if registration else None
         earlier = stored_response(previous, rig, fibre) if previous else None
         with progress_bars() as report:
-            found = MEASURE[what](Task(rig, settings, report, levels or 64, probes or 0, lies, earlier))
+            found = MEASURE[what](Task(rig, settings, report, levels or 64, probe_patterns or 0, lies, earlier))
     finally:
         rig.close()
     stored = Stored(found.kind, devices, {**found.more, **found.numbers, "fibre": fibre}, found.arrays)

@@ -53,7 +53,7 @@ def acquire(
         Folder of an interrupted dataset to complete; its own plan is used.
     """
     from acquisition.capture.plan import CapturePlan, read_plan
-    from app.datasets.acquisition_job import DatasetRun, calibration_files, dataset_card
+    from app.datasets.acquisition_job import DatasetRun, calibration_files, dataset_metadata
     from app.instrument.opening import open_rig
 
     settings = settings_of(config, archive=archive, camera=camera, slm=slm)
@@ -64,12 +64,12 @@ def acquire(
             run = DatasetRun.resumed(rig, resume, fibre)
         else:
             exposure_s = rig.camera.exposure_s
-            plan = planned or CapturePlan(source, pairs, seed, settings.depth_rad, exposure_s=exposure_s)
+            plan = planned or CapturePlan(source, pairs, seed, settings.phase_range_rad, exposure_s=exposure_s)
             if dry_run:
                 publish("dry run", _try_out(rig, plan, settings, name), json)
                 return
             run = DatasetRun.new(
-                rig, plan, settings.archive, name, dataset_card(settings, fibre), calibration=calibration_files(settings)
+                rig, plan, settings.archive, name, dataset_metadata(settings, fibre), calibration=calibration_files(settings)
             )
         with progress_bars() as report, stop_on_signal() as stop:
             run.stage.start()
@@ -88,17 +88,19 @@ def acquire(
         raise run.stage.error
     assert run.report is not None
     certificate = run.certificate
-    proved = (
-        {} if certificate is None else {"proved": certificate.proved, "sync_margin": min(certificate.sync_margins, default=0.0)}
+    verified = (
+        {}
+        if certificate is None
+        else {"verified": certificate.verified, "sync_margin": min(certificate.sync_margins, default=0.0)}
     )
-    publish("dataset", {**asdict(run.report), "complete": run.report.complete, "verdict": now.verdict, **proved}, json)
+    publish("dataset", {**asdict(run.report), "complete": run.report.complete, "verdict": now.verdict, **verified}, json)
     if not run.report.complete:
         raise SpeckleScopeError(
             f"stopped with {now.pairs_acknowledged} of {now.pairs_requested} pairs safe; "
             f"go on with: specklescope acquire --resume {run.report.path}"
         )
-    if certificate is not None and not certificate.proved:
-        raise SpeckleScopeError(f"the pairs are not proved; read the report in {run.report.path} before using them")
+    if certificate is not None and not certificate.verified:
+        raise SpeckleScopeError(f"the pairs are not verified; read the report in {run.report.path} before using them")
 
 
 def _so_far(status: AcquisitionStatus) -> str:
@@ -156,9 +158,9 @@ def certify(path: Path, *, json: Json = None) -> None:
     with progress_bars() as report:
         certificate = finish_dataset(path, lambda done: report("checking pairs", done, done))
     numbers = {key: value for key, value in asdict(certificate).items() if key != "drift"}
-    publish("certificate", {**numbers, "proved": certificate.proved, "report": str(path / REPORT)}, json)
-    if not certificate.proved:
-        raise SpeckleScopeError(f"the pairs are not proved; read {path / REPORT} before using them")
+    publish("certificate", {**numbers, "verified": certificate.verified, "report": str(path / REPORT)}, json)
+    if not certificate.verified:
+        raise SpeckleScopeError(f"the pairs are not verified; read {path / REPORT} before using them")
 
 
 def hologram(

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.table import Table as Printed
+from rich.table import Table
 
 from app.cli.options import Config, Count, Json, ModelName, Response, settings_of
 from app.cli.output import progress_bars, publish, write_json
 from drivers.base import SpeckleScopeError
 
 if TYPE_CHECKING:
-    from app.comparison.comparison import Table
+    from app.comparison.comparison import MethodComparison
     from app.instrument.config import InstrumentConfig
 
 #: Images of one model's scores.
@@ -23,7 +23,7 @@ _PAIRS = 48
 _PRINTED = ("method", "ssim", "psnr_db", "mae_rad", "correlation", "ms_per_frame", "images")
 _SUMMARY = (
     "data", "best_method", "interval_method", "interval90_coverage", "speed_over_descent", "speed_over_specdiffusion",
-    "left_out", "seconds",
+    "skipped", "seconds",
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def evaluate(
     engine
         auto, openvino, onnxruntime or torch.
     all_
-        Every method there is on the same held-out pairs, as a table: a linear floor, all models for this fibre, reference
+        Every method there is on the same held-out pairs, as a table: a linear baseline, all models for this fibre, reference
         pairs, and gradient retrieval through the calibrated response.
     steps
         A model folder: scores of its sampler against the number of steps.
@@ -65,7 +65,7 @@ def evaluate(
     quick
         With --all and --steps: in under two minutes, with few images and steps.
     out
-        With --all: folder for table.md, table.csv, table.png and ssim.svg.
+        With --all: folder for comparison.md, comparison.csv, comparison.png and ssim.svg.
     """
     if all_ and steps is not None:
         raise SpeckleScopeError("--all and --steps are two different reports; ask for one of them")
@@ -100,7 +100,7 @@ def _one_model(
     from reconstruction.models.model import load_model
 
     loaded = load_model(settings.model)
-    fibre = str(Archive.open(dataset).card.get("fibre", "")) if dataset else fibre_name(settings.twin.optics)
+    fibre = str(Archive.open(dataset).metadata.get("fibre", "")) if dataset else fibre_name(settings.twin.optics)
     loaded.check_fibre(fibre)
     attach(loaded, settings.response, fibre)
     chosen = open_engine(loaded, engine or settings.live.engine, frames_for(loaded, settings))
@@ -127,27 +127,27 @@ def _everything(
 ) -> None:
     from dataclasses import replace
 
-    from app.comparison.comparison import QUICK, Effort, evaluate_all
+    from app.comparison.comparison import QUICK, EvaluationBudget, evaluate_all
     from app.comparison.report import write_report
 
-    effort = QUICK if quick else Effort()
+    budget = QUICK if quick else EvaluationBudget()
     with progress_bars() as report:
-        effort = replace(effort, images=pairs or effort.images)
-        table = evaluate_all(settings, report, dataset, models, effort, quick)
-    _print(table)
-    publish("in short", {key: table.numbers[key] for key in _SUMMARY}, None)
-    files = write_report(table, out) if out is not None else []
+        budget = replace(budget, images=pairs or budget.images)
+        comparison = evaluate_all(settings, report, dataset, models, budget, quick)
+    _print(comparison)
+    publish("in short", {key: comparison.numbers[key] for key in _SUMMARY}, None)
+    files = write_report(comparison, out) if out is not None else []
     if json is not None:
-        write_json(json, table.numbers | {"files": files})
+        write_json(json, comparison.numbers | {"files": files})
 
 
-def _print(table: Table) -> None:
+def _print(comparison: MethodComparison) -> None:
     from app.comparison.report import COLUMNS, cell, rows_of
 
-    printed = Printed(title="every method on the same held-out data", title_justify="left")
+    printed = Table(title="every method on the same held-out data", title_justify="left")
     shown = [column for column in COLUMNS if column[0] in _PRINTED]
     for _, heading, form in shown:
         printed.add_column(heading, justify="right" if form else "left", min_width=6 if form else 22)
-    for row in rows_of(table.numbers):
+    for row in rows_of(comparison.numbers):
         printed.add_row(*(cell(row[key], form) for key, _, form in shown))
     Console().print(printed)

@@ -19,15 +19,15 @@ def export(
     out: Path | None = None,
     format: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None,
     overwrite: bool = False,
-    depth_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    phase_range_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     json: Json = None,
 ) -> None:
-    """Export a dataset or a take for other programs.
+    """Export a dataset or a recording for other programs.
 
     Parameters
     ----------
     path
-        Folder of the dataset or take.
+        Folder of the dataset or recording.
     out
         Folder for the files; without it, 'export' inside the archive.
     format
@@ -35,14 +35,16 @@ def export(
         Without it: ome-tiff and ffv1.
     overwrite
         Replace files that exist.
-    depth_rad
+    phase_range_rad
         For specdiffusion: phase of white in radians, instead of the archive's own.
     """
     from acquisition.archive.writer import Archive
     from acquisition.exchange.export import export as export_archive
 
     formats = format or ["ome-tiff", "ffv1"]
-    written = export_archive(Archive.open(path), out or path / "export", formats, overwrite=overwrite, depth_rad=depth_rad)
+    written = export_archive(
+        Archive.open(path), out or path / "export", formats, overwrite=overwrite, phase_range_rad=phase_range_rad
+    )
     publish("exported", {"files": [str(file) for file in written]}, json)
 
 
@@ -50,7 +52,7 @@ def import_pairs(
     source: Path,
     *,
     name: str = "",
-    depth_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    phase_range_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     check: bool = False,
     allow_duplicates: bool = False,
     config: Config = None,
@@ -65,7 +67,7 @@ def import_pairs(
         A folder in the published layout (input/ and label/ of PNG), or an .npz, .h5 or OME-TIFF that was exported here.
     name
         Name of the dataset; without it, the source's.
-    depth_rad
+    phase_range_rad
         Phase of label grey 255 in radians; needed where the source does not say.
     check
         Only check.
@@ -80,7 +82,9 @@ def import_pairs(
         def show(step: str, done: int, total: int) -> None:
             report({"check": "checking pairs", "write": "writing pairs"}[step], done, total)
 
-        found = import_pairs.check_pairs(source, depth_rad=depth_rad, allow_duplicates=allow_duplicates, on_progress=show)
+        found = import_pairs.check_pairs(
+            source, phase_range_rad=phase_range_rad, allow_duplicates=allow_duplicates, on_progress=show
+        )
         numbers: dict[str, object] = {
             "pairs": found.count,
             "arrays": [spec.name for spec in found.arrays],
@@ -91,6 +95,8 @@ def import_pairs(
             if not title:
                 raise SpeckleScopeError(f"{source} gives no name for the dataset; state one with --name")
             root, again = settings.archive, allow_duplicates
-            path = import_pairs.import_pairs(source, root, title, depth_rad=depth_rad, allow_duplicates=again, on_progress=show)
+            path = import_pairs.import_pairs(
+                source, root, title, phase_range_rad=phase_range_rad, allow_duplicates=again, on_progress=show
+            )
             numbers["path"] = str(path)
     publish("checked" if check else "imported", numbers, json)

@@ -52,7 +52,7 @@ def demo(
     pairs
         Speckle/phase pairs to acquire.
     out
-        Folder for the dataset, the take, its exports and the picture of the window.
+        Folder for the dataset, the recording, its exports and the picture of the window.
     """
     from app.demo import Demo
     from app.gui.main import render_offscreen, run_window
@@ -114,19 +114,19 @@ def record(
     archive: Archives = None,
     json: Json = None,
 ) -> None:
-    """Record a take without a window: every camera frame with its reconstruction.
+    """Record without a window: every camera frame with its reconstruction.
 
     Parameters
     ----------
     name
-        Name of the take, for people.
+        Name of the recording, for people.
     seconds
         How long.
     engine
         auto, openvino, onnxruntime or torch.
     """
     settings = settings_of(config, archive, model, engine, camera, slm)
-    publish("take", _run_live(settings, seconds, name), json)
+    publish("recording", _run_live(settings, seconds, name), json)
 
 
 @app.command
@@ -233,7 +233,7 @@ def _run_live(settings: InstrumentConfig, seconds: float, take: str | None) -> d
         session.join()
         if take is not None:
             done = session.recording_status()
-            numbers |= {"take": str(done.path), "frames_recorded": done.frames_recorded, "verdict": done.verdict}
+            numbers |= {"recording": str(done.path), "frames_recorded": done.frames_recorded, "verdict": done.verdict}
             if done.verdict != "complete":
                 raise SpeckleScopeError(f"the recording ended as '{done.verdict}'; {done.frames_recorded} frames are safe")
     return numbers

@@ -143,7 +143,7 @@ def compile_(
     config: Config = None,
     json: Json = None,
 ) -> None:
-    """Build engines for MODEL on this machine, prove them equal to torch, time them, and remember the fastest.
+    """Build engines for MODEL on this machine, verify them equal to torch, time them, and remember the fastest.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def compile_(
     """
     from app.instrument.responses import attach
     from app.training.compile import compile_model
-    from reconstruction.engines.runners import parse
+    from reconstruction.engines.engine_kinds import parse
     from reconstruction.models.model import load_model
 
     if precision and not engine:

@@ -14,7 +14,9 @@ from app.instrument.config import CameraName, InstrumentConfig, SlmName, checked
 
 Config = Annotated[Path | None, Parameter(name="--config", help="Instrument file (YAML); without it the simulated one.")]
 Json = Annotated[Path | None, Parameter(name="--json", help="Also write the numbers to this file.")]
-Archives = Annotated[Path | None, Parameter(name="--archive", help="Folder for datasets and takes, instead of the configured.")]
+Archives = Annotated[
+    Path | None, Parameter(name="--archive", help="Folder for datasets and recordings, instead of the configured.")
+]
 ModelName = Annotated[str | None, Parameter(name="--model", help="Model: a shipped name or a model folder.")]
 Camera = Annotated[CameraName | None, Parameter(name="--camera", help="Camera driver, instead of the configured.")]
 Slm = Annotated[SlmName | None, Parameter(name="--slm", help="SLM driver, instead of the configured.")]

@@ -21,7 +21,7 @@ def reconstruct(
     references: Path,
     method: Literal["few-pair", "fast"] = "few-pair",
     out: Path = Path("phase.npy"),
-    depth_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    phase_range_rad: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     registration: Path | None = None,
     json: Json = None,
 ) -> None:
@@ -38,26 +38,26 @@ def reconstruct(
         few-pair: the most probable phase, in seconds. fast: displacements of the speckle, integrated, in a tenth of one.
     out
         New .npy file: float32 radians on the camera's pixel grid. The mean level is a guess, speckle does not tell it.
-    depth_rad
+    phase_range_rad
         Phase of label grey 255; without it what the folder's metadata.yaml says, else 2.6, the published captures' own.
     registration
         Folder of a stored registration; without it the labels are registered from the references themselves.
     """
     import numpy as np
 
-    from acquisition.exchange.import_folder import stated_depth_rad
+    from acquisition.exchange.import_folder import stated_phase_range_rad
     from acquisition.exchange.reference_pairs import read_frame, read_references
     from calibration.registration.affine import KIND, Registration
     from calibration.registration.from_pairs import register_pairs
     from calibration.stored import load
-    from reconstruction.few_pair.few_pair import PUBLISHED_DEPTH_RAD, FewPair
+    from reconstruction.few_pair.few_pair import PUBLISHED_PHASE_RANGE_RAD, FewPair
 
     if out.suffix != ".npy":
         raise SpeckleScopeError(f"--out writes a NumPy array, got '{out}'; let the name end in .npy")
     if out.exists():
         raise SpeckleScopeError(f"{out} exists; choose another name for --out")
     pixels = read_frame(frame)
-    depth = depth_rad or stated_depth_rad(references) or PUBLISHED_DEPTH_RAD
+    depth = phase_range_rad or stated_phase_range_rad(references) or PUBLISHED_PHASE_RANGE_RAD
     pairs = read_references(references, depth, frame, pixels)
     start = time.perf_counter()
     if registration is not None:
@@ -72,12 +72,12 @@ def reconstruct(
         "phase": out,
         "method": method,
         "references": list(pairs.names),
-        "left_out": list(pairs.left_out),
-        "depth_rad": depth,
+        "skipped": list(pairs.skipped),
+        "phase_range_rad": depth,
         "scale": placed.scale,
         "rotation_deg": placed.rotation_deg,
         "label_correlation": placed.correlation,
-        "range_rad": float(np.ptp(phase)),
+        "peak_to_valley_rad": float(np.ptp(phase)),
         "seconds": seconds,
     }
     publish("reconstruction", numbers, json)

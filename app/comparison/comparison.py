@@ -43,25 +43,25 @@ FEW_EVALUATIONS = 4
 
 
 @dataclass(frozen=True)
-class Effort:
+class EvaluationBudget:
     """How much is done.
 
-    Images, the floor's training pairs, charts, seconds that one method may take, and images on which the calibrated model is
+    Images, the baseline's training pairs, charts, seconds that one method may take, and images on which the calibrated model is
     timed against descent.
     """
 
     images: int = 48
-    floor_pairs: int = 1000
+    baseline_pairs: int = 1000
     charts: int = 2
     budget_s: float = 120.0
     descents: int = 6
 
 
-QUICK = Effort(images=8, floor_pairs=200, charts=1, budget_s=8.0, descents=0)
+QUICK = EvaluationBudget(images=8, baseline_pairs=200, charts=1, budget_s=8.0, descents=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class MethodComparison:
     """The table, and what its figure shows.
 
     Parameters
@@ -74,7 +74,7 @@ class Table:
         The first pairs.
     mask : ndarray of bool, shape (grid, grid)
         The fibre's disc.
-    range_rad : float
+    phase_range_rad : float
         Phase of white.
     """
 
@@ -83,14 +83,14 @@ class Table:
     frames: NDArray[Any]
     truths_rad: NDArray[np.float32]
     mask: NDArray[np.bool_]
-    range_rad: float
+    phase_range_rad: float
 
 
 @dataclass(frozen=True)
 class _Data:
     pool: PairPool
     fibre: str
-    range_rad: float
+    phase_range_rad: float
     exposure_s: float
     description: str
 
@@ -100,9 +100,9 @@ def evaluate_all(
     report: Report,
     dataset: Path | None = None,
     models: Path | None = None,
-    effort: Effort | None = None,
+    budget: EvaluationBudget | None = None,
     quick: bool = False,
-) -> Table:
+) -> MethodComparison:
     """Score every method that there is for a fibre.
 
     Parameters
@@ -112,10 +112,10 @@ def evaluate_all(
     report : Report
         Progress.
     dataset : Path, optional
-        A captured dataset: its test part is scored, its training part teaches the floor and lends reference pairs.
+        A captured dataset: its test part is scored, its training part teaches the baseline and lends reference pairs.
     models : Path, optional
         A model folder, or a folder of them, beside the shipped ones.
-    effort : Effort, optional
+    effort : EvaluationBudget, optional
         How much; what ``quick`` says unless given.
     quick : bool
         Few images, and samplers cut to few steps.
@@ -126,23 +126,28 @@ def evaluate_all(
         The dataset, the models or the response cannot be used.
     """
     began = time.monotonic()
-    effort = effort or (QUICK if quick else Effort())
-    left_out: list[str] = []
-    with _data(config, dataset, effort.images, report) as data:
+    budget = budget or (QUICK if quick else EvaluationBudget())
+    skipped: list[str] = []
+    with _data(config, dataset, budget.images, report) as data:
         pool = data.pool
         mask = field_mask(pool.phase_rad.shape[-1], field_radius(config))
-        entries = list(_entries(config, dataset, data, (models, config.response), effort, quick, left_out, report))
+        entries = list(_entries(config, dataset, data, (models, config.response), budget, quick, skipped, report))
         rows, refused = compare(
-            entries, pool, mask, data.range_rad, effort.budget_s, lambda done, name: report("scoring", done, pool.ready, name)
+            entries,
+            pool,
+            mask,
+            data.phase_range_rad,
+            budget.budget_s,
+            lambda done, name: report("scoring", done, pool.ready, name),
         )
-        left_out += refused
+        skipped += refused
         resolved: dict[str, list[Resolved | str]] = {}
         if data.fibre == fibre_name(config.twin.optics):
-            depths = {"usaf_um": data.range_rad, "usaf_weak_um": WEAK_RAD}
-            resolved = {key: _resolutions(config, rows, pool.reference, depth, effort, report) for key, depth in depths.items()}
-        intervals = [_intervals(row, pool, mask, effort.budget_s) for row in rows]
-        speed = _speed(config, rows, data, mask, effort, report)
-        sampler = _over_specdiffusion(rows, data, effort, report)
+            depths = {"usaf_um": data.phase_range_rad, "usaf_weak_um": WEAK_RAD}
+            resolved = {key: _resolutions(config, rows, pool.reference, depth, budget, report) for key, depth in depths.items()}
+        intervals = [_intervals(row, pool, mask, budget.budget_s) for row in rows]
+        speed = _speed(config, rows, data, mask, budget, report)
+        sampler = _over_specdiffusion(rows, data, budget, report)
         shown = 4
         frames, truths = np.array(pool.speckle[:shown]), np.array(pool.phase_rad[:shown])
     pixel_um = config.twin.optics.pixel_um
@@ -159,17 +164,17 @@ def evaluate_all(
         "fibre": data.fibre,
         "images": pool.ready,
         "images_common": common,
-        "range_rad": data.range_rad,
+        "phase_range_rad": data.phase_range_rad,
         "grid_px": len(mask),
         "threads": torch.get_num_threads(),
         **_of_the_best(dicts, intervals),
         "speed_over_descent": speed,
         "speed_over_specdiffusion": sampler,
-        "left_out": left_out,
+        "skipped": skipped,
         "seconds": round(time.monotonic() - began, 1),
         "rows": dicts,
     }
-    return Table(numbers, rows, frames, truths, mask, data.range_rad)
+    return MethodComparison(numbers, rows, frames, truths, mask, data.phase_range_rad)
 
 
 @contextmanager
@@ -179,17 +184,17 @@ def _data(config: InstrumentConfig, dataset: Path | None, images: int, report: R
         wanted = twin_data(config, "held-out", images, 2, grid_px)
         with simulated_pool(wanted, 0, lambda done: report("simulating held-out pairs", done, images)) as pool:
             text = f"{images} simulated pairs of the held-out source, seed 2"
-            yield _Data(pool, fibre_name(config.twin.optics), config.depth_rad, wanted.exposure_s, text)
+            yield _Data(pool, fibre_name(config.twin.optics), config.phase_range_rad, wanted.exposure_s, text)
         return
     archive = Archive.open(dataset)
-    depth_rad = archive.card.get("depth_rad")
-    if not isinstance(depth_rad, int | float):
-        raise ReconstructionError(f"the card of {dataset} names no depth_rad, the phase of white; acquire it again")
+    phase_range_rad = archive.metadata.get("phase_range_rad")
+    if not isinstance(phase_range_rad, int | float):
+        raise ReconstructionError(f"the metadata of {dataset} names no phase_range_rad, the phase of white; acquire it again")
     side = archive.spec("speckle").shape[-1]
     pool = from_archive(dataset, side // CELL_PX, "test")
     pool.ready = min(pool.ready, images)
     text = f"{pool.ready} pairs of the test part of {dataset.name}"
-    yield _Data(pool, str(archive.card.get("fibre", "")), float(depth_rad), archive.rows()[0].exposure_s, text)
+    yield _Data(pool, str(archive.metadata.get("fibre", "")), float(phase_range_rad), archive.rows()[0].exposure_s, text)
 
 
 def _entries(
@@ -197,29 +202,29 @@ def _entries(
     dataset: Path | None,
     data: _Data,
     folders: tuple[Path | None, Path | None],
-    effort: Effort,
+    budget: EvaluationBudget,
     quick: bool,
-    left_out: list[str],
+    skipped: list[str],
     report: Report,
 ) -> Iterator[Entry]:
     models, calibrated = folders
     frame_px, grid_px = data.pool.reference.shape[0], data.pool.phase_rad.shape[-1]
-    stages = ("the floor", "models", "reference pairs", "")
+    stages = ("the baseline", "models", "reference pairs", "")
     report("preparing methods", 0, len(stages), stages[0])
-    yield methods.floor(config, dataset, grid_px, effort.floor_pairs)
+    yield methods.baseline(config, dataset, grid_px, budget.baseline_pairs)
     report("preparing methods", 1, len(stages), stages[1])
     known = methods.model_folders(models)
-    yield from methods.models(known, data.fibre, frame_px, calibrated, quick, left_out, config)
+    yield from methods.models(known, data.fibre, frame_px, calibrated, quick, skipped, config)
     report("preparing methods", 2, len(stages), stages[2])
     try:
         yield from methods.few_pair(config, dataset, grid_px)
     except SpeckleScopeError as error:
-        left_out.append(f"reference pairs: {error}")
+        skipped.append(f"reference pairs: {error}")
     report("preparing methods", 3, len(stages), stages[3])
     try:
         yield methods.retrieval(find_response(calibrated, data.fibre), data.exposure_s)
     except SpeckleScopeError as error:
-        left_out.append(f"gradient retrieval: {error}")
+        skipped.append(f"gradient retrieval: {error}")
     report("preparing methods", len(stages), len(stages), "")
 
 
@@ -228,23 +233,28 @@ def _networks(rows: Sequence[Row]) -> list[NetworkMethod]:
 
 
 def _speed(
-    config: InstrumentConfig, rows: Sequence[Row], data: _Data, mask: NDArray[np.bool_], effort: Effort, report: Report
+    config: InstrumentConfig,
+    rows: Sequence[Row],
+    data: _Data,
+    mask: NDArray[np.bool_],
+    budget: EvaluationBudget,
+    report: Report,
 ) -> dict[str, object] | None:
     """Time the models that work through the calibrated fibre against descent through it."""
     through = [method for method in _networks(rows) if method.through_fibre]
-    if not (through and effort.descents):
+    if not (through and budget.descents):
         return None
     report("against descent", 0, 1)
     response = find_response(config.response, data.fibre)
     pool = data.pool
-    pairs = [(np.array(pool.speckle[i]), np.array(pool.phase_rad[i])) for i in range(min(effort.descents, pool.ready))]
+    pairs = [(np.array(pool.speckle[i]), np.array(pool.phase_rad[i])) for i in range(min(budget.descents, pool.ready))]
     reference = np.ascontiguousarray(pool.reference, np.float32)
-    speed = speed_over_descent(through, response, data.exposure_s, pairs, reference, mask, data.range_rad)
+    speed = speed_over_descent(through, response, data.exposure_s, pairs, reference, mask, data.phase_range_rad)
     report("against descent", 1, 1)
     return speed
 
 
-def _over_specdiffusion(rows: Sequence[Row], data: _Data, effort: Effort, report: Report) -> dict[str, object] | None:
+def _over_specdiffusion(rows: Sequence[Row], data: _Data, budget: EvaluationBudget, report: Report) -> dict[str, object] | None:
     """Time the models of few evaluations against SpecDiffusion at its published size."""
     few = [method for method in _networks(rows) if method.evaluations <= FEW_EVALUATIONS]
     if not few:
@@ -252,7 +262,7 @@ def _over_specdiffusion(rows: Sequence[Row], data: _Data, effort: Effort, report
     report("against SpecDiffusion", 0, 1)
     frame, reference = np.array(data.pool.speckle[0]), np.ascontiguousarray(data.pool.reference, np.float32)
     config = few[0].model.network.config
-    timed = speed_over_specdiffusion(few, config, frame, reference, 3 if effort.descents else 1)
+    timed = speed_over_specdiffusion(few, config, frame, reference, 3 if budget.descents else 1)
     report("against SpecDiffusion", 1, 1)
     return timed
 
@@ -261,25 +271,25 @@ def _resolutions(
     config: InstrumentConfig,
     rows: Sequence[Row],
     reference: NDArray[np.float32],
-    depth_rad: float,
-    effort: Effort,
+    phase_range_rad: float,
+    budget: EvaluationBudget,
     report: Report,
 ) -> list[Resolved | str]:
     """Show charts on the twin; words for methods that would take too long, or refuse them."""
     camera, optics = config.twin.camera, config.twin.optics
-    shown = charts(optics.image_px, field_radius(config), depth_rad, effort.charts)
+    shown = charts(optics.image_px, field_radius(config), phase_range_rad, budget.charts)
     exposure = TwinExposure(FibreOptics(optics), camera.sensor, camera.exposure_s, _CHART_SEED)
     frames = [exposure(chart.phase_rad[None])[0] for chart in shown]
     found: list[Resolved | str] = []
-    stage = f"charts of {depth_rad:.3g} rad"
+    stage = f"charts of {phase_range_rad:.3g} rad"
     for number, row in enumerate(rows):
         report(stage, number, len(rows), row.entry.method.name)
-        if 1e-3 * row.ms_per_frame * len(frames) > effort.budget_s:
+        if 1e-3 * row.ms_per_frame * len(frames) > budget.budget_s:
             found.append("would take too long")
             continue
         try:
             phases = [on_grid(row.entry.method.run(frame, reference), optics.image_px // CELL_PX) for frame in frames]
-            found.append(resolution(phases, shown, depth_rad))
+            found.append(resolution(phases, shown, phase_range_rad))
         except ReconstructionError as error:
             found.append(str(error))
     report(stage, len(rows), len(rows), "")

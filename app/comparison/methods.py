@@ -1,4 +1,4 @@
-"""Which methods enter the table: the floor, every model that fits the fibre, and what works without a network."""
+"""Which methods enter the table: the baseline, every model that fits the fibre, and what works without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.training.train import twin_data
 from calibration import retune
 from calibration.fibre.response import FibreResponse
 from calibration.registration.from_pairs import register_pairs
-from calibration.retune import Tuned
+from calibration.retune import ReferencePairs
 from drivers.clock import VirtualClock
 from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.few_step import CalibratedFewStep
@@ -26,10 +26,10 @@ from reconstruction.data.dataset import SpecklePairs
 from reconstruction.data.pairs import from_archive
 from reconstruction.data.simulation import cores, simulated_pool
 from reconstruction.engines.base import Counts
+from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
-from reconstruction.engines.gate_frames import GateFrames
 from reconstruction.evaluation.comparison import Entry
-from reconstruction.evaluation.floor import RawRidge
+from reconstruction.evaluation.ridge_baseline import RidgeBaseline
 from reconstruction.few_pair.few_pair import FewPair
 from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import CARD, SHIPPED, Model, load_model, shipped_models
@@ -38,8 +38,8 @@ from reconstruction.retrieval.gradient import RetrievalConfig, retrieve
 Phase = NDArray[np.float32]
 
 REFERENCES = 8
-#: Draw of the floor's training pairs, of the source that models train on; no held-out pattern comes from it.
-_FLOOR_SEED = 11
+#: Draw of the baseline's training pairs, of the source that models train on; no held-out pattern comes from it.
+_BASELINE_SEED = 11
 #: Steps of samplers where everything has to be quick.
 _QUICK_STEPS = 4
 
@@ -55,14 +55,14 @@ class NetworkMethod:
         For the row.
     steps : int
         Sampler steps instead of the model's own; 0 leaves them.
-    frames : GateFrames, optional
+    frames : CheckFrames, optional
         Real frames that the engine is judged on.
     """
 
-    def __init__(self, model: Model, name: str, steps: int = 0, frames: GateFrames | None = None) -> None:
+    def __init__(self, model: Model, name: str, steps: int = 0, frames: CheckFrames | None = None) -> None:
         self.model, self.name = model, name
         if steps:
-            model.network.take_steps(steps)
+            model.network.set_steps(steps)
         self.evaluations = model.network.evaluations
         self.through_fibre = isinstance(model.network, CalibratedFewStep)
         chosen = open_engine(model, frames=frames)
@@ -81,8 +81,8 @@ class FastPairs:
 
     engine, evaluations = "displacements", 1
 
-    def __init__(self, tuned: Tuned, grid_px: int) -> None:
-        method = PairsMethod(tuned, grid_px)
+    def __init__(self, reference_pairs: ReferencePairs, grid_px: int) -> None:
+        method = PairsMethod(reference_pairs, grid_px)
         self.name, self.run = f"{method.name}, fast", method.run
 
 
@@ -91,9 +91,9 @@ class ProbablePairs:
 
     engine = "torch fp32"
 
-    def __init__(self, tuned: Tuned) -> None:
-        self.name = f"{len(tuned.frames)} reference pairs, most probable"
-        self._pairs = FewPair(tuned.frames, tuned.phases_rad)
+    def __init__(self, reference_pairs: ReferencePairs) -> None:
+        self.name = f"{len(reference_pairs.frames)} reference pairs, most probable"
+        self._pairs = FewPair(reference_pairs.frames, reference_pairs.phases_rad)
         self.evaluations = self._pairs.config.steps
 
     def run(self, frame: Counts, reference: Phase) -> Phase:
@@ -143,10 +143,10 @@ def models(
     frame_px: int,
     response: Path | None,
     quick: bool,
-    left_out: list[str],
+    skipped: list[str],
     config: InstrumentConfig,
 ) -> Iterator[Entry]:
-    """Yield an entry of every model that fits; ``left_out`` gets a line for each that does not."""
+    """Yield an entry of every model that fits; ``skipped`` gets a line for each that does not."""
     names: set[str] = set()
     for folder in folders:
         try:
@@ -155,7 +155,7 @@ def models(
             model.check_fibre(fibre)
             attach(model, response, fibre)
         except ReconstructionError as error:
-            left_out.append(str(error))
+            skipped.append(str(error))
             continue
         name = model.card.name if model.card.name not in names else f"{model.card.name} ({model.id})"
         names.add(name)
@@ -166,45 +166,48 @@ def models(
         yield Entry(NetworkMethod(model, name, steps, frames_for(model, config)), parameters, model.id, note)
 
 
-def floor(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs: int) -> Entry:
-    """Fit the floor to training pairs: the dataset's, or simulated ones of the configured twin."""
+def baseline(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs: int) -> Entry:
+    """Fit the baseline to training pairs: the dataset's, or simulated ones of the configured twin."""
     if dataset is None:
-        with simulated_pool(twin_data(config, "mixed", pairs, _FLOOR_SEED, grid_px), cores() if pairs > 100 else 0) as pool:
-            method = RawRidge((np.array(frame) for frame in pool.speckle), np.array(pool.phase_rad))
+        with simulated_pool(twin_data(config, "mixed", pairs, _BASELINE_SEED, grid_px), cores() if pairs > 100 else 0) as pool:
+            method = RidgeBaseline((np.array(frame) for frame in pool.speckle), np.array(pool.phase_rad))
     else:
         training = from_archive(dataset, grid_px, "training")
-        method = RawRidge(training.speckle[:pairs], training.phase_rad[:pairs])
+        method = RidgeBaseline(training.speckle[:pairs], training.phase_rad[:pairs])
         pairs = min(pairs, training.ready)
     return Entry(method, method.parameters, note=f"{pairs} training pairs; ridge by leave-one-out over them")
 
 
 def few_pair(config: InstrumentConfig, dataset: Path | None, grid_px: int) -> list[Entry]:
     """Prepare what works from reference pairs: training pairs of the dataset, or shown on the configured twin."""
-    tuned = _twin_references(config) if dataset is None else _dataset_references(dataset)
+    reference_pairs = _twin_references(config) if dataset is None else _dataset_references(dataset)
     note = "no training; the phase's level is a guess"
-    return [Entry(FastPairs(tuned, grid_px), note=note), Entry(ProbablePairs(tuned), note=f"{note}; evaluations are steps")]
+    return [
+        Entry(FastPairs(reference_pairs, grid_px), note=note),
+        Entry(ProbablePairs(reference_pairs), note=f"{note}; evaluations are steps"),
+    ]
 
 
 def retrieval(response: FibreResponse, exposure_s: float) -> Entry:
     """Prepare descent through a calibrated fibre."""
-    note = f"calibrated with {response.probes} probes; no training; the phase's level is a guess; evaluations are steps"
+    note = f"calibrated with {response.probe_patterns} probes; no training; the phase's level is a guess; evaluations are steps"
     return Entry(Descent(response, exposure_s), response.transmission().size * 2, note=note)
 
 
-def _twin_references(config: InstrumentConfig) -> Tuned:
+def _twin_references(config: InstrumentConfig) -> ReferencePairs:
     """Show reference patterns on the configured twin, on virtual time."""
     rig: Rig = open_rig(config.model_copy(update={"camera": "simulated", "slm": "simulated"}), VirtualClock())[0]
     try:
-        return retune.fit(retune.acquire(rig, REFERENCES, config.depth_rad))
+        return retune.fit(retune.acquire(rig, REFERENCES, config.phase_range_rad))
     finally:
         rig.close()
 
 
-def _dataset_references(dataset: Path) -> Tuned:
+def _dataset_references(dataset: Path) -> ReferencePairs:
     pairs = SpecklePairs(dataset, "train")
     chosen = [pairs[index] for index in np.linspace(0, len(pairs) - 1, min(REFERENCES, len(pairs))).astype(int)]
     frames = tuple(speckle[0].numpy() for speckle, _ in chosen)
     phases = tuple(phase[0].numpy() for _, phase in chosen)
     placed = register_pairs(frames, phases)
     warped = tuple(placed.warp(phase, fill=None) for phase in phases)
-    return Tuned(np.mean(frames, axis=0, dtype=np.float32), frames, warped, placed, 1.0)
+    return ReferencePairs(np.mean(frames, axis=0, dtype=np.float32), frames, warped, placed, 1.0)

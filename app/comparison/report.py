@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from acquisition.archive.atomic_files import write_whole
-from app.comparison.comparison import Table
-from app.comparison.figure import table_figure
+from app.comparison.comparison import MethodComparison
+from app.comparison.figure import comparison_figure
 from drivers.base import SpeckleScopeError
 
 #: Column, heading, and format of numbers.
@@ -44,24 +44,24 @@ _SVG_STYLE = (
 )
 
 
-def write_report(table: Table, folder: Path) -> list[str]:
-    """Write ``table.md``, ``table.csv``, ``table.png`` and ``ssim.svg`` into a folder and return their paths.
+def write_report(comparison: MethodComparison, folder: Path) -> list[str]:
+    """Write ``comparison.md``, ``comparison.csv``, ``comparison.png`` and ``ssim.svg`` into a folder and return their paths.
 
     Raises
     ------
     SpeckleScopeError
         A file cannot be written.
     """
-    rows = rows_of(table.numbers)
-    write_whole(folder / "table.md", markdown(table.numbers), _REMEDY)
-    write_whole(folder / "table.csv", as_csv(rows), _REMEDY)
+    rows = rows_of(comparison.numbers)
+    write_whole(folder / "comparison.md", markdown(comparison.numbers), _REMEDY)
+    write_whole(folder / "comparison.csv", as_csv(rows), _REMEDY)
     write_whole(folder / "ssim.svg", ssim_plot(rows), _REMEDY)
-    picture = folder / "table.png"
+    picture = folder / "comparison.png"
     try:
-        picture.write_bytes(cv2.imencode(".png", table_figure(table))[1].tobytes())
+        picture.write_bytes(cv2.imencode(".png", comparison_figure(comparison))[1].tobytes())
     except OSError as error:
         raise SpeckleScopeError(f"cannot write {picture}: {error.strerror or error}; {_REMEDY}") from error
-    return [str(folder / name) for name in ("table.md", "table.csv", "table.png", "ssim.svg")]
+    return [str(folder / name) for name in ("comparison.md", "comparison.csv", "comparison.png", "ssim.svg")]
 
 
 def rows_of(numbers: Mapping[str, object]) -> list[dict[str, object]]:
@@ -84,7 +84,7 @@ def markdown(numbers: Mapping[str, object]) -> str:
         "# Every method on the same held-out data",
         "",
         f"{numbers['data']}, fibre '{numbers['fibre']}'. Scores are means over whole images inside the fibre's disc; SSIM and "
-        f"PSNR have the range {numbers['range_rad']:.3g} rad. Times are medians of single frames on {numbers['threads']} "
+        f"PSNR have the range {numbers['phase_range_rad']:.3g} rad. Times are medians of single frames on {numbers['threads']} "
         "threads, all methods in turn. Slow methods saw fewer images; the first "
         f"{numbers['images_common']} are common to all.",
         "",
@@ -95,9 +95,9 @@ def markdown(numbers: Mapping[str, object]) -> str:
     lines += ["|" + "|".join(f" {_safe(cell(row[key], form))} " for key, _, form in COLUMNS) + "|" for row in rows]
     lines += ["", "## Notes", ""]
     lines += [f"- {_safe(str(row['method']))}: {_safe(str(row['note']))}" for row in rows if row["note"]]
-    left_out = numbers["left_out"]
-    if isinstance(left_out, list):
-        lines += [f"- not in the table: {_safe(each)}" for each in left_out]
+    skipped = numbers["skipped"]
+    if isinstance(skipped, list):
+        lines += [f"- not in the table: {_safe(each)}" for each in skipped]
     curve = numbers["reliability"]
     if isinstance(curve, Mapping):
         lines += ["", f"## Intervals of {_safe(str(numbers['interval_method']))}", "", "| nominal | observed |", "|---|---|"]

@@ -42,14 +42,14 @@ def score_steps(config: InstrumentConfig, report: Report, folder: Path, images: 
     curve: dict[str, list[float]] = {"ssim": [], "psnr_db": [], "correlation": [], "ms_per_frame": []}
     with simulated_pool(twin_data(config, "held-out", images, 2, model.grid_px), 0) as pool:
         for number, count in enumerate(steps):
-            model.network.take_steps(count)
+            model.network.set_steps(count)
             scores, times_ms = [], []
             for index in range(pool.ready):
                 report(f"{count} steps" if count > 1 else "1 step", index, pool.ready, f"{number + 1} of {len(steps)}")
                 start = time.perf_counter()
                 phase = engine.run(np.array(pool.speckle[index]), pool.reference)
                 times_ms.append(1e3 * (time.perf_counter() - start))
-                scores.append(score(phase, np.asarray(pool.phase_rad[index]), model.mask, config.depth_rad))
+                scores.append(score(phase, np.asarray(pool.phase_rad[index]), model.mask, config.phase_range_rad))
             report(f"{count} steps" if count > 1 else "1 step", pool.ready, pool.ready, "")
             mean = mean_scores(scores)
             for name in ("ssim", "psnr_db", "correlation"):

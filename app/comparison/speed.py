@@ -32,7 +32,7 @@ def speed_over_descent(
     pairs: Sequence[tuple[NDArray[Any], Phase]],
     reference: Phase,
     mask: NDArray[np.bool_],
-    range_rad: float,
+    phase_range_rad: float,
 ) -> dict[str, object]:
     """Run all on the same frames in turn; interpolate the steps that the descent needs for a method's SSIM.
 
@@ -49,7 +49,7 @@ def speed_over_descent(
         Of the frames.
     pairs : sequence of (ndarray, ndarray)
         Frames of counts (H, W), and phase on the grid.
-    reference, mask, range_rad
+    reference, mask, phase_range_rad
         As for :func:`reconstruction.evaluation.comparison.compare`.
 
     Returns
@@ -70,13 +70,13 @@ def speed_over_descent(
             start = time.perf_counter()
             phase = descent.run(frame, reference)
             seconds[steps].append(time.perf_counter() - start)
-            scores[steps].append(_scores(phase, truth, mask, range_rad))
+            scores[steps].append(_scores(phase, truth, mask, phase_range_rad))
             for method in methods:
                 start = time.perf_counter()
                 method.run(frame, reference)
                 own_s[method.name].append(time.perf_counter() - start)
         for method in methods:
-            own[method.name].append(_scores(method.run(frame, reference), truth, mask, range_rad))
+            own[method.name].append(_scores(method.run(frame, reference), truth, mask, phase_range_rad))
     times = [float(np.median(seconds[steps])) for steps in STEPS]
     curves = {name: [getattr(mean_scores(scores[steps]), name) for steps in STEPS] for name in ("ssim_centred", "ssim")}
     found = {}
@@ -128,9 +128,9 @@ def speed_over_specdiffusion(
     dict
         ``ratios`` (name of a method: how many times faster) and what they come from.
     """
-    shape = {name: getattr(config, name) for name in ("frame_px", "grid_px", "field_radius", "range_rad")}
+    shape = {name: getattr(config, name) for name in ("frame_px", "grid_px", "field_radius", "phase_range_rad")}
     full = build("specdiffusion", config_of("specdiffusion", shape)).eval()
-    full.take_steps(_TIMED)
+    full.set_steps(_TIMED)
     inputs = [torch.from_numpy(np.array(image, np.float32))[None, None] for image in (frame, reference)]
     seconds: dict[str, list[float]] = {method.name: [] for method in methods}
     evaluation_s = []
@@ -153,5 +153,5 @@ def speed_over_specdiffusion(
     }
 
 
-def _scores(phase: Phase, truth: Phase, mask: NDArray[np.bool_], range_rad: float) -> Scores:
-    return score(on_grid(phase, len(mask)), truth, mask, range_rad)
+def _scores(phase: Phase, truth: Phase, mask: NDArray[np.bool_], phase_range_rad: float) -> Scores:
+    return score(on_grid(phase, len(mask)), truth, mask, phase_range_rad)

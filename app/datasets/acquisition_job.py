@@ -20,7 +20,7 @@ from app.status import AcquisitionStatus, Message
 from drivers.base import Frame, SpeckleScopeError
 
 
-def dataset_card(config: InstrumentConfig, fibre: str) -> dict[str, object]:
+def dataset_metadata(config: InstrumentConfig, fibre: str) -> dict[str, object]:
     """Facts about the instrument that a dataset keeps."""
     pixel_um = config.frame_pixel_um
     return {"instrument": config.name, "fibre": fibre, "pixel_um": pixel_um, "config": config.model_dump(mode="json")}
@@ -83,14 +83,14 @@ class DatasetRun:
         plan: CapturePlan,
         root: Path,
         name: str,
-        card: Mapping[str, object],
+        metadata: Mapping[str, object],
         after: Stage | None = None,
         on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
         on_message: Callable[[Message], None] = lambda message: None,
         calibration: tuple[Path, ...] = (),
     ) -> DatasetRun:
         """Prepare a new dataset under ``root``."""
-        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, card), after, on_pair, on_message, calibration)
+        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, metadata), after, on_pair, on_message, calibration)
 
     @classmethod
     def resumed(cls, rig: Rig, path: Path, fibre: str) -> DatasetRun:
@@ -103,7 +103,7 @@ class DatasetRun:
         """
         archive = Archive.open(path)
         plan = plan_of(archive)
-        begun_with = archive.card.get("fibre", "")
+        begun_with = archive.metadata.get("fibre", "")
         if begun_with != fibre:
             raise SpeckleScopeError(
                 f"{path} was begun with fibre '{begun_with}', the instrument has '{fibre}'; "
@@ -133,7 +133,7 @@ class DatasetRun:
             found = preflight(self._rig, self._plan, self._calibration)
             with self._open_writer() as writer:
                 writer.event("preflight", "; ".join(found))
-                self.report = acquire(self._rig, self._plan, writer, stop, self._take_progress, self._on_pair, self._pause)
+                self.report = acquire(self._rig, self._plan, writer, stop, self._on_progress, self._on_pair, self._pause)
             done = self.report
             verdict = "complete" if done.complete else f"stopped at {done.acknowledged} of {done.requested}"
             if done.complete:
@@ -152,12 +152,12 @@ class DatasetRun:
         except SpeckleScopeError as error:
             self._on_message(Message("warning", f"the dataset is complete, but its report could not be written: {error}"))
             return
-        if certificate.proved:
-            self._on_message(Message("info", f"{certificate.pairs} pairs proved; report: {path / REPORT}"))
+        if certificate.verified:
+            self._on_message(Message("info", f"{certificate.pairs} pairs verified; report: {path / REPORT}"))
         else:
-            self._on_message(Message("error", f"the pairs are not proved; read {path / REPORT} before using them"))
+            self._on_message(Message("error", f"the pairs are not verified; read {path / REPORT} before using them"))
 
-    def _take_progress(self, progress: AcquisitionProgress) -> None:
+    def _on_progress(self, progress: AcquisitionProgress) -> None:
         self._status = AcquisitionStatus(
             True,
             progress.path,

@@ -71,14 +71,14 @@ def _sheet(archive: Archive) -> np.ndarray:
 
 
 def _page(archive: Archive, certificate: Certificate, sheet: np.ndarray) -> str:
-    plan, rows, card = plan_of(archive), archive.rows(), archive.card
-    proved = "proved" if certificate.proved else "NOT proved"
-    verdict = f"{certificate.pairs} of {certificate.requested} pairs, {proved}"
+    plan, rows, metadata = plan_of(archive), archive.rows(), archive.metadata
+    verified = "verified" if certificate.verified else "NOT verified"
+    verdict = f"{certificate.pairs} of {certificate.requested} pairs, {verified}"
     facts: dict[str, object] = {
-        "Instrument": card.get("instrument", ""),
-        "Fibre": card.get("fibre", ""),
+        "Instrument": metadata.get("instrument", ""),
+        "Fibre": metadata.get("fibre", ""),
         "Begun": archive.status.get("created_utc", ""),
-        "Patterns": f"{plan.source}, seed {plan.seed}, {plan.depth_rad} rad, {plan.order}",
+        "Patterns": f"{plan.source}, seed {plan.seed}, {plan.phase_range_rad} rad, {plan.order}",
         "Exposure": f"{1e3 * plan.exposure_s:g} ms",
     }
     checks: dict[str, object] = {
@@ -87,8 +87,8 @@ def _page(archive: Archive, certificate: Certificate, sheet: np.ndarray) -> str:
         "Patterns by content hash": "as shown" if certificate.patterns_hashed else "NOT as shown",
         "Patterns drawn again from the plan": "as planned" if certificate.patterns_as_planned else "NOT as planned",
         "Repeated frames": certificate.frames_repeated,
-        "Sentinels": f"{certificate.sentinels}, lowest correlation {certificate.lowest_sentinel_correlation:.3f}",
-        "Lag scans -2..+2": f"{certificate.lag_scans}, all won by lag 0, by at least {certificate.smallest_lag_margin:.3f}",
+        "Sentinels": f"{certificate.reference_checks}, lowest correlation {certificate.lowest_reference_correlation:.3f}",
+        "Sync checks": f"{certificate.sync_checks} passed, smallest margin {certificate.smallest_sync_margin:.3f}",
         "Sync preambles": ", ".join(f"{margin:.3f}" for margin in certificate.sync_margins) or "none",
         "Camera clock against host": _clocks(certificate),
         "Withdrawn and taken again": certificate.withdrawn,
@@ -102,14 +102,14 @@ def _page(archive: Archive, certificate: Certificate, sheet: np.ndarray) -> str:
         [value for _, value in certificate.drift],
         "pair",
         "sentinel's correlation",
-        plan.min_sentinel_correlation,
+        plan.min_reference_correlation,
     )
     step = max(1, len(rows) // 2000)
     every = line_plot(
         range(0, len(rows), step), correlations[::step], "pair", "frame's correlation", plan.min_frame_correlation
     )
     rate = line_plot(hours[::step], list(range(0, len(rows), step)), "hours", "pairs")
-    body = f"""<p class="{"good" if certificate.proved and certificate.complete else "bad"}">{verdict}</p>
+    body = f"""<p class="{"good" if certificate.verified and certificate.complete else "bad"}">{verdict}</p>
 {table(facts)}
 <h2>What was checked</h2>{table(checks)}
 <h2>Drift</h2><p>Correlation of the flat pattern's frames with the first of them; the run takes pairs back below the line.</p>

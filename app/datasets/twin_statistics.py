@@ -47,7 +47,7 @@ def write_twin_pairs(
     n = config.twin.optics.image_px
     if count == 0:
         count = len([file for file in Path(images).iterdir() if file.is_file()]) if Path(images).is_dir() else 12
-    source = open_source(images, (n, n), count=max(1, count), depth_rad=config.depth_rad)
+    source = open_source(images, (n, n), count=max(1, count), phase_range_rad=config.phase_range_rad)
     camera = config.twin.camera
     exposure = TwinExposure(FibreOptics(config.twin.optics), camera.sensor, camera.exposure_s, seed=1)
     part = out_dir.with_name(out_dir.name + ".part")
@@ -58,7 +58,7 @@ def write_twin_pairs(
         for index in range(len(source)):
             pattern = source[index]
             name = f"{index:05d}.png"
-            grey = np.round(pattern.phase_rad * (255 / config.depth_rad)).astype(np.uint8)
+            grey = np.round(pattern.phase_rad * (255 / config.phase_range_rad)).astype(np.uint8)
             for folder, image in (("input", exposure(pattern.phase_rad[None])[0]), ("label", grey)):
                 if not cv2.imwrite(str(part / folder / name), image):
                     raise SpeckleScopeError(f"cannot write {out_dir / folder / name}; check the disk")

@@ -17,7 +17,7 @@ from PyQt6.QtWidgets import QApplication
 
 from app.gui.main_window.session_protocol import SessionLike
 from app.gui.main_window.settings import default_store
-from app.gui.main_window.window import MainWindow, Wish
+from app.gui.main_window.window import CloseRequest, MainWindow
 from app.gui.widgets.style import apply_style
 from app.status import Message
 from drivers.base import SpeckleScopeError
@@ -96,15 +96,15 @@ def run_instrument(path: Path | None, model: str | None = None, setup: bool = Fa
                 path = file = page.file
             setup, trouble = False, ""
             continue
-        code, wish = run_window(session, True, path, trouble)
-        if wish == Wish():
+        code, close_request = run_window(session, True, path, trouble)
+        if close_request == CloseRequest():
             return code
-        setup, trouble, model = wish.setup, "", wish.model or model
+        setup, trouble, model = close_request.setup, "", close_request.model or model
 
 
 def run_window(
     session: SessionLike, setup: bool = False, instrument: Path | None = None, trouble: str = ""
-) -> tuple[int, Wish]:
+) -> tuple[int, CloseRequest]:
     """Show the window until the operator closes it, then wait for the session to close.
 
     Parameters
@@ -122,7 +122,7 @@ def run_window(
     -------
     int
         0, or 1 when the session took too long to close.
-    Wish
+    CloseRequest
         What the operator asked for.
     """
     app = _application(["specklescope-gui"])
@@ -135,8 +135,8 @@ def run_window(
     window.shut_down()  # also when the application ended by other means than closing the window
     if not window.wait_closed(_CLOSE_TIMEOUT_S):
         print(f"specklescope-gui: the devices did not close within {_CLOSE_TIMEOUT_S:g} s", file=sys.stderr)
-        return 1, Wish()
-    return 0, window.wish
+        return 1, CloseRequest()
+    return 0, window.close_request
 
 
 def render_offscreen(

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.types import StringConstraints
 
 from acquisition.archive.atomic_files import write_whole
+from acquisition.archive.old_names import with_present_names
 from acquisition.holograms.closed_form import HologramConfig
-from acquisition.patterns.sources import DEFAULT_DEPTH_RAD
+from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD
 from drivers.base import SpeckleScopeError
 from drivers.basler.config import BaslerConfig
 from drivers.displays.panel import PanelConfig
@@ -33,7 +34,7 @@ from reconstruction.models.model import DEFAULT_MODEL
 
 #: What ``camera`` may be. The first two see the twin: by its own driver, or through Basler's pylon and its emulator.
 CameraName = Literal["simulated", "basler-emulated", "basler", "opencv", "slmsuite", "replay"]
-#: What ``slm`` may be; ``none`` for looking at tissue, at a video or at a take.
+#: What ``slm`` may be; ``none`` for looking at tissue, at a video or at a recording.
 SlmName = Literal["simulated", "screen", "slmpy", "slmpy-window", "slmsuite", "none"]
 _TWIN_CAMERAS = ("simulated", "basler-emulated")
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60)]
@@ -58,7 +59,7 @@ class TwinConfig(_Strict):
 
 
 class ReplayConfig(_Strict):
-    """A recorded take or dataset as a camera, again and again from its first frame: its folder."""
+    """A recording or dataset as a camera, again and again from its first frame: its folder."""
 
     path: Path = Path()
 
@@ -120,7 +121,7 @@ class InstrumentConfig(_Strict):
     live: LiveConfig = LiveConfig()
     model: str = DEFAULT_MODEL
     response: Path | None = None
-    depth_rad: float = Field(DEFAULT_DEPTH_RAD, gt=0)
+    phase_range_rad: float = Field(DEFAULT_PHASE_RANGE_RAD, gt=0)
     archive: Path = Path("archive")
 
     @property
@@ -166,7 +167,7 @@ def load_config(path: Path | None) -> InstrumentConfig:
         return InstrumentConfig()
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold 'key: value' lines, got {type(content).__name__}")
-    return checked(content, f"{path}")
+    return checked(with_present_names(content, range_rad="slm_range_rad"), f"{path}")
 
 
 def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:

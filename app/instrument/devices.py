@@ -78,7 +78,7 @@ CAMERAS: Mapping[str, Kind] = {
     "basler": Kind("Basler (pylon)", "basler", _find_basler),
     "opencv": Kind("UVC camera or video file (OpenCV)", "opencv", _find_opencv),
     "slmsuite": Kind("Any camera of slmsuite", "slmsuite_camera"),
-    "replay": Kind("Recorded take", "replay"),
+    "replay": Kind("Recording", "replay"),
 }
 SLMS: Mapping[str, Kind] = {
     "simulated": Kind("Simulated SLM", "twin"),

@@ -38,7 +38,7 @@ _LOOK_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeStatus:
+class PreviewStatus:
     """What is known of the devices now; texts of trouble are empty while all is well.
 
     Parameters
@@ -64,7 +64,7 @@ class ProbeStatus:
     grey: NDArray[np.uint8] | None = None
 
 
-class Probe:
+class DevicePreview:
     """Opens camera and SLM of a configuration, each on its own account, and watches them until :meth:`close`.
 
     Every call returns at once; the work is done in a thread of its own.
@@ -77,7 +77,7 @@ class Probe:
 
     def __init__(self, config: InstrumentConfig) -> None:
         self._config = config
-        self._status = ProbeStatus(camera="opening\N{HORIZONTAL ELLIPSIS}", slm="opening\N{HORIZONTAL ELLIPSIS}")
+        self._status = PreviewStatus(camera="opening\N{HORIZONTAL ELLIPSIS}", slm="opening\N{HORIZONTAL ELLIPSIS}")
         self._wanted: deque[SlmImage] = deque()
         self._rate = RateMeter()
         self._failed = 0
@@ -85,7 +85,7 @@ class Probe:
         self._stage.start()
 
     @property
-    def status(self) -> ProbeStatus:
+    def status(self) -> PreviewStatus:
         """What is known now."""
         running = self._stage.running
         trouble = str(self._stage.error or "") if not running else ""

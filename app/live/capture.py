@@ -34,9 +34,9 @@ class LiveCapture:
         What to show.
     reference_shots : int
         Frames of the flat pattern averaged into the reference; without an SLM, the first frames of the run.
-    depth_rad : float
+    phase_range_rad : float
         Phase of white in the probes of a re-tune.
-    on_frame, on_reference, on_tuned, on_message : callable
+    on_frame, on_reference, on_reference_pairs, on_message : callable
         Where frames, the reference speckle (H, W) in counts, a re-tuned reference, and words for the operator go.
     """
 
@@ -45,10 +45,10 @@ class LiveCapture:
         rig: Rig,
         scene: Scene | None,
         reference_shots: int,
-        depth_rad: float,
+        phase_range_rad: float,
         on_frame: Callable[[Frame], None],
         on_reference: Callable[[NDArray[np.float32]], None],
-        on_tuned: Callable[[retune.Tuned], None],
+        on_reference_pairs: Callable[[retune.ReferencePairs], None],
         on_message: Callable[[Message], None],
     ) -> None:
         self.rate = RateMeter()
@@ -59,10 +59,10 @@ class LiveCapture:
         self._clock = rig.clock
         self._scene = scene
         self._shots = reference_shots
-        self._depth_rad = depth_rad
+        self._phase_range_rad = phase_range_rad
         self._on_frame = on_frame
         self._on_reference = on_reference
-        self._on_tuned = on_tuned
+        self._on_reference_pairs = on_reference_pairs
         self._on_message = on_message
         self._settled_ns = 0
         # Frame numbers go on over a reconnection, where the camera's own counter starts again.
@@ -72,7 +72,7 @@ class LiveCapture:
         """Run until ``stop`` is set; raises DeviceLost when a device stays away."""
         try:
             self._arm()
-            self._take_reference(stop)
+            self._measure_reference(stop)
             started = last_frame = self._clock.now_ns()
             while not stop.is_set():
                 if self.retuning.is_set():
@@ -121,7 +121,7 @@ class LiveCapture:
         if self._scene is not None:
             self._show(self._scene.at(elapsed_s))
 
-    def _take_reference(self, stop: threading.Event) -> None:
+    def _measure_reference(self, stop: threading.Event) -> None:
         flat_id = None
         if self._slm is not None:
             flat = blank(self._slm.capabilities.shape)
@@ -151,7 +151,7 @@ class LiveCapture:
     def _retune(self, stop: threading.Event) -> None:
         self._camera.disarm()
         try:
-            self._on_tuned(retune.fit(retune.acquire(self._rig, depth_rad=self._depth_rad)))
+            self._on_reference_pairs(retune.fit(retune.acquire(self._rig, phase_range_rad=self._phase_range_rad)))
         except (CalibrationError, CaptureError) as error:
             self._on_message(Message("error", f"not re-tuned: {error}"))
         finally:

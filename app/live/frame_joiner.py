@@ -16,7 +16,7 @@ from reconstruction.base import Reconstruction
 NOT_RECONSTRUCTED = "none"
 
 
-class TakeJoiner:
+class FrameJoiner:
     """Pairs frames from the capture thread with reconstructions from the inference thread, in frame order.
 
     Inference works through frames in order and may skip some. So when the reconstruction of frame k arrives, every older
@@ -29,7 +29,7 @@ class TakeJoiner:
     grid_px : int
         Side of the phase images.
     patience : int
-        Frames that wait for inference at most; when it is dead the take goes on without it.
+        Frames that wait for inference at most; when it is dead the recording goes on without it.
     """
 
     def __init__(self, channel: Channel[RecordItem], grid_px: int, patience: int = 32) -> None:
@@ -61,7 +61,7 @@ class TakeJoiner:
                 self._record(RecordItem(frame, made.phase_rad, made.model_id, made.engine, made.latency_s, labels))
 
     def finish(self) -> None:
-        """End the take: what waits is recorded, then the channel closes."""
+        """End the recording: what waits is recorded, then the channel closes."""
         with self._lock:
             self._ended = True
             while self._waiting:
@@ -75,7 +75,7 @@ class TakeJoiner:
         try:
             self._channel.put(item)
         except ChannelOverflow as error:
-            # Lossless or stopped: the recorder writes what it has and says at which frame the take ends.
+            # Lossless or stopped: the recorder writes what it has and says at which frame the recording ends.
             self._ended = True
             self._waiting.clear()
             self._channel.close(error)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from acquisition.streams.channel import Channel, ChannelClosed, Overflow, RateMeter, Stage
 from app.status import LiveView, Message
-from calibration.retune import Tuned
+from calibration.retune import ReferencePairs
 from drivers.base import Frame
 from reconstruction.base import ReconstructionError
+from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
-from reconstruction.engines.gate_frames import GateFrames
-from reconstruction.engines.guarded import GuardedEngine
+from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.live.live_reconstructor import LiveMethod, LiveReconstructor, ModelMethod
 from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model
@@ -37,7 +37,7 @@ class InferencePipeline:
         Called in the inference thread with every view (the recorder's tap).
     on_message : callable
         Takes words for the operator.
-    gate_frames : callable
+    check_frames : callable
         Returns real frames that the engine is judged on, if there are any; called in the inference thread.
     """
 
@@ -48,12 +48,12 @@ class InferencePipeline:
         truth_of: Callable[[str | None], NDArray[np.float32] | None],
         on_view: Callable[[LiveView], None],
         on_message: Callable[[Message], None] = lambda message: None,
-        gate_frames: Callable[[], GateFrames | None] = lambda: None,
+        check_frames: Callable[[], CheckFrames | None] = lambda: None,
     ) -> None:
         self.frames: Channel[Frame] = Channel("inference", 1, Overflow.DROP_OLDEST)
         self.display: Channel[LiveView] = Channel("display", 1, Overflow.DROP_OLDEST)
         self.rate = RateMeter()
-        self.chosen: GuardedEngine | None = None
+        self.chosen: FallbackEngine | None = None
         self.live: LiveReconstructor | None = None
         self.ready = threading.Event()
         self._model = model
@@ -61,9 +61,9 @@ class InferencePipeline:
         self._truth_of = truth_of
         self._on_view = on_view
         self._on_message = on_message
-        self._gate_frames = gate_frames
+        self._check_frames = check_frames
         self._reference: NDArray[np.float32] | None = None
-        self._tuned: Tuned | None = None
+        self._reference_pairs: ReferencePairs | None = None
         self.method: LiveMethod | None = None
         self._stage = Stage("inference", self._work, [self.display])
 
@@ -94,9 +94,9 @@ class InferencePipeline:
         if not isinstance(self.method, PairsMethod):
             self._reference = reference
 
-    def set_tuned(self, tuned: Tuned) -> None:
+    def set_reference_pairs(self, reference_pairs: ReferencePairs) -> None:
         """Go on with a re-tuned reference, by the model or by the pairs alone, whichever does better on those pairs."""
-        self._tuned = tuned
+        self._reference_pairs = reference_pairs
 
     def offer(self, frame: Frame) -> None:
         """Hand over a frame; an older one that still waits is dropped and counted. Before the first reference it is ignored."""
@@ -112,16 +112,16 @@ class InferencePipeline:
         cv2.setNumThreads(1)
         try:
             if self._model is not None:
-                self.chosen = open_engine(self._model, self._preference, self._gate_frames(), self._warn)
+                self.chosen = open_engine(self._model, self._preference, self._check_frames(), self._warn)
                 self.method = ModelMethod(self._model, self.chosen)
             self.ready.set()
             used: tuple[object, object] = (None, None)
             for frame in self.frames:
                 if stop.is_set():
                     return
-                if (tuned := self._tuned) is not None:
-                    self._tuned = None
-                    self._adopt(tuned)
+                if (reference_pairs := self._reference_pairs) is not None:
+                    self._reference_pairs = None
+                    self._adopt(reference_pairs)
                 reference = self._reference
                 if self.method is None or reference is None:
                     if self._model is None:
@@ -138,22 +138,24 @@ class InferencePipeline:
     def _warn(self, words: str) -> None:
         self._on_message(Message("warning", words))
 
-    def _adopt(self, tuned: Tuned) -> None:
+    def _adopt(self, reference_pairs: ReferencePairs) -> None:
         """Take a new reference over, and the better of two methods."""
         model = ModelMethod(self._model, self.chosen) if self._model and self.chosen else None
         try:
-            pairs = PairsMethod(tuned, self._model.grid_px if self._model else 0)
+            pairs = PairsMethod(reference_pairs, self._model.grid_px if self._model else 0)
         except ReconstructionError as error:
             self._on_message(Message("warning", f"re-tuned, but {error}"))
-            self._reference = tuned.reference
+            self._reference = reference_pairs.reference
             return
-        self._reference = tuned.reference
+        self._reference = reference_pairs.reference
         alone = pairs.correlation()
-        words = f"re-tuned with {len(tuned.frames)} probes: the pairs alone reach a correlation of {alone:.2f} on them"
+        words = (
+            f"re-tuned with {len(reference_pairs.frames)} probes: the pairs alone reach a correlation of {alone:.2f} on them"
+        )
         if model is None:
             self.method = pairs
             return self._on_message(Message("info", words))
-        trained = pairs.correlation_of(model, tuned.reference)
+        trained = pairs.correlation_of(model, reference_pairs.reference)
         self.method = model if trained >= alone else pairs
         self._on_message(Message("info", f"{words}, model '{model.name}' {trained:.2f}; going on with {self.method.name}"))
 

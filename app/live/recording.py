@@ -1,4 +1,4 @@
-"""One take being recorded: frames and reconstructions joined, queued without loss, written in a thread of their own."""
+"""One recording being recorded: frames and reconstructions joined, queued without loss, written in a thread of their own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.streams.channel import Channel, Overflow, Stage
-from app.live.frame_joiner import TakeJoiner
+from app.live.frame_joiner import FrameJoiner
 from app.status import RecordingStatus
 
 
-class TakeRecording:
+class LiveRecording:
     """Records from construction until :meth:`finish`.
 
     Parameters
@@ -20,8 +20,8 @@ class TakeRecording:
     root : Path
         Folder of archives.
     name : str
-        The take's name, for people.
-    card : mapping
+        The recording's name, for people.
+    metadata : mapping
         Facts about the instrument and its model.
     grid_px : int
         Side of the phase images.
@@ -29,12 +29,12 @@ class TakeRecording:
         Frames that may wait for the disk; one more stops the recording, with the frame's number.
     """
 
-    def __init__(self, root: Path, name: str, card: Mapping[str, object], grid_px: int, queue: int) -> None:
+    def __init__(self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, queue: int) -> None:
         self._channel: Channel[RecordItem] = Channel("record", queue, Overflow.FAIL)
-        self._recorder = Recorder(root, name, card, self._channel)
+        self._recorder = Recorder(root, name, metadata, self._channel)
         self._started_s = time.monotonic()
         self._ended_s = 0.0
-        self.joiner = TakeJoiner(self._channel, grid_px)
+        self.joiner = FrameJoiner(self._channel, grid_px)
         self.stage = Stage("record", self._recorder.run)
         self.stage.start()
 
@@ -44,12 +44,12 @@ class TakeRecording:
         return self._channel.dropped
 
     def finish(self) -> None:
-        """End the take; the recorder writes what is queued."""
+        """End the recording; the recorder writes what is queued."""
         self.joiner.finish()
         self._ended_s = self._ended_s or time.monotonic()
 
     def status(self) -> RecordingStatus:
-        """Return the take's state."""
+        """Return the recording's state."""
         running = self.stage.running
         seconds = (self._ended_s or time.monotonic()) - self._started_s
         verdict = "" if running else self._recorder.verdict

@@ -22,12 +22,12 @@ class Scene:
         The SLM's height and width.
     grid_px : int
         Side of the truth images.
-    depth_rad : float
+    phase_range_rad : float
         Phase of white.
     """
 
-    def __init__(self, config: SceneConfig, shape: tuple[int, int], grid_px: int, depth_rad: float) -> None:
-        source = open_source(config.source, shape, count=config.count, seed=config.seed, depth_rad=depth_rad)
+    def __init__(self, config: SceneConfig, shape: tuple[int, int], grid_px: int, phase_range_rad: float) -> None:
+        source = open_source(config.source, shape, count=config.count, seed=config.seed, phase_range_rad=phase_range_rad)
         self.period_s = config.period_s
         self._patterns = [source[index] for index in range(len(source))]
         self._truth = {pattern.id: to_grid(pattern.phase_rad, grid_px) for pattern in self._patterns}

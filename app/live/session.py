@@ -19,18 +19,18 @@ from acquisition.capture.runner import AcquisitionReport
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.patterns.source_name import DESCRIPTIONS
 from acquisition.streams.channel import Stage
-from app.datasets.acquisition_job import DatasetRun, calibration_files, dataset_card
+from app.datasets.acquisition_job import DatasetRun, calibration_files, dataset_metadata
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
 from app.live.capture import LiveCapture
 from app.live.inference import InferencePipeline
-from app.live.recording import TakeRecording
+from app.live.recording import LiveRecording
 from app.live.scene import Scene
 from app.live.snapshot import write_snapshot
 from app.live.status import live_status
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
 from app.training.engine_check_frames import frames_for
-from calibration.retune import Tuned
+from calibration.retune import ReferencePairs
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.live.pairs_method import pairs_grid_px
 from reconstruction.models.model import Model
@@ -57,7 +57,7 @@ class Session:
         self._capture_stage: Stage | None = None
         self._inference: InferencePipeline | None = None
         self._dataset: DatasetRun | None = None
-        self._take: TakeRecording | None = None
+        self._recording: LiveRecording | None = None
         self._watchers: list[Callable[[LiveView], None]] = []
         self._stages: list[Stage] = []
         self._noticed: list[BaseException] = []
@@ -78,7 +78,7 @@ class Session:
         height, width = rig.camera.capabilities.shape
         if rig.slm is not None and (model is not None or height == width):
             grid_px = model.grid_px if model else pairs_grid_px((height, width))
-            scene = Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.depth_rad)
+            scene = Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.phase_range_rad)
         session = cls(config, rig, fibre, model, scene)
         if trouble:
             session._messages.append(Message("warning", trouble))
@@ -100,9 +100,9 @@ class Session:
         return self._rig.camera.capabilities.shape[1] * self.config.frame_pixel_um
 
     @property
-    def phase_range_rad(self) -> tuple[float, float]:
+    def display_range_rad(self) -> tuple[float, float]:
         """Fixed display levels of the phase."""
-        return 0.0, self.config.depth_rad
+        return 0.0, self.config.phase_range_rad
 
     @property
     def frame_full_scale(self) -> int:
@@ -121,10 +121,10 @@ class Session:
             self._rig,
             self._scene,
             self.config.live.reference_shots,
-            self.config.depth_rad,
-            self._take_frame,
-            self._take_reference,
-            self._take_tuned,
+            self.config.phase_range_rad,
+            self._on_frame,
+            self._on_reference,
+            self._on_reference_pairs,
             self._messages.append,
         )
         self._capture_stage = self._started("capture", self._capture.work, after=self._capture_stage)
@@ -143,7 +143,7 @@ class Session:
         if self._capture is None or not (self._capture_stage and self._capture_stage.running):
             raise SessionError("there is nothing to re-tune: start the live view first")
         if self.recording_status().active:
-            raise SessionError("a recording is running, and a take has one reference; stop it before re-tuning")
+            raise SessionError("a recording is running, and a recording has one reference; stop it before re-tuning")
         self._capture.retuning.set()
 
     def poll_view(self) -> LiveView | None:
@@ -161,38 +161,38 @@ class Session:
         """Return the numbers of the live view."""
         self._notice_failures()
         running = bool(self._capture_stage and self._capture_stage.running)
-        dropped = self._take.dropped if self._take else 0
+        dropped = self._recording.dropped if self._recording else 0
         can_retune = running and self._rig.slm is not None and not self.recording_status().active
         return live_status(running, can_retune, self._capture, self._inference, self._model, dropped, self.config.live)
 
     def start_recording(self, name: str) -> None:
-        """Record every camera frame, with its reconstruction, into a new take."""
+        """Record every camera frame, with its reconstruction, into a new recording."""
         if not (self._capture_stage and self._capture_stage.running):
             raise SessionError("there is nothing to record: start the live view first")
-        if self._take is not None and self._take.stage.running:
+        if self._recording is not None and self._recording.stage.running:
             raise SessionError("a recording is already running; stop it first")
         method = self._inference.method if self._inference else None
-        card = {
+        metadata = {
             "instrument": self.config.name,
             "fibre": self._fibre,
             "pixel_um": self.config.frame_pixel_um,
             "bit_depth": self._rig.camera.bit_depth,
             "model": method.name if method else "",
             "model_id": method.id if method else "",
-            "depth_rad": self.config.depth_rad,
+            "phase_range_rad": self.config.phase_range_rad,
         }
         grid_px = method.mask.shape[0] if method else 1
-        self._take = TakeRecording(self.config.archive, name, card, grid_px, self.config.live.record_queue)
-        self._stages.append(self._take.stage)
+        self._recording = LiveRecording(self.config.archive, name, metadata, grid_px, self.config.live.record_queue)
+        self._stages.append(self._recording.stage)
 
     def stop_recording(self) -> None:
-        """Finish the take; the recorder writes what it holds."""
-        if self._take is not None:
-            self._take.finish()
+        """Finish the recording; the recorder writes what it holds."""
+        if self._recording is not None:
+            self._recording.finish()
 
     def recording_status(self) -> RecordingStatus:
-        """Return the state of the current or last take."""
-        return self._take.status() if self._take else RecordingStatus(False, None, 0, 0.0, "")
+        """Return the state of the current or last recording."""
+        return self._recording.status() if self._recording else RecordingStatus(False, None, 0, 0.0, "")
 
     def snapshot(self) -> Path:
         """Write the newest frame, phase and labels as files; return their folder."""
@@ -201,11 +201,11 @@ class Session:
             raise SessionError("there is no picture yet: start the live view first")
         return write_snapshot(self.config.archive, view)
 
-    def export_last_take(self) -> None:
-        """Export the last take as OME-TIFF and video in the background."""
+    def export_last_recording(self) -> None:
+        """Export the last recording as OME-TIFF and video in the background."""
         path = self.recording_status().path
         if path is None or self.recording_status().active:
-            raise SessionError("there is no finished take to export; record one first")
+            raise SessionError("there is no finished recording to export; record one first")
 
         def work(stop: threading.Event) -> None:
             formats = (ExportFormat.OME_TIFF, ExportFormat.FFV1)
@@ -218,11 +218,11 @@ class Session:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
         if self.acquisition_status().active:
             raise SessionError("an acquisition is already running; stop it first")
-        plan = CapturePlan(source, pairs, depth_rad=self.config.depth_rad, exposure_s=self._rig.camera.exposure_s)
-        card = dataset_card(self.config, self._fibre)
+        plan = CapturePlan(source, pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s)
+        metadata = dataset_metadata(self.config, self._fibre)
         files, on_message = calibration_files(self.config), self._messages.append
-        after, on_pair = self._capture_stage, self._take_pair
-        run = DatasetRun.new(self._rig, plan, self.config.archive, name, card, after, on_pair, on_message, files)
+        after, on_pair = self._capture_stage, self._on_pair
+        run = DatasetRun.new(self._rig, plan, self.config.archive, name, metadata, after, on_pair, on_message, files)
         self.stop_live()
         self._start_inference()
         self._dataset = run
@@ -297,7 +297,7 @@ class Session:
         truth_of = self._scene.truth if self._scene else lambda pattern_id: None
         engine, say, model, config = self.config.live.engine, self._messages.append, self._model, self.config
         seen = (lambda: frames_for(model, config)) if model else (lambda: None)
-        self._inference = InferencePipeline(model, engine, truth_of, self._take_view, say, seen)
+        self._inference = InferencePipeline(model, engine, truth_of, self._on_view, say, seen)
         self._inference.start()
 
     def _started(self, name: str, work: Callable[[threading.Event], None], after: Stage | None = None) -> Stage:
@@ -306,29 +306,29 @@ class Session:
         stage.start()
         return stage
 
-    def _take_frame(self, frame: Frame) -> None:
-        if self._take is not None:
-            self._take.joiner.frame(frame)
+    def _on_frame(self, frame: Frame) -> None:
+        if self._recording is not None:
+            self._recording.joiner.frame(frame)
         if self._inference is not None:
             self._inference.offer(frame)
 
-    def _take_view(self, view: LiveView) -> None:
-        if self._take is not None and view.reconstruction is not None:
-            self._take.joiner.reconstruction(view.reconstruction)
+    def _on_view(self, view: LiveView) -> None:
+        if self._recording is not None and view.reconstruction is not None:
+            self._recording.joiner.reconstruction(view.reconstruction)
         for callback in self._watchers:
             callback(view)
 
-    def _take_reference(self, reference: NDArray[np.float32]) -> None:
+    def _on_reference(self, reference: NDArray[np.float32]) -> None:
         if self._inference is not None:
             self._inference.set_reference(reference)
 
-    def _take_tuned(self, tuned: Tuned) -> None:
+    def _on_reference_pairs(self, reference_pairs: ReferencePairs) -> None:
         if self._inference is not None:
-            self._inference.set_tuned(tuned)
+            self._inference.set_reference_pairs(reference_pairs)
 
-    def _take_pair(self, shot: Shot, frame: Frame) -> None:
+    def _on_pair(self, shot: Shot, frame: Frame) -> None:
         if shot.is_reference:
-            self._take_reference(frame.pixels.astype(np.float32))
+            self._on_reference(frame.pixels.astype(np.float32))
         elif self._inference is not None:
             self._inference.offer(frame)
 

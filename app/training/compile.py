@@ -14,9 +14,9 @@ from app.training.engine_check_frames import frames_for
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import from_archive
 from reconstruction.engines.base import Engine, EngineError
-from reconstruction.engines.choose import Choice, interleaved_ms, present, proved, settle
-from reconstruction.engines.gate import Gate, GateReport
-from reconstruction.engines.gate_frames import GateFrames, remember
+from reconstruction.engines.check_frames import CheckFrames, remember
+from reconstruction.engines.choose import Choice, interleaved_ms, present, settle, verified
+from reconstruction.engines.engine_check import EngineCheck, EngineCheckReport
 from reconstruction.models.model import Model
 
 #: ``(stage, done, total)``.
@@ -33,10 +33,10 @@ class Compiled:
     engine : str
         With its precision.
     state : str
-        ``ready``; ``built``, which has to be proved on a card yet; or ``refused``.
+        ``ready``; ``built``, which has to be verified on a card yet; or ``refused``.
     note : str
         Why it is refused, or what is left to do.
-    gate : GateReport, optional
+    gate : EngineCheckReport, optional
         What the comparison with torch gave.
     ms : float, optional
         Median milliseconds a frame, measured in turns with the others.
@@ -47,14 +47,21 @@ class Compiled:
     engine: str
     state: str
     note: str = ""
-    gate: GateReport | None = None
+    engine_check: EngineCheckReport | None = None
     ms: float | None = None
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, object]:
         """Plain types, for JSON."""
-        gate = self.gate.to_dict() if self.gate else {}
-        return {"engine": self.engine, "state": self.state, "note": self.note, "ms": self.ms, "seconds": self.seconds, **gate}
+        engine_check = self.engine_check.to_dict() if self.engine_check else {}
+        return {
+            "engine": self.engine,
+            "state": self.state,
+            "note": self.note,
+            "ms": self.ms,
+            "seconds": self.seconds,
+            **engine_check,
+        }
 
 
 def compile_model(
@@ -81,19 +88,19 @@ def compile_model(
         The dataset does not fit the model, or the only engine asked for is refused.
     """
     frames = _frames(model, config, dataset)
-    gate = Gate(model, frames or GateFrames.noise(model))
-    choices = [choice] if choice else _everything(gate)
+    engine_check = EngineCheck(model, frames or CheckFrames.noise(model))
+    choices = [choice] if choice else _everything(engine_check)
     rows: list[Compiled] = []
     engines: dict[Choice, Engine] = {}
     for number, (name, precision) in enumerate(choices):
         words = f"{name} {precision}"
         report(words, number, len(choices))
-        row, engine = _one(gate, (name, precision), partial(_stage, report, words))
+        row, engine = _one(engine_check, (name, precision), partial(_stage, report, words))
         rows.append(row)
         if engine is not None:
             engines[name, precision] = engine
     report("timing", len(choices), len(choices))
-    times = interleaved_ms(list(engines.values()), gate.frames, rounds=11)
+    times = interleaved_ms(list(engines.values()), engine_check.frames, rounds=11)
     known = {" ".join(ready): ms for ready, ms in zip(engines, times, strict=True)}
     rows = [replace(row, ms=known.get(row.engine)) for row in rows]
     if choice and rows[0].state == "refused":
@@ -101,28 +108,28 @@ def compile_model(
     fastest = ""
     if not choice:
         refused = [f"{row.engine} refused: {row.note}" for row in rows if row.state == "refused"]
-        fastest = engines[settle(gate, engines, times, refused)[0][0]].name
+        fastest = engines[settle(engine_check, engines, times, refused)[0][0]].name
     return {
         "model": model.card.name,
         "model_id": model.id,
-        "judged_on": "real frames" if frames else "noise: only full precision can be judged; give --frames DATASET",
+        "evaluated_on": "real frames" if frames else "noise: only full precision can be judged; give --frames DATASET",
         "rows": [row.to_dict() for row in rows],
         "chosen_engine": fastest,
     }
 
 
-def _frames(model: Model, config: InstrumentConfig, dataset: Path | None) -> GateFrames | None:
+def _frames(model: Model, config: InstrumentConfig, dataset: Path | None) -> CheckFrames | None:
     if dataset is None:
         return frames_for(model, config)
     pool = from_archive(dataset, model.grid_px, "test")
     model.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
-    frames = GateFrames.of_pool(pool)
+    frames = CheckFrames.of_pool(pool)
     remember(model, frames)
     return frames
 
 
-def _everything(gate: Gate) -> list[Choice]:
-    choices = present(gate.frames)
+def _everything(engine_check: EngineCheck) -> list[Choice]:
+    choices = present(engine_check.frames)
     built = any(name == _RTX for name, _ in choices)
     return choices if built or not find_spec(_RTX) else [(_RTX, "fp16"), *choices]
 
@@ -131,23 +138,26 @@ def _stage(report: Report, words: str, stage: str, done: int, total: int) -> Non
     report(f"{words}: {stage}", done, total)
 
 
-def _one(gate: Gate, choice: Choice, on_progress: Report) -> tuple[Compiled, Engine | None]:
+def _one(engine_check: EngineCheck, choice: Choice, on_progress: Report) -> tuple[Compiled, Engine | None]:
     words, start = " ".join(choice), time.perf_counter()
     try:
-        engine, passed = proved(choice, gate)
+        engine, passed = verified(choice, engine_check)
     except (EngineError, ImportError) as error:
         note = str(error)
     else:
-        return Compiled(words, "ready", gate=passed, seconds=time.perf_counter() - start), engine
+        return Compiled(words, "ready", engine_check=passed, seconds=time.perf_counter() - start), engine
     if choice[0] == _RTX:  # it builds without a card, for one elsewhere
         from reconstruction.engines.tensorrt.run import missing, plan_of
 
         if missing(_RTX):
             try:
-                plans = [plan_of(_RTX, gate.model, choice[1], on_progress, part) for part in gate.model.network.parts() or [""]]
+                plans = [
+                    plan_of(_RTX, engine_check.model, choice[1], on_progress, part)
+                    for part in engine_check.model.network.parts() or [""]
+                ]
             except EngineError as error:
                 note = str(error)
             else:
-                note = f"{', '.join(plan.path.name for plan in plans)} in {plans[0].path.parent}; to be proved on a card"
+                note = f"{', '.join(plan.path.name for plan in plans)} in {plans[0].path.parent}; to be verified on a card"
                 return Compiled(words, "built", note, seconds=time.perf_counter() - start), None
     return Compiled(words, "refused", note, seconds=time.perf_counter() - start), None

@@ -13,7 +13,7 @@ from drivers.base import SpeckleScopeError
 from reconstruction.models.registry import config_of
 
 #: What the instrument says, and nobody may set.
-_FIXED = ("frame_px", "field_radius", "range_rad")
+_FIXED = ("frame_px", "field_radius", "phase_range_rad")
 
 
 def network_options(kind: str, options: Sequence[str]) -> dict[str, object]:

@@ -123,10 +123,10 @@ class TrainingProcess:
     def __init__(self, words: Sequence[str], program: Sequence[str] = PROGRAM) -> None:
         handle, name = tempfile.mkstemp(prefix="specklescope-train-", suffix=".log")
         self._log = Path(name)
-        polite = ["nice", "-n", "10"] if shutil.which("nice") else []
+        terminate = ["nice", "-n", "10"] if shutil.which("nice") else []
         with os.fdopen(handle, "wb") as log:
             self._process = subprocess.Popen(
-                [*polite, *program, *words],
+                [*terminate, *program, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

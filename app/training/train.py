@@ -23,7 +23,7 @@ from reconstruction.calibrated.twin_stream import TwinStream
 from reconstruction.data.batch import Pairs
 from reconstruction.data.pairs import PairPool, from_archive
 from reconstruction.data.simulation import TwinData, cores, folder_of, open_pool, simulated_pool
-from reconstruction.engines.gate_frames import GateFrames, remember
+from reconstruction.engines.check_frames import CheckFrames, remember
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.evaluation.evaluate import Evaluation, evaluate
 from reconstruction.evaluation.intervals import Estimate, interval_scale
@@ -82,7 +82,7 @@ class TrainingPools:
 def twin_data(config: InstrumentConfig, source: str, pairs: int, seed: int, grid_px: int) -> TwinData:
     """Describe simulated pairs of the configured twin."""
     camera = config.twin.camera
-    return TwinData(config.twin.optics, camera.sensor, camera.exposure_s, source, pairs, seed, config.depth_rad, grid_px)
+    return TwinData(config.twin.optics, camera.sensor, camera.exposure_s, source, pairs, seed, config.phase_range_rad, grid_px)
 
 
 def train_on_twin(
@@ -90,7 +90,7 @@ def train_on_twin(
 ) -> tuple[Model, Evaluation] | None:
     """Simulate ``pairs`` pairs of ``source`` on the configured twin and train on them; None in all but the first process."""
     optics, world = config.twin.optics, job.world
-    task = _Task(config, job, fibre_name(optics), optics.image_px, config.depth_rad)
+    task = _Task(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
     task.open_run({"source": source, "pairs": pairs, "seed": seed})
     grid, truth = task.network.config.grid_px, task.network.truth_px
     data = twin_data(config, source, pairs, seed, truth)
@@ -103,7 +103,7 @@ def train_on_twin(
     ):
         pools = TrainingPools(pool, validation, test)
         how = "pictures, simulated anew with every batch through the calibrated response" if stream else "simulated pairs"
-        description = f"{pairs} {how}, source '{source}', seed {seed}, phase depth {config.depth_rad} rad"
+        description = f"{pairs} {how}, source '{source}', seed {seed}, phase depth {config.phase_range_rad} rad"
         return task.train(pools, description, on_progress)
 
 
@@ -112,12 +112,12 @@ def train_on_dataset(
 ) -> tuple[Model, Evaluation] | None:
     """Train on a captured dataset; a tenth of its patterns is watched, another tenth is reported on."""
     archive = Archive.open(dataset)
-    card = archive.card
-    range_rad = card.get("depth_rad")
-    if not isinstance(range_rad, int | float):
-        raise ReconstructionError(f"the card of {dataset} names no depth_rad, the phase of white; acquire it again")
+    metadata = archive.metadata
+    phase_range_rad = metadata.get("phase_range_rad")
+    if not isinstance(phase_range_rad, int | float):
+        raise ReconstructionError(f"the metadata of {dataset} names no phase_range_rad, the phase of white; acquire it again")
     frame_px = archive.read("speckle", archive.rows()[0].index).shape[0]
-    task = _Task(config, job, str(card.get("fibre", "unknown")), frame_px, float(range_rad))
+    task = _Task(config, job, str(metadata.get("fibre", "unknown")), frame_px, float(phase_range_rad))
     grid = task.network.config.grid_px
     validation, test = (from_archive(dataset, grid, part) for part in ("validation", "test"))
     training = from_archive(dataset, task.network.truth_px, "training")
@@ -148,10 +148,10 @@ def _shared_pool(
 class _Task:
     """One training: the network for this instrument, its run folder, its card."""
 
-    def __init__(self, config: InstrumentConfig, job: Job, fibre: str, frame_px: int, range_rad: float) -> None:
+    def __init__(self, config: InstrumentConfig, job: Job, fibre: str, frame_px: int, phase_range_rad: float) -> None:
         self.config, self.job, self.fibre = config, job, fibre
         begun = _config_of(job.start, job.kind) if job.start else {}
-        known = {"frame_px": frame_px, "field_radius": field_radius(config), "range_rad": range_rad}
+        known = {"frame_px": frame_px, "field_radius": field_radius(config), "phase_range_rad": phase_range_rad}
         try:
             shape = config_of(job.kind, {**begun, **job.network, **known})
             torch.manual_seed(job.training.seed)
@@ -193,7 +193,7 @@ class _Task:
         if self.through is None:
             return None
         camera, shape = self.config.twin.camera, (self.network.config.frame_px, self.network.config.frame_px)
-        patterns = open_source(source, shape, count=pairs, seed=seed, depth_rad=self.config.depth_rad)
+        patterns = open_source(source, shape, count=pairs, seed=seed, phase_range_rad=self.config.phase_range_rad)
         return TwinStream(patterns, [self.through], camera.sensor, camera.exposure_s)
 
     def train(self, pools: TrainingPools, description: str, on_progress: Progress) -> tuple[Model, Evaluation] | None:
@@ -231,7 +231,7 @@ class _Task:
         if (scale := _interval_scale(model, pools.validation)) is not None:
             card = replace(card, training={**card.training, INTERVAL_SCALE: scale})
         saved = save_model(job.folder, network, card)
-        remember(saved, GateFrames.of_pool(pools.validation))
+        remember(saved, CheckFrames.of_pool(pools.validation))
         return saved, result
 
     def _card(self, description: str) -> ModelCard:
@@ -241,7 +241,7 @@ class _Task:
             name=job.folder.name,
             fibre=self.fibre,
             field_radius=config.field_radius,
-            range_rad=config.range_rad,
+            phase_range_rad=config.phase_range_rad,
             network=config.to_dict(),
             kind=job.kind,
             data=description + start,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from acquisition.capture.pair_capture import Rig
-from calibration.devices.exposure import find_exposure, take
+from calibration.devices.exposure import capture, find_exposure
 from calibration.devices.photon_transfer import PhotonTransfer, photon_transfer
 from calibration.stored import CalibrationError
 from drivers.base import Pattern
@@ -35,7 +35,7 @@ _HOT_SIGMA = 6.0
 _NEVER_DARK = 2.0
 #: It is stuck when it changes by less than this fraction of what its surroundings do, if those change by so much of full scale.
 _STUCK = 0.06
-_JUDGED = 0.02
+_EVALUATED = 0.02
 _WINDOW_PX = 8.0
 
 
@@ -100,7 +100,7 @@ class CameraFit:
     linear_to: float
     hot: NDArray[np.bool_]
     stuck: NDArray[np.bool_]
-    judged: float
+    evaluated: float
 
     @property
     def bad(self) -> NDArray[np.bool_]:
@@ -145,7 +145,7 @@ def acquire(
 
     def shots(exposure_s: float, count: int) -> list[NDArray[Any]]:
         nonlocal done
-        taken = take(rig, exposure_s, count)
+        taken = capture(rig, exposure_s, count)
         done += count
         progress(done)
         return [frame.pixels for frame in taken]
@@ -205,11 +205,11 @@ def fit(data: CameraData) -> CameraFit:
             f"the longest exposure adds {rise * data.exposures_s[-1]:.1f} counts to the mean, at least "
             f"{0.02 * data.full_scale:.1f} are needed; check the light, and that the camera's exposure is not automatic"
         )
-    hot, stuck, judged = _bad_pixels(data, offset)
+    hot, stuck, evaluated = _bad_pixels(data, offset)
     linearity, reached = _linearity(data, offset)
     transfer = photon_transfer(data.frames, data.full_scale, offset, ~(hot | stuck))
     return CameraFit(
-        float(data.exposures_s[-1]), offset, float(data.dark.mean()), noise, transfer, linearity, reached, hot, stuck, judged
+        float(data.exposures_s[-1]), offset, float(data.dark.mean()), noise, transfer, linearity, reached, hot, stuck, evaluated
     )
 
 
@@ -251,7 +251,7 @@ def _bad_pixels(data: CameraData, offset: float) -> tuple[NDArray[np.bool_], NDA
     hot |= varied.min(axis=0) > _NEVER_DARK * np.maximum(around, 0) + 3 * _HOT * data.full_scale
     change = varied.std(axis=0)
     usual = ndimage.gaussian_filter(ndimage.median_filter(change, 5), _WINDOW_PX)
-    judged = usual > _JUDGED * data.full_scale
-    stuck = judged & (change < _STUCK * usual)
+    evaluated = usual > _EVALUATED * data.full_scale
+    stuck = evaluated & (change < _STUCK * usual)
     # A pixel at full scale or zero in the dark and in the light is stuck, not hot.
-    return hot & ~stuck, stuck, float(judged.mean())
+    return hot & ~stuck, stuck, float(evaluated.mean())

@@ -15,7 +15,7 @@ _MOST_SHOTS = 16
 _SHORTER, _LONGER = 0.25, 8.0
 
 
-def take(rig: Rig, exposure_s: float, count: int) -> list[Frame]:
+def capture(rig: Rig, exposure_s: float, count: int) -> list[Frame]:
     """Return frames at an exposure of whatever the camera sees; it is disarmed afterwards.
 
     Raises
@@ -66,7 +66,7 @@ def find_exposure(rig: Rig, fill: float = 0.8, percentile: float = 99.9) -> floa
     exposure_s = min(max(rig.camera.exposure_s, shortest_s), longest_s)
     level = 0.0
     for _ in range(_MOST_SHOTS):
-        frame = take(rig, exposure_s, 1)[0]
+        frame = capture(rig, exposure_s, 1)[0]
         level = float(np.percentile(frame.pixels, percentile)) / frame.full_scale
         if abs(level / fill - 1) <= _TOLERANCE:
             return rig.camera.exposure_s

@@ -97,7 +97,7 @@ def acquire(
     try:
         for level in chosen:
             phase = (board * np.float32(nominal_rad[level] - nominal_rad[0])).astype(np.float32)
-            frames.append(capture.take(Pattern(phase, f"level {level}")).pixels[::2, ::2].astype(np.float32))
+            frames.append(capture.capture(Pattern(phase, f"level {level}")).pixels[::2, ::2].astype(np.float32))
             progress(len(frames))
     finally:
         capture.release()

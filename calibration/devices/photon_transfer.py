@@ -118,13 +118,13 @@ def photon_transfer(
     pair, label, pixels, mean, variance = np.array(points).T
     squares = (label[:, None] == np.arange(len(_CLASSES) - 1)) * mean[:, None] ** 2
     design = np.column_stack([np.ones_like(mean), mean, squares])
-    spread = np.abs(variance) + _ROUNDING
+    sigma = np.abs(variance) + _ROUNDING
     # What is measured may not weigh itself: a variance that came out low by chance would count for more.
     for _ in range(4):
-        weight = np.sqrt(pixels / 2) / spread
+        weight = np.sqrt(pixels / 2) / sigma
         solution = np.linalg.lstsq(design * weight[:, None], variance * weight, rcond=None)[0]
         fitted = design @ solution
-        spread = np.sqrt((np.maximum(fitted, 0) + _ROUNDING) ** 2 + _GRAIN * (squares @ solution[2:]) ** 2)
+        sigma = np.sqrt((np.maximum(fitted, 0) + _ROUNDING) ** 2 + _GRAIN * (squares @ solution[2:]) ** 2)
     # All classes of a pair share one change of the speckle, so that only pairs are independent.
     weighted = (design * weight[:, None])[:, solution != 0]
     pull = np.stack([((variance - fitted) * weight)[pair == each] @ weighted[pair == each] for each in np.unique(pair)])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import PairCapture, Rig
-from acquisition.capture.sync_check import speckle_of, sync_patterns
+from acquisition.capture.sync_check import speckle_of, sync_check_patterns
 from calibration.stored import CalibrationError
 from drivers.base import TriggerMode
 
@@ -32,7 +32,7 @@ _PHASES = 16
 _LEFT = 0.01
 #: Likelihood of a frame that is none of the step's, beside 1 for a perfect one.
 _OUTLIERS = 1e-4
-_MOST_UNEXPLAINED = 0.2
+_MAX_RESIDUAL_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class TimingFit:
         Longest time from asking to the first new light.
     settle_s : float
         From first light until 1 % of the way is left.
-    unexplained : float
+    residual_fraction : float
         Fraction of the frames that fit no change in the allowed time.
     """
 
@@ -76,7 +76,7 @@ class TimingFit:
     time_constant_s: float
     latency_s: float
     settle_s: float
-    unexplained: float
+    residual_fraction: float
 
     @property
     def trigger_delay_s(self) -> float:
@@ -109,14 +109,14 @@ def acquire(
     known = slm.capabilities
     # Everything relies on software triggers here: the line would wait for the light itself.
     capture = PairCapture(Rig(camera, slm, clock))
-    before, after = sync_patterns(known.shape)
+    before, after = sync_check_patterns(known.shape)
     low_s, _ = camera.capabilities.exposure_range_s
     usual_s = camera.exposure_s
     exposure_s = max(low_s, min(usual_s, _EXPOSURE * known.refresh_s))
     longest_s = longest_s or known.latency_s + known.settle_s + 2 * known.refresh_s
     delays, found = [], []
     try:
-        templates = [np.mean([speckle_of(capture.take(p)) for _ in range(_TEMPLATES)], axis=0) for p in (before, after)]
+        templates = [np.mean([speckle_of(capture.capture(p)) for _ in range(_TEMPLATES)], axis=0) for p in (before, after)]
         across = templates[1] - templates[0]
         capture.release()
         camera.set_exposure(exposure_s)
@@ -172,13 +172,13 @@ def fit(data: TimingData) -> TimingFit:
                 evidence = float(np.log((summed[:, most + 1] - summed[:, least]) / (most + 1 - least)).sum())
                 best = max(best, (evidence, least, most, float(tau_s)))
     _, least, most, tau_s = best
-    unexplained = float(np.mean(_nearest(data, least, most, tau_s) > 3 * noise))
-    if unexplained > _MOST_UNEXPLAINED:
+    residual_fraction = float(np.mean(_nearest(data, least, most, tau_s) > 3 * noise))
+    if residual_fraction > _MAX_RESIDUAL_FRACTION:
         raise CalibrationError(
-            f"{100 * unexplained:.0f} % of the frames fit no step of the light, at most {100 * _MOST_UNEXPLAINED:.0f} % may: "
-            "check that the fibre lies still and nothing else moves in the light"
+            f"{100 * residual_fraction:.0f} % of the frames fit no step of the light, at most "
+            f"{100 * _MAX_RESIDUAL_FRACTION:.0f} % may: check that the fibre lies still and nothing else moves in the light"
         )
-    return TimingFit((least, most), tau_s, (most + 1) * data.refresh_s, tau_s * math.log(1 / _LEFT), unexplained)
+    return TimingFit((least, most), tau_s, (most + 1) * data.refresh_s, tau_s * math.log(1 / _LEFT), residual_fraction)
 
 
 def _nearest(data: TimingData, least: int, most: int, tau_s: float) -> NDArray[np.float64]:

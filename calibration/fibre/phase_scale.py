@@ -34,18 +34,18 @@ def jackknife(estimates: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def depth_scale(
-    flats: NDArray[np.float32], sweep: NDArray[np.float32], depths_rad: NDArray[np.float64], parts: NDArray[np.int64]
+    flats: NDArray[np.float32], sweep: NDArray[np.float32], phase_ranges_rad: NDArray[np.float64], parts: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Return K, the factor between the phase asked for and the phase that acts, and its standard error.
 
-    Every pixel goes as ``A + B cos(K d) + C sin(K d)``; K leaves the least unexplained in all of them together (variable
+    Every pixel goes as ``A + B cos(K d) + C sin(K d)``; K leaves the least residual_fraction in all of them together (variable
     projection; Golub and Pereyra, SIAM J. Numer. Anal. 10, 413, 1973).
 
     Parameters
     ----------
     flats, sweep : ndarray of float32, shape (F, H, W) and (D, H, W)
         Frames of the flat pattern, and of one binary pattern whose depth rises.
-    depths_rad : ndarray of float64, shape (D,)
+    phase_ranges_rad : ndarray of float64, shape (D,)
         Depths asked for.
     parts : ndarray of int, shape (H, W)
         From :func:`field_parts`, negative outside the fibre.
@@ -55,7 +55,7 @@ def depth_scale(
     CalibrationError
         The depth does not explain how the light changes.
     """
-    depths = np.concatenate([np.zeros(len(flats)), depths_rad])
+    depths = np.concatenate([np.zeros(len(flats)), phase_ranges_rad])
     # Not normalised shot by shot: cores at the cells' edges lose light with cos(K d) too, and that belongs to B and C.
     counts = np.concatenate([flats, sweep]).astype(np.float64) / float(flats.mean())
     numbers = [number for number in range(_PARTS**2) if np.count_nonzero(parts == number) > _MIN_PIXELS]

@@ -15,7 +15,7 @@ Each number comes from the shots in which it stands alone, or nearly so:
 * The floor from the flat shots among themselves.
 
 Every phase stays within one wave, so that nothing wraps and K alone describes a panel of unknown range. A panel whose response
-bends needs its phase LUT first. sc is that of a Gaussian exchange, ``exp(-d^2 / (2 sc^2))`` in power. The twin's neighbourhood
+bends needs its phase LUT first. sc is that of a Gaussian coupling, ``exp(-d^2 / (2 sc^2))`` in power. The twin's neighbourhood
 ends at 2.6 sc, which narrows it by 4 % for gentle slopes and by 1 % for steep ones, and its cores average over their mode,
 which widens it by 1 to 2 %: what is found lies within 2 % of its nominal sc on average.
 """
@@ -43,7 +43,7 @@ from drivers.base import Pattern
 KIND = "fibre reference"
 #: Phase that is asked for at most: a little less than a wave, which would be shown as 0.
 _DEEPEST_RAD = 6.2
-_DEPTHS_RAD = tuple(_DEEPEST_RAD * k / 5 for k in range(1, 6))
+_PHASE_RANGES_RAD = tuple(_DEEPEST_RAD * k / 5 for k in range(1, 6))
 #: Cells of the checkerboard and blurs of the random phases, in camera pixels.
 _CELL_PX = 12.0
 _BLURS_PX = (8.0, 16.0)
@@ -69,7 +69,7 @@ class FibreData:
     ----------
     flats : ndarray of float32, shape (F, H, W)
         Of the flat pattern, half of them before all others and half after.
-    depths_rad : ndarray of float64, shape (D,)
+    phase_ranges_rad : ndarray of float64, shape (D,)
         Depths asked of the checkerboard.
     sweep : ndarray of float32, shape (D, H, W)
         Its frames.
@@ -84,7 +84,7 @@ class FibreData:
     """
 
     flats: NDArray[np.float32]
-    depths_rad: NDArray[np.float64]
+    phase_ranges_rad: NDArray[np.float64]
     sweep: NDArray[np.float32]
     phases_rad: NDArray[np.float32]
     frames: NDArray[np.float32]
@@ -195,14 +195,14 @@ def acquire(
     board = ((rows + columns) % 2).astype(np.float32)
     phases = smooth_phases(shape, pairs, px, seed)
     before = [Pattern(flat, "flat")] * (flats - flats // 2)
-    sweep = [Pattern(board * np.float32(depth), f"depth {depth:.2f} rad") for depth in _DEPTHS_RAD]
+    sweep = [Pattern(board * np.float32(depth), f"depth {depth:.2f} rad") for depth in _PHASE_RANGES_RAD]
     smooth = [Pattern(phase, f"smooth {k}") for k, phase in enumerate(phases)]
     after = [Pattern(flat, "flat")] * (flats // 2)
     capture = PairCapture(rig)
     frames: list[NDArray[np.float32]] = []
     try:
         for pattern in [*before, *sweep, *smooth, *after]:
-            frames.append(capture.take(pattern).pixels.astype(np.float32))
+            frames.append(capture.capture(pattern).pixels.astype(np.float32))
             progress(len(frames))
     finally:
         capture.release()
@@ -210,7 +210,7 @@ def acquire(
     ends = np.cumsum([len(before), len(sweep), len(smooth)])
     first, boards, others, last = np.split(taken, ends)
     full_scale = 2**rig.camera.bit_depth - 1
-    return FibreData(np.concatenate([first, last]), np.array(_DEPTHS_RAD), boards, phases, others, full_scale, affine)
+    return FibreData(np.concatenate([first, last]), np.array(_PHASE_RANGES_RAD), boards, phases, others, full_scale, affine)
 
 
 def fit(data: FibreData) -> FibreReference:
@@ -240,7 +240,7 @@ def fit(data: FibreData) -> FibreReference:
         )
     neighbour = neighbour_correlation(flats, core)
     parts = field_parts(speckle.shape)
-    depth, depth_sd = depth_scale(data.flats, data.sweep, data.depths_rad, np.where(inside, parts, -1))
+    depth, depth_sd = depth_scale(data.flats, data.sweep, data.phase_ranges_rad, np.where(inside, parts, -1))
     like = [local_covariance(a, b, ((0, 0),), _WINDOW_PX, _STRIDE)[0] for a, b in combinations(flats, 2)]
     floors = np.array([maps[core[::_STRIDE, ::_STRIDE]].mean() for maps in like])
     model = SecondOrder(depth, 50.0, 4.0, float(min(floors.mean(), 1.0)), math.sqrt(-math.log(neighbour)) / (2 * math.pi))
@@ -295,7 +295,7 @@ def _lengths(
     shown = torch.from_numpy(phases)
 
     def predicted(lengths: NDArray[np.float64]) -> NDArray[np.float32]:
-        trial = SecondOrder(model.depth_scale, lengths[0], lengths[1], 1.0, model.spread)
+        trial = SecondOrder(model.depth_scale, lengths[0], lengths[1], 1.0, model.bandwidth)
         maps = LocalCovariance(trial, (phases.shape[1], phases.shape[2]), _LAGS, aperture, _WINDOW_PX, _STRIDE)
         with torch.inference_mode():
             every = np.stack([maps(shown[i], shown[j]).numpy()[:, kept] for i, j in pairs])
@@ -313,11 +313,11 @@ def _lengths(
         [np.einsum("plnk,pln->k", slopes[:, :, where == part], rest[:, :, where == part]) for part in np.unique(where)]
     )
     # One Gauss-Newton step from the solution of all, for each part that is left out.
-    left_out = np.stack([found.x + np.linalg.solve(normal.sum(0) - n, g) for n, g in zip(normal, pull, strict=True)])
-    error = np.hypot(jackknife(left_out), found.x * depth_sd / model.depth_scale)
+    skipped = np.stack([found.x + np.linalg.solve(normal.sum(0) - n, g) for n, g in zip(normal, pull, strict=True)])
+    error = np.hypot(jackknife(skipped), found.x * depth_sd / model.depth_scale)
     fitted = predicted(found.x)
     about = [maps - maps.mean((0, 2), keepdims=True) for maps in (measured, fitted)]
     correlation = _alike(about[0].ravel(), about[1].ravel())
     a, sc = (float(x) for x in found.x)
-    final = SecondOrder(model.depth_scale, a, sc, model.floor, model.spread)
+    final = SecondOrder(model.depth_scale, a, sc, model.floor, model.bandwidth)
     return final, {"defocus_px": float(error[0]), "coupling_px": float(error[1])}, correlation

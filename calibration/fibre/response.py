@@ -18,8 +18,8 @@ from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 
 KIND = "fibre response"
-_ARRAYS = ("core_phase_rad", "core_gain", "exchange")
-_NUMBERS = ("background", "probes", "correlation", "weakest", "ceiling")
+_ARRAYS = ("core_phase_rad", "core_gain", "coupling")
+_NUMBERS = ("background", "probe_patterns", "correlation", "weakest", "ceiling")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,11 @@ class FibreResponse:
         The structure it holds for: where the cores lie, and the optics around them.
     core_phase_rad, core_gain : ndarray of float32, shape (modes, cores)
         Phase and amplitude; the square of the gain is in counts per second.
-    exchange : ndarray of complex64, shape (modes, cores, k)
+    coupling : ndarray of complex64, shape (modes, cores, k)
         What every core has from its neighbours, itself first with a phase of 0, every row of unit power.
     background : float
         Counts per second that carry no speckle.
-    probes : int
+    probe_patterns : int
         How many were fitted.
     correlation, weakest : float
         Of predicted and seen intensity, on the probes that were left out of the fit: of the field, and of its worst tile.
@@ -47,9 +47,9 @@ class FibreResponse:
     config: OpticsConfig
     core_phase_rad: NDArray[np.float32]
     core_gain: NDArray[np.float32]
-    exchange: NDArray[np.complex64]
+    coupling: NDArray[np.complex64]
     background: float
-    probes: int
+    probe_patterns: int
     correlation: float = 0.0
     weakest: float = 0.0
     ceiling: float = 1.0
@@ -76,19 +76,19 @@ class FibreResponse:
     def transmission(self) -> NDArray[np.complex64]:
         """Complex amplitude of every core's light from each neighbour, (modes, cores, k): all three arrays in one."""
         response = self.core_gain * np.exp(1j * self.core_phase_rad)
-        return np.asarray(response[..., None] * self.exchange, np.complex64)
+        return np.asarray(response[..., None] * self.coupling, np.complex64)
 
     def optics(self, device: torch.device | str = "cpu") -> FibreOptics:
         """Return a model of this fibre; its intensity is in counts per second, without the background."""
-        phase, gain, exchange = (torch.tensor(getattr(self, name), device=device) for name in _ARRAYS)
-        return FibreOptics(self.config, device).with_response(gain, phase, exchange)
+        phase, gain, coupling = (torch.tensor(getattr(self, name), device=device) for name in _ARRAYS)
+        return FibreOptics(self.config, device).with_response(gain, phase, coupling)
 
     def stored(self, devices: Mapping[str, str]) -> Stored:
         """Return it as :func:`calibration.stored.save` takes it."""
         values = {"optics": asdict(self.config)} | {name: getattr(self, name) for name in _NUMBERS}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         # Half precision, real and imaginary parts side by side: 1 in 2000 of a coefficient is far below what a fit knows.
-        arrays["exchange"] = np.ascontiguousarray(self.exchange).view(np.float32).astype(np.float16)
+        arrays["coupling"] = np.ascontiguousarray(self.coupling).view(np.float32).astype(np.float16)
         return Stored(KIND, devices, values, arrays)
 
     @classmethod
@@ -104,20 +104,20 @@ class FibreResponse:
             optics: dict[str, Any] = dict(stored.values["optics"])
             optics = {key: tuple(value) if isinstance(value, list) else value for key, value in optics.items()}
             numbers: dict[str, Any] = {name: stored.values[name] for name in _NUMBERS}
-            phase, gain, exchange = (stored.arrays[name] for name in _ARRAYS)
-            if exchange.dtype == np.float16:
-                exchange = np.ascontiguousarray(exchange, np.float32).view(np.complex64)
-            return cls(OpticsConfig(**optics), phase, gain, exchange, **numbers)
+            phase, gain, coupling = (stored.arrays[name] for name in _ARRAYS)
+            if coupling.dtype == np.float16:
+                coupling = np.ascontiguousarray(coupling, np.float32).view(np.complex64)
+            return cls(OpticsConfig(**optics), phase, gain, coupling, **numbers)
         except (KeyError, TypeError, ValueError) as error:
             raise CalibrationError(f"the stored fibre response lacks or spoils {error}; calibrate again") from error
 
 
 def from_transmission(
-    config: OpticsConfig, transmission: NDArray[np.complex64], background: float, probes: int
+    config: OpticsConfig, transmission: NDArray[np.complex64], background: float, probe_patterns: int
 ) -> FibreResponse:
     """Split transmissions (modes, cores, k) into gain, phase and rows of unit power."""
     gain = np.linalg.norm(transmission, axis=-1)
     phase = np.angle(transmission[..., 0])
     rows = transmission / np.maximum(gain, 1e-12)[..., None] * np.exp(-1j * phase)[..., None]
     arrays = phase.astype(np.float32), gain.astype(np.float32), rows.astype(np.complex64)
-    return FibreResponse(config, *arrays, background, probes)
+    return FibreResponse(config, *arrays, background, probe_patterns)

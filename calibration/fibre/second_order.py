@@ -43,7 +43,7 @@ class SecondOrder:
         sc: light goes from a core to another at distance d with mean power ``exp(-d^2 / (2 sc^2))``, in pixels.
     floor : float
         Local correlation of two frames of the same pattern, 0 .. 1.
-    spread : float
+    bandwidth : float
         Standard deviation of S per axis in units of x/a, which is the bandwidth of a core's mode in cycles per pixel.
 
     Raises
@@ -56,16 +56,16 @@ class SecondOrder:
     defocus_px: float
     coupling_px: float
     floor: float = 1.0
-    spread: float = 0.122
+    bandwidth: float = 0.122
 
     def __post_init__(self) -> None:
-        if self.defocus_px <= 0 or self.coupling_px < 0 or self.spread <= 0 or not 0 <= self.floor <= 1:
+        if self.defocus_px <= 0 or self.coupling_px < 0 or self.bandwidth <= 0 or not 0 <= self.floor <= 1:
             raise ValueError(f"defocus_px and spread must be positive, coupling_px 0 or more, floor 0 .. 1: {self}")
 
     @property
     def locality_px(self) -> float:
         """Standard deviation of the neighbourhood of x that acts on one camera pixel."""
-        return math.hypot(self.defocus_px * self.spread, self.coupling_px)
+        return math.hypot(self.defocus_px * self.bandwidth, self.coupling_px)
 
 
 def square_lags(reach: int = 2) -> tuple[tuple[int, int], ...]:
@@ -119,8 +119,8 @@ class LocalCovariance:
         self._window = window[0][:, None] * window[1][None, : self._small[1] // 2 + 1]
         # Beyond the image nothing is known: the window takes what is inside, as its measured counterpart does.
         self._seen = self._windowed(torch.ones(self._kept, device=self._window.device))
-        # The Fourier transform of S((r-x)/a) exp(-2 pi i (r-x) D/a), blurred by the exchange, is a Gaussian around -D/a.
-        a, reach, sc = model.defocus_px, model.defocus_px * model.spread, model.coupling_px
+        # The Fourier transform of S((r-x)/a) exp(-2 pi i (r-x) D/a), blurred by the coupling, is a Gaussian around -D/a.
+        a, reach, sc = model.defocus_px, model.defocus_px * model.bandwidth, model.coupling_px
 
         def kernel(f: torch.Tensor, step: int) -> torch.Tensor:
             moved = torch.exp(-2 * math.pi**2 * (reach**2 * (f + step / a) ** 2 + sc**2 * f**2))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from calibration.fibre.probes import ProbeData
+from calibration.fibre.probe_patterns import ProbePatternData
 from calibration.fibre.response import FibreResponse, from_transmission
 from calibration.stored import CalibrationError
 from drivers.twin.optics import FibreOptics
@@ -74,7 +74,7 @@ class FitConfig:
 
 
 def fit(
-    data: ProbeData,
+    data: ProbePatternData,
     structure: OpticsConfig,
     *,
     start: FibreResponse | None = None,
@@ -87,7 +87,7 @@ def fit(
 
     Parameters
     ----------
-    data : ProbeData
+    data : ProbePatternData
         Probes and their frames.
     structure : OpticsConfig
         Core positions, mode size, geometry, number of modes, reach of coupling. The response that its seed draws is not read.
@@ -134,14 +134,14 @@ def fit(
     return replace(found, correlation=correlation, weakest=weakest, ceiling=ceiling)
 
 
-def repeatability(data: ProbeData, structure: OpticsConfig) -> float:
+def repeatability(data: ProbePatternData, structure: OpticsConfig) -> float:
     """Root of the correlation of repeated frames: what the true response's prediction would have with one of them."""
     disc = _disc(structure)
     pairs = zip(data.left_first, data.left_again, strict=True)
     return math.sqrt(max(0.0, float(np.mean([np.corrcoef(a[disc], b[disc])[0, 1] for a, b in pairs]))))
 
 
-def _agreement(optics: FibreOptics, data: ProbeData) -> tuple[float, float]:
+def _agreement(optics: FibreOptics, data: ProbePatternData) -> tuple[float, float]:
     """Correlation of predicted and seen intensity on left-out probes: mean over them, and in the worst tile of the field.
 
     A vortex in the core phases spoils few pixels and hence no mean, but turns the phase of half the field.
@@ -173,7 +173,7 @@ def _disc(structure: OpticsConfig) -> NDArray[np.bool_]:
 class _Descent:
     """Unknowns, and the descent on them. Intensities are in units of their mean."""
 
-    def __init__(self, data: ProbeData, optics: FibreOptics, start: FibreResponse | None, config: FitConfig) -> None:
+    def __init__(self, data: ProbePatternData, optics: FibreOptics, start: FibreResponse | None, config: FitConfig) -> None:
         self._optics, self._config = optics, config
         device = optics.device
         self._mean = float(data.frames.mean())

@@ -13,7 +13,7 @@ from calibration.stored import CalibrationError
 
 #: How softly the fibre ends, and by how much its light spreads on its way to the camera, in camera pixels.
 EDGE_PX = 4.0
-_SPREAD_PX = 7.0
+_BANDWIDTH_PX = 7.0
 #: The disc is looked for in every so many pixels.
 _COARSE = 4
 
@@ -47,7 +47,7 @@ def rolled_off(aperture: NDArray[np.float64]) -> NDArray[np.float32]:
 
     Divided by it, frames keep no common slope there, which would pass for a correlation that no phase can take away.
     """
-    light = cv2.GaussianBlur(aperture.astype(np.float32), (0, 0), _SPREAD_PX, borderType=cv2.BORDER_REFLECT)
+    light = cv2.GaussianBlur(aperture.astype(np.float32), (0, 0), _BANDWIDTH_PX, borderType=cv2.BORDER_REFLECT)
     return np.asarray(np.maximum(light, 0.01), np.float32)
 
 

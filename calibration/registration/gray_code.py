@@ -83,7 +83,7 @@ def _random_blocks(shape: tuple[int, int], size: int, rng: np.random.Generator) 
     return np.repeat(np.repeat(cells, size, 0), size, 1)[top : top + shape[0], left : left + shape[1]]
 
 
-def probe_masks(shape: tuple[int, int], blocks: int, locality_px: float) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+def probe_pattern_masks(shape: tuple[int, int], blocks: int, locality_px: float) -> tuple[NDArray[np.bool_], tuple[int, int]]:
     """Return where the patterns have phase pi, (N, h, w): bits of the code, then blocks; and how many bits y and x have."""
     rng = np.random.default_rng(11)
     sizes = [max(1, round(part * locality_px)) for part in (_SCRAMBLE, _BLOCK)]
@@ -123,21 +123,21 @@ def acquire(
     if blocks < 2 or references < 2:
         raise ValueError(f"a registration needs 2 blocks and 2 references at least, got {blocks} and {references}")
     shape = rig.display().capabilities.shape
-    masks, bits = probe_masks(shape, blocks, locality_px)
+    masks, bits = probe_pattern_masks(shape, blocks, locality_px)
     flat = Pattern(np.zeros(shape, np.float32), "flat")
-    probes = [Pattern(np.float32(np.pi) * mask, f"registration {number}") for number, mask in enumerate(masks)]
+    probe_patterns = [Pattern(np.float32(np.pi) * mask, f"registration {number}") for number, mask in enumerate(masks)]
     before = references // 2
     capture = PairCapture(rig)
     frames, saturated = [], 0.0
     try:
-        for pattern in [*[flat] * before, *probes, *[flat] * (references - before)]:
-            frame = capture.take(pattern)
+        for pattern in [*[flat] * before, *probe_patterns, *[flat] * (references - before)]:
+            frame = capture.capture(pattern)
             saturated = max(saturated, frame.saturated_fraction())
             frames.append(frame.pixels.astype(np.float32))
             progress(len(frames))
     finally:
         capture.release()
-    after = before + len(probes)
+    after = before + len(probe_patterns)
     return RegistrationData(np.stack(frames[:before] + frames[after:]), masks, np.stack(frames[before:after]), bits, saturated)
 
 

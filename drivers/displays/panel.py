@@ -26,8 +26,8 @@ class PanelConfig:
         Panel pixels along each side of a pattern pixel.
     offset_px : (int, int)
         How far the pattern's centre lies below and right of the panel's, in panel pixels.
-    range_rad, gamma : float
-        Response without a calibration: level 255 makes ``range_rad``, level g makes ``(g / 255)**gamma`` of it.
+    slm_range_rad, gamma : float
+        Response without a calibration: level 255 makes ``slm_range_rad``, level g makes ``(g / 255)**gamma`` of it.
     lut_file : str
         Calibrated response instead: 256 phases in radians, as text (one a line) or ``.npy``.
     correction_file : str
@@ -38,7 +38,7 @@ class PanelConfig:
     pattern_shape: tuple[int, int] = (0, 0)
     zoom: int = 1
     offset_px: tuple[int, int] = (0, 0)
-    range_rad: float = 2 * np.pi
+    slm_range_rad: float = 2 * np.pi
     gamma: float = 1.0
     lut_file: str = ""
     correction_file: str = ""
@@ -155,7 +155,7 @@ class Panel:
 
 def _encoder(config: PanelConfig) -> GreyEncoder:
     try:
-        lut = GreyLut(_numbers(config.lut_file)) if config.lut_file else GreyLut.gamma(config.gamma, config.range_rad)
+        lut = GreyLut(_numbers(config.lut_file)) if config.lut_file else GreyLut.gamma(config.gamma, config.slm_range_rad)
     except ValueError as error:
         raise DeviceError(f"{config.lut_file or 'the panel'}: {error}") from error
     if not config.correction_file:

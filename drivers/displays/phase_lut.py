@@ -49,22 +49,22 @@ class GreyLut:
         falls = np.flatnonzero(np.diff(phases) < 0)
         if falls.size:
             raise ValueError(f"a grey LUT must not fall, but it does after level {falls[0]}; smooth or unwrap the calibration")
-        range_rad = phases[-1] - phases[0]
-        if not 0 < range_rad <= 8 * np.pi:
-            raise ValueError(f"a grey LUT must rise by at most 8 pi rad, got {range_rad:.6g}; give radians, not degrees")
+        slm_range_rad = phases[-1] - phases[0]
+        if not 0 < slm_range_rad <= 8 * np.pi:
+            raise ValueError(f"a grey LUT must rise by at most 8 pi rad, got {slm_range_rad:.6g}; give radians, not degrees")
         object.__setattr__(self, "phases_rad", frozen_array(phases))
 
     @classmethod
-    def linear(cls, range_rad: float = 2 * np.pi) -> Self:
-        """Return the LUT of a linear panel whose level 255 makes ``range_rad`` more than its level 0."""
-        return cls.gamma(1.0, range_rad)
+    def linear(cls, slm_range_rad: float = 2 * np.pi) -> Self:
+        """Return the LUT of a linear panel whose level 255 makes ``slm_range_rad`` more than its level 0."""
+        return cls.gamma(1.0, slm_range_rad)
 
     @classmethod
-    def gamma(cls, gamma: float, range_rad: float = 2 * np.pi) -> Self:
-        """Return the LUT of a panel that responds as ``(grey / 255)**gamma * range_rad``."""
+    def gamma(cls, gamma: float, slm_range_rad: float = 2 * np.pi) -> Self:
+        """Return the LUT of a panel that responds as ``(grey / 255)**gamma * slm_range_rad``."""
         if not gamma > 0:
             raise ValueError(f"gamma of a grey LUT must be positive, got {gamma}")
-        return cls((np.arange(_LEVELS) / (_LEVELS - 1)) ** gamma * range_rad)
+        return cls((np.arange(_LEVELS) / (_LEVELS - 1)) ** gamma * slm_range_rad)
 
     @cached_property
     def _table(self) -> NDArray[np.uint8]:

@@ -61,7 +61,7 @@ class SlmPyConfig:
         Refresh rate of its screen.
     latency_s : float
         Longest time from the server's answer to the first new light: its window's repaint, the compositor and the
-        video chain. The default is a careful guess; measure it with a lag scan.
+        video chain. The default is a careful guess; measure it with a sync check.
     settle_s : float
         Settling time of the liquid crystal.
     compression : {"zlib", "gzip", "bz2", "none"}

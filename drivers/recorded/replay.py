@@ -1,4 +1,4 @@
-"""Recorded frames as a camera: for benchmarks, for work away from the table, and to look at a take again."""
+"""Recorded frames as a camera: for benchmarks, for work away from the table, and to look at a recording again."""
 
 from __future__ import annotations
 

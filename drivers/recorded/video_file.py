@@ -20,7 +20,7 @@ class VideoFile(LazyFrames):
 
     Made for reading in order: any step back decodes from the start again, because seeking is inexact in many formats.
     Opening reads the file once, without decoding, for its frames' times, which OpenCV would only guess. Damage is noticed where
-    the decoder does: one of FFV1's check sums is told on the terminal only, so a take is better replayed itself.
+    the decoder does: one of FFV1's check sums is told on the terminal only, so a recording is better replayed itself.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ from drivers.base import (
     TriggerMode,
 )
 from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, keywords, load_class, reason_of
-from drivers.slmsuite.snapshot import Found, Snapshot, counts, describe, take
+from drivers.slmsuite.snapshot import Found, Snapshot, capture, counts, describe
 
 #: How long the camera may still be busy with an abandoned snapshot when it is triggered, in nanoseconds.
 _READY_NS = 200_000_000
@@ -302,7 +302,7 @@ class SlmsuiteCamera:
         exposure_s, timeout_s = self._exposure_s, self.config.timeout_s
         # slmsuite's own time-out should come at half of this.
         self._hangs_ns = time.monotonic_ns() + round((exposure_s + 2 * timeout_s) * 1e9)
-        self._abandoned, self._snapshot = None, self._sdk.start(lambda camera: take(camera, exposure_s, timeout_s))
+        self._abandoned, self._snapshot = None, self._sdk.start(lambda camera: capture(camera, exposure_s, timeout_s))
 
     def _frame(self, snapshot: Future[Snapshot]) -> Frame:
         error = snapshot.exception()

@@ -38,7 +38,7 @@ class SlmsuiteSlmConfig:
         Refresh rate of the panel.
     latency_s : float
         Longest time from slmsuite's return to the first new light. The default is a careful guess for a video output;
-        measure it with a lag scan.
+        measure it with a sync check.
     settle_s : float, optional
         Settling time of the liquid crystal; None takes slmsuite's ``settle_time_s``, which is 0.3 s unless it was told.
     timeout_s, open_timeout_s : float

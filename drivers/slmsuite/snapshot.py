@@ -58,7 +58,7 @@ def describe(camera: Any) -> Found:
     )
 
 
-def take(camera: Any, exposure_s: float, timeout_s: float) -> Snapshot:
+def capture(camera: Any, exposure_s: float, timeout_s: float) -> Snapshot:
     """Return one raw image, neither turned, averaged nor HDR; slmsuite waits ``timeout_s`` beyond the exposure."""
     started_ns = time.monotonic_ns()
     image = camera.get_image(timeout_s=timeout_s, transform=False, hdr=False, averaging=False)

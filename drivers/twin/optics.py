@@ -1,9 +1,9 @@
 """The physics of the twin: SLM field -> fibre cores -> propagation -> camera intensity, differentiable in torch.
 
 The phase image is imaged onto the input facet, where every core collects the field that overlaps its mode. Along the
-fibre neighbouring cores exchange light with random phases (a Gaussian neighbourhood, different in each mode) and every core
+fibre neighbouring cores coupling light with random phases (a Gaussian neighbourhood, different in each mode) and every core
 adds its own random delay. From the output facet light propagates a short distance (angular spectrum, Goodman,
-Introduction to Fourier Optics, 3rd ed., eq. 3-74) and the modes add incoherently on the camera. Random exchange, and not a
+Introduction to Fourier Optics, 3rd ed., eq. 3-74) and the modes add incoherently on the camera. Random coupling, and not a
 blur of the field, is what the second-order statistics of real fibres show: ``<u_i u_j*>`` averages ``exp(i(phi_i-phi_j))``
 over the neighbourhood. A seed is a fibre; ``drift_rad`` moves its core phases.
 """
@@ -22,7 +22,7 @@ from scipy import ndimage, spatial
 from drivers.base import WrongPattern
 from drivers.twin.core_lattice import core_lattice
 from drivers.twin.optics_config import OpticsConfig
-from drivers.twin.parallel import spread
+from drivers.twin.parallel import parallel_map
 
 
 class FibreOptics:
@@ -61,7 +61,7 @@ class FibreOptics:
         self.set_drift(config.drift_rad)
         self._transfer = self._angular_spectrum()
         self._tap_index, self._tap_weight = self._collection(positions)
-        self._neighbours, self._exchange = self._coupling(positions, rng)
+        self._neighbours, self._coupling = self._draw_coupling(positions, rng)
         weights = torch.tensor(config.mode_weights, device=self.device)
         self._weights = (weights / weights.sum()).reshape(1, -1, 1, 1)
         self._scale = self._plateau_scale()
@@ -76,14 +76,14 @@ class FibreOptics:
         """Cores that every core exchanges light with, itself first, nearest first: (cores, k) of int64."""
         return self._neighbours
 
-    def with_response(self, core_gain: torch.Tensor, core_phase_rad: torch.Tensor, exchange: torch.Tensor) -> FibreOptics:
+    def with_response(self, core_gain: torch.Tensor, core_phase_rad: torch.Tensor, coupling: torch.Tensor) -> FibreOptics:
         """Return the same structure with a fibre's response that was measured instead of drawn.
 
         Parameters
         ----------
         core_gain, core_phase_rad : tensor of float32, shape (modes, cores)
             Amplitude, the mode's share of the power included, and phase that every core gives.
-        exchange : tensor of complex64, shape (modes, cores, k)
+        coupling : tensor of complex64, shape (modes, cores, k)
             What every core has from each of its :attr:`neighbours`; not looked at where a core has only itself.
 
         Returns
@@ -92,10 +92,10 @@ class FibreOptics:
             Its intensity is in the square of the gain's unit, and it has no drift.
         """
         shape = (len(core_gain), self.cores)
-        if not (core_gain.shape == core_phase_rad.shape == exchange.shape[:2] == shape):
-            raise ValueError(f"a response is for {shape}, got {core_gain.shape}, {core_phase_rad.shape}, {exchange.shape}")
+        if not (core_gain.shape == core_phase_rad.shape == coupling.shape[:2] == shape):
+            raise ValueError(f"a response is for {shape}, got {core_gain.shape}, {core_phase_rad.shape}, {coupling.shape}")
         other = copy.copy(self)
-        other.core_gain, other._exchange = core_gain, exchange
+        other.core_gain, other._coupling = core_gain, coupling
         other._rest_phase, other._drift_direction = core_phase_rad, torch.zeros_like(core_phase_rad)
         other.set_drift(0.0)
         other._weights, other._scale = torch.ones((1, len(core_gain), 1, 1), device=self.device), 1.0
@@ -108,7 +108,7 @@ class FibreOptics:
         """
         share = self._weights.reshape(-1, 1) * self._scale
         response = torch.polar(self.core_gain * share.sqrt(), self.core_phase)
-        return self._exchange * response[..., None]
+        return self._coupling * response[..., None]
 
     def launch(self, phase_rad: torch.Tensor) -> torch.Tensor:
         """Complex amplitude that every core collects from the phase image.
@@ -137,11 +137,11 @@ class FibreOptics:
         shares = (amplitude[..., None] * self._tap_weight).flatten(1)
         return shares.new_zeros((len(shares), n * n)).index_add(1, self._tap_index.flatten(), shares).unflatten(1, (n, n))
 
-    def exchange(self, amplitude: torch.Tensor) -> torch.Tensor:
+    def couple(self, amplitude: torch.Tensor) -> torch.Tensor:
         """Light in every core after neighbours have exchanged it: (b, cores) -> (b, modes, cores), linear."""
         if self._neighbours.shape[1] == 1:
-            return amplitude[:, None, :].expand(-1, len(self._exchange), -1)
-        mixed = torch.stack([(amplitude[:, self._neighbours] * mode).sum(-1) for mode in self._exchange], 1)
+            return amplitude[:, None, :].expand(-1, len(self._coupling), -1)
+        mixed = torch.stack([(amplitude[:, self._neighbours] * mode).sum(-1) for mode in self._coupling], 1)
         return mixed
 
     def propagate(self, amplitude: torch.Tensor) -> torch.Tensor:
@@ -192,7 +192,7 @@ class FibreOptics:
         # One frame's field stays in a processor's caches, a batch's does not.
         noises = [None] * len(phase_rad) if core_noise_rad is None else core_noise_rad.split(1)
         frames = list(zip(phase_rad.split(1), noises, strict=True))
-        return torch.cat(spread(lambda frame: self._power(self._output(*frame)), frames)) * self._scale
+        return torch.cat(parallel_map(lambda frame: self._power(self._output(*frame)), frames)) * self._scale
 
     def _output(self, phase_rad: torch.Tensor, core_noise_rad: torch.Tensor | None) -> torch.Tensor:
         """Amplitude of every core at the output facet, (b, modes, cores)."""
@@ -200,7 +200,7 @@ class FibreOptics:
         if core_noise_rad is not None:
             core_phase = core_phase + core_noise_rad[:, None, :]
         response = torch.polar(self.core_gain.expand_as(core_phase), core_phase)
-        return self.exchange(self.launch(phase_rad)) * response
+        return self.couple(self.launch(phase_rad)) * response
 
     def _power(self, amplitude: torch.Tensor) -> torch.Tensor:
         field = self.propagate(amplitude)
@@ -270,8 +270,8 @@ class FibreOptics:
             torch.as_tensor(weight, dtype=torch.float32, device=self.device),
         )
 
-    def _coupling(self, positions: NDArray[np.float64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Neighbours of every core (cores, k) and the complex exchange coefficients (modes, cores, k), rows of unit power."""
+    def _draw_coupling(self, positions: NDArray[np.float64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Neighbours of every core (cores, k) and the complex coupling coefficients (modes, cores, k), rows of unit power."""
         sigma, modes = self.config.coupling_sigma_um / self.config.pixel_um, len(self.config.mode_weights)
         pitch = self.config.core_pitch_um / self.config.pixel_um
         count = max(1, min(round(7 * (sigma / pitch) ** 2 * 2 * np.pi / np.sqrt(3)), len(positions)))

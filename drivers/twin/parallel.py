@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
-def spread(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def parallel_map(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Return ``[work(item) for item in items]``, computed by as many threads as torch may use, without gradients.
 
     With a single thread or item, or where gradients are wanted, it is that list comprehension.

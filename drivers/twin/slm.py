@@ -27,7 +27,7 @@ class SimulatedSlmConfig:
     latency_frames: tuple[int, int] = (1, 2)
     time_constant_s: float = 0.003
     settle_s: float = 0.015
-    range_rad: float = 2 * np.pi
+    slm_range_rad: float = 2 * np.pi
     lut_gamma: float = 1.0
     assumed_lut_gamma: float = 1.0
     seed: int = 0
@@ -35,7 +35,7 @@ class SimulatedSlmConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.latency_frames[0] <= self.latency_frames[1]:
             raise ValueError(f"latency_frames must rise from 0 or more, got {self.latency_frames}")
-        if self.refresh_hz <= 0 or self.time_constant_s < 0 or self.settle_s < 0 or self.range_rad <= 0:
+        if self.refresh_hz <= 0 or self.time_constant_s < 0 or self.settle_s < 0 or self.slm_range_rad <= 0:
             raise ValueError(f"refresh, time constant, settle time and range must be positive: {self}")
 
 
@@ -110,9 +110,9 @@ class SimulatedSlm:
 
     def displayed_phase(self, phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the panel makes of a phase: wrap, 8-bit grey through the assumed LUT, then its true response."""
-        wanted = np.mod(phase_rad, np.float32(2 * np.pi)) / self.config.range_rad
+        wanted = np.mod(phase_rad, np.float32(2 * np.pi)) / self.config.slm_range_rad
         grey = np.rint(255 * np.clip(wanted, 0, 1) ** (1 / self.config.assumed_lut_gamma))
-        response = (np.arange(256) / 255) ** self.config.lut_gamma * self.config.range_rad
+        response = (np.arange(256) / 255) ** self.config.lut_gamma * self.config.slm_range_rad
         return response.astype(np.float32)[grey.astype(np.uint8)]
 
     def phase_at(self, t_ns: int) -> tuple[NDArray[np.float32], bool]:

@@ -10,13 +10,13 @@ that calibrations have, they take any calibrated one. Faster and better is to st
 fibre gives, which counts as the first step. How far a fibre has moved since its calibration is seen in the
 reference, whose phase is known to be flat: its residual is another input.
 
-No intensity tells the phase's level. :class:`reconstruction.networks.level.LevelNet` guesses it from the picture and says how
+No intensity tells the phase's level. :class:`reconstruction.networks.piston.PistonNet` guesses it from the picture and says how
 surely; where there is a start, its own guess counts too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -29,7 +29,7 @@ from reconstruction.calibrated.speckle_residual import Residual, SpeckleResidual
 from reconstruction.data.batch import Batch, Pairs
 from reconstruction.models.losses import centred, phase_loss, uncertain_loss
 from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
-from reconstruction.networks.level import LevelNet, fit_level
+from reconstruction.networks.piston import PistonNet, fit_piston
 from reconstruction.networks.step_unet import StepUNet
 
 #: Phase pixels per grid cell and side: what a core sees is finer than what is shown.
@@ -42,13 +42,13 @@ _SCALES = 5
 #: first the cores go: theirs are the larger errors.
 _FIRST, _LATER = ((0.5,) * _SCALES, 0.0, 3.0, 0.0), ((4.0,) * _SCALES, 0.5, 2.0, 0.5)
 #: How far a start's level is off, root mean square over validation images.
-_START_LEVEL_STD_RAD = 0.2
+_START_PISTON_STD_RAD = 0.2
 #: Of what is beyond black and white, in training.
 _BEYOND = 0.1
 #: What is left of a slope is small; networks see it larger.
 _SLOPE_SCALE = 5.0
 #: Weight of earlier steps, of the fine picture, of the core noise, where that is known, and of the spread, in the loss.
-_EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT, _SPREAD_WEIGHT = 0.4, 0.3, 10.0, 0.1
+_EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT, _SIGMA_WEIGHT = 0.4, 0.3, 10.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ class CalibratedFewStep(Reconstructor):
     """
 
     kind: ClassVar[str] = "calibrated"
+    renamed_parts: ClassVar[Mapping[str, str]] = {"level": "piston", "spread": "sigma_head"}
     # Fourier transforms on complex numbers, which the exporter and the CPU engines do not do well.
     exportable: ClassVar[bool] = False
     config: FewStepConfig
@@ -140,8 +141,8 @@ class CalibratedFewStep(Reconstructor):
         self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
         rates = [_FIRST, *[_LATER] * config.steps * config.descents]
         self.rates = nn.Parameter(torch.tensor([[*scales, *others] for scales, *others in rates]))
-        self.spread = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
-        self.level = LevelNet()
+        self.sigma_head = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
+        self.piston = PistonNet()
         self.most_steps = self._taken = config.steps
         self.fibre: SpeckleResidual | None = None
         # In a list, so that its weights are not taken for this one's: it is a model of its own.
@@ -158,7 +159,7 @@ class CalibratedFewStep(Reconstructor):
         """It learns on a finer grid than it shows."""
         return FINE * self.config.grid_px
 
-    def take_steps(self, count: int) -> None:
+    def set_steps(self, count: int) -> None:
         """Take only the first so many steps from now on; raises ValueError where there are not so many."""
         if not 1 <= count <= self.config.steps:
             raise ValueError(f"this loop takes 1 to {self.config.steps} steps, got {count}")
@@ -176,12 +177,12 @@ class CalibratedFewStep(Reconstructor):
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Learn the level of whole pictures, for which no fibre is needed."""
         pictures = F.adaptive_avg_pool2d(torch.from_numpy(pool.pictures_rad()), self.config.grid_px)
-        fit_level(self.level, pictures.numpy(), self.inside, on_progress=on_progress)
+        fit_piston(self.piston, pictures.numpy(), self.inside, on_progress=on_progress)
 
     def train(self, mode: bool = True) -> CalibratedFewStep:
         """Switch modes; the level stays as it was prepared."""
         super().train(mode)
-        self.level.eval().requires_grad_(False)
+        self.piston.eval().requires_grad_(False)
         return self
 
     def start_with(self, network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
@@ -197,14 +198,14 @@ class CalibratedFewStep(Reconstructor):
             No fibre is attached.
         """
         fibre = self._attached()
-        return self._shown(self._levelled(self.run(fibre, frame, reference)[0][-1].phase_rad, fibre)[0])
+        return self._shown(self._with_piston(self.run(fibre, frame, reference)[0][-1].phase_rad, fibre)[0])
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Phase and its standard deviation: of the picture and of its level together."""
         fibre = self._attached()
         made, inputs = self.run(fibre, frame, reference)
-        phase, level_std = self._levelled(made[-1].phase_rad, fibre)
-        return self._shown(phase), self._std(inputs, level_std)
+        phase, piston_std_rad = self._with_piston(made[-1].phase_rad, fibre)
+        return self._shown(phase), self._std(inputs, piston_std_rad)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Sum over the steps; the spread learns from what the last one gives, but does not change it."""
@@ -214,16 +215,16 @@ class CalibratedFewStep(Reconstructor):
         truth = fine.mean(1, keepdim=True)
         total = torch.zeros((), device=truth.device)
         for number, step in enumerate(made):
-            phase, level_std = self._levelled(step.phase_rad, fibre)
+            phase, piston_std_rad = self._with_piston(step.phase_rad, fibre)
             phase = self._shown(phase)
-            loss = phase_loss(phase, truth, inside, self.config.range_rad)
+            loss = phase_loss(phase, truth, inside, self.config.phase_range_rad)
             away = (step.fine - step.phase_rad + phase - fine) * inside
-            loss = loss + _FINE_WEIGHT * away.abs().mean() / inside.mean() / self.config.range_rad * 4
+            loss = loss + _FINE_WEIGHT * away.abs().mean() / inside.mean() / self.config.phase_range_rad * 4
             if isinstance(batch, FibreBatch):
                 loss = loss + _NOISE_WEIGHT * self._core_loss(step, batch)
             total = total + (1.0 if number == len(made) - 1 else _EARLIER) * loss
-        std = self._std([part.detach() for part in inputs], level_std)
-        return total + _SPREAD_WEIGHT * uncertain_loss(phase.detach(), std, truth, inside)
+        std = self._std([part.detach() for part in inputs], piston_std_rad)
+        return total + _SIGMA_WEIGHT * uncertain_loss(phase.detach(), std, truth, inside)
 
     def _core_loss(self, step: Step, batch: FibreBatch) -> torch.Tensor:
         """Mean square of the core phases' errors, without what all cores have in common, which no light tells."""
@@ -272,30 +273,30 @@ class CalibratedFewStep(Reconstructor):
         with torch.no_grad():
             return torch.as_tensor(self._start[0](frame, reference))
 
-    def _levelled(self, phase: torch.Tensor, fibre: SpeckleResidual) -> tuple[torch.Tensor, torch.Tensor]:
+    def _with_piston(self, phase: torch.Tensor, fibre: SpeckleResidual) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the phase at its level, and the level's own standard deviation (b, 1, 1, 1)."""
         shape = centred(phase, fibre.inside)
         with torch.no_grad():
-            level, std = self.level(shape, fibre.inside)
+            piston_rad, std = self.piston(shape, fibre.inside)
         if self.config.start:
             own = (phase - shape).mean((2, 3), keepdim=True)
-            certainty, own_certainty = std**-2, _START_LEVEL_STD_RAD**-2
-            level = (certainty * level + own_certainty * own) / (certainty + own_certainty)
+            certainty, own_certainty = std**-2, _START_PISTON_STD_RAD**-2
+            piston_rad = (certainty * piston_rad + own_certainty * own) / (certainty + own_certainty)
             std = (certainty + own_certainty) ** -0.5
-        return shape + level, std
+        return shape + piston_rad, std
 
     def _shown(self, phase: torch.Tensor) -> torch.Tensor:
         """Phase between 0 and white, where it has to be; while learning, what is beyond still matters a little.
 
         Dark surroundings of cells are exactly 0, and the eye, and SSIM, see a hundredth of a radian there.
         """
-        within = phase.clamp(0, self.config.range_rad)
+        within = phase.clamp(0, self.config.phase_range_rad)
         return within + _BEYOND * (phase - within) if self.training else within
 
-    def _std(self, inputs: list[torch.Tensor], level_std: torch.Tensor) -> torch.Tensor:
+    def _std(self, inputs: list[torch.Tensor], piston_std_rad: torch.Tensor) -> torch.Tensor:
         """Return the standard deviation of the phase, (b, 1, g, g), in radians."""
-        picture = 0.1 * F.softplus(self.spread(torch.cat(inputs, 1)).float()) + 0.005
-        return torch.as_tensor((picture.square() + level_std.square()).sqrt())
+        picture = 0.1 * F.softplus(self.sigma_head(torch.cat(inputs, 1)).float()) + 0.005
+        return torch.as_tensor((picture.square() + piston_std_rad.square()).sqrt())
 
     def _reference_maps(self, fibre: SpeckleResidual, reference: torch.Tensor) -> torch.Tensor:
         """Return what the reference says about the fibre, (1 or b, 3, g, g); kept as long as it is the same reference."""

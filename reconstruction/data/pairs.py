@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from acquisition.archive.writer import Archive
 from acquisition.patterns.sources import PatternSource
 from drivers.twin.optics import FibreOptics
-from drivers.twin.parallel import spread
+from drivers.twin.parallel import parallel_map
 from drivers.twin.sensor import SensorConfig, expose
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
@@ -91,7 +91,7 @@ class TwinExposure:
             seeds = torch.randint(2**62, (len(phase),), generator=self._generator, device=self.optics.device).tolist()
             step = 1 if self.optics.device.type == "cpu" else len(phase)
             shots = zip(phase.split(step), noise.split(step), seeds[::step], strict=True)
-            return np.concatenate(spread(lambda shot: self._expose(*shot), list(shots)))
+            return np.concatenate(parallel_map(lambda shot: self._expose(*shot), list(shots)))
 
     def _expose(self, phase: torch.Tensor, noise: torch.Tensor, seed: int) -> NDArray[Any]:
         generator = torch.Generator(device=phase.device).manual_seed(seed)

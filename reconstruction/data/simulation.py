@@ -37,7 +37,7 @@ class TwinData:
     source: str
     pairs: int
     seed: int
-    depth_rad: float
+    phase_range_rad: float
     grid_px: int
 
     def exposure(self) -> TwinExposure:
@@ -135,7 +135,7 @@ def _open(data: TwinData, folder: Path, exposure: TwinExposure) -> PairPool:
 
 def _fill(data: TwinData, exposure: TwinExposure, pool: PairPool, start: int, stop: int) -> None:
     n = data.optics.image_px
-    source = open_source(data.source, (n, n), count=data.pairs, seed=data.seed, depth_rad=data.depth_rad)
+    source = open_source(data.source, (n, n), count=data.pairs, seed=data.seed, phase_range_rad=data.phase_range_rad)
     # Seeded by the chunk: the noise does not depend on which process makes it.
     exposure.reseed(data.seed * 1_000_003 + start + 1)
     part = PairPool(pool.speckle[start:stop], pool.phase_rad[start:stop], pool.reference)

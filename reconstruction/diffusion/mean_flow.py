@@ -9,7 +9,7 @@ The regressor also says how sure it is, in one evaluation, by a head that is tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ from reconstruction.networks.step_unet import StepUNet
 from reconstruction.networks.unet import ReferencedUNet, UNetConfig
 
 #: Of the likelihood beside the other losses; it has a network of its own, but one limit of the gradient is shared.
-_SPREAD_WEIGHT = 0.1
+_SIGMA_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class MeanFlow(Reconstructor):
     """Regressor, its uncertainty, and the flow; ``flow_steps`` may be changed at any time."""
 
     kind: ClassVar[str] = "mean-flow"
+    renamed_parts: ClassVar[Mapping[str, str]] = {"spread": "sigma_head"}
     learning_rate: ClassVar[float] = 5e-4
     most_steps: int | None = None
     config: MeanFlowConfig
@@ -72,7 +73,7 @@ class MeanFlow(Reconstructor):
         maps = self.mean.features.channels
         multipliers = config.multipliers[:3]
         self.flow = StepUNet(maps + 3, 1, config.flow_channels, multipliers)
-        self.spread = StepUNet(maps + 1, 1, max(8, config.flow_channels // 2), multipliers)
+        self.sigma_head = StepUNet(maps + 1, 1, max(8, config.flow_channels // 2), multipliers)
         generator = torch.Generator().manual_seed(config.seed)
         start = torch.randn((1, 1, config.grid_px, config.grid_px), generator=generator)
         self.register_buffer("start", start, persistent=False)
@@ -84,7 +85,7 @@ class MeanFlow(Reconstructor):
         """The regressor and the flow's steps."""
         return 1 + self.flow_steps
 
-    def take_steps(self, count: int) -> None:
+    def set_steps(self, count: int) -> None:
         """Let the flow take so many steps."""
         self.flow_steps = count
 
@@ -106,12 +107,12 @@ class MeanFlow(Reconstructor):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Squared error of the velocity at stratified times, and the likelihood of the mean's errors."""
-        inside, scale = self.inside, self.config.range_rad / 2
+        inside, scale = self.inside, self.config.phase_range_rad / 2
         learned = self.mean.loss(batch) if not self.config.mean else torch.zeros((), device=batch.frames.device)
         with torch.no_grad():
             maps = self.mean.features(batch.frames, batch.reference)
             mean = self.mean(batch.frames, batch.reference)
-        spread = uncertain_loss(mean, self._std(maps, mean), batch.phase_rad, inside)
+        sigma = uncertain_loss(mean, self._std(maps, mean), batch.phase_rad, inside)
         count = len(mean)
         # One time from each of as many equal parts, so that every batch sees early and late ones.
         time = ((torch.randperm(count) + torch.rand(count)) / count).to(mean.device)[:, None, None, None]
@@ -119,7 +120,7 @@ class MeanFlow(Reconstructor):
         start = mean / scale + self.config.start_std * torch.randn(mean.shape).to(mean.device)
         state = (1 - time) * start + time * clean
         error = (self._velocity(maps, mean, state, time) - (clean - start)) * inside
-        return learned + _SPREAD_WEIGHT * spread + error.square().mean() / inside.mean() / self.config.start_std**2
+        return learned + _SIGMA_WEIGHT * sigma + error.square().mean() / inside.mean() / self.config.start_std**2
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`."""
@@ -144,7 +145,7 @@ class MeanFlow(Reconstructor):
             return torch.stack([self._flowed(frame, reference, noise.to(frame.device)) for noise in noises])
 
     def _flowed(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        scale = self.config.range_rad / 2
+        scale = self.config.phase_range_rad / 2
         maps, mean = self.mean.features(frame, reference), self.mean(frame, reference)
         state = mean / scale + self.config.start_std * noise
         for step in range(self.flow_steps):
@@ -154,7 +155,7 @@ class MeanFlow(Reconstructor):
 
     def _velocity(self, maps: torch.Tensor, mean: torch.Tensor, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         x = torch.cat([maps, mean, state, time.expand_as(state)], 1)
-        return self.flow(x).float() + mean / (self.config.range_rad / 2) - state
+        return self.flow(x).float() + mean / (self.config.phase_range_rad / 2) - state
 
     def _std(self, maps: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
-        return torch.as_tensor(0.2 * F.softplus(self.spread(torch.cat([maps, mean], 1)).float()) + 0.005)
+        return torch.as_tensor(0.2 * F.softplus(self.sigma_head(torch.cat([maps, mean], 1)).float()) + 0.005)

@@ -98,7 +98,7 @@ class SpecDiffusion(Reconstructor):
         """Evaluations of the network for one frame: one per step."""
         return len(preset(self.schedule).gammas)
 
-    def take_steps(self, count: int) -> None:
+    def set_steps(self, count: int) -> None:
         """Take a schedule of so many steps, uniform in log-SNR."""
         self.schedule = f"uniform-{count}"
 
@@ -108,7 +108,7 @@ class SpecDiffusion(Reconstructor):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean absolute error of the noise that is told, at noise levels drawn as published."""
-        clean = 2 * batch.phase_rad / self.config.range_rad - 1
+        clean = 2 * batch.phase_rad / self.config.phase_range_rad - 1
         gamma = draw_gamma(len(clean)).to(clean.device)
         level = gamma[:, None, None, None]
         eps = torch.randn(clean.shape).to(clean.device)
@@ -162,7 +162,7 @@ class SpecDiffusion(Reconstructor):
             return torch.as_tensor(self.network(torch.cat([condition, y], 1), gamma))
 
         image = SAMPLERS[self.sampler](predict_eps, noise(), preset(self.schedule).gammas, noise, True)
-        return (image + 1) / 2 * self.config.range_rad
+        return (image + 1) / 2 * self.config.phase_range_rad
 
     def condition(self, frame: torch.Tensor) -> torch.Tensor:
         """Shrink frames of counts (b, 1, frame_px, frame_px) to the condition (b, 1, grid_px, grid_px), of mean 0."""

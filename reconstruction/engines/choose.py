@@ -20,10 +20,10 @@ import numpy as np
 
 from reconstruction.engines.artifacts import Artifact, cache_folder
 from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision
-from reconstruction.engines.gate import Gate, GateReport
-from reconstruction.engines.gate_frames import GateFrames, recall
-from reconstruction.engines.guarded import GuardedEngine
-from reconstruction.engines.runners import AUTO, RUNNERS, parse
+from reconstruction.engines.check_frames import CheckFrames, recall
+from reconstruction.engines.engine_check import EngineCheck, EngineCheckReport
+from reconstruction.engines.engine_kinds import AUTO, ENGINES, parse
+from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
 
@@ -40,10 +40,10 @@ _PATIENCE_S = 5.0
 def open_engine(
     model: Model,
     preference: str = AUTO,
-    frames: GateFrames | None = None,
+    frames: CheckFrames | None = None,
     on_replaced: Callable[[str], None] = lambda words: None,
     remembered: bool = True,
-) -> GuardedEngine:
+) -> FallbackEngine:
     """Build, check and warm an engine.
 
     Parameters
@@ -53,7 +53,7 @@ def open_engine(
     preference : str
         ``auto``, or an engine with or without its precision, ``openvino bf16``. One that fails its check is replaced by
         torch, and the reason says so.
-    frames : GateFrames, optional
+    frames : CheckFrames, optional
         Real frames to check on; those remembered for this model when left out, and noise, on which only full precision
         passes, where there are none.
     on_replaced : callable
@@ -66,36 +66,38 @@ def open_engine(
     EngineError
         The preference is unknown.
     """
-    gate = Gate(model, frames or recall(model) or GateFrames.noise(model))
-    guarded = partial(GuardedEngine, on_replaced=on_replaced)
+    engine_check = EngineCheck(model, frames or recall(model) or CheckFrames.noise(model))
+    with_fallback = partial(FallbackEngine, on_replaced=on_replaced)
     if preference != AUTO:
         choice = parse(preference)
         try:
-            return guarded(opened(choice, gate), model, "chosen by the operator")
+            return with_fallback(opened(choice, engine_check), model, "chosen by the operator")
         except (EngineError, ImportError) as error:
             log.warning("engine %s refused: %s", preference, error)
-            return guarded(TorchEngine(model), model, f"{preference} refused: {error}; torch instead")
-    ranked, reason = _recall(_memory(model, gate.frames)) if remembered else ([], "")
+            return with_fallback(TorchEngine(model), model, f"{preference} refused: {error}; torch instead")
+    ranked, reason = _recall(_memory(model, engine_check.frames)) if remembered else ([], "")
     if ranked:
         try:
-            engine = opened(ranked[0], gate)
+            engine = opened(ranked[0], engine_check)
         except (EngineError, ImportError) as error:
             log.warning("the engine that was the fastest is refused now: %s", error)
         else:
-            others = [partial(opened, choice, gate) for choice in ranked[1:]]
-            return guarded(engine, model, reason, others)
-    engines, refused = _all_present(gate)
-    ranked, reason = settle(gate, engines, interleaved_ms(list(engines.values()), gate.frames), refused)
-    others = [partial(opened, choice, gate) for choice in ranked[1:]]
-    return guarded(engines[ranked[0]], model, reason, others)
+            others = [partial(opened, choice, engine_check) for choice in ranked[1:]]
+            return with_fallback(engine, model, reason, others)
+    engines, refused = _all_present(engine_check)
+    ranked, reason = settle(engine_check, engines, interleaved_ms(list(engines.values()), engine_check.frames), refused)
+    others = [partial(opened, choice, engine_check) for choice in ranked[1:]]
+    return with_fallback(engines[ranked[0]], model, reason, others)
 
 
-def settle(gate: Gate, engines: Mapping[Choice, Engine], times_ms: list[float], refused: list[str]) -> tuple[list[Choice], str]:
+def settle(
+    engine_check: EngineCheck, engines: Mapping[Choice, Engine], times_ms: list[float], refused: list[str]
+) -> tuple[list[Choice], str]:
     """Rank engines by their times, and write the choice down for the next start on this machine.
 
     Parameters
     ----------
-    gate : Gate
+    gate : EngineCheck
         That they passed.
     engines : mapping of (str, str) to Engine
         By runner and precision.
@@ -116,13 +118,13 @@ def settle(gate: Gate, engines: Mapping[Choice, Engine], times_ms: list[float], 
     ranked, reason = [choice for (choice, _), _ in order], "; ".join([f"fastest here: {measured}", *refused])
     note = {"ranked": ranked, "reason": f"{reason} (measured {date.today().isoformat()})"}
     try:
-        _memory(gate.model, gate.frames).store(json.dumps(note, indent=1).encode())
+        _memory(engine_check.model, engine_check.frames).store(json.dumps(note, indent=1).encode())
     except EngineError as error:
         log.warning("the choice of an engine is not remembered: %s", error)
     return ranked, reason
 
 
-def opened(choice: Choice, gate: Gate) -> Engine:
+def opened(choice: Choice, engine_check: EngineCheck) -> Engine:
     """Open one engine and pass it through the gate, which warms it.
 
     Raises
@@ -130,18 +132,18 @@ def opened(choice: Choice, gate: Gate) -> Engine:
     EngineError, ImportError
         It is not to be had here, or wrong.
     """
-    return proved(choice, gate)[0]
+    return verified(choice, engine_check)[0]
 
 
-def proved(choice: Choice, gate: Gate) -> tuple[Engine, GateReport]:
+def verified(choice: Choice, engine_check: EngineCheck) -> tuple[Engine, EngineCheckReport]:
     """Do what :func:`opened` does, and also return what the gate measured."""
     name, precision = choice
-    runner = RUNNERS[name]
-    if why := runner.missing(precision):
+    engine_kind = ENGINES[name]
+    if why := engine_kind.missing(precision):
         raise EngineError(f"{name} {precision} cannot run here: {why}")
     try:
-        engine = runner.open(gate.model, precision, gate)
-        return engine, gate.check(engine, precision)
+        engine = engine_kind.open(engine_check.model, precision, engine_check)
+        return engine, engine_check.check(engine, precision)
     except EngineError:
         raise
     except FAILURES as error:
@@ -149,20 +151,20 @@ def proved(choice: Choice, gate: Gate) -> tuple[Engine, GateReport]:
         raise EngineError(f"{name} {precision} does not run this model ({cause}); empty the folder {cache_folder()}") from error
 
 
-def present(frames: GateFrames) -> list[Choice]:
+def present(frames: CheckFrames) -> list[Choice]:
     """Return what the automatic choice compares on this machine."""
-    tried = [(name, precision) for name, runner in RUNNERS.items() for precision in runner.tried]
+    tried = [(name, precision) for name, engine_kind in ENGINES.items() for precision in engine_kind.tried]
     if frames.truth_rad is None:
         tried = [(name, precision) for name, precision in tried if precision == "fp32"]
-    return [(name, precision) for name, precision in tried if not RUNNERS[name].missing(precision)]
+    return [(name, precision) for name, precision in tried if not ENGINES[name].missing(precision)]
 
 
-def interleaved_ms(engines: list[Engine], frames: GateFrames, rounds: int = 5) -> list[float]:
+def interleaved_ms(engines: list[Engine], frames: CheckFrames, rounds: int = 5) -> list[float]:
     """Median milliseconds a frame of every engine; see :func:`times_in_turns`."""
     return [float(np.median(record)) for record in times_in_turns(engines, frames, rounds, _PATIENCE_S)]
 
 
-def times_in_turns(engines: list[Engine], frames: GateFrames, rounds: int, patience_s: float) -> list[list[float]]:
+def times_in_turns(engines: list[Engine], frames: CheckFrames, rounds: int, patience_s: float) -> list[list[float]]:
     """Milliseconds of every frame of every engine, in turns, so that all see the same machine; no new round after so long."""
     times: list[list[float]] = [[] for _ in engines]
     begun = time.perf_counter()
@@ -177,26 +179,28 @@ def times_in_turns(engines: list[Engine], frames: GateFrames, rounds: int, patie
     return times
 
 
-def _all_present(gate: Gate) -> tuple[dict[Choice, Engine], list[str]]:
+def _all_present(engine_check: EngineCheck) -> tuple[dict[Choice, Engine], list[str]]:
     """Open every engine on this machine; return those that passed, and words on the others."""
     engines: dict[Choice, Engine] = {}
     refused = []
-    for choice in present(gate.frames):
+    for choice in present(engine_check.frames):
         try:
-            engines[choice] = opened(choice, gate)
+            engines[choice] = opened(choice, engine_check)
         except (EngineError, ImportError) as error:
-            (log.warning if gate.model.network.exportable else log.info)("engine %s refused: %s", " ".join(choice), error)
+            (log.warning if engine_check.model.network.exportable else log.info)(
+                "engine %s refused: %s", " ".join(choice), error
+            )
             refused.append(f"{' '.join(choice)} refused: {error}")
     return engines, refused
 
 
-def _memory(model: Model, frames: GateFrames) -> Artifact:
+def _memory(model: Model, frames: CheckFrames) -> Artifact:
     """Where the choice for this model on this machine is written down."""
     card = {}
-    if not RUNNERS["torch_cuda"].missing("fp32"):
-        from reconstruction.engines.cuda.cuda_loop import card_facts
+    if not ENGINES["torch_cuda"].missing("fp32"):
+        from reconstruction.engines.cuda.cuda_loop import gpu_facts
 
-        card = card_facts()
+        card = gpu_facts()
     facts = {
         "model": model.id,
         "shape": [model.frame_px, model.grid_px],

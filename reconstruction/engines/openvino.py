@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import Counts, Engine, EngineError, Precision
-from reconstruction.engines.gate import Gate
+from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS
 from reconstruction.engines.onnx.parts import PartsEngine
 from reconstruction.engines.onnx.quantize import graph_for
@@ -23,11 +23,11 @@ from reconstruction.models.model import Model
 _HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
-def open_openvino(model: Model, precision: Precision, gate: Gate) -> Engine:
+def open_openvino(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     """Return an engine for any model that has a graph or parts."""
     if not model.network.exportable:
         return PartsEngine(model, lambda graph: _Part(graph, precision), "openvino", precision)
-    return OpenVinoEngine(graph_for(model, precision, gate.frames), precision)
+    return OpenVinoEngine(graph_for(model, precision, engine_check.frames), precision)
 
 
 def lacking(precision: Precision) -> str:

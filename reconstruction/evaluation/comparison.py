@@ -109,7 +109,7 @@ def compare(
     entries: Sequence[Entry],
     pool: PairPool,
     mask: NDArray[np.bool_],
-    range_rad: float,
+    phase_range_rad: float,
     budget_s: float = 120.0,
     on_progress: Callable[[int, str], None] = lambda done, name: None,
 ) -> tuple[list[Row], list[str]]:
@@ -126,7 +126,7 @@ def compare(
         Held-out pairs.
     mask : ndarray of bool, shape (grid, grid)
         Where the fibre sees; methods of another grid are resampled to it.
-    range_rad : float
+    phase_range_rad : float
         Phase of white.
     budget_s : float
         What one method may take over all images. One that is slower sees fewer, at least two.
@@ -162,7 +162,7 @@ def compare(
         on_progress(index + 1, "")
     truths = [np.asarray(truth, np.float32) for truth in pool.phase_rad[: pool.ready]]
     rows = [
-        _row(entry, phases[number], truths, mask, range_rad, 1e3 * float(np.median(times_s[number])))
+        _row(entry, phases[number], truths, mask, phase_range_rad, 1e3 * float(np.median(times_s[number])))
         for number, entry in enumerate(entries)
         if number not in refused
     ]
@@ -177,11 +177,11 @@ def on_grid(phase_rad: Phase, grid_px: int) -> Phase:
 
 
 def _row(
-    entry: Entry, phases: Sequence[Phase], truths: Sequence[Phase], mask: NDArray[np.bool_], range_rad: float, ms: float
+    entry: Entry, phases: Sequence[Phase], truths: Sequence[Phase], mask: NDArray[np.bool_], phase_range_rad: float, ms: float
 ) -> Row:
     scores, overlaps, matches = [], [], []
     for phase, truth in zip(phases, truths, strict=False):  # a slow method has seen only the first
-        scores.append(score(phase, truth, mask, range_rad))
+        scores.append(score(phase, truth, mask, phase_range_rad))
         found, true = (segment(np.where(mask, image, np.float32(0)), mask) for image in (phase, truth))
         overlaps.append(iou_foreground(found, true))
         matches.append(iou_matched(found, true))

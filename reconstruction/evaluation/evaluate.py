@@ -45,7 +45,7 @@ def evaluate(
         phase = engine.run(frame, reference)
         times.append((time.perf_counter() - start) * 1e3)
         truth = np.asarray(pool.phase_rad[index], np.float32)
-        scores.append(score(phase, truth, mask, model.card.range_rad))
+        scores.append(score(phase, truth, mask, model.card.phase_range_rad))
         ious.append(iou_foreground(segment(np.where(mask, phase, 0), mask), segment(np.where(mask, truth, 0), mask)))
         on_progress(index + 1)
     return Evaluation(

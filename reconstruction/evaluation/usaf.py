@@ -53,7 +53,7 @@ class Resolved:
     dips: Mapping[float, float]
 
 
-def charts(frame_px: int, field_radius: float, depth_rad: float, whole: int = 4) -> tuple[Chart, ...]:
+def charts(frame_px: int, field_radius: float, phase_range_rad: float, whole: int = 4) -> tuple[Chart, ...]:
     """Return charts on which the same widths of bars come at different places.
 
     Parameters
@@ -62,7 +62,7 @@ def charts(frame_px: int, field_radius: float, depth_rad: float, whole: int = 4)
         Side of the frame.
     field_radius : float
         Radius of the fibre's disc as a fraction of half the frame; elements that stick out are left out.
-    depth_rad : float
+    phase_range_rad : float
         Phase of the bars.
     whole : int
         Charts that fit the frame as a whole, 1 to 4, each two elements smaller than the one before. Three cut-outs of a
@@ -88,14 +88,14 @@ def charts(frame_px: int, field_radius: float, depth_rad: float, whole: int = 4)
         shown.append((usaf(shape, bar_px), list(usaf_elements(shape, bar_px))))
     return tuple(
         Chart(
-            np.ascontiguousarray(grey * np.float32(depth_rad)),
+            np.ascontiguousarray(grey * np.float32(phase_range_rad)),
             tuple(element for element in elements if _within(element, frame_px, field_radius)),
         )
         for grey, elements in shown
     )
 
 
-def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], depth_rad: float) -> Resolved:
+def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_range_rad: float) -> Resolved:
     """Find the narrowest resolved bars.
 
     Parameters
@@ -104,7 +104,7 @@ def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], depth_rad
         Of each chart, in radians.
     shown : sequence of Chart
         In the same order.
-    depth_rad : float
+    phase_range_rad : float
         Phase of the bars as displayed.
 
     Returns
@@ -123,7 +123,9 @@ def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], depth_rad
                 # Lying bars are upright ones of the transposed image.
                 turned: list[Rectangle] = [(left, top, right, bottom) for top, left, bottom, right in element.bars[3:]]
                 heights[width][1].append(_heights(image.T, turned))
-    dips = {width: min(_dip(each, depth_rad) for each in heights[width].values()) for width in sorted(heights, reverse=True)}
+    dips = {
+        width: min(_dip(each, phase_range_rad) for each in heights[width].values()) for width in sorted(heights, reverse=True)
+    }
     narrowest = None
     for width, dip in dips.items():
         if dip < RAYLEIGH_DIP:
@@ -162,8 +164,8 @@ def _mean(profile: NDArray[np.float64], low: float, high: float) -> float:
     return float((edges[1] - edges[0]) / max(ends[1] - ends[0], 1e-6))
 
 
-def _dip(elements: Sequence[tuple[float, float, float]], depth_rad: float) -> float:
+def _dip(elements: Sequence[tuple[float, float, float]], phase_range_rad: float) -> float:
     """Dip between bars over their height, of levels averaged over places; 0 where there are no bars."""
     bar, space, dark = np.mean(elements, axis=0)
     height = bar - dark
-    return float((bar - space) / height) if height >= _LEAST_HEIGHT * depth_rad else 0.0
+    return float((bar - space) / height) if height >= _LEAST_HEIGHT * phase_range_rad else 0.0

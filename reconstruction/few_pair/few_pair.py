@@ -37,7 +37,7 @@ LEAST_CORRELATION = 0.45
 
 
 #: Phase of label grey 255 in the published captures, which do not state it, as the second-order fit to them has it.
-PUBLISHED_DEPTH_RAD = 2.6
+PUBLISHED_PHASE_RANGE_RAD = 2.6
 #: The fibre of the real captures, for phases in radians.
 REAL_FIBRE = SecondOrder(depth_scale=1.0, defocus_px=57.0, coupling_px=4.8, floor=0.85)
 
@@ -229,9 +229,9 @@ class FewPair:
         mean = (slope * weights).sum((1, 2)) / weights.sum()
         phase = _integral((slope - mean[:, None, None]) * self._lit_cells * CELL_PX)
         inside = self._lit_cells > 0.5
-        level = np.mean([reference[inside].mean() for reference in self._phases])
+        piston_rad = np.mean([reference[inside].mean() for reference in self._phases])
         low, high = self._range
-        return np.clip(phase - phase[inside].mean() + level, low - 0.3, high + 0.3).astype(np.float32), mean
+        return np.clip(phase - phase[inside].mean() + piston_rad, low - 0.3, high + 0.3).astype(np.float32), mean
 
     def _descend(self, amplitude: Image, start: Image, slope: NDArray[np.float64]) -> Image:
         config, device = self.config, self._device

@@ -26,7 +26,7 @@ CELL_PX, BLOCK_PX = 4, 8
 #: Pixels of a reference that predict one of the frame: those at most so far along y and x together.
 _REACH_PX = 2
 #: Variance of an amplitude that no reference explains: camera noise, and what the model does not know.
-_UNEXPLAINED = 0.03
+_RESIDUAL_FRACTION = 0.03
 _LEAST_VARIANCE = 0.04
 
 
@@ -55,7 +55,7 @@ class FrameLikelihood:
         lags = [(dy, dx) for dy in reach for dx in reach if abs(dy) + abs(dx) <= _REACH_PX]
         apart = sorted({(b[0] - a[0], b[1] - a[1]) for a in lags for b in lags})
         cell = CELL_PX  # lengths of the model in units of cells, as its phases are
-        scaled = SecondOrder(1.0, fibre.defocus_px / cell**2, fibre.coupling_px / cell, fibre.floor, fibre.spread * cell)
+        scaled = SecondOrder(1.0, fibre.defocus_px / cell**2, fibre.coupling_px / cell, fibre.floor, fibre.bandwidth * cell)
         aperture = on_cells(lit.astype(np.float32))
         stride = BLOCK_PX // cell
 
@@ -77,7 +77,7 @@ class FrameLikelihood:
         # All that the likelihood needs of the pixels are sums of products over every block. With weights ``inverse @ expected``
         # the regression's quadratic forms become quadratic in what is expected.
         inverse = torch.linalg.inv(covariance[self._kept])
-        self._inverse, self._spread = inverse, inverse @ (weighted @ around) @ inverse
+        self._inverse, self._precision_square = inverse, inverse @ (weighted @ around) @ inverse
         self._with_frame = (inverse @ (weighted @ target[..., None]))[..., 0]
         self._power, self._count = (target.square() * seen).sum(1), seen.sum(1)
 
@@ -100,14 +100,14 @@ class FrameLikelihood:
             whole[:, rows, columns] = part
             if i != j:
                 whole[:, columns, rows] = part.transpose(1, 2)
-        return (whole + _UNEXPLAINED * torch.eye(count * size)).to(self._phases.device)
+        return (whole + _RESIDUAL_FRACTION * torch.eye(count * size)).to(self._phases.device)
 
     def __call__(self, phase: torch.Tensor) -> torch.Tensor:
         """Return the scalar for a phase (H / CELL_PX, W / CELL_PX) in radians."""
         like = self._model(phase[None], self._phases).flatten(2)[:, :, self._kept]
         expected = like.permute(2, 0, 1).flatten(1)
         variance = (1 - quadratic_form(expected, self._inverse)).clamp(min=_LEAST_VARIANCE)
-        missed = self._power - 2 * (expected * self._with_frame).sum(1) + quadratic_form(expected, self._spread)
+        missed = self._power - 2 * (expected * self._with_frame).sum(1) + quadratic_form(expected, self._precision_square)
         return 0.5 * (missed / variance + self._count * variance.log()).sum()
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.retune import Tuned
+from calibration.retune import ReferencePairs
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.base import Counts
 from reconstruction.few_pair.few_pair import FewPair
@@ -30,7 +30,7 @@ class PairsMethod:
 
     Parameters
     ----------
-    tuned : Tuned
+    tuned : ReferencePairs
         Reference pairs of the fibre as it lies now.
     grid_px : int
         Side of the phase images; 0 for the estimate's own.
@@ -43,17 +43,17 @@ class PairsMethod:
 
     engine = "displacements"
 
-    def __init__(self, tuned: Tuned, grid_px: int = 0) -> None:
-        self._shape = (tuned.reference.shape[0], tuned.reference.shape[1])
+    def __init__(self, reference_pairs: ReferencePairs, grid_px: int = 0) -> None:
+        self._shape = (reference_pairs.reference.shape[0], reference_pairs.reference.shape[1])
         self._grid_px = grid_px or pairs_grid_px(self._shape)
-        self._pairs = FewPair(tuned.frames, tuned.phases_rad)
-        self._phases = tuned.phases_rad
-        self._frames = tuned.frames
+        self._pairs = FewPair(reference_pairs.frames, reference_pairs.phases_rad)
+        self._phases = reference_pairs.phases_rad
+        self._frames = reference_pairs.frames
         digest = hashlib.sha256()
-        for frame in tuned.frames:
+        for frame in reference_pairs.frames:
             digest.update(frame.tobytes())
         self.id = digest.hexdigest()[:12]
-        self.name = f"{len(tuned.frames)} reference pairs"
+        self.name = f"{len(reference_pairs.frames)} reference pairs"
         self.mask = self._on_grid(self._pairs.lit.astype(np.float32)) > 0.5
         #: Every pair, estimated from the others.
         self._estimates = [self._on_grid(self._pairs.live_estimate(frame, k)) for k, frame in enumerate(self._frames)]
@@ -67,7 +67,7 @@ class PairsMethod:
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the phase in radians, (grid_px, grid_px). Its level is a guess: the disc's lowest percent is 0."""
         del reference  # the pairs hold all that is needed
-        return self._levelled(self._pairs.live_estimate(frame))
+        return self._with_piston(self._pairs.live_estimate(frame))
 
     def correlation(self) -> float:
         """Mean correlation with the truth of every pair, estimated from the others."""
@@ -81,7 +81,7 @@ class PairsMethod:
         truth = self._on_grid(self._phases[index])
         return pearson(self._on_grid(phase)[self.mask], truth[self.mask])
 
-    def _levelled(self, phase: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _with_piston(self, phase: NDArray[np.float32]) -> NDArray[np.float32]:
         grid = self._on_grid(phase) * np.float32(self._contrast)
         return np.asarray(grid - np.float32(np.percentile(grid[self.mask], 1)), np.float32)
 

@@ -10,17 +10,17 @@ from reconstruction.metrics import ssim_map
 
 
 def phase_loss(
-    phase: torch.Tensor, truth: torch.Tensor, inside: torch.Tensor, range_rad: float, ssim_weight: float = 0.6
+    phase: torch.Tensor, truth: torch.Tensor, inside: torch.Tensor, phase_range_rad: float, ssim_weight: float = 0.6
 ) -> torch.Tensor:
     """Absolute error in the disc, with and without the mean phase, plus ``ssim_weight * (1 - SSIM)``; tensors (b, 1, h, w)."""
     with torch.autocast(phase.device.type, enabled=False):
         area = inside.sum()
         error = (phase - truth) * inside
-        level = error.sum((2, 3), keepdim=True) / area
+        piston_rad = error.sum((2, 3), keepdim=True) / area
         absolute = error.abs().sum() / (len(phase) * area)
-        centred = ((error - level) * inside).abs().sum() / (len(phase) * area)
-        similarity = (ssim_map(phase * inside, truth * inside, range_rad) * inside).sum() / (len(phase) * area)
-        return (0.5 * absolute + centred) / range_rad * 4 + ssim_weight * (1 - similarity)
+        centred = ((error - piston_rad) * inside).abs().sum() / (len(phase) * area)
+        similarity = (ssim_map(phase * inside, truth * inside, phase_range_rad) * inside).sum() / (len(phase) * area)
+        return (0.5 * absolute + centred) / phase_range_rad * 4 + ssim_weight * (1 - similarity)
 
 
 def centred(phase: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.old_names import with_present_names
 from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask
 from reconstruction.models.reconstructor import Reconstructor
@@ -32,17 +33,17 @@ DEFAULT_MODEL = "default-twin"
 class ModelCard:
     """Facts about trained weights.
 
-    ``fibre`` names the fibre (for the twin, its optics' fingerprint); ``field_radius`` is the disc's radius as a fraction of
-    half the frame; ``range_rad`` the phase of white in training; ``kind`` one of :data:`reconstruction.models.registry.KINDS`
-    and ``network`` what its configuration is made of; ``parameters`` counts what was learned, ``evaluations`` those of the
-    network for one frame; ``device`` is what it was trained on, ``weights_sha256`` tells whether the weights are still the ones that
-    were written. Older cards lack the last four.
+    ``fibre`` names the fibre (for the twin, a hash of its optics). ``field_radius`` is the radius of the fibre's disc as a
+    fraction of half the frame. ``phase_range_rad`` is the phase of white in training. ``kind`` is one of
+    :data:`reconstruction.models.registry.KINDS`, and ``network`` holds its configuration. ``parameters`` counts the learned
+    numbers, ``evaluations`` the evaluations of the network for one frame. ``device`` is where the model was trained.
+    ``weights_sha256`` is the check sum of the weights. Older cards lack the last four.
     """
 
     name: str
     fibre: str
     field_radius: float
-    range_rad: float
+    phase_range_rad: float
     network: Mapping[str, object]
     kind: str = "referenced"
     data: str = ""
@@ -136,7 +137,8 @@ def load_model(name_or_path: str | Path) -> Model:
         raise ReconstructionError(f"{folder / WEIGHTS} is damaged, or not that of its card; copy the model again")
     try:
         weights = safetensors.torch.load(data)
-        network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in weights.items()})
+        weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+        network.load_state_dict(network.with_present_names(weights))
     except (safetensors.SafetensorError, RuntimeError) as error:
         cause = str(error).splitlines()[0]
         raise ReconstructionError(f"{folder / WEIGHTS} does not fit its card ({cause}); copy the model again") from error
@@ -168,7 +170,7 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
 def _read_card(path: Path) -> ModelCard:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ModelCard(**content)
+        return ModelCard(**with_present_names(content, range_rad="phase_range_rad"))
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
 
@@ -202,7 +204,7 @@ radians on a {network.config.grid_px} x {network.config.grid_px} grid over the w
 - **Licence:** GPL-3.0-or-later, as the program.
 
 Scores are means over whole images that no training run has seen, inside the fibre's disc; phase in radians, SSIM and PSNR
-with the phase of white ({card.range_rad} rad) as range.
+with the phase of white ({card.phase_range_rad} rad) as range.
 
 | score on held-out images | value |
 |---|---|

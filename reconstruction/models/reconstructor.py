@@ -7,7 +7,7 @@ they turn a frame into phase (:meth:`Reconstructor.forward`) and what they learn
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -31,14 +31,14 @@ class NetworkConfig:
         Side of the frames it takes and of the phase it gives.
     field_radius : float
         Radius of the fibre's disc as a fraction of half the frame.
-    range_rad : float
+    phase_range_rad : float
         Phase of white: the scale of networks that work on -1..1, and of SSIM in the loss.
     """
 
     frame_px: int = 512
     grid_px: int = 128
     field_radius: float = 1.0
-    range_rad: float = 2.85
+    phase_range_rad: float = 2.85
 
     def __post_init__(self) -> None:
         if self.frame_px % self.grid_px:
@@ -79,7 +79,10 @@ class Reconstructor(nn.Module, ABC):
     #: Highest learning rate, unless training is told another.
     learning_rate: ClassVar[float] = 2e-3
 
-    #: How many steps :meth:`take_steps` can set: 0 where there are none, None for any number.
+    #: Parts that were called otherwise in weights of version 0.1.0: old name, present name.
+    renamed_parts: ClassVar[Mapping[str, str]] = {}
+
+    #: How many steps :meth:`set_steps` can set: 0 where there are none, None for any number.
     most_steps: int | None = 0
 
     #: 1 in the fibre's disc, 0 where nothing can be seen: (1, 1, grid_px, grid_px).
@@ -96,7 +99,7 @@ class Reconstructor(nn.Module, ABC):
         """Evaluations of a network for one frame."""
         return 1
 
-    def take_steps(self, count: int) -> None:
+    def set_steps(self, count: int) -> None:
         """Take so many steps for a frame from now on: of a sampler, of a flow, or the first of a loop.
 
         Raises
@@ -132,6 +135,15 @@ class Reconstructor(nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
         """Return what training makes small, a scalar; called with the module in training mode, under autocast or not."""
+
+    @classmethod
+    def with_present_names(cls, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return weights of any version by today's names, as ``load_state_dict`` takes them."""
+        present = {}
+        for key, value in weights.items():
+            part, dot, rest = key.partition(".")
+            present[cls.renamed_parts.get(part, part) + dot + rest] = value
+        return present
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
         """Return modules that engines may run for it, by their names, with an example of what each takes.

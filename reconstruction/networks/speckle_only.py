@@ -89,7 +89,7 @@ class SpeckleUNet(Reconstructor):
     def loss(self, batch: Batch) -> torch.Tensor:
         """Absolute error and structural similarity, see :func:`reconstruction.models.losses.phase_loss`."""
         phase = self(batch.frames, batch.reference)
-        return phase_loss(phase, batch.phase_rad, self.inside, self.config.range_rad)
+        return phase_loss(phase, batch.phase_rad, self.inside, self.config.phase_range_rad)
 
 
 class SpeckleResUNet(SpeckleUNet):

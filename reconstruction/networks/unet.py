@@ -160,7 +160,7 @@ class ReferencedUNet(Reconstructor):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Absolute error and structural similarity, see :func:`reconstruction.models.losses.phase_loss`."""
-        return phase_loss(self(batch.frames, batch.reference), batch.phase_rad, self.inside, self.config.range_rad)
+        return phase_loss(self(batch.frames, batch.reference), batch.phase_rad, self.inside, self.config.phase_range_rad)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`."""

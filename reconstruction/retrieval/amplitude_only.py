@@ -16,7 +16,7 @@ from skimage.restoration import unwrap_phase
 
 from drivers.twin.optics import FibreOptics
 from reconstruction.base import ReconstructionError
-from reconstruction.retrieval.gradient import Retrieved, levelled
+from reconstruction.retrieval.gradient import Retrieved, with_piston
 
 
 def retrieve_amplitude_only(
@@ -60,7 +60,7 @@ def retrieve_amplitude_only(
             light = optics.collect(seen[None, None])[0, 0] * response[0].conj()
             light = light / light.abs().clamp(min=1e-12)
         left = (optics.propagate((light * response)[None])[0, 0].abs() - amplitude).square().mean() / amplitude.square().mean()
-    return Retrieved(levelled(_image(light.cpu().numpy(), optics, core_smooth), optics), float(left))
+    return Retrieved(with_piston(_image(light.cpu().numpy(), optics, core_smooth), optics), float(left))
 
 
 def _image(light: NDArray[np.complex64], optics: FibreOptics, core_smooth: int) -> NDArray[np.float32]:

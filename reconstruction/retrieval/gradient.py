@@ -133,7 +133,7 @@ def retrieve(
     with torch.no_grad():
         change = sum(F.interpolate(image, (finest, finest), mode="bilinear") for image in images[1:]) + images[0]
         phase = still + F.interpolate(change, (n, n), mode="bicubic")[0, 0]
-    return Retrieved(levelled(phase.cpu().numpy(), optics), float(residual.detach()))
+    return Retrieved(with_piston(phase.cpu().numpy(), optics), float(residual.detach()))
 
 
 def _variation(image: torch.Tensor) -> torch.Tensor:
@@ -142,7 +142,7 @@ def _variation(image: torch.Tensor) -> torch.Tensor:
     return (down.square() + right.square() + 1e-3).sqrt().mean()
 
 
-def levelled(phase_rad: NDArray[np.float32], optics: FibreOptics) -> NDArray[np.float32]:
+def with_piston(phase_rad: NDArray[np.float32], optics: FibreOptics) -> NDArray[np.float32]:
     """Return the phase with its lowest percentile inside the fibre's disc at 0."""
     n = optics.config.image_px
     axis = np.arange(n) - (n - 1) / 2

@@ -31,7 +31,7 @@ class Validation:
 def validate(model: Reconstructor, pool: PairPool, few: int) -> Validation:
     """Score ``model`` over a pool, one frame at a time as in live use; a slow sampler over the ``few`` first ones."""
     model.eval()
-    device, range_rad = model.inside.device, model.config.range_rad
+    device, phase_range_rad = model.inside.device, model.config.phase_range_rad
     mask = model.inside[0, 0].cpu().numpy() > 0
     scores, rows = [], []
     count = pool.ready if model.evaluations <= MANY_EVALUATIONS else min(few, pool.ready)
@@ -40,19 +40,19 @@ def validate(model: Reconstructor, pool: PairPool, few: int) -> Validation:
             pair = pool.batch(np.array([index])).to(device)
             phase = model(pair.frames, pair.reference)[0, 0].float().cpu().numpy()
             truth = pair.phase_rad[0, 0].cpu().numpy()
-            scores.append(score(phase, truth, mask, range_rad))
+            scores.append(score(phase, truth, mask, phase_range_rad))
             if index < SHOWN:
-                rows.append(picture_row(truth, phase, mask, range_rad))
+                rows.append(picture_row(truth, phase, mask, phase_range_rad))
     return Validation(mean_scores(scores), np.concatenate(rows))
 
 
 def picture_row(
-    truth_rad: NDArray[np.float32], phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], range_rad: float
+    truth_rad: NDArray[np.float32], phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], phase_range_rad: float
 ) -> NDArray[np.uint8]:
     """Truth, reconstruction and absolute error (h, 3 w) side by side, in grey levels that mean the same in every picture.
 
-    Black is 0 rad in all three; white is ``range_rad`` in the first two and a quarter of it in the error.
+    Black is 0 rad in all three; white is ``phase_range_rad`` in the first two and a quarter of it in the error.
     """
     error = np.abs(phase_rad - truth_rad) / ERROR_WHITE
-    tiles = [np.where(mask, np.nan_to_num(tile) / range_rad, 0) for tile in (truth_rad, phase_rad, error)]
+    tiles = [np.where(mask, np.nan_to_num(tile) / phase_range_rad, 0) for tile in (truth_rad, phase_rad, error)]
     return np.round(np.clip(np.hstack(tiles), 0, 1) * 255).astype(np.uint8)

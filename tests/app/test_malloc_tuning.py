@@ -11,7 +11,7 @@ import pytest
 _FAULTS = """
 import resource
 import numpy as np
-from app.heap import keep_freed_memory
+from app.malloc_tuning import keep_freed_memory
 {first}
 def come_and_go():
     fields = [np.ones((3, 576, 576), np.complex64) for _ in range(4)]

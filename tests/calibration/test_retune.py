@@ -13,7 +13,7 @@ from acquisition.patterns.sources import open_source
 from app.instrument.config import checked
 from app.instrument.opening import open_rig
 from calibration import retune
-from calibration.retune import RetuneData, Tuned
+from calibration.retune import ReferencePairs, RetuneData
 from calibration.stored import CalibrationError
 from drivers.clock import VirtualClock
 from drivers.twin.optics import FibreOptics
@@ -25,7 +25,7 @@ from reconstruction.field import to_grid
 from reconstruction.live.pairs_method import PairsMethod, pairs_grid_px
 from reconstruction.metrics import pearson
 
-PX, PROBES = 256, 6
+PX, PROBE_PATTERNS = 256, 6
 OPTICS = OpticsConfig(image_px=PX, field_radius_um=82.0, seed=81)
 POSED = replace(OPTICS, seed=82, scale=1.06, rotation_deg=-4.0, shift_px=(4.0, -5.0), flip=True)
 
@@ -33,30 +33,32 @@ POSED = replace(OPTICS, seed=82, scale=1.06, rotation_deg=-4.0, shift_px=(4.0, -
 @cache
 def shots(optics: OpticsConfig = OPTICS) -> tuple[RetuneData, NDArray[np.uint8], NDArray[np.float32]]:
     """Return the shots of a re-tune, and a held-out image's frame and phase."""
-    source = open_source("leaves", (PX, PX), count=PROBES + 1, seed=optics.seed)
-    phases = np.stack([*[np.zeros((PX, PX), np.float32)] * 4, *(source[index].phase_rad for index in range(PROBES + 1))])
+    source = open_source("leaves", (PX, PX), count=PROBE_PATTERNS + 1, seed=optics.seed)
+    phases = np.stack(
+        [*[np.zeros((PX, PX), np.float32)] * 4, *(source[index].phase_rad for index in range(PROBE_PATTERNS + 1))]
+    )
     frames = TwinExposure(FibreOptics(optics), SensorConfig(), 0.01, optics.seed)(phases)
     data = RetuneData(tuple(frames[:4]), tuple(frames[4:-1]), tuple(phases[4:-1]))
     return data, frames[-1], phases[-1]
 
 
 @cache
-def tuned(optics: OpticsConfig = OPTICS) -> Tuned:
+def reference_pairs(optics: OpticsConfig = OPTICS) -> ReferencePairs:
     return retune.fit(shots(optics)[0])
 
 
 def test_the_reference_is_the_mean_of_the_flat_shots() -> None:
-    found = tuned()
+    found = reference_pairs()
     assert found.reference.dtype == np.float32
     np.testing.assert_allclose(found.reference, np.mean(shots()[0].flats, axis=0), atol=1e-3)
     assert 0.75 < found.stillness < 0.99, "shots of one pattern differ by phase noise, averaged in twos"
-    assert len(found.frames) == len(found.phases_rad) == PROBES
+    assert len(found.frames) == len(found.phases_rad) == PROBE_PATTERNS
     assert all(phase.shape == (PX, PX) and phase.dtype == np.float32 for phase in found.phases_rad)
 
 
 def test_a_turned_and_mirrored_pattern_is_laid_on_the_camera() -> None:
     data, frame, phase = shots(POSED)
-    found = tuned(POSED)
+    found = reference_pairs(POSED)
     assert found.registration.flipped
     assert found.registration.scale == pytest.approx(1 / POSED.scale, abs=0.02)
     assert found.registration.rotation_deg == pytest.approx(-POSED.rotation_deg, abs=0.8)
@@ -65,7 +67,7 @@ def test_a_turned_and_mirrored_pattern_is_laid_on_the_camera() -> None:
     truth = to_grid(found.registration.warp(phase, fill=None), PX // 4)
     read = method.run(frame, found.reference)
     assert pearson(read[method.mask], truth[method.mask]) > 0.6
-    raw = PairsMethod(Tuned(found.reference, data.frames, data.phases_rad, found.registration, 1.0))
+    raw = PairsMethod(ReferencePairs(found.reference, data.frames, data.phases_rad, found.registration, 1.0))
     assert method.correlation() > raw.correlation() + 0.1, "without the registration pairs do not fit together"
 
 
@@ -82,7 +84,7 @@ def test_a_small_drift_is_lived_with() -> None:
     data = shots()[0]
     later = TwinExposure(FibreOptics(replace(OPTICS, drift_rad=0.2)), SensorConfig(), 0.01, 2)
     found = retune.fit(replace(data, flats=(*data.flats[:2], *later(np.zeros((2, PX, PX), np.float32)))))
-    assert 0.6 < found.stillness < tuned().stillness
+    assert 0.6 < found.stillness < reference_pairs().stillness
 
 
 def test_probes_in_another_order_and_too_few_are_refused() -> None:
@@ -96,7 +98,7 @@ def test_probes_in_another_order_and_too_few_are_refused() -> None:
 def test_the_shots_are_taken_by_an_instrument() -> None:
     settings = {"twin": {"optics": {"image_px": 128, "field_radius_um": 41.0}}}
     done: list[int] = []
-    data = retune.acquire(open_rig(checked(settings, "test"), VirtualClock())[0], probes=4, progress=done.append)
+    data = retune.acquire(open_rig(checked(settings, "test"), VirtualClock())[0], probe_patterns=4, progress=done.append)
     # So small a field is only seven times wider than the reach of a phase.
     assert done == list(range(1, 9))
     assert (len(data.flats), len(data.frames), len(data.phases_rad)) == (4, 4, 4)
@@ -108,12 +110,14 @@ def test_the_shots_are_taken_by_an_instrument() -> None:
 
 def test_pairs_say_honestly_how_well_they_read() -> None:
     _, frame, phase = shots()
-    method = PairsMethod(tuned())
-    read = method.run(frame, tuned().reference)
+    method = PairsMethod(reference_pairs())
+    read = method.run(frame, reference_pairs().reference)
     held_out = pearson(read[method.mask], to_grid(phase, PX // 4)[method.mask])
     assert method.correlation() > 0.6, "a constant has 0"
     assert method.correlation() == pytest.approx(held_out, abs=0.2)
-    mixed = PairsMethod(replace(tuned(), phases_rad=tuned().phases_rad[1:] + tuned().phases_rad[:1]))
+    mixed = PairsMethod(
+        replace(reference_pairs(), phases_rad=reference_pairs().phases_rad[1:] + reference_pairs().phases_rad[:1])
+    )
     assert mixed.correlation() < 0.3
 
 
@@ -129,8 +133,8 @@ class _Constant:
 
 
 def test_methods_are_compared_on_the_same_pairs() -> None:
-    method = PairsMethod(tuned())
-    reference = tuned().reference
+    method = PairsMethod(reference_pairs())
+    reference = reference_pairs().reference
     assert method.correlation_of(_Constant(method), reference) < method.correlation() - 0.3
     # With its own pairs among the references it knows the answers: so the honest number leaves them out.
     assert method.correlation_of(method, reference) > method.correlation()
@@ -139,9 +143,9 @@ def test_methods_are_compared_on_the_same_pairs() -> None:
 @pytest.mark.parametrize("grid_px", [0, 32, 64, 128])
 def test_the_phase_comes_on_the_grid_that_is_asked_for(grid_px: int) -> None:
     _, frame, phase = shots()
-    method = PairsMethod(tuned(), grid_px)
+    method = PairsMethod(reference_pairs(), grid_px)
     side = grid_px or PX // 4
-    read = method.run(frame, tuned().reference)
+    read = method.run(frame, reference_pairs().reference)
     assert read.shape == method.mask.shape == (side, side)
     assert read.dtype == np.float32
     assert np.percentile(read[method.mask], 1) == pytest.approx(0, abs=1e-4)
@@ -150,9 +154,9 @@ def test_the_phase_comes_on_the_grid_that_is_asked_for(grid_px: int) -> None:
 
 
 def test_a_method_knows_its_pairs_and_its_frames() -> None:
-    method = PairsMethod(tuned())
-    assert method.id == PairsMethod(tuned()).id != PairsMethod(tuned(POSED)).id
-    assert method.name == f"{PROBES} reference pairs"
+    method = PairsMethod(reference_pairs())
+    assert method.id == PairsMethod(reference_pairs()).id != PairsMethod(reference_pairs(POSED)).id
+    assert method.name == f"{PROBE_PATTERNS} reference pairs"
     method.check_frame((PX, PX))
     with pytest.raises(ReconstructionError, match=r"reference pairs are \(256, 256\), the camera gives \(128, 128\); re-tune"):
         method.check_frame((128, 128))

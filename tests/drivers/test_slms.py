@@ -188,7 +188,7 @@ def test_a_calibrated_lut_gives_the_wanted_phase_and_a_wrong_one_bends_it() -> N
 
 
 def test_a_panel_of_short_range_stops_at_its_range() -> None:
-    slm, _ = panel(range_rad=2.6)
+    slm, _ = panel(slm_range_rad=2.6)
     ramp = np.linspace(0, 6.2, 48, dtype=np.float32).reshape(SHAPE)
     assert slm.displayed_phase(ramp) == pytest.approx(np.minimum(ramp, 2.6), abs=2.6 / 255)
 
@@ -201,7 +201,7 @@ def test_a_panel_of_short_range_stops_at_its_range() -> None:
         {"refresh_hz": 0.0},
         {"time_constant_s": -1e-3},
         {"settle_s": -1e-3},
-        {"range_rad": 0.0},
+        {"slm_range_rad": 0.0},
     ],
     ids=str,
 )

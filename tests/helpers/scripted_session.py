@@ -56,7 +56,7 @@ class ScriptedSession:
 
     title = "simulated instrument"
     field_um = FIELD_UM
-    phase_range_rad = (0.0, 2.6)
+    display_range_rad = (0.0, 2.6)
     frame_full_scale = 255
     pattern_sources: tuple[str, ...] = ("cells", "digits")
 
@@ -112,8 +112,8 @@ class ScriptedSession:
         self._command("snapshot")
         return Path("archive/snapshot-0001")
 
-    def export_last_take(self) -> None:
-        self._command("export_last_take")
+    def export_last_recording(self) -> None:
+        self._command("export_last_recording")
 
     def start_acquisition(self, name: str, pairs: int, source: str) -> None:
         self._command("start_acquisition", name, pairs, source)

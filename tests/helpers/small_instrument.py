@@ -41,7 +41,7 @@ def small_model(folder: Path, front_end: str = "ridge") -> Model:
         name=folder.name,
         fibre=fibre_name(OPTICS),
         field_radius=network.config.field_radius,
-        range_rad=2.85,
+        phase_range_rad=2.85,
         network=network.config.to_dict(),
     )
     return save_model(folder, network, card)

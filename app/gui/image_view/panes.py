@@ -23,22 +23,22 @@ class Pictures:
         Width of the square field of view in micrometres.
     full_scale : int
         The count at which the camera saturates.
-    phase_range_rad : tuple of float
+    display_range_rad : tuple of float
         Levels of the phase at the start.
     """
 
-    def __init__(self, field_um: float, full_scale: int, phase_range_rad: tuple[float, float]) -> None:
+    def __init__(self, field_um: float, full_scale: int, display_range_rad: tuple[float, float]) -> None:
         self.speckle = ImagePane(
             "Speckle",
             field_um,
             LevelBar((0.0, float(full_scale)), "counts", 0, grey_table),
             lambda v: f"{v:.0f} counts",
         )
-        self.phase = ImagePane("Phase", field_um, LevelBar(phase_range_rad, "rad", 2, phase_table), lambda v: f"{v:.2f} rad")
+        self.phase = ImagePane("Phase", field_um, LevelBar(display_range_rad, "rad", 2, phase_table), lambda v: f"{v:.2f} rad")
         self.overlay = ImagePane(
             "Overlay",
             field_um,
-            LevelBar(phase_range_rad, "rad", 2, grey_table, editable=False),
+            LevelBar(display_range_rad, "rad", 2, grey_table, editable=False),
             lambda v: f"{v:.2f} rad",
         )
         self.panes = (self.speckle, self.phase, self.overlay)

@@ -15,7 +15,7 @@ SHORTCUTS = (
     ("Space", "Start or stop the live view"),
     ("R", "Start or stop recording"),
     ("S", "Save a snapshot"),
-    ("E", "Export the last take"),
+    ("E", "Export the last recording"),
     ("T", "Re-tune: a new reference after the fibre has moved"),
     ("F", "Show the whole field in every picture"),
     ("Esc", "Leave an input field, or dismiss a message"),
@@ -45,15 +45,15 @@ class ControlBar(QWidget):
         self.state.setMinimumWidth(90)
         self.state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.live = self._button("", "play", "Start or stop the live view  (Space)", 120)
-        self.take_name = QLineEdit()
-        self.take_name.setFixedWidth(130)
-        self.take_name.setMaxLength(64)
-        self.take_name.setPlaceholderText("take name")
-        self.take_name.setAccessibleName("Take name")
-        self.take_name.setToolTip("Name of the next take; its folder also gets the date and a unique mark")
+        self.recording_name = QLineEdit()
+        self.recording_name.setFixedWidth(130)
+        self.recording_name.setMaxLength(64)
+        self.recording_name.setPlaceholderText("recording name")
+        self.recording_name.setAccessibleName("Take name")
+        self.recording_name.setToolTip("Name of the next recording; its folder also gets the date and a unique mark")
         self.record = self._button("Record", "record", "Record every frame, lossless  (R)", 190)
         self.snapshot = self._button("Snapshot", "snapshot", "Save this frame, phase and labels as files  (S)", 0)
-        self.export = self._button("Export take\N{HORIZONTAL ELLIPSIS}", "export", "Export the last take  (E)", 0)
+        self.export = self._button("Export recording\N{HORIZONTAL ELLIPSIS}", "export", "Export the last recording  (E)", 0)
         self.setup = self._button("Setup\N{HORIZONTAL ELLIPSIS}", "", "Choose camera and SLM; the instrument closes for it", 0)
         self.train = self._button("Train\N{HORIZONTAL ELLIPSIS}", "", "Train a model for this fibre, and watch it learn", 0)
         self.help = self._button("?", "", "About and shortcuts  (F1)", 0)
@@ -75,7 +75,7 @@ class ControlBar(QWidget):
         layout.addWidget(self.state)
         layout.addWidget(self.live)
         layout.addSpacing(12)
-        layout.addWidget(self.take_name)
+        layout.addWidget(self.recording_name)
         layout.addWidget(self.record)
         layout.addSpacing(12)
         for button in (self.snapshot, self.export, self.train, self.setup, self.help):
@@ -102,7 +102,7 @@ class ControlBar(QWidget):
             self.record.setText("Record")
         self.record.setIcon(icon("stop" if status.active else "record"))
         set_style(self.record, "tone", "recording" if status.active else "")
-        self.take_name.setEnabled(not status.active)
+        self.recording_name.setEnabled(not status.active)
         self.export.setEnabled(status.path is not None and not status.active)
 
     @staticmethod

@@ -24,7 +24,7 @@ class SessionLike(Protocol):
         """Width of the square field of view in micrometres."""
 
     @property
-    def phase_range_rad(self) -> tuple[float, float]:
+    def display_range_rad(self) -> tuple[float, float]:
         """Fixed display levels of the phase in radians."""
 
     @property
@@ -51,21 +51,21 @@ class SessionLike(Protocol):
         """Take a new reference and new reference pairs within a minute; the live view goes on with them."""
 
     def recording_status(self) -> RecordingStatus:
-        """Return the state of the current or last take."""
+        """Return the state of the current or last recording."""
 
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""
 
     def start_recording(self, name: str) -> None:
-        """Record every frame into a new take."""
+        """Record every frame into a new recording."""
 
     def stop_recording(self) -> None:
-        """Finish the take."""
+        """Finish the recording."""
 
     def snapshot(self) -> Path:
         """Write the newest frame, phase and labels as files and return where they are."""
 
-    def export_last_take(self) -> None:
+    def export_last_recording(self) -> None:
         """Start exporting the last take in the background."""
 
     def start_acquisition(self, name: str, pairs: int, source: str) -> None:

@@ -25,8 +25,8 @@ class WindowSettings:
     counts_levels: tuple[float, float] | None = None
     frame_full_scale: int = 0
     phase_levels_rad: tuple[float, float] | None = None
-    phase_range_rad: tuple[float, float] | None = None
-    take_name: str = "take"
+    display_range_rad: tuple[float, float] | None = None
+    recording_name: str = "recording"
     dataset_name: str = "dataset"
     pairs: int = 1000
     pattern_source: str = ""
@@ -102,8 +102,8 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
             counts_levels=field("counts_levels", _levels, plain.counts_levels),
             frame_full_scale=field("frame_full_scale", int, plain.frame_full_scale),
             phase_levels_rad=field("phase_levels_rad", _levels, plain.phase_levels_rad),
-            phase_range_rad=field("phase_range_rad", _levels, plain.phase_range_rad),
-            take_name=field("take_name", _name, plain.take_name),
+            display_range_rad=field("display_range_rad", _levels, plain.display_range_rad),
+            recording_name=field("recording_name", _name, plain.recording_name),
             dataset_name=field("dataset_name", _name, plain.dataset_name),
             pairs=field("pairs", _pairs, plain.pairs),
             pattern_source=field("pattern_source", _name, plain.pattern_source),
@@ -120,8 +120,8 @@ def save(store: QSettings, settings: WindowSettings) -> None:
     store.setValue("counts_levels", _pair_of(settings.counts_levels))
     store.setValue("frame_full_scale", str(settings.frame_full_scale))
     store.setValue("phase_levels_rad", _pair_of(settings.phase_levels_rad))
-    store.setValue("phase_range_rad", _pair_of(settings.phase_range_rad))
-    store.setValue("take_name", settings.take_name)
+    store.setValue("display_range_rad", _pair_of(settings.display_range_rad))
+    store.setValue("recording_name", settings.recording_name)
     store.setValue("dataset_name", settings.dataset_name)
     store.setValue("pairs", str(settings.pairs))
     store.setValue("pattern_source", settings.pattern_source)

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wish:
+class CloseRequest:
     """What the operator wants when the window is closed: the setup page, another model, or nothing more."""
 
     setup: bool = False
@@ -62,8 +62,8 @@ class MainWindow(QMainWindow):
     store : QSettings, optional
         Where the window remembers itself; None remembers nothing.
     setup : bool
-        Whether another instrument, or the same with another model, can be opened after this one; ``wish`` then says, once the
-        window is closed, what is wanted.
+        Whether another instrument, or the same with another model, can be opened after this one.
+        After the window is closed, ``close_request`` says which.
     instrument : Path, optional
         The instrument file, for trainings; None is the simulated instrument.
     """
@@ -74,7 +74,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session = session
         self.views_shown = 0
-        self.wish = Wish()
+        self.close_request = CloseRequest()
         self._instrument = instrument
         self._training: TrainingWindow | None = None
         self._store = store
@@ -88,7 +88,7 @@ class MainWindow(QMainWindow):
         self.controls.setup.setVisible(setup)
         self.controls.train.setVisible(setup)
         self.banner = Banner()
-        self.pictures = Pictures(session.field_um, session.frame_full_scale, session.phase_range_rad)
+        self.pictures = Pictures(session.field_um, session.frame_full_scale, session.display_range_rad)
         self.status_strip = StatusStrip()
         self.acquisition = AcquisitionPanel(session.pattern_sources)
         self._build()
@@ -150,12 +150,12 @@ class MainWindow(QMainWindow):
         self._attempt(self.session.stop_live if self.session.live_status().running else self.session.start_live)
 
     def toggle_recording(self) -> None:
-        """Start a take, or finish it."""
-        name = self.controls.take_name.text().strip()
+        """Start a recording, or finish it."""
+        name = self.controls.recording_name.text().strip()
         if self.session.recording_status().active:
             self._attempt(self.session.stop_recording)
         elif not name:
-            self.banner.push(Message("error", "The take has no name; type one beside the Record button"))
+            self.banner.push(Message("error", "The recording has no name; type one beside the Record button"))
         else:
             self._attempt(lambda: self.session.start_recording(name))
 
@@ -167,10 +167,10 @@ class MainWindow(QMainWindow):
 
         self._attempt(save)
 
-    def export_take(self) -> None:
+    def export_recording(self) -> None:
         """Export the last take in the background."""
         if self.controls.export.isEnabled():
-            self._attempt(self.session.export_last_take)
+            self._attempt(self.session.export_last_recording)
 
     def retune(self) -> None:
         """Take a new reference and reference pairs."""
@@ -190,19 +190,19 @@ class MainWindow(QMainWindow):
         """Show the training window, which keeps what it does while it is closed."""
         if self._training is None:
             self._training = TrainingWindow(self.session.pattern_sources, self._instrument)
-            self._training.model_wanted.connect(lambda model: self._close_for(Wish(model=model)))
+            self._training.model_wanted.connect(lambda model: self._close_for(CloseRequest(model=model)))
         self._training.show()
         self._training.raise_()
         self._training.activateWindow()
 
     def go_to_setup(self) -> None:
         """Close the window and the devices, for the setup page to have them."""
-        self._close_for(Wish(setup=True))
+        self._close_for(CloseRequest(setup=True))
 
-    def _close_for(self, wish: Wish) -> None:
-        self.wish = wish
+    def _close_for(self, close_request: CloseRequest) -> None:
+        self.close_request = close_request
         if not self.close():
-            self.wish = Wish()
+            self.close_request = CloseRequest()
 
     def _forget_about(self) -> None:
         self._about = None
@@ -318,7 +318,7 @@ class MainWindow(QMainWindow):
         self.controls.live_clicked.connect(self.toggle_live)
         self.controls.record_clicked.connect(self.toggle_recording)
         self.controls.snapshot_clicked.connect(self.take_snapshot)
-        self.controls.export_clicked.connect(self.export_take)
+        self.controls.export_clicked.connect(self.export_recording)
         self.controls.help_clicked.connect(self.show_about)
         self.controls.setup_clicked.connect(self.go_to_setup)
         self.controls.train_clicked.connect(self.show_training)
@@ -332,7 +332,7 @@ class MainWindow(QMainWindow):
             ("Space", self.toggle_live),
             ("R", self.toggle_recording),
             ("S", self.take_snapshot),
-            ("E", self.export_take),
+            ("E", self.export_recording),
             ("T", self.retune),
             ("F", self.pictures.fit),
             ("Esc", self._escape),

@@ -36,9 +36,9 @@ def restore(window: RememberedWindow, store: QSettings) -> list[str]:
         window.restoreGeometry(QByteArray(known.geometry))
     if known.counts_levels and known.frame_full_scale == session.frame_full_scale:
         window.pictures.speckle.levels.set_levels(*known.counts_levels)
-    if known.phase_levels_rad and known.phase_range_rad == session.phase_range_rad:
+    if known.phase_levels_rad and known.display_range_rad == session.display_range_rad:
         window.pictures.phase.levels.set_levels(*known.phase_levels_rad)
-    window.controls.take_name.setText(known.take_name)
+    window.controls.recording_name.setText(known.recording_name)
     window.acquisition.name.setText(known.dataset_name)
     window.acquisition.pairs.setValue(known.pairs)
     if known.pattern_source in session.pattern_sources:
@@ -55,8 +55,8 @@ def remember(window: RememberedWindow, store: QSettings) -> None:
             counts_levels=window.pictures.speckle.levels.levels,
             frame_full_scale=window.session.frame_full_scale,
             phase_levels_rad=window.pictures.phase.levels.levels,
-            phase_range_rad=window.session.phase_range_rad,
-            take_name=window.controls.take_name.text(),
+            display_range_rad=window.session.display_range_rad,
+            recording_name=window.controls.recording_name.text(),
             dataset_name=window.acquisition.name.text(),
             pairs=window.acquisition.pairs.value(),
             pattern_source=window.acquisition.source.currentText(),

@@ -17,7 +17,7 @@ from app.gui.widgets.labels import add_field
 from app.gui.widgets.style import GAP_PX, set_style
 from app.instrument.config import InstrumentConfig, checked, save_config
 from app.instrument.devices import CAMERAS, SLMS
-from app.instrument.preview import DeviceSearch, Probe, SlmImage
+from app.instrument.preview import DevicePreview, DeviceSearch, SlmImage
 from app.status import Message
 from drivers.base import Frame, SpeckleScopeError
 
@@ -47,8 +47,8 @@ class SetupWindow(QDialog):
         super().__init__()
         self.setWindowTitle("SpeckleScope: set up the instrument")
         self._config = config
-        self._probe: Probe | None = None
-        self._closing: list[Probe] = []
+        self._preview: DevicePreview | None = None
+        self._closing: list[DevicePreview] = []
         self._next: InstrumentConfig | None = None
         self._accepting = False
         self._shown: Frame | None = None
@@ -144,27 +144,27 @@ class SetupWindow(QDialog):
         self.look_again.setEnabled(not searching)
         self.camera.show_found(self._search.cameras, searching)
         self.slm.show_found(self._search.slms, searching)
-        self._closing = [probe for probe in self._closing if probe.status.running]
+        self._closing = [preview for preview in self._closing if preview.status.running]
         if not self._closing:
             if self._next is not None:
-                self._probe, self._next = Probe(self._next), None
+                self._preview, self._next = DevicePreview(self._next), None
             elif self._accepting:
                 self._timer.stop()
                 super().accept()
                 return
-        self._show_probe()
+        self._show_preview()
 
-    def _show_probe(self) -> None:
-        live = self._probe is not None
+    def _show_preview(self) -> None:
+        live = self._preview is not None
         self.card_button.setEnabled(live)
         self.blank_button.setEnabled(live)
         self.try_button.setText("Try again" if live else "Try")
-        if self._probe is None:
+        if self._preview is None:
             words = "letting go of the devices\N{HORIZONTAL ELLIPSIS}" if self._closing else "not tried yet"
             self.camera.show_state(words, "")
             self.slm.show_state(words, "")
             return
-        status = self._probe.status
+        status = self._preview.status
         self.camera.show_state(status.camera, status.camera_trouble)
         self.slm.show_state(status.slm, status.slm_trouble)
         if status.frame is not self._shown:
@@ -175,14 +175,14 @@ class SetupWindow(QDialog):
             self.slm.picture.show_grey(status.grey)
 
     def _show_on_slm(self, image: SlmImage) -> None:
-        if self._probe is not None:
-            self._probe.show(image)
+        if self._preview is not None:
+            self._preview.show(image)
 
     def _let_go(self) -> None:
-        if self._probe is not None:
-            self._probe.close()
-            self._closing.append(self._probe)
-            self._probe = None
+        if self._preview is not None:
+            self._preview.close()
+            self._closing.append(self._preview)
+            self._preview = None
 
     def _changed(self) -> None:
         """Point at Try: what is live has other settings than the page."""
@@ -205,7 +205,7 @@ class SetupWindow(QDialog):
 
     def wait_closed(self, timeout_s: float) -> bool:
         """Wait until the devices are free, once the page is gone."""
-        return all(probe.join(timeout_s) for probe in self._closing)
+        return all(preview.join(timeout_s) for preview in self._closing)
 
     def _connect(self) -> None:
         self.camera.changed.connect(self._changed)
@@ -222,7 +222,7 @@ class SetupWindow(QDialog):
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         fields = (
-            ("Instrument", self.name, "For people; datasets and takes carry it"),
+            ("Instrument", self.name, "For people; datasets and recordings carry it"),
             ("Fibre", self.fibre, "Name of the fibre: models and datasets belong to one"),
             ("Pixel (\N{MICRO SIGN}m)", self.pixel_um, "Camera pixel at the fibre's facet; scale bars follow it"),
             ("Trigger", self.trigger, "What starts an exposure: the program, or the SLM's sync output on the camera's line"),

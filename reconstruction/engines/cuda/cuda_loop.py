@@ -27,7 +27,7 @@ def no_cuda() -> str:
     return "" if torch.cuda.is_available() else "there is no NVIDIA card, or no driver for it"
 
 
-def card_facts() -> dict[str, object]:
+def gpu_facts() -> dict[str, object]:
     """Return what a built engine depends on: card, its capability, driver."""
     if not torch.cuda.is_available():
         return {"device": "none", "capability": [], "driver": 0}

@@ -9,15 +9,15 @@ import torch
 from reconstruction.calibrated.few_step import CalibratedFewStep
 from reconstruction.engines.base import EngineError, Precision
 from reconstruction.engines.cuda.cuda_loop import CudaLoop
-from reconstruction.engines.gate import Gate
+from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.models.model import Model, load_model
 
 _TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def open_torch_cuda(model: Model, precision: Precision, gate: Gate) -> TorchCudaEngine:
+def open_torch_cuda(model: Model, precision: Precision, engine_check: EngineCheck) -> TorchCudaEngine:
     """Return the engine; the gate is not needed."""
-    del gate
+    del engine_check
     return TorchCudaEngine(model, precision)
 
 

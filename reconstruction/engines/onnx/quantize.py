@@ -17,14 +17,14 @@ import onnx
 
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import EngineError, Precision
-from reconstruction.engines.gate_frames import GateFrames
+from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.onnx.export import INPUTS, model_graph
 from reconstruction.models.model import Model
 
 _LEARNED = ("Conv", "ConvTranspose")
 
 
-def graph_for(model: Model, precision: Precision, frames: GateFrames) -> Artifact:
+def graph_for(model: Model, precision: Precision, frames: CheckFrames) -> Artifact:
     """Return what the runners on a processor take: the 8-bit graph for int8, otherwise the one in 32 bits.
 
     Raises
@@ -35,7 +35,7 @@ def graph_for(model: Model, precision: Precision, frames: GateFrames) -> Artifac
     return quantized_graph(model, frames) if precision == "int8" else model_graph(model)
 
 
-def quantized_graph(model: Model, frames: GateFrames) -> Artifact:
+def quantized_graph(model: Model, frames: CheckFrames) -> Artifact:
     """Return the whole model's graph in 8 bits, its scales measured on the first half of ``frames``.
 
     Raises

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import Counts, Engine, EngineError, Precision
-from reconstruction.engines.gate import Gate
+from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS
 from reconstruction.engines.onnx.parts import PartsEngine
 from reconstruction.engines.onnx.quantize import graph_for
 from reconstruction.models.model import Model
 
 
-def open_onnx_runtime(model: Model, precision: Precision, gate: Gate) -> Engine:
+def open_onnx_runtime(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     """Return an engine for any model that has a graph or parts."""
     if not model.network.exportable:
         return PartsEngine(model, _Part, "onnxruntime", precision)
-    return OnnxRuntimeEngine(graph_for(model, precision, gate.frames), precision)
+    return OnnxRuntimeEngine(graph_for(model, precision, engine_check.frames), precision)
 
 
 class OnnxRuntimeEngine:

@@ -1,4 +1,4 @@
-"""Building and proving a TensorRT engine in a process of its own, which may crash without taking the live view along.
+"""Building and verifying a TensorRT engine in a process of its own, which may crash without taking the live view along.
 
 Run as a program, this file is that process: ``build`` makes a plan of a graph and writes what stage it is at, ``run`` makes
 phases of frames with a plan. TensorRT for RTX builds without any card; both only run on one.
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.engines.base import EngineError
-from reconstruction.engines.gate_frames import GateFrames
+from reconstruction.engines.check_frames import CheckFrames
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def build_plan(library: str, graph: Path, on_progress: Progress = lambda stage, 
         return plan.read_bytes()
 
 
-def run_plan(library: str, plan: bytes, frames: GateFrames, grid_px: int) -> list[NDArray[np.float32]]:
+def run_plan(library: str, plan: bytes, frames: CheckFrames, grid_px: int) -> list[NDArray[np.float32]]:
     """Reconstruct the gate's frames in a child process; raises EngineError where that fails or crashes."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -9,8 +9,8 @@ import torch
 
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import EngineError, Precision
-from reconstruction.engines.cuda.cuda_loop import CudaLoop, card_facts, no_cuda
-from reconstruction.engines.gate import Gate
+from reconstruction.engines.cuda.cuda_loop import CudaLoop, gpu_facts, no_cuda
+from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS, OUTPUT, model_graph, part_graph
 from reconstruction.engines.tensorrt.build import Progress, build_plan, load_library, run_plan
 from reconstruction.models.model import Model
@@ -74,13 +74,13 @@ def missing(library: str) -> str:
     return ""
 
 
-def open_tensorrt(library: str, model: Model, precision: Precision, gate: Gate) -> TensorRtLoop:
-    """Return the engine; built, and proved in a process of its own, the first time.
+def open_tensorrt(library: str, model: Model, precision: Precision, engine_check: EngineCheck) -> TensorRtLoop:
+    """Return the engine; built, and verified in a process of its own, the first time.
 
     Raises
     ------
     EngineError
-        See :class:`TensorRtLoop`, :func:`plan_of` and :meth:`reconstruction.engines.gate.Gate.check`.
+        See :class:`TensorRtLoop`, :func:`plan_of` and :meth:`reconstruction.engines.engine_check.EngineCheck.check`.
     """
     if why := missing(library):
         raise EngineError(f"{library} cannot run here: {why}")
@@ -88,10 +88,10 @@ def open_tensorrt(library: str, model: Model, precision: Precision, gate: Gate) 
     content, name = plan.load(), f"{library} {precision}"
     if content is None:
         raise EngineError(f"{plan.path} has gone; try again")
-    machine = card_facts()
-    if plan.noted("proved_on") != machine:
-        report = gate.judge(run_plan(library, content, gate.frames, model.grid_px), name, precision)
-        plan.note(proved_on=machine, gate=report.to_dict())
+    machine = gpu_facts()
+    if plan.noted("verified_on") != machine:
+        report = engine_check.judge(run_plan(library, content, engine_check.frames, model.grid_px), name, precision)
+        plan.note(verified_on=machine, engine_check=report.to_dict())
     return TensorRtLoop(library, content, name, model.frame_px, model.grid_px)
 
 
@@ -114,7 +114,7 @@ def plan_of(
         load_library(library)
         version = "unknown"
     # A plan for RTX is finished on the card that runs it; one of TensorRT belongs to the card that built it.
-    machine = card_facts() if library == "tensorrt" else {}
+    machine = gpu_facts() if library == "tensorrt" else {}
     facts = {"graph": graph.facts, "library": library, "version": version, "precision": precision, **machine}
     plan = Artifact("-".join(filter(None, (model.id, part, precision))), PLANS[library], facts)
     if plan.load_or_remove() is None:

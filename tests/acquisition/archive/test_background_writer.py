@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from acquisition.archive.background_writer import BackgroundWriter
-from acquisition.archive.writer import (Archive, ArchiveWriter, ArraySpec, PairRow, StorageError)
+from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
 
 
 def writer(root: Path) -> ArchiveWriter:

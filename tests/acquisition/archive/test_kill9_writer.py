@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.archive.writer import (Archive, ArchiveWriter, ArraySpec, StorageError)
+from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, StorageError
 
 REPOSITORY = Path(__file__).parents[3]
 SHAPE = (16, 16)
@@ -20,7 +20,8 @@ CHILD = """
 import sys
 from pathlib import Path
 import numpy as np
-from acquisition.store import ArchiveWriter, PairRow
+from acquisition.archive.rows import PairRow
+from acquisition.archive.writer import ArchiveWriter
 writer = ArchiveWriter.resume(Path(sys.argv[1]), seal_after_s=0.02)
 print("start", writer.acknowledged, writer.dropped, flush=True)
 said = writer.acknowledged

@@ -1,4 +1,4 @@
-"""A recorded take is replayed as it was: every pixel, every time, read one by one; damage is told and nothing else is lost."""
+"""A recording is replayed as it was: every pixel, every time, read one by one; damage is told and nothing else is lost."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
-from acquisition.archive.recorder import (Recorder, RecordItem)
+from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.archive.recorded_frames import RecordedFrames
-from acquisition.archive.writer import (ArchiveWriter, ArraySpec, PairRow, StorageError)
-from acquisition.streams.channel import (Channel, Overflow, Stage)
-from drivers.base import (CameraCounters, DeviceError, Frame, FrameFailed, TriggerMode)
+from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.streams.channel import Channel, Overflow, Stage
+from drivers.base import CameraCounters, DeviceError, Frame, FrameFailed, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.recorded.replay import ReplayCamera
-from drivers.testing.camera_contract import (CameraContract, FreeRunOnlyContract, Subject)
+from drivers.testing.camera_contract import CameraContract, FreeRunOnlyContract, Subject
 
 SHAPE = (12, 16)
 MS = 1_000_000
@@ -35,10 +35,10 @@ def frames(bit_depth: int = 8, times_ms: Sequence[int] = TIMES_MS) -> list[Frame
     ]
 
 
-def recorded(root: Path, taken: Sequence[Frame], card: Mapping[str, object]) -> Path:
-    """Record a take as a session does and return its folder."""
+def recorded(root: Path, taken: Sequence[Frame], metadata: Mapping[str, object]) -> Path:
+    """Record a recording as a session does and return its folder."""
     channel: Channel[RecordItem] = Channel("recording", 16, Overflow.FAIL)
-    recorder = Recorder(root, "cells", card, channel)
+    recorder = Recorder(root, "cells", metadata, channel)
     stage = Stage("recorder", recorder.run)
     stage.start()
     for frame in taken:
@@ -50,10 +50,10 @@ def recorded(root: Path, taken: Sequence[Frame], card: Mapping[str, object]) -> 
     return recorder.path
 
 
-def dataset(root: Path, taken: Sequence[Frame], card: Mapping[str, object], dtype: str | None = None) -> Path:
+def dataset(root: Path, taken: Sequence[Frame], metadata: Mapping[str, object], dtype: str | None = None) -> Path:
     arrays = [ArraySpec("speckle", SHAPE, dtype or taken[0].pixels.dtype.name), ArraySpec("phase", (2, 2), "float32")]
     with ArchiveWriter.create(
-        root, "dataset", "cells", arrays, card, len(taken), shard_bytes=2 * SHAPE[0] * SHAPE[1]
+        root, "dataset", "cells", arrays, metadata, len(taken), shard_bytes=2 * SHAPE[0] * SHAPE[1]
     ) as writer:
         for frame in taken:
             images = {"speckle": frame.pixels.astype(arrays[0].dtype), "phase": np.zeros((2, 2), np.float32)}
@@ -67,7 +67,7 @@ def same(found: Frame, taken: Frame) -> bool:
 
 
 @pytest.mark.parametrize("bit_depth", [8, 12])
-class TestReplayedTake(CameraContract, FreeRunOnlyContract):
+class TestReplayedRecording(CameraContract, FreeRunOnlyContract):
     @pytest.fixture
     def subject(self, archive_root: Path, bit_depth: int) -> Iterator[Subject]:
         path = recorded(archive_root, frames(bit_depth, range(0, 200, 20)), {"bit_depth": bit_depth})
@@ -77,13 +77,13 @@ class TestReplayedTake(CameraContract, FreeRunOnlyContract):
         camera.close()
 
 
-@pytest.mark.parametrize(("bit_depth", "card"), [(8, {"bit_depth": 8}), (8, {}), (10, {"bit_depth": 10}), (16, {})], ids=str)
+@pytest.mark.parametrize(("bit_depth", "metadata"), [(8, {"bit_depth": 8}), (8, {}), (10, {"bit_depth": 10}), (16, {})], ids=str)
 @pytest.mark.parametrize("write", [recorded, dataset])
 def test_frames_read_back_as_they_were_taken(
-    archive_root: Path, write: Callable[..., Path], bit_depth: int, card: Mapping[str, object]
+    archive_root: Path, write: Callable[..., Path], bit_depth: int, metadata: Mapping[str, object]
 ) -> None:
     taken = frames(bit_depth)
-    found = RecordedFrames.open(write(archive_root, taken, card))
+    found = RecordedFrames.open(write(archive_root, taken, metadata))
     assert len(found) == len(taken)
     assert all(same(*pair) for pair in zip(found, taken, strict=True))
     assert found.times_ns.tolist() == [frame.t_ns for frame in taken]
@@ -157,8 +157,8 @@ def test_an_empty_archive_is_refused(archive_root: Path) -> None:
 )
 def test_a_card_that_does_not_fit_is_refused(archive_root: Path, dtype: str, bit_depth: object) -> None:
     path = dataset(archive_root, frames(), {"bit_depth": bit_depth}, dtype)
-    assert yaml.safe_load((path / "card.yaml").read_text())["bit_depth"] == bit_depth
-    with pytest.raises(StorageError, match=f"bit_depth .* does not fit {dtype}; correct the card"):
+    assert yaml.safe_load((path / "metadata.yaml").read_text())["bit_depth"] == bit_depth
+    with pytest.raises(StorageError, match=f"bit_depth .* does not fit {dtype}; correct the metadata"):
         RecordedFrames.open(path)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.archive.recorder import (COMPLETE, Recorder, RecordItem)
-from acquisition.archive.writer import (Archive, StorageError)
-from acquisition.streams.channel import (Channel, ChannelClosed, ChannelOverflow, Overflow, Stage)
-from drivers.base import (DeviceLost, Frame)
+from acquisition.archive.recorder import COMPLETE, Recorder, RecordItem
+from acquisition.archive.writer import Archive, StorageError
+from acquisition.streams.channel import Channel, ChannelClosed, ChannelOverflow, Overflow, Stage
+from drivers.base import DeviceLost, Frame
 
 
 def item(index: int, size: int = 4, labels: bool = True, uncertainty: bool = False) -> RecordItem:
@@ -68,8 +68,8 @@ def test_a_whole_take_is_complete_and_bit_exact(
     assert (recorder.verdict, recorder.frames_recorded, recorder.frames_skipped) == (COMPLETE, 5, 0)
     archive = taken(recorder)
     assert archive.arrays == arrays
-    assert archive.card == {"pixel_um": 3.45}
-    assert (archive.status["kind"], archive.status["verdict"]) == ("take", COMPLETE)
+    assert archive.metadata == {"pixel_um": 3.45}
+    assert (archive.status["kind"], archive.status["verdict"]) == ("recording", COMPLETE)
     assert [(e.kind, e.text) for e in archive.events()] == [("verdict", COMPLETE)]
     for k, one in enumerate(items):
         for name, image in one.images().items():

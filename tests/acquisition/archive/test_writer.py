@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from acquisition.archive.writer import (Archive, ArchiveWriter, ArraySpec, PairRow, StorageError)
+from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
 from drivers.base import Frame
 
 REPOSITORY = Path(__file__).parents[3]
@@ -117,9 +117,9 @@ def test_folder_has_the_agreed_parts(tmp_path: Path) -> None:
     path = filled(tmp_path, 1)
     stamp, kind, name, unique = path.name.split("_")
     assert (len(stamp), kind, name, len(unique)) == (15, "dataset", "cells", 8)
-    assert {"data.zarr", "journal.sqlite", "card.yaml", "targets"} <= {part.name for part in path.iterdir()}
+    assert {"data.zarr", "journal.sqlite", "metadata.yaml", "targets"} <= {part.name for part in path.iterdir()}
     archive = Archive.open(path)
-    assert archive.card == {"pixel_um": 3.45}
+    assert archive.metadata == {"pixel_um": 3.45}
     assert archive.arrays == ("speckle", "phase")
     assert (archive.spec("speckle"), archive.spec("phase")) == (SPECKLE, PHASE)
     assert (archive.status["kind"], archive.status["name"]) == ("dataset", "cells")
@@ -298,7 +298,7 @@ def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path, name: str
 
 
 def test_odd_characters_in_names_are_replaced(tmp_path: Path) -> None:
-    with ArchiveWriter.create(tmp_path, "take", "day 1: Zellen?", [SPECKLE], {}, None) as writer:
+    with ArchiveWriter.create(tmp_path, "recording", "day 1: Zellen?", [SPECKLE], {}, None) as writer:
         assert writer.path.name.split("_")[2] == "day-1-Zellen"
         assert writer.path.parent == tmp_path
 
@@ -362,12 +362,12 @@ def _newer_journal(path: Path) -> None:
     connection.close()
 
 
-def _no_card(path: Path) -> None:
-    (path / "card.yaml").unlink()
+def _no_metadata(path: Path) -> None:
+    (path / "metadata.yaml").unlink()
 
 
-def _evil_card(path: Path) -> None:
-    (path / "card.yaml").write_text("!!python/object/apply:os.getcwd []")
+def _evil_metadata(path: Path) -> None:
+    (path / "metadata.yaml").write_text("!!python/object/apply:os.getcwd []")
 
 
 def _no_array(path: Path) -> None:
@@ -384,8 +384,8 @@ def _no_array(path: Path) -> None:
         _truncated_journal,
         _empty_journal,
         _newer_journal,
-        _no_card,
-        _evil_card,
+        _no_metadata,
+        _evil_metadata,
         _no_array,
     ],
 )
@@ -416,7 +416,7 @@ root = Path(sys.argv[2])
 if sys.argv[1] == "tmpfs":
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(root)], check=True)
 rng = np.random.default_rng(0)
-writer = ArchiveWriter.create(root, "take", "full", [ArraySpec("speckle", (64, 64), "uint8")], {}, 8, shard_bytes=32768)
+writer = ArchiveWriter.create(root, "recording", "full", [ArraySpec("speckle", (64, 64), "uint8")], {}, 8, shard_bytes=32768)
 if sys.argv[1] == "rlimit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 errors = []
@@ -443,7 +443,7 @@ import numpy as np
 from acquisition.archive.writer import *
 root = Path(sys.argv[2])
 spec = ArraySpec("speckle", (8, 8), "uint8")
-writer = ArchiveWriter.create(root, "take", "x", [spec], {}, 8)
+writer = ArchiveWriter.create(root, "recording", "x", [spec], {}, 8)
 writer.append({"speckle": np.ones((8, 8), np.uint8)}, PairRow(frame_index=0, t_ns=0, exposure_s=0.1))
 writer.flush()
 # A copy with its WAL, as kill -9 leaves it.
@@ -452,7 +452,7 @@ writer.close()
 subprocess.run(["mount", "--bind", str(root), str(root)], check=True)
 subprocess.run(["mount", "-o", "remount,bind,ro", str(root)], check=True)
 errors = []
-for attempt in (lambda: ArchiveWriter.create(root, "take", "y", [spec], {}, 8), lambda: ArchiveWriter.resume(killed)):
+for attempt in (lambda: ArchiveWriter.create(root, "recording", "y", [spec], {}, 8), lambda: ArchiveWriter.resume(killed)):
     try:
         attempt()
     except StorageError as error:

@@ -47,7 +47,7 @@ class Table:
         )
 
     def take(self, pattern: Pattern) -> Frame:
-        frame = self.capture.take(pattern)
+        frame = self.capture.capture(pattern)
         assert frame.pattern_id == pattern.id
         assert self.camera.lit[frame.index] == (pattern.id,), "another pattern lit this frame"
         return frame
@@ -88,7 +88,7 @@ def test_no_mixture_of_faults_gives_a_wrong_pair(seed: int) -> None:
 def test_a_fault_that_stays_ends_the_run_with_its_reason(fault: dict[str, Any], kind: str) -> None:
     table = Table(FaultConfig(**fault), retakes=3)
     with pytest.raises(CaptureError, match=r"failed 4 times in a row; the last time: \w+"):
-        table.capture.take(patterns(1)[0])
+        table.capture.capture(patterns(1)[0])
     assert table.faults == [kind] * 4
 
 
@@ -138,7 +138,7 @@ def test_a_camera_that_stays_away_ends_the_run_in_time() -> None:
     table.take(first)
     started_ns = table.clock.now_ns()
     with pytest.raises(CaptureError, match="did not come back within 7 s: no camera with serial"):
-        table.capture.take(second)
+        table.capture.capture(second)
     assert 7 <= (table.clock.now_ns() - started_ns) * 1e-9 < 9
 
 
@@ -152,7 +152,7 @@ def test_a_hanging_camera_is_armed_again() -> None:
 def test_a_dark_frame_is_refused() -> None:
     table = Table(camera_exposure_s=20e-6, limits=FrameLimits(min_mean_fraction=0.005), retakes=1)
     with pytest.raises(CaptureError, match="is the light on"):
-        table.capture.take(patterns(1)[0])
+        table.capture.capture(patterns(1)[0])
 
 
 def test_a_camera_that_runs_freely_is_refused_before_the_first_pair() -> None:
@@ -166,7 +166,7 @@ def test_a_camera_that_runs_freely_is_refused_before_the_first_pair() -> None:
     table = Table()
     table.camera.__class__ = Free
     with pytest.raises(DeviceError, match="delivers frames without a trigger"):
-        table.capture.take(patterns(1)[0])
+        table.capture.capture(patterns(1)[0])
 
 
 def test_release_leaves_nothing_armed() -> None:

@@ -1,11 +1,19 @@
-"""Sentinels and lag scans see a shifted pairing, and are not fooled by neighbours that look like the reference."""
+"""Sentinels and sync checks see a shifted pairing, and are not fooled by neighbours that look like the reference."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from acquisition.capture.sync_check import LAGS, SYNC, Sentinel, speckle_of, sync_margin, sync_patterns, sync_template
+from acquisition.capture.sync_check import (
+    LAGS,
+    SYNC,
+    ReferenceCheck,
+    speckle_of,
+    sync_check_patterns,
+    sync_margin,
+    sync_template,
+)
 from drivers.base import Frame
 
 SHAPE = (32, 32)
@@ -32,7 +40,7 @@ def test_a_camera_that_does_not_see_the_slm_has_no_margin() -> None:
 
 def test_sync_patterns_differ_everywhere_and_fit_any_panel() -> None:
     for shape in ((8, 8), (64, 64), (270, 480), (33, 100)):
-        flat, binary = sync_patterns(shape)
+        flat, binary = sync_check_patterns(shape)
         assert flat.shape == binary.shape == shape
         assert not flat.phase_rad.any()
         assert 0.3 < float((binary.phase_rad > 0).mean()) < 0.7
@@ -40,14 +48,14 @@ def test_sync_patterns_differ_everywhere_and_fit_any_panel() -> None:
 
 def run(contents: list[int], lags: int = 0, at: int = 4) -> float | None:
     """Show objects with the sync pattern (1) at place ``at``; frames come ``lags`` places late. Return the scan's margin."""
-    sentinel = Sentinel(0.6)
-    sentinel.sync = sync_template([speckle_of(frame(kind, noise)) for noise, kind in enumerate(SYNC)])
+    reference_check = ReferenceCheck(0.6)
+    reference_check.sync = sync_template([speckle_of(frame(kind, noise)) for noise, kind in enumerate(SYNC)])
     late = [contents[max(0, n - lags)] for n in range(len(contents))] if lags >= 0 else [*contents[-lags:], *contents[lags:]]
     for number, content in enumerate(late):
         speckle = speckle_of(frame(content, 20 + number))
         if number == at:
-            sentinel.begin_scan(speckle)
-        elif (margin := sentinel.take(speckle, last=number == len(contents) - 1)) is not None:
+            reference_check.begin_scan(speckle)
+        elif (margin := reference_check.add(speckle, last=number == len(contents) - 1)) is not None:
             return margin
     return None
 
@@ -70,23 +78,23 @@ def test_frames_that_come_late_or_early_lose_it(lag: int) -> None:
 
 def test_a_scan_at_the_end_is_decided_by_what_there_is() -> None:
     assert run(OBJECTS[:6]) is not None
-    sentinel = Sentinel(0.6)
-    assert sentinel.take(speckle_of(frame(1)), last=True) is None
+    reference_check = ReferenceCheck(0.6)
+    assert reference_check.add(speckle_of(frame(1)), last=True) is None
 
 
 def test_flat_shots_tell_how_far_the_fibre_is() -> None:
-    sentinel = Sentinel(0.6)
-    assert sentinel.correlation(speckle_of(frame(3))) == 1
-    assert sentinel.holds(0, speckle_of(frame(0, 1)))
-    assert sentinel.holds(26, speckle_of(frame(0, 2)))
-    assert not sentinel.holds(52, speckle_of(frame(5, 3)))
-    assert [number for number, _ in sentinel.drift] == [0, 26, 52]
-    assert sentinel.lowest < 0.6 < sentinel.drift[1][1]
+    reference_check = ReferenceCheck(0.6)
+    assert reference_check.correlation(speckle_of(frame(3))) == 1
+    assert reference_check.holds(0, speckle_of(frame(0, 1)))
+    assert reference_check.holds(26, speckle_of(frame(0, 2)))
+    assert not reference_check.holds(52, speckle_of(frame(5, 3)))
+    assert [number for number, _ in reference_check.drift] == [0, 26, 52]
+    assert reference_check.lowest < 0.6 < reference_check.drift[1][1]
 
 
 def test_withdrawn_shots_are_forgotten() -> None:
-    sentinel = Sentinel(0.6)
-    sentinel.sync = speckle_of(frame(1))
-    sentinel.begin_scan(speckle_of(frame(1, 1)))
-    sentinel.forget()
-    assert sentinel.take(speckle_of(frame(2)), last=True) is None
+    reference_check = ReferenceCheck(0.6)
+    reference_check.sync = speckle_of(frame(1))
+    reference_check.begin_scan(speckle_of(frame(1, 1)))
+    reference_check.forget()
+    assert reference_check.add(speckle_of(frame(2)), last=True) is None

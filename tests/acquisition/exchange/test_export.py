@@ -22,16 +22,16 @@ def archive_of(
     root: Path,
     count: int = 6,
     dtype: str = "uint8",
-    kind: str = "take",
-    card: dict[str, object] | None = None,
+    kind: str = "recording",
+    metadata: dict[str, object] | None = None,
     shape: tuple[int, int] = (16, 24),
     low_rad: float = 0.0,
 ) -> Archive:
     rng = np.random.default_rng(5)
     specs = [ArraySpec("speckle", shape, dtype), ArraySpec("phase", (shape[0] // 2, shape[1] // 2), "float32", True)]
-    card = {"pixel_um": 3.45, "bit_depth": 12 if dtype == "uint16" else 8} if card is None else card
+    metadata = {"pixel_um": 3.45, "bit_depth": 12 if dtype == "uint16" else 8} if metadata is None else metadata
     times_ms = np.cumsum([0, *INTERVALS_MS])
-    with ArchiveWriter.create(root, kind, "x", specs, card, count) as writer:
+    with ArchiveWriter.create(root, kind, "x", specs, metadata, count) as writer:
         for k in range(count):
             top = 4096 if dtype == "uint16" else 256
             images = {
@@ -122,7 +122,7 @@ def test_viewing_video_says_so_and_shows_every_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("dtype", "divisor"), [("uint8", 1), ("uint16", 16)])
 def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: int) -> None:
     archive = archive_of(tmp_path / "in", 3, dtype, kind="dataset")
-    [folder] = export(archive, tmp_path / "out", ["specdiffusion"], depth_rad=2.6, split="train")
+    [folder] = export(archive, tmp_path / "out", ["specdiffusion"], phase_range_rad=2.6, split="train")
     for k in range(3):
         speckle = cv2.imread(str(folder / "input" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
         label = cv2.imread(str(folder / "label" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
@@ -136,24 +136,24 @@ def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: in
     assert data == [f"./datasets/{folder.name}/input/{k:05d}.png" for k in range(3)]
     assert label_list == [line.replace("/input/", "/label/") for line in data]
     facts = yaml.safe_load((folder / "metadata.yaml").read_text())
-    assert (facts["depth_rad"], facts["count"]) == (2.6, 3)
+    assert (facts["phase_range_rad"], facts["count"]) == (2.6, 3)
 
 
 def test_phase_outside_the_grey_range_is_refused_and_nothing_stays(tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "in", 2, low_rad=-0.5)
-    with pytest.raises(ExportError, match="set depth_rad"):
-        export(archive, tmp_path / "out", ["specdiffusion"], depth_rad=2.6)
+    with pytest.raises(ExportError, match="set phase_range_rad"):
+        export(archive, tmp_path / "out", ["specdiffusion"], phase_range_rad=2.6)
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_specdiffusion_needs_a_depth(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="depth_rad"):
+    with pytest.raises(ExportError, match="phase_range_rad"):
         export(archive_of(tmp_path / "in", 1), tmp_path / "out", ["specdiffusion"])
 
 
 @pytest.mark.parametrize("kind", list(ExportFormat))
 def test_existing_exports_are_kept_unless_asked(tmp_path: Path, kind: ExportFormat) -> None:
-    archive = archive_of(tmp_path / "in", 2, card={"depth_rad": 2.6})
+    archive = archive_of(tmp_path / "in", 2, metadata={"phase_range_rad": 2.6})
     paths = export(archive, tmp_path / "out", [kind])
     marker = paths[0] / "mine" if paths[0].is_dir() else paths[0]
     marker.write_text("mine")
@@ -167,7 +167,7 @@ def test_existing_exports_are_kept_unless_asked(tmp_path: Path, kind: ExportForm
 
 @pytest.mark.parametrize("kind", list(ExportFormat))
 def test_a_damaged_archive_leaves_neither_half_an_export_nor_harms_the_old_one(tmp_path: Path, kind: ExportFormat) -> None:
-    archive = archive_of(tmp_path / "in", 3, card={"depth_rad": 2.6})
+    archive = archive_of(tmp_path / "in", 3, metadata={"phase_range_rad": 2.6})
     paths = export(archive, tmp_path / "old", [kind])
     before = {p: p.stat().st_mtime_ns for p in paths}
     for name in ("speckle", "phase"):

@@ -22,11 +22,11 @@ INTERVAL_MS = 40
 
 
 def archive_of(
-    root: Path, count: int = 5, shape: tuple[int, int] = (12, 20), kind: str = "take", dtype: str = "uint16"
+    root: Path, count: int = 5, shape: tuple[int, int] = (12, 20), kind: str = "recording", dtype: str = "uint16"
 ) -> Archive:
     specs = [ArraySpec("speckle", shape, dtype), ArraySpec("phase", (6, 10), "float32", compress=True)]
-    card = {"pixel_um": 3.45, "depth_rad": 2.5, "plan": {"seed": 1, "note": "µ"}, "note": "x" * 70_000}
-    with ArchiveWriter.create(root, kind, "x", specs, card, count) as writer:
+    metadata = {"pixel_um": 3.45, "phase_range_rad": 2.5, "plan": {"seed": 1, "note": "µ"}, "note": "x" * 70_000}
+    with ArchiveWriter.create(root, kind, "x", specs, metadata, count) as writer:
         for k in range(count):
             rng = np.random.default_rng(k)
             images = {"speckle": rng.integers(0, 200, shape).astype(dtype), "phase": rng.normal(size=(6, 10)).astype("f4")}
@@ -67,7 +67,7 @@ def test_npz_holds_images_rows_and_card_without_pickle(tmp_path: Path, count: in
         assert file["pattern_name"].tolist() == [row.pattern_name for row in rows]
         assert np.isnan(file["latency_s"]).tolist() == [row.latency_s is None for row in rows]
         assert [json.loads(str(text)) for text in file["extra_json"]] == [{"shot": k} for k in range(count)]
-        assert json.loads(str(file["card_json"])) == archive.card
+        assert json.loads(str(file["metadata_json"])) == archive.metadata
     with zipfile.ZipFile(path) as file:
         assert file.testzip() is None
         assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
@@ -84,7 +84,7 @@ def test_hdf5_has_one_image_a_chunk_and_the_card_as_attributes(tmp_path: Path) -
         assert file["t_ns"][:].tolist() == [row.t_ns for row in archive.rows()]
         assert file["pattern_name"].asstr()[:].tolist() == [row.pattern_name for row in archive.rows()]
         assert file.attrs["pixel_um"] == 3.45
-        assert json.loads(file.attrs["card_json"]) == archive.card
+        assert json.loads(file.attrs["metadata_json"]) == archive.metadata
 
 
 def test_matlab_file_has_its_header_classes_and_axes(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_matlab_file_has_its_header_classes_and_axes(tmp_path: Path) -> None:
         assert (names.attrs["MATLAB_class"], names.attrs["MATLAB_int_decode"]) == (b"char", 2)
         texts = ["".join(map(chr, column)).rstrip() for column in names[:].T]
         assert texts == [row.pattern_name for row in archive.rows()]
-        assert json.loads("".join(map(chr, file["card_json"][:, 0]))) == archive.card
+        assert json.loads("".join(map(chr, file["metadata_json"][:, 0]))) == archive.metadata
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -172,7 +172,7 @@ def test_a_large_archive_is_not_held_in_memory(tmp_path: Path, kind: str) -> Non
 
 
 def test_an_array_named_like_a_column_is_refused(tmp_path: Path) -> None:
-    with ArchiveWriter.create(tmp_path, "take", "x", [ArraySpec("engine", (4, 4), "uint8")], {}, 1) as writer:
+    with ArchiveWriter.create(tmp_path, "recording", "x", [ArraySpec("engine", (4, 4), "uint8")], {}, 1) as writer:
         row = PairRow(frame_index=0, t_ns=0, exposure_s=0.01)
         writer.append({"engine": np.zeros((4, 4), np.uint8)}, row)
     with pytest.raises(ExportError, match="'engine'"):

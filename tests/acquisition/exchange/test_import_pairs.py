@@ -22,7 +22,7 @@ from drivers.base import Pattern
 from reconstruction.data.dataset import SpecklePairs
 from reconstruction.data.pairs import part_of
 
-DEPTH_RAD = 2.6
+PHASE_RANGE_RAD = 2.6
 
 
 def write_png(path: Path, image: NDArray[np.generic]) -> None:
@@ -52,7 +52,7 @@ def published(root: Path, stems: str = "abcd") -> Path:
 def refused(folder: Path, tmp_path: Path, **options: object) -> PairImportError:
     root = tmp_path / "archives"
     with pytest.raises(PairImportError) as caught:
-        import_pairs(folder, root, "x", **{"depth_rad": DEPTH_RAD, **options})  # type: ignore[arg-type]
+        import_pairs(folder, root, "x", **{"phase_range_rad": PHASE_RANGE_RAD, **options})  # type: ignore[arg-type]
     assert not root.exists()  # not a byte was written
     assert "\n" not in str(caught.value)
     return caught.value
@@ -60,7 +60,7 @@ def refused(folder: Path, tmp_path: Path, **options: object) -> PairImportError:
 
 @pytest.mark.parametrize("session", ["imagenet", "cell"])
 def test_real_pairs_come_back_pixel_by_pixel(tmp_path: Path, real_mcf: Path, session: str) -> None:
-    path = import_pairs(real_mcf / session, tmp_path / "archives", session, depth_rad=DEPTH_RAD)
+    path = import_pairs(real_mcf / session, tmp_path / "archives", session, phase_range_rad=PHASE_RANGE_RAD)
     archive = Archive.open(path)
     assert archive.verify().ok
     [out] = export(archive, tmp_path / "out", ["specdiffusion"])
@@ -80,15 +80,20 @@ def test_an_imported_folder_is_a_dataset_like_any_other(tmp_path: Path) -> None:
     write_png(folder / "label" / "c.png", np.full((8, 10), 7, np.uint8))
     seen: list[tuple[str, int, int]] = []
     path = import_pairs(
-        folder, tmp_path / "archives", "x", depth_rad=2.5, card={"fibre": "F1"}, on_progress=lambda *step: seen.append(step)
+        folder,
+        tmp_path / "archives",
+        "x",
+        phase_range_rad=2.5,
+        metadata={"fibre": "F1"},
+        on_progress=lambda *step: seen.append(step),
     )
     assert list((tmp_path / "archives").iterdir()) == [path]
     archive = Archive.open(path)
     assert archive.verify().ok
     assert archive.status["verdict"] == "complete"
-    assert archive.card["depth_rad"] == 2.5
-    assert archive.card["imported_from"] == "published"
-    assert archive.card["fibre"] == "F1"
+    assert archive.metadata["phase_range_rad"] == 2.5
+    assert archive.metadata["imported_from"] == "published"
+    assert archive.metadata["fibre"] == "F1"
     assert [row.pattern_name for row in archive.rows()] == ["a", "b", "blank", "d"]
     assert [row.extra["file_stem"] for row in archive.rows()] == list("abcd")
     for k, row in enumerate(archive.rows()):
@@ -103,7 +108,7 @@ def test_an_imported_folder_is_a_dataset_like_any_other(tmp_path: Path) -> None:
 
 
 def test_checking_writes_nothing_and_tells_what_will_be(tmp_path: Path) -> None:
-    found = check_pairs(published(tmp_path), depth_rad=DEPTH_RAD)
+    found = check_pairs(published(tmp_path), phase_range_rad=PHASE_RANGE_RAD)
     assert found.count == 4
     assert {spec.name: (spec.shape, spec.dtype) for spec in found.arrays} == {
         "speckle": ((12, 16), "uint8"),
@@ -117,9 +122,9 @@ def test_sixteen_bit_speckle_is_kept(tmp_path: Path) -> None:
     folder = published(tmp_path)
     for k, stem in enumerate("abcd"):
         write_png(folder / "input" / f"{stem}.png", random_image(k, dtype="uint16"))
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", depth_rad=DEPTH_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
     np.testing.assert_array_equal(archive.read("speckle", 1), random_image(1, dtype="uint16"))
-    assert archive.card["bit_depth"] == 16
+    assert archive.metadata["bit_depth"] == 16
 
 
 def test_missing_partners_and_strays_are_all_named(tmp_path: Path) -> None:
@@ -194,11 +199,11 @@ def test_colour_files_that_are_grey_count_as_grey_with_a_note(tmp_path: Path, ch
     grey = random_image(0)
     image = np.stack([grey] * 3 + [np.full_like(grey, 255)] * (channels - 3), axis=-1)
     write_png(folder / "input" / "a.png", image)
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", depth_rad=DEPTH_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
     np.testing.assert_array_equal(archive.read("speckle", 0), grey)
     [event] = archive.events()
     assert "1 colour files with equal channels count as grey, the first is input/a.png" in event.text
-    assert archive.card["import_notes"] == [event.text]
+    assert archive.metadata["import_notes"] == [event.text]
 
 
 def test_transparency_is_refused(tmp_path: Path) -> None:
@@ -211,24 +216,24 @@ def test_the_same_frame_twice_is_refused_unless_allowed(tmp_path: Path) -> None:
     folder = published(tmp_path)
     write_png(folder / "input" / "c.png", read_png(folder / "input" / "a.png"))
     assert "input/c.png has the same content as input/a.png" in str(refused(folder, tmp_path))
-    path = import_pairs(folder, tmp_path / "archives", "x", depth_rad=DEPTH_RAD, allow_duplicates=True)
+    path = import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD, allow_duplicates=True)
     assert "input/c.png" in Archive.open(path).events()[0].text
 
 
 def test_a_pattern_shown_twice_is_only_noted(tmp_path: Path) -> None:
     folder = published(tmp_path)
     write_png(folder / "label" / "c.png", read_png(folder / "label" / "a.png"))
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", depth_rad=DEPTH_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
     assert archive.row(0).pattern_id == archive.row(2).pattern_id
     assert "label/c.png has the same content as label/a.png" in archive.events()[0].text
 
 
 def test_the_depth_must_be_stated(tmp_path: Path) -> None:
     folder = published(tmp_path)
-    for depth_rad in (None, 0.0, float("nan"), -1.0):
-        assert "depth_rad" in str(refused(folder, tmp_path, depth_rad=depth_rad))
-    (folder / "metadata.yaml").write_text("depth_rad: 2.25\n")
-    assert check_pairs(folder).card["depth_rad"] == 2.25
+    for phase_range_rad in (None, 0.0, float("nan"), -1.0):
+        assert "phase_range_rad" in str(refused(folder, tmp_path, phase_range_rad=phase_range_rad))
+    (folder / "metadata.yaml").write_text("phase_range_rad: 2.25\n")
+    assert check_pairs(folder).metadata["phase_range_rad"] == 2.25
 
 
 def test_lists_are_checked_and_remembered(tmp_path: Path) -> None:
@@ -237,7 +242,7 @@ def test_lists_are_checked_and_remembered(tmp_path: Path) -> None:
         for kind, sub in (("data", "input"), ("label", "label")):
             lines = [f"./datasets/published/{sub}/{stem}.png\n" for stem in stems]
             (folder / f"{split}_{kind}.flist").write_text("".join(lines))
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", depth_rad=DEPTH_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
     assert [row.extra.get("list") for row in archive.rows()] == ["train", "test", "train", None]
     assert "1 pairs are in no list, the first is d.png" in archive.events()[0].text
     (folder / "test_data.flist").write_text("input/c.png\ninput/z.png\n")
@@ -249,8 +254,8 @@ def test_lists_are_checked_and_remembered(tmp_path: Path) -> None:
 
 def captured(root: Path, count: int = 5) -> Archive:
     specs = [ArraySpec("speckle", (12, 16), "uint16", compress=True), ArraySpec("phase", (8, 10), "float32", compress=True)]
-    card = {"depth_rad": 2.5, "pixel_um": 3.45, "bit_depth": 12}
-    with ArchiveWriter.create(root, "dataset", "x", specs, card, count) as writer:
+    metadata = {"phase_range_rad": 2.5, "pixel_um": 3.45, "bit_depth": 12}
+    with ArchiveWriter.create(root, "dataset", "x", specs, metadata, count) as writer:
         for k in range(count):
             phase = np.random.default_rng(k).uniform(0, 2.5, (8, 10)).astype(np.float32)
             pattern = Pattern(phase, "blank" if k == 2 else f"cells µ {k}")
@@ -278,7 +283,7 @@ def test_our_own_array_files_come_back_with_all_their_facts(tmp_path: Path, kind
     again = Archive.open(import_pairs(file, tmp_path / "again", "x"))
     assert again.verify().ok
     assert again.arrays == archive.arrays
-    assert archive.card.items() <= again.card.items()
+    assert archive.metadata.items() <= again.metadata.items()
     for row, back in zip(archive.rows(), again.rows(), strict=True):
         assert {name: getattr(row, name) for name in FIELDS} == {name: getattr(back, name) for name in FIELDS}
 
@@ -287,12 +292,12 @@ def test_our_own_array_files_come_back_with_all_their_facts(tmp_path: Path, kind
 def test_our_ome_tiff_comes_back_with_times_and_pixel_size(tmp_path: Path, count: int) -> None:
     archive = captured(tmp_path / "in", count)
     speckle, _ = export(archive, tmp_path / "out", ["ome-tiff"])
-    again = Archive.open(import_pairs(speckle, tmp_path / "again", "x", depth_rad=2.5))
+    again = Archive.open(import_pairs(speckle, tmp_path / "again", "x", phase_range_rad=2.5))
     assert [row.crc32 for row in again.rows()] == [row.crc32 for row in archive.rows()]
     assert [row.t_ns for row in again.rows()] == [row.t_ns - 10**9 for row in archive.rows()]
     assert {row.exposure_s for row in again.rows()} == {0.01}
     assert [row.pattern_id for row in again.rows()] == [row.pattern_id for row in archive.rows()]
-    assert (again.card["pixel_um"], again.card["depth_rad"]) == (pytest.approx(3.45), 2.5)
+    assert (again.metadata["pixel_um"], again.metadata["phase_range_rad"]) == (pytest.approx(3.45), 2.5)
 
 
 def test_plain_arrays_of_anybody_are_taken(tmp_path: Path) -> None:
@@ -307,26 +312,26 @@ def test_array_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.npz"
     images = {"speckle": random_image(0, (3, 6, 6)), "phase": np.zeros((3, 6, 6), np.float32)}
     np.savez(file, **(images | {"phase": images["phase"][:2]}))
-    assert "'phase' holds 2 images, but 'speckle' 3" in str(refused(file, tmp_path, depth_rad=None))
+    assert "'phase' holds 2 images, but 'speckle' 3" in str(refused(file, tmp_path, phase_range_rad=None))
     np.savez(file, speckle=images["speckle"])
-    assert "no 'phase'" in str(refused(file, tmp_path, depth_rad=None))
+    assert "no 'phase'" in str(refused(file, tmp_path, phase_range_rad=None))
     np.savez(file, **images, t_ns=np.zeros(2, np.int64))
-    assert "column 't_ns'" in str(refused(file, tmp_path, depth_rad=None))
+    assert "column 't_ns'" in str(refused(file, tmp_path, phase_range_rad=None))
     np.savez(file, **images, extra_json=np.array(["{}", "[", "{}"]))
-    assert "the facts of image 1 of 'speckle'" in str(refused(file, tmp_path, depth_rad=None))
-    np.savez(file, **images, card_json=np.array("[1]"))
-    assert "'[1]' is no JSON object" in str(refused(file, tmp_path, depth_rad=None))
+    assert "the facts of image 1 of 'speckle'" in str(refused(file, tmp_path, phase_range_rad=None))
+    np.savez(file, **images, metadata_json=np.array("[1]"))
+    assert "'[1]' is no JSON object" in str(refused(file, tmp_path, phase_range_rad=None))
     np.savez(file, **images, pattern_id=np.array([{}] * 3, object))
-    assert "Python objects" in str(refused(file, tmp_path, depth_rad=None))
-    np.savez(file, **images, card_json=np.array('{"depth_rad": 2.0}'))
-    assert "depth_rad 2.0, not 2.6" in str(refused(file, tmp_path))
+    assert "Python objects" in str(refused(file, tmp_path, phase_range_rad=None))
+    np.savez(file, **images, metadata_json=np.array('{"phase_range_rad": 2.0}'))
+    assert "phase_range_rad 2.0, not 2.6" in str(refused(file, tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["npz", "hdf5", "ome-tiff"])
 def test_a_cut_file_is_refused(tmp_path: Path, kind: str) -> None:
     file = export(captured(tmp_path / "in"), tmp_path / "out", [kind])[0]
     file.write_bytes(file.read_bytes()[:-700])
-    assert file.name in str(refused(file, tmp_path, depth_rad=None))
+    assert file.name in str(refused(file, tmp_path, phase_range_rad=None))
 
 
 def test_a_changed_byte_in_an_npz_is_noticed(tmp_path: Path) -> None:
@@ -334,7 +339,7 @@ def test_a_changed_byte_in_an_npz_is_noticed(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[300] ^= 1
     file.write_bytes(data)
-    assert "CRC" in str(refused(file, tmp_path, depth_rad=None))
+    assert "CRC" in str(refused(file, tmp_path, phase_range_rad=None))
 
 
 def test_other_things_are_refused(tmp_path: Path) -> None:
@@ -357,13 +362,13 @@ def test_a_file_that_changes_after_the_check_leaves_no_archive(tmp_path: Path) -
             write_png(folder / "input" / "d.png", random_image(77))
 
     with pytest.raises(PairImportError, match=r"input/d\.png or its label changed"):
-        import_pairs(folder, tmp_path / "archives", "x", depth_rad=DEPTH_RAD, on_progress=meddle)
+        import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD, on_progress=meddle)
     assert list((tmp_path / "archives").iterdir()) == []
 
 
 def test_names_from_a_journal_do_not_lead_out_of_the_export(tmp_path: Path) -> None:
     specs = [ArraySpec("speckle", (4, 4), "uint8"), ArraySpec("phase", (4, 4), "float32")]
-    with ArchiveWriter.create(tmp_path / "in", "dataset", "x", specs, {"depth_rad": 2.0}, 1) as writer:
+    with ArchiveWriter.create(tmp_path / "in", "dataset", "x", specs, {"phase_range_rad": 2.0}, 1) as writer:
         images = {"speckle": np.ones((4, 4), np.uint8), "phase": np.ones((4, 4), np.float32)}
         writer.append(images, PairRow(frame_index=0, t_ns=0, exposure_s=0.0, extra={"file_stem": "../../evil"}))
     [out] = export(Archive.open(writer.path), tmp_path / "out", ["specdiffusion"])

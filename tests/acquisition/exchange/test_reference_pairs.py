@@ -29,15 +29,15 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
     return tmp_path
 
 
-def read(folder: Path, frame_path: Path = Path("elsewhere.png"), depth_rad: float | None = 2.0) -> ReferencePairs:
+def read(folder: Path, frame_path: Path = Path("elsewhere.png"), phase_range_rad: float | None = 2.0) -> ReferencePairs:
     frame = read_frame(frame_path) if frame_path.exists() else np.zeros((12, 10), np.uint8)
-    return read_references(folder, depth_rad, frame_path, frame)
+    return read_references(folder, phase_range_rad, frame_path, frame)
 
 
 def test_pairs_come_in_order_and_in_radians(folder: Path) -> None:
     pairs = read(folder)
     assert pairs.names == NAMES
-    assert pairs.left_out == ()
+    assert pairs.skipped == ()
     for name, frame, phase in zip(NAMES, pairs.frames, pairs.phases_rad, strict=True):
         assert np.array_equal(frame, read_frame(folder / "input" / f"{name}.png"))
         label = cv2.imread(str(folder / "label" / f"{name}.png"), -1)
@@ -70,34 +70,40 @@ def test_the_frames_own_label_is_never_opened(folder: Path, tmp_path: Path, spoi
         frame_path.write_bytes((folder / "input" / "00002.png").read_bytes())
     pairs = read(folder, frame_path)
     assert pairs.names == ("00001", "00003")
-    assert pairs.left_out == ("00002",)
+    assert pairs.skipped == ("00002",)
 
 
 def test_a_frame_of_the_same_name_elsewhere_is_its_own_too(folder: Path, tmp_path: Path) -> None:
     # Another export of the same capture may differ in its pixels: rather one reference less than an answer that is known.
     write(tmp_path / "other" / "00003.png", np.full((12, 10), 7, np.uint8))
-    assert read(folder, tmp_path / "other" / "00003.png").left_out == ("00003",)
+    assert read(folder, tmp_path / "other" / "00003.png").skipped == ("00003",)
 
 
 def test_no_reference_may_be_left(folder: Path) -> None:
     for name in NAMES[1:]:
         (folder / "input" / f"{name}.png").unlink()
     pairs = read(folder, folder / "input" / "00001.png")
-    assert (pairs.names, pairs.frames, pairs.left_out) == ((), (), ("00001",))
+    assert (pairs.names, pairs.frames, pairs.skipped) == ((), (), ("00001",))
 
 
 def test_the_depth_is_what_is_said_or_stated(folder: Path) -> None:
-    with pytest.raises(PairImportError, match="--depth-rad"):
-        read(folder, depth_rad=None)
-    (folder / "metadata.yaml").write_text("depth_rad: 1.25\n")
+    with pytest.raises(PairImportError, match="--phase-range-rad"):
+        read(folder, phase_range_rad=None)
+    (folder / "metadata.yaml").write_text("phase_range_rad: 1.25\n")
     label = cv2.imread(str(folder / "label" / "00001.png"), -1)
     assert label is not None
-    np.testing.assert_allclose(read(folder, depth_rad=None).phases_rad[0], label / 255 * 1.25, rtol=1e-5)
-    np.testing.assert_allclose(read(folder, depth_rad=3.0).phases_rad[0], label / 255 * 3.0, rtol=1e-5)
-    for useless in ("depth_rad: -1\n", "depth_rad: .nan\n", "depth_rad: [1\n", "- 1\n", "depth_rad: much\n"):
+    np.testing.assert_allclose(read(folder, phase_range_rad=None).phases_rad[0], label / 255 * 1.25, rtol=1e-5)
+    np.testing.assert_allclose(read(folder, phase_range_rad=3.0).phases_rad[0], label / 255 * 3.0, rtol=1e-5)
+    for useless in (
+        "phase_range_rad: -1\n",
+        "phase_range_rad: .nan\n",
+        "phase_range_rad: [1\n",
+        "- 1\n",
+        "phase_range_rad: much\n",
+    ):
         (folder / "metadata.yaml").write_text(useless)
-        with pytest.raises(PairImportError, match="--depth-rad"):
-            read(folder, depth_rad=None)
+        with pytest.raises(PairImportError, match="--phase-range-rad"):
+            read(folder, phase_range_rad=None)
 
 
 def refused(folder: Path, match: str) -> None:

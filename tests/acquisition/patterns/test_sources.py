@@ -27,7 +27,7 @@ NAMES = ("builtin", "cells", "leaves", "crops", "mixed", "held-out", "validation
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_source_is_the_same_sequence_however_it_is_read(name: str) -> None:
-    source, again = (open_source(name, SHAPE, count=7, seed=3, depth_rad=2.0) for _ in range(2))
+    source, again = (open_source(name, SHAPE, count=7, seed=3, phase_range_rad=2.0) for _ in range(2))
     forwards = [source[k].id for k in range(7)]
     backwards = [again[k].id for k in reversed(range(7))][::-1]
     assert forwards == backwards, "a resumed acquisition would show other patterns"
@@ -54,7 +54,7 @@ def test_a_test_pattern_is_in_no_training_source() -> None:
 
 
 def test_depth_scales_the_phase() -> None:
-    shallow, deep = (open_source("cells", SHAPE, count=1, depth_rad=depth)[0].phase_rad for depth in (1.0, 3.0))
+    shallow, deep = (open_source("cells", SHAPE, count=1, phase_range_rad=depth)[0].phase_rad for depth in (1.0, 3.0))
     np.testing.assert_allclose(deep, 3 * shallow, rtol=1e-6)
 
 
@@ -73,7 +73,7 @@ def test_a_folder_of_any_mode_is_read_and_repeats(tmp_path: Path, dtype: type, c
             image[..., 3] = top // 3  # transparency is no phase
         assert cv2.imwrite(str(tmp_path / f"{k}.png"), image.squeeze())
     (tmp_path / "notes.txt").write_text("not an image")
-    source = open_source(str(tmp_path), SHAPE, count=5, depth_rad=1.0)
+    source = open_source(str(tmp_path), SHAPE, count=5, phase_range_rad=1.0)
     means = [float(source[k].phase_rad.mean()) for k in range(5)]
     assert means == pytest.approx([0, 0.5, 1, 0, 0.5], abs=3e-3)
     assert source[0].name == "0.png"
@@ -107,8 +107,8 @@ def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
     [
         ("no-such-thing", {}, "no pattern source or folder named 'no-such-thing'; use one of"),
         ("cells", {"count": 0}, "holds 0 patterns"),
-        ("cells", {"depth_rad": 0.0}, "phase depth"),
-        ("cells", {"depth_rad": float("nan")}, "phase depth"),
+        ("cells", {"phase_range_rad": 0.0}, "phase depth"),
+        ("cells", {"phase_range_rad": float("nan")}, "phase depth"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(name: str, options: dict[str, float], said: str) -> None:

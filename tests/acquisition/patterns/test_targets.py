@@ -119,7 +119,7 @@ def test_zernike_modes_are_orthonormal_in_nolls_order() -> None:
 @pytest.mark.parametrize("name", [*DESCRIPTIONS, "usaf?bar_px=2", "siemens?spokes=8", "random?cell_px=4", "zernike?first=7"])
 def test_every_source_is_deterministic_and_within_its_depth(name: str) -> None:
     shape = (72, 96)
-    first, again = (open_source(name, shape, count=6, seed=3, depth_rad=2.0) for _ in range(2))
+    first, again = (open_source(name, shape, count=6, seed=3, phase_range_rad=2.0) for _ in range(2))
     for index in range(6):
         assert first[index].id == again[index].id
         assert first[index].shape == shape
@@ -149,7 +149,7 @@ def test_a_wrong_parameter_is_named(name: str, words: str) -> None:
 def test_images_may_be_fitted_and_centred(tmp_path: Path, rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (40, 40), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image)
-    phase = open_source(f"{tmp_path}?size_px=40", (60, 100), depth_rad=1.0)[0].phase_rad
+    phase = open_source(f"{tmp_path}?size_px=40", (60, 100), phase_range_rad=1.0)[0].phase_rad
     assert np.allclose(phase[10:50, 30:70], image / 255, atol=1e-6)
     assert phase.sum() == pytest.approx(image.sum() / 255, rel=1e-4)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from acquisition.streams.channel import ChannelClosed
-from acquisition.streams.prefetch import Ahead, AheadStuck
+from acquisition.streams.prefetch import Prefetcher, PrefetchStuck
 
 PATIENCE_S = 10.0  # only a hang takes that long
 
@@ -40,13 +40,13 @@ def no_thread_left() -> Iterator[None]:
 
 
 def test_items_come_in_order_and_end() -> None:
-    with Ahead(str, [3, 1, 2], depth=2) as items:
+    with Prefetcher(str, [3, 1, 2], depth=2) as items:
         assert list(items) == ["3", "1", "2"]
         assert list(items) == []
 
 
 def test_nothing_to_make_is_an_empty_iterator() -> None:
-    with Ahead(str, []) as items:
+    with Prefetcher(str, []) as items:
         assert list(items) == []
 
 
@@ -61,18 +61,18 @@ def test_never_more_than_depth_ahead_and_always_that_many(depth: int) -> None:
         return make(number)
 
     taken = 0
-    with Ahead(watched, itertools.count(), depth=depth) as items:
+    with Prefetcher(watched, itertools.count(), depth=depth) as items:
         for _ in range(20):
             make.wait_for(taken + depth)
             assert len(make.made) == taken + depth
-            taken += 1  # before the take, which makes room
+            taken += 1  # before the recording, which makes room
             assert next(items) == f"item {taken - 1}"
     assert most <= depth
 
 
 def test_it_works_while_the_user_does_something_else() -> None:
     make = Maker()
-    with Ahead(make, range(3), depth=3) as items:
+    with Prefetcher(make, range(3), depth=3) as items:
         make.wait_for(3)
         assert make.made == [0, 1, 2]
         assert next(items) == "item 0"
@@ -85,7 +85,7 @@ def test_an_error_comes_where_its_item_would_have(error: Exception) -> None:
             raise error
         return number
 
-    with Ahead(make, range(5), depth=4) as items:
+    with Prefetcher(make, range(5), depth=4) as items:
         assert [next(items), next(items)] == [0, 1]
         with pytest.raises(type(error), match=str(error)):
             next(items)
@@ -96,7 +96,7 @@ def test_an_error_of_the_numbers_comes_too() -> None:
         yield 7
         raise OSError("the list ends here")
 
-    with Ahead(str, numbers()) as items:
+    with Prefetcher(str, numbers()) as items:
         assert next(items) == "7"
         with pytest.raises(OSError, match="ends here"):
             next(items)
@@ -104,7 +104,7 @@ def test_an_error_of_the_numbers_comes_too() -> None:
 
 def test_closing_early_ends_the_thread_and_the_iteration() -> None:
     make = Maker()
-    with Ahead(make, itertools.count(), depth=2) as items:
+    with Prefetcher(make, itertools.count(), depth=2) as items:
         make.wait_for(2)
         next(items)
         items.close()
@@ -114,7 +114,7 @@ def test_closing_early_ends_the_thread_and_the_iteration() -> None:
 
 
 def test_an_error_of_the_user_passes_and_ends_the_thread() -> None:
-    with pytest.raises(KeyError, match="mine"), Ahead(str, itertools.count()):
+    with pytest.raises(KeyError, match="mine"), Prefetcher(str, itertools.count()):
         raise KeyError("mine")
 
 
@@ -127,7 +127,7 @@ def test_closing_wakes_who_waits() -> None:
         return number
 
     seen: list[int] = []
-    with Ahead(make, [1], stop_s=PATIENCE_S) as items:
+    with Prefetcher(make, [1], stop_s=PATIENCE_S) as items:
         reader = threading.Thread(target=lambda: seen.extend(items))
         reader.start()
         assert begun.wait(PATIENCE_S)
@@ -149,8 +149,8 @@ def test_an_item_that_hangs_is_reported_and_not_waited_for() -> None:
         release.wait(PATIENCE_S)
         return number
 
-    items = Ahead(make, [1], stop_s=0.01)
-    with pytest.raises(AheadStuck, match=r"0\.01 s"), items:
+    items = Prefetcher(make, [1], stop_s=0.01)
+    with pytest.raises(PrefetchStuck, match=r"0\.01 s"), items:
         assert begun.wait(PATIENCE_S)
     release.set()
     items._stop_s = PATIENCE_S
@@ -158,10 +158,10 @@ def test_an_item_that_hangs_is_reported_and_not_waited_for() -> None:
 
 
 def test_it_has_to_be_entered() -> None:
-    with pytest.raises(RuntimeError, match="with Ahead"):
-        next(Ahead(str, [1]))
+    with pytest.raises(RuntimeError, match="with Prefetcher"):
+        next(Prefetcher(str, [1]))
 
 
 def test_depth_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Ahead(str, [1], depth=0)
+        Prefetcher(str, [1], depth=0)

@@ -10,8 +10,8 @@ import pytest
 from app.benchmarks import engines
 from app.cli.main import main
 from app.instrument.config import save_config
-from reconstruction.engines.gate import TOLERANCE_RAD
-from reconstruction.engines.runners import RUNNERS
+from reconstruction.engines.engine_check import TOLERANCE_RAD
+from reconstruction.engines.engine_kinds import ENGINES
 from tests.helpers.small_instrument import GRID_PX, small_instrument
 
 #: What a script may rely on.
@@ -38,9 +38,9 @@ def test_every_engine_has_a_row_or_a_reason(tmp_path: Path, monkeypatch: pytest.
     assert all(row.keys() >= KEYS for row in rows)
     assert all(0 < row["ms_p50"] <= row["ms_p99"] and row["model"] == name for row in rows)
     assert {row["size_px"] for row in rows} == {GRID_PX}, "a front end of ridge maps is for one grid"
-    assert any("for a grid of 32 px only" in why for why in content["left_out"])
+    assert any("for a grid of 32 px only" in why for why in content["skipped"])
     assert {row["engine"].split()[0] for row in rows} == {
-        engine for engine, runner in RUNNERS.items() if not runner.missing("fp32")
+        engine for engine, runner in ENGINES.items() if not runner.missing("fp32")
     }
     exact = [row for row in rows if row["precision"] == "fp32"]
     assert all(row["max_abs_diff_rad"] <= TOLERANCE_RAD for row in exact)

@@ -58,7 +58,7 @@ def test_a_one_mode_fibre_calibrates_itself(tmp_path: Path) -> None:
     optics = {"image_px": 96, "field_radius_um": 29.0, "mode_weights": [1.0], "coupling_sigma_um": 0.0}
     instrument = tmp_path / "one.yaml"
     instrument.write_text(yaml.safe_dump({"twin": {"optics": optics}}), "utf-8")
-    found = calibrated(tmp_path, instrument, "response", "--probes", "6")
+    found = calibrated(tmp_path, instrument, "response", "--probe-patterns", "6")
     assert float(str(found["correlation"])) > 0.9
     assert (tmp_path / "response" / "core_phase_rad.npy").exists()
 
@@ -87,7 +87,7 @@ def test_options_for_another_calibration_are_refused(
     tmp_path: Path, instrument: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["calibrate", "timing", str(tmp_path / "t"), "--probes", "6", "--config", str(instrument)])
+        main(["calibrate", "timing", str(tmp_path / "t"), "--probe-patterns", "6", "--config", str(instrument)])
     assert ended.value.code == 1
-    assert "--probes is for 'calibrate response'" in capsys.readouterr().err
+    assert "--probe-patterns is for 'calibrate response'" in capsys.readouterr().err
     assert not (tmp_path / "t").exists()

@@ -101,10 +101,10 @@ def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
 
 
 def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path) -> None:
-    check = run("import", real_mcf / "cell", "--depth-rad", 2.6, "--check", cwd=tmp_path)
+    check = run("import", real_mcf / "cell", "--phase-range-rad", 2.6, "--check", cwd=tmp_path)
     assert check.returncode == 0, check.stderr
     assert not (tmp_path / "archive").exists()
-    done = run("import", real_mcf / "cell", "--depth-rad", 2.6, "--json", "i.json", cwd=tmp_path)
+    done = run("import", real_mcf / "cell", "--phase-range-rad", 2.6, "--json", "i.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     path = json.loads((tmp_path / "i.json").read_text())["path"]
     done = run("export", path, "--format", "specdiffusion", "--out", "back", cwd=tmp_path)
@@ -122,7 +122,7 @@ def test_the_lut_is_measured_and_taken_by_a_panel(instrument: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "l.json").read_text())
     assert numbers["change_rms_rad"] < 0.06, "the twin's panel is linear, as its driver believes"
-    assert numbers["range_rad"] == pytest.approx(2 * np.pi, abs=0.15)
+    assert numbers["slm_range_rad"] == pytest.approx(2 * np.pi, abs=0.15)
     (tmp_path / "panel.yaml").write_text("panel: {shape: [40, 40], lut_file: cal/lut.txt}\n")
     cv2.imwrite(str(tmp_path / "spot.png"), np.full((1, 1), 255, np.uint8))
     done = run("hologram", "spot.png", "h.png", "--config", "panel.yaml", cwd=tmp_path)
@@ -154,12 +154,12 @@ def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None
 
 
 def test_live_record_and_evaluate(instrument: Path, tmp_path: Path) -> None:
-    done = run("record", "take", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
+    done = run("record", "recording", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "r.json").read_text())
     assert numbers["verdict"] == "complete"
     assert numbers["dropped_record"] == 0
-    assert len(Archive.open(Path(numbers["take"]))) == numbers["frames_recorded"] > 5
+    assert len(Archive.open(Path(numbers["recording"]))) == numbers["frames_recorded"] > 5
     done = run("evaluate", "--pairs", 2, "--config", instrument, "--json", "e.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "e.json").read_text())["images"] == 2
@@ -185,7 +185,7 @@ def test_mistakes_in_the_configuration(instrument: Path, tmp_path: Path) -> None
     assert "unknown key 'archiv'; did you mean 'archive'?" in refused(
         "live", "--config", edited(instrument, archiv="x"), cwd=tmp_path
     )
-    assert "'depth_rad' = -1" in refused("live", "--config", edited(instrument, depth_rad=-1), cwd=tmp_path)
+    assert "'phase_range_rad' = -1" in refused("live", "--config", edited(instrument, phase_range_rad=-1), cwd=tmp_path)
     assert "no model at nowhere" in refused("live", "--config", edited(instrument, model="nowhere"), cwd=tmp_path)
     assert "no configuration file" in refused("live", "--config", "none.yaml", cwd=tmp_path)
     assert "no engine named 'warp'" in refused("evaluate", "--engine", "warp", "--config", instrument, cwd=tmp_path)
@@ -231,7 +231,7 @@ def test_mistakes_in_what_is_to_be_trained(instrument: Path, tmp_path: Path) -> 
 
     assert "no reconstructor of kind 'magic'; choose from" in answer("--kind", "magic")
     assert "kind 'referenced' has no option 'depth'; it has grid_px, front_end, base_channels," in answer("--set", "depth=3")
-    assert "has no option 'range_rad'" in answer("--set", "range_rad=3")
+    assert "has no option 'phase_range_rad'" in answer("--set", "phase_range_rad=3")
     assert "--set takes name=value, got 'grid_px'" in answer("--set", "grid_px")
     assert "--set base_channels=wide: Input should be a valid integer" in answer("--set", "base_channels=wide")
     assert "--set multipliers=1,x: Input should be a valid integer" in answer("--set", "multipliers=1,x")
@@ -263,7 +263,7 @@ def test_the_twin_is_seen_through_pylon(instrument: Path, tmp_path: Path) -> Non
     done = run("acquire", "cells", "--pairs", 4, *common, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out.json").read_text())["acknowledged"] == 6
-    done = run("record", "take", "--seconds", 1, *common, cwd=tmp_path)
+    done = run("record", "recording", "--seconds", 1, *common, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "out.json").read_text())
     assert (numbers["verdict"], numbers["dropped_record"]) == ("complete", 0)

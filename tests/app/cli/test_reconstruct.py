@@ -27,16 +27,16 @@ from reconstruction.data.pairs import TwinExposure
 from reconstruction.metrics import pearson
 from tests.app.cli.test_main import run
 
-PX, DEPTH_RAD = 256, 2.0
+PX, PHASE_RANGE_RAD = 256, 2.0
 
 
 @cache
 def shots(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Frames and labels of five images of one fibre."""
-    source = open_source("leaves", (PX, PX), count=5, seed=seed, depth_rad=DEPTH_RAD)
+    source = open_source("leaves", (PX, PX), count=5, seed=seed, phase_range_rad=PHASE_RANGE_RAD)
     phases = np.stack([source[index].phase_rad for index in range(5)])
     optics = FibreOptics(OpticsConfig(image_px=PX, field_radius_um=82.0, seed=seed))
-    labels = np.rint(phases / DEPTH_RAD * 255).astype(np.uint8)
+    labels = np.rint(phases / PHASE_RANGE_RAD * 255).astype(np.uint8)
     return TwinExposure(optics, SensorConfig(), 0.01, seed)(phases), labels  # type: ignore[return-value]
 
 
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index, (frame, label) in enumerate(zip(*shots(95), strict=True)):
         write(folder / "pairs" / "input" / f"{index}.png", frame)
         write(folder / "pairs" / "label" / f"{index}.png", label)
-    (folder / "pairs" / "metadata.yaml").write_text(f"depth_rad: {DEPTH_RAD}\n")
+    (folder / "pairs" / "metadata.yaml").write_text(f"phase_range_rad: {PHASE_RANGE_RAD}\n")
     write(folder / "other.png", shots(96)[0][0])
     return folder
 
@@ -115,10 +115,10 @@ def test_it_is_a_command_of_the_program(here: Path, capsys: pytest.CaptureFixtur
     numbers = json.loads(Path("r.json").read_text())
     assert numbers["phase"] == "phase.npy"
     assert numbers["method"] == "few-pair"
-    assert (numbers["references"], numbers["left_out"]) == (["0", "1", "2", "3"], ["4"])
-    assert numbers["depth_rad"] == DEPTH_RAD
+    assert (numbers["references"], numbers["skipped"]) == (["0", "1", "2", "3"], ["4"])
+    assert numbers["phase_range_rad"] == PHASE_RANGE_RAD
     assert numbers["scale"] == pytest.approx(1, abs=0.03)
-    assert numbers["range_rad"] == pytest.approx(float(np.ptp(np.load("phase.npy"))))
+    assert numbers["peak_to_valley_rad"] == pytest.approx(float(np.ptp(np.load("phase.npy"))))
     assert refused(capsys, *USUAL) == "specklescope: phase.npy exists; choose another name for --out\n"
 
 
@@ -143,13 +143,13 @@ def test_the_frames_own_label_is_never_read(here: Path, spoilt: str) -> None:
 
 def test_the_depth_is_the_folders_or_the_operators(here: Path) -> None:
     stated = reconstruct()
-    said = reconstruct("pairs/input/4.png", "--depth-rad", str(2 * DEPTH_RAD), "--json", "s.json", out="said.npy")
-    assert json.loads(Path("s.json").read_text())["depth_rad"] == 2 * DEPTH_RAD
+    said = reconstruct("pairs/input/4.png", "--phase-range-rad", str(2 * PHASE_RANGE_RAD), "--json", "s.json", out="said.npy")
+    assert json.loads(Path("s.json").read_text())["phase_range_rad"] == 2 * PHASE_RANGE_RAD
     assert not np.allclose(said, stated, atol=0.2)
     Path("pairs/metadata.yaml").unlink()
-    assert np.array_equal(reconstruct("pairs/input/4.png", "--depth-rad", str(DEPTH_RAD), out="a.npy"), stated)
+    assert np.array_equal(reconstruct("pairs/input/4.png", "--phase-range-rad", str(PHASE_RANGE_RAD), out="a.npy"), stated)
     reconstruct("pairs/input/4.png", "--json", "p.json", out="b.npy")
-    assert json.loads(Path("p.json").read_text())["depth_rad"] == 2.6, "what the published captures have"
+    assert json.loads(Path("p.json").read_text())["phase_range_rad"] == 2.6, "what the published captures have"
 
 
 def test_a_stored_registration_is_taken(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,7 +184,7 @@ def test_mistakes_in_what_is_asked(here: Path, capsys: pytest.CaptureFixture[str
     assert "cannot write file/phase.npy" in refused(capsys, *USUAL, "--method", "fast", "--out", "file/phase.npy")
     assert "gone.png: No such file" in refused(capsys, "gone.png", "--references", "pairs")
     assert "no input/*.png" in refused(capsys, "other.png", "--references", "nowhere")
-    assert "depth-rad" in refused(capsys, *USUAL, "--depth-rad", "-1", code=2)
+    assert "phase-range-rad" in refused(capsys, *USUAL, "--phase-range-rad", "-1", code=2)
     assert "method" in refused(capsys, *USUAL, "--method", "guess", code=2)
     assert "references" in refused(capsys, "other.png", code=2)
     assert "nowhere" in refused(capsys, *USUAL, "--registration", "nowhere")

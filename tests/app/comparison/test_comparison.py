@@ -17,7 +17,7 @@ from acquisition.capture.plan import CapturePlan
 from acquisition.capture.runner import acquire, open_dataset
 from app.cli.evaluate import evaluate
 from app.cli.output import write_json
-from app.comparison.comparison import INTERVAL_SCALE, Effort, Table, evaluate_all
+from app.comparison.comparison import INTERVAL_SCALE, EvaluationBudget, MethodComparison, evaluate_all
 from app.comparison.report import COLUMNS, rows_of, write_report
 from app.comparison.sampler_steps import score_steps
 from app.instrument.config import InstrumentConfig, TwinConfig
@@ -28,7 +28,7 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
 from reconstruction.evaluation.comparison import Entry, compare
-from reconstruction.evaluation.floor import RawRidge
+from reconstruction.evaluation.ridge_baseline import RidgeBaseline
 from reconstruction.models.model import ModelCard, save_model
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_model
 
@@ -42,16 +42,16 @@ def quiet(stage: str, done: int, total: int, note: str = "") -> None:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> MethodComparison:
     folder = tmp_path_factory.mktemp("models")
     small_model(folder / "first")
     small_model(folder / "second", "fold")
-    effort = Effort(images=3, floor_pairs=40, charts=1, budget_s=1.0)
-    return evaluate_all(CONFIG, quiet, models=folder, effort=effort)
+    budget = EvaluationBudget(images=3, baseline_pairs=40, charts=1, budget_s=1.0)
+    return evaluate_all(CONFIG, quiet, models=folder, budget=budget)
 
 
-def test_every_method_has_a_whole_row(table: Table) -> None:
-    rows = {str(row["method"]): row for row in rows_of(table.numbers)}
+def test_every_method_has_a_whole_row(comparison: MethodComparison) -> None:
+    rows = {str(row["method"]): row for row in rows_of(comparison.numbers)}
     assert set(rows) == {
         "ridge on raw intensity",
         "first",
@@ -69,22 +69,22 @@ def test_every_method_has_a_whole_row(table: Table) -> None:
     assert rows["8 reference pairs, most probable"]["evaluations"] == 100
 
 
-def test_the_full_size_of_specdiffusion_is_timed_beside_the_models(table: Table) -> None:
-    timed = table.numbers["speed_over_specdiffusion"]
+def test_the_full_size_of_specdiffusion_is_timed_beside_the_models(comparison: MethodComparison) -> None:
+    timed = comparison.numbers["speed_over_specdiffusion"]
     assert isinstance(timed, dict)
     assert set(timed["ratios"]) == {"first", "second"}
     assert timed["specdiffusion_parameters"] == pytest.approx(61.6e6, rel=0.01)
     assert min(timed["ratios"].values()) > 10
 
 
-def test_what_is_not_in_the_table_is_said(table: Table) -> None:
-    left_out = " ".join(table.numbers["left_out"])  # type: ignore[arg-type]
-    assert "default-twin" in left_out
-    assert "--response" in left_out
+def test_what_is_not_in_the_table_is_said(comparison: MethodComparison) -> None:
+    skipped = " ".join(comparison.numbers["skipped"])  # type: ignore[arg-type]
+    assert "default-twin" in skipped
+    assert "--response" in skipped
 
 
-def test_numbers_are_plain_json(table: Table, tmp_path: Path) -> None:
-    write_json(tmp_path / "t.json", table.numbers)
+def test_numbers_are_plain_json(comparison: MethodComparison, tmp_path: Path) -> None:
+    write_json(tmp_path / "t.json", comparison.numbers)
     read = json.loads((tmp_path / "t.json").read_text())
     assert read["best_method"] == max(read["rows"], key=lambda row: row["ssim"])["method"]
     assert {"usaf_um", "interval90_coverage", "reliability"} <= set(read)
@@ -94,10 +94,10 @@ def test_numbers_are_plain_json(table: Table, tmp_path: Path) -> None:
         assert row["ssim_quartiles"] == sorted(row["ssim_quartiles"])
 
 
-def test_the_report_can_be_read_back(table: Table, tmp_path: Path) -> None:
-    files = [Path(file) for file in write_report(table, tmp_path / "out")]
-    assert [file.name for file in files] == ["table.md", "table.csv", "table.png", "ssim.svg"]
-    rows = rows_of(table.numbers)
+def test_the_report_can_be_read_back(comparison: MethodComparison, tmp_path: Path) -> None:
+    files = [Path(file) for file in write_report(comparison, tmp_path / "out")]
+    assert [file.name for file in files] == ["comparison.md", "comparison.csv", "comparison.png", "ssim.svg"]
+    rows = rows_of(comparison.numbers)
     read = list(csv.DictReader(files[1].read_text().splitlines()))
     assert [row["method"] for row in read] == [row["method"] for row in rows]
     assert float(read[0]["ssim"]) == pytest.approx(rows[0]["ssim"])
@@ -108,12 +108,12 @@ def test_the_report_can_be_read_back(table: Table, tmp_path: Path) -> None:
     assert len(dots) == sum(len(row["ssim_per_image"]) for row in rows)  # type: ignore[arg-type]
 
 
-def test_the_figure_shows_every_method(table: Table, tmp_path: Path) -> None:
-    write_report(table, tmp_path)
-    figure = cv2.imread(str(tmp_path / "table.png"))
+def test_the_figure_shows_every_method(comparison: MethodComparison, tmp_path: Path) -> None:
+    write_report(comparison, tmp_path)
+    figure = cv2.imread(str(tmp_path / "comparison.png"))
     assert figure is not None
     columns = [figure[:, left : left + 192] for left in range(84, figure.shape[1] - 192, 200)]
-    assert len(columns) == 1 + len(table.rows)
+    assert len(columns) == 1 + len(comparison.rows)
     assert all(column[100:-100].std() > 10 for column in columns)
 
 
@@ -121,14 +121,14 @@ def test_the_floor_learns_a_linear_fibre_and_no_more(rng: np.random.Generator) -
     mixing = rng.standard_normal((64, 16 * 16))
     truths = rng.uniform(0, 1, (140, 8, 8)).astype(np.float32)
     frames = (truths.reshape(140, 64) @ mixing).reshape(140, 16, 16) + 100
-    ridge = RawRidge(frames[:120], truths[:120])
+    ridge = RidgeBaseline(frames[:120], truths[:120])
     found = np.stack([ridge.run(frame, frames[0]) for frame in frames[120:]])
     assert np.abs(found - truths[120:]).mean() < 0.05
-    unrelated = RawRidge(rng.uniform(50, 150, (120, 16, 16)), truths[:120])
+    unrelated = RidgeBaseline(rng.uniform(50, 150, (120, 16, 16)), truths[:120])
     guess = unrelated.run(rng.uniform(50, 150, (16, 16)), frames[0])
     assert np.abs(guess - truths.mean(0)).mean() < 0.1, "where frames tell nothing, the mean is the best answer"
     with pytest.raises(ReconstructionError, match="at least 2"):
-        RawRidge(frames[:1], truths[:1])
+        RidgeBaseline(frames[:1], truths[:1])
 
 
 class Slow:
@@ -173,8 +173,8 @@ def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(tmp_path
     )
     card = ModelCard("sampler", fibre, 0.9, 2.85, shape.to_dict(), "specdiffusion", training={INTERVAL_SCALE: 100.0})
     save_model(tmp_path / "sampler", SpecDiffusion(shape), card)
-    effort = Effort(images=4, floor_pairs=30, charts=1, budget_s=2.0)
-    numbers = evaluate_all(CONFIG, quiet, writer.path, tmp_path / "sampler", effort=effort, quick=True).numbers
+    budget = EvaluationBudget(images=4, baseline_pairs=30, charts=1, budget_s=2.0)
+    numbers = evaluate_all(CONFIG, quiet, writer.path, tmp_path / "sampler", budget=budget, quick=True).numbers
     assert writer.path.name in str(numbers["data"])
     sampler = next(row for row in rows_of(numbers) if row["method"] == "sampler")
     assert sampler["evaluations"] == 4

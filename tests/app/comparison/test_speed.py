@@ -20,27 +20,27 @@ def truth(rng: np.random.Generator) -> np.ndarray:
     return np.kron(rng.uniform(0.5, 2.3, (8, 8)), np.ones((4, 4))).astype(np.float32)
 
 
-def falls(truth: np.ndarray, noise: np.ndarray, level_rad: float, clock: SimpleNamespace) -> Callable[..., object]:
+def falls(truth: np.ndarray, noise: np.ndarray, piston_rad: float, clock: SimpleNamespace) -> Callable[..., object]:
     """Return a descent that comes nearer the longer it takes, 10 ms a step, and is off by a level."""
 
     def descent(response: object, exposure_s: float, steps: int) -> object:
         def run(frame: object, reference: object) -> np.ndarray:
             clock.now += 0.01 * steps
-            return truth + level_rad + noise * (10 / steps)
+            return truth + piston_rad + noise * (10 / steps)
 
         return SimpleNamespace(run=run)
 
     return descent
 
 
-@pytest.mark.parametrize(("level_rad", "reaches"), [(0.0, True), (0.6, False)])
+@pytest.mark.parametrize(("piston_rad", "reaches"), [(0.0, True), (0.6, False)])
 def test_a_level_that_nobody_tells_is_never_reached(
-    level_rad: float, reaches: bool, truth: np.ndarray, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+    piston_rad: float, reaches: bool, truth: np.ndarray, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = rng.normal(0, 0.4, truth.shape).astype(np.float32)
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    monkeypatch.setattr(speed, "Descent", falls(truth, noise, level_rad, clock))
+    monkeypatch.setattr(speed, "Descent", falls(truth, noise, piston_rad, clock))
 
     def run(frame: object, reference: object) -> np.ndarray:
         clock.now += 0.1

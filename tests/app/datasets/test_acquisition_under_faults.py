@@ -80,7 +80,7 @@ def test_an_undisturbed_run_is_complete_and_right(tmp_path: Path, bit_depth: int
     archive = check(report.path)
     assert table.wrongly_lit == 0
     assert archive.status["verdict"] == "complete"
-    assert archive.card["bit_depth"] == bit_depth
+    assert archive.metadata["bit_depth"] == bit_depth
     assert max(int(archive.read("speckle", k).max()) for k in range(9)) > (0 if bit_depth == 8 else 255)
 
 
@@ -111,7 +111,7 @@ def test_a_failed_sentinel_takes_its_pairs_back_and_takes_them_again(tmp_path: P
     report = table.acquire(new(table, tmp_path))
     assert report.complete
     assert report.quarantined == 8, "from after the sentinel at 9 to before the one at 18"
-    assert report.lowest_sentinel_correlation < PLAN.min_sentinel_correlation
+    assert report.lowest_reference_correlation < PLAN.min_reference_correlation
     archive = check(report.path)
     events = [event.text for event in archive.events()]
     assert any(text.startswith("sentinel correlates") for text in events)
@@ -189,8 +189,8 @@ def test_an_edited_plan_is_not_resumed(tmp_path: Path) -> None:
     table = Table()
     table.stop_after = 2
     path = table.acquire(new(table, tmp_path)).path
-    card = path / "card.yaml"
-    card.write_text(card.read_text().replace("seed: 1", "seed: 2"))
+    metadata = path / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("seed: 1", "seed: 2"))
     with pytest.raises(StorageError, match="was edited"):
         plan_of(Archive.open(path))
 

@@ -1,4 +1,4 @@
-"""From plan to report: tried out, acquired, paused, proved, and refused when anything speaks against it."""
+"""From plan to report: tried out, acquired, paused, verified, and refused when anything speaks against it."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def test_a_finished_dataset_is_proved_and_has_its_papers(done: DatasetRun) -> No
     assert done.certificate is not None
     path, certificate = done.report.path, done.certificate
     assert certificate.complete
-    assert certificate.proved
-    assert certificate.lag_scans == 1
-    assert certificate.smallest_lag_margin > 0.2
+    assert certificate.verified
+    assert certificate.sync_checks == 1
+    assert certificate.smallest_sync_margin > 0.2
     assert len(certificate.sync_margins) == 1
     assert certificate.sync_margins[0] > 0.05
     written = yaml.safe_load((path / "certificate.yaml").read_text())
-    assert written["proved"] is True
+    assert written["verified"] is True
     assert written["pairs"] == len(PLAN)
     page = (path / "report.html").read_text()
-    assert f"{len(PLAN)} of {len(PLAN)} pairs, proved" in page
-    assert "&lt;small&gt;" in page, "facts of the card are text, not markup"
+    assert f"{len(PLAN)} of {len(PLAN)} pairs, verified" in page
+    assert "&lt;small&gt;" in page, "facts of the metadata are text, not markup"
     assert page.count("<svg") == 3
     assert (path / "contact_sheet.png").stat().st_size > 1000
     parts = (path / "parts.csv").read_text().splitlines()
@@ -105,8 +105,8 @@ def test_a_dataset_that_was_tampered_with_is_not_proved(tmp_path: Path, harm: st
             journal.execute("UPDATE extra SET value = '99' WHERE key = 'shot' AND idx = 4")
     journal.close()
     certificate = finish_dataset(run.report.path)
-    assert not certificate.proved
-    assert "NOT proved" in (run.report.path / "report.html").read_text()
+    assert not certificate.verified
+    assert "NOT verified" in (run.report.path / "report.html").read_text()
 
 
 def test_a_camera_that_falls_one_frame_behind_is_found_and_no_pair_kept(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_camera_that_falls_one_frame_behind_is_found_and_no_pair_kept(tmp_path
     assert "sentinels keep failing" in str(run.stage.error)
     archive = Archive.open(next((tmp_path / "archive").iterdir()))
     assert len(archive) <= 1
-    assert any("lag scan" in event.text or "sentinel correlates" in event.text for event in archive.events())
+    assert any("sync check" in event.text or "sentinel correlates" in event.text for event in archive.events())
 
 
 def test_a_pause_stores_everything_and_the_run_goes_on(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_pause_stores_everything_and_the_run_goes_on(tmp_path: Path) -> None:
     assert run.report is not None
     assert run.report.complete
     assert stored < len(PLAN)
-    assert certify(Archive.open(run.report.path)).proved
+    assert certify(Archive.open(run.report.path)).verified
 
 
 def test_before_a_run_light_and_trigger_are_tried(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_the_commands_take_a_plan_try_it_acquire_and_certify(tmp_path: Path, cap
     assert [path.name for path in (tmp_path / "archive").iterdir()] == ["pairs_patterns.png"]
     command("acquire", str(plan), "--name", "nine", *common)
     numbers = json.loads((tmp_path / "n.json").read_text())
-    assert numbers["proved"]
+    assert numbers["verified"]
     command("certify", numbers["path"], "--json", str(tmp_path / "c.json"))
     assert json.loads((tmp_path / "c.json").read_text())["pairs"] == 13
     plan.write_text("source: cells\npairs: nine\n")
@@ -224,11 +224,11 @@ def test_an_older_plan_without_todays_fields_is_still_read(tmp_path: Path) -> No
     with open_dataset(tmp_path / "archive", "old", PLAN, rig, {}) as writer:
         path = writer.path
     rig.close()
-    card = yaml.safe_load((path / "card.yaml").read_text())
-    del card["plan"]["repeats"], card["plan"]["preamble"]
+    metadata = yaml.safe_load((path / "metadata.yaml").read_text())
+    del metadata["plan"]["repeats"], metadata["plan"]["preamble"]
     from acquisition.capture.plan import plan_hash
     from acquisition.capture.runner import plan_of
 
-    card["plan_hash"] = plan_hash(card["plan"])
-    (path / "card.yaml").write_text(yaml.safe_dump(card))
+    metadata["plan_hash"] = plan_hash(metadata["plan"])
+    (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
     assert plan_of(Archive.open(path)) == PLAN

@@ -32,7 +32,7 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
         ("scen: {}", "unknown key 'scen'; did you mean 'scene'"),
         ("twin: {optics: {image_pix: 3}}", "unknown key 'twin.optics.image_pix'; did you mean 'image_px'"),
         ("zzz: 1", "unknown key 'zzz'; remove it"),
-        ("depth_rad: deep", "'depth_rad' = 'deep'"),
+        ("phase_range_rad: deep", "'phase_range_rad' = 'deep'"),
         ("twin: {camera: {bit_depth: 9}}", "8, 10 or 12 bit, got 9"),
         ("twin: {faults: {dropped_rate: 2}}", "fault rates"),
         ("camera: kodak", "'camera' = 'kodak'"),

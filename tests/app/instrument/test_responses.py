@@ -30,7 +30,7 @@ def stored(folder: Path, fibre: str) -> FibreResponse:
 
 def test_the_default_twin_has_a_shipped_response_that_was_measured() -> None:
     response = find_response(None, DEFAULT)
-    assert response.probes >= 64
+    assert response.probe_patterns >= 64
     assert response.quality > 0.99
     truth = FibreOptics(response.config)
     assert response.config == InstrumentConfig().twin.optics
@@ -47,8 +47,8 @@ def test_a_fibre_that_nobody_measured_has_none() -> None:
 def test_the_one_asked_for_is_taken_if_it_is_of_this_fibre(tmp_path: Path) -> None:
     response = stored(tmp_path / "r", "ours")
     found = find_response(tmp_path / "r", "ours")
-    assert found.probes == 64
-    assert np.abs(found.exchange - response.exchange).max() < 1e-3
+    assert found.probe_patterns == 64
+    assert np.abs(found.coupling - response.coupling).max() < 1e-3
     with pytest.raises(ReconstructionError, match="is that of 'ours', not of 'theirs'"):
         find_response(tmp_path / "r", "theirs")
     with pytest.raises(CalibrationError, match="no readable calibration"):

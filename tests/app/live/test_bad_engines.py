@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from app.live.session import Session
-from reconstruction.engines import runners
+from reconstruction.engines import engine_kinds
 from reconstruction.engines.base import EngineError
+from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.cuda import cuda_loop
-from reconstruction.engines.gate import Gate
-from reconstruction.engines.gate_frames import GateFrames
-from reconstruction.engines.runners import Runner
+from reconstruction.engines.engine_check import EngineCheck
+from reconstruction.engines.engine_kinds import EngineKind
 from reconstruction.engines.tensorrt import build, run
 from reconstruction.engines.tensorrt.run import TensorRtLoop, open_tensorrt, plan_of
 from reconstruction.engines.torch_eager import TorchEngine
@@ -60,8 +60,10 @@ def no_memory(phase: np.ndarray) -> np.ndarray:
 def test_the_live_view_goes_on_when_its_engine_fails(
     then: Callable[[np.ndarray], np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Runner(("fp32",), ("fp32",), lambda model, precision, gate: GoesWrong(model, then), lambda precision: "")
-    monkeypatch.setitem(runners.RUNNERS, "goes-wrong", broken)
+    broken = EngineKind(
+        ("fp32",), ("fp32",), lambda model, precision, engine_check: GoesWrong(model, then), lambda precision: ""
+    )
+    monkeypatch.setitem(engine_kinds.ENGINES, "goes-wrong", broken)
     with Session.open(small_instrument(tmp_path, "goes-wrong")) as session:
         session.start_live()
         words: list[str] = []
@@ -88,7 +90,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     facts: dict[str, object] = {"device": "a card", "capability": [8, 9], "driver": 13000}
     for module in (cuda_loop, run):
         monkeypatch.setattr(module, "no_cuda", lambda: "")
-        monkeypatch.setattr(module, "card_facts", lambda: dict(facts))
+        monkeypatch.setattr(module, "gpu_facts", lambda: dict(facts))
     return facts
 
 
@@ -107,15 +109,15 @@ def test_a_crash_of_the_probe_is_survived(model: Model, tmp_path: Path, monkeypa
 
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch, card: dict[str, object], model: Model) -> SimpleNamespace:
-    """TensorRT as a plan's life needs it, with torch behind it; counts how often a plan is proved."""
-    played = SimpleNamespace(proved=0, built=0, wrong=0.0)
+    """TensorRT as a plan's life needs it, with torch behind it; counts how often a plan is verified."""
+    played = SimpleNamespace(verified=0, built=0, wrong=0.0)
 
     def build_plan(library: str, graph: Path, on_progress: object) -> bytes:
         played.built += 1
         return b"plan" * 100
 
-    def run_plan(library: str, plan: bytes, frames: GateFrames, grid_px: int) -> list[np.ndarray]:
-        played.proved += 1
+    def run_plan(library: str, plan: bytes, frames: CheckFrames, grid_px: int) -> list[np.ndarray]:
+        played.verified += 1
         engine = TorchEngine(model)
         return [engine.run(frame, frames.reference) + np.float32(played.wrong) for frame in frames.frames]
 
@@ -129,27 +131,27 @@ def played(monkeypatch: pytest.MonkeyPatch, card: dict[str, object], model: Mode
 def test_a_plan_is_proved_once_on_a_card_and_again_on_another(
     played: SimpleNamespace, card: dict[str, object], model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate(model, GateFrames.noise(model))
+    engine_check = EngineCheck(model, CheckFrames.noise(model))
     for _ in range(2):
-        open_tensorrt("tensorrt_rtx", model, "fp32", gate)
-    assert (played.built, played.proved) == (1, 1)
+        open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
+    assert (played.built, played.verified) == (1, 1)
     card["driver"] = 13010
-    open_tensorrt("tensorrt_rtx", model, "fp32", gate)
-    assert (played.built, played.proved) == (1, 2), "a plan for RTX is finished on the card that runs it"
-    open_tensorrt("tensorrt", model, "fp32", gate)
+    open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
+    assert (played.built, played.verified) == (1, 2), "a plan for RTX is finished on the card that runs it"
+    open_tensorrt("tensorrt", model, "fp32", engine_check)
     card["device"] = "another card"
-    open_tensorrt("tensorrt", model, "fp32", gate)
+    open_tensorrt("tensorrt", model, "fp32", engine_check)
     assert played.built == 3, "a plan of TensorRT belongs to its card"
     monkeypatch.setattr(run.metadata, "version", lambda name: "11.5")
-    open_tensorrt("tensorrt_rtx", model, "fp32", gate)
+    open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
     assert played.built == 4, "and to its version"
 
 
 def test_a_plan_that_computes_something_else_is_refused(played: SimpleNamespace, model: Model) -> None:
     played.wrong = 0.5
-    gate = Gate(model, GateFrames.noise(model))
+    engine_check = EngineCheck(model, CheckFrames.noise(model))
     with pytest.raises(EngineError, match=r"tensorrt_rtx fp32 differs from torch by 0\.5 rad"):
-        open_tensorrt("tensorrt_rtx", model, "fp32", gate)
+        open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
 
 
 def test_a_damaged_plan_is_built_anew(played: SimpleNamespace, model: Model, caplog: pytest.LogCaptureFixture) -> None:

@@ -62,7 +62,7 @@ def test_a_fibre_without_a_model_is_looked_at_and_recorded(tmp_path: Path, video
     assert take.path is not None
     archive = Archive.open(take.path)
     assert archive.verify().ok
-    assert archive.card["model_id"] == ""
+    assert archive.metadata["model_id"] == ""
     assert {row.engine for row in archive.rows()} == {"none"}
 
 
@@ -82,7 +82,7 @@ def test_a_take_is_a_camera(tmp_path: Path, video: Path) -> None:
     with Session.open(looking(video, tmp_path, small_model(tmp_path / "other-fibre"))) as session:
         session.start_live()
         until(lambda: session.poll_view())
-        session.start_recording("take")
+        session.start_recording("recording")
         until(lambda: session.recording_status().frames_recorded > 5)
         session.join()
         path = session.recording_status().path

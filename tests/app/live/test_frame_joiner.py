@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from acquisition.archive.recorder import RecordItem
 from acquisition.streams.channel import Channel, ChannelOverflow, Overflow
-from app.live.frame_joiner import NOT_RECONSTRUCTED, TakeJoiner
+from app.live.frame_joiner import NOT_RECONSTRUCTED, FrameJoiner
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
 
@@ -22,9 +22,9 @@ def made(index: int) -> Reconstruction:
     return Reconstruction(np.full((2, 2), index, np.float32), index, 0.01, 0.005, "model", "torch fp32")
 
 
-def joiner(capacity: int = 1000, patience: int = 32) -> tuple[TakeJoiner, Channel[RecordItem]]:
+def joiner(capacity: int = 1000, patience: int = 32) -> tuple[FrameJoiner, Channel[RecordItem]]:
     channel: Channel[RecordItem] = Channel("record", capacity, Overflow.FAIL)
-    return TakeJoiner(channel, 2, patience), channel
+    return FrameJoiner(channel, 2, patience), channel
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 5))

@@ -82,7 +82,7 @@ def test_truth_is_shown_only_for_settled_frames_of_our_own_scene(session: Sessio
 def test_a_take_holds_every_camera_frame_and_is_exported(session: Session) -> None:
     session.start_live()
     next_view(session)
-    session.start_recording("take")
+    session.start_recording("recording")
     until(lambda: session.recording_status().frames_recorded >= 12)
     session.stop_recording()
     until(lambda: not session.recording_status().active)
@@ -96,7 +96,7 @@ def test_a_take_holds_every_camera_frame_and_is_exported(session: Session) -> No
     for row in archive.rows():
         phase = archive.read("phase", row.index)
         assert np.isnan(phase).all() if row.engine == NOT_RECONSTRUCTED else np.isfinite(phase).all()
-    session.export_last_take()
+    session.export_last_recording()
     until(lambda: any("exported" in message.text for message in session.pop_messages()))
     assert {path.suffix for path in (done.path / "export").iterdir()} >= {".tif", ".mkv"}
 
@@ -143,8 +143,8 @@ def test_commands_that_make_no_sense_now_say_why(session: Session) -> None:
         session.start_recording("nothing")
     with pytest.raises(SessionError, match="no picture yet"):
         session.snapshot()
-    with pytest.raises(SessionError, match="no finished take"):
-        session.export_last_take()
+    with pytest.raises(SessionError, match="no finished recording"):
+        session.export_last_recording()
 
 
 def test_a_snapshot_is_three_files_of_one_frame(session: Session) -> None:
@@ -173,7 +173,7 @@ def test_a_camera_that_goes_and_comes_back_is_survived(config: InstrumentConfig)
 def test_a_dead_engine_stops_neither_camera_nor_recording(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     session.start_live()
     next_view(session)
-    session.start_recording("take")
+    session.start_recording("recording")
     until(lambda: session.recording_status().frames_recorded >= 2)
     inference = session._inference
     assert inference is not None

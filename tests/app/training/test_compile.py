@@ -47,7 +47,7 @@ def test_compile_proves_every_engine_and_remembers_the_fastest(tmp_path: Path) -
     states = {row["engine"]: row["state"] for row in content["rows"]}
     assert states["torch fp32"] == states["openvino fp32"] == states["onnxruntime fp32"] == "ready"
     assert states["tensorrt_rtx fp16"] in ("built", "ready")
-    assert content["judged_on"] == "real frames"
+    assert content["evaluated_on"] == "real frames"
     ready = [row for row in content["rows"] if row["state"] == "ready"]
     assert all(row["max_abs_diff_rad"] <= 1e-3 for row in ready if row["engine"].endswith("fp32"))
     assert all(row["rms_diff_rad"] <= 0.02 and row["ssim_loss"] <= 0.002 for row in ready)

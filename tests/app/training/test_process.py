@@ -146,13 +146,13 @@ def test_a_success_without_words_is_a_success() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a polite kill is a POSIX signal")
 @pytest.mark.parametrize("polite", [True, False])
-def test_it_is_stopped_politely_and_killed_when_it_does_not_listen(polite: bool) -> None:
-    handler = "lambda *_: sys.exit(3)" if polite else "signal.SIG_IGN"
+def test_it_is_stopped_politely_and_killed_when_it_does_not_listen(terminate: bool) -> None:
+    handler = "lambda *_: sys.exit(3)" if terminate else "signal.SIG_IGN"
     program = f"import signal, sys\nsignal.signal(signal.SIGTERM, {handler})\nprint('ready', file=sys.stderr, flush=True)\n"
     process = TrainingProcess([], (sys.executable, "-c", program + "while True: signal.pause()"))
     deadline_s = time.monotonic() + 60
     while process.last_words() != "ready" and time.monotonic() < deadline_s:
         pass
     assert process.running
-    process.close(30.0 if polite else 0.2)
-    assert process._process.returncode == (3 if polite else -9)
+    process.close(30.0 if terminate else 0.2)
+    assert process._process.returncode == (3 if terminate else -9)

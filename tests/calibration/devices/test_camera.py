@@ -14,7 +14,7 @@ from app.instrument.config import checked
 from app.instrument.opening import open_rig
 from calibration.devices import camera
 from calibration.devices.camera import CameraData
-from calibration.devices.exposure import find_exposure, take
+from calibration.devices.exposure import capture, find_exposure
 from calibration.devices.photon_transfer import photon_transfer
 from calibration.stored import CalibrationError
 from drivers.clock import VirtualClock
@@ -50,7 +50,7 @@ def test_the_exposure_fills_the_scale_from_wherever_it_starts(start_s: float) ->
     rig = twin(bits=8)
     rig.camera.set_exposure(start_s)
     found_s = find_exposure(rig, 0.6)
-    frame = take(rig, found_s, 1)[0]
+    frame = capture(rig, found_s, 1)[0]
     assert rig.camera.exposure_s == found_s
     assert np.percentile(frame.pixels, 99.9) / 255 == pytest.approx(0.6, rel=0.2)
 
@@ -72,7 +72,7 @@ def test_gain_and_read_noise_are_the_sensors_own() -> None:
     assert abs(found.offset_counts) < 1
     assert found.linearity_percent < 1
     assert found.linear_to > 0.5
-    assert found.judged > 0.7
+    assert found.evaluated > 0.7
     assert found.bad.sum() <= 1
     assert rig.camera.exposure_s == 0.01, "the exposure is as it was"
     assert np.percentile(data.frames[-1], 99.9) / 4095 == pytest.approx(0.8, rel=0.15)
@@ -146,7 +146,7 @@ def test_without_an_slm_only_stuck_pixels_stay_unknown() -> None:
     data = camera.acquire(Rig(rig.camera, None, rig.clock))
     assert len(data.varied) == 0
     found = camera.fit(data)
-    assert found.judged == 0
+    assert found.evaluated == 0
     assert not found.stuck.any()
     assert found.transfer.e_per_count == pytest.approx(10_500 / 4095, rel=0.1)
 

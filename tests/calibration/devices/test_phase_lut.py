@@ -18,9 +18,9 @@ from drivers.displays.phase_lut import GreyLut
 LINEAR = GreyLut.linear().phases_rad
 
 
-def twin(gamma: float, range_rad: float = 2 * np.pi, seed: int = 1) -> Rig:
+def twin(gamma: float, slm_range_rad: float = 2 * np.pi, seed: int = 1) -> Rig:
     optics = {"image_px": 128, "field_radius_um": 41.0, "seed": seed}
-    settings = {"twin": {"optics": optics, "slm": {"lut_gamma": gamma, "range_rad": range_rad}}}
+    settings = {"twin": {"optics": optics, "slm": {"lut_gamma": gamma, "slm_range_rad": slm_range_rad}}}
     return open_rig(checked(settings, "test"), VirtualClock())[0]
 
 

@@ -28,7 +28,7 @@ def test_latency_is_exact_and_settling_near(latency_frames: tuple[int, int], tim
     assert found.latency_s == pytest.approx((latency_frames[1] + 1) / 60)
     assert 1 / 1.7 < found.time_constant_s / time_constant_s < 1.7
     assert found.trigger_delay_s > found.settle_s
-    assert found.unexplained < 0.05
+    assert found.residual_fraction < 0.05
     assert rig.camera.exposure_s == 0.01, "the exposure is as it was"
 
 

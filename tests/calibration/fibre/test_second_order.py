@@ -28,7 +28,7 @@ def test_a_flat_phase_gives_the_grain_everywhere() -> None:
     maps = LocalCovariance(SecondOrder(1.0, 57.0, 4.8, 0.9), (120, 128), lags)(torch.zeros(120, 128))
     assert maps.shape == (25, 120, 128)
     for lag, found in zip(lags, maps[:, 60, 64], strict=True):
-        grain = math.exp(-4 * (math.pi * MODEL.spread * math.hypot(*lag)) ** 2)
+        grain = math.exp(-4 * (math.pi * MODEL.bandwidth * math.hypot(*lag)) ** 2)
         assert float(found) == pytest.approx(0.9 * grain, abs=2e-3)
 
 
@@ -40,7 +40,7 @@ def test_a_tilt_shifts_the_speckle_and_the_exchange_weakens_it(slope: tuple[floa
     found = LocalCovariance(MODEL, (96, 96), lags)(tilt)[:, 48, 48].numpy()
     shift = -MODEL.defocus_px * np.array(slope) / (2 * math.pi)
     off = np.array(lags) - shift * np.sign(shift @ np.array(lags)[int(np.argmax(found))])
-    grain = np.exp(-4 * (math.pi * MODEL.spread) ** 2 * (off**2).sum(1))
+    grain = np.exp(-4 * (math.pi * MODEL.bandwidth) ** 2 * (off**2).sum(1))
     lost = math.exp(-((math.hypot(*slope) * MODEL.coupling_px) ** 2))
     assert np.allclose(found, lost * grain, atol=5e-3)
 

@@ -14,7 +14,7 @@ from acquisition.patterns.sources import open_source
 from app.instrument.config import checked
 from app.instrument.opening import open_rig
 from calibration.fibre import self_calibration as calibrate
-from calibration.fibre.probes import ProbeData, acquire, per_second, probe_phases
+from calibration.fibre.probe_patterns import ProbePatternData, acquire, per_second, probe_pattern_phases
 from calibration.fibre.response import KIND, FibreResponse
 from calibration.stored import CalibrationError, Stored, devices_of, load, save
 from drivers.clock import VirtualClock
@@ -52,19 +52,19 @@ def agreement(found: FibreResponse, optics: FibreOptics) -> float:
 def same_light(found: FibreResponse, optics: FibreOptics) -> float:
     """How much of the true transmissions' span the found ones cover, 0 .. 1."""
     response = torch.polar(optics.core_gain.expand_as(optics.core_phase), optics.core_phase)
-    true = (optics._exchange * response[..., None]).flatten(1).numpy()
+    true = (optics._coupling * response[..., None]).flatten(1).numpy()
     spans = [np.linalg.qr(rows.T)[0] for rows in (true, found.transmission().reshape(len(true), -1))]
     return float(np.linalg.norm(spans[0].conj().T @ spans[1]) ** 2 / len(true))
 
 
 @pytest.fixture(scope="module")
-def one_mode() -> tuple[Rig, ProbeData, FibreResponse]:
+def one_mode() -> tuple[Rig, ProbePatternData, FibreResponse]:
     rig = twin(**ONE_MODE, seed=7)
-    data = acquire(rig, probes=6, seed=1)
+    data = acquire(rig, probe_patterns=6, seed=1)
     return rig, data, calibrate.fit(data, structure(fibre(rig)), config=FAST)
 
 
-def test_six_probes_give_every_cores_phase(one_mode: tuple[Rig, ProbeData, FibreResponse]) -> None:
+def test_six_probes_give_every_cores_phase(one_mode: tuple[Rig, ProbePatternData, FibreResponse]) -> None:
     rig, _, found = one_mode
     assert agreement(found, fibre(rig)) > 0.99
     assert 0.9 < found.quality < 1.02
@@ -76,11 +76,11 @@ def test_six_probes_give_every_cores_phase(one_mode: tuple[Rig, ProbeData, Fibre
 
 def test_a_held_out_image_comes_back_through_the_calibrated_fibre() -> None:
     rig = twin(**ONE_MODE, seed=8, phase_noise_rad=0.0)
-    found = calibrate.fit(acquire(rig, probes=6, kind="binary"), structure(fibre(rig)), config=FAST)
+    found = calibrate.fit(acquire(rig, probe_patterns=6, kind="binary"), structure(fibre(rig)), config=FAST)
     assert agreement(found, fibre(rig)) > 0.99
     truth = open_source("held-out", (96, 96), count=2)[1]
     capture = PairCapture(rig)
-    frame = capture.take(truth)
+    frame = capture.capture(truth)
     capture.release()
     phase = retrieve(per_second(frame), found.optics(), found.background).phase_rad
     mask = field_mask(24, 29.0 / 0.68 / 48)
@@ -88,14 +88,14 @@ def test_a_held_out_image_comes_back_through_the_calibrated_fibre() -> None:
 
 
 def test_nothing_of_the_fibre_itself_is_read(
-    one_mode: tuple[Rig, ProbeData, FibreResponse], monkeypatch: pytest.MonkeyPatch
+    one_mode: tuple[Rig, ProbePatternData, FibreResponse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig, data, _ = one_mode
 
     def other(config: OpticsConfig, device: str = "cpu") -> FibreOptics:
         drawn = FibreOptics(config, device)
         nothing = torch.zeros_like(drawn.core_phase)
-        return drawn.with_response(nothing, nothing, torch.zeros_like(drawn._exchange))
+        return drawn.with_response(nothing, nothing, torch.zeros_like(drawn._coupling))
 
     monkeypatch.setattr(calibrate, "FibreOptics", other)
     blind = calibrate.fit(data, structure(fibre(rig)), config=replace(FAST, steps=40), least_quality=0)
@@ -107,9 +107,9 @@ def test_nothing_of_the_fibre_itself_is_read(
 
 def test_a_bent_fibre_is_retuned_with_few_probes() -> None:
     rig = twin(**ONE_MODE, seed=9)
-    before = calibrate.fit(acquire(rig, probes=6, seed=2), structure(fibre(rig)), config=FAST)
+    before = calibrate.fit(acquire(rig, probe_patterns=6, seed=2), structure(fibre(rig)), config=FAST)
     fibre(rig).set_drift(1.0)
-    after = acquire(rig, probes=4, seed=3)
+    after = acquire(rig, probe_patterns=4, seed=3)
     assert agreement(before, fibre(rig)) < 0.8
     found = calibrate.fit(after, structure(fibre(rig)), start=before, config=FAST)
     assert agreement(found, fibre(rig)) > 0.985
@@ -121,17 +121,17 @@ def test_a_bent_fibre_is_retuned_with_few_probes() -> None:
 def test_modes_and_coupling_are_recovered_and_retuned() -> None:
     rig = twin(seed=10)
     optics = fibre(rig)
-    found = calibrate.fit(acquire(rig, probes=64, seed=4), structure(optics))
+    found = calibrate.fit(acquire(rig, probe_patterns=64, seed=4), structure(optics))
     assert found.quality > 0.97
     assert same_light(found, optics) > 0.8
     optics.set_drift(3.0)
     assert same_light(found, optics) < 0.1
-    again = calibrate.fit(acquire(rig, probes=8, seed=5), structure(optics), start=found)
+    again = calibrate.fit(acquire(rig, probe_patterns=8, seed=5), structure(optics), start=found)
     assert again.quality > 0.95
     assert same_light(again, optics) > 0.8
 
 
-def test_a_response_is_stored_and_read(one_mode: tuple[Rig, ProbeData, FibreResponse], tmp_path: Path) -> None:
+def test_a_response_is_stored_and_read(one_mode: tuple[Rig, ProbePatternData, FibreResponse], tmp_path: Path) -> None:
     rig, data, found = one_mode
     save(found.stored(devices_of(rig)), tmp_path)
     again = FibreResponse.from_stored(load(tmp_path, KIND, rig))
@@ -142,7 +142,7 @@ def test_a_response_is_stored_and_read(one_mode: tuple[Rig, ProbeData, FibreResp
         FibreResponse.from_stored(Stored(KIND, {}, found.stored({}).values, {"core_phase_rad": found.core_phase_rad}))
 
 
-def test_a_bad_fit_is_refused_with_its_number(one_mode: tuple[Rig, ProbeData, FibreResponse]) -> None:
+def test_a_bad_fit_is_refused_with_its_number(one_mode: tuple[Rig, ProbePatternData, FibreResponse]) -> None:
     rig, data, found = one_mode
     with pytest.raises(
         CalibrationError, match=r"left-out probes are predicted with a correlation of 0\.\d+, in the worst place -?0\.\d+"
@@ -166,11 +166,11 @@ def test_a_bad_fit_is_refused_with_its_number(one_mode: tuple[Rig, ProbeData, Fi
 
 
 def test_probes_are_what_they_say() -> None:
-    random, binary = (probe_phases(2, (32, 32), 5, kind) for kind in ("random", "binary"))
+    random, binary = (probe_pattern_phases(2, (32, 32), 5, kind) for kind in ("random", "binary"))
     assert 0 <= random.min() < 0.1
     assert 6.2 < random.max() <= np.float32(2 * np.pi)
     assert set(np.unique(binary)) == {0.0, np.float32(np.pi)}
-    assert not np.array_equal(random, probe_phases(2, (32, 32), 6))
+    assert not np.array_equal(random, probe_pattern_phases(2, (32, 32), 6))
     assert abs(np.corrcoef(random[0].ravel(), random[1].ravel())[0, 1]) < 0.1
 
 

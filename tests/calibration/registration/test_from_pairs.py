@@ -33,7 +33,7 @@ Pairs = tuple[list[NDArray[np.uint8]], list[NDArray[np.float32]]]
 
 @cache
 def pairs(optics: OpticsConfig) -> Pairs:
-    source = open_source("leaves", (PX, PX), count=6, seed=optics.seed, depth_rad=2.6)
+    source = open_source("leaves", (PX, PX), count=6, seed=optics.seed, phase_range_rad=2.6)
     phases = np.stack([source[index].phase_rad for index in range(6)])
     exposure = TwinExposure(FibreOptics(optics), SensorConfig(), 0.01, optics.seed)
     return list(exposure(phases)), list(phases)

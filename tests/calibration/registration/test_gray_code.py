@@ -77,7 +77,7 @@ def test_panel_and_camera_may_have_any_shape() -> None:
     # The twin sees a 512 x 512 part of a larger panel, and the camera reads out a part of its chip.
     optics = OpticsConfig(seed=31, rotation_deg=4.0)
     fibre = FibreOptics(optics)
-    masks, bits = gray_code.probe_masks((576, 700), 8, 8.5)
+    masks, bits = gray_code.probe_pattern_masks((576, 700), 8, 8.5)
     assert bits == (4, 4)
     top, left = 40, 130
     seen = np.concatenate([np.zeros((4, 512, 512), bool), masks[:, top : top + 512, left : left + 512]])

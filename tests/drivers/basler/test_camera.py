@@ -141,7 +141,7 @@ def test_the_frames_of_the_twin_arrive_pixel_by_pixel() -> None:
     with camera:
         capture = PairCapture(Rig(camera, slm, RealClock()))
         shown = list(open_source("leaves", (PX, PX), count=12))
-        frames = [capture.take(pattern) for pattern in shown]
+        frames = [capture.capture(pattern) for pattern in shown]
         assert [camera.sensor.lit[frame.index] for frame in frames] == [(pattern.id,) for pattern in shown]
     assert capture.retaken == 0
     for frame, pixels in zip(frames, fed_pixels[-12:], strict=True):
@@ -156,7 +156,7 @@ def test_faults_of_the_twin_go_through_pylon_and_are_retaken() -> None:
     with camera:
         capture = PairCapture(Rig(camera, slm, RealClock()), on_fault=lambda kind, text: told.append(kind), retakes=20)
         for pattern in open_source("leaves", (PX, PX), count=20):
-            frame = capture.take(pattern)
+            frame = capture.capture(pattern)
             assert camera.sensor.lit[frame.index] == (pattern.id,)
     assert len(told) >= sum(camera.sensor.injected.values()) > 4
     assert {"FrameFailed", "DeviceLost"} <= set(told)

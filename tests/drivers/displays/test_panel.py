@@ -16,7 +16,7 @@ from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
 def test_a_pattern_of_the_panels_size_is_what_the_encoder_makes(rng: np.random.Generator) -> None:
     phase = rng.uniform(-9, 9, (6, 8)).astype(np.float32)
-    panel = Panel(PanelConfig((6, 8), gamma=1.3, range_rad=5.0))
+    panel = Panel(PanelConfig((6, 8), gamma=1.3, slm_range_rad=5.0))
     assert panel.pattern_shape == (6, 8)
     assert np.array_equal(panel.grey(Pattern(phase)), GreyEncoder(GreyLut.gamma(1.3, 5.0))(phase))
 

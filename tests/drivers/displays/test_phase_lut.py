@@ -162,10 +162,10 @@ def test_a_bad_gamma_is_refused(gamma: float) -> None:
         GreyLut.gamma(gamma)
 
 
-@pytest.mark.parametrize("range_rad", [0.0, -2.6, float("nan"), 360.0])
-def test_a_bad_range_is_refused(range_rad: float) -> None:
+@pytest.mark.parametrize("slm_range_rad", [0.0, -2.6, float("nan"), 360.0])
+def test_a_bad_range_is_refused(slm_range_rad: float) -> None:
     with pytest.raises(ValueError, match="grey LUT must"):
-        GreyLut.linear(range_rad)
+        GreyLut.linear(slm_range_rad)
 
 
 def test_a_lut_cannot_be_changed_afterwards() -> None:

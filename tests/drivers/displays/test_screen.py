@@ -173,9 +173,9 @@ def test_a_window_that_dies_or_hangs_is_lost_in_time_and_comes_back(screens: Vir
 def test_the_window_ends_with_its_program_however_that_ends(screens: VirtualScreens) -> None:
     program = (
         "import os, signal, sys, numpy as np\n"
-        "from app.devices import SCREEN_COMMAND\n"
-        "from drivers.panel import Panel, PanelConfig\n"
-        "from drivers.screen import ScreenSlm\n"
+        "from app.instrument.devices import SCREEN_COMMAND\n"
+        "from drivers.displays.panel import Panel, PanelConfig\n"
+        "from drivers.displays.screen import ScreenSlm\n"
         f"slm = ScreenSlm(SCREEN_COMMAND, panel=Panel(PanelConfig({SHAPE})))\n"
         f"slm.show_grey(np.full({SHAPE}, 77, np.uint8))\n"
         "print(slm._child.pid, flush=True)\n"

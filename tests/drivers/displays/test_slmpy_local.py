@@ -218,7 +218,7 @@ def test_closing_ends_the_process(checkout: Path) -> None:
 
 def test_nothing_is_left_when_this_process_is_killed(checkout: Path) -> None:
     program = f"""if True:
-        from drivers.slmpy_local import *
+        from drivers.displays.slmpy_local import *
         slm = LocalSlmPySlm(SlmPyWindowConfig({sys.executable!r}, {str(checkout)!r}))
         print("open", flush=True)
         input()

@@ -545,7 +545,7 @@ def test_a_missing_slmsuite_is_one_line_that_says_how_to_install_it() -> None:
     told = run(
         "import sys; sys.modules['slmsuite'] = None\n"
         "from drivers.base import DeviceError\n"
-        "from drivers.slmsuite_camera import SlmsuiteCamera, SlmsuiteCameraConfig\n"
+        "from drivers.slmsuite.camera import SlmsuiteCamera, SlmsuiteCameraConfig\n"
         f"try: SlmsuiteCamera(SlmsuiteCameraConfig({BASLER!r}))\n"
         "except DeviceError as error: print(error)"
     )
@@ -557,8 +557,8 @@ def test_it_is_loaded_only_when_it_is_used_and_then_keeps_quiet() -> None:
         "import sys\n"
         "import numpy as np\n"
         "from drivers.base import DeviceError, Pattern\n"
-        "from drivers.slmsuite_camera import SlmsuiteCamera, SlmsuiteCameraConfig\n"
-        "from drivers.slmsuite_slm import SlmsuiteSlm, SlmsuiteSlmConfig\n"
+        "from drivers.slmsuite.camera import SlmsuiteCamera, SlmsuiteCameraConfig\n"
+        "from drivers.slmsuite.slm import SlmsuiteSlm, SlmsuiteSlmConfig\n"
         "assert not {'slmsuite', 'matplotlib'} & set(sys.modules)\n"
         f"with SlmsuiteSlm(SlmsuiteSlmConfig({SIMULATED_SLM!r}, {{'resolution': (1920, 1080)}})) as slm:\n"
         "    slm.show(Pattern(np.zeros((1080, 1920), np.float32)))\n"

@@ -68,9 +68,9 @@ class Table:
         return outcomes
 
 
-def checkers(cell_px: int, depth_rad: float) -> Pattern:
+def checkers(cell_px: int, phase_range_rad: float) -> Pattern:
     y, x = np.indices((PX, PX)) // cell_px
-    return Pattern(((y + x) % 2 * depth_rad).astype(np.float32), f"checkers of {cell_px} px")
+    return Pattern(((y + x) % 2 * phase_range_rad).astype(np.float32), f"checkers of {cell_px} px")
 
 
 # ---- without faults

@@ -22,7 +22,7 @@ from drivers.twin.optics_config import OpticsConfig
 
 PX = 128
 CONFIG = OpticsConfig(image_px=PX, field_radius_um=20.0)
-#: A few far cores without exchange: every core's mode is a whole Gaussian.
+#: A few far cores without coupling: every core's mode is a whole Gaussian.
 LONELY = replace(CONFIG, field_radius_um=30.0, core_pitch_um=25.0, mode_radius_um=2.5, coupling_sigma_um=0.1)
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -75,7 +75,7 @@ def test_light_that_leaves_the_image_does_not_come_back_on_the_other_side() -> N
 def test_exchange_keeps_the_mean_power_of_every_mode() -> None:
     optics = fibre(replace(CONFIG, field_radius_um=30.0))
     angle = 2 * torch.pi * torch.rand((64, optics.cores), generator=generator(1))
-    power = optics.exchange(torch.polar(torch.ones_like(angle), angle)).abs().square().mean((0, 2))
+    power = optics.couple(torch.polar(torch.ones_like(angle), angle)).abs().square().mean((0, 2))
     # About 500 cores x 64 draws of exponentially distributed power: 0.6 % standard error, less what neighbours share.
     assert power.tolist() == pytest.approx([1.0] * 3, abs=0.04)
 
@@ -83,7 +83,7 @@ def test_exchange_keeps_the_mean_power_of_every_mode() -> None:
 def test_without_coupling_every_core_keeps_its_light() -> None:
     optics = fibre(replace(CONFIG, coupling_sigma_um=0.0))
     amplitude = normal((2, optics.cores), 2)
-    assert torch.equal(optics.exchange(amplitude), amplitude[:, None].expand(-1, 3, -1))
+    assert torch.equal(optics.couple(amplitude), amplitude[:, None].expand(-1, 3, -1))
 
 
 def test_the_mean_over_the_fibre_and_background_is_one() -> None:
@@ -119,10 +119,10 @@ def test_a_flat_phase_launches_unit_amplitude_everywhere() -> None:
 
 def operators() -> dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], tuple[int, ...]]]:
     optics = fibre()
-    return {"propagate": (optics.propagate, (1, 3, optics.cores)), "exchange": (optics.exchange, (1, optics.cores))}
+    return {"propagate": (optics.propagate, (1, 3, optics.cores)), "couple": (optics.couple, (1, optics.cores))}
 
 
-@pytest.mark.parametrize("name", ["propagate", "exchange"])
+@pytest.mark.parametrize("name", ["propagate", "couple"])
 def test_linear_operators_agree_with_their_adjoints(name: str) -> None:
     operator, shape = operators()[name]
     x, other = normal(shape, 3), normal(shape, 4)

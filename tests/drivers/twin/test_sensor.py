@@ -119,7 +119,7 @@ def test_the_same_generator_gives_the_same_frame() -> None:
 def test_counts_never_leave_their_range(intensity: float, exposure_s: float, bit_depth: int, seed: int) -> None:
     counts = expose(torch.full((8, 8), intensity), exposure_s, bit_depth, CHIP, generator(seed))
     mean_e = intensity * CHIP.electrons_per_s * exposure_s
-    spread_e = 6 * math.sqrt(mean_e + CHIP.read_noise_e**2)
-    low, high = ((mean_e + side * spread_e) * (2**bit_depth - 1) / CHIP.full_well_e for side in (-1, 1))
+    tolerance_e = 6 * math.sqrt(mean_e + CHIP.read_noise_e**2)
+    low, high = ((mean_e + side * tolerance_e) * (2**bit_depth - 1) / CHIP.full_well_e for side in (-1, 1))
     top = 2**bit_depth - 1
     assert min(max(low - 1, 0), top) <= counts.min() <= counts.max() <= min(high + 1, top)

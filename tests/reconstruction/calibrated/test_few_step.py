@@ -19,7 +19,7 @@ from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.calibrated.twin_stream import StreamConfig, TwinStream, fresh_fibres
 from reconstruction.field import field_mask
 from reconstruction.models.losses import centred
-from reconstruction.networks.level import LevelNet, fit_level
+from reconstruction.networks.piston import PistonNet, fit_piston
 
 OPTICS = OpticsConfig(image_px=128, field_radius_um=41.0)
 SHAPE = FewStepConfig(frame_px=128, grid_px=32, field_radius=0.94, steps=2, base_channels=4, hidden=2)
@@ -73,12 +73,12 @@ def test_fewer_steps_are_the_first_of_all(fibre: SpeckleResidual) -> None:
     with torch.inference_mode():
         frames, reference = counts()
         both = loop.run(fibre, frames, reference)[0]
-        loop.take_steps(1)
+        loop.set_steps(1)
         one = loop.run(fibre, frames, reference)[0]
     assert (loop.evaluations, loop.most_steps, len(one), len(both)) == (1, 2, 1, 2)
     assert torch.equal(one[0].phase_rad, both[0].phase_rad)
     with pytest.raises(ValueError, match="1 to 2 steps, got 3"):
-        loop.take_steps(3)
+        loop.set_steps(3)
 
 
 def test_another_reference_is_not_mistaken_for_the_last_one(fibre: SpeckleResidual) -> None:
@@ -97,16 +97,16 @@ def test_another_reference_is_not_mistaken_for_the_last_one(fibre: SpeckleResidu
 def test_what_is_shown_lies_between_black_and_white(fibre: SpeckleResidual) -> None:
     loop = network().eval()
     loop.attach(fibre)
-    level = loop.level.guess[-1].bias
-    assert isinstance(level, torch.Tensor)
-    torch.nn.init.constant_(level, -1.0)  # far below black
+    piston_rad = loop.piston.guess[-1].bias
+    assert isinstance(piston_rad, torch.Tensor)
+    torch.nn.init.constant_(piston_rad, -1.0)  # far below black
     with torch.inference_mode():
         frames, reference = counts()
         dark = loop(frames, reference)
-        torch.nn.init.constant_(level, 9.0)
+        torch.nn.init.constant_(piston_rad, 9.0)
         bright, _ = loop.deviation(frames, reference)
     assert dark.min() == 0
-    assert bright.max() == pytest.approx(SHAPE.range_rad)
+    assert bright.max() == pytest.approx(SHAPE.phase_range_rad)
 
 
 def test_a_batch_is_what_its_seed_says(stream: TwinStream) -> None:
@@ -188,10 +188,10 @@ def test_levels_of_pictures_with_full_contrast_are_found() -> None:
     rng = np.random.default_rng(1)
     pictures = np.where(rng.random((64, 32, 32)) < rng.random((64, 1, 1)), 2.85, 0).astype(np.float32)
     inside = torch.from_numpy(field_mask(32, 0.9))[None, None].float()
-    level = LevelNet()
-    assert fit_level(level, pictures, inside, steps=150, batch=16) < 0.25
-    spread = np.abs(pictures.mean((1, 2)) - pictures.mean()).mean()
-    assert spread > 0.4
+    piston_rad = PistonNet()
+    assert fit_piston(piston_rad, pictures, inside, steps=150, batch=16) < 0.25
+    deviation = np.abs(pictures.mean((1, 2)) - pictures.mean()).mean()
+    assert deviation > 0.4
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"descents": 0}, {"hidden": -1}, {"grid_px": 33}, {"multipliers": (1,) * 7}])

@@ -238,8 +238,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from torch.utils.data import DataLoader
-from acquisition.store import Archive
-from reconstruction.dataset import SpecklePairs
+from acquisition.archive.reader import Archive
+from reconstruction.data.dataset import SpecklePairs
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
@@ -281,7 +281,7 @@ def test_wrong_wishes_are_answered_clearly(tmp_path: Path) -> None:
 
 
 def test_rows_without_patterns_cannot_be_split(tmp_path: Path) -> None:
-    with ArchiveWriter.create(tmp_path, "take", "x", ARRAYS[:1], {}, 1) as writer:
+    with ArchiveWriter.create(tmp_path, "recording", "x", ARRAYS[:1], {}, 1) as writer:
         writer.append({"speckle": np.zeros((6, 8), np.uint8)}, PairRow(frame_index=0, t_ns=0, exposure_s=0.01))
     with pytest.raises(ReconstructionError, match="names no pattern"):
         SpecklePairs(writer.path, "train", ["speckle"])

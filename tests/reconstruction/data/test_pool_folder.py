@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 and file locks are POSIX")
 
-HOLD = "from reconstruction.pool_folder import pool_folder\nwith pool_folder() as f:\n print(f, flush=True)\n input()"
+HOLD = "from reconstruction.data.pool_folder import pool_folder\nwith pool_folder() as f:\n print(f, flush=True)\n input()"
 
 
 def aged(folder: Path) -> Path:

@@ -49,12 +49,12 @@ def test_a_seed_is_a_sample_and_samples_have_a_spread() -> None:
     with torch.inference_mode():
         drawn = flow.sample(frames, reference, [1, 2, 1])
         phase, std = flow.deviation(frames, reference)
-        mean, spread = flow.sampled_deviation(frames, reference)
+        mean, sigma = flow.sampled_deviation(frames, reference)
     assert torch.equal(drawn[0], drawn[2])
     assert not torch.allclose(drawn[0], drawn[1])
-    assert phase.shape == std.shape == mean.shape == spread.shape == (1, 1, GRID_PX, GRID_PX)
+    assert phase.shape == std.shape == mean.shape == sigma.shape == (1, 1, GRID_PX, GRID_PX)
     assert (std > 0).all()
-    assert (spread > 0).all()
+    assert (sigma > 0).all()
 
 
 def test_both_parts_learn_a_batch_by_heart() -> None:

@@ -133,13 +133,13 @@ def test_who_knows_the_image_gets_the_image(name: str, schedule: str) -> None:
     torch.testing.assert_close(image, target.expand(SHAPE), atol=1e-3, rtol=0)
 
 
-MEAN, SPREAD = 0.3, 0.2
+MEAN, STD = 0.3, 0.2
 
 
 def of_gaussian(y: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
-    """Return the noise to expect in y when pixels are normal with MEAN and SPREAD."""
+    """Return the noise to expect in y when pixels are normal with MEAN and STD."""
     g = gamma.double()[:, None]
-    return ((1 - g).sqrt() * (y - g.sqrt() * MEAN) / (g * SPREAD**2 + 1 - g)).float()
+    return ((1 - g).sqrt() * (y - g.sqrt() * MEAN) / (g * STD**2 + 1 - g)).float()
 
 
 def drawn(sampler: Sampler, schedule: str) -> torch.Tensor:
@@ -151,22 +151,22 @@ def drawn(sampler: Sampler, schedule: str) -> torch.Tensor:
 def test_samples_of_a_gaussian_have_its_mean_and_spread(name: str) -> None:
     samples = drawn(SAMPLERS[name], "uniform-200")
     assert samples.mean().item() == pytest.approx(MEAN, abs=0.005)
-    assert samples.std().item() == pytest.approx(SPREAD, rel=0.03)
+    assert samples.std().item() == pytest.approx(STD, rel=0.03)
 
 
 def test_renoising_loses_spread() -> None:
     gammas = preset("uniform-200").gammas
     variance = 0.0
     for gamma in gammas:  # of the estimate, which is the mean of what could be under fresh noise
-        weight = math.sqrt(gamma) * SPREAD**2 / (gamma * SPREAD**2 + 1 - gamma)
+        weight = math.sqrt(gamma) * STD**2 / (gamma * STD**2 + 1 - gamma)
         variance = weight**2 * (gamma * variance + 1 - gamma)
-    assert math.sqrt(variance) < 0.9 * SPREAD
+    assert math.sqrt(variance) < 0.9 * STD
     assert drawn(renoise, "uniform-200").std().item() == pytest.approx(math.sqrt(variance), rel=0.02)
 
 
 def test_the_second_order_solver_needs_fewer_steps() -> None:
     start, _ = seeded(shape=(1, 40_000))
-    exact = MEAN + SPREAD * start  # the flow keeps every pixel's quantile, and starts where gamma is nearly 0
+    exact = MEAN + STD * start  # the flow keeps every pixel's quantile, and starts where gamma is nearly 0
     wrong = {sampler: (drawn(sampler, "uniform-20") - exact).std().item() for sampler in (ddim, dpmpp_2m)}
     assert wrong[dpmpp_2m] < wrong[ddim] / 3
 

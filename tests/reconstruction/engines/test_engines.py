@@ -12,24 +12,24 @@ import pytest
 import torch
 
 from app.training.engine_check_frames import frames_for
-from reconstruction.engines import choose, runners
+from reconstruction.engines import choose, engine_kinds
 from reconstruction.engines.artifacts import cache_folder
 from reconstruction.engines.base import EngineError
+from reconstruction.engines.check_frames import CheckFrames, recall
 from reconstruction.engines.choose import interleaved_ms, open_engine, opened, present
-from reconstruction.engines.gate import TOLERANCE_RAD, Gate
-from reconstruction.engines.gate_frames import GateFrames, recall
-from reconstruction.engines.guarded import GuardedEngine
+from reconstruction.engines.engine_check import TOLERANCE_RAD, EngineCheck
+from reconstruction.engines.engine_kinds import ENGINES, EngineKind, parse
+from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.engines.onnx.export import model_graph
-from reconstruction.engines.runners import RUNNERS, Runner, parse
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_instrument, small_model
 
 HERE = [
     (name, precision)
-    for name, runner in RUNNERS.items()
-    for precision in runner.precisions
-    if precision != "int8" and not runner.missing(precision)
+    for name, engine_kind in ENGINES.items()
+    for precision in engine_kind.precisions
+    if precision != "int8" and not engine_kind.missing(precision)
 ]
 
 
@@ -49,10 +49,10 @@ def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch, exported_once: None)
 
 
 @pytest.fixture
-def gate(model: Model, tmp_path: Path) -> Gate:
+def engine_check(model: Model, tmp_path: Path) -> EngineCheck:
     frames = frames_for(model, small_instrument(tmp_path))
     assert frames is not None
-    return Gate(model, frames)
+    return EngineCheck(model, frames)
 
 
 def frames(seed: int) -> np.ndarray:
@@ -63,17 +63,17 @@ def frames(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("choice", HERE, ids=" ".join)
-def test_every_engine_computes_what_torch_computes(choice: choose.Choice, gate: Gate) -> None:
-    engine = opened(choice, gate)
+def test_every_engine_computes_what_torch_computes(choice: choose.Choice, engine_check: EngineCheck) -> None:
+    engine = opened(choice, engine_check)
     assert engine.name == " ".join(choice)
-    made = engine.run(gate.frames.frames[0], gate.frames.reference)
+    made = engine.run(engine_check.frames.frames[0], engine_check.frames.reference)
     assert made.shape == (GRID_PX, GRID_PX)
     assert made.dtype == np.float32
 
 
 @pytest.mark.parametrize("choice", HERE, ids=" ".join)
-def test_a_result_stays_what_it_was(choice: choose.Choice, gate: Gate) -> None:
-    engine = opened(choice, gate)
+def test_a_result_stays_what_it_was(choice: choose.Choice, engine_check: EngineCheck) -> None:
+    engine = opened(choice, engine_check)
     first = engine.run(*frames(1))
     copy = first.copy()
     engine.run(*frames(2))
@@ -82,15 +82,15 @@ def test_a_result_stays_what_it_was(choice: choose.Choice, gate: Gate) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("choice", HERE, ids=" ".join)
-def test_counts_of_every_type_mean_the_same(choice: choose.Choice, dtype: type, gate: Gate) -> None:
-    engine = opened(choice, gate)
+def test_counts_of_every_type_mean_the_same(choice: choose.Choice, dtype: type, engine_check: EngineCheck) -> None:
+    engine = opened(choice, engine_check)
     frame, reference = np.minimum(frames(3), 255).round()
     assert np.array_equal(engine.run(frame.astype(dtype), reference), engine.run(frame, reference))
 
 
 @pytest.mark.parametrize("choice", HERE, ids=" ".join)
-def test_a_new_reference_is_taken_over(choice: choose.Choice, gate: Gate) -> None:
-    engine, again = opened(choice, gate), opened(choice, gate)
+def test_a_new_reference_is_taken_over(choice: choose.Choice, engine_check: EngineCheck) -> None:
+    engine, again = opened(choice, engine_check), opened(choice, engine_check)
     frame, reference = frames(4)
     engine.run(frame, frame)
     assert np.array_equal(engine.run(frame, reference), again.run(frame, reference))
@@ -106,32 +106,36 @@ def test_auto_takes_the_fastest_and_says_so(model: Model) -> None:
 
 
 def test_without_real_frames_only_full_precision_is_tried(model: Model) -> None:
-    assert {precision for _, precision in present(GateFrames.noise(model))} == {"fp32"}
+    assert {precision for _, precision in present(CheckFrames.noise(model))} == {"fp32"}
 
 
-def test_a_choice_is_measured_once_on_a_machine(model: Model, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = open_engine(model, frames=gate.frames, remembered=False)
+def test_a_choice_is_measured_once_on_a_machine(
+    model: Model, engine_check: EngineCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_engine(model, frames=engine_check.frames, remembered=False)
     timed = []
     monkeypatch.setattr(choose, "interleaved_ms", lambda *words: timed.append(words) or interleaved_ms(*words))
-    second = open_engine(model, frames=gate.frames)
+    second = open_engine(model, frames=engine_check.frames)
     assert (second.name, timed) == (first.name, [])
     assert second.reason.startswith(first.reason)
     assert "(measured 2" in second.reason
-    assert open_engine(model, frames=gate.frames, remembered=False).name
+    assert open_engine(model, frames=engine_check.frames, remembered=False).name
     assert timed, "asked not to remember, it measures"
     monkeypatch.setattr(choose, "_processor", lambda: "another machine")
-    open_engine(model, frames=gate.frames)
+    open_engine(model, frames=engine_check.frames)
     assert len(timed) == 2, "another machine has to be measured"
 
 
 def test_a_remembered_engine_that_went_wrong_is_measured_anew(
-    model: Model, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    model: Model, engine_check: EngineCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = open_engine(model, frames=gate.frames, remembered=False)
+    first = open_engine(model, frames=engine_check.frames, remembered=False)
     name = first.name.split()[0]
-    broken = Runner(("fp32", "bf16"), ("bf16", "fp32"), lambda model, precision, gate: Wrong(model), lambda precision: "")
-    monkeypatch.setitem(runners.RUNNERS, name, broken)
-    second = open_engine(model, frames=gate.frames)
+    broken = EngineKind(
+        ("fp32", "bf16"), ("bf16", "fp32"), lambda model, precision, engine_check: Wrong(model), lambda precision: ""
+    )
+    monkeypatch.setitem(engine_kinds.ENGINES, name, broken)
+    second = open_engine(model, frames=engine_check.frames)
     assert not second.name.startswith("wrong")
     assert "wrong" in second.reason
 
@@ -145,8 +149,8 @@ class Wrong(TorchEngine):
 
 @pytest.fixture
 def wrong(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    runner = Runner(("fp32",), ("fp32",), lambda model, precision, gate: Wrong(model), lambda precision: "")
-    monkeypatch.setitem(runners.RUNNERS, "wrong", runner)
+    engine_kind = EngineKind(("fp32",), ("fp32",), lambda model, precision, engine_check: Wrong(model), lambda precision: "")
+    monkeypatch.setitem(engine_kinds.ENGINES, "wrong", engine_kind)
     return
 
 
@@ -179,8 +183,8 @@ def test_without_a_card_nothing_of_nvidia_is_touched(name: str, model: Model) ->
 # -- the gate ---------------------------------------------------------------------------------------------------------
 
 
-def engine_of(change: object, gate: Gate) -> SimpleNamespace:
-    torch_engine = TorchEngine(gate.model)
+def engine_of(change: object, engine_check: EngineCheck) -> SimpleNamespace:
+    torch_engine = TorchEngine(engine_check.model)
     return SimpleNamespace(name="made up", run=lambda *inputs: change(torch_engine.run(*inputs)))  # type: ignore[operator]
 
 
@@ -194,31 +198,31 @@ def engine_of(change: object, gate: Gate) -> SimpleNamespace:
         (lambda phase: phase - 9, "int8", "of SSIM, more than 0.005"),
     ],
 )
-def test_the_gate_stays_shut(change: object, precision: str, words: str, gate: Gate) -> None:
-    truth = TorchEngine(gate.model)
-    sure = np.stack([truth.run(frame, gate.frames.reference) for frame in gate.frames.frames])
-    gate = Gate(gate.model, GateFrames(gate.frames.frames, gate.frames.reference, sure))
+def test_the_gate_stays_shut(change: object, precision: str, words: str, engine_check: EngineCheck) -> None:
+    truth = TorchEngine(engine_check.model)
+    sure = np.stack([truth.run(frame, engine_check.frames.reference) for frame in engine_check.frames.frames])
+    engine_check = EngineCheck(engine_check.model, CheckFrames(engine_check.frames.frames, engine_check.frames.reference, sure))
     with pytest.raises(EngineError, match=words):
-        gate.check(engine_of(change, gate), precision)  # type: ignore[arg-type]
+        engine_check.check(engine_of(change, engine_check), precision)  # type: ignore[arg-type]
 
 
-def test_the_gate_opens_for_what_is_near_enough(gate: Gate) -> None:
-    report = gate.check(engine_of(lambda phase: phase + 0.0005, gate), "fp32")  # type: ignore[arg-type]
+def test_the_gate_opens_for_what_is_near_enough(engine_check: EngineCheck) -> None:
+    report = engine_check.check(engine_of(lambda phase: phase + 0.0005, engine_check), "fp32")  # type: ignore[arg-type]
     assert report.max_abs_diff_rad == pytest.approx(0.0005, rel=0.01)
     assert report.ssim_loss is not None
-    assert report.frames == len(gate.frames.frames)
+    assert report.frames == len(engine_check.frames.frames)
 
 
 def test_16_bits_are_not_judged_on_noise(model: Model) -> None:
     with pytest.raises(EngineError, match="only be judged on real frames"):
-        Gate(model, GateFrames.noise(model)).check(TorchEngine(model), "bf16")
+        EngineCheck(model, CheckFrames.noise(model)).check(TorchEngine(model), "bf16")
 
 
-def test_frames_of_a_fibre_are_kept_for_the_next_start(gate: Gate) -> None:
-    kept = recall(gate.model)
+def test_frames_of_a_fibre_are_kept_for_the_next_start(engine_check: EngineCheck) -> None:
+    kept = recall(engine_check.model)
     assert kept is not None
     assert kept.truth_rad is not None
-    assert np.array_equal(kept.frames[0], gate.frames.frames[0])
+    assert np.array_equal(kept.frames[0], engine_check.frames.frames[0])
 
 
 # -- while it runs ----------------------------------------------------------------------------------------------------
@@ -252,7 +256,7 @@ def test_an_engine_that_fails_while_it_runs_is_replaced(model: Model, then: obje
         raise EngineError("not this one either")
 
     told: list[str] = []
-    engine = GuardedEngine(Failing(model, then), model, "", [refused, lambda: TorchEngine(model)], told.append)
+    engine = FallbackEngine(Failing(model, then), model, "", [refused, lambda: TorchEngine(model)], told.append)
     made = [engine.run(*frames(seed)) for seed in range(5)]
     truth = TorchEngine(model)
     assert all(np.array_equal(phase, truth.run(*frames(seed))) for seed, phase in enumerate(made))
@@ -265,7 +269,7 @@ def test_an_engine_that_fails_while_it_runs_is_replaced(model: Model, then: obje
 
 
 def test_when_torch_fails_too_it_says_so(model: Model) -> None:
-    engine = GuardedEngine(TorchEngine(model), model, "")
+    engine = FallbackEngine(TorchEngine(model), model, "")
     with pytest.raises(EngineError, match="torch cannot reconstruct this frame"):
         engine.run(*np.zeros((2, 3, 3), np.float32))
 

@@ -12,8 +12,8 @@ import pytest
 from reconstruction.evaluation.usaf import RAYLEIGH_DIP, charts, resolution
 from reconstruction.field import to_grid
 
-FRAME_PX, DEPTH_RAD = 512, 2.85
-CHARTS = charts(FRAME_PX, 0.97, DEPTH_RAD)
+FRAME_PX, PHASE_RANGE_RAD = 512, 2.85
+CHARTS = charts(FRAME_PX, 0.97, PHASE_RANGE_RAD)
 
 
 def blurred(sigma_px: float, grid_px: int = FRAME_PX) -> list[np.ndarray]:
@@ -35,7 +35,7 @@ def ideal_dip(bar_px: float, sigma_px: float) -> float:
 
 @pytest.mark.parametrize("sigma_px", [2.5, 4.0, 6.0])
 def test_a_blurred_chart_resolves_what_theory_says(sigma_px: float) -> None:
-    found = resolution(blurred(sigma_px), CHARTS, DEPTH_RAD)
+    found = resolution(blurred(sigma_px), CHARTS, PHASE_RANGE_RAD)
     expected = min(width for width in found.dips if ideal_dip(width, sigma_px) >= RAYLEIGH_DIP)
     assert found.bar_px is not None
     # One element of the chart up or down: the ideal bars are endless, and their edges lie on no pixels.
@@ -43,28 +43,28 @@ def test_a_blurred_chart_resolves_what_theory_says(sigma_px: float) -> None:
 
 
 def test_a_perfect_chart_is_resolved_down_to_the_cells_of_the_grid() -> None:
-    found = resolution([to_grid(chart.phase_rad, 128) for chart in CHARTS], CHARTS, DEPTH_RAD)
+    found = resolution([to_grid(chart.phase_rad, 128) for chart in CHARTS], CHARTS, PHASE_RANGE_RAD)
     assert min(found.dips) >= 4
     assert found.bar_px is not None
     assert found.bar_px < 6
-    sharp = resolution([chart.phase_rad for chart in CHARTS], CHARTS, DEPTH_RAD)
+    sharp = resolution([chart.phase_rad for chart in CHARTS], CHARTS, PHASE_RANGE_RAD)
     assert all(dip > 0.9 for width, dip in sharp.dips.items() if width > 3)
 
 
 def test_level_and_scale_of_the_phase_do_not_matter() -> None:
-    still = resolution(blurred(4), CHARTS, DEPTH_RAD)
-    moved = resolution([0.6 * image + 1 for image in blurred(4)], CHARTS, DEPTH_RAD)
+    still = resolution(blurred(4), CHARTS, PHASE_RANGE_RAD)
+    moved = resolution([0.6 * image + 1 for image in blurred(4)], CHARTS, PHASE_RANGE_RAD)
     assert moved.bar_px == still.bar_px
 
 
 def test_noise_flat_images_and_inverted_charts_resolve_nothing(rng: np.random.Generator) -> None:
     for images in (
-        [rng.normal(0, DEPTH_RAD, (128, 128)).astype(np.float32) for _ in CHARTS],
+        [rng.normal(0, PHASE_RANGE_RAD, (128, 128)).astype(np.float32) for _ in CHARTS],
         [np.full((128, 128), 1, np.float32) for _ in CHARTS],
         [-image for image in blurred(3)],
         blurred(40),
     ):
-        assert resolution(images, CHARTS, DEPTH_RAD).bar_px is None
+        assert resolution(images, CHARTS, PHASE_RANGE_RAD).bar_px is None
 
 
 def test_a_gap_among_wider_bars_ends_the_count() -> None:
@@ -75,7 +75,7 @@ def test_a_gap_among_wider_bars_ends_the_count() -> None:
             if round(element.bar_px, 2) == gone:
                 for top, left, bottom, right in element.bars:
                     image[round(top) - 2 : round(bottom) + 2, round(left) - 2 : round(right) + 2] = 0
-    found = resolution(images, CHARTS, DEPTH_RAD)
+    found = resolution(images, CHARTS, PHASE_RANGE_RAD)
     assert found.bar_px is not None
     assert found.bar_px > gone
 
@@ -86,7 +86,7 @@ def test_bars_lie_where_the_elements_say() -> None:
         for element in chart.elements:
             for top, left, bottom, right in element.bars:
                 middle = chart.phase_rad[round((top + bottom) / 2 - 0.5), round((left + right) / 2 - 0.5)]
-                assert middle == pytest.approx(DEPTH_RAD) or element.bar_px < 2
+                assert middle == pytest.approx(PHASE_RANGE_RAD) or element.bar_px < 2
 
 
 def test_every_width_from_the_widest_down_is_shown() -> None:
@@ -96,7 +96,7 @@ def test_every_width_from_the_widest_down_is_shown() -> None:
 
 
 def test_elements_outside_the_disc_are_left_out() -> None:
-    narrow = charts(FRAME_PX, 0.5, DEPTH_RAD, 1)[-1]
+    narrow = charts(FRAME_PX, 0.5, PHASE_RANGE_RAD, 1)[-1]
     assert 0 < len(narrow.elements) < len(CHARTS[3].elements)
     for element in narrow.elements:
         corners = np.array([[top, left] for top, left, _, _ in element.bars])

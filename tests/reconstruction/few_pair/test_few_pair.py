@@ -31,7 +31,10 @@ Phases = NDArray[np.float32]
 def pairs(seed: int = SEEDS[0]) -> tuple[Frames, Phases]:
     """Six references of one source, then two held-out images, a leaf and a photograph, of one fibre."""
     shape = (PX, PX)
-    source, held_out = open_source("leaves", shape, count=7, seed=seed, depth_rad=2.6), open_source("held-out", shape, count=1)
+    source, held_out = (
+        open_source("leaves", shape, count=7, seed=seed, phase_range_rad=2.6),
+        open_source("held-out", shape, count=1),
+    )
     phases = np.stack([*(source[index].phase_rad for index in range(7)), held_out[0].phase_rad])
     exposure = TwinExposure(FibreOptics(OpticsConfig(image_px=PX, field_radius_um=82.0, seed=seed)), SensorConfig(), 0.01, seed)
     return exposure(phases), phases  # type: ignore[return-value]

@@ -48,11 +48,11 @@ def explained(ridge: LocalRidge, pool: PairPool, change: np.ndarray) -> float:
 
 def test_a_window_is_listed_as_the_convolution_lists_it(rng: np.random.Generator) -> None:
     ridge = LocalRidge(FRAME, GRID, 1.5)
-    probe = torch.zeros(ridge.side**2, WINDOW_PX**2, 8)
+    probe_pattern = torch.zeros(ridge.side**2, WINDOW_PX**2, 8)
     order = window_order()
     # One output that picks the pixel 5 right of and 3 below the window's corner, at every place.
-    probe[:, int(np.flatnonzero(order == 3 * WINDOW_PX + 5)[0]), 0] = 1
-    ridge.dense_maps, ridge.dense_mix = probe, torch.zeros(ridge.side**2, 8, 18)
+    probe_pattern[:, int(np.flatnonzero(order == 3 * WINDOW_PX + 5)[0]), 0] = 1
+    ridge.dense_maps, ridge.dense_mix = probe_pattern, torch.zeros(ridge.side**2, 8, 18)
     ridge.dense_mix[:, 0, 0] = 1
     image = torch.from_numpy(rng.normal(size=(1, 1, FRAME, FRAME)).astype(np.float32))
     made = ridge(image)[0, 0]

@@ -13,9 +13,9 @@ from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask, to_grid
 from reconstruction.metrics import score
 from reconstruction.retrieval.amplitude_only import retrieve_amplitude_only
-from reconstruction.retrieval.gradient import RetrievalConfig, levelled, retrieve
+from reconstruction.retrieval.gradient import RetrievalConfig, retrieve, with_piston
 
-DEPTH_RAD = 2.85
+PHASE_RANGE_RAD = 2.85
 PX = 128
 ONE_MODE = OpticsConfig(
     image_px=PX, field_radius_um=41.0, seed=5, mode_weights=(1.0,), coupling_sigma_um=0.0, phase_noise_rad=0.0, background=0.0
@@ -34,7 +34,7 @@ def seen(optics: FibreOptics, phase_rad: np.ndarray) -> np.ndarray:
 
 
 def ssim_centred(found: np.ndarray, truth: np.ndarray) -> float:
-    return score(to_grid(found, 32), to_grid(truth, 32), MASK, DEPTH_RAD).ssim_centred
+    return score(to_grid(found, 32), to_grid(truth, 32), MASK, PHASE_RANGE_RAD).ssim_centred
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -83,7 +83,7 @@ def test_the_level_is_the_lowest_part(optics: FibreOptics) -> None:
     phase = np.full((PX, PX), -4.0, np.float32)
     phase[60:70, 60:70] = 1.0
     phase[:5] = -9.0  # outside the disc
-    assert levelled(phase, optics)[64, 64] == pytest.approx(5.0)
+    assert with_piston(phase, optics)[64, 64] == pytest.approx(5.0)
 
 
 def test_the_amplitude_only_method_finds_smooth_phase(optics: FibreOptics) -> None:
@@ -91,7 +91,7 @@ def test_the_amplitude_only_method_finds_smooth_phase(optics: FibreOptics) -> No
     truth = (np.sin(5 * x) + np.cos(4 * y)).astype(np.float32)
     found = retrieve_amplitude_only(seen(optics, truth), optics)
     truth = truth - truth.mean()
-    assert score(to_grid(found.phase_rad, 32), to_grid(truth, 32), MASK, DEPTH_RAD).correlation > 0.9
+    assert score(to_grid(found.phase_rad, 32), to_grid(truth, 32), MASK, PHASE_RANGE_RAD).correlation > 0.9
 
 
 def test_a_frame_that_does_not_fit_is_refused(optics: FibreOptics) -> None:

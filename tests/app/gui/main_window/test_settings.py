@@ -54,7 +54,7 @@ def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
         ("phase_levels_rad", "one two"),
         ("phase_levels_rad", ["1", "2"]),
         ("pairs", "-3"),
-        ("take_name", "a" * 500),
+        ("recording_name", "a" * 500),
         ("version", "99"),
         ("version", "soon"),
     ],
@@ -65,7 +65,7 @@ def test_garbage_warns_and_falls_back(qtbot, session, store, key, value):
     window = reopened(session, store)
     qtbot.addWidget(window)
     assert window.pictures.speckle.levels.levels == (0.0, 255.0)
-    assert window.pictures.phase.levels.levels == session.phase_range_rad
+    assert window.pictures.phase.levels.levels == session.display_range_rad
     assert window.acquisition.pairs.value() == 1000
     if value != "00ff00ff":  # bytes that Qt itself refuses in silence
         assert window.banner.shown.level == "warning"

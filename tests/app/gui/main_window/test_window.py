@@ -71,10 +71,10 @@ def test_a_message_that_repeats_waits_once(window):
 
 
 def test_the_record_button_follows_the_recording(window, session, qtbot):
-    window.controls.take_name.setText("liver")
+    window.controls.recording_name.setText("liver")
     qtbot.keyClick(window, Qt.Key.Key_R)
     assert session.calls == [("start_recording", "liver")]
-    session.recording = RecordingStatus(True, Path("take"), 1234, 61.5, "")
+    session.recording = RecordingStatus(True, Path("recording"), 1234, 61.5, "")
     window.refresh_numbers()
     record = window.controls.record
     assert record.text().startswith("1:01")
@@ -83,17 +83,17 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
     assert not window.controls.export.isEnabled()
     qtbot.mouseClick(record, Qt.MouseButton.LeftButton)
     assert session.calls[-1] == ("stop_recording",)
-    session.recording = RecordingStatus(False, Path("take"), 1234, 61.5, "complete")
+    session.recording = RecordingStatus(False, Path("recording"), 1234, 61.5, "complete")
     window.refresh_numbers()
     assert record.text() == "Record"
     assert record.property("tone") == ""
     qtbot.keyClick(window, Qt.Key.Key_E)
-    assert session.calls[-1] == ("export_last_take",)
+    assert session.calls[-1] == ("export_last_recording",)
 
 
 def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
     window.activateWindow()
-    name = window.controls.take_name
+    name = window.controls.recording_name
     name.setFocus()
     name.clear()
     qtbot.keyClicks(name, "rs te")
@@ -104,7 +104,7 @@ def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
 
 
 def test_a_take_without_a_name_is_not_recorded(window, session):
-    window.controls.take_name.setText("  ")
+    window.controls.recording_name.setText("  ")
     window.toggle_recording()
     assert session.calls == []
     assert "no name" in window.banner.text

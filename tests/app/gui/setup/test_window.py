@@ -89,7 +89,7 @@ def test_a_mistake_is_named_and_nothing_written(page, tmp_path, form, values, wo
     assert not window.save()
     assert words in window.banner.text
     window.try_devices()
-    assert window._probe is None
+    assert window._preview is None
     assert not (tmp_path / "instrument.yaml").exists()
 
 
@@ -121,9 +121,9 @@ def test_trying_shows_the_live_device_and_the_bytes_on_the_slm(page, qtbot):
     qtbot.mouseClick(window.card_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window._grey is not None, timeout=20_000)
     assert "patterns of 128 x 128 px" in window.slm.state.text()
-    first = window._probe
+    first = window._preview
     qtbot.mouseClick(window.try_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window._probe not in (None, first), timeout=20_000)
+    qtbot.waitUntil(lambda: window._preview not in (None, first), timeout=20_000)
     assert not first.status.running, "the devices of the first try were still held"
 
 
@@ -131,10 +131,10 @@ def test_save_and_open_lets_go_of_the_devices_first(page, qtbot, tmp_path):
     window = page()
     window.try_devices()
     qtbot.waitUntil(lambda: window._shown is not None, timeout=20_000)
-    probe = window._probe
+    preview = window._preview
     with qtbot.waitSignal(window.accepted, timeout=20_000):
         qtbot.mouseClick(window.use_button, Qt.MouseButton.LeftButton)
-    assert not probe.status.running
+    assert not preview.status.running
     assert (tmp_path / "instrument.yaml").exists()
 
 
@@ -163,7 +163,7 @@ def test_setup_closes_the_window_and_is_offered_only_where_it_can_be_had(qtbot, 
         window.show()
         assert window.controls.setup.isVisible() is offered
     qtbot.mouseClick(window.controls.setup, Qt.MouseButton.LeftButton)
-    assert window.wish.setup
+    assert window.close_request.setup
     assert not window.isVisible()
     assert window.wait_closed(5)
 

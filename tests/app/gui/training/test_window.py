@@ -207,6 +207,6 @@ def test_closing_the_window_asks_and_stops_the_training(instrument, monkeypatch)
 def test_using_a_model_closes_the_window_for_it(instrument, monkeypatch):
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
     instrument._training.model_wanted.emit("/models/new")
-    assert instrument.wish.model == "/models/new"
+    assert instrument.close_request.model == "/models/new"
     assert not instrument.isVisible()
     assert instrument.wait_closed(30)

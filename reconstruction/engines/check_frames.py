@@ -21,7 +21,7 @@ FRAMES = 8
 
 
 @dataclass(frozen=True, eq=False)
-class GateFrames:
+class CheckFrames:
     """Frames of the fibre that a model is for.
 
     Parameters
@@ -38,26 +38,26 @@ class GateFrames:
     reference: NDArray[np.float32]
     truth_rad: NDArray[np.float32] | None = None
 
-    def first(self) -> GateFrames:
+    def first(self) -> CheckFrames:
         """Return only the first frame."""
-        return GateFrames(self.frames[:1], self.reference, None if self.truth_rad is None else self.truth_rad[:1])
+        return CheckFrames(self.frames[:1], self.reference, None if self.truth_rad is None else self.truth_rad[:1])
 
     @classmethod
-    def of_pool(cls, pool: PairPool) -> GateFrames:
+    def of_pool(cls, pool: PairPool) -> CheckFrames:
         """Take the first pairs of a pool, whose phase is on the model's grid."""
         batch = pool.batch(np.arange(min(FRAMES, pool.ready)))
         frames = [np.array(frame[0]) for frame in batch.frames.numpy()]
         return cls(frames, np.array(pool.reference, np.float32), batch.phase_rad[:, 0].numpy())
 
     @classmethod
-    def noise(cls, model: Model) -> GateFrames:
+    def noise(cls, model: Model) -> CheckFrames:
         """Speckle of no fibre, for want of real frames."""
         shape = (3, model.frame_px, model.frame_px)
         frames = np.random.default_rng(0).exponential(36, shape).astype(np.float32)
         return cls(list(frames[:2]), frames[2])
 
 
-def remember(model: Model, frames: GateFrames) -> None:
+def remember(model: Model, frames: CheckFrames) -> None:
     """Keep real frames for this model, for every later start on this machine; without room for them it is only logged."""
     assert frames.truth_rad is not None
     content = io.BytesIO()
@@ -69,13 +69,13 @@ def remember(model: Model, frames: GateFrames) -> None:
         log.warning("no frames are kept to judge engines on: %s", error)
 
 
-def recall(model: Model) -> GateFrames | None:
+def recall(model: Model) -> CheckFrames | None:
     """Return what :func:`remember` kept; None where there is nothing, or nothing that fits."""
     content = _kept(model).load_or_remove()
     if content is None:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        return GateFrames(list(stored["frames"]), stored["reference"], stored["truth_rad"])
+        return CheckFrames(list(stored["frames"]), stored["reference"], stored["truth_rad"])
 
 
 def _kept(model: Model) -> Artifact:

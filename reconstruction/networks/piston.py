@@ -16,7 +16,7 @@ _WIDTHS = (16, 32, 48, 64)
 _QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
-class LevelNet(nn.Module):
+class PistonNet(nn.Module):
     """From a picture without its mean to that mean, with a standard deviation.
 
     Structure by convolutions that halve the grid, and the distribution of the phase by its quantiles: phase lies between 0
@@ -45,7 +45,7 @@ class LevelNet(nn.Module):
 
         Returns
         -------
-        level_rad, std_rad : tensor, shape (b, 1, 1, 1)
+        piston_rad, std_rad : tensor, shape (b, 1, 1, 1)
         """
         with torch.autocast(phase_rad.device.type, enabled=False):
             disc = inside.expand(len(phase_rad), -1, -1, -1)
@@ -54,13 +54,13 @@ class LevelNet(nn.Module):
             mean = (x * area).sum((2, 3)) / area.sum((2, 3)).clamp(min=1e-6)
             seen = phase_rad.flatten(1)[:, inside.flatten() > 0]
             ranks = torch.tensor(_QUANTILES, device=seen.device)
-            spread = torch.quantile(seen, ranks, dim=1).T
-            level, width = self.guess(torch.cat([mean, x.amax((2, 3)), spread], 1)).split(1, 1)
-        return level[..., None, None], (0.2 * F.softplus(width) + 0.005)[..., None, None]
+            quantiles = torch.quantile(seen, ranks, dim=1).T
+            piston_rad, width = self.guess(torch.cat([mean, x.amax((2, 3)), quantiles], 1)).split(1, 1)
+        return piston_rad[..., None, None], (0.2 * F.softplus(width) + 0.005)[..., None, None]
 
 
-def fit_level(
-    network: LevelNet,
+def fit_piston(
+    network: PistonNet,
     pictures_rad: NDArray[np.float32],
     inside: torch.Tensor,
     steps: int = 3000,
@@ -98,14 +98,14 @@ def fit_level(
             truth = truth.rot90(int(rng.integers(4)), (2, 3)).to(inside.device)
             noise = torch.randn(truth.shape, generator=generator).to(inside.device)
             made = truth + float(rng.uniform(0, 0.15)) * F.avg_pool2d(noise, 3, 1, 1)
-            level = (truth * inside).sum((2, 3), keepdim=True) / inside.sum()
+            piston_rad = (truth * inside).sum((2, 3), keepdim=True) / inside.sum()
             guess, std = network(centred(made, inside), inside)
-            loss = (std.log() + 0.5 * ((guess - level) / std).square()).mul(std.detach()).mean()
+            loss = (std.log() + 0.5 * ((guess - piston_rad) / std).square()).mul(std.detach()).mean()
             adam.zero_grad()
-            (loss + (guess - level).abs().mean()).backward()
+            (loss + (guess - piston_rad).abs().mean()).backward()
             adam.step()
             schedule.step()
-            errors.append(float((guess - level).detach().abs().mean()))
+            errors.append(float((guess - piston_rad).detach().abs().mean()))
             on_progress(step + 1, steps)
     network.eval()
     return float(np.mean(errors[-100:]))

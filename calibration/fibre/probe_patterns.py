@@ -26,7 +26,7 @@ _BRIGHTEST = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class ProbeData:
+class ProbePatternData:
     """Probes and their speckle.
 
     Parameters
@@ -55,7 +55,7 @@ class ProbeData:
             )
 
 
-def probe_phases(count: int, shape: tuple[int, int], seed: int, kind: Kind = "random") -> NDArray[np.float32]:
+def probe_pattern_phases(count: int, shape: tuple[int, int], seed: int, kind: Kind = "random") -> NDArray[np.float32]:
     """Draw probes: phase (count, H, W) in radians, independent in every pixel."""
     rng = np.random.default_rng((seed, 11))
     draw = rng.random((count, *shape), np.float32)
@@ -65,19 +65,19 @@ def probe_phases(count: int, shape: tuple[int, int], seed: int, kind: Kind = "ra
 
 def acquire(
     rig: Rig,
-    probes: int = 6,
-    left_out: int = 2,
+    probe_patterns: int = 6,
+    skipped: int = 2,
     seed: int = 0,
     kind: Kind = "random",
     progress: Callable[[int], None] = lambda done: None,
-) -> ProbeData:
+) -> ProbePatternData:
     """Show probes and take a frame of each.
 
     Parameters
     ----------
     rig : Rig
         Used by this thread; its exposure is changed meanwhile.
-    probes, left_out : int
+    probes, skipped : int
         How many to fit, and how many to judge the fit by; these are taken twice.
     seed : int
         Other seeds give other probes.
@@ -93,24 +93,32 @@ def acquire(
     CalibrationError
         No exposure suits the light.
     """
-    phases = probe_phases(probes + left_out, rig.display().capabilities.shape, seed, kind)
+    phases = probe_pattern_phases(probe_patterns + skipped, rig.display().capabilities.shape, seed, kind)
     usual_s = rig.camera.exposure_s
     capture = PairCapture(rig)
-    order = [*range(probes, probes + left_out), *range(probes), *range(probes, probes + left_out)]
+    order = [
+        *range(probe_patterns, probe_patterns + skipped),
+        *range(probe_patterns),
+        *range(probe_patterns, probe_patterns + skipped),
+    ]
     frames = []
     try:
         rig.clock.wait_until(rig.display().show(Pattern(phases[0], "probe 0")))
         find_exposure(rig, _BRIGHTEST)
         for number in order:
-            frame = capture.take(Pattern(phases[number], f"probe {number}"))
+            frame = capture.capture(Pattern(phases[number], f"probe {number}"))
             frames.append(per_second(frame))
             progress(len(frames))
     finally:
         capture.release()
         rig.camera.set_exposure(usual_s)
     seen = np.stack(frames)
-    return ProbeData(
-        phases[:probes], seen[left_out : left_out + probes], phases[probes:], seen[:left_out], seen[left_out + probes :]
+    return ProbePatternData(
+        phases[:probe_patterns],
+        seen[skipped : skipped + probe_patterns],
+        phases[probe_patterns:],
+        seen[:skipped],
+        seen[skipped + probe_patterns :],
     )
 
 

@@ -1,4 +1,4 @@
-"""The floor of every table: ridge regression from the raw frame to the phase, with no calibration and no reference.
+"""The baseline of every table: ridge regression from the raw frame to the phase, with no calibration and no reference.
 
 One linear map from intensities to phase, fitted in dual form, so that what grows is the number of pairs and not of pixels
 (Saunders et al., "Ridge regression learning algorithm in dual variables", ICML 1998). A method that is no better than this
@@ -22,7 +22,7 @@ FEATURE_PX = 256
 _RIDGES = tuple(10.0**power for power in range(-4, 4))
 
 
-class RawRidge:
+class RidgeBaseline:
     """Linear map from a frame's intensities to phase.
 
     Parameters

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from reconstruction.engines.base import Engine, EngineError, Precision
-from reconstruction.engines.gate import Gate
+from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
 
 
 @dataclass(frozen=True)
-class Runner:
+class EngineKind:
     """A way to run models.
 
     Parameters
@@ -30,28 +30,28 @@ class Runner:
 
     precisions: tuple[Precision, ...]
     tried: tuple[Precision, ...]
-    open: Callable[[Model, Precision, Gate], Engine]
+    open: Callable[[Model, Precision, EngineCheck], Engine]
     missing: Callable[[Precision], str]
 
 
-def _tensorrt(library: str) -> Runner:
-    def opened(model: Model, precision: Precision, gate: Gate) -> Engine:
+def _tensorrt(library: str) -> EngineKind:
+    def opened(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
         from reconstruction.engines.tensorrt.run import open_tensorrt
 
-        return open_tensorrt(library, model, precision, gate)
+        return open_tensorrt(library, model, precision, engine_check)
 
     def missing(precision: Precision) -> str:
         from reconstruction.engines.tensorrt.run import missing
 
         return missing(library)
 
-    return Runner(("fp32", "fp16", "bf16"), ("fp16", "fp32"), opened, missing)
+    return EngineKind(("fp32", "fp16", "bf16"), ("fp16", "fp32"), opened, missing)
 
 
-def _torch_cuda(model: Model, precision: Precision, gate: Gate) -> Engine:
+def _torch_cuda(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     from reconstruction.engines.cuda.torch_cuda import open_torch_cuda
 
-    return open_torch_cuda(model, precision, gate)
+    return open_torch_cuda(model, precision, engine_check)
 
 
 def _no_cuda(precision: Precision) -> str:
@@ -60,10 +60,10 @@ def _no_cuda(precision: Precision) -> str:
     return no_cuda()
 
 
-def _openvino(model: Model, precision: Precision, gate: Gate) -> Engine:
+def _openvino(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     from reconstruction.engines.openvino import open_openvino
 
-    return open_openvino(model, precision, gate)
+    return open_openvino(model, precision, engine_check)
 
 
 def _no_openvino(precision: Precision) -> str:
@@ -72,20 +72,20 @@ def _no_openvino(precision: Precision) -> str:
     return lacking(precision)
 
 
-def _onnxruntime(model: Model, precision: Precision, gate: Gate) -> Engine:
+def _onnxruntime(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     from reconstruction.engines.onnx.runtime import open_onnx_runtime
 
-    return open_onnx_runtime(model, precision, gate)
+    return open_onnx_runtime(model, precision, engine_check)
 
 
 #: In the order in which they are tried where times are equal.
-RUNNERS: dict[str, Runner] = {
+ENGINES: dict[str, EngineKind] = {
     "tensorrt": _tensorrt("tensorrt"),
     "tensorrt_rtx": _tensorrt("tensorrt_rtx"),
-    "torch_cuda": Runner(("fp32", "fp16", "bf16"), ("fp16", "fp32"), _torch_cuda, _no_cuda),
-    "openvino": Runner(("fp32", "bf16", "int8"), ("bf16", "fp32"), _openvino, _no_openvino),
-    "onnxruntime": Runner(("fp32", "int8"), ("fp32",), _onnxruntime, lambda precision: ""),
-    "torch": Runner(("fp32",), ("fp32",), lambda model, precision, gate: TorchEngine(model), lambda precision: ""),
+    "torch_cuda": EngineKind(("fp32", "fp16", "bf16"), ("fp16", "fp32"), _torch_cuda, _no_cuda),
+    "openvino": EngineKind(("fp32", "bf16", "int8"), ("bf16", "fp32"), _openvino, _no_openvino),
+    "onnxruntime": EngineKind(("fp32", "int8"), ("fp32",), _onnxruntime, lambda precision: ""),
+    "torch": EngineKind(("fp32",), ("fp32",), lambda model, precision, engine_check: TorchEngine(model), lambda precision: ""),
 }
 AUTO: Final = "auto"
 
@@ -99,10 +99,10 @@ def parse(preference: str) -> tuple[str, Precision]:
         No such engine, or it cannot calculate so.
     """
     name, _, precision = preference.strip().partition(" ")
-    if name not in RUNNERS:
-        raise EngineError(f"no engine named {preference!r}; use {AUTO}, {', '.join(RUNNERS)}")
-    runner = RUNNERS[name]
+    if name not in ENGINES:
+        raise EngineError(f"no engine named {preference!r}; use {AUTO}, {', '.join(ENGINES)}")
+    engine_kind = ENGINES[name]
     for known in get_args(Precision):
-        if known == (precision.strip() or runner.precisions[0]) and known in runner.precisions:
+        if known == (precision.strip() or engine_kind.precisions[0]) and known in engine_kind.precisions:
             return name, known
-    raise EngineError(f"engine {name} has no precision {precision.strip()!r}; use {', '.join(runner.precisions)}")
+    raise EngineError(f"engine {name} has no precision {precision.strip()!r}; use {', '.join(engine_kind.precisions)}")

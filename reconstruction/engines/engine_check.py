@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.engines.base import Engine, EngineError, Precision
-from reconstruction.engines.gate_frames import GateFrames
+from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.metrics import score
 from reconstruction.models.model import Model
@@ -24,7 +24,7 @@ TOLERANCE_SSIM: Final = {"fp16": 0.002, "bf16": 0.002, "int8": 0.005}
 
 
 @dataclass(frozen=True)
-class GateReport:
+class EngineCheckReport:
     """What the gate measured.
 
     Parameters
@@ -47,23 +47,23 @@ class GateReport:
         return asdict(self)
 
 
-class Gate:
+class EngineCheck:
     """What engines of one model have to pass.
 
     Parameters
     ----------
     model : Model
         Runs in torch for comparison, once.
-    frames : GateFrames
+    frames : CheckFrames
         To compare on; of models that take many evaluations a frame only the first.
     """
 
-    def __init__(self, model: Model, frames: GateFrames) -> None:
+    def __init__(self, model: Model, frames: CheckFrames) -> None:
         self.model = model
         self.frames = frames if model.network.evaluations <= _MANY_EVALUATIONS else frames.first()
         self._expected: list[NDArray[np.float32]] = []
 
-    def check(self, engine: Engine, precision: Precision) -> GateReport:
+    def check(self, engine: Engine, precision: Precision) -> EngineCheckReport:
         """Compare an engine with torch, which also warms it.
 
         Raises
@@ -73,7 +73,7 @@ class Gate:
         """
         return self.judge([engine.run(frame, self.frames.reference) for frame in self.frames.frames], engine.name, precision)
 
-    def judge(self, made: list[NDArray[np.float32]], name: str, precision: Precision) -> GateReport:
+    def judge(self, made: list[NDArray[np.float32]], name: str, precision: Precision) -> EngineCheckReport:
         """Compare phases that the engine ``name`` made of the frames; see :meth:`check`."""
         if not self._expected:
             truth = TorchEngine(self.model)
@@ -97,7 +97,7 @@ class Gate:
             raise EngineError(f"{name} differs from torch by {rms:.2g} rad rms, more than {TOLERANCE_RMS_RAD}; use fp32")
         elif loss > TOLERANCE_SSIM[precision]:
             raise EngineError(f"{name} loses {loss:.4f} of SSIM, more than {TOLERANCE_SSIM[precision]}; use a finer precision")
-        return GateReport(worst, rms, loss, len(made))
+        return EngineCheckReport(worst, rms, loss, len(made))
 
 
 def _ssim_loss(
@@ -105,6 +105,6 @@ def _ssim_loss(
 ) -> float:
     def mean(phases: list[NDArray[np.float32]]) -> float:
         pairs = zip(phases, truth_rad, strict=True)
-        return float(np.mean([score(phase, truth, model.mask, model.card.range_rad).ssim for phase, truth in pairs]))
+        return float(np.mean([score(phase, truth, model.mask, model.card.phase_range_rad).ssim for phase, truth in pairs]))
 
     return mean(expected) - mean(made)

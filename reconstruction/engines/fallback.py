@@ -15,7 +15,7 @@ from reconstruction.models.model import Model
 log = logging.getLogger(__name__)
 
 
-class GuardedEngine:
+class FallbackEngine:
     """A chosen engine.
 
     Parameters

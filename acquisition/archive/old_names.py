@@ -1,0 +1,47 @@
+"""Names in files of version 0.1.0, and what the same things are called since then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: Keys that had one meaning in every file.
+_KEYS: Mapping[str, str] = {
+    "depth_rad": "phase_range_rad",
+    "min_sentinel_correlation": "min_reference_correlation",
+    "exchange": "coupling",
+    "probes": "probe_patterns",
+}
+#: Kinds of archives, as the journal names them.
+_KINDS: Mapping[str, str] = {"take": "recording"}
+METADATA, OLD_METADATA = "metadata.yaml", "card.yaml"
+
+
+def with_present_names(content: Any, **more: str) -> Any:
+    """Return plain values in which every old key, at any depth, has its present name.
+
+    Parameters
+    ----------
+    content
+        Mappings, lists and plain values, as YAML or JSON gives them.
+    **more
+        Further keys, which mean this only in this kind of file: old name = present name.
+    """
+    if isinstance(content, Mapping):
+        names = {**_KEYS, **more}
+        return {names.get(key, key): with_present_names(value, **more) for key, value in content.items()}
+    if isinstance(content, list):
+        return [with_present_names(item, **more) for item in content]
+    return content
+
+
+def present_kind(kind: str) -> str:
+    """Return what an archive of this kind is called now."""
+    return _KINDS.get(kind, kind)
+
+
+def metadata_file(folder: Path) -> Path:
+    """Return the file that describes the archive in ``folder``: today's, unless only the old one is there."""
+    old = folder / OLD_METADATA
+    return old if old.is_file() and not (folder / METADATA).is_file() else folder / METADATA
