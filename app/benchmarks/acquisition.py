@@ -166,7 +166,7 @@ def _one_process(
 ) -> int:
     """Run one process of the faulty run until it ends or is killed; return how many pairs it said were safe."""
     order = {"root": str(root), "plan": plan.to_dict(), "number": number, "end": end, "limit": limit, "log": str(log)}
-    command = [sys.executable, "-m", "app.benchmarks.acquisition", json.dumps(order)]
+    command = [sys.executable, "-P", "-m", __spec__.name, json.dumps(order)]
     safe = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None

@@ -19,7 +19,7 @@ from drivers.displays.panel import Panel
 from drivers.displays.phase_lut import GreyEncoder
 
 #: Starts the screen SLM's window. By name: no driver may import the window's package.
-SCREEN_COMMAND = (sys.executable, "-m", "app.gui.slm_screen.main")
+SCREEN_COMMAND = (sys.executable, "-P", "-m", f"{__package__.rpartition('.')[0]}.gui.slm_screen")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ KIND_WORDS: Final[Mapping[str, str]] = {
     "mean-flow": "Samples around a mean, by a conditional flow",
 }
 #: What understands an order: the same installation's ``specklescope``.
-PROGRAM: Final = (sys.executable, "-m", "app.cli.main")
+PROGRAM: Final = (sys.executable, "-P", "-m", "specklescope")
 _ERROR = "specklescope: "
 _TAIL_BYTES = 4096
 

@@ -9,14 +9,14 @@ from typing import Any
 from reconstruction.base import ReconstructionError
 from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 
-#: ``kind: (module, configuration, reconstructor)``; imported when first asked for.
+#: ``kind: (module beside this folder, configuration, reconstructor)``; imported when first asked for.
 _KINDS: dict[str, tuple[str, str, str]] = {
-    "calibrated": ("reconstruction.calibrated.few_step", "FewStepConfig", "CalibratedFewStep"),
-    "unet": ("reconstruction.networks.speckle_only", "SpeckleOnlyConfig", "SpeckleUNet"),
-    "resunet": ("reconstruction.networks.speckle_only", "SpeckleOnlyConfig", "SpeckleResUNet"),
-    "specdiffusion": ("reconstruction.diffusion.specdiffusion", "SpecDiffusionConfig", "SpecDiffusion"),
-    "mean-flow": ("reconstruction.diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
-    "referenced": ("reconstruction.networks.unet", "UNetConfig", "ReferencedUNet"),
+    "calibrated": ("..calibrated.few_step", "FewStepConfig", "CalibratedFewStep"),
+    "unet": ("..networks.speckle_only", "SpeckleOnlyConfig", "SpeckleUNet"),
+    "resunet": ("..networks.speckle_only", "SpeckleOnlyConfig", "SpeckleResUNet"),
+    "specdiffusion": ("..diffusion.specdiffusion", "SpecDiffusionConfig", "SpecDiffusion"),
+    "mean-flow": ("..diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
+    "referenced": ("..networks.unet", "UNetConfig", "ReferencedUNet"),
 }
 KINDS = tuple(_KINDS)
 
@@ -44,4 +44,4 @@ def build(kind: str, config: NetworkConfig) -> Reconstructor:
 def _part(kind: str, part: int) -> Any:
     if kind not in _KINDS:
         raise ReconstructionError(f"no reconstructor of kind {kind!r}; choose from {', '.join(_KINDS)}")
-    return getattr(import_module(_KINDS[kind][0]), _KINDS[kind][part])
+    return getattr(import_module(_KINDS[kind][0], __package__), _KINDS[kind][part])

@@ -64,7 +64,7 @@ def run_plan(library: str, plan: bytes, frames: CheckFrames, grid_px: int) -> li
 
 
 def _child(words: list[str], timeout_s: float, on_progress: Progress) -> None:
-    command = [sys.executable, "-m", f"{__package__}.worker", *words]
+    command = [sys.executable, "-P", "-m", f"{__package__}.worker", *words]
     refused, pipe = "", subprocess.PIPE
     # Its own words go to a file: a pipe that nobody reads would stop it.
     with tempfile.TemporaryFile() as heard, subprocess.Popen(command, stdout=pipe, stderr=heard, text=True) as process:

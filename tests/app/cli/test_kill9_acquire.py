@@ -32,7 +32,7 @@ def acknowledged(path: Path) -> dict[int, tuple[str, tuple[tuple[str, int], ...]
 def kill_and_resume(root: Path, kills: int, pairs: int, seed: int) -> None:
     config = root / "small.yaml"
     config.write_text(to_yaml(small_instrument(root)), "utf-8")
-    command = [sys.executable, "-m", "app.cli.main", "acquire", "cells", "--pairs", str(pairs), "--config", str(config)]
+    command = [sys.executable, "-m", "specklescope", "acquire", "cells", "--pairs", str(pairs), "--config", str(config)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     moments = random.Random(seed)
     never = threading.Event()

@@ -53,7 +53,7 @@ def instrument(tmp_path: Path) -> Path:
 def run(*arguments: object, cwd: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200"}
     environment.pop("DISPLAY", None)
-    command = [sys.executable, "-m", "app.cli.main", *map(str, arguments)]
+    command = [sys.executable, "-m", "specklescope", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 

@@ -32,7 +32,7 @@ def instrument(tmp_path: Path) -> Path:
 
 
 def train(start: tuple[str, ...], folder: str, *more: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    words = ("app.cli.main", "train", folder, *NETWORK, "--source", "cells", "--pairs", "64", "--config", "small.yaml", *more)
+    words = ("specklescope", "train", folder, *NETWORK, "--source", "cells", "--pairs", "64", "--config", "small.yaml", *more)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "TMPDIR": str(cwd)}
     return subprocess.run([*start, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
@@ -63,14 +63,14 @@ def test_two_processes_learn_as_one(instrument: Path, tmp_path: Path) -> None:
 def test_a_process_that_fails_ends_all(instrument: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(
         "import os, sys\n"
-        "import app.training\n"
-        "from app.cli import main\n"
-        "loop = app.training.train\n"
+        "from app.cli.main import main\n"
+        "from app.training import train as training\n"
+        "loop = training.train\n"
         "def train(model, pairs, *rest):\n"
         "    if os.environ['RANK'] == '1':\n"
         "        pairs.batch = None\n"
         "    return loop(model, pairs, *rest)\n"
-        "app.training.train.train = train\n"
+        "training.train = train\n"
         "if __name__ == '__main__':\n"
         "    main(sys.argv[2:])\n"
     )

@@ -36,7 +36,7 @@ def instrument(tmp_path: Path) -> Path:
 
 def command(folder: str, *more: object) -> list[str]:
     words = ("train", folder, *SMALL, *DATA, "--config", "small.yaml", *more)
-    return [sys.executable, "-m", "app.cli.main", *map(str, words)]
+    return [sys.executable, "-m", "specklescope", *map(str, words)]
 
 
 def environment() -> dict[str, str]:
@@ -123,7 +123,7 @@ def test_fine_tuning_starts_with_the_weights_of_a_model(instrument: Path, tmp_pa
     length = ("--steps", 40, "--validate-every", 40)
     words = ("train", "tuned", "--from", "small-model", *DATA, *length, "--config", "small.yaml")
     done = subprocess.run(
-        [sys.executable, "-m", "app.cli.main", *map(str, words)],
+        [sys.executable, "-m", "specklescope", *map(str, words)],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,

@@ -1,0 +1,34 @@
+"""What code outside the program may use: the version, training data and trained models."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconstruction.data.dataset import SpecklePairs
+    from reconstruction.models.model import load_model
+
+__all__ = ["SpecklePairs", "__version__", "load_model"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a name when it is first asked for: torch alone takes a second."""
+    if name == "__version__":
+        try:
+            return version("specklescope")
+        except PackageNotFoundError:
+            return "not installed"
+    if name == "SpecklePairs":
+        from reconstruction.data.dataset import SpecklePairs
+
+        return SpecklePairs
+    if name == "load_model":
+        from reconstruction.models.model import load_model
+
+        return load_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
