@@ -27,23 +27,23 @@ class DeviceError(SpeckleScopeError):
     """A camera or SLM did not do what it was asked."""
 
 
-class DeviceTimeout(DeviceError):
+class DeviceTimeoutError(DeviceError):
     """A device did not answer before its deadline."""
 
 
-class DeviceLost(DeviceError):
+class DeviceLostError(DeviceError):
     """A device disappeared (unplugged, powered off, driver gone) and has to be opened again."""
 
 
-class FrameFailed(DeviceError):
+class FrameFailedError(DeviceError):
     """The camera delivered a buffer that it declares incomplete; its pixels must not be used."""
 
 
-class TriggerIgnored(DeviceError):
+class TriggerIgnoredError(DeviceError):
     """A trigger was sent while the camera could not take it, so no frame will answer it."""
 
 
-class WrongPattern(DeviceError):
+class WrongPatternError(DeviceError):
     """A pattern does not fit the SLM (shape, dtype or range)."""
 
 
@@ -130,9 +130,9 @@ class Pattern:
     def __post_init__(self) -> None:
         phase = np.asarray(self.phase_rad)
         if phase.ndim != 2 or phase.dtype != np.float32:
-            raise WrongPattern(f"a pattern is (H, W) float32 radians, got {phase.shape} {phase.dtype}")
+            raise WrongPatternError(f"a pattern is (H, W) float32 radians, got {phase.shape} {phase.dtype}")
         if not np.isfinite(phase).all():
-            raise WrongPattern(f"pattern {self.name!r} holds values that are not finite; check its source image")
+            raise WrongPatternError(f"pattern {self.name!r} holds values that are not finite; check its source image")
         object.__setattr__(self, "phase_rad", frozen_array(phase))
 
     @cached_property
@@ -241,20 +241,21 @@ class Camera(_Device, Protocol):
     def trigger(self) -> None:
         """Start one exposure now.
 
-        Raises TriggerIgnored when the camera is not ready, DeviceError in free run and while it waits for its line.
+        Raises TriggerIgnoredError when the camera is not ready, DeviceError in free run and while it waits for its line.
         """
 
     def read(self, timeout_s: float) -> Frame:
         """Return the next frame in order.
 
-        Raises DeviceTimeout after ``timeout_s``, FrameFailed for a declared bad buffer, DeviceLost when it is gone.
+        Raises DeviceTimeoutError after ``timeout_s``, FrameFailedError for a buffer that the driver declares bad, and
+        DeviceLostError when the camera is gone.
         """
 
     def disarm(self) -> None:
         """Stop exposing and drop what is queued."""
 
     def reconnect(self) -> None:
-        """Open the same device again after DeviceLost, with its settings restored and disarmed."""
+        """Open the same device again after DeviceLostError, with its settings restored and disarmed."""
 
 
 @runtime_checkable
@@ -272,14 +273,14 @@ class Slm(_Device, Protocol):
     def show(self, pattern: Pattern) -> int:
         """Queue ``pattern`` and return the monotonic time in ns from which it is displayed and settled.
 
-        Raises WrongPattern when it does not fit, DeviceLost when the display is gone.
+        Raises WrongPatternError when it does not fit, DeviceLostError when the display is gone.
         """
 
     def check(self) -> None:
-        """Raise DeviceLost when the display is known to be gone; an exposure that ended just now is then worthless."""
+        """Raise DeviceLostError when the display is known to be gone; an exposure that ended just now is then worthless."""
 
     def reconnect(self) -> None:
-        """Open the same display again after DeviceLost."""
+        """Open the same display again after DeviceLostError."""
 
 
 @runtime_checkable
@@ -297,5 +298,5 @@ class GreySlm(Slm, Protocol):
     def show_grey(self, grey: NDArray[np.uint8]) -> int:
         """Show grey levels as they are, for test cards and blanking; ``shown`` is None afterwards.
 
-        Returns and raises what :meth:`Slm.show` does; raises WrongPattern unless ``grey`` is uint8 of the panel's shape.
+        Returns and raises what :meth:`Slm.show` does; raises WrongPatternError unless ``grey`` is uint8 of the panel's shape.
         """

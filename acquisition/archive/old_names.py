@@ -15,6 +15,8 @@ _KEYS: Mapping[str, str] = {
 }
 #: Kinds of archives, as the journal names them.
 _KINDS: Mapping[str, str] = {"take": "recording"}
+#: Kinds of faults in a journal: they bear the names of exceptions.
+_FAULTS = ("DeviceTimeout", "DeviceLost", "FrameFailed", "TriggerIgnored", "WrongPattern", "BadPair")
 METADATA, OLD_METADATA = "metadata.yaml", "card.yaml"
 
 
@@ -39,6 +41,11 @@ def with_present_names(content: Any, **more: str) -> Any:
 def present_kind(kind: str) -> str:
     """Return what an archive of this kind is called now."""
     return _KINDS.get(kind, kind)
+
+
+def present_event(kind: str) -> str:
+    """Return what an event of this kind is called now."""
+    return f"{kind}Error" if kind in _FAULTS else kind
 
 
 def metadata_file(folder: Path) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from acquisition.archive.journal import read_journal
-from acquisition.archive.old_names import METADATA, metadata_file, present_kind, with_present_names
+from acquisition.archive.old_names import METADATA, metadata_file, present_event, present_kind, with_present_names
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
 
@@ -129,7 +129,7 @@ class Archive:
 
     def events(self) -> tuple[Event, ...]:
         """Return what happened, in order."""
-        return self._journal.events
+        return tuple(replace(event, kind=present_event(event.kind)) for event in self._journal.events)
 
     def verify(self) -> VerifyReport:
         """Read every image of every row and compare it with its CRC-32."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
-from acquisition.streams.channel import Channel, ChannelClosed
+from acquisition.streams.channel import Channel, ChannelClosedError
 from drivers.base import Frame
 
 COMPLETE = "complete"
@@ -153,7 +153,7 @@ class Recorder:
             ended = self._channel.closed
             try:
                 item = self._channel.get(timeout_s=0.1)
-            except ChannelClosed:
+            except ChannelClosedError:
                 return
             except TimeoutError:
                 if ended:  # a closed channel does not time out: this is the producer's own error

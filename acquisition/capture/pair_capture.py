@@ -17,14 +17,14 @@ import numpy as np
 from drivers.base import (
     Camera,
     DeviceError,
-    DeviceLost,
-    DeviceTimeout,
+    DeviceLostError,
+    DeviceTimeoutError,
     Frame,
-    FrameFailed,
+    FrameFailedError,
     Pattern,
     Slm,
     SpeckleScopeError,
-    TriggerIgnored,
+    TriggerIgnoredError,
     TriggerMode,
 )
 from drivers.clock import Clock, RealClock
@@ -36,7 +36,7 @@ class CaptureError(SpeckleScopeError):
     """A pair could not be captured, however often it was retaken."""
 
 
-class BadPair(SpeckleScopeError):
+class BadPairError(SpeckleScopeError):
     """A frame arrived but cannot be trusted to belong to its pattern, or is useless; it is retaken."""
 
 
@@ -126,7 +126,7 @@ class PairCapture:
         pattern : Pattern
             To show.
         gate : callable
-            Raises BadPair for a frame that shall be retaken for reasons of the caller's.
+            Raises BadPairError for a frame that shall be retaken for reasons of the caller's.
 
         Raises
         ------
@@ -138,10 +138,10 @@ class PairCapture:
                 frame = self._capture_once(pattern)
                 gate(frame)
                 return frame
-            except (DeviceTimeout, FrameFailed, TriggerIgnored, BadPair) as error:
+            except (DeviceTimeoutError, FrameFailedError, TriggerIgnoredError, BadPairError) as error:
                 self._fault(error)
-                last: DeviceError | BadPair = error
-            except DeviceLost as error:
+                last: DeviceError | BadPairError = error
+            except DeviceLostError as error:
                 self._fault(error)
                 self._await_return(error)
                 last = error
@@ -179,7 +179,7 @@ class PairCapture:
     def _display(self, action: Callable[[], T]) -> T:
         try:
             return action()
-        except DeviceLost:
+        except DeviceLostError:
             self.displays_lost += 1
             raise
 
@@ -200,7 +200,7 @@ class PairCapture:
         # A camera that is really armed gives nothing without a trigger: free-running cameras have fooled whole datasets.
         try:
             camera.read(0.0)
-        except DeviceTimeout:
+        except DeviceTimeoutError:
             self._armed = True
             return
         camera.disarm()
@@ -210,27 +210,27 @@ class PairCapture:
         counters = self._rig.camera.counters
         start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
         if counters.triggers != counters.frames + counters.failed:
-            raise BadPair(f"{counters.triggers} triggers gave {counters.frames} frames and {counters.failed} failures")
+            raise BadPairError(f"{counters.triggers} triggers gave {counters.frames} frames and {counters.failed} failures")
         if frame.index != counters.frames - 1:
-            raise BadPair(f"frame number {frame.index} came as frame {counters.frames - 1}")
+            raise BadPairError(f"frame number {frame.index} came as frame {counters.frames - 1}")
         if start_ns < earliest_ns - 1_000_000:
             early_ms = (earliest_ns - start_ns) * 1e-6
-            raise BadPair(f"the exposure began {early_ms:.1f} ms before the pattern had settled")
+            raise BadPairError(f"the exposure began {early_ms:.1f} ms before the pattern had settled")
         if zlib.crc32(frame.pixels.tobytes()) == self._last_crc:
-            raise BadPair("the frame repeats the previous one byte for byte: a stale buffer")
+            raise BadPairError("the frame repeats the previous one byte for byte: a stale buffer")
         saturated = frame.saturated_fraction()
         if saturated > self._limits.max_saturated:
-            raise BadPair(f"{100 * saturated:.1f} % of the pixels are saturated; shorten the exposure")
+            raise BadPairError(f"{100 * saturated:.1f} % of the pixels are saturated; shorten the exposure")
         mean = float(np.mean(frame.pixels)) / frame.full_scale
         if mean < self._limits.min_mean_fraction:
-            raise BadPair(f"the frame's mean is {100 * mean:.2f} % of full scale; is the light on?")
+            raise BadPairError(f"the frame's mean is {100 * mean:.2f} % of full scale; is the light on?")
 
     def _fault(self, error: SpeckleScopeError) -> None:
         self._on_fault(type(error).__name__, str(error))
         self._armed = False
         self._rig.camera.disarm()
 
-    def _await_return(self, lost: DeviceLost) -> None:
+    def _await_return(self, lost: DeviceLostError) -> None:
         clock = self._rig.clock
         deadline = clock.now_ns() + round(self._reconnect_s * 1e9)
         while True:
@@ -238,7 +238,7 @@ class PairCapture:
                 self._rig.camera.reconnect()
                 self._slm.reconnect()
                 return
-            except DeviceLost as error:
+            except DeviceLostError as error:
                 if clock.now_ns() >= deadline:
                     raise CaptureError(f"a device did not come back within {self._reconnect_s:.0f} s: {error}") from lost
                 clock.wait_until(clock.now_ns() + 500_000_000)

@@ -13,7 +13,7 @@ from acquisition.archive.background_writer import BackgroundWriter
 from acquisition.archive.old_names import with_present_names
 from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.capture.dark_frame import dark_frame, write_dark
-from acquisition.capture.pair_capture import BadPair, CaptureError, FrameLimits, PairCapture, Rig
+from acquisition.capture.pair_capture import BadPairError, CaptureError, FrameLimits, PairCapture, Rig
 from acquisition.capture.plan import CapturePlan, Shot, plan_from, plan_hash
 from acquisition.capture.sync_check import SYNC, ReferenceCheck, speckle_of, sync_check_patterns, sync_margin, sync_template
 from acquisition.streams.channel import RateMeter
@@ -306,7 +306,7 @@ class _Acquisition:
         def check(frame: Frame) -> None:
             correlation = self._reference_check.correlation(speckle_of(frame))
             if not shot.is_reference and correlation < least:
-                raise BadPair(
+                raise BadPairError(
                     f"the frame correlates {correlation:.2f} with the first reference, below {least:.2f}: "
                     "the fibre moved, or something is in the light"
                 )
@@ -319,7 +319,7 @@ class _Acquisition:
 
     def _fail_reference_check(self, shot: Shot, good: int, text: str) -> None:
         self._failed_at = max(self._failed_at, shot.number)
-        self._note_fault(BadPair.__name__, text)
+        self._note_fault(BadPairError.__name__, text)
         self._withdraw(good, "sentinel failed")
         self._quarantines += 1
         if self._quarantines > MAX_QUARANTINES:

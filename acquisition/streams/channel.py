@@ -22,11 +22,11 @@ class Overflow(enum.Enum):
     WAIT = "wait"  # datasets: the producer can afford to wait
 
 
-class ChannelClosed(SpeckleScopeError):
+class ChannelClosedError(SpeckleScopeError):
     """The producer finished; no item will follow."""
 
 
-class ChannelOverflow(SpeckleScopeError):
+class ChannelOverflowError(SpeckleScopeError):
     """A lossless channel was full: its consumer is slower than its producer."""
 
 
@@ -80,21 +80,21 @@ class Channel(Generic[T]):
 
         Raises
         ------
-        ChannelClosed
+        ChannelClosedError
             The channel was closed, by either side.
-        ChannelOverflow
+        ChannelOverflowError
             Policy FAIL and full, or policy WAIT and still full after ``timeout_s``.
         """
         with self._condition:
             if self.overflow is Overflow.WAIT and not self._condition.wait_for(
                 lambda: self._closed or len(self._items) < self.capacity, timeout_s
             ):
-                raise ChannelOverflow(f"channel {self.name!r} still full after {timeout_s} s; its consumer is stuck")
+                raise ChannelOverflowError(f"channel {self.name!r} still full after {timeout_s} s; its consumer is stuck")
             if self._closed:
-                raise ChannelClosed(f"channel {self.name!r} is closed")
+                raise ChannelClosedError(f"channel {self.name!r} is closed")
             if len(self._items) >= self.capacity:
                 if self.overflow is Overflow.FAIL:
-                    raise ChannelOverflow(f"channel {self.name!r} is full ({self.capacity} items): the disk is too slow")
+                    raise ChannelOverflowError(f"channel {self.name!r} is full ({self.capacity} items): the disk is too slow")
                 self._items.popleft()
                 self._dropped += 1
             self._items.append(item)
@@ -108,7 +108,7 @@ class Channel(Generic[T]):
         ------
         TimeoutError
             Nothing came within ``timeout_s``.
-        ChannelClosed
+        ChannelClosedError
             The producer finished.
         BaseException
             The producer's own error, when it failed.
@@ -134,7 +134,7 @@ class Channel(Generic[T]):
             return item
         if self._error is not None:
             raise self._error
-        raise ChannelClosed(f"channel {self.name!r} is closed")
+        raise ChannelClosedError(f"channel {self.name!r} is closed")
 
     def close(self, error: BaseException | None = None) -> None:
         """End the stream, with the producer's error if it failed. The first close wins."""
@@ -149,7 +149,7 @@ class Channel(Generic[T]):
         while True:
             try:
                 yield self.get()
-            except ChannelClosed:
+            except ChannelClosedError:
                 return
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from acquisition.streams.channel import Channel, ChannelClosed, Overflow, Stage
+from acquisition.streams.channel import Channel, ChannelClosedError, Overflow, Stage
 from drivers.base import SpeckleScopeError
 
 T = TypeVar("T")
 
 
-class PrefetchStuck(SpeckleScopeError):
+class PrefetchStuckError(SpeckleScopeError):
     """An item takes so long to compute that its thread had to be left behind."""
 
 
@@ -61,7 +61,7 @@ class Prefetcher(Generic[T]):
             item = self._make(number)
             try:
                 self._channel.put(item)
-            except ChannelClosed:
+            except ChannelClosedError:
                 return
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class Prefetcher(Generic[T]):
 
         Raises
         ------
-        PrefetchStuck
+        PrefetchStuckError
             The item in work did not end within ``stop_s``; its thread ends with it.
         """
         self._closed = True
@@ -84,7 +84,9 @@ class Prefetcher(Generic[T]):
         self._room.release()
         self._channel.close()
         if not self._stage.join(self._stop_s):
-            raise PrefetchStuck(f"an item computed ahead did not end within {self._stop_s:g} s; make it smaller or wait longer")
+            raise PrefetchStuckError(
+                f"an item computed ahead did not end within {self._stop_s:g} s; make it smaller or wait longer"
+            )
 
     def __iter__(self) -> Self:
         return self
@@ -94,7 +96,7 @@ class Prefetcher(Generic[T]):
             raise RuntimeError("computing ahead starts on entering: use `with Prefetcher(...) as items`")
         try:
             item = self._channel.get()
-        except ChannelClosed:
+        except ChannelClosedError:
             if self._stage.error is not None and not self._closed:
                 raise self._stage.error from None  # also where `make` itself met a closed channel
             raise StopIteration from None

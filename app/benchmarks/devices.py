@@ -29,7 +29,7 @@ from acquisition.capture.runner import AcquisitionReport, acquire, faults_of, op
 from app.benchmarks.virtual_screens import SeenPanel, VirtualScreens
 from app.datasets.audit import audit_pairs
 from app.instrument.devices import SCREEN_COMMAND
-from drivers.base import DeviceLost, Pattern, SpeckleScopeError
+from drivers.base import DeviceLostError, Pattern, SpeckleScopeError
 from drivers.clock import RealClock, VirtualClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.screen import ScreenConfig, ScreenSlm
@@ -240,7 +240,7 @@ def _plug_when_noticed(screens: VirtualScreens, slm: ScreenSlm) -> None:
     for _ in range(1000):
         try:
             slm.check()
-        except DeviceLost:
+        except DeviceLostError:
             break
         time.sleep(0.01)
     screens.plug()

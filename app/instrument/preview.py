@@ -19,10 +19,10 @@ from app.instrument.opening import open_rig
 from drivers.base import (
     Camera,
     DeviceError,
-    DeviceLost,
-    DeviceTimeout,
+    DeviceLostError,
+    DeviceTimeoutError,
     Frame,
-    FrameFailed,
+    FrameFailedError,
     GreySlm,
     Pattern,
     Slm,
@@ -119,11 +119,11 @@ class DevicePreview:
                 try:
                     self._tell(frame=camera.read(_POLL_S))
                     self._rate.tick()
-                except DeviceTimeout:
+                except DeviceTimeoutError:
                     pass
-                except FrameFailed:
+                except FrameFailedError:
                     self._failed += 1
-                except DeviceLost as error:
+                except DeviceLostError as error:
                     self._tell(camera_trouble=str(error))
                     stop.wait(_LOOK_EVERY_S)
                     self._return(camera)
@@ -173,7 +173,7 @@ class DevicePreview:
             while self._wanted:
                 self._tell(grey=_show(slm, self._wanted.popleft()))
             self._tell(slm_trouble="")
-        except DeviceLost as error:
+        except DeviceLostError as error:
             self._tell(slm_trouble=str(error), grey=None)
             try:
                 slm.reconnect()

@@ -16,7 +16,7 @@ from app.live.scene import Scene
 from app.status import Message
 from calibration import retune
 from calibration.stored import CalibrationError
-from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame, FrameFailed, Pattern, TriggerMode
+from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
 
 #: Longest a read may block, so that a stop is obeyed at once.
 POLL_S = 0.1
@@ -69,7 +69,7 @@ class LiveCapture:
         self._offset = self._next = 0
 
     def work(self, stop: threading.Event) -> None:
-        """Run until ``stop`` is set; raises DeviceLost when a device stays away."""
+        """Run until ``stop`` is set; raises DeviceLostError when a device stays away."""
         try:
             self._arm()
             self._measure_reference(stop)
@@ -82,16 +82,16 @@ class LiveCapture:
                     self._show_scene((self._clock.now_ns() - started) * 1e-9)
                     frame = self._read()
                     last_frame = self._clock.now_ns()
-                except DeviceTimeout as error:
+                except DeviceTimeoutError as error:
                     if self._clock.now_ns() - last_frame > SILENT_S * 1e9:
                         self._on_message(Message("warning", f"no frame for {SILENT_S:.0f} s: {error}"))
                         last_frame = self._clock.now_ns()
                         self._arm()
                     continue
-                except FrameFailed as error:
+                except FrameFailedError as error:
                     self._on_message(Message("warning", str(error)))
                     continue
-                except DeviceLost as error:
+                except DeviceLostError as error:
                     self._reconnect(error, stop)
                     continue
                 self.rate.tick()
@@ -138,9 +138,9 @@ class LiveCapture:
                 raise DeviceError("the camera gave no usable frame of the flat pattern; check exposure and cabling")
             try:
                 frame = self._read()
-            except (DeviceTimeout, FrameFailed):
+            except (DeviceTimeoutError, FrameFailedError):
                 continue
-            except DeviceLost as error:
+            except DeviceLostError as error:
                 self._reconnect(error, stop)
                 continue
             if flat_id in (None, frame.pattern_id):
@@ -158,10 +158,10 @@ class LiveCapture:
             self.retuning.clear()
         try:
             self._arm()
-        except DeviceLost as error:
+        except DeviceLostError as error:
             self._reconnect(error, stop)
 
-    def _reconnect(self, lost: DeviceLost, stop: threading.Event) -> None:
+    def _reconnect(self, lost: DeviceLostError, stop: threading.Event) -> None:
         self._on_message(Message("warning", f"{lost}; waiting for it, a recording goes on when it is back"))
         while not stop.wait(0.5):
             try:
@@ -169,7 +169,7 @@ class LiveCapture:
                 if self._slm is not None:
                     self._slm.reconnect()
                 self._arm()
-            except DeviceLost:
+            except DeviceLostError:
                 continue
             self._on_message(Message("info", "the device is back"))
             return

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 from acquisition.archive.recorder import RecordItem
-from acquisition.streams.channel import Channel, ChannelClosed, ChannelOverflow
+from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
 
@@ -74,11 +74,11 @@ class FrameJoiner:
     def _record(self, item: RecordItem) -> None:
         try:
             self._channel.put(item)
-        except ChannelOverflow as error:
+        except ChannelOverflowError as error:
             # Lossless or stopped: the recorder writes what it has and says at which frame the recording ends.
             self._ended = True
             self._waiting.clear()
             self._channel.close(error)
-        except ChannelClosed:
+        except ChannelClosedError:
             self._ended = True
             self._waiting.clear()

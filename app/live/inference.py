@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.streams.channel import Channel, ChannelClosed, Overflow, RateMeter, Stage
+from acquisition.streams.channel import Channel, ChannelClosedError, Overflow, RateMeter, Stage
 from app.status import LiveView, Message
 from calibration.retune import ReferencePairs
 from drivers.base import Frame
@@ -104,7 +104,7 @@ class InferencePipeline:
             return
         try:
             self.frames.put(frame)
-        except ChannelClosed:
+        except ChannelClosedError:
             return
 
     def _work(self, stop: threading.Event) -> None:

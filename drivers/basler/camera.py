@@ -22,11 +22,11 @@ from drivers.base import (
     CameraCapabilities,
     CameraCounters,
     DeviceError,
-    DeviceLost,
-    DeviceTimeout,
+    DeviceLostError,
+    DeviceTimeoutError,
     Frame,
-    FrameFailed,
-    TriggerIgnored,
+    FrameFailedError,
+    TriggerIgnoredError,
     TriggerMode,
 )
 from drivers.basler.config import BaslerConfig
@@ -141,12 +141,12 @@ class BaslerCamera:
             doing = "runs freely" if self._mode is TriggerMode.FREE_RUN else f"waits for {self.config.trigger_line}"
             raise DeviceError(f"the camera {doing}; arm it for software triggers first")
         if self._mode is None:
-            raise TriggerIgnored("the camera is not armed; arm it before triggering")
+            raise TriggerIgnoredError("the camera is not armed; arm it before triggering")
         if self._pending:
-            raise TriggerIgnored("a frame is still outstanding; read it before the next trigger")
+            raise TriggerIgnoredError("a frame is still outstanding; read it before the next trigger")
         with self._errors("trigger"):
             if not self._await_ready():
-                raise TriggerIgnored(f"{self._name} was not ready for a trigger within {_READY_S} s")
+                raise TriggerIgnoredError(f"{self._name} was not ready for a trigger within {_READY_S} s")
             self._pending.append((self._clock.now_ns() + round(self._exposure_s * 1e9), self._exposure_s))
             self._triggers += 1
             self._fire()
@@ -159,7 +159,7 @@ class BaslerCamera:
         with self._errors("read a frame"):
             result = self._retrieve(timeout_s)
             if result is None:
-                raise DeviceTimeout(f"no frame from {self._name} within {timeout_s:.3f} s; check trigger and cable")
+                raise DeviceTimeoutError(f"no frame from {self._name} within {timeout_s:.3f} s; check trigger and cable")
             try:
                 return self._frame(result)
             finally:
@@ -178,14 +178,14 @@ class BaslerCamera:
 
         Raises
         ------
-        DeviceLost
+        DeviceLostError
             It is still away.
         """
         self._release()
         try:
             self._camera = self._open()
         except DeviceError as error:
-            raise DeviceLost(f"{error}; plug it in and reconnect") from error
+            raise DeviceLostError(f"{error}; plug it in and reconnect") from error
         self._lost = self._closed = False
 
     def close(self) -> None:
@@ -270,7 +270,7 @@ class BaslerCamera:
         if not result.GrabSucceeded() or lost:
             self._failed += 1 + max(0, lost)
             reason = f"{lost} frames before it are missing" if lost else " ".join(result.ErrorDescription.split())
-            raise FrameFailed(f"{self._name} delivered a bad buffer: {reason}; check the cable and the bandwidth")
+            raise FrameFailedError(f"{self._name} delivered a bad buffer: {reason}; check the cable and the bandwidth")
         pixels = np.asarray(result.Array)
         index = self._frames
         self._frames += 1
@@ -281,7 +281,7 @@ class BaslerCamera:
 
     def _alive(self) -> None:
         if self._lost:
-            raise DeviceLost(f"{self._name} is gone; plug it in and reconnect it")
+            raise DeviceLostError(f"{self._name} is gone; plug it in and reconnect it")
         if self._closed:
             raise DeviceError(f"{self._name} is closed; open it again")
 
@@ -303,6 +303,6 @@ class BaslerCamera:
             camera = getattr(self, "_camera", None)
             if camera is not None and camera.IsCameraDeviceRemoved():
                 self._lost, self._mode = True, None
-                raise DeviceLost(f"{self._name} was unplugged; plug it in and reconnect it") from error
+                raise DeviceLostError(f"{self._name} was unplugged; plug it in and reconnect it") from error
             reason = str(error).strip().splitlines()[0].split(" : ")[0]
             raise DeviceError(f"{self._name} could not {action}: {reason}") from error

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import CameraCapabilities, DeviceError, DeviceLost, FrameFailed, TriggerMode
+from drivers.base import CameraCapabilities, DeviceError, DeviceLostError, FrameFailedError, TriggerMode
 from drivers.basler.camera import BaslerCamera
 from drivers.basler.config import BaslerConfig
 from drivers.twin.camera import SimulatedCamera
@@ -138,10 +138,10 @@ class TwinFedBasler(EmulatedBasler):
     def _retrieve(self, timeout_s: float) -> Any:
         try:
             frame = self.sensor.read(timeout_s)
-        except DeviceLost:
+        except DeviceLostError:
             self.unplug()
             raise
-        except FrameFailed:
+        except FrameFailedError:
             self.fail_next()
         else:
             self._feed(frame.pixels)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, Pattern, WrongPattern, frozen_array
+from drivers.base import DeviceError, Pattern, WrongPatternError, frozen_array
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
 
@@ -122,11 +122,11 @@ class Panel:
 
         Raises
         ------
-        WrongPattern
+        WrongPatternError
             When the pattern has another shape.
         """
         if pattern.shape != self.pattern_shape:
-            raise WrongPattern(
+            raise WrongPatternError(
                 f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.pattern_shape}; resize the pattern"
             )
         phase, zoom = pattern.phase_rad, self.config.zoom
@@ -147,9 +147,11 @@ class Panel:
         return np.ascontiguousarray(phase[::zoom, ::zoom])
 
     def check(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a grey image as a read-only array; raises WrongPattern unless it is uint8 of the panel's shape."""
+        """Return a grey image as a read-only array; raises WrongPatternError unless it is uint8 of the panel's shape."""
         if grey.shape != self.shape or grey.dtype != np.uint8:
-            raise WrongPattern(f"a grey image is uint8 {self.shape}, got {grey.dtype} {grey.shape}; resize it to the panel")
+            raise WrongPatternError(
+                f"a grey image is uint8 {self.shape}, got {grey.dtype} {grey.shape}; resize it to the panel"
+            )
         return frozen_array(grey)
 
 

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import WrongPattern, frozen_array
+from drivers.base import WrongPatternError, frozen_array
 
 _LEVELS = 256
 # Steps of the table that replaces a search per pixel. One is 1e-4 rad, far below any panel's grey level, and indices
@@ -146,14 +146,14 @@ class GreyEncoder:
 
         Raises
         ------
-        WrongPattern
+        WrongPatternError
             When the phase is not a finite float32 image, or not of the correction's shape.
         """
         if phase_rad.ndim != 2 or phase_rad.dtype != np.float32:
-            raise WrongPattern(f"a phase image is (H, W) float32 radians, got {phase_rad.shape} {phase_rad.dtype}")
+            raise WrongPatternError(f"a phase image is (H, W) float32 radians, got {phase_rad.shape} {phase_rad.dtype}")
         correction = self._correction_turns
         if correction is not None and correction.shape != phase_rad.shape:
-            raise WrongPattern(f"the phase is {phase_rad.shape}, the correction {correction.shape}; resize one of them")
+            raise WrongPatternError(f"the phase is {phase_rad.shape}, the correction {correction.shape}; resize one of them")
         grey = np.empty(phase_rad.shape, np.uint8)
         rows = max(1, _PIECE // max(1, phase_rad.shape[1]))
         for top in range(0, phase_rad.shape[0], rows):
@@ -162,7 +162,7 @@ class GreyEncoder:
             if correction is not None:
                 turns += correction[piece]
             if not np.isfinite(turns).all():
-                raise WrongPattern(f"the phase is not finite near row {top}; check where it was computed")
+                raise WrongPatternError(f"the phase is not finite near row {top}; check where it was computed")
             grey[piece] = self.lut.grey(turns)
         return grey
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, SlmCapabilities
+from drivers.base import DeviceError, DeviceLostError, SlmCapabilities
 from drivers.displays.panel import Panel
 from drivers.displays.panel_slm import PanelSlm
 
@@ -103,21 +103,21 @@ class ScreenSlm(PanelSlm):
         return int(self._ask("show")["t_ns"])
 
     def check(self) -> None:
-        """Raise DeviceLost when the monitor or the window's process has gone since the last image."""
+        """Raise DeviceLostError when the monitor or the window's process has gone since the last image."""
         while not self._answers.empty():
             self._notice(self._answers.get_nowait())
         if self._gone:
-            raise DeviceLost(self._gone)
+            raise DeviceLostError(self._gone)
 
     def reconnect(self) -> None:
         """Place the window again on its monitor, in a new process where the old one ended.
 
         Raises
         ------
-        DeviceLost
+        DeviceLostError
             The monitor is still away.
         """
-        with suppress(DeviceLost):
+        with suppress(DeviceLostError):
             self.check()
             return
         self._gone = ""
@@ -128,7 +128,7 @@ class ScreenSlm(PanelSlm):
                 self._ask("place")
         except DeviceError as error:
             self._gone = str(error)
-            raise DeviceLost(f"{error}") from error
+            raise DeviceLostError(f"{error}") from error
 
     def close(self) -> None:
         """Close the window."""
@@ -188,7 +188,7 @@ class ScreenSlm(PanelSlm):
                 raise self._lost(f"the SLM's window did not answer within {timeout_s:g} s; reconnect it") from None
             self._notice(answer)
             if self._gone:
-                raise DeviceLost(self._gone)
+                raise DeviceLostError(self._gone)
             if answer["number"] == self._number:
                 if answer["event"] == "refused":
                     raise DeviceError(answer["text"])
@@ -198,9 +198,9 @@ class ScreenSlm(PanelSlm):
         if answer["event"] == "lost" and answer["number"] in (0, self._number):
             self._gone = answer["text"]
 
-    def _lost(self, text: str) -> DeviceLost:
+    def _lost(self, text: str) -> DeviceLostError:
         self._gone = text
-        return DeviceLost(text)
+        return DeviceLostError(text)
 
     def _end(self) -> None:
         child, self._child = self._child, None

@@ -30,7 +30,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, SlmCapabilities
+from drivers.base import DeviceError, DeviceLostError, SlmCapabilities
 from drivers.displays.panel import Panel
 from drivers.displays.panel_slm import PanelSlm
 
@@ -105,7 +105,7 @@ class SlmPySlm(PanelSlm):
 
     Raises
     ------
-    DeviceLost
+    DeviceLostError
         When nothing listens there.
     """
 
@@ -145,7 +145,7 @@ class SlmPySlm(PanelSlm):
         return answered_ns
 
     def check(self) -> None:
-        """Raise DeviceLost when the server has left, or says what nobody asked."""
+        """Raise DeviceLostError when the server has left, or says what nobody asked."""
         with self._lock:
             self._in_order()
 
@@ -154,7 +154,7 @@ class SlmPySlm(PanelSlm):
 
         Raises
         ------
-        DeviceLost
+        DeviceLostError
             When nothing accepts the connection before the deadline.
         """
         with self._lock:
@@ -175,7 +175,7 @@ class SlmPySlm(PanelSlm):
             self._drop()
 
     def _exchange(self, message: bytes) -> bytes:
-        """Send one image and return the answer to it, or drop the connection and raise DeviceLost."""
+        """Send one image and return the answer to it, or drop the connection and raise DeviceLostError."""
         link = self._in_order()
         deadline_s = time.monotonic() + self._timeout_s
         try:
@@ -203,7 +203,7 @@ class SlmPySlm(PanelSlm):
         return answer
 
     def _in_order(self) -> socket.socket:
-        """Return the connection, on which nothing is owed; drops it and raises DeviceLost otherwise."""
+        """Return the connection, on which nothing is owed; drops it and raises DeviceLostError otherwise."""
         link = self._link
         if link is None:
             raise self._lost("is not connected")
@@ -223,8 +223,8 @@ class SlmPySlm(PanelSlm):
         except OSError:
             return b""
 
-    def _lost(self, what: str) -> DeviceLost:
-        return DeviceLost(f"{self._name} {what}; start it again, then reconnect")
+    def _lost(self, what: str) -> DeviceLostError:
+        return DeviceLostError(f"{self._name} {what}; start it again, then reconnect")
 
     def _drop(self) -> None:
         link, self._link = self._link, None

@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, Pattern, SlmCapabilities, WrongPattern
+from drivers.base import DeviceError, DeviceLostError, Pattern, SlmCapabilities, WrongPatternError
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.slmpy import SlmPyConfig, SlmPySlm
 
@@ -92,7 +92,7 @@ class LocalSlmPySlm:
 
     Raises
     ------
-    DeviceLost
+    DeviceLostError
         The window did not open.
     DeviceError
         The monitor's shape is not the panel's.
@@ -127,7 +127,10 @@ class LocalSlmPySlm:
         return self._slm.grey
 
     def show(self, pattern: Pattern) -> int:
-        """Show a pattern; see :meth:`drivers.displays.slmpy.SlmPySlm.show`. Every failure but WrongPattern is a DeviceLost."""
+        """Show a pattern; see :meth:`drivers.displays.slmpy.SlmPySlm.show`.
+
+        Every failure but WrongPatternError is a DeviceLostError.
+        """
         with self._ending_with_failure():
             return self._slm.show(pattern)
 
@@ -137,7 +140,7 @@ class LocalSlmPySlm:
             return self._slm.show_grey(grey)
 
     def check(self) -> None:
-        """Raise DeviceLost when the window has closed, or left its monitor more than 0.1 s ago."""
+        """Raise DeviceLostError when the window has closed, or left its monitor more than 0.1 s ago."""
         with self._ending_with_failure():
             self._slm.check()
 
@@ -146,7 +149,7 @@ class LocalSlmPySlm:
 
         Raises
         ------
-        DeviceLost
+        DeviceLostError
             The window did not open.
         DeviceError
             The monitor has another shape now.
@@ -181,12 +184,12 @@ class LocalSlmPySlm:
     def _ending_with_failure(self) -> Iterator[None]:
         try:
             yield
-        except WrongPattern:
+        except WrongPatternError:
             raise
         except DeviceError as error:
             self.close()
             cause = self._window.last_words or str(error).partition(";")[0]
-            raise DeviceLost(f"{self._window.name} is lost ({cause}); reconnect to open it again") from error
+            raise DeviceLostError(f"{self._window.name} is lost ({cause}); reconnect to open it again") from error
 
     def __enter__(self) -> Self:
         return self
@@ -210,7 +213,9 @@ class _Window:
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
             )
         except OSError as error:
-            raise DeviceLost(f"{self.name} needs an interpreter, but {config.python!r} does not start ({error})") from error
+            raise DeviceLostError(
+                f"{self.name} needs an interpreter, but {config.python!r} does not start ({error})"
+            ) from error
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last = ""
         self._reader = threading.Thread(target=self._read, name="slmPy window", daemon=True)
@@ -263,7 +268,7 @@ class _Window:
             except queue.Empty:
                 line, last = "", f"not ready in time, last line: {last}"
             if not line:
-                raise DeviceLost(f"{self.name} did not open ({last}); check monitor, DISPLAY, interpreter and slmpy_path")
+                raise DeviceLostError(f"{self.name} did not open ({last}); check monitor, DISPLAY, interpreter and slmpy_path")
             # Toolkits print warnings of their own before.
             with suppress(ValueError, KeyError, TypeError):
                 found = json.loads(line)

@@ -13,7 +13,7 @@ from typing import Self
 
 import cv2
 
-from drivers.base import Camera, CameraCapabilities, CameraCounters, DeviceError, Frame, FrameFailed, TriggerMode
+from drivers.base import Camera, CameraCapabilities, CameraCounters, DeviceError, Frame, FrameFailedError, TriggerMode
 from drivers.clock import Clock, RealClock
 from drivers.opencv.reader import Capture, CaptureReader, Lost
 from drivers.recorded.replay import ReplayCamera
@@ -217,7 +217,7 @@ class OpenCvCamera:
         item = self._reader.get(timeout_s)
         if isinstance(item, Lost):
             self._failed += item.count
-            raise FrameFailed(
+            raise FrameFailedError(
                 f"{self._name}: {item.count} frames from number {item.first} on were not read in time and are lost; "
                 "ask for fewer frames per second"
             )
@@ -234,7 +234,7 @@ class OpenCvCamera:
 
         Raises
         ------
-        DeviceLost
+        DeviceLostError
             It is still away, or does not deliver what it did.
         """
         self._armed, self._closed = False, False

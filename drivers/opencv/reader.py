@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame
+from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame
 from drivers.clock import Clock
 from drivers.recorded.video_file import grey
 
@@ -95,7 +95,7 @@ class CaptureReader:
         self._thread.start()
 
     def wait_until_open(self) -> tuple[int, int]:
-        """Return the shape (H, W) of the frames, known with the first one; raises DeviceLost when none comes."""
+        """Return the shape (H, W) of the frames, known with the first one; raises DeviceLostError when none comes."""
         with self._changed:
             self._wait(self._lost_after_s, lambda: self._seen)
             self._check()
@@ -103,7 +103,7 @@ class CaptureReader:
             return self._shape
 
     def check(self) -> None:
-        """Raise DeviceLost when the device has gone or has been silent for too long."""
+        """Raise DeviceLostError when the device has gone or has been silent for too long."""
         with self._changed:
             self._check()
 
@@ -120,12 +120,14 @@ class CaptureReader:
             self._armed_ns = None
 
     def get(self, timeout_s: float) -> Frame | Lost:
-        """Return what comes next; raises DeviceTimeout, or DeviceLost as soon as that is known."""
+        """Return what comes next; raises DeviceTimeoutError, or DeviceLostError as soon as that is known."""
         with self._changed:
             self._wait(timeout_s, lambda: bool(self._queue))
             self._check()
             if not self._queue:
-                raise DeviceTimeout(f"no frame from {self._name} within {timeout_s:.3f} s; check its exposure and its rate")
+                raise DeviceTimeoutError(
+                    f"no frame from {self._name} within {timeout_s:.3f} s; check its exposure and its rate"
+                )
             return self._queue.popleft()
 
     def stop(self) -> None:
@@ -151,7 +153,7 @@ class CaptureReader:
         if not self._error and self._clock.now_ns() >= self._silent_ns:
             self._lose(f"{self._name} delivered nothing for {self._lost_after_s:g} s; check its cable and open it again")
         if self._error:
-            raise DeviceLost(self._error)
+            raise DeviceLostError(self._error)
 
     def _lose(self, error: str) -> None:
         self._error = self._error or error

@@ -14,9 +14,9 @@ from drivers.base import (
     CameraCapabilities,
     CameraCounters,
     DeviceError,
-    DeviceTimeout,
+    DeviceTimeoutError,
     Frame,
-    FrameFailed,
+    FrameFailedError,
     SpeckleScopeError,
     TriggerMode,
 )
@@ -142,9 +142,9 @@ class ReplayCamera:
 
         Raises
         ------
-        DeviceTimeout
+        DeviceTimeoutError
             It is not due before the deadline.
-        FrameFailed
+        FrameFailedError
             It cannot be read or is damaged; the next call goes on with the one after it.
         DeviceError
             The camera is not armed, or the recording is over and does not loop.
@@ -159,13 +159,13 @@ class ReplayCamera:
         due_ns = self._armed_ns + self._period_ns + lap * self._lap_ns + int(self._offsets_ns[number])
         if due_ns > deadline_ns:
             self._clock.wait_until(deadline_ns)
-            raise DeviceTimeout(f"no frame within {timeout_s:.3f} s; the recording is slower than that or has a gap here")
+            raise DeviceTimeoutError(f"no frame within {timeout_s:.3f} s; the recording is slower than that or has a gap here")
         index, self._index = self._index, self._index + 1
         try:
             source = self._frames[number]
         except SpeckleScopeError as error:
             self._failed += 1
-            raise FrameFailed(f"frame {number} of the recording is lost: {error}") from error
+            raise FrameFailedError(f"frame {number} of the recording is lost: {error}") from error
         finally:
             self._clock.wait_until(due_ns)
         return Frame(source.pixels, index, due_ns, source.exposure_s, source.bit_depth, source.pattern_id)

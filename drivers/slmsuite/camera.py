@@ -23,11 +23,11 @@ from drivers.base import (
     CameraCapabilities,
     CameraCounters,
     DeviceError,
-    DeviceLost,
-    DeviceTimeout,
+    DeviceLostError,
+    DeviceTimeoutError,
     Frame,
-    FrameFailed,
-    TriggerIgnored,
+    FrameFailedError,
+    TriggerIgnoredError,
     TriggerMode,
 )
 from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, keywords, load_class, reason_of
@@ -167,7 +167,7 @@ class SlmsuiteCamera:
             raise DeviceError(f"the exposure must lie in {low_s:g} to {high_s:g} s, got {exposure_s} s")
         try:
             self._exposure_s = self._write_exposure(self._sdk, exposure_s, self._busy_s + self.config.timeout_s)
-        except DeviceTimeout as error:
+        except DeviceTimeoutError as error:
             raise self._losing(str(error)) from error
 
     def arm(self, trigger: TriggerMode) -> None:
@@ -188,11 +188,11 @@ class SlmsuiteCamera:
         if self._mode is TriggerMode.FREE_RUN:
             raise DeviceError("the camera runs freely; arm it for software triggers first")
         if self._mode is None:
-            raise TriggerIgnored("the camera is not armed; arm it before triggering")
+            raise TriggerIgnoredError("the camera is not armed; arm it before triggering")
         if self._snapshot is not None:
-            raise TriggerIgnored("a frame is still outstanding; read it before the next trigger")
+            raise TriggerIgnoredError("a frame is still outstanding; read it before the next trigger")
         if not self._returned(self._abandoned, time.monotonic_ns() + _READY_NS):
-            raise TriggerIgnored(f"{self._name} is still busy with the image before; wait for it")
+            raise TriggerIgnoredError(f"{self._name} is still busy with the image before; wait for it")
         self._triggers += 1
         self._ask()
 
@@ -208,12 +208,12 @@ class SlmsuiteCamera:
         if self._snapshot is None:
             if self._mode is TriggerMode.SOFTWARE:
                 time.sleep(max(0.0, timeout_s))
-                raise DeviceTimeout(f"no frame from {self._name} within {timeout_s:.3f} s; trigger it first")
+                raise DeviceTimeoutError(f"no frame from {self._name} within {timeout_s:.3f} s; trigger it first")
             if self._returned(self._abandoned, deadline_ns):
                 self._ask()
         snapshot = self._snapshot
         if snapshot is None or not self._returned(snapshot, deadline_ns):
-            raise DeviceTimeout(f"no frame from {self._name} within {timeout_s:.3f} s; allow for its exposure or check it")
+            raise DeviceTimeoutError(f"no frame from {self._name} within {timeout_s:.3f} s; allow for its exposure or check it")
         self._snapshot = None
         return self._frame(snapshot)
 
@@ -228,7 +228,7 @@ class SlmsuiteCamera:
 
         Raises
         ------
-        DeviceLost
+        DeviceLostError
             It is still away.
         """
         self._release()
@@ -236,7 +236,7 @@ class SlmsuiteCamera:
             self._sdk = self._open()
         except DeviceError as error:
             self._lost = True
-            raise DeviceLost(f"{error}; plug it in and reconnect it") from error
+            raise DeviceLostError(f"{error}; plug it in and reconnect it") from error
         self._lost = self._closed = False
 
     def close(self) -> None:
@@ -265,7 +265,7 @@ class SlmsuiteCamera:
         return 0.0 if idle else max(0.0, (self._hangs_ns - time.monotonic_ns()) * 1e-9)
 
     def _returned(self, snapshot: Future[Snapshot] | None, deadline_ns: int) -> bool:
-        """Wait for a snapshot and say whether it returned; raise DeviceLost when it hangs."""
+        """Wait for a snapshot and say whether it returned; raise DeviceLostError when it hangs."""
         until_ns = min(deadline_ns, self._hangs_ns)
         if snapshot is None or wait([snapshot], max(0.0, (until_ns - time.monotonic_ns()) * 1e-9)).done:
             return True
@@ -311,14 +311,16 @@ class SlmsuiteCamera:
             if self._failed_in_a_row >= _LOST_AFTER:
                 raise self._losing(f"{self._name} failed {_LOST_AFTER} times in a row, {reason_of(error)}") from error
             self._failed += 1
-            raise FrameFailed(f"{self._name} could not take an image, {reason_of(error)}; check cable and power") from error
+            raise FrameFailedError(
+                f"{self._name} could not take an image, {reason_of(error)}; check cable and power"
+            ) from error
         self._failed_in_a_row = 0
         taken = snapshot.result()
         try:
             pixels = counts(taken.image, self.capabilities.shape, self.bit_depth)
-        except FrameFailed as bad:
+        except FrameFailedError as bad:
             self._failed += 1
-            raise FrameFailed(f"{self._name} {bad}") from None
+            raise FrameFailedError(f"{self._name} {bad}") from None
         stop_ns = taken.done_ns - round(self.config.readout_s * 1e9)
         if self.config.triggered:
             stop_ns = min(taken.done_ns, taken.started_ns + round(taken.exposure_s * 1e9))
@@ -334,14 +336,14 @@ class SlmsuiteCamera:
 
     def _alive(self) -> None:
         if self._lost:
-            raise DeviceLost(f"{self._name} is gone; plug it in and reconnect it")
+            raise DeviceLostError(f"{self._name} is gone; plug it in and reconnect it")
         if self._closed:
             raise DeviceError(f"{self._name} is closed; open it again")
 
-    def _losing(self, what: str) -> DeviceLost:
+    def _losing(self, what: str) -> DeviceLostError:
         self.disarm()
         self._lost = True
-        return DeviceLost(f"{what}; plug it in and reconnect it")
+        return DeviceLostError(f"{what}; plug it in and reconnect it")
 
     def _release(self) -> None:
         self.disarm()

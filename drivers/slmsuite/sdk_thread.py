@@ -18,7 +18,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from drivers.base import DeviceError, DeviceTimeout
+from drivers.base import DeviceError, DeviceTimeoutError
 
 Argument = bool | int | float | str | tuple[int | float, ...]
 ResultT = TypeVar("ResultT")
@@ -107,7 +107,7 @@ class SdkThread:
 
     Raises
     ------
-    DeviceTimeout
+    DeviceTimeoutError
         ``make`` did not return in time. If it ever does, the object is closed.
     DeviceError
         ``make`` failed.
@@ -136,14 +136,14 @@ class SdkThread:
 
         Raises
         ------
-        DeviceTimeout
+        DeviceTimeoutError
             It, or a call before it, did not return within ``timeout_s``.
         DeviceError
             It failed; ``action`` says what was tried.
         """
         job = self.start(function)
         if not wait([job], timeout_s).done:
-            raise DeviceTimeout(f"{self._name} did not {action} within {timeout_s:g} s; check power and cable")
+            raise DeviceTimeoutError(f"{self._name} did not {action} within {timeout_s:g} s; check power and cable")
         if error := job.exception():
             if isinstance(error, DeviceError):
                 raise error

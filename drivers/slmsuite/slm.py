@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, SlmCapabilities
+from drivers.base import DeviceError, DeviceLostError, SlmCapabilities
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.panel_slm import PanelSlm
 from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, keywords, load_class
@@ -126,11 +126,11 @@ class SlmsuiteSlm(PanelSlm):
                 sdk.call("show an image", lambda slm: slm.set_phase(grey, settle=False), self.config.timeout_s)
             except DeviceError as error:
                 self._release(0.0)
-                raise DeviceLost(f"{error}; then reconnect") from error
+                raise DeviceLostError(f"{error}; then reconnect") from error
             return time.monotonic_ns()
 
     def check(self) -> None:
-        """Raise DeviceLost when the last image failed; slmsuite has no other way to tell that an SLM is gone."""
+        """Raise DeviceLostError when the last image failed; slmsuite has no other way to tell that an SLM is gone."""
         self._open_thread()
 
     def reconnect(self) -> None:
@@ -138,7 +138,7 @@ class SlmsuiteSlm(PanelSlm):
 
         Raises
         ------
-        DeviceLost
+        DeviceLostError
             It is still away.
         """
         with self._lock:
@@ -146,7 +146,7 @@ class SlmsuiteSlm(PanelSlm):
             try:
                 self._sdk = self._open()
             except DeviceError as error:
-                raise DeviceLost(f"{error}; then reconnect") from error
+                raise DeviceLostError(f"{error}; then reconnect") from error
 
     def close(self) -> None:
         """Close the SLM unless it was made elsewhere; safe to call twice and after it was lost."""
@@ -157,7 +157,7 @@ class SlmsuiteSlm(PanelSlm):
 
     def _open_thread(self) -> SdkThread:
         if self._sdk is None:
-            raise DeviceLost(f"{self._name} is not open; check power and cable, then reconnect")
+            raise DeviceLostError(f"{self._name} is not open; check power and cable, then reconnect")
         return self._sdk
 
     def _open(self) -> SdkThread:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, FrameFailed
+from drivers.base import DeviceError, FrameFailedError
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,17 @@ def counts(image: Any, shape: tuple[int, int], bit_depth: int) -> NDArray[Any]:
 
     Raises
     ------
-    FrameFailed
+    FrameFailedError
         It is not integer, not of ``shape``, or holds a count that ``bit_depth`` cannot.
     """
     pixels = np.asarray(image)
     if pixels.shape != shape or pixels.dtype.kind not in "iu":
-        raise FrameFailed(
+        raise FrameFailedError(
             f"delivered {pixels.dtype} {pixels.shape}, not integer {shape}; reset its window, averaging and HDR and reconnect"
         )
     low, high, full_scale = int(pixels.min()), int(pixels.max()), (1 << bit_depth) - 1
     if low < 0 or high > full_scale:
-        raise FrameFailed(
+        raise FrameFailedError(
             f"delivered a count of {low if low < 0 else high}, but {bit_depth} bit end at {full_scale};"
             " correct bit_depth, or make its pixel format right-justified"
         )

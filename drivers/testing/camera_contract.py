@@ -14,7 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from drivers.base import Camera, CameraCounters, DeviceError, DeviceLost, DeviceTimeout, Frame, TriggerIgnored, TriggerMode
+from drivers.base import (
+    Camera,
+    CameraCounters,
+    DeviceError,
+    DeviceLostError,
+    DeviceTimeoutError,
+    Frame,
+    TriggerIgnoredError,
+    TriggerMode,
+)
 from drivers.clock import Clock
 
 
@@ -44,7 +53,7 @@ class Subject:
     def nothing_comes(self, timeout_s: float | None = None) -> float:
         """Check that no frame arrives and return after how many seconds the camera said so."""
         start_ns = self.clock.now_ns()
-        with pytest.raises(DeviceTimeout):
+        with pytest.raises(DeviceTimeoutError):
             self.camera.read(self.frame_s if timeout_s is None else timeout_s)
         return (self.clock.now_ns() - start_ns) * 1e-9
 
@@ -243,7 +252,7 @@ class TriggerContract:
     def test_a_trigger_while_busy_is_ignored_and_says_so(self, triggered: Subject) -> None:
         triggered.camera.set_exposure(min(0.1, triggered.camera.capabilities.exposure_range_s[1]))
         triggered.camera.trigger()
-        with pytest.raises(TriggerIgnored):
+        with pytest.raises(TriggerIgnoredError):
             triggered.camera.trigger()
         assert triggered.camera.counters.triggers == 1
         assert triggered.read().index == 0
@@ -252,7 +261,7 @@ class TriggerContract:
 
     def test_a_trigger_while_unarmed_is_ignored_and_says_so(self, triggered: Subject) -> None:
         triggered.camera.disarm()
-        with pytest.raises(TriggerIgnored):
+        with pytest.raises(TriggerIgnoredError):
             triggered.camera.trigger()
 
     @pytest.mark.parametrize("disarm", [True, False])
@@ -346,7 +355,7 @@ class LostContract:
     def test_says_that_it_is_gone_and_can_still_be_closed(self, unplugged: Subject) -> None:
         camera = unplugged.camera
         for call in (lambda: camera.read(0.0), camera.trigger, lambda: camera.arm(TriggerMode.FREE_RUN)):
-            with pytest.raises(DeviceLost):
+            with pytest.raises(DeviceLostError):
                 call()
         camera.close()
 
@@ -356,6 +365,6 @@ class LostContract:
         assert unplugged.camera.exposure_s == exposure_s
         with pytest.raises(DeviceError) as caught:
             unplugged.camera.read(0.0)
-        assert not isinstance(caught.value, DeviceLost | DeviceTimeout)
+        assert not isinstance(caught.value, DeviceLostError | DeviceTimeoutError)
         unplugged.arm()
         assert unplugged.take().index == 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from drivers.base import DeviceLost, Pattern, Slm, WrongPattern
+from drivers.base import DeviceLostError, Pattern, Slm, WrongPatternError
 from drivers.clock import Clock
 
 
@@ -63,14 +63,14 @@ class SlmContract:
         good = flat(1.0, (height, width))
         subject.slm.show(good)
         for shape in {(width, height), (height, width + 1), (1, 1), (2 * height, 2 * width)} - {(height, width)}:
-            with pytest.raises(WrongPattern, match="resize"):
+            with pytest.raises(WrongPatternError, match="resize"):
                 subject.slm.show(flat(2.0, shape))
             assert subject.slm.shown is good
 
     def test_a_pattern_with_holes_never_reaches_it(self, subject: Subject) -> None:
         phase = np.zeros(subject.slm.capabilities.shape, np.float32)
         phase[0, 0] = np.nan
-        with pytest.raises(WrongPattern, match="not finite"):
+        with pytest.raises(WrongPatternError, match="not finite"):
             subject.slm.show(Pattern(phase))
         assert subject.slm.shown is None
 
@@ -79,9 +79,9 @@ class SlmContract:
         subject.slm.show(pattern)
         subject.slm.check()
         subject.unplug()
-        with pytest.raises(DeviceLost, match="reconnect"):
+        with pytest.raises(DeviceLostError, match="reconnect"):
             subject.slm.check()
-        with pytest.raises(DeviceLost, match="reconnect"):
+        with pytest.raises(DeviceLostError, match="reconnect"):
             subject.slm.show(flat(2.0, subject.slm.capabilities.shape))
         assert subject.slm.shown is pattern
         subject.slm.close()

@@ -15,11 +15,11 @@ from drivers.base import (
     CameraCapabilities,
     CameraCounters,
     DeviceError,
-    DeviceLost,
-    DeviceTimeout,
+    DeviceLostError,
+    DeviceTimeoutError,
     Frame,
-    FrameFailed,
-    TriggerIgnored,
+    FrameFailedError,
+    TriggerIgnoredError,
     TriggerMode,
 )
 from drivers.clock import Clock, RealClock
@@ -177,12 +177,12 @@ class SimulatedCamera:
         """Start an exposure now."""
         self._check_present()
         if self._mode is None:
-            raise TriggerIgnored("trigger sent to a camera that is not armed; arm it with TriggerMode.SOFTWARE first")
+            raise TriggerIgnoredError("trigger sent to a camera that is not armed; arm it with TriggerMode.SOFTWARE first")
         if self._mode is not TriggerMode.SOFTWARE:
             doing = "runs freely" if self._mode is TriggerMode.FREE_RUN else "waits for its line"
             raise DeviceError(f"the camera {doing} and takes no triggers; arm it with TriggerMode.SOFTWARE first")
         if self._clock.now_ns() < self._busy_until_ns:
-            raise TriggerIgnored("trigger sent while the camera was still exposing or reading out; wait for the frame")
+            raise TriggerIgnoredError("trigger sent while the camera was still exposing or reading out; wait for the frame")
         self._triggers += 1
         self._begin_exposure(self._clock.now_ns())
 
@@ -201,12 +201,12 @@ class SimulatedCamera:
             self._take_edges(deadline)
         if self._hung or not self._queue or self._queue[0].ready_ns > deadline:
             self._clock.wait_until(deadline)
-            raise DeviceTimeout(f"no frame within {timeout_s:.3f} s; check trigger, cable and exposure")
+            raise DeviceTimeoutError(f"no frame within {timeout_s:.3f} s; check trigger, cable and exposure")
         exposure = self._queue.popleft()
         if exposure.fault == "failed":
             self._clock.wait_until(exposure.ready_ns)
             self._failed += 1
-            raise FrameFailed("the camera declared a buffer incomplete; retake it and check cable and bandwidth")
+            raise FrameFailedError("the camera declared a buffer incomplete; retake it and check cable and bandwidth")
         if self._mode is TriggerMode.FREE_RUN:
             self._clock.wait_until(exposure.ready_ns)
         # Under a trigger the twin's arithmetic happens while it exposes and reads out, as a real camera's physics does.
@@ -243,7 +243,7 @@ class SimulatedCamera:
 
     def _check_present(self) -> None:
         if self._lost:
-            raise DeviceLost("the simulated camera was unplugged; reconnect it")
+            raise DeviceLostError("the simulated camera was unplugged; reconnect it")
 
     def _take_edges(self, until_ns: int) -> None:
         delay_ns = round(self.config.trigger_delay_s * 1e9)

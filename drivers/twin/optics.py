@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage, spatial
 
-from drivers.base import WrongPattern
+from drivers.base import WrongPatternError
 from drivers.twin.core_lattice import core_lattice
 from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.parallel import parallel_map
@@ -125,7 +125,7 @@ class FibreOptics:
         """
         n = self.config.image_px
         if phase_rad.ndim != 3 or phase_rad.shape[-2:] != (n, n):
-            raise WrongPattern(f"the optics take phase (b, {n}, {n}), got {tuple(phase_rad.shape)}; resize the pattern")
+            raise WrongPatternError(f"the optics take phase (b, {n}, {n}), got {tuple(phase_rad.shape)}; resize the pattern")
         taps = phase_rad.flatten(1)[:, self._tap_index]
         real = (taps.cos() * self._tap_weight).sum(-1)
         imaginary = (taps.sin() * self._tap_weight).sum(-1)

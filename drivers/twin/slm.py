@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import DeviceLost, Pattern, SlmCapabilities, WrongPattern
+from drivers.base import DeviceLostError, Pattern, SlmCapabilities, WrongPatternError
 from drivers.clock import Clock, RealClock
 
 
@@ -90,7 +90,7 @@ class SimulatedSlm:
         """Queue a pattern for the next refresh; see :meth:`drivers.base.Slm.show`."""
         self.check()
         if pattern.shape != self.capabilities.shape:
-            raise WrongPattern(
+            raise WrongPatternError(
                 f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.capabilities.shape}; resize the pattern"
             )
         now = self._clock.now_ns()
@@ -139,9 +139,9 @@ class SimulatedSlm:
         return tuple(ids)
 
     def check(self) -> None:
-        """Raise DeviceLost while it is unplugged."""
+        """Raise DeviceLostError while it is unplugged."""
         if self._lost:
-            raise DeviceLost("the simulated SLM was unplugged; reconnect it")
+            raise DeviceLostError("the simulated SLM was unplugged; reconnect it")
 
     def edges_between(self, after_ns: int, until_ns: int) -> tuple[int, ...]:
         """Return when its sync output rises: whenever a new image is on the panel; ``after_ns`` is excluded."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from acquisition.archive.old_names import present_event
 from acquisition.archive.reader import Archive
 from acquisition.archive.recorded_frames import RecordedFrames
 from acquisition.archive.writer import ArchiveWriter
@@ -80,3 +81,7 @@ def test_an_instrument_file_opens() -> None:
 def test_an_exported_folder_with_the_old_description_states_its_phase_range(tmp_path: Path) -> None:
     (tmp_path / "card.yaml").write_text("depth_rad: 2.6\n", "utf-8")
     assert stated_phase_range_rad(tmp_path) == 2.6
+
+
+def test_faults_have_todays_names() -> None:
+    assert [present_event(kind) for kind in ("DeviceLost", "sync")] == ["DeviceLostError", "sync"]

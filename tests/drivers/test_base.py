@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drivers.base import DeviceError, Frame, Pattern, SpeckleScopeError, WrongPattern, frozen_array
+from drivers.base import DeviceError, Frame, Pattern, SpeckleScopeError, WrongPatternError, frozen_array
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)
 PHASES = hnp.arrays(np.float32, SHAPES, elements=st.floats(-50, 50, width=32))
@@ -96,18 +96,18 @@ def test_a_pattern_cannot_be_changed_under_its_id() -> None:
 def test_a_pattern_that_is_not_finite_is_refused(value: float) -> None:
     phase = np.zeros((2, 3), np.float32)
     phase[1, 2] = value
-    with pytest.raises(WrongPattern, match="'broken' holds values that are not finite"):
+    with pytest.raises(WrongPatternError, match="'broken' holds values that are not finite"):
         Pattern(phase, "broken")
 
 
 @pytest.mark.parametrize("phase", [np.zeros((2, 3), np.float64), np.zeros((2, 3), np.uint8), np.zeros((1, 2, 3), np.float32)])
 def test_a_pattern_is_two_dimensional_float32(phase: np.ndarray[Any, Any]) -> None:
-    with pytest.raises(WrongPattern, match="a pattern is"):
+    with pytest.raises(WrongPatternError, match="a pattern is"):
         Pattern(phase)
 
 
 def test_users_can_catch_every_device_error_at_once() -> None:
-    assert issubclass(WrongPattern, DeviceError)
+    assert issubclass(WrongPatternError, DeviceError)
     assert issubclass(DeviceError, SpeckleScopeError)
 
 

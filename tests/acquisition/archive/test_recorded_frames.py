@@ -15,7 +15,7 @@ from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.archive.recorded_frames import RecordedFrames
 from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.streams.channel import Channel, Overflow, Stage
-from drivers.base import CameraCounters, DeviceError, Frame, FrameFailed, TriggerMode
+from drivers.base import CameraCounters, DeviceError, Frame, FrameFailedError, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.recorded.replay import ReplayCamera
 from drivers.testing.camera_contract import CameraContract, FreeRunOnlyContract, Subject
@@ -120,7 +120,7 @@ def test_a_damaged_image_is_the_archives_error_and_a_failed_frame_of_the_camera(
     camera = ReplayCamera(found, clock=VirtualClock())
     camera.arm(TriggerMode.FREE_RUN)
     assert [camera.read(1.0).index for _ in range(2)] == [0, 1]
-    with pytest.raises(FrameFailed, match=r"frame 2 of the recording is lost: row 2 .* differs"):
+    with pytest.raises(FrameFailedError, match=r"frame 2 of the recording is lost: row 2 .* differs"):
         camera.read(1.0)
     frame = camera.read(1.0)
     assert frame.index == 3

@@ -10,8 +10,8 @@ import pytest
 
 from acquisition.archive.recorder import COMPLETE, Recorder, RecordItem
 from acquisition.archive.writer import Archive, StorageError
-from acquisition.streams.channel import Channel, ChannelClosed, ChannelOverflow, Overflow, Stage
-from drivers.base import DeviceLost, Frame
+from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, Stage
+from drivers.base import DeviceLostError, Frame
 
 
 def item(index: int, size: int = 4, labels: bool = True, uncertainty: bool = False) -> RecordItem:
@@ -87,17 +87,17 @@ def test_stop_records_what_was_handed_over_and_refuses_more(tmp_path: Path) -> N
     stop.set()
     recorder.run(stop)
     assert (recorder.verdict, recorder.frames_recorded) == (COMPLETE, 2)
-    with pytest.raises(ChannelClosed):
+    with pytest.raises(ChannelClosedError):
         channel.put(item(2))
 
 
 def test_overflow_saves_what_was_accepted_and_names_the_frame(tmp_path: Path) -> None:
     channel = channel_with(item(0), item(1), capacity=2)
-    with pytest.raises(ChannelOverflow) as overflow:
+    with pytest.raises(ChannelOverflowError) as overflow:
         channel.put(item(2))
     channel.close(overflow.value)
     recorder = recorder_of(channel, tmp_path)
-    with pytest.raises(ChannelOverflow):
+    with pytest.raises(ChannelOverflowError):
         recorder.run(threading.Event())
     assert recorder.frames_recorded == 2
     assert recorder.verdict.startswith("stopped at frame 2: ")
@@ -107,7 +107,7 @@ def test_overflow_saves_what_was_accepted_and_names_the_frame(tmp_path: Path) ->
     assert archive.status["verdict"] == recorder.verdict
 
 
-@pytest.mark.parametrize("error", [DeviceLost("camera unplugged"), TimeoutError("camera unplugged")])
+@pytest.mark.parametrize("error", [DeviceLostError("camera unplugged"), TimeoutError("camera unplugged")])
 def test_the_producers_error_is_the_verdict(tmp_path: Path, error: Exception) -> None:
     channel = channel_with(item(0))
     channel.close(error)
@@ -125,7 +125,7 @@ def test_an_item_of_another_shape_stops_the_take_and_keeps_what_came_before(tmp_
         recorder.run(threading.Event())
     assert recorder.verdict.startswith("stopped at frame 2: ")
     assert len(taken(recorder)) == 2
-    with pytest.raises(ChannelClosed):
+    with pytest.raises(ChannelClosedError):
         channel.put(item(4))
 
 
@@ -137,7 +137,7 @@ def test_a_disk_that_refuses_stops_the_producer(tmp_path: Path) -> None:
         recorder.run(threading.Event())
     assert recorder.verdict.startswith("stopped at frame 0: cannot create")
     assert recorder.path is None
-    with pytest.raises(ChannelClosed):
+    with pytest.raises(ChannelClosedError):
         channel.put(item(1))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from acquisition.capture.pair_capture import CaptureError, FrameLimits, PairCapture, Rig
 from acquisition.patterns.sources import open_source
-from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame, Pattern, TriggerMode
+from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, Pattern, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
 from drivers.twin.optics import FibreOptics
@@ -79,10 +79,10 @@ def test_no_mixture_of_faults_gives_a_wrong_pair(seed: int) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        ({"dropped_rate": 1.0}, "DeviceTimeout"),
-        ({"late_rate": 1.0}, "DeviceTimeout"),
-        ({"failed_rate": 1.0}, "FrameFailed"),
-        ({"saturate_at": tuple(range(9))}, "BadPair"),
+        ({"dropped_rate": 1.0}, "DeviceTimeoutError"),
+        ({"late_rate": 1.0}, "DeviceTimeoutError"),
+        ({"failed_rate": 1.0}, "FrameFailedError"),
+        ({"saturate_at": tuple(range(9))}, "BadPairError"),
     ],
 )
 def test_a_fault_that_stays_ends_the_run_with_its_reason(fault: dict[str, Any], kind: str) -> None:
@@ -97,14 +97,14 @@ def test_a_stale_buffer_is_noticed_though_counters_agree() -> None:
     for pattern in patterns(8):
         table.take(pattern)
     assert table.camera.injected["duplicated"] > 1
-    assert set(table.faults) == {"BadPair"}
+    assert set(table.faults) == {"BadPairError"}
 
 
 def test_a_camera_that_was_unplugged_is_waited_for() -> None:
     table = Table(FaultConfig(disconnect_at=(2,)))
     for pattern in patterns(5):
         table.take(pattern)
-    assert table.faults == ["DeviceLost"]
+    assert table.faults == ["DeviceLostError"]
 
 
 def test_a_display_that_goes_during_the_exposure_costs_the_pair_and_is_counted() -> None:
@@ -124,13 +124,13 @@ def test_a_display_that_goes_during_the_exposure_costs_the_pair_and_is_counted()
     frame = table.take(pattern)
     assert frame.pattern_id == pattern.id
     assert table.capture.displays_lost == 1
-    assert table.faults == ["DeviceLost"]
+    assert table.faults == ["DeviceLostError"]
 
 
 def test_a_camera_that_stays_away_ends_the_run_in_time() -> None:
     class Gone(SimulatedCamera):
         def reconnect(self) -> None:
-            raise DeviceLost("no camera with serial twin-1")
+            raise DeviceLostError("no camera with serial twin-1")
 
     table = Table(FaultConfig(disconnect_at=(1,)), reconnect_s=7.0)
     table.camera.__class__ = Gone
@@ -146,7 +146,7 @@ def test_a_hanging_camera_is_armed_again() -> None:
     table = Table(FaultConfig(hang_at=(1,)))
     for pattern in patterns(3):
         table.take(pattern)
-    assert table.faults == ["DeviceTimeout"]
+    assert table.faults == ["DeviceTimeoutError"]
 
 
 def test_a_dark_frame_is_refused() -> None:
@@ -173,7 +173,7 @@ def test_release_leaves_nothing_armed() -> None:
     table = Table()
     table.take(patterns(1)[0])
     table.capture.release()
-    with pytest.raises((DeviceError, DeviceTimeout)):
+    with pytest.raises((DeviceError, DeviceTimeoutError)):
         table.camera.trigger()
     table.take(patterns(2)[1])  # and it arms again on its own
 

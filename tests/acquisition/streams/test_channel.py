@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquisition.streams import channel
-from acquisition.streams.channel import Channel, ChannelClosed, ChannelOverflow, Overflow, RateMeter, Stage
+from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, RateMeter, Stage
 
 T = TypeVar("T")
 PATIENCE_S = 10.0  # only a hang takes that long
@@ -80,7 +80,7 @@ def test_drop_oldest_keeps_the_newest_and_counts_the_rest() -> None:
 
 def test_fail_refuses_the_item_that_does_not_fit_and_keeps_the_others() -> None:
     channel = filled(Overflow.FAIL, 2, 2)
-    with pytest.raises(ChannelOverflow, match="'test' is full"):
+    with pytest.raises(ChannelOverflowError, match="'test' is full"):
         channel.put(2)
     assert (channel.accepted, channel.dropped) == (2, 0)
     assert channel.get() == 0
@@ -90,7 +90,7 @@ def test_fail_refuses_the_item_that_does_not_fit_and_keeps_the_others() -> None:
 
 def test_wait_gives_up_at_its_deadline_without_losing_anything() -> None:
     channel = filled(Overflow.WAIT, 1, 1)
-    with pytest.raises(ChannelOverflow, match=r"still full after 0\.001 s"):
+    with pytest.raises(ChannelOverflowError, match=r"still full after 0\.001 s"):
         channel.put(1, timeout_s=0.001)
     channel.close()
     assert list(channel) == [0]
@@ -120,12 +120,12 @@ def test_an_item_wakes_a_blocked_consumer() -> None:
 
 def test_close_wakes_a_blocked_consumer() -> None:
     channel = filled(Overflow.FAIL, 1, 0)
-    assert isinstance(outcome_of_blocked(channel, channel.get, channel.close), ChannelClosed)
+    assert isinstance(outcome_of_blocked(channel, channel.get, channel.close), ChannelClosedError)
 
 
 def test_close_wakes_a_blocked_producer_and_its_item_is_not_accepted() -> None:
     channel = filled(Overflow.WAIT, 1, 1)
-    assert isinstance(outcome_of_blocked(channel, lambda: channel.put(1), channel.close), ChannelClosed)
+    assert isinstance(outcome_of_blocked(channel, lambda: channel.put(1), channel.close), ChannelClosedError)
     assert channel.accepted == 1
     assert list(channel) == [0]
 
@@ -134,7 +134,7 @@ def test_close_wakes_a_blocked_producer_and_its_item_is_not_accepted() -> None:
 def test_a_closed_channel_takes_nothing(overflow: Overflow) -> None:
     channel = filled(overflow, 2, 1)
     channel.close()
-    with pytest.raises(ChannelClosed):
+    with pytest.raises(ChannelClosedError):
         channel.put(1)
     assert channel.closed
     assert list(channel) == [0]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from acquisition.streams.channel import ChannelClosed
-from acquisition.streams.prefetch import Prefetcher, PrefetchStuck
+from acquisition.streams.channel import ChannelClosedError
+from acquisition.streams.prefetch import Prefetcher, PrefetchStuckError
 
 PATIENCE_S = 10.0  # only a hang takes that long
 
@@ -78,7 +78,7 @@ def test_it_works_while_the_user_does_something_else() -> None:
         assert next(items) == "item 0"
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("no light"), ChannelClosed("a channel of somebody else")])
+@pytest.mark.parametrize("error", [ZeroDivisionError("no light"), ChannelClosedError("a channel of somebody else")])
 def test_an_error_comes_where_its_item_would_have(error: Exception) -> None:
     def make(number: int) -> int:
         if number == 2:
@@ -150,7 +150,7 @@ def test_an_item_that_hangs_is_reported_and_not_waited_for() -> None:
         return number
 
     items = Prefetcher(make, [1], stop_s=0.01)
-    with pytest.raises(PrefetchStuck, match=r"0\.01 s"), items:
+    with pytest.raises(PrefetchStuckError, match=r"0\.01 s"), items:
         assert begun.wait(PATIENCE_S)
     release.set()
     items._stop_s = PATIENCE_S

@@ -94,7 +94,7 @@ def test_a_run_full_of_faults_has_no_wrong_pair_and_tells_every_fault(tmp_path: 
     assert sum(report.faults.values()) == report.retaken >= sum(table.camera.injected.values()) > 10
     told = faults_of(archive)
     assert told == dict(report.faults)
-    assert {"DeviceLost", "DeviceTimeout", "FrameFailed", "BadPair"} <= set(told)
+    assert {"DeviceLostError", "DeviceTimeoutError", "FrameFailedError", "BadPairError"} <= set(told)
 
 
 def test_a_failed_sentinel_takes_its_pairs_back_and_takes_them_again(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_display_that_was_away_takes_the_pairs_since_the_last_sentinel_with_it
     unplug(0)
     report = table.acquire(new(table, tmp_path))
     assert report.complete
-    assert (report.quarantined, dict(report.faults)) == (withdrawn, {"DeviceLost": 1})
+    assert (report.quarantined, dict(report.faults)) == (withdrawn, {"DeviceLostError": 1})
     check(report.path)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquisition.archive.recorder import RecordItem
-from acquisition.streams.channel import Channel, ChannelOverflow, Overflow
+from acquisition.streams.channel import Channel, ChannelOverflowError, Overflow
 from app.live.frame_joiner import NOT_RECONSTRUCTED, FrameJoiner
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
@@ -67,7 +67,7 @@ def test_a_full_queue_ends_the_take_with_what_it_holds() -> None:
     for index in range(10):
         join.frame(frame(index))
     kept: list[int] = []
-    with pytest.raises(ChannelOverflow, match="record"):
+    with pytest.raises(ChannelOverflowError, match="record"):
         kept.extend(item.frame.index for item in channel)
     assert kept == [0, 1, 2]
 

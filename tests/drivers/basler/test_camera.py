@@ -12,7 +12,7 @@ import pytest
 
 from acquisition.capture.pair_capture import PairCapture, Rig
 from acquisition.patterns.sources import open_source
-from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame, FrameFailed, Pattern, TriggerMode
+from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
 from drivers.basler import camera as basler
 from drivers.basler import emulator as emulator
 from drivers.basler.config import BaslerConfig
@@ -96,7 +96,7 @@ def test_a_failed_buffer_is_declared_counted_and_not_delivered(camera: Any) -> N
             camera.fail_next()
         camera.trigger()
         if fails:
-            with pytest.raises(FrameFailed, match="incompletely grabbed"):
+            with pytest.raises(FrameFailedError, match="incompletely grabbed"):
                 camera.read(1.0)
         else:
             camera.read(1.0)
@@ -106,7 +106,7 @@ def test_a_failed_buffer_is_declared_counted_and_not_delivered(camera: Any) -> N
 def test_settings_survive_being_unplugged(camera: Any) -> None:
     camera.set_exposure(0.004)
     camera.unplug()
-    with pytest.raises(DeviceLost, match="reconnect"):
+    with pytest.raises(DeviceLostError, match="reconnect"):
         camera.arm(TriggerMode.SOFTWARE)
     camera.reconnect()
     assert camera.exposure_s == pytest.approx(0.004)
@@ -159,7 +159,7 @@ def test_faults_of_the_twin_go_through_pylon_and_are_retaken() -> None:
             frame = capture.capture(pattern)
             assert camera.sensor.lit[frame.index] == (pattern.id,)
     assert len(told) >= sum(camera.sensor.injected.values()) > 4
-    assert {"FrameFailed", "DeviceLost"} <= set(told)
+    assert {"FrameFailedError", "DeviceLostError"} <= set(told)
 
 
 def test_the_line_is_set_up_as_asked_and_read_back() -> None:
@@ -214,6 +214,6 @@ def test_free_run_through_pylon_keeps_its_deadline() -> None:
     with camera:
         camera.set_exposure(0.2)
         camera.arm(TriggerMode.FREE_RUN)
-        with pytest.raises(DeviceTimeout):
+        with pytest.raises(DeviceTimeoutError):
             camera.read(0.05)
         assert camera.read(1.0).index == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import DeviceError, Pattern, WrongPattern
+from drivers.base import DeviceError, Pattern, WrongPatternError
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
@@ -62,10 +62,10 @@ def test_a_pattern_that_leaves_the_panel_is_refused(settings: dict[str, object])
 
 def test_a_pattern_or_grey_image_of_another_shape_is_refused() -> None:
     panel = Panel(PanelConfig((6, 8), (3, 4), 2))
-    with pytest.raises(WrongPattern, match="resize"):
+    with pytest.raises(WrongPatternError, match="resize"):
         panel.grey(Pattern(np.zeros((6, 8), np.float32)))
     for wrong in (np.zeros((3, 4), np.uint8), np.zeros((6, 8), np.float32)):
-        with pytest.raises(WrongPattern, match="resize"):
+        with pytest.raises(WrongPatternError, match="resize"):
             panel.check(wrong)  # type: ignore[arg-type]
 
 

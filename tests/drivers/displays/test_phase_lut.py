@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from drivers.base import WrongPattern
+from drivers.base import WrongPatternError
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
 TABLE_RAD = 1e-4  # the finest difference the encoder sees
@@ -199,5 +199,5 @@ def test_a_bad_correction_is_refused(correction: NDArray[np.float32]) -> None:
     ids=["line", "float64", "shape", "hole", "infinite"],
 )
 def test_a_bad_phase_is_refused(phase: NDArray[np.float32], cause: str) -> None:
-    with pytest.raises(WrongPattern, match=cause):
+    with pytest.raises(WrongPatternError, match=cause):
         GreyEncoder(GreyLut.linear(), np.zeros((2, 2), np.float32))(phase)

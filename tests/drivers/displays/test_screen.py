@@ -14,7 +14,7 @@ import pytest
 
 from app.benchmarks.virtual_screens import VirtualScreens
 from app.instrument.devices import SCREEN_COMMAND
-from drivers.base import DeviceError, DeviceLost, GreySlm, Pattern
+from drivers.base import DeviceError, DeviceLostError, GreySlm, Pattern
 from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
@@ -49,7 +49,7 @@ def until_lost(slm: ScreenSlm) -> str:
     while time.monotonic() < deadline_s:
         try:
             slm.check()
-        except DeviceLost as error:
+        except DeviceLostError as error:
             return str(error)
     raise AssertionError("the SLM did not notice that its monitor is gone")
 
@@ -59,7 +59,7 @@ def until_back(slm: ScreenSlm) -> None:
     while True:
         try:
             return slm.reconnect()
-        except DeviceLost:
+        except DeviceLostError:
             assert time.monotonic() < deadline_s, "the SLM did not come back"
 
 
@@ -140,7 +140,7 @@ def test_a_pulled_cable_is_noticed_covers_no_other_monitor_and_comes_back(
         slm.show_grey(grey)
         screens.unplug()
         assert "'SLM' was unplugged; plug it in, then reconnect" in until_lost(slm)
-        with pytest.raises(DeviceLost, match="no monitor is called 'SLM'"):
+        with pytest.raises(DeviceLostError, match="no monitor is called 'SLM'"):
             slm.reconnect()
         screens.plug()
         until_back(slm)
@@ -155,14 +155,14 @@ def test_a_window_that_dies_or_hangs_is_lost_in_time_and_comes_back(screens: Vir
         assert slm._child is not None
         slm._child.kill()
         slm._child.wait()
-        with pytest.raises(DeviceLost, match="reconnect"):
+        with pytest.raises(DeviceLostError, match="reconnect"):
             slm.show_grey(white)
         slm.reconnect()
         slm.show_grey(white)
         assert screens.shows(white)
         subprocess.run(["kill", "-STOP", str(slm._child.pid)], check=True)
         start_s = time.monotonic()
-        with pytest.raises(DeviceLost, match="did not answer within 1 s"):
+        with pytest.raises(DeviceLostError, match="did not answer within 1 s"):
             slm.show_grey(black)
         assert time.monotonic() - start_s < 1 + GRACE_S
         slm.reconnect()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from drivers.base import DeviceError, DeviceLost, Pattern
+from drivers.base import DeviceError, DeviceLostError, Pattern
 from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
@@ -111,11 +111,11 @@ def test_silence_is_a_lost_device_within_the_deadline(answer: bytes | None) -> N
     with pair(timeout_s=TIMEOUT_S) as (slm, server):
         slm.show(flat(1.0, SHAPE))
         server.answer = answer
-        with within(TIMEOUT_S), pytest.raises(DeviceLost, match=f"127.0.0.1:{server.port} did not answer .* reconnect"):
+        with within(TIMEOUT_S), pytest.raises(DeviceLostError, match=f"127.0.0.1:{server.port} did not answer .* reconnect"):
             slm.show(flat(2.0, SHAPE))
         # The answer may still come: it must not pass for that of a later image.
         server.answer = b"done"
-        with pytest.raises(DeviceLost, match=r"not connected.*reconnect"):
+        with pytest.raises(DeviceLostError, match=r"not connected.*reconnect"):
             slm.show(flat(2.0, SHAPE))
         slm.reconnect()
         slm.show(flat(2.0, SHAPE))
@@ -129,7 +129,7 @@ def test_a_server_that_stops_reading_is_a_lost_device_within_the_deadline() -> N
         with (
             client(server, shape, compression="none", timeout_s=TIMEOUT_S) as slm,
             within(TIMEOUT_S),
-            pytest.raises(DeviceLost, match="did not answer"),
+            pytest.raises(DeviceLostError, match="did not answer"),
         ):
             slm.show(flat(1.0, shape))
         assert not server.images
@@ -148,11 +148,11 @@ def test_an_image_that_the_server_refuses_is_an_error_and_not_shown(answer: byte
         server.answer = answer
         with pytest.raises(DeviceError, match="refused the image; check") as refused:
             slm.show(flat(2.0, SHAPE))
-        assert not isinstance(refused.value, DeviceLost)
+        assert not isinstance(refused.value, DeviceLostError)
         assert slm.shown is good
         # Its answers may be out of step now, so the next image waits for a new connection.
         server.answer = b"done"
-        with pytest.raises(DeviceLost, match="reconnect"):
+        with pytest.raises(DeviceLostError, match="reconnect"):
             slm.show(flat(2.0, SHAPE))
         slm.reconnect()
         slm.show(flat(2.0, SHAPE))
@@ -172,7 +172,7 @@ def test_a_screen_of_another_size_is_an_error_at_the_first_image() -> None:
 def test_a_dropped_or_foreign_connection_is_a_lost_device_that_comes_back(answer: bytes, cause: str) -> None:
     with pair() as (slm, server):
         server.answer = answer
-        with within(0), pytest.raises(DeviceLost, match=f"127.0.0.1:{server.port}.*{cause}.*reconnect"):
+        with within(0), pytest.raises(DeviceLostError, match=f"127.0.0.1:{server.port}.*{cause}.*reconnect"):
             slm.show(flat(1.0, SHAPE))
         server.answer = b"done"
         slm.reconnect()
@@ -190,7 +190,7 @@ def test_an_answer_too_many_is_noticed_before_it_passes_for_the_next() -> None:
         link.settimeout(GRACE_S)
         while link.recv(4, socket.MSG_PEEK) != b"done":
             pass
-        with pytest.raises(DeviceLost, match=r"out of step.*reconnect"):
+        with pytest.raises(DeviceLostError, match=r"out of step.*reconnect"):
             slm.show(flat(2.0, SHAPE))
         assert len(server.images) == 1
 
@@ -202,7 +202,7 @@ def test_a_connection_in_order_survives_reconnect_because_slmpy_takes_no_second(
         slm.show(flat(2.0, SHAPE))
         assert server.connections == 1
         slm.close()
-        with pytest.raises(DeviceLost, match=r"not connected.*reconnect"):
+        with pytest.raises(DeviceLostError, match=r"not connected.*reconnect"):
             slm.show(flat(2.0, SHAPE))
         slm.reconnect()
         slm.show(flat(2.0, SHAPE))
@@ -213,7 +213,7 @@ def test_an_absent_server_is_a_lost_device_and_one_that_leaves_stays_lost() -> N
     with pair() as (slm, server):
         server.close()
         for attempt in (lambda: slm.show(flat(1.0, SHAPE)), slm.reconnect, lambda: client(server)):
-            with within(0), pytest.raises(DeviceLost, match=f"127.0.0.1:{server.port}.*reconnect"):
+            with within(0), pytest.raises(DeviceLostError, match=f"127.0.0.1:{server.port}.*reconnect"):
                 attempt()
         slm.close()
 

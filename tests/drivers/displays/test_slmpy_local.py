@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drivers.base import DeviceError, DeviceLost, GreySlm
+from drivers.base import DeviceError, DeviceLostError, GreySlm
 from drivers.clock import RealClock
 from drivers.displays import slmpy_window
 from drivers.displays.panel import Panel, PanelConfig
@@ -181,9 +181,9 @@ def test_the_panel_has_to_be_the_monitor(checkout: Path) -> None:
 def test_a_window_that_moves_or_closes_is_lost_and_opens_again(checkout: Path, order: str, cause: str) -> None:
     with local(checkout) as slm:
         (checkout / order).touch()
-        with ends(pid(checkout)), suppress(DeviceLost):
+        with ends(pid(checkout)), suppress(DeviceLostError):
             slm.show(flat(1.0, SHAPE))
-        with pytest.raises(DeviceLost, match=f"{cause}.*reconnect"):
+        with pytest.raises(DeviceLostError, match=f"{cause}.*reconnect"):
             slm.check()
         (checkout / order).unlink()
         slm.reconnect()
@@ -206,7 +206,7 @@ def test_reconnecting_keeps_a_window_in_order_and_refuses_another_shape(checkout
         (checkout / "shape").write_text("8 6")
         with pytest.raises(DeviceError, match=r"monitor 1 is \(8, 6\)"):
             slm.reconnect()
-        with pytest.raises(DeviceLost, match="reconnect"):
+        with pytest.raises(DeviceLostError, match="reconnect"):
             slm.show(flat(2.0, SHAPE))
 
 
@@ -247,14 +247,14 @@ def test_nothing_is_left_when_this_process_is_killed(checkout: Path) -> None:
     ids=["monitor", "slmpy", "our own slmpy", "interpreter", "not python"],
 )
 def test_a_window_that_cannot_open_says_why_in_one_line(checkout: Path, settings: dict[str, Any], cause: str) -> None:
-    with pytest.raises(DeviceLost, match=cause) as caught:
+    with pytest.raises(DeviceLostError, match=cause) as caught:
         local(checkout, **settings)
     assert "\n" not in str(caught.value)
 
 
 def test_a_window_that_does_not_open_in_time_is_ended(checkout: Path) -> None:
     (checkout / "hang").touch()
-    with pytest.raises(DeviceLost, match="not ready in time"):
+    with pytest.raises(DeviceLostError, match="not ready in time"):
         local(checkout, start_s=1.0)
     with pytest.raises(ProcessLookupError):
         os.kill(pid(checkout), 0)

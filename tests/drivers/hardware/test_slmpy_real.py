@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drivers.base import DeviceLost, GreySlm, Pattern
+from drivers.base import DeviceLostError, GreySlm, Pattern
 from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyLut
@@ -163,5 +163,5 @@ def test_patterns_stand_on_the_screen(
 
 
 def test_a_monitor_that_does_not_exist_is_refused_in_time() -> None:
-    with pytest.raises(DeviceLost, match=r"Invalid monitor \(monitor 99\)"):
+    with pytest.raises(DeviceLostError, match=r"Invalid monitor \(monitor 99\)"):
         LocalSlmPySlm(SlmPyWindowConfig(PYTHON, PATH, 99))

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drivers.base import CameraCounters, DeviceError, DeviceLost, DeviceTimeout, FrameFailed, TriggerMode
+from drivers.base import CameraCounters, DeviceError, DeviceLostError, DeviceTimeoutError, FrameFailedError, TriggerMode
 from drivers.clock import RealClock, VirtualClock
 from drivers.opencv.camera import OpenCvCamera, OpenCvConfig, list_opencv_cameras, open_opencv
 from drivers.opencv.reader import QUEUE_FRAMES
@@ -199,13 +199,13 @@ def test_frames_that_nobody_reads_are_counted_and_told_in_their_place() -> None:
         capture.play(colours(100))
         assert [camera.read(0.0).index for _ in range(QUEUE_FRAMES - 2)] == list(range(2, QUEUE_FRAMES))
         assert camera.counters == CameraCounters(0, QUEUE_FRAMES, 0)
-        with pytest.raises(FrameFailed, match=f"3 frames from number {QUEUE_FRAMES} on .* lost; ask for fewer"):
+        with pytest.raises(FrameFailedError, match=f"3 frames from number {QUEUE_FRAMES} on .* lost; ask for fewer"):
             camera.read(0.0)
         assert camera.counters == CameraCounters(0, QUEUE_FRAMES, 3)
         after = camera.read(0.0)
         assert after.index == QUEUE_FRAMES + 3
         assert np.array_equal(after.pixels, cv2.cvtColor(colours(100), cv2.COLOR_BGR2GRAY))
-        with pytest.raises(DeviceTimeout):
+        with pytest.raises(DeviceTimeoutError):
             camera.read(0.0)
 
 
@@ -260,7 +260,7 @@ def test_a_camera_that_fails_is_lost_until_it_is_reconnected(item: Any, reason: 
         camera.arm(TriggerMode.FREE_RUN)
         captures[0].add(item)
         for _ in range(2):
-            with within(0), pytest.raises(DeviceLost, match=reason):
+            with within(0), pytest.raises(DeviceLostError, match=reason):
                 camera.read(60.0)
         assert captures[0].released.wait(GRACE_S)
         camera.reconnect()
@@ -274,13 +274,13 @@ def test_it_stays_lost_while_it_is_away() -> None:
     with scripted(capture) as camera:
         capture.add(None)
         for call in (camera.reconnect, lambda: camera.read(0.0), lambda: camera.arm(TriggerMode.FREE_RUN), camera.reconnect):
-            with pytest.raises(DeviceLost, match="no camera /dev/video0; plug it in"):
+            with pytest.raises(DeviceLostError, match="no camera /dev/video0; plug it in"):
                 call()
 
 
 def test_a_camera_that_comes_back_with_another_size_is_refused() -> None:
     with scripted(ScriptedCapture(colours(0)), ScriptedCapture(colours(0, (6, 8)))) as camera:
-        with pytest.raises(DeviceLost, match=r"\(6, 8\) instead of \(12, 16\)"):
+        with pytest.raises(DeviceLostError, match=r"\(6, 8\) instead of \(12, 16\)"):
             camera.reconnect()
         assert camera.capabilities.shape == SHAPE
 
@@ -289,9 +289,9 @@ def test_a_hung_driver_keeps_every_deadline_and_is_left_behind() -> None:
     hung, fresh = ScriptedCapture(colours(0)), ScriptedCapture(colours(1))
     with scripted(hung, fresh, lost_after_s=0.5) as camera:
         camera.arm(TriggerMode.FREE_RUN)
-        with within(0), pytest.raises(DeviceTimeout, match=r"within 0\.010 s"):
+        with within(0), pytest.raises(DeviceTimeoutError, match=r"within 0\.010 s"):
             camera.read(0.01)
-        with within(0.5), pytest.raises(DeviceLost, match=r"delivered nothing for 0\.5 s"):
+        with within(0.5), pytest.raises(DeviceLostError, match=r"delivered nothing for 0\.5 s"):
             camera.read(60.0)
         with within(0.5):
             camera.reconnect()
@@ -310,11 +310,11 @@ def test_a_camera_that_was_silent_stays_lost_although_a_frame_comes_late() -> No
     capture = ScriptedCapture(colours(0))
     with scripted(capture, lost_after_s=0.05) as camera:
         camera.arm(TriggerMode.FREE_RUN)
-        with pytest.raises(DeviceLost):
+        with pytest.raises(DeviceLostError):
             camera.read(60.0)
         capture.add(colours(1))
         assert capture.released.wait(GRACE_S)
-        with pytest.raises(DeviceLost, match="delivered nothing"):
+        with pytest.raises(DeviceLostError, match="delivered nothing"):
             camera.read(0.0)
 
 
@@ -340,7 +340,7 @@ def test_closing_a_hung_camera_returns_and_releases_it_later() -> None:
 def test_a_camera_that_does_not_open_is_an_error(capture: ScriptedCapture, settings: dict[str, Any], reason: str) -> None:
     with within(1), pytest.raises(DeviceError, match=reason) as caught, scripted(capture, **settings):
         pass
-    assert not isinstance(caught.value, DeviceLost)
+    assert not isinstance(caught.value, DeviceLostError)
     assert "\n" not in str(caught.value)
 
 
@@ -488,7 +488,7 @@ def test_a_damaged_frame_is_failed_and_the_others_keep_their_numbers_and_times(t
     armed_ns = clock.now_ns()
     for number in (0, 1, 3, 4, 5):
         if number == 3:
-            with pytest.raises(FrameFailed, match=r"frame 2 of .* cannot be decoded; restore"):
+            with pytest.raises(FrameFailedError, match=r"frame 2 of .* cannot be decoded; restore"):
                 camera.read(1.0)
         frame = camera.read(1.0)
         assert (frame.index, frame.t_ns - armed_ns) == (number, 40 * MS * (number + 1))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import CameraCounters, DeviceError, DeviceTimeout, Frame, FrameFailed, TriggerMode
+from drivers.base import CameraCounters, DeviceError, DeviceTimeoutError, Frame, FrameFailedError, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.recorded.replay import LazyFrames, ReplayCamera
 
@@ -69,7 +69,7 @@ def test_a_gap_in_the_recording_is_a_gap_in_the_replay() -> None:
     camera.read(1.0)
     shown_ns = clock.now_ns()
     for _ in range(9):
-        with pytest.raises(DeviceTimeout, match="slower than that or has a gap"):
+        with pytest.raises(DeviceTimeoutError, match="slower than that or has a gap"):
             camera.read(0.1)
     assert camera.read(0.1).t_ns == shown_ns + 990 * MS
 
@@ -109,7 +109,7 @@ def test_a_reader_that_fell_behind_gets_the_rest_at_once_with_the_times_they_wer
     frames = [camera.read(0.0) for _ in range(3)]
     assert clock.now_ns() == armed_ns + 70 * MS
     assert [frame.t_ns - armed_ns for frame in frames] == [20 * MS, 40 * MS, 60 * MS]
-    with pytest.raises(DeviceTimeout):
+    with pytest.raises(DeviceTimeoutError):
         camera.read(0.0)
     assert camera.read(0.010).t_ns == armed_ns + 80 * MS
 
@@ -117,7 +117,7 @@ def test_a_reader_that_fell_behind_gets_the_rest_at_once_with_the_times_they_wer
 def test_a_deadline_before_the_next_frame_costs_the_deadline_and_no_frame() -> None:
     camera, clock = replay(recorded([0, 20 * MS]))
     armed_ns = clock.now_ns()
-    with pytest.raises(DeviceTimeout, match=r"0\.005 s"):
+    with pytest.raises(DeviceTimeoutError, match=r"0\.005 s"):
         camera.read(0.005)
     assert clock.now_ns() == armed_ns + 5 * MS
     assert camera.read(0.015).t_ns == armed_ns + 20 * MS
@@ -206,7 +206,7 @@ def test_lazy_frames_are_read_one_by_one_and_before_they_are_due() -> None:
     while len(came_ns) < 4:
         try:
             came_ns.append(camera.read(0.1).t_ns)
-        except DeviceTimeout:
+        except DeviceTimeoutError:
             continue
     assert [number for number, _ in shelf.read_ns] == [0, 1, 2, 0]
     for (_, read_ns), due_ns in zip(shelf.read_ns, came_ns, strict=True):
@@ -219,7 +219,7 @@ def test_a_frame_that_cannot_be_read_is_failed_at_its_time_and_the_next_one_foll
     camera.arm(TriggerMode.FREE_RUN)
     armed_ns = clock.now_ns()
     assert camera.read(1.0).index == 0
-    with pytest.raises(FrameFailed, match="frame 1 of the recording is lost: row 1 is damaged"):
+    with pytest.raises(FrameFailedError, match="frame 1 of the recording is lost: row 1 is damaged"):
         camera.read(1.0)
     assert clock.now_ns() == armed_ns + 40 * MS
     frame = camera.read(1.0)

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from drivers.base import (
     Camera,
     DeviceError,
-    DeviceLost,
-    DeviceTimeout,
-    FrameFailed,
+    DeviceLostError,
+    DeviceTimeoutError,
+    FrameFailedError,
     GreySlm,
     Pattern,
-    TriggerIgnored,
+    TriggerIgnoredError,
     TriggerMode,
-    WrongPattern,
+    WrongPatternError,
 )
 from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
@@ -109,7 +109,7 @@ class _Simulated:
                 table.hang()
                 if mode is TriggerMode.SOFTWARE:
                     camera.trigger()
-                with pytest.raises(DeviceLost):
+                with pytest.raises(DeviceLostError):
                     camera.read(10.0)
                 table.heal()
 
@@ -186,7 +186,7 @@ def test_a_failed_capture_is_told_once_and_not_tried_again_behind_our_back() -> 
         for fails in (False, True, False, True, True, False):
             table.fault = (lambda image: 1 / 0) if fails else (lambda image: image)
             if fails:
-                with pytest.raises(FrameFailed, match=r"could not take an image, ZeroDivisionError: .*; check"):
+                with pytest.raises(FrameFailedError, match=r"could not take an image, ZeroDivisionError: .*; check"):
                     take(camera)
             else:
                 take(camera)
@@ -197,11 +197,11 @@ def test_a_failed_capture_is_told_once_and_not_tried_again_behind_our_back() -> 
 def test_three_failures_in_a_row_are_a_lost_camera_even_when_it_is_armed_again_in_between() -> None:
     with opened() as (camera, table):
         table.fault = lambda image: 1 / 0
-        for kind in (FrameFailed, FrameFailed, DeviceLost):
+        for kind in (FrameFailedError, FrameFailedError, DeviceLostError):
             camera.arm(TriggerMode.SOFTWARE)
             with pytest.raises(kind):
                 take(camera)
-        with pytest.raises(DeviceLost, match="reconnect"):
+        with pytest.raises(DeviceLostError, match="reconnect"):
             camera.arm(TriggerMode.SOFTWARE)
         table.fault = lambda image: image
         camera.reconnect()
@@ -217,12 +217,12 @@ def test_a_hanging_camera_is_late_then_lost_and_never_blocks(triggered: bool) ->
         if triggered:
             camera.trigger()
         started_s = time.monotonic()
-        with pytest.raises(DeviceTimeout):
+        with pytest.raises(DeviceTimeoutError):
             camera.read(0.01)
-        with pytest.raises(DeviceLost, match=r"0\.05 s after its own time-out.*reconnect"):
+        with pytest.raises(DeviceLostError, match=r"0\.05 s after its own time-out.*reconnect"):
             camera.read(60.0)
         for call in (lambda: camera.read(60.0), lambda: camera.set_exposure(0.001), camera.trigger):
-            with pytest.raises(DeviceLost):
+            with pytest.raises(DeviceLostError):
                 call()
         camera.disarm()
         camera.close()
@@ -231,7 +231,7 @@ def test_a_hanging_camera_is_late_then_lost_and_never_blocks(triggered: bool) ->
 
 def try_to_trigger(camera: SlmsuiteCamera, times: int) -> None:
     for _ in range(times):
-        with pytest.raises(TriggerIgnored, match="busy"):
+        with pytest.raises(TriggerIgnoredError, match="busy"):
             camera.trigger()
 
 
@@ -241,14 +241,14 @@ def test_a_camera_that_hangs_while_it_is_set_or_armed_again_is_lost_in_time() ->
         camera.arm(TriggerMode.SOFTWARE)
         camera.trigger()
         camera.arm(TriggerMode.SOFTWARE)
-        with pytest.raises(DeviceLost, match="reconnect"):
+        with pytest.raises(DeviceLostError, match="reconnect"):
             try_to_trigger(camera, times=10)
         table.heal()
         camera.reconnect()
         table.hang()
         camera.arm(TriggerMode.SOFTWARE)
         camera.trigger()
-        with pytest.raises(DeviceLost, match="set the exposure"):
+        with pytest.raises(DeviceLostError, match="set the exposure"):
             camera.set_exposure(0.001)
 
 
@@ -267,7 +267,7 @@ def test_images_that_are_not_what_was_promised_are_refused_with_the_value(fault:
         camera.arm(TriggerMode.SOFTWARE)
         take(camera)
         table.fault = fault
-        with pytest.raises(FrameFailed, match=f"the slmsuite camera delivered {message}"):
+        with pytest.raises(FrameFailedError, match=f"the slmsuite camera delivered {message}"):
             take(camera)
         assert (camera.counters.frames, camera.counters.failed) == (1, 1)
 
@@ -280,7 +280,7 @@ def test_counts_pass_unchanged_or_not_at_all(bits: int, value: int) -> None:
         assert found.dtype == (np.uint8 if bits == 8 else np.uint16)
         assert np.array_equal(found, image)
     else:
-        with pytest.raises(FrameFailed, match=str(value)):
+        with pytest.raises(FrameFailedError, match=str(value)):
             counts(image, (2, 3), bits)
 
 
@@ -354,7 +354,7 @@ class TestSlm(slm_contract.SlmContract):
         def unplug() -> None:
             # slmsuite tells it only when it is called.
             panelled.broken = True
-            with pytest.raises(DeviceLost):
+            with pytest.raises(DeviceLostError):
                 slm.show_grey(np.zeros(SHAPE, np.uint8))
             panelled.broken = False
 
@@ -398,7 +398,7 @@ def test_every_grey_level_arrives() -> None:
 
         check()
         for wrong in (np.zeros(SHAPE[::-1], np.uint8), np.zeros(SHAPE, np.uint16)):
-            with pytest.raises(WrongPattern, match="resize"):
+            with pytest.raises(WrongPatternError, match="resize"):
                 slm.show_grey(wrong)  # type: ignore[arg-type]
 
 
@@ -447,10 +447,10 @@ def test_an_sdk_that_hangs_is_a_lost_slm_within_the_deadline_and_comes_back() ->
         slm.show(good)
         panelled.healthy.clear()
         started_s = time.monotonic()
-        with pytest.raises(DeviceLost, match=r"did not show an image within 0\.05 s.*reconnect"):
+        with pytest.raises(DeviceLostError, match=r"did not show an image within 0\.05 s.*reconnect"):
             slm.show(slm_contract.flat(2.0, SHAPE))
         for call in (lambda: slm.show(good), slm.check):
-            with pytest.raises(DeviceLost, match="reconnect"):
+            with pytest.raises(DeviceLostError, match="reconnect"):
                 call()
         assert time.monotonic() - started_s < 0.1 + GRACE_S
         panelled.healthy.set()
@@ -463,7 +463,7 @@ def test_an_sdk_error_is_one_line_with_its_reason() -> None:
     panelled = Panelled()
     with panelled.show_through() as slm:
         panelled.broken = True
-        with pytest.raises(DeviceLost, match=r"could not show an image: OSError: USB device; then reconnect") as caught:
+        with pytest.raises(DeviceLostError, match=r"could not show an image: OSError: USB device; then reconnect") as caught:
             slm.show(slm_contract.flat(1.0, SHAPE))
         assert "\n" not in str(caught.value)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from drivers.base import DeviceError, DeviceLost, DeviceTimeout, Frame, FrameFailed, Pattern, TriggerMode
+from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
 from drivers.twin.optics import FibreOptics
@@ -61,9 +61,9 @@ class Table:
                 pixels = self.shoot(1.0).pixels.tobytes()
                 outcomes.append("duplicated" if pixels == last else "fine")
                 last = pixels
-            except DeviceTimeout:
+            except DeviceTimeoutError:
                 outcomes.append("dropped")
-            except FrameFailed:
+            except FrameFailedError:
                 outcomes.append("failed")
         return outcomes
 
@@ -218,7 +218,7 @@ def test_a_duplicate_has_its_own_index_and_time_but_nothing_lit_it() -> None:
 def test_a_late_frame_comes_late_and_intact() -> None:
     table, healthy = Table(FaultConfig(late_rate=1.0, late_s=0.5)), Table()
     start_ns = table.clock.now_ns()
-    with pytest.raises(DeviceTimeout):
+    with pytest.raises(DeviceTimeoutError):
         table.shoot(0.4)
     frame = table.camera.read(0.2)
     assert (table.clock.now_ns() - start_ns) * 1e-9 == pytest.approx(0.514, abs=1e-6)
@@ -234,7 +234,7 @@ def test_a_hanging_camera_answers_again_after_arming() -> None:
     table = Table(FaultConfig(hang_at=(1,)))
     table.shoot()
     for _ in range(2):
-        with pytest.raises(DeviceTimeout):
+        with pytest.raises(DeviceTimeoutError):
             table.shoot()
     assert table.camera.injected == {"hung": 1}
     table.camera.arm(TriggerMode.SOFTWARE)
@@ -247,9 +247,9 @@ def test_a_disconnect_is_met_at_once_and_only_reconnecting_helps(mode: TriggerMo
     table.camera.arm(mode)
     take: Callable[[], Frame] = table.shoot if mode is TriggerMode.SOFTWARE else (lambda: table.camera.read(0.1))
     take()
-    with pytest.raises(DeviceLost):
+    with pytest.raises(DeviceLostError):
         take()
-    with pytest.raises(DeviceLost):
+    with pytest.raises(DeviceLostError):
         table.camera.arm(mode)
     table.camera.reconnect()
     table.camera.arm(mode)
@@ -279,7 +279,7 @@ def test_a_dropped_frame_in_free_run_costs_one_deadline() -> None:
     table.camera.arm(TriggerMode.FREE_RUN)
     start_ns = table.clock.now_ns()
     for _ in range(3):
-        with pytest.raises(DeviceTimeout):
+        with pytest.raises(DeviceTimeoutError):
             table.camera.read(0.05)
     assert (table.clock.now_ns() - start_ns) * 1e-9 == pytest.approx(0.15, abs=1e-6)
     assert table.camera.injected == {"dropped": 1}
@@ -296,4 +296,4 @@ def test_reading_unarmed_is_a_mistake_and_no_timeout() -> None:
     table.camera.disarm()
     with pytest.raises(DeviceError, match="not armed") as caught:
         table.camera.read(0.1)
-    assert not isinstance(caught.value, DeviceTimeout)
+    assert not isinstance(caught.value, DeviceTimeoutError)

@@ -16,7 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from app.instrument.opening import fibre_name
-from drivers.base import WrongPattern
+from drivers.base import WrongPatternError
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 
@@ -316,7 +316,7 @@ def test_cores_keep_their_distance_and_density() -> None:
 
 @pytest.mark.parametrize("shape", [(PX, PX), (1, PX, PX + 1), (1, 64, 64), (1, 1, PX, PX)])
 def test_a_phase_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(WrongPattern, match=r"take phase \(b, 128, 128\).*resize"):
+    with pytest.raises(WrongPatternError, match=r"take phase \(b, 128, 128\).*resize"):
         fibre().intensity(torch.zeros(shape))
 
 

@@ -16,7 +16,7 @@ from app.gui.main_window.drift_gauge import correlation_colour
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.style import ALARM, GOOD, WARNING
 from app.status import AcquisitionStatus, Message, RecordingStatus
-from drivers.base import DeviceLost, SpeckleScopeError
+from drivers.base import DeviceLostError, SpeckleScopeError
 from tests.helpers.scripted_session import ScriptedSession, make_view
 
 
@@ -44,7 +44,7 @@ def test_a_silent_camera_is_not_called_live(window, session):
 
 
 def test_a_refused_command_becomes_a_banner(window, session, qtbot):
-    session.failure = DeviceLost("camera 40012345 does not answer; check its cable, then start again")
+    session.failure = DeviceLostError("camera 40012345 does not answer; check its cable, then start again")
     qtbot.mouseClick(window.controls.live, Qt.MouseButton.LeftButton)
     assert window.banner.isVisible()
     assert window.banner.text == "Error: camera 40012345 does not answer; check its cable, then start again"
@@ -173,7 +173,7 @@ def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
     window.refresh_numbers()
     assert drift.retune.text() == "Re-tuning\N{HORIZONTAL ELLIPSIS}"
     assert not drift.retune.isEnabled()
-    session.failure = DeviceLost("there is nothing to re-tune: start the live view first")
+    session.failure = DeviceLostError("there is nothing to re-tune: start the live view first")
     window.retune()
     assert "nothing to re-tune" in window.banner.text
 
