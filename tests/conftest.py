@@ -12,11 +12,14 @@ from typing import Any
 
 # Before anything imports Qt or torch. A test that needs a real display starts a process with its own setting.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+# Contract classes are tests in modules of another name: their failures are explained as those of tests. Before any test imports them.
+pytest.register_assert_rewrite("drivers.testing", "reconstruction.engines.testing")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,9 +51,9 @@ def exported_once() -> Iterator[None]:
     """Export a network's graph once in the whole run: it takes seconds, and the same weights give the same graph."""
     import onnx
 
-    from reconstruction.engines.onnx import export
+    from reconstruction.engines.onnx import export as onnx_export
 
-    export, graphs = export.export_module, dict[str, bytes]()
+    export, graphs = onnx_export.export_module, dict[str, bytes]()
 
     def remembered(module: Any, example: Any, inputs: Any, output: Any) -> onnx.ModelProto:
         digest = hashlib.sha256(repr(([part.shape for part in example], inputs, module)).encode())
@@ -62,7 +65,7 @@ def exported_once() -> Iterator[None]:
         return onnx.load_from_string(graphs[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "export_module", remembered)
+        patch.setattr(onnx_export, "export_module", remembered)
         yield
 
 

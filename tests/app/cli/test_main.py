@@ -114,7 +114,7 @@ def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path
     for original in originals:
         (again,) = (tmp_path / "back").rglob(f"{original.parent.name}/{original.name}")
         assert np.array_equal(cv2.imread(str(again), -1), cv2.imread(str(original), -1)), original
-    assert "depth" in refused("import", real_mcf / "cell", cwd=tmp_path)
+    assert "phase_range_rad" in refused("import", real_mcf / "cell", cwd=tmp_path)
 
 
 def test_the_lut_is_measured_and_taken_by_a_panel(instrument: Path, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_slot_that_was_never_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_few_shards_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acquisition.archive.reader.shard_reader._OPEN_SHARDS", 2)
+    monkeypatch.setattr("acquisition.archive.shard_reader._OPEN_SHARDS", 2)
     path = dataset(tmp_path, 40)
     archive, reader = Archive.open(path), ShardReader(path, "speckle")
     for k in np.random.default_rng(0).permutation(40).tolist():

@@ -48,7 +48,7 @@ def test_cells_come_back(optics: FibreOptics, number: int) -> None:
 def test_light_power_and_background_are_taken_off(optics: FibreOptics) -> None:
     truth = open_source("held-out", (PX, PX), count=2)[1].phase_rad
     brighter = 2.0 * seen(optics, truth) + 0.3
-    response = optics.with_response((2.0 * optics._scale) ** 0.5 * optics.core_gain[None], optics.core_phase, optics._exchange)
+    response = optics.with_response((2.0 * optics._scale) ** 0.5 * optics.core_gain[None], optics.core_phase, optics._coupling)
     assert ssim_centred(retrieve(brighter, response, background=0.3).phase_rad, truth) > 0.93
 
 
