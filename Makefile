@@ -1,6 +1,7 @@
 # For a bare Debian or Ubuntu with python3 (3.11 or later) and make:
 #   make demo    install what the program needs and run it on its own digital twin; no instrument, no display needed
 #   make test    install the test tools too, then lint, types, import layers and the fast tests
+#   make docs    build the documentation into site/, with the API reference
 # SYSTEM_LIBS=skip leaves the system's packages alone; PYTHON=/path/to/python3.12 chooses the interpreter.
 
 SHELL := /bin/bash
@@ -22,16 +23,21 @@ QT_LIBS := libgl1 libegl1 libxkbcommon0 libfontconfig1 libdbus-1-3 libglib2.0-0
 WINDOW_LIBS := libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0
 TEST_LIBS := xvfb xauth openbox x11-xserver-utils
 
-INPUTS := setup.cfg constraints.txt pyproject.toml
+INPUTS := setup.cfg setup.py constraints.txt pyproject.toml
 comma := ,
 READY_RUN := .venv/.ready-run
 READY_TEST := .venv/.ready-test
+READY_DOCS := .venv/.ready-docs
 
-.PHONY: help setup demo test test-slow lint clean python system-run system-test
+# Tests run in as many processes as there are cores; torch takes one thread in each.
+WORKERS := $(shell nproc 2>/dev/null || echo 2)
+FAST := -q -m "not slow and not hardware"
+
+.PHONY: help setup demo test test-slow test-random coverage docs wheel lint clean python system-run system-test
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
-	@echo "Also: make setup | lint | test-slow | clean"
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@echo "Also: make setup | lint | test-slow | test-random | coverage | wheel | clean"
 
 setup: $(READY_TEST)
 	@echo "ready: $(VENV)"
@@ -47,14 +53,30 @@ lint: $(READY_TEST)
 	@echo "import layers"; $(BIN)/lint-imports --no-logo >.venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
 
 test: lint
-	@$(BIN)/python -m pytest -q -m "not slow and not hardware"
+	@$(BIN)/python -m pytest $(FAST) -n $(WORKERS)
 
 test-slow: $(READY_TEST)
 	@$(BIN)/python -m pytest -q -m "slow and not hardware"
 
+# Three runs, each in another order.
+test-random: $(READY_TEST)
+	@for seed in 1 2 3; do $(BIN)/python -m pytest $(FAST) -n $(WORKERS) -p randomly -p "no:cacheprovider" \
+		--randomly-seed=$$seed || exit 1; done
+
+coverage: $(READY_TEST)
+	@$(BIN)/python -m pytest $(FAST) -n $(WORKERS) --cov --cov-report=term:skip-covered
+
+# Warnings are errors; every name in the API reference comes from a docstring.
+docs: $(READY_DOCS)
+	@$(BIN)/mkdocs build --strict --quiet
+
+# A wheel, installed beside nothing else, run from a folder whose modules bear our folders' names.
+wheel: $(READY_TEST)
+	@bash .ci/check-wheel $(BIN)/python
+
 # Keeps .venv: it takes minutes to fill. `rm -rf .venv` starts over.
 clean:
-	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-out
+	@rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-out
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -76,6 +98,10 @@ $(READY_TEST): $(INPUTS) | system-test
 	$(call install,.[test$(comma)slmsuite])
 	@$(BIN)/pip install --no-deps -c constraints.txt slmsuite >>.venv/install.log 2>&1 || { tail -n 5 .venv/install.log >&2; exit 1; }
 	@touch $(READY_RUN) $@
+
+$(READY_DOCS): $(READY_TEST)
+	@$(BIN)/pip install -c constraints.txt -e '.[docs]' >>.venv/install.log 2>&1 || { tail -n 5 .venv/install.log >&2; exit 1; }
+	@touch $@
 
 python:
 	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or later found: install python3.11, or run make PYTHON=/path/to/it" >&2; exit 1; }

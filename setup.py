@@ -28,12 +28,13 @@ class BuildPy(build_py):
 
     def run(self) -> None:
         """Build."""
+        home = Path(self.build_lib) / "specklescope"
+        if not self.editable_mode:
+            shutil.rmtree(home, ignore_errors=True)  # an earlier build may hold modules that have gone since
         super().run()
         if self.editable_mode:
             return
-        home = Path(self.build_lib) / "specklescope"
         for folder in FOLDERS:
-            shutil.rmtree(home / folder, ignore_errors=True)
             shutil.move(Path(self.build_lib) / folder, home / folder)
         for file in home.rglob("*.py"):
             text = file.read_text(encoding="utf-8")
