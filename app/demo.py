@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acquisition.archive.kinds import FinishReason
 from acquisition.archive.writer import Archive
 from acquisition.exchange.export import ExportFormat, export
 from app.datasets.audit import audit_pairs
@@ -80,7 +81,7 @@ class Demo:
             time.sleep(_TICK_S)
             status = session.acquisition_status()
         self._report("acquiring pairs", status.pairs_acknowledged, status.pairs_requested, status.verdict)
-        if status.verdict != "complete" or status.path is None:
+        if status.finish_reason is not FinishReason.COMPLETED or status.path is None:
             raise DemoError(f"the acquisition ended as '{status.verdict}'")
         return status.path
 
@@ -127,7 +128,7 @@ class Demo:
         while session.recording_status().active and time.monotonic() < deadline_s:
             time.sleep(_TICK_S)
         take = session.recording_status()
-        if take.verdict != "complete" or take.path is None:
+        if take.finish_reason is not FinishReason.COMPLETED or take.path is None:
             raise DemoError(f"the recording ended as '{take.verdict or 'still writing'}'")
         return take.path
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from acquisition.archive.kinds import EventKind
 from acquisition.archive.rows import Event, ExtraValue, StorageError, StoredRow
 
 APPLICATION_ID = 0x53504B4C  # "SPKL" in the file's header: tells our journals from any other SQLite file
@@ -119,7 +120,7 @@ class Journal:
         with self._transaction(f"quarantine from row {index}") as sql:
             sql.execute("DELETE FROM rows WHERE idx >= ?", (index,))
             sql.execute("DELETE FROM extra WHERE idx >= ?", (index,))
-            _add_event(sql, "quarantine", text)
+            _add_event(sql, EventKind.QUARANTINE, text)
 
     def event(self, kind: str, text: str) -> None:
         """Note a fault, a retake, or anything else that a reader of the archive should know."""
@@ -259,4 +260,4 @@ def _load_rows(connection: sqlite3.Connection, arrays: Sequence[str]) -> list[St
 
 
 def _add_event(sql: sqlite3.Connection, kind: str, text: str) -> None:
-    sql.execute("INSERT INTO events (utc, kind, text) VALUES (?, ?, ?)", (utc_now(), kind, text))
+    sql.execute("INSERT INTO events (utc, kind, text) VALUES (?, ?, ?)", (utc_now(), str(kind), text))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
+
 #: Keys that had one meaning in every file.
 _KEYS: Mapping[str, str] = {
     "depth_rad": "phase_range_rad",
@@ -14,10 +16,12 @@ _KEYS: Mapping[str, str] = {
     "probes": "probe_patterns",
 }
 #: Kinds of archives, as the journal names them.
-_KINDS: Mapping[str, str] = {"take": "recording"}
-#: Kinds of faults in a journal: they bear the names of exceptions.
+_KINDS: Mapping[str, ArchiveKind] = {"take": ArchiveKind.RECORDING}
+#: Kinds of faults in a journal: the names that the exceptions had.
 _FAULTS = ("DeviceTimeout", "DeviceLost", "FrameFailed", "TriggerIgnored", "WrongPattern", "BadPair")
 METADATA, OLD_METADATA = "metadata.yaml", "card.yaml"
+#: How the verdict of a run begins that the operator stopped.
+_STOPPED = "stopped by the operator"
 
 
 def with_present_names(content: Any, **more: str) -> Any:
@@ -43,9 +47,20 @@ def present_kind(kind: str) -> str:
     return _KINDS.get(kind, kind)
 
 
-def present_event(kind: str) -> str:
-    """Return what an event of this kind is called now."""
-    return f"{kind}Error" if kind in _FAULTS else kind
+def present_event(text: str) -> EventKind | str:
+    """Return the kind of an event that a journal stores as ``text``; unknown text comes back as it is."""
+    present = f"{text}Error" if text in _FAULTS else text
+    try:
+        return EventKind(present)
+    except ValueError:
+        return present
+
+
+def finish_reason_of(verdict: str) -> FinishReason:
+    """Return why an archive of version 0.1.0 finished, by its verdict: that version stored no reason beside it."""
+    if verdict == COMPLETE_VERDICT:
+        return FinishReason.COMPLETED
+    return FinishReason.STOPPED if verdict.startswith(_STOPPED) else FinishReason.FAILED
 
 
 def metadata_file(folder: Path) -> Path:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
 
 from acquisition.archive.journal import read_journal
-from acquisition.archive.old_names import METADATA, metadata_file, present_event, present_kind, with_present_names
+from acquisition.archive.kinds import ArchiveKind, FinishReason
+from acquisition.archive.old_names import METADATA, finish_reason_of, metadata_file, present_event, present_kind, with_present_names
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
+
+_Name = TypeVar("_Name", bound=StrEnum)
 
 DATA, JOURNAL = "data.zarr", "journal.sqlite"
 
@@ -87,9 +92,38 @@ class Archive:
 
     @property
     def status(self) -> Mapping[str, str]:
-        """Facts about the whole archive: ``kind``, ``name``, ``created_utc`` and, for a finished recording, ``verdict``."""
+        """Facts about the whole archive, as text.
+
+        ``kind``, ``name``, ``created_utc``, and once the archive is finished ``finish_reason`` and ``verdict``. Programs ask
+        :attr:`kind` and :attr:`finish_reason`; the verdict is for people.
+        """
         status = self._journal.status
         return {**status, "kind": present_kind(status["kind"])} if "kind" in status else status
+
+    @property
+    def kind(self) -> ArchiveKind:
+        """What the archive holds.
+
+        Raises
+        ------
+        StorageError
+            The journal names no kind, or one that this version does not know.
+        """
+        return self._parsed(ArchiveKind, "kind", self.status.get("kind", ""))
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the last run ended; None when none has ended by itself yet.
+
+        Raises
+        ------
+        StorageError
+            The journal names a reason that this version does not know.
+        """
+        status = self._journal.status
+        if "finish_reason" in status:
+            return self._parsed(FinishReason, "finish_reason", status["finish_reason"])
+        return finish_reason_of(status["verdict"]) if "verdict" in status else None
 
     def spec(self, name: str) -> ArraySpec:
         """Return shape and dtype of an array's images."""
@@ -134,6 +168,14 @@ class Archive:
     def verify(self) -> VerifyReport:
         """Read every image of every row and compare it with its CRC-32."""
         return VerifyReport(len(self), tuple(damage(self._shards, self.rows())))
+
+    def _parsed(self, names: type[_Name], key: str, text: str) -> _Name:
+        try:
+            return names(text)
+        except ValueError as error:
+            raise StorageError(
+                f"{self.path.name}: {key} is {text!r}, this version knows {', '.join(names)}; use a matching release"
+            ) from error
 
     def _known(self, name: str) -> str:
         if name not in self.arrays:

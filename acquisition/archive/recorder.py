@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.shards import Image
-from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
-from acquisition.streams.channel import Channel, ChannelClosedError
+from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError, WrongImageError
+from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError
 from drivers.base import Frame
-
-COMPLETE = "complete"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +98,9 @@ class Recorder:
         self._seal_after_s = seal_after_s
         self._writer: ArchiveWriter | None = None
         self._last_index: int | None = None
+        #: Why recording finished; None while it runs.
+        self.finish_reason: FinishReason | None = None
+        #: The same for people, with the cause of a failure; empty while recording runs.
         self.verdict = ""
         self.frames_skipped = 0
 
@@ -131,7 +133,10 @@ class Recorder:
                 self._append(item)
             if self._writer:
                 self._writer.flush()
-            self._conclude(COMPLETE if self._writer else "stopped at frame 0: no frame came")
+            if self._writer:
+                self._conclude(FinishReason.COMPLETED, COMPLETE_VERDICT)
+            else:
+                self._conclude(FinishReason.NO_FRAMES, "stopped at frame 0: no frame came")
         except BaseException as error:
             self._channel.close(error)
             # What is good is saved; a dead disk refuses that and the verdict, but the stage's error tells it anyway.
@@ -140,7 +145,7 @@ class Recorder:
                     self._writer.flush()
             reason = " ".join(str(error).split()) or type(error).__name__
             with contextlib.suppress(StorageError):
-                self._conclude(f"stopped at frame {self.frames_recorded}: {reason}")
+                self._conclude(_finish_reason(error), f"stopped at frame {self.frames_recorded}: {reason}")
             raise
         finally:
             if self._writer:
@@ -167,7 +172,7 @@ class Recorder:
             # 8-bit speckle does not shrink; everything else does.
             specs = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
             self._writer = ArchiveWriter.create(
-                self._root, "recording", self._name, specs, self._metadata, None, seal_after_s=self._seal_after_s
+                self._root, ArchiveKind.RECORDING, self._name, specs, self._metadata, None, seal_after_s=self._seal_after_s
             )
         frame = item.frame
         row = PairRow(
@@ -184,9 +189,18 @@ class Recorder:
             self.frames_skipped += max(0, frame.index - self._last_index - 1)
         self._last_index = frame.index
 
-    def _conclude(self, verdict: str) -> None:
+    def _conclude(self, reason: FinishReason, verdict: str) -> None:
+        self.finish_reason = reason
         self.verdict = verdict
         if self._writer:
             self._writer.set_status("frames_skipped", str(self.frames_skipped))
-            self._writer.set_status("verdict", verdict)
-            self._writer.event("verdict", verdict)
+            self._writer.conclude(reason, verdict)
+            self._writer.event(EventKind.VERDICT, verdict)
+
+
+def _finish_reason(error: BaseException) -> FinishReason:
+    if isinstance(error, ChannelOverflowError):
+        return FinishReason.OVERFLOW
+    if isinstance(error, StorageError) and not isinstance(error, WrongImageError):
+        return FinishReason.DISK_FAILED
+    return FinishReason.FAILED

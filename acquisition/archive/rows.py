@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from acquisition.archive.kinds import EventKind
 from drivers.base import Frame, SpeckleScopeError
 
 ExtraValue = str | int | float
@@ -13,6 +14,10 @@ ExtraValue = str | int | float
 
 class StorageError(SpeckleScopeError):
     """An archive could not be written or read; what was acknowledged before stays on disk."""
+
+
+class WrongImageError(StorageError):
+    """An image does not fit its archive's arrays; the archive stays usable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +103,11 @@ class StoredRow(PairRow):
 
 @dataclass(frozen=True)
 class Event:
-    """Something worth remembering about a run: a fault, a retake, a quarantine, a verdict."""
+    """Something worth remembering about a run: a fault, a withdrawal of pairs, a passed check.
+
+    ``kind`` is plain text where this version does not know the kind.
+    """
 
     utc: str
-    kind: str
+    kind: EventKind | str
     text: str

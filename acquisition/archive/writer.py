@@ -23,7 +23,8 @@ from acquisition.archive.old_names import METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
 from acquisition.archive.folder import WriterLock, metadata_text, check_space, clean_name, one_line, sync_folder, write_synced
 from acquisition.archive.journal import Journal, utc_now
-from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow
+from acquisition.archive.kinds import FinishReason
+from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.shards import ArraySpec, Image, Shards
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "StorageError",
     "StoredRow",
     "VerifyReport",
+    "WrongImageError",
 ]
 
 SHARD_BYTES = 32 * 2**20  # of the largest array
@@ -213,17 +215,19 @@ class ArchiveWriter:
 
         Raises
         ------
+        WrongImageError
+            The images do not fit the archive's arrays; the writer stays usable.
         StorageError
-            The images do not fit (the writer stays usable), or the disk failed now or earlier (it does not).
+            The disk failed now or earlier; the writer refuses further work.
         """
         with self._mutex:
             self._check_usable()
             if images.keys() != self._buffers.keys():
-                raise StorageError(f"{self.path.name} takes images {sorted(self._buffers)}, got {sorted(images)}")
+                raise WrongImageError(f"{self.path.name} takes images {sorted(self._buffers)}, got {sorted(images)}")
             for spec in self.specs:
                 image = images[spec.name]
                 if image.shape != spec.shape or image.dtype != spec.dtype:
-                    raise StorageError(
+                    raise WrongImageError(
                         f"{self.path.name}: {spec.name!r} is {spec.shape} {spec.dtype}, got {image.shape} {image.dtype}"
                     )
             slot, now_s = len(self._pending), time.monotonic()
@@ -279,9 +283,14 @@ class ArchiveWriter:
             self._journal.event(kind, text)
 
     def set_status(self, key: str, value: str) -> None:
-        """Store one fact about the whole archive, for instance its verdict, replacing its earlier value."""
+        """Store one fact about the whole archive, replacing its earlier value."""
         with self._mutex:
             self._journal.set_status(key, value)
+
+    def conclude(self, reason: FinishReason, verdict: str) -> None:
+        """Store why the writing finished: the reason for programs, the verdict for people."""
+        self.set_status("finish_reason", reason.value)
+        self.set_status("verdict", verdict)
 
     def close(self) -> None:
         """Flush (unless the disk failed) and let go of the archive; safe to call twice."""

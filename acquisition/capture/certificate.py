@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from acquisition.archive.folder import write_synced
+from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StorageError
 from acquisition.capture.runner import faults_of, plan_of
@@ -129,7 +130,7 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
             reference_check.holds(row.index, speckle_of(frame))
     intervals, error_s = _intervals(archive)
     events = archive.events()
-    scans = [_number(r" (?:margin|by) (-?[\d.]+) up to ", event.text) for event in events if event.kind == "scan"]
+    scans = [_number(r" (?:margin|by) (-?[\d.]+) up to ", event.text) for event in events if event.kind is EventKind.SCAN]
     return Certificate(
         pairs=len(rows),
         requested=len(plan),
@@ -143,11 +144,13 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
         lowest_reference_correlation=round(reference_check.lowest, 4),
         sync_checks=len(scans),
         smallest_sync_margin=round(min(scans, default=1.0), 4),
-        sync_margins=[_number(r" (?:margin|by) (-?[\d.]+) on ", event.text) for event in events if event.kind == "sync"],
+        sync_margins=[
+            _number(r" (?:margin|by) (-?[\d.]+) on ", event.text) for event in events if event.kind is EventKind.SYNC
+        ],
         intervals_checked=intervals,
         interval_error_s=error_s,
         faults=faults_of(archive),
-        withdrawn=sum(int(_number(r"^withdrew (\d+) ", event.text)) for event in events if event.kind == "quarantine"),
+        withdrawn=sum(int(_number(r"^withdrew (\d+) ", event.text)) for event in events if event.kind is EventKind.QUARANTINE),
         drift=[(number, round(value, 4)) for number, value in reference_check.drift],
     )
 

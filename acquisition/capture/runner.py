@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acquisition.archive.background_writer import BackgroundWriter
+from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.old_names import with_present_names
 from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.capture.dark_frame import dark_frame, write_dark
@@ -26,8 +27,6 @@ MAX_QUARANTINES = 3
 _COMPRESS_FROM = 2 << 20
 #: A sync check is made at every so many references.
 _SCAN_EVERY = 4
-#: Events that are no faults.
-_NOTES = ("preflight", "sync", "scan", "dark", "quarantine", "resume")
 #: Patterns that are drawn before they are shown.
 _PREFETCH = 4
 
@@ -67,6 +66,7 @@ class AcquisitionReport:
     lowest_reference_correlation: float
     sync_checks: int = 0
     smallest_sync_margin: float = 1.0
+    finish_reason: FinishReason = FinishReason.COMPLETED
 
     @property
     def complete(self) -> bool:
@@ -93,7 +93,7 @@ def open_dataset(
     ]
     facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "phase_range_rad": plan.phase_range_rad}
     facts |= {"bit_depth": rig.camera.bit_depth, **metadata}
-    return ArchiveWriter.create(root, "dataset", name, arrays, facts, expected=len(plan), seal_after_s=seal_after_s)
+    return ArchiveWriter.create(root, ArchiveKind.DATASET, name, arrays, facts, expected=len(plan), seal_after_s=seal_after_s)
 
 
 def plan_of(archive: Archive) -> CapturePlan:
@@ -116,8 +116,10 @@ def faults_of(archive: Archive) -> dict[str, int]:
     """Count the faults that a dataset's journal tells, by kind, over all its runs."""
     faults: dict[str, int] = {}
     for event in archive.events():
-        if event.kind not in _NOTES:
-            faults[event.kind] = faults.get(event.kind, 0) + 1
+        kind = event.kind
+        # A kind that this version does not know may be a fault: better one too many in a report than one too few.
+        if not isinstance(kind, EventKind) or kind.is_fault:
+            faults[str(kind)] = faults.get(str(kind), 0) + 1
     return faults
 
 
@@ -179,7 +181,10 @@ def acquire(
         finally:
             run.capture.release()
     report = run.report()
-    writer.set_status("verdict", "complete" if report.complete else f"stopped by the operator at pair {report.acknowledged}")
+    if report.finish_reason is FinishReason.COMPLETED:
+        writer.conclude(report.finish_reason, COMPLETE_VERDICT)
+    else:
+        writer.conclude(report.finish_reason, f"stopped by the operator at pair {report.acknowledged}")
     return report
 
 
@@ -206,11 +211,11 @@ class _Acquisition:
     def begin(self, stop: threading.Event) -> None:
         """Take dark frames and verify by sync patterns which frame belongs to which pattern."""
         if self._behind.next_index:
-            self._behind.event("resume", f"went on at pair {self._behind.next_index}")
+            self._behind.event(EventKind.RESUME, f"went on at pair {self._behind.next_index}")
         if self._plan.dark_frames and self._behind.next_index == 0:
             mean = dark_frame(self.capture, self._rig, self._plan.dark_frames)
             write_dark(self._path, mean)
-            self._behind.event("dark", f"{self._plan.dark_frames} dark frames, mean {mean.mean():.2f} counts")
+            self._behind.event(EventKind.DARK, f"{self._plan.dark_frames} dark frames, mean {mean.mean():.2f} counts")
         self._rig.camera.set_exposure(self._plan.exposure_s)
         if self._plan.preamble and not stop.is_set():
             patterns = sync_check_patterns(self._rig.display().capabilities.shape)
@@ -222,7 +227,7 @@ class _Acquisition:
                     "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
                 )
             self._sync_pattern, self._reference_check.sync = patterns[1], sync_template(speckles)
-            self._behind.event("sync", f"sync check passed, margin {margin:.3f} on {len(SYNC)} sync patterns")
+            self._behind.event(EventKind.SYNC, f"sync check passed, margin {margin:.3f} on {len(SYNC)} sync patterns")
 
     def scan(self, shot: Shot) -> None:
         """Show the sync pattern before every fourth reference and the last: the sync check around it needs no pair."""
@@ -264,7 +269,7 @@ class _Acquisition:
         self._behind.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
         if margin is not None:
             self._margins.append(margin)
-            self._behind.event("scan", f"sync check passed, margin {margin:.3f} up to pair {shot.number}")
+            self._behind.event(EventKind.SCAN, f"sync check passed, margin {margin:.3f} up to pair {shot.number}")
             self._verified = shot.number
         if shot.is_reference:
             self._held = shot.number
@@ -298,6 +303,7 @@ class _Acquisition:
             self._reference_check.lowest,
             len(self._margins),
             min(self._margins, default=1.0),
+            FinishReason.COMPLETED if self._behind.acknowledged == len(self._plan) else FinishReason.STOPPED,
         )
 
     def _check_frame(self, shot: Shot) -> Callable[[Frame], None]:

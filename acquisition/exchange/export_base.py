@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import PairRow
 from drivers.base import SpeckleScopeError
@@ -69,6 +70,6 @@ def pixel_um(archive: Archive, name: str) -> float | None:
         return None
     if name == "speckle":
         return float(size_um)
-    if archive.status.get("kind") == "recording":  # a reconstruction covers the camera's whole field on its own grid
+    if archive.kind is ArchiveKind.RECORDING:  # a reconstruction covers the camera's whole field on its own grid
         return float(size_um) * archive.spec("speckle").shape[-1] / archive.spec(name).shape[-1]
     return None  # an SLM pattern is on the SLM's grid, which only a registration relates to the camera's

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.import_arrays import is_array_file, open_arrays
@@ -90,9 +91,9 @@ def import_pairs(
     facts = {**found.metadata, "imported_from": source.resolve().name, "import_notes": list(found.notes), **(metadata or {})}
     hidden = root / f".import-{uuid.uuid4().hex[:8]}"  # an archive appears under its name when it is whole
     try:
-        with ArchiveWriter.create(hidden, "dataset", name, found.specs, facts, found.count) as writer:
+        with ArchiveWriter.create(hidden, ArchiveKind.DATASET, name, found.specs, facts, found.count) as writer:
             for note in found.notes:
-                writer.event("import", note)
+                writer.event(EventKind.IMPORT, note)
             problems: list[str] = []
             for index, (images, (row, digests)) in enumerate(zip(found.images(problems), checked, strict=True)):
                 if images is None or _digests(found, images) != digests:
@@ -101,7 +102,7 @@ def import_pairs(
                 writer.append(images, row)
                 on_progress("write", index + 1, found.count)
             writer.flush()
-            writer.set_status("verdict", "complete")
+            writer.conclude(FinishReason.COMPLETED, COMPLETE_VERDICT)
         return writer.path.rename(root / writer.path.name)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow
 from acquisition.capture.certificate import certify
@@ -154,7 +155,7 @@ def faulty_run(root: Path, pairs: int, report: Report) -> Faulty:
     faulty.pairs, faulty.wrong, faulty.undecided = audit.pairs, audit.wrong, audit.undecided
     for line in log.read_text().splitlines():
         faulty.injected[line] = faulty.injected.get(line, 0) + 1
-    resumed = sum(event.kind == "resume" for event in archive.events())
+    resumed = sum(event.kind is EventKind.RESUME for event in archive.events())
     faulty.reported = {**faults_of(archive), "resumed after a kill or a full disk": resumed}
     if audit.pairs != len(plan) or not archive.verify().ok:
         raise SpeckleScopeError(f"{audit.pairs} of {len(plan)} pairs are there and good; look at {faulty.reported}")
@@ -234,7 +235,7 @@ def write_ratio(root: Path, pairs: int, rounds: int) -> float:
 
     def archived(number: int) -> float:
         start = time.perf_counter()
-        with ArchiveWriter.create(root, "dataset", f"w{number}", spec, {}, pairs) as writer:
+        with ArchiveWriter.create(root, ArchiveKind.DATASET, f"w{number}", spec, {}, pairs) as writer:
             for index in range(pairs):
                 writer.append({"speckle": frames[index % _FRAMES]}, PairRow(frame_index=index, t_ns=index, exposure_s=0.01))
         return time.perf_counter() - start

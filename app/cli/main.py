@@ -207,6 +207,7 @@ def _fail(text: str, code: int) -> None:
 
 
 def _run_live(settings: InstrumentConfig, seconds: float, take: str | None) -> dict[str, object]:
+    from acquisition.archive.kinds import FinishReason
     from app.live.session import Session
 
     with Session.open(settings) as session, progress_bars() as report, stop_on_signal() as stop:
@@ -234,7 +235,7 @@ def _run_live(settings: InstrumentConfig, seconds: float, take: str | None) -> d
         if take is not None:
             done = session.recording_status()
             numbers |= {"recording": str(done.path), "frames_recorded": done.frames_recorded, "verdict": done.verdict}
-            if done.verdict != "complete":
+            if done.finish_reason is not FinishReason.COMPLETED:
                 raise SpeckleScopeError(f"the recording ended as '{done.verdict}'; {done.frames_recorded} frames are safe")
     return numbers
 

@@ -16,6 +16,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from acquisition.archive.kinds import FinishReason
 from app.gui.main_window.drift_curve import DriftCurve
 from app.gui.widgets.formatting import count, duration, number
 from app.gui.widgets.icons import icon
@@ -126,7 +127,7 @@ class AcquisitionPanel(QFrame):
         self.disk.setVisible(status.free_bytes > 0)
         self.drift.show_points(status.drift)
         self.verdict.show_text(status.verdict)
-        self._colour(self.verdict, GOOD if status.verdict == "complete" else WARNING)
+        self._colour(self.verdict, GOOD if status.finish_reason is FinishReason.COMPLETED else WARNING)
         if (status.active, status.paused) != (self._active, self._paused):
             self._active, self._paused = status.active, status.paused
             self._show_button()

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.archive.recorder import COMPLETE, Recorder, RecordItem
+from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
+from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.archive.writer import Archive, StorageError
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, Stage
 from drivers.base import DeviceLostError, Frame
@@ -65,12 +66,15 @@ def test_a_whole_take_is_complete_and_bit_exact(
     channel.close()
     assert stage.join(20)
     assert stage.error is None
-    assert (recorder.verdict, recorder.frames_recorded, recorder.frames_skipped) == (COMPLETE, 5, 0)
+    assert recorder.finish_reason is FinishReason.COMPLETED
+    assert (recorder.verdict, recorder.frames_recorded, recorder.frames_skipped) == (COMPLETE_VERDICT, 5, 0)
     archive = taken(recorder)
     assert archive.arrays == arrays
     assert archive.metadata == {"pixel_um": 3.45}
-    assert (archive.status["kind"], archive.status["verdict"]) == ("recording", COMPLETE)
-    assert [(e.kind, e.text) for e in archive.events()] == [("verdict", COMPLETE)]
+    assert archive.kind is ArchiveKind.RECORDING
+    assert archive.finish_reason is FinishReason.COMPLETED
+    assert (archive.status["kind"], archive.status["verdict"]) == ("recording", "complete")
+    assert [(e.kind, e.text) for e in archive.events()] == [(EventKind.VERDICT, "complete")]
     for k, one in enumerate(items):
         for name, image in one.images().items():
             np.testing.assert_array_equal(archive.read(name, k), image)
@@ -86,7 +90,8 @@ def test_stop_records_what_was_handed_over_and_refuses_more(tmp_path: Path) -> N
     stop = threading.Event()
     stop.set()
     recorder.run(stop)
-    assert (recorder.verdict, recorder.frames_recorded) == (COMPLETE, 2)
+    assert recorder.finish_reason is FinishReason.COMPLETED
+    assert (recorder.verdict, recorder.frames_recorded) == (COMPLETE_VERDICT, 2)
     with pytest.raises(ChannelClosedError):
         channel.put(item(2))
 
@@ -102,9 +107,11 @@ def test_overflow_saves_what_was_accepted_and_names_the_frame(tmp_path: Path) ->
     assert recorder.frames_recorded == 2
     assert recorder.verdict.startswith("stopped at frame 2: ")
     assert "full" in recorder.verdict
+    assert recorder.finish_reason is FinishReason.OVERFLOW
     archive = taken(recorder)
     assert len(archive) == 2
     assert archive.status["verdict"] == recorder.verdict
+    assert archive.finish_reason is FinishReason.OVERFLOW
 
 
 @pytest.mark.parametrize("error", [DeviceLostError("camera unplugged"), TimeoutError("camera unplugged")])
@@ -116,6 +123,7 @@ def test_the_producers_error_is_the_verdict(tmp_path: Path, error: Exception) ->
         recorder.run(threading.Event())
     assert recorder.verdict == "stopped at frame 1: camera unplugged"
     assert taken(recorder).status["verdict"] == recorder.verdict
+    assert recorder.finish_reason is taken(recorder).finish_reason is FinishReason.FAILED
 
 
 def test_an_item_of_another_shape_stops_the_take_and_keeps_what_came_before(tmp_path: Path) -> None:
@@ -124,6 +132,7 @@ def test_an_item_of_another_shape_stops_the_take_and_keeps_what_came_before(tmp_
     with pytest.raises(StorageError, match="phase"):
         recorder.run(threading.Event())
     assert recorder.verdict.startswith("stopped at frame 2: ")
+    assert recorder.finish_reason is FinishReason.FAILED
     assert len(taken(recorder)) == 2
     with pytest.raises(ChannelClosedError):
         channel.put(item(4))
@@ -136,6 +145,7 @@ def test_a_disk_that_refuses_stops_the_producer(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         recorder.run(threading.Event())
     assert recorder.verdict.startswith("stopped at frame 0: cannot create")
+    assert recorder.finish_reason is FinishReason.DISK_FAILED
     assert recorder.path is None
     with pytest.raises(ChannelClosedError):
         channel.put(item(1))
@@ -156,4 +166,5 @@ def test_a_take_without_frames_is_not_called_complete(tmp_path: Path) -> None:
     recorder = recorder_of(channel, tmp_path)
     recorder.run(threading.Event())
     assert recorder.verdict == "stopped at frame 0: no frame came"
+    assert recorder.finish_reason is FinishReason.NO_FRAMES
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,78 @@
+"""Kinds of archives and events, and reasons for finishing, as a journal stores them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+#: The verdict of a complete archive, for people; version 0.1.0 wrote the same.
+COMPLETE_VERDICT = "complete"
+
+
+class ArchiveKind(StrEnum):
+    """What an archive holds."""
+
+    #: Verified pairs of speckle and phase, acquired by a plan or imported.
+    DATASET = "dataset"
+    #: Camera frames of the live view with their reconstructions.
+    RECORDING = "recording"
+
+
+class FinishReason(StrEnum):
+    """Why an acquisition, an import or a recording finished."""
+
+    #: Everything that was asked for is on disk.
+    COMPLETED = "completed"
+    #: The operator stopped it; what was captured is on disk.
+    STOPPED = "stopped"
+    #: A recording ended before its first frame came, so there is no archive.
+    NO_FRAMES = "no-frames"
+    #: Frames came faster than the disk could write them.
+    OVERFLOW = "overflow"
+    #: The archive could not be written: the disk failed, is full, or refuses the folder.
+    DISK_FAILED = "disk-failed"
+    #: Anything else failed, for instance a device.
+    FAILED = "failed"
+
+
+class EventKind(StrEnum):
+    """What an event in a journal reports. A fault has the name of its exception class."""
+
+    #: What was checked before the first pair.
+    PREFLIGHT = "preflight"
+    #: Dark frames were captured.
+    DARK = "dark"
+    #: The sync check at the start of a run passed.
+    SYNC = "sync"
+    #: A sync check between pairs passed.
+    SCAN = "scan"
+    #: A run went on where an earlier one had ended.
+    RESUME = "resume"
+    #: Pairs were withdrawn.
+    QUARANTINE = "quarantine"
+    #: A note of an import.
+    IMPORT = "import"
+    #: How a recording ended.
+    VERDICT = "verdict"
+    DEVICE_TIMEOUT = "DeviceTimeoutError"
+    DEVICE_LOST = "DeviceLostError"
+    FRAME_FAILED = "FrameFailedError"
+    TRIGGER_IGNORED = "TriggerIgnoredError"
+    WRONG_PATTERN = "WrongPatternError"
+    BAD_PAIR = "BadPairError"
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something went wrong and was retaken."""
+        return self in _FAULTS
+
+
+_FAULTS = frozenset(
+    {
+        EventKind.DEVICE_TIMEOUT,
+        EventKind.DEVICE_LOST,
+        EventKind.FRAME_FAILED,
+        EventKind.TRIGGER_IGNORED,
+        EventKind.WRONG_PATTERN,
+        EventKind.BAD_PAIR,
+    }
+)
