@@ -89,7 +89,7 @@ def train(
     from app.training.network_options import network_options
     from app.training.train import Job, train_on_dataset, train_on_twin
     from reconstruction.models.model import load_model
-    from reconstruction.training.config import TrainConfig
+    from reconstruction.training.config import Schedule, TrainConfig
     from reconstruction.training.distributed import join
     from reconstruction.training.loop import TrainingStoppedError
 
@@ -106,7 +106,7 @@ def train(
         minutes=minutes,
         batch=batch,
         learning_rate=rate,
-        schedule=schedule,
+        schedule=Schedule(schedule),
         validate_every=validate_every,
         early_stop=early_stop,
         seed=seed,

@@ -33,7 +33,7 @@ from reconstruction.models.registry import build, config_of
 from reconstruction.training.config import TrainConfig, TrainReport
 from reconstruction.training.distributed import World
 from reconstruction.training.environment import device_name, environment
-from reconstruction.training.loop import Callbacks, train
+from reconstruction.training.loop import Callbacks, Trainer
 from reconstruction.training.run import Run
 
 #: Images of the held-out and the validation source of the twin.
@@ -138,10 +138,10 @@ def _shared_pool(
 ) -> Iterator[PairPool]:
     """Pairs that the first process simulates and all others read from its file."""
     if not world.first:
-        yield open_pool(data, Path(world.tell("")))
+        yield open_pool(data, Path(world.broadcast("")))
         return
     with simulated_pool(data, workers, on_progress) as pool:
-        world.tell(str(folder_of(pool)))
+        world.broadcast(str(folder_of(pool)))
         yield pool
 
 
@@ -220,7 +220,8 @@ class _Task:
 
         with run.open(), stop_on_signal() as stop:
             callbacks = Callbacks(progress, validated, stop.is_set)
-            network, report = train(network, pools.training, pools.validation, self.training, run, callbacks, world)
+            trainer = Trainer(network, self.training, run=run, callbacks=callbacks, world=world)
+            network, report = trainer.train(pools.training, pools.validation)
         if not world.first:
             return None
         model = save_model(job.folder, network, replace(card, seconds=report.seconds))

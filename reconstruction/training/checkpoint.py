@@ -1,14 +1,15 @@
-"""A checkpoint on disk: one safetensors file, the tensors in its body and everything else as JSON in its header.
+"""A checkpoint on disk: one safetensors file, with the tensors in its body and all other values as JSON in its header.
 
-It is written beside the last one, waited for until it is on disk, and put in its place in one step: whenever the program is
-killed, one whole checkpoint is there. Nothing in it can run code.
+A new checkpoint is written to a temporary file, synced to the disk, and then renamed: one complete checkpoint exists at any
+time, even if the program is killed. A checkpoint cannot run code.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ _KEY, _VERSION = "specklescope-training", 1
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], values: Mapping[str, object]) -> None:
-    """Write a checkpoint; what was there before stays until the new one is whole.
+    """Write a checkpoint; the previous one stays until the new one is complete.
 
     Raises
     ------
     ReconstructionError
-        It cannot be written.
+        The file cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
     header = {_KEY: json.dumps({"version": _VERSION, **values})}
@@ -42,7 +43,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], values: Ma
     except (OSError, safetensors.SafetensorError) as error:
         cause = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise ReconstructionError(
-            f"cannot write {path}: {cause}; the last checkpoint is whole: make room, then go on with --resume"
+            f"cannot write {path}: {cause}; the last checkpoint is complete; free disk space, then resume with --resume"
         ) from error
 
 
@@ -52,21 +53,39 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     Raises
     ------
     ReconstructionError
-        It is missing, cut short, no checkpoint, or one of another version.
+        The file is missing, incomplete, no checkpoint, or a checkpoint of another version.
     """
+    with _opened(path) as (file, values):
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
+    return tensors, values
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read only the values of a checkpoint; fast, because the tensors stay on the disk.
+
+    Raises
+    ------
+    ReconstructionError
+        See :func:`read_checkpoint`.
+    """
+    with _opened(path) as (_, values):
+        return values
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safetensors.safe_open(path, "pt") as file:
             values = json.loads((file.metadata() or {})[_KEY])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-        if values.pop("version") != _VERSION:
-            raise damaged(path, "of another version of the program")
+            if values.pop("version") != _VERSION:
+                raise damaged(path, "it was written by another version of the program")
+            yield file, values
     except FileNotFoundError as error:
-        raise ReconstructionError(f"nothing to go on with: there is no {path}; start again in a new folder") from error
+        raise ReconstructionError(f"the run cannot be resumed: there is no checkpoint {path}; start in a new folder") from error
     except (safetensors.SafetensorError, KeyError, ValueError, AttributeError, OSError) as error:
-        raise damaged(path, "cut short, or from elsewhere") from error
-    return tensors, values
+        raise damaged(path, "it is incomplete, or comes from another program") from error
 
 
 def damaged(path: Path | str, what: str) -> ReconstructionError:
     """Return the error for a checkpoint that cannot be used."""
-    return ReconstructionError(f"{path} is no checkpoint of this run ({what}); put a copy back, or start in a new folder")
+    return ReconstructionError(f"{path} is no checkpoint of this run ({what}); restore a copy, or start in a new folder")

@@ -1,4 +1,4 @@
-"""Several processes that train one model, started by torchrun on one machine; a single process is a world of one."""
+"""Several processes that train one model, started by torchrun on one machine. A single process is a world of size 1."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from torch.nn.parallel import DistributedDataParallel
 from reconstruction.data.batch import Batch
 from reconstruction.models.reconstructor import Reconstructor
 
-#: A process that dies ends all at once (torchrun sees to it); this is for one that hangs. The others wait while the first one
-#: simulates pairs, so it cannot be short.
+#: For a process that hangs; when one dies, torchrun ends all of them. It must be long, because the others wait while the first
+#: process simulates pairs.
 TIMEOUT = timedelta(hours=2)
 
 
 def best_device() -> torch.device:
-    """Return a CUDA card where there is one, else the processor."""
+    """Return the NVIDIA GPU if there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
 class World:
-    """A process among all that train together. Only the first one validates, writes and reports."""
+    """One of the processes that train together. Only the first one validates, writes files and reports."""
 
     rank: int = 0
     size: int = 1
@@ -36,11 +36,11 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is the process that writes files."""
         return self.rank == 0
 
-    def tell(self, text: str) -> str:
-        """Return the first process's ``text`` in every process; the others wait for it."""
+    def broadcast(self, text: str) -> str:
+        """Return the ``text`` of the first process in every process; the others wait for it."""
         if self.size == 1:
             return text
         content = torch.tensor(list(text.encode()), dtype=torch.uint8, device=self.device)
@@ -50,8 +50,8 @@ class World:
         dist.broadcast(content, 0)
         return bytes(content.tolist()).decode()
 
-    def agree(self, loss: float, stop: bool, seconds: float) -> tuple[float, bool, float]:
-        """Return the mean loss, whether anybody wants to stop, and the first process's clock."""
+    def agree(self, loss: float, seconds: float, *, stop: bool = False) -> tuple[float, bool, float]:
+        """Return the mean loss, whether any process was asked to stop, and the time of the first process in seconds."""
         if self.size == 1:
             return loss, stop, seconds
         numbers = torch.tensor([loss / self.size, stop, seconds if self.first else 0.0], dtype=torch.float64)
@@ -61,37 +61,41 @@ class World:
         return total, stops > 0, clock
 
     def from_first(self, number: float) -> float:
-        """Return the first process's number in every process."""
-        return self.agree(0.0, False, number)[2]
+        """Return the ``number`` of the first process in every process."""
+        return self.agree(0.0, number)[2]
 
     def learner(self, model: Reconstructor) -> nn.Module:
-        """Return what gives the loss of a batch; gradients are averaged over all processes, weights start as the first's."""
+        """Return the module that computes the loss of a batch.
+
+        Gradients are averaged over all processes. All processes start with the weights of the first one.
+        """
         whole = LossOf(model)
         if self.size == 1:
             return whole
-        if self.device.type == "cuda":  # elsewhere every process has batch statistics of its own, and the first one's are kept
+        # On CPUs every process has its own batch statistics, and those of the first process are saved.
+        if self.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(whole)
-        # Not every loss uses every weight in every step.
+        # Some losses do not use every weight in every step.
         return DistributedDataParallel(whole, forward_sync_buffers=False, find_unused_parameters=True)
 
 
 class LossOf(nn.Module):
-    """A reconstructor whose call is its loss, because only calls are watched by DistributedDataParallel."""
+    """A reconstructor whose call is its loss: DistributedDataParallel averages only the gradients of calls."""
 
     def __init__(self, model: Reconstructor) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Loss of a batch, a scalar."""
+        """Return the loss of a batch, a scalar."""
         return self.model.loss(batch)
 
 
 @contextmanager
 def join() -> Iterator[World]:
-    """Join the processes that torchrun started, if it did.
+    """Join the processes that torchrun started; without torchrun, return a world of size 1.
 
-    An error goes up and ends this process, and torchrun then ends the others; it must not wait for them here.
+    An error ends this process, and torchrun then ends the others. This process must not wait for them.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:

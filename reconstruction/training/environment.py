@@ -1,4 +1,4 @@
-"""With what a run was made: versions, processor, card and commit."""
+"""The environment of a run: versions, processor or GPU, and commit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 def environment(device: torch.device) -> dict[str, str]:
-    """Versions and machine; ``commit`` only where the program runs from a checkout."""
+    """Return versions and machine; ``commit`` only if the program runs from a git checkout."""
     facts = {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -24,19 +24,19 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    """Name of the card or the processor."""
+    """Return the name of the GPU or the processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
         lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _commit(root: Path) -> str:
-    """Hash of the checkout, with a plus when files were changed since; empty where there is none."""
+    """Return the hash of the git checkout, with a plus if files were changed since; empty without a checkout."""
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)

@@ -1,4 +1,4 @@
-"""Curves and pictures for TensorBoard, written without threads or queues: what is flushed survives a kill."""
+"""Curves and pictures for TensorBoard, written without threads or queues: flushed data survives a killed process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class EventFile:
     Parameters
     ----------
     folder : Path
-        Of the run.
+        Folder of the run.
     step : int
-        Where the run stands; TensorBoard forgets what other files of the folder hold beyond it.
+        Steps done so far. TensorBoard ignores later steps in other files of the folder.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -40,11 +40,11 @@ class EventFile:
         self._write(step, summary=Summary(value=[Summary.Value(tag=tag, image=image)]))
 
     def flush(self) -> None:
-        """Hand everything to the system."""
+        """Pass all data to the operating system."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write the remaining data and close the file."""
         self._writer.close()
 
     def _write(self, step: int, **content: object) -> None:

@@ -1,9 +1,9 @@
-"""The training loop of every reconstructor: for pairs in memory, and for twins that make them when asked."""
+"""The training loop of every reconstructor, for pairs in memory and for twins that simulate pairs on request."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,7 +17,7 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Pairs
 from reconstruction.data.pairs import PairPool
 from reconstruction.models.reconstructor import Reconstructor
-from reconstruction.training.config import PLATEAU_FACTOR, TrainConfig, TrainReport, learning_rate_factor
+from reconstruction.training.config import PLATEAU_FACTOR, FinishReason, TrainConfig, TrainReport, learning_rate_factor
 from reconstruction.training.distributed import World
 from reconstruction.training.run import Run
 from reconstruction.training.state import TrainState, step_seed
@@ -25,7 +25,7 @@ from reconstruction.training.validation import validate
 
 
 class TrainingStoppedError(ReconstructionError):
-    """Training was asked to stop and did; with a run folder it can go on from there."""
+    """Training stopped on request. A run with a run folder can be resumed."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"training was stopped at step {step}; go on with --resume")
@@ -34,10 +34,16 @@ class TrainingStoppedError(ReconstructionError):
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What is called on the way, in the first process.
+    """Functions that the first process calls during training.
 
-    ``progress(report, loss)`` after every step; ``validated(average, report)`` after every validation, with weights fit for
-    saving; ``stop()`` says whether to end after this step.
+    Parameters
+    ----------
+    progress : callable
+        ``progress(report, loss)``, after every step.
+    validated : callable
+        ``validated(average, report)``, after every validation; the weights of ``average`` can be saved.
+    stop : callable
+        ``stop()``, after every step; returns whether to end the run here.
     """
 
     progress: Callable[[TrainReport, float], None] = lambda report, loss: None
@@ -45,139 +51,170 @@ class Callbacks:
     stop: Callable[[], bool] = lambda: False
 
 
-def train(
-    model: Reconstructor,
-    pairs: Pairs,
-    validation: PairPool,
-    config: TrainConfig,
-    run: Run | None = None,
-    callbacks: Callbacks | None = None,
-    world: World | None = None,
-) -> tuple[Reconstructor, TrainReport]:
-    """Train ``model`` and return its moving average, which is what ships.
+class Trainer:
+    """Trains one reconstructor.
+
+    A run goes on until it has a :class:`~reconstruction.training.config.FinishReason`::
+
+        running --+-- all steps done ---------------> STEPS_DONE  --+
+                  +-- time used up -----------------> TIME_UP     --+--> the averaged weights are returned
+                  +-- validation stopped improving -> NO_PROGRESS --+
+                  +-- callbacks.stop() -------------> STOPPED --> TrainingStoppedError; resume from the run folder
 
     Parameters
     ----------
     model : Reconstructor
         Trained in place, on the device of ``world``.
-    pairs : Pairs
-        Training pairs; their number may still grow.
-    validation : PairPool
-        Held-out pairs, their phase on the reconstructor's grid.
     config : TrainConfig
-        Steps or minutes, batch, rates.
+        Steps or minutes, batch size, rates.
     run : Run, optional
-        Folder for checkpoints and curves. One that was resumed goes on from its checkpoint, and on a CPU ends with the same
-        weights, to the last bit, as if it had never been stopped (not with ``config.minutes``, which goes by the clock).
+        Folder for checkpoints and curves. A resumed run starts from its checkpoint. On a CPU it ends with exactly the same
+        weights as a run that was never stopped, except with ``config.minutes``, which follows the clock.
     callbacks : Callbacks, optional
-        What to call on the way.
+        Functions to call during training.
     world : World, optional
         The processes that train together. Each takes its share of the same batches.
 
     Raises
     ------
     ReconstructionError
-        Fewer pairs than one batch, a batch that cannot be shared out evenly, a loss that is not finite, or a checkpoint of
-        another network.
-    TrainingStoppedError
-        ``callbacks.stop`` asked for it; the checkpoint is written.
+        The batch cannot be divided evenly among the processes, or the checkpoint belongs to another network.
     """
-    world, callbacks = world or World(), callbacks or Callbacks()
-    if pairs.ready < config.batch:
-        raise ReconstructionError(f"training needs at least {config.batch} pairs, the pool holds {pairs.ready}")
-    if config.batch % world.size:
-        raise ReconstructionError(f"a batch of {config.batch} is no multiple of {world.size} processes; change --batch")
-    model.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = world.learner(model)
-    state = TrainState(model, config)
-    if run is not None and run.checkpoint is not None:
-        state.restore(*run.checkpoint)
-    record = run if world.first else None
-    if record is not None:
-        record.begin(state)
-    order, report = state.batches(pairs, config), state.report
-    started = time.monotonic() - report.seconds
-    while not report.ended:
-        batch_seed = step_seed(config.seed, report.steps, world.rank)
-        share = next(order)[world.rank :: world.size]
-        loss = _step(state, learner, pairs, share, batch_seed, config, world)
-        mean_loss, stop, report.seconds = world.agree(loss, callbacks.stop(), time.monotonic() - started)
+
+    def __init__(
+        self,
+        model: Reconstructor,
+        config: TrainConfig,
+        *,
+        run: Run | None = None,
+        callbacks: Callbacks | None = None,
+        world: World | None = None,
+    ) -> None:
+        self._config = config
+        self._callbacks = callbacks or Callbacks()
+        self._world = world or World()
+        if config.batch % self._world.size:
+            raise ReconstructionError(
+                f"a batch of {config.batch} pairs is no multiple of {self._world.size} processes; change --batch"
+            )
+        model.to(self._world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._learner = self._world.learner(model)
+        self._state = TrainState(model, config)
+        if run is not None and run.checkpoint is not None:
+            self._state.restore(*run.checkpoint)
+        self._record = run if self._world.first else None
+
+    def train(self, pairs: Pairs, validation: PairPool) -> tuple[Reconstructor, TrainReport]:
+        """Train, and return the moving average of the weights (on the CPU) with the report of the run.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            Training pairs; their number may still grow.
+        validation : PairPool
+            Held-out pairs, with their phase on the grid of the reconstructor.
+
+        Raises
+        ------
+        ReconstructionError
+            There are fewer pairs than one batch, or the loss is not finite.
+        TrainingStoppedError
+            ``callbacks.stop`` requested it. The checkpoint is written.
+        """
+        config, state = self._config, self._state
+        if pairs.ready < config.batch:
+            raise ReconstructionError(f"training needs at least {config.batch} pairs, the pool holds {pairs.ready}")
+        if self._record is not None:
+            self._record.begin(state)
+        order, report = state.batches(pairs, config), state.report
+        started = time.monotonic() - report.seconds
+        while report.finish_reason is None:
+            stop = self._step(pairs, order, started)
+            validate_now = report.finish_reason is not None or report.steps % config.validate_every == 0
+            if validate_now:
+                self._validate(validation)
+            if stop and report.finish_reason is None:
+                report.finish_reason = FinishReason.STOPPED
+            if self._record is not None and (validate_now or stop or report.steps % config.checkpoint_every == 0):
+                self._record.save(state)
+        if report.finish_reason is FinishReason.STOPPED:
+            raise TrainingStoppedError(report.steps)
+        averaged = cast(Reconstructor, state.average.module)
+        if state.best:
+            averaged.load_state_dict(state.best)
+        settle_batch_norm(averaged, pairs, config)
+        return averaged.eval().cpu(), report
+
+    def _step(self, pairs: Pairs, order: Iterator[NDArray[np.int64]], started: float) -> bool:
+        """Do one step of all processes, and report it; return whether any process was asked to stop."""
+        config, state, world = self._config, self._state, self._world
+        report = state.report
+        loss = self._learn(pairs, next(order)[world.rank :: world.size])
+        mean_loss, stop, report.seconds = world.agree(loss, time.monotonic() - started, stop=self._callbacks.stop())
         if not np.isfinite(mean_loss):
             raise ReconstructionError(f"the loss is {mean_loss} at step {report.steps}; lower the learning rate")
         report.steps += 1
         if config.minutes is None and report.steps >= config.steps:
-            report.ended = "steps"
+            report.finish_reason = FinishReason.STEPS_DONE
         elif config.minutes is not None and report.seconds >= 60 * config.minutes:
-            report.ended = "minutes"
+            report.finish_reason = FinishReason.TIME_UP
         if world.first:
-            callbacks.progress(report, mean_loss)
-        if record is not None and report.steps % config.log_every == 0:
-            record.log_step(report.steps, mean_loss, state.optimizer.param_groups[0]["lr"], report.seconds)
-        watched = bool(report.ended) or report.steps % config.validate_every == 0
-        if watched:
-            _watch(state, validation, config, record, callbacks, world)
-        if record is not None and (watched or stop or report.steps % config.checkpoint_every == 0):
-            record.save(state)
-        if stop and not report.ended:
-            raise TrainingStoppedError(report.steps)
-    averaged = cast(Reconstructor, state.average.module)
-    if state.best:
-        averaged.load_state_dict(state.best)
-    settle_batch_norm(averaged, pairs, config)
-    return averaged.eval().cpu(), report
+            self._callbacks.progress(report, mean_loss)
+        if self._record is not None and report.steps % config.log_every == 0:
+            self._record.log_step(report.steps, mean_loss, state.optimizer.param_groups[0]["lr"], report.seconds)
+        return stop
 
+    def _learn(self, pairs: Pairs, share: NDArray[np.int64]) -> float:
+        """Update the weights with this process's share of a batch; return its loss."""
+        config, state, device = self._config, self._state, self._world.device
+        rate = state.rate * learning_rate_factor(state.report.steps, config, state.report.seconds)
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate * PLATEAU_FACTOR**state.progress.lowered
+        seed = step_seed(config.seed, state.report.steps, self._world.rank)
+        batch = pairs.batch(share, seed).to(device)
+        torch.manual_seed(seed)
+        self._learner.train()
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            loss = self._learner(batch)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(state.model.parameters(), config.gradient_clip)
+        state.optimizer.step()
+        state.average.update_parameters(state.model)
+        return float(loss.detach())
 
-def _step(
-    state: TrainState, learner: nn.Module, pairs: Pairs, share: NDArray[np.int64], seed: int, config: TrainConfig, world: World
-) -> float:
-    report = state.report
-    rate = state.rate * learning_rate_factor(report.steps, config, report.seconds)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate * PLATEAU_FACTOR**state.watch.lowered
-    batch = pairs.batch(share, seed).to(world.device)
-    torch.manual_seed(seed)
-    learner.train()
-    with torch.autocast(world.device.type, torch.bfloat16, enabled=config.bf16):
-        loss = learner(batch)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(state.model.parameters(), config.gradient_clip)
-    state.optimizer.step()
-    state.average.update_parameters(state.model)
-    return float(loss.detach())
-
-
-def _watch(
-    state: TrainState, validation: PairPool, config: TrainConfig, record: Run | None, callbacks: Callbacks, world: World
-) -> None:
-    average, report, error = cast(Reconstructor, state.average.module), state.report, 0.0
-    if world.first:
-        result = validate(average, validation, config.validation_images)
-        report.validation.append((report.steps, result.scores))
-        error = 1 - result.scores.ssim
-        if record is not None:
-            record.log_validation(report.steps, result)
-        callbacks.validated(average, report)
-    if state.watch.see(world.from_first(error), config) and config.early_stop:
-        state.keep_best()
-    if not report.ended and config.early_stop and state.watch.since_best >= config.early_stop:
-        report.ended = "early stop"
+    def _validate(self, validation: PairPool) -> None:
+        """Score the averaged weights in the first process; every process decides from the same error whether to end."""
+        config, state = self._config, self._state
+        average, report, error = cast(Reconstructor, state.average.module), state.report, 0.0
+        if self._world.first:
+            result = validate(average, validation, config.validation_images)
+            report.validation.append((report.steps, result.scores))
+            error = 1 - result.scores.ssim
+            if self._record is not None:
+                self._record.log_validation(report.steps, result)
+            self._callbacks.validated(average, report)
+        if state.progress.add(self._world.from_first(error), config) and config.early_stop:
+            state.keep_best()
+        if report.finish_reason is None and config.early_stop and state.progress.since_best >= config.early_stop:
+            report.finish_reason = FinishReason.NO_PROGRESS
 
 
 def settle_batch_norm(model: Reconstructor, pairs: Pairs, config: TrainConfig, batches: int = 64) -> None:
-    """Measure batch norm's statistics anew, where there are any, for averaged weights, which no batch has seen in training.
+    """Measure the statistics of batch norm for averaged weights, which no batch has passed through in training.
 
-    Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018, section 3.2.
+    Models without batch norm do not change. Method: Izmailov et al., "Averaging weights leads to wider optima and better
+    generalization", UAI 2018, section 3.2.
     """
     model.train()
-    # What is kept as it was taken over stays in evaluation mode.
+    # Layers that stay in evaluation mode keep the statistics they were loaded with.
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.training]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over what follows
+        norm.momentum = None  # the plain mean over the batches below
     size = config.batch
     with torch.no_grad():
         for start in range(0, min(batches * size, pairs.ready - size + 1), size):

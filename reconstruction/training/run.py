@@ -1,7 +1,10 @@
-"""The run folder: what was asked, checkpoints, the curve as text and for TensorBoard, and the last validation as a picture.
+"""The run folder: configuration, checkpoint, curves and the picture of the last validation.
 
-``resolved.yaml`` the whole configuration, and with what it ran; ``curve.jsonl`` one JSON object a line; ``validation.png``;
-``events.out.tfevents.*``, one file for every time the run was begun or resumed; ``checkpoint.safetensors``.
+- ``resolved.yaml``: the complete configuration and the environment.
+- ``curve.jsonl``: one JSON object per line.
+- ``validation.png``: the last validation.
+- ``events.out.tfevents.*``: curves for TensorBoard, one file for every start of the run.
+- ``checkpoint.safetensors``: the state from which the run resumes, and why it finished.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ import yaml
 
 from acquisition.archive.folder import write_synced
 from reconstruction.base import ReconstructionError
-from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
+from reconstruction.training.checkpoint import CHECKPOINT, damaged, read_checkpoint, read_values, write_checkpoint
+from reconstruction.training.config import FinishReason, TrainReport
 from reconstruction.training.events import EventFile
 from reconstruction.training.validation import Validation
 
@@ -39,11 +43,11 @@ class Run:
     folder : Path
         The model's folder.
     configuration : mapping
-        Everything that decides what is learned, in plain types.
+        All settings that influence the result, in plain types.
     environment : mapping
-        With what it runs.
+        Versions and machine.
     checkpoint : tuple of dict, optional
-        Where to go on.
+        Tensors and values from which the run resumes.
     """
 
     def __init__(
@@ -61,30 +65,30 @@ class Run:
 
     @classmethod
     def resume(cls, folder: Path, configuration: Mapping[str, Any], environment: Mapping[str, str]) -> Self:
-        """Open a run that was begun, at its last checkpoint.
+        """Open a run that was started before, at its last checkpoint.
 
         Raises
         ------
         ReconstructionError
-            Nothing to go on with, a damaged checkpoint, or another configuration than the run was begun with.
+            The checkpoint is missing or damaged, or the configuration differs from that at the start of the run.
         """
         checkpoint = read_checkpoint(folder / RUN / CHECKPOINT)
         difference = first_difference(read_resolved(folder, "configuration"), _plain(configuration))
         if difference:
             raise ReconstructionError(
-                f"the run in {folder} was begun with {difference}; resume with the same, or start a new one"
+                f"the run in {folder} was started with {difference}; resume with the same value, or start a new run"
             )
         return cls(folder, configuration, environment, checkpoint)
 
     def begin(self, state: TrainState) -> None:
-        """Open the files; lines that the checkpoint does not know of are cut, and a new run gets its first checkpoint."""
+        """Open the files. A new run writes its first checkpoint; a resumed run removes curve lines after its checkpoint."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path, step = self.folder / CURVE, state.report.steps
         if self.checkpoint is None:
             text = yaml.safe_dump(self._resolved, sort_keys=False, allow_unicode=True)
             write_synced(self.folder / RESOLVED, text)
             self.save(state)
-        lines = [line for line, at in _lines(path) if at <= step]
+        lines = [line for line, line_step in _lines(path) if line_step <= step]
         part = path.with_name(f".{CURVE}.part")
         write_synced(part, "".join(lines))
         part.replace(path)
@@ -98,7 +102,7 @@ class Run:
             self._events.scalars(step, {"loss": loss, "learning rate": rate})
 
     def log_validation(self, step: int, result: Validation) -> None:
-        """Add a validation to the curves and renew the picture."""
+        """Add a validation to the curves and replace the picture."""
         scores = asdict(result.scores)
         self._add({"step": step, "validation": {k: v if math.isfinite(v) else None for k, v in scores.items()}})
         part, png = self.folder / f".{PICTURE}.part", cv2.imencode(".png", result.picture)[1].tobytes()
@@ -109,7 +113,7 @@ class Run:
             self._events.picture(step, "validation", png, result.picture.shape)
 
     def save(self, state: TrainState) -> None:
-        """Write a checkpoint; the curves up to it are on disk first."""
+        """Write a checkpoint, after syncing the curves up to it to the disk."""
         if self._curve is not None:
             os.fsync(self._curve.fileno())
         if self._events is not None:
@@ -134,7 +138,7 @@ class Run:
 
 
 def read_resolved(folder: Path, part: str) -> Any:
-    """Return one part, configuration or environment, of what the run in a model's folder was begun with.
+    """Return the part ``configuration`` or ``environment`` that the run in a model's folder was started with.
 
     Raises
     ------
@@ -145,28 +149,45 @@ def read_resolved(folder: Path, part: str) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))[part]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise ReconstructionError(f"cannot read {path}; put a copy back, or start in a new folder") from error
+        raise ReconstructionError(f"cannot read {path}; restore a copy, or start in a new folder") from error
 
 
-def first_difference(begun: object, now: object, key: str = "") -> str:
+def read_finish_reason(folder: Path) -> FinishReason | None:
+    """Return why the run in a model's folder finished, as its last checkpoint says.
+
+    None means that the run goes on, or that its process ended without a reason (it was killed, or failed with an error).
+
+    Raises
+    ------
+    ReconstructionError
+        There is no checkpoint, or it is damaged.
+    """
+    path = folder / RUN / CHECKPOINT
+    try:
+        return TrainReport.from_dict(read_values(path)["report"]).finish_reason
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, "it holds no report") from error
+
+
+def first_difference(start: object, now: object, key: str = "") -> str:
     """Name the first key in which two nested configurations differ, with both values; empty when they are equal."""
-    if isinstance(begun, dict) and isinstance(now, dict):
-        for name in (*begun, *(name for name in now if name not in begun)):
-            found = first_difference(begun.get(name), now.get(name), f"{key}.{name}" if key else str(name))
-            if found:
-                return found
+    if isinstance(start, dict) and isinstance(now, dict):
+        for name in (*start, *(name for name in now if name not in start)):
+            difference = first_difference(start.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+            if difference:
+                return difference
         return ""
-    return "" if begun == now else f"{key} = {begun}, not {now}"
+    return "" if start == now else f"{key} = {start}, not {now}"
 
 
 def _plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """As it comes back from the file: YAML knows no tuples."""
+    """Return the values as YAML reads them back: it has no tuples."""
     plain: dict[str, Any] = json.loads(json.dumps(configuration))
     return plain
 
 
 def _lines(path: Path) -> Iterator[tuple[str, int]]:
-    """Whole lines of a curve with their steps; a kill may have left half a line at the end."""
+    """Yield the complete lines of a curve with their steps; a killed process may leave half a line at the end."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):

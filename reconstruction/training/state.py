@@ -1,7 +1,7 @@
-"""Everything that a training run has to know to go on as if it had never been stopped.
+"""The state of a training run: everything that a resumed run needs to give the same result as an uninterrupted one.
 
-Nothing random has a state of its own: the order of the pairs follows from seed and epoch, and whatever is drawn in a step from
-seed and step (:func:`step_seed`). So it is enough to keep counts, weights, their average and the optimizer.
+No random generator is stored. The order of the pairs follows from seed and epoch, and all random numbers of a step follow from
+seed and step (:func:`step_seed`). It is therefore enough to keep counts, weights, their average and the optimizer.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from reconstruction.data.batch import Pairs
 from reconstruction.data.pairs import shuffled_batches
 from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.training.checkpoint import damaged
-from reconstruction.training.config import TrainConfig, TrainReport, Watch
+from reconstruction.training.config import FinishReason, TrainConfig, TrainReport, ValidationProgress
 
 
 class TrainState:
-    """A run between two steps.
+    """The state of a run between two steps.
 
     Parameters
     ----------
@@ -40,13 +40,16 @@ class TrainState:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.rate = config.learning_rate or model.learning_rate
         self.optimizer = torch.optim.AdamW(trained, self.rate, weight_decay=config.weight_decay)
-        self.epoch = self.position = self.ready = 0
-        self.watch, self.report = Watch(), TrainReport()
-        #: Averaged weights of the best validation; kept only where early stop may ask for them.
+        self.epoch = 0
+        self.position = 0
+        self.ready = 0
+        self.progress = ValidationProgress()
+        self.report = TrainReport()
+        #: Averaged weights of the best validation; kept only if early stop is on.
         self.best: dict[str, torch.Tensor] = {}
 
     def batches(self, pairs: Pairs, config: TrainConfig) -> Iterator[NDArray[np.int64]]:
-        """Yield batches of indices without end, from where the run stands."""
+        """Yield batches of indices without end, from the current position of the run."""
         while True:
             if self.position == 0:
                 self.ready = pairs.ready
@@ -57,29 +60,29 @@ class TrainState:
             self.epoch, self.position = self.epoch + 1, 0
 
     def keep_best(self) -> None:
-        """Remember the averaged weights as they are now."""
+        """Keep a copy of the current averaged weights."""
         self.best = {key: value.clone() for key, value in self.average.module.state_dict().items()}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All tensors of a checkpoint, by name."""
+        """Return all tensors of a checkpoint, by name."""
         parts = {"model": self.model.state_dict(), "average": self.average.state_dict(), "best": self.best}
-        found = {f"{part}/{key}": value for part, state in parts.items() for key, value in state.items()}
+        tensors = {f"{part}/{key}": value for part, state in parts.items() for key, value in state.items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
-        return found
+            tensors |= {f"optimizer/{number}/{key}": value for key, value in moments.items()}
+        return tensors
 
     def values(self) -> dict[str, object]:
-        """Everything else of a checkpoint, in plain types."""
+        """Return all other values of a checkpoint, in plain types."""
         counts = {"epoch": self.epoch, "position": self.position, "ready": self.ready}
-        return {**counts, "watch": asdict(self.watch), "report": self.report.to_dict()}
+        return {**counts, "watch": asdict(self.progress), "report": self.report.to_dict()}
 
     def restore(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
-        """Go back to where :meth:`tensors` and :meth:`values` were taken.
+        """Return to the state that :meth:`tensors` and :meth:`values` describe; a run that was stopped goes on.
 
         Raises
         ------
         ReconstructionError
-            They belong to another network.
+            The tensors or values belong to another network.
         """
         parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
         try:
@@ -95,19 +98,24 @@ class TrainState:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
             self.best = {key: value.to(self.model.inside.device) for key, value in parts["best"].items()}
-            self.epoch, self.position, self.ready = (int(values[key]) for key in ("epoch", "position", "ready"))
-            self.watch, self.report = Watch(**values["watch"]), TrainReport.from_dict(values["report"])
+            self.epoch = int(values["epoch"])
+            self.position = int(values["position"])
+            self.ready = int(values["ready"])
+            self.progress = ValidationProgress(**values["watch"])
+            self.report = TrainReport.from_dict(values["report"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise damaged("the checkpoint", str(error).splitlines()[0]) from error
+        if self.report.finish_reason is FinishReason.STOPPED:
+            self.report.finish_reason = None
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Seed of all that is drawn in one step by one process: by the pairs, and by a loss from torch's global generator."""
+    """Return the seed of all random numbers of one step in one process: those of the pairs and those of the loss."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def warm_average(decay: float) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
-    """Exponential average whose memory grows with the number of updates, so that early weights do not linger."""
+    """Return an exponential average whose memory grows with the number of updates, so that early weights are soon forgotten."""
 
     def average(old: torch.Tensor, new: torch.Tensor, updates: torch.Tensor | int) -> torch.Tensor:
         count = float(updates)

@@ -1,4 +1,4 @@
-"""Scores of a reconstructor on held-out pairs while it learns, and a picture of what it sees."""
+"""Scores and a picture of a reconstructor on held-out pairs during training."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from reconstruction.data.pairs import PairPool
 from reconstruction.metrics import Scores, mean_scores, score
 from reconstruction.models.reconstructor import Reconstructor
 
-#: A reconstructor of more evaluations than this is a sampler: too slow to be watched on every image.
+#: A reconstructor with more evaluations per frame than this is validated on a few images only, because it is slow.
 MANY_EVALUATIONS = 8
-#: Rows of the picture.
+#: Number of rows of the picture.
 SHOWN = 4
-#: White of the picture's error map, as a fraction of the phase of white.
+#: What white means in the picture's error map, as a fraction of the phase range.
 ERROR_WHITE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Mean scores, and a picture of the first images: uint8, (rows, columns)."""
+    """Mean scores, and a picture of the first images: uint8, shape (rows, columns)."""
 
     scores: Scores
     picture: NDArray[np.uint8]
 
 
 def validate(model: Reconstructor, pool: PairPool, few: int) -> Validation:
-    """Score ``model`` over a pool, one frame at a time as in live use; a slow sampler over the ``few`` first ones."""
+    """Score ``model`` on a pool, one frame at a time as in live use; a slow model only on the first ``few`` frames."""
     model.eval()
     device, phase_range_rad = model.inside.device, model.config.phase_range_rad
     mask = model.inside[0, 0].cpu().numpy() > 0
@@ -49,9 +49,9 @@ def validate(model: Reconstructor, pool: PairPool, few: int) -> Validation:
 def picture_row(
     truth_rad: NDArray[np.float32], phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], phase_range_rad: float
 ) -> NDArray[np.uint8]:
-    """Truth, reconstruction and absolute error (h, 3 w) side by side, in grey levels that mean the same in every picture.
+    """Return truth, reconstruction and absolute error side by side, shape (h, 3 w), on the same grey scale in every picture.
 
-    Black is 0 rad in all three; white is ``phase_range_rad`` in the first two and a quarter of it in the error.
+    Black is 0 rad in all three. White is ``phase_range_rad`` in the first two, and a quarter of it in the error.
     """
     error = np.abs(phase_rad - truth_rad) / ERROR_WHITE
     tiles = [np.where(mask, np.nan_to_num(tile) / phase_range_rad, 0) for tile in (truth_rad, phase_rad, error)]

@@ -245,7 +245,7 @@ def test_mistakes_in_what_is_to_be_trained(instrument: Path, tmp_path: Path) -> 
         "--from", "small-model", "--set", "base_channels=6"
     )
     assert "takes frames of 512 px, the instrument gives 128" in answer("--from", "default-twin")
-    assert "nothing to go on with" in answer("--resume")
+    assert "the run cannot be resumed: there is no checkpoint" in answer("--resume")
     assert not (tmp_path / "m").exists(), "a refused command left something behind"
 
 

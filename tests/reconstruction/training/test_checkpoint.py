@@ -23,9 +23,9 @@ from reconstruction.data.batch import Batch
 from reconstruction.data.pairs import PairPool
 from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
-from reconstruction.training.config import TrainConfig, TrainReport
-from reconstruction.training.loop import Callbacks, TrainingStoppedError, train
-from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, Run, first_difference
+from reconstruction.training.config import FinishReason, Schedule, TrainConfig, TrainReport
+from reconstruction.training.loop import Callbacks, Trainer, TrainingStoppedError
+from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, Run, first_difference, read_finish_reason
 
 GRID = 16
 CONFIG = TrainConfig(steps=14, batch=4, warm_up=3, validate_every=5, checkpoint_every=3, log_every=1, early_stop=9, bf16=False)
@@ -61,10 +61,11 @@ def pool(pairs: int = 18) -> PairPool:
     return PairPool(counts, phase, np.full((2 * GRID, 2 * GRID), 50, np.float32), pairs)
 
 
-def learn(folder: Path, config: TrainConfig = CONFIG, resume: bool = False, **callbacks: object) -> Reconstructor:
+def learn(folder: Path, config: TrainConfig = CONFIG, *, resume: bool = False, **callbacks: object) -> Reconstructor:
     run = (Run.resume if resume else Run)(folder, WHOLE, {"torch": "some"})
     with run.open():
-        return train(Restless(), pool(), pool(5), config, run, Callbacks(**callbacks))[0]  # type: ignore[arg-type]
+        trainer = Trainer(Restless(), config, run=run, callbacks=Callbacks(**callbacks))  # type: ignore[arg-type]
+        return trainer.train(pool(), pool(5))[0]
 
 
 def curve(folder: Path) -> list[dict[str, object]]:
@@ -76,9 +77,9 @@ def weights(model: Reconstructor) -> bytes:
     return safetensors.torch.save({key: value.contiguous() for key, value in model.state_dict().items()})
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_a_stopped_run_ends_with_the_same_weights_to_the_last_bit(tmp_path: Path, schedule: str) -> None:
-    config = replace(CONFIG, schedule=schedule, plateau_validations=1)  # type: ignore[arg-type]
+@pytest.mark.parametrize("schedule", Schedule)
+def test_a_stopped_run_ends_with_the_same_weights_to_the_last_bit(tmp_path: Path, schedule: Schedule) -> None:
+    config = replace(CONFIG, schedule=schedule, plateau_validations=1)
     whole = learn(tmp_path / "whole", config)
     steps = 0
 
@@ -89,17 +90,19 @@ def test_a_stopped_run_ends_with_the_same_weights_to_the_last_bit(tmp_path: Path
 
     with pytest.raises(TrainingStoppedError, match="stopped at step 4; go on with --resume"):
         learn(tmp_path / "parts", config, stop=stop)
+    assert read_finish_reason(tmp_path / "parts") is FinishReason.STOPPED
     for step in (5, 11):
         with pytest.raises(TrainingStoppedError, match=f"step {step};"):
             learn(tmp_path / "parts", config, resume=True, stop=stop)
     parts = learn(tmp_path / "parts", config, resume=True)
+    assert read_finish_reason(tmp_path / "parts") is FinishReason.STEPS_DONE
     assert weights(parts) == weights(whole)
     assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
     assert weights(learn(tmp_path / "parts", config, resume=True)) == weights(whole), "a finished run changes no more"
 
 
-class Pulled(Exception):
-    """The plug."""
+class PowerCutError(Exception):
+    """The process ends in the middle of a step."""
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 7, 14])
@@ -108,10 +111,11 @@ def test_a_run_that_died_goes_on_from_its_last_checkpoint(tmp_path: Path, step: 
 
     def progress(report: TrainReport, loss: float) -> None:
         if report.steps == step:
-            raise Pulled
+            raise PowerCutError
 
-    with pytest.raises(Pulled):
+    with pytest.raises(PowerCutError):
         learn(tmp_path / "parts", progress=progress)
+    assert read_finish_reason(tmp_path / "parts") is None
     with (tmp_path / "parts" / RUN / CURVE).open("a") as file:  # steps after the checkpoint, and half a line
         file.write('{"step": 99, "loss": 1.0}\n{"st')
     again = learn(tmp_path / "parts", resume=True)
@@ -165,7 +169,7 @@ def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     path = tmp_path / RUN / CHECKPOINT
     tensors, values = read_checkpoint(path)
     safetensors.torch.save_file(tensors, path)
-    with pytest.raises(ReconstructionError, match="cut short, or from elsewhere"):
+    with pytest.raises(ReconstructionError, match="it is incomplete, or comes from another program"):
         read_checkpoint(path)
     write_checkpoint(path, tensors, {**values, "version": 0})
     with pytest.raises(ReconstructionError, match="another version"):
@@ -179,11 +183,11 @@ def test_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_resume_and_another_configuration_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReconstructionError, match="nothing to go on with"):
+    with pytest.raises(ReconstructionError, match="the run cannot be resumed: there is no checkpoint"):
         Run.resume(tmp_path, WHOLE, {})
     learn(tmp_path)
     changed = {**WHOLE, "training": {**CONFIG.to_dict(), "seed": 5}}
-    with pytest.raises(ReconstructionError, match=r"was begun with training.seed = 0, not 5; resume with the same"):
+    with pytest.raises(ReconstructionError, match=r"was started with training.seed = 0, not 5; resume with the same"):
         Run.resume(tmp_path, changed, {})
     (tmp_path / RUN / RESOLVED).write_text("configuration: [", "utf-8")
     with pytest.raises(ReconstructionError, match=r"cannot read .*resolved.yaml"):
@@ -195,8 +199,20 @@ def test_the_last_checkpoint_stays_until_the_next_is_whole(tmp_path: Path) -> No
     path = tmp_path / "c.safetensors"
     write_checkpoint(path, {"a": torch.ones(3)}, {"n": 1})
     (tmp_path / ".c.safetensors.part").mkdir()
-    with pytest.raises(ReconstructionError, match="the last checkpoint is whole"):
+    with pytest.raises(ReconstructionError, match="the last checkpoint is complete"):
         write_checkpoint(path, {"a": torch.zeros(3)}, {"n": 2})
     tensors, values = read_checkpoint(path)
     assert values == {"n": 1}
     assert torch.equal(tensors["a"], torch.ones(3))
+
+
+def test_a_report_of_version_0_1_0_is_read() -> None:
+    values = {"validation": [], "seconds": 1.5, "steps": 7}
+    assert TrainReport.from_dict({**values, "ended": "early stop"}).finish_reason is FinishReason.NO_PROGRESS
+    assert TrainReport.from_dict({**values, "ended": ""}) == TrainReport(seconds=1.5, steps=7)
+
+
+def test_an_unknown_schedule_is_refused() -> None:
+    assert TrainConfig(schedule="plateau").schedule is Schedule.PLATEAU  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="schedule is one of cosine, plateau, got 'linear'"):
+        TrainConfig(schedule="linear")  # type: ignore[arg-type]

@@ -21,9 +21,16 @@ from reconstruction.data.simulation import TwinData, simulated_pool
 from reconstruction.metrics import Scores
 from reconstruction.models.model import load_model
 from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
-from reconstruction.training.config import TrainConfig, TrainReport, Watch, learning_rate_factor
+from reconstruction.training.config import (
+    FinishReason,
+    Schedule,
+    TrainConfig,
+    TrainReport,
+    ValidationProgress,
+    learning_rate_factor,
+)
 from reconstruction.training.distributed import World
-from reconstruction.training.loop import Callbacks, settle_batch_norm, train
+from reconstruction.training.loop import Callbacks, Trainer, settle_batch_norm
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_network
 
 CONFIG = InstrumentConfig(twin=TwinConfig(optics=OPTICS))
@@ -41,13 +48,13 @@ def learn(
     usual = {"steps": steps, "batch": 4, "warm_up": 5, "validate_every": steps, "bf16": False}
     config = TrainConfig(**{**usual, **changes})  # type: ignore[arg-type]
     callbacks = Callbacks(lambda report, loss: losses.append(loss))
-    model, report = train(network or small_network("fold"), pool, pool, config, None, callbacks)
+    model, report = Trainer(network or small_network("fold"), config, callbacks=callbacks).train(pool, pool)
     return model, report, losses
 
 
 def test_simulated_pairs_do_not_depend_on_the_number_of_processes() -> None:
-    wanted = data(60)  # more than one chunk
-    with simulated_pool(wanted, 0) as here, simulated_pool(wanted, 2) as there:
+    sixty = data(60)  # more than one chunk
+    with simulated_pool(sixty, 0) as here, simulated_pool(sixty, 2) as there:
         assert here.ready == there.ready == 60
         assert np.array_equal(here.speckle, there.speckle)
         assert np.array_equal(here.phase_rad, there.phase_rad)
@@ -79,6 +86,7 @@ def test_the_loop_learns_a_pool_by_heart() -> None:
         _, report, losses = learn(pool, 60)
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
     assert report.steps == 60
+    assert report.finish_reason is FinishReason.STEPS_DONE
     assert isinstance(report.validation[-1][1], Scores)
 
 
@@ -117,24 +125,24 @@ def test_the_rate_goes_by_the_clock_where_minutes_are_given() -> None:
 def test_a_run_by_the_clock_ends_by_the_clock() -> None:
     with simulated_pool(data(4, "cells"), 0) as pool:
         _, report, losses = learn(pool, 1, minutes=0.01)
-    assert report.ended == "minutes"
+    assert report.finish_reason is FinishReason.TIME_UP
     assert 0.6 <= report.seconds < 30
     assert report.steps == len(losses) > 1
 
 
-def watched(errors: list[float], config: TrainConfig) -> Watch:
-    watch = Watch()
+def progress_of(errors: list[float], config: TrainConfig) -> ValidationProgress:
+    progress = ValidationProgress()
     for error in errors:
-        watch.see(error, config)
-    return watch
+        progress.add(error, config)
+    return progress
 
 
 def test_a_plateau_lowers_the_rate_and_progress_does_not() -> None:
-    config = TrainConfig(schedule="plateau", plateau_validations=2)
-    assert watched([0.9, 0.8, 0.7, 0.6], config).lowered == 0
-    assert watched([0.9, 0.95, 0.85, 0.95], config).lowered == 0
-    assert watched([0.9, 0.95, 0.9, 0.9, float("nan")], config).lowered == 2
-    assert watched([0.9, 0.95, 0.9], replace(config, schedule="cosine")).lowered == 0
+    config = TrainConfig(schedule=Schedule.PLATEAU, plateau_validations=2)
+    assert progress_of([0.9, 0.8, 0.7, 0.6], config).lowered == 0
+    assert progress_of([0.9, 0.95, 0.85, 0.95], config).lowered == 0
+    assert progress_of([0.9, 0.95, 0.9, 0.9, float("nan")], config).lowered == 2
+    assert progress_of([0.9, 0.95, 0.9], replace(config, schedule=Schedule.COSINE)).lowered == 0
 
 
 def test_early_stop_ends_the_run_with_the_best_weights() -> None:
@@ -147,8 +155,8 @@ def test_early_stop_ends_the_run_with_the_best_weights() -> None:
         def validated(average: Reconstructor, report: TrainReport) -> None:
             kept.append(average.state_dict()["conv.weight"].clone())
 
-        model, report = train(network, pool, spoil, config, None, Callbacks(validated=validated))
-    assert report.ended == "early stop"
+        model, report = Trainer(network, config, callbacks=Callbacks(validated=validated)).train(pool, spoil)
+    assert report.finish_reason is FinishReason.NO_PROGRESS
     ssims = [scores.ssim for _, scores in report.validation]
     best = int(np.argmax(ssims))
     assert report.steps == 3 * (best + 3) < 60
@@ -170,11 +178,9 @@ def test_batch_norm_is_settled_where_there_is_any_and_nothing_else_moves() -> No
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
-    pool = PairPool.empty(8, FRAME_PX, GRID_PX, np.ones((FRAME_PX, FRAME_PX), np.float32))
-    pool.ready = 8
     world = World(rank=0, size=3)
     with pytest.raises(ReconstructionError, match="no multiple of 3 processes"):
-        train(PlainConv(), pool, pool, TrainConfig(batch=4), world=world)
+        Trainer(PlainConv(), TrainConfig(batch=4), world=world)
 
 
 class PlainConv(Reconstructor):
@@ -224,7 +230,7 @@ def test_training_on_a_captured_dataset_keeps_whole_patterns_apart(tmp_path: Pat
     from drivers.clock import VirtualClock
 
     rig, fibre = open_rig(CONFIG, VirtualClock())
-    plan = CapturePlan("cells", 110, seed=4)
+    plan = CapturePlan(source="cells", pairs=110, seed=4)
     with open_dataset(tmp_path, "d", plan, rig, {"fibre": fibre}) as writer:
         acquire(rig, plan, writer, threading.Event())
     network = {**NETWORK, "front_end": "fold"}
