@@ -6,27 +6,30 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+import pydantic
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, WrapValidator, model_validator
 
 from acquisition.archive.old_names import with_present_names
+from acquisition.archive.validation import explain
 from acquisition.patterns.source_name import PatternError
 from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD, PatternSource, blank, open_source
 from drivers.base import Pattern
 
+
+def _as_written(value: Any, validate: Callable[[Any], float]) -> Any:
+    validate(value)
+    return value
+
+
 Order = Literal["sequential", "shuffled"]
-#: What YAML may give for a field, by its annotation.
-_ACCEPTED: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "Order": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "bool": (bool,),
-}
+#: A whole number stays one: the plan's hash is over the values as they were written.
+Number = Annotated[float, WrapValidator(_as_written)]
 
 
 class PlanError(PatternError):
@@ -42,8 +45,7 @@ class Shot:
     is_reference: bool
 
 
-@dataclass(frozen=True)
-class CapturePlan:
+class CapturePlan(BaseModel):
     """A deterministic list of shots.
 
     Parameters
@@ -79,30 +81,34 @@ class CapturePlan:
         Whether a run begins with sync patterns that verify which frame belongs to which pattern.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
     source: str
-    pairs: int
+    pairs: int = Field(ge=1)
     seed: int = 0
-    phase_range_rad: float = DEFAULT_PHASE_RANGE_RAD
-    reference_every: int = 25
-    exposure_s: float = 0.010
-    max_saturated: float = 0.01
-    min_mean_fraction: float = 0.005
-    min_reference_correlation: float = 0.6
-    min_frame_correlation: float = 0.1
-    repeats: int = 1
+    phase_range_rad: Number = DEFAULT_PHASE_RANGE_RAD
+    reference_every: int = Field(25, ge=1)
+    exposure_s: Number = Field(0.010, gt=0)
+    max_saturated: Number = 0.01
+    min_mean_fraction: Number = 0.005
+    min_reference_correlation: Number = 0.6
+    min_frame_correlation: Number = 0.1
+    repeats: int = Field(1, ge=1)
     order: Order = "sequential"
-    dark_frames: int = 0
+    dark_frames: int = Field(0, ge=0)
     preamble: bool = True
 
-    def __post_init__(self) -> None:
-        low = {"pairs": self.pairs, "reference_every": self.reference_every, "repeats": self.repeats}
-        for name, value in low.items():
-            if value < 1:
-                raise PlanError(f"{name} of a plan must be at least 1, got {value}")
-        if self.order not in get_args(Order):
-            raise PlanError(f"order of a plan must be {' or '.join(get_args(Order))}, got {self.order!r}")
-        if self.dark_frames < 0 or not self.exposure_s > 0:
-            raise PlanError(f"dark_frames must be 0 or more and exposure_s positive, got {self.dark_frames}, {self.exposure_s}")
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, content: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(content)
+        except pydantic.ValidationError as error:
+            raise PlanError(explain(error, cls.model_fields)) from error
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a plan with other values for some fields; raises PlanError where they are wrong."""
+        return type(self).model_validate(self.to_dict() | dict(update or {}))
 
     def __len__(self) -> int:
         """Return the number of shots, references included."""
@@ -116,11 +122,11 @@ class CapturePlan:
     @property
     def hash(self) -> str:
         """First 16 hexadecimal digits of SHA-256 over all fields."""
-        return plan_hash(asdict(self))
+        return plan_hash(self.to_dict())
 
     def to_dict(self) -> dict[str, object]:
         """Plain types, for the dataset's metadata."""
-        return asdict(self)
+        return self.model_dump()
 
     def is_reference(self, number: int) -> bool:
         """Whether shot ``number`` shows the flat pattern."""
@@ -184,18 +190,7 @@ def plan_from(content: Mapping[str, object], origin: str) -> CapturePlan:
     PlanError
         With ``origin``, the field, its value and what is expected.
     """
-    known = {field.name: field for field in fields(CapturePlan)}
-    for name, value in content.items():
-        if name not in known:
-            raise PlanError(f"{origin}: a plan has no field '{name}'; it has {', '.join(known)}")
-        kind = str(known[name].type)
-        accepted: tuple[type, ...] = _ACCEPTED[kind]
-        if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
-            raise PlanError(f"{origin}: '{name}' = {value!r}: a value of type {kind} is expected")
-    for name, field in known.items():
-        if field.default is MISSING and name not in content:
-            raise PlanError(f"{origin}: a plan needs '{name}'")
     try:
-        return CapturePlan(**content)  # type: ignore[arg-type]
+        return CapturePlan.model_validate(dict(content))
     except PlanError as error:
         raise PlanError(f"{origin}: {error}") from error

@@ -117,7 +117,7 @@ def bench_rig(clock: Clock, faults: FaultConfig | None = None) -> Rig:
 def clean_run(root: Path, pairs: int, report: Report) -> tuple[float, float]:
     """Acquire without faults; return the time beside settling, exposure and readout of every shot, and pairs a second."""
     rig = bench_rig(RealClock())
-    plan = CapturePlan("mixed", pairs)
+    plan = CapturePlan(source="mixed", pairs=pairs)
     with open_dataset(root, "clean", plan, rig, {"fibre": "bench"}) as writer:
         start = time.monotonic()
         done = acquire(
@@ -135,7 +135,7 @@ def clean_run(root: Path, pairs: int, report: Report) -> tuple[float, float]:
 
 def faulty_run(root: Path, pairs: int, report: Report) -> Faulty:
     """Acquire under faults, three kills and a full disk, each survived by a resumption; audit every pair."""
-    plan = CapturePlan("mixed", pairs, seed=3)
+    plan = CapturePlan(source="mixed", pairs=pairs, seed=3)
     log = root / "injected.log"
     root.mkdir(parents=True)
     faulty = Faulty()
@@ -191,7 +191,7 @@ def _dataset(root: Path) -> Path:
 
 def _child(order: Mapping[str, object]) -> int:
     """Be one process of the faulty run: begin or resume, and say after every commit how many pairs are safe."""
-    root, plan = Path(str(order["root"])), CapturePlan(**order["plan"])  # type: ignore[arg-type]
+    root, plan = Path(str(order["root"])), CapturePlan.model_validate(order["plan"])
     number, end, limit, log = int(str(order["number"])), order["end"], int(str(order["limit"])), Path(str(order["log"]))
     disconnects = (len(plan) // 20,) if number in (0, 2) else ()
     rig = bench_rig(VirtualClock(), replace(FAULTS, disconnect_at=disconnects, seed=number))

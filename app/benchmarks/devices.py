@@ -15,7 +15,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -172,7 +172,7 @@ def acquisitions(report: Report, pairs: int) -> Faults:
 
 
 def _acquire(faults: Faults, kind: str, count: int, pairs: int, root: Path, report: Report) -> None:
-    plan = CapturePlan("leaves", pairs, exposure_s=0.003)
+    plan = CapturePlan(source="leaves", pairs=pairs, exposure_s=0.003)
     # Exposures are counted from the camera's opening; the last few may never be taken.
     at = tuple(int(n) for n in np.random.default_rng(1).choice(len(plan) - 10, count, replace=False))
     injected = count
@@ -190,7 +190,7 @@ def _acquire(faults: Faults, kind: str, count: int, pairs: int, root: Path, repo
         done = _run(rig, plan, root, lambda number: report(name, number, len(plan)))
         injected = camera.sensor.injected.get(kind, 0)
     elif kind == "unplugged":
-        plan = replace(plan, pairs=max(60, pairs // 10))
+        plan = plan.model_copy(update={"pairs": max(60, pairs // 10)})
         done = _unplugging(plan, count, optics, sensor, root, lambda number: report(name, number, len(plan)))
     else:
         clock = VirtualClock()

@@ -64,7 +64,13 @@ def acquire(
             run = DatasetRun.resumed(rig, resume, fibre)
         else:
             exposure_s = rig.camera.exposure_s
-            plan = planned or CapturePlan(source, pairs, seed, settings.phase_range_rad, exposure_s=exposure_s)
+            plan = planned or CapturePlan(
+                source=source,
+                pairs=pairs,
+                seed=seed,
+                phase_range_rad=settings.phase_range_rad,
+                exposure_s=exposure_s,
+            )
             if dry_run:
                 publish("dry run", _try_out(rig, plan, settings, name), json)
                 return

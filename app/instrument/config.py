@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic.types import StringConstraints
 
 from acquisition.archive.atomic_files import write_whole
 from acquisition.archive.old_names import with_present_names
+from acquisition.archive.validation import explain
 from acquisition.holograms.closed_form import HologramConfig
 from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD
 from drivers.base import SpeckleScopeError
@@ -181,7 +181,7 @@ def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
     try:
         return InstrumentConfig.model_validate(content)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{origin}: {_explain(error)}") from error
+        raise ConfigError(f"{origin}: {explain(error, _known_keys())}") from error
 
 
 def to_yaml(config: InstrumentConfig) -> str:
@@ -202,18 +202,6 @@ def save_config(config: InstrumentConfig, path: Path) -> None:
         changed, sort_keys=False
     )
     write_whole(path, text, "choose another folder for the instrument file")
-
-
-def _explain(error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "remove it"
-        return f"unknown key '{key}'; {hint}{more}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{message}{more}" if not key else f"'{key}' = {first['input']!r}: {message}{more}"
 
 
 def _known_keys() -> list[str]:

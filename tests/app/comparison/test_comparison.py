@@ -164,7 +164,7 @@ def test_steps_are_counted_only_where_there_are_some(tmp_path: Path) -> None:
 
 def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(tmp_path: Path) -> None:
     rig, fibre = open_rig(CONFIG, VirtualClock())
-    plan = CapturePlan("cells", 40, seed=4)
+    plan = CapturePlan(source="cells", pairs=40, seed=4)
     with open_dataset(tmp_path, "d", plan, rig, {"fibre": fibre}) as writer:
         acquire(rig, plan, writer, threading.Event())
     torch.manual_seed(0)

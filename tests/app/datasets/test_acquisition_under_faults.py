@@ -23,7 +23,7 @@ from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.slm import SimulatedSlm, SimulatedSlmConfig
 
 PX = 64
-PLAN = CapturePlan("leaves", 40, seed=1, reference_every=8)
+PLAN = CapturePlan(source="leaves", pairs=40, seed=1, reference_every=8)
 
 
 @cache

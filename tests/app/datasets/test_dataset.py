@@ -6,7 +6,6 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ from drivers.twin.camera import SimulatedCamera
 from tests.helpers.small_instrument import small_instrument
 
 PATIENCE_S = 60.0
-PLAN = CapturePlan("cells", 24, reference_every=8, exposure_s=0.01, dark_frames=2)
+PLAN = CapturePlan(source="cells", pairs=24, reference_every=8, exposure_s=0.01, dark_frames=2)
 
 
 def until(true: Callable[[], object]) -> None:
@@ -80,7 +79,7 @@ def test_a_finished_dataset_is_proved_and_has_its_papers(done: DatasetRun) -> No
 
 
 def test_all_frames_of_a_pattern_belong_to_one_part(tmp_path: Path) -> None:
-    run = acquired(tmp_path, replace(PLAN, repeats=3, dark_frames=0))
+    run = acquired(tmp_path, PLAN.model_copy(update={"repeats": 3, "dark_frames": 0}))
     assert run.report is not None
     rows = [line.split(",") for line in (run.report.path / "parts.csv").read_text().splitlines()[1:]]
     of_pattern: dict[str, set[str]] = {}
@@ -92,7 +91,7 @@ def test_all_frames_of_a_pattern_belong_to_one_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["swapped", "repeated", "edited"])
 def test_a_dataset_that_was_tampered_with_is_not_proved(tmp_path: Path, harm: str) -> None:
-    run = acquired(tmp_path, replace(PLAN, dark_frames=0))
+    run = acquired(tmp_path, PLAN.model_copy(update={"dark_frames": 0}))
     assert run.report is not None
     journal = sqlite3.connect(run.report.path / "journal.sqlite")
     with journal:
@@ -123,7 +122,7 @@ def test_a_camera_that_falls_one_frame_behind_is_found_and_no_pair_kept(tmp_path
         return held[-2] if count > 12 else held[-1]
 
     camera._expose = late  # type: ignore[method-assign, assignment]
-    run = DatasetRun.new(rig, replace(PLAN, dark_frames=0), tmp_path / "archive", "test", {})
+    run = DatasetRun.new(rig, PLAN.model_copy(update={"dark_frames": 0}), tmp_path / "archive", "test", {})
     run.stage.start()
     run.stage.join(PATIENCE_S)
     rig.close()
@@ -135,7 +134,7 @@ def test_a_camera_that_falls_one_frame_behind_is_found_and_no_pair_kept(tmp_path
 
 def test_a_pause_stores_everything_and_the_run_goes_on(tmp_path: Path) -> None:
     rig, _ = open_rig(small_instrument(tmp_path))
-    run = DatasetRun.new(rig, replace(PLAN, dark_frames=0), tmp_path / "archive", "test", {})
+    run = DatasetRun.new(rig, PLAN.model_copy(update={"dark_frames": 0}), tmp_path / "archive", "test", {})
     run.stage.start()
     until(lambda: run.status().pairs_acknowledged >= 0 and run.status().path is not None)
     run.pause(True)
@@ -165,9 +164,9 @@ def test_before_a_run_light_and_trigger_are_tried(tmp_path: Path) -> None:
     assert expected.fits
     assert expected.bytes_raw == len(PLAN) * 128 * 128 * 5
     with pytest.raises(CaptureError, match="is the light on"):
-        preflight(rig, replace(PLAN, exposure_s=30e-6))
+        preflight(rig, PLAN.model_copy(update={"exposure_s": 30e-6}))
     with pytest.raises(CaptureError, match="shorten the exposure"):
-        preflight(rig, replace(PLAN, exposure_s=1.0))
+        preflight(rig, PLAN.model_copy(update={"exposure_s": 1.0}))
     rig.close()
 
 
@@ -176,7 +175,7 @@ def test_a_camera_that_does_not_see_the_slm_is_told_before_the_first_pair(tmp_pa
     optics = rig.camera.optics  # type: ignore[attr-defined]
     intensity = optics.intensity
     optics.intensity = lambda phase, noise: intensity(0 * phase, noise)
-    run = DatasetRun.new(rig, replace(PLAN, dark_frames=0), tmp_path / "archive", "test", {})
+    run = DatasetRun.new(rig, PLAN.model_copy(update={"dark_frames": 0}), tmp_path / "archive", "test", {})
     run.stage.start()
     run.stage.join(PATIENCE_S)
     rig.close()
