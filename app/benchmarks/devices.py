@@ -1,18 +1,14 @@
-"""Cameras and SLMs put to the test: contract suites, pixels read back from the screen, and acquisitions full of faults.
+"""Check cameras and SLMs: contract tests, pixels read back from the screen, and acquisitions under injected faults.
 
-Everything real that needs no instrument takes part: pylon and its emulator, a window on virtual monitors, files.
+Everything that needs no instrument takes part: pylon's emulator, a window on virtual monitors, video files.
 """
 
 from __future__ import annotations
 
+import enum
 import os
-import re
-import subprocess
-import sys
 import tempfile
 import threading
-import time
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,10 +22,11 @@ from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.runner import AcquisitionReport, acquire, faults_of, open_dataset
-from app.benchmarks.virtual_screens import SeenPanel, VirtualScreens
+from app.benchmarks.contract_suites import Report, SuiteResult, contract_suites
+from app.benchmarks.virtual_screens import MonitorView, ProgramMissingError, VirtualScreens, wait_until_lost
 from app.datasets.audit import audit_pairs
 from app.instrument.devices import SCREEN_COMMAND
-from drivers.base import DeviceLostError, Pattern, SpeckleScopeError
+from drivers.base import Pattern, SpeckleScopeError
 from drivers.clock import RealClock, VirtualClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.screen import ScreenConfig, ScreenSlm
@@ -38,32 +35,43 @@ from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.slm import SimulatedSlm, SimulatedSlmConfig
 
-Report = Callable[[str, int, int], None]
-
-CONTRACTS = Path(__file__).parents[2] / "tests" / "drivers"
-#: Device, and which tests are its suite: the file, and what is found in the test's class or name.
-SUITES: Mapping[str, tuple[str, str]] = {
-    "simulated camera": ("test_cameras", "simulated"),
-    "replay camera": ("test_cameras", "replay"),
-    "Basler camera (pylon's emulator)": ("test_basler", "TestBasler"),
-    "OpenCV camera and video file": ("test_opencv", r"\.Test"),
-    "slmsuite camera (simulated)": ("test_slmsuite", r"\.Test(Triggered|FreeRun)"),
-    "simulated SLM": ("test_slms", r"\.Test"),
-    "screen SLM": ("test_screen", "TestScreen"),
-    "slmPy SLM": ("test_slmpy", "TestSlmPy"),
-    "local slmPy SLM": ("test_slmpy_local", r"\.Test"),
-    "slmsuite SLM (simulated)": ("test_slmsuite", r"\.TestSlm"),
-}
+#: Scalings of the window system in percent.
 SCALINGS = ("100", "125", "150", "200")
-FAULTS: Mapping[str, int] = {"failed": 200, "hung": 50, "disconnected": 20, "unplugged": 3}
-_SMALL = OpticsConfig(image_px=64, field_radius_um=14.0)
-#: So that every grey level is a phase of its own: level 255 of a full circle would be level 0 again.
+QUICK_SCALINGS = ("100", "150")
+_OPTICS = OpticsConfig(image_px=64, field_radius_um=14.0)
+_SENSOR = SimulatedCameraConfig(exposure_s=0.003, readout_s=0.001)
+_FAST_SLM = SimulatedSlmConfig(refresh_hz=240, latency_frames=(0, 1), time_constant_s=0.001, settle_s=0.004)
+#: With this range every grey level has a phase of its own. With 2 pi, level 255 would be the phase of level 0 again.
 _ALL_LEVELS_RAD = 2 * np.pi * 255 / 256
+_UNPLUG_S = 10.0
 
 
-@dataclass
+class FaultKind(enum.StrEnum):
+    """What goes wrong during an acquisition; the values are those of :class:`drivers.twin.camera.FaultConfig`'s counts."""
+
+    FAILED = "failed"
+    HUNG = "hung"
+    DISCONNECTED = "disconnected"
+    #: The cable of the SLM's monitor is pulled.
+    UNPLUGGED = "unplugged"
+
+
+#: Number of faults of each kind in an acquisition of 2000 pairs.
+FAULTS: Mapping[FaultKind, int] = {
+    FaultKind.FAILED: 200,
+    FaultKind.HUNG: 50,
+    FaultKind.DISCONNECTED: 20,
+    FaultKind.UNPLUGGED: 3,
+}
+
+
+@dataclass(kw_only=True)
 class Faults:
-    """What acquisitions under faults came to."""
+    """Totals of the acquisitions under faults.
+
+    ``undecided`` counts pairs whose speckle fits two patterns equally well. ``skipped`` names the kinds of fault that this
+    computer cannot inject, each with the reason.
+    """
 
     pairs: int = 0
     wrong_pairs: int = 0
@@ -71,192 +79,238 @@ class Faults:
     retaken: int = 0
     injected: dict[str, int] = field(default_factory=dict)
     reported: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
-def bench_devices(report: Report, patterns: int = 1000, pairs: int = 2000) -> dict[str, object]:
-    """Run all of it; several minutes.
+def bench_devices(
+    report: Report, *, quick: bool = False, patterns: int | None = None, pairs: int | None = None
+) -> dict[str, object]:
+    """Run the contract tests, read the screen back, and acquire under faults.
 
     Parameters
     ----------
     report : callable
-        Called with what is done, how far, and of how much.
-    patterns : int
-        Random patterns on the virtual panel at each scaling.
-    pairs : int
-        Object pairs of each acquisition; faults are scaled with it.
+        Called with what runs, the number of finished steps and the number of all steps.
+    quick : bool
+        Finish in less than three minutes on two processor cores: 20 patterns on the screen, the scalings 100 % and 150 %,
+        and acquisitions of 100 pairs. The contract tests are the same. Otherwise several minutes: 1000 patterns, four
+        scalings and 2000 pairs.
+    patterns : int, optional
+        Random patterns on the virtual monitor at each scaling.
+    pairs : int, optional
+        Object pairs of each acquisition. The number of faults rises in proportion.
+
+    Returns
+    -------
+    dict
+        Counts, fractions and rates. Whatever cannot run on this computer is "skipped", with the reason.
 
     Raises
     ------
     SpeckleScopeError
-        Xvfb or the source tree's tests are missing, or an acquisition failed.
+        pytest is not installed, or an acquisition failed.
     """
-    suites = contract_suites(report)
-    fractions, rates = {}, {}
-    for scaling in SCALINGS:
-        show = partial(report, f"patterns at {scaling} %")
-        fractions[scaling], rates[scaling] = screen_pixels(scaling, patterns, show)
-    faults = acquisitions(report, pairs)
+    patterns = patterns or (20 if quick else 1000)
+    pairs = pairs or (100 if quick else 2000)
     return {
-        "contract_suites_passed": sum(not failed for _, failed in suites.values()),
-        "contract_suites": {name: f"{passed} passed, {failed} failed" for name, (passed, failed) in suites.items()},
-        "slm_exact_fraction": fractions,
-        "slm_patterns_per_s": rates,
+        **_contract_results(contract_suites(report)),
+        **_screen_results(report, QUICK_SCALINGS if quick else SCALINGS, patterns),
+        **_fault_results(acquisitions(report, pairs)),
+    }
+
+
+def _contract_results(suites: Mapping[str, SuiteResult]) -> dict[str, object]:
+    failed = {device: result.failures for device, result in suites.items() if result.failures}
+    return {
+        "contract_suites_passed": sum(not result.failures and result.passed > 0 for result in suites.values()),
+        "contract_suites_failed": len(failed),
+        "contract_suites_skipped": sum(not result.failures and not result.passed for result in suites.values()),
+        "contract_suites": {device: str(result) for device, result in suites.items()},
+        "contract_failures": [f"{device}: {failure}" for device, failures in failed.items() for failure in failures],
+    }
+
+
+def _screen_results(report: Report, scalings: tuple[str, ...], patterns: int) -> dict[str, object]:
+    fractions: dict[str, object] = {}
+    rates: dict[str, object] = {}
+    for scaling in scalings:
+        try:
+            fractions[scaling], rates[scaling] = screen_pixels(scaling, patterns, partial(report, f"patterns at {scaling} %"))
+        except ProgramMissingError as error:
+            fractions[scaling] = rates[scaling] = f"skipped: {error}"
+    return {"slm_exact_fraction": fractions, "slm_patterns_per_s": rates}
+
+
+def _fault_results(faults: Faults) -> dict[str, object]:
+    return {
         "pairs": faults.pairs,
         "wrong_pairs": faults.wrong_pairs,
         "audit_undecided": faults.undecided,
         "pairs_retaken": faults.retaken,
         "faults_injected": faults.injected,
         "faults_reported": faults.reported,
+        "faults_skipped": faults.skipped,
     }
 
 
-def contract_suites(report: Report) -> dict[str, tuple[int, int]]:
-    """Run the contract tests; return how many passed and failed, for every device."""
-    if not CONTRACTS.is_dir():
-        raise SpeckleScopeError(f"the contract suites are not at {CONTRACTS}; run this from a checkout of the source")
-    report("contract suites", 0, 1)
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={results}", str(CONTRACTS)]
-        environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-        done = subprocess.run(
-            command, cwd=CONTRACTS.parents[1], env=environment, capture_output=True, text=True, timeout=1800, check=False
-        )
-        if not results.is_file():
-            raise SpeckleScopeError(
-                f"pytest did not run ({done.stderr.strip() or done.stdout.strip()}); make setup installs it"
-            )
-        # Written by the pytest just run, not from outside.
-        cases = list(ET.parse(results).iter("testcase"))
-    suites = {}
-    for device, (file, part) in SUITES.items():
-        own = [case for case in cases if case.get("classname", "").split(".")[2:3] == [file]]
-        own = [case for case in own if re.search(part, f"{case.get('classname')}::{case.get('name')}")]
-        failed = sum(any(child.tag in ("failure", "error", "skipped") for child in case) for case in own)
-        suites[device] = (len(own) - failed, failed if own else 1)
-    report("contract suites", 1, 1)
-    return suites
-
-
 def screen_pixels(scaling: str, count: int, progress: Callable[[int, int], None]) -> tuple[float, float]:
-    """Show random 1920 x 1080 patterns on a virtual monitor; return the fraction that is exact, and patterns a second.
+    """Show random 1920 x 1080 patterns on a virtual monitor; return the fraction that is exact, and patterns per second.
 
-    The time is that of showing each and reading the whole monitor back; making the patterns is not part of it.
+    The time includes showing each pattern and reading the whole monitor back, but not making the patterns.
+
+    Raises
+    ------
+    ProgramMissingError
+        Xvfb or xrandr is not installed.
     """
     rng = np.random.default_rng(0)
     panel = Panel(PanelConfig(slm_range_rad=_ALL_LEVELS_RAD))
     phases_rad = panel.encoder.lut.phases_rad.astype(np.float32)
-    exact, seconds = 0, 0.0
-    scale = {"QT_SCALE_FACTOR": str(int(scaling) / 100)}
-    with _virtual_slm(panel, scale) as (screens, slm):
+    exact, seconds, clock = 0, 0.0, RealClock()
+    with _virtual_slm(panel, {"QT_SCALE_FACTOR": str(int(scaling) / 100)}) as (screens, slm):
         for number in range(count):
             grey = np.frombuffer(rng.bytes(panel.shape[0] * panel.shape[1]), np.uint8).reshape(panel.shape)
             pattern = Pattern(phases_rad[grey])
-            start = time.perf_counter()
+            start_ns = clock.now_ns()
             slm.show(pattern)
             exact += screens.shows(grey)
-            seconds += time.perf_counter() - start
+            seconds += (clock.now_ns() - start_ns) * 1e-9
             progress(number + 1, count)
     return exact / count, count / seconds
 
 
+# ---- acquisitions under faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """One acquisition under ``count`` faults of one kind."""
+
+    kind: FaultKind
+    count: int
+    plan: CapturePlan
+    root: Path
+    report: Report
+
+    @property
+    def name(self) -> str:
+        return f"pairs under faults: {self.count} {self.kind}"
+
+    def fault_frames(self) -> tuple[int, ...]:
+        """Return the numbers of the exposures that fail, counted from the camera's opening."""
+        # The last few exposures may never be made.
+        frames = np.random.default_rng(1).choice(len(self.plan) - 10, self.count, replace=False)
+        return tuple(int(frame) for frame in frames)
+
+    def progress(self, number: int) -> None:
+        self.report(self.name, number, len(self.plan))
+
+    def acquire(self, rig: Rig, progress: Callable[[int], None] | None = None) -> AcquisitionReport:
+        show = progress or self.progress
+        with rig.camera, open_dataset(self.root, "faults", self.plan, rig, {"fibre": "bench"}) as writer:
+            return acquire(rig, self.plan, writer, threading.Event(), on_pair=lambda shot, frame: show(shot.number + 1))
+
+
 def acquisitions(report: Report, pairs: int) -> Faults:
-    """Acquire under faults, one kind after another, and audit every pair by its speckle."""
-    faults = Faults()
+    """Acquire under faults, one kind after another, and audit every pair by its speckle.
+
+    A kind that needs a program which is not installed is skipped.
+
+    Raises
+    ------
+    SpeckleScopeError
+        An acquisition is incomplete or damaged.
+    """
+    faults, optics = Faults(), FibreOptics(_OPTICS)
     with tempfile.TemporaryDirectory(prefix="specklescope-bench-") as folder:
-        for kind in FAULTS:
-            count = max(1, FAULTS[kind] * pairs // 2000)
-            report(f"pairs under faults: {count} {kind}", 0, pairs)
-            _acquire(faults, kind, count, pairs, Path(folder), report)
+        for kind, per_2000_pairs in FAULTS.items():
+            plan_pairs = max(60, pairs // 10) if kind is FaultKind.UNPLUGGED else pairs
+            plan = CapturePlan(source="leaves", pairs=plan_pairs, exposure_s=_SENSOR.exposure_s)
+            count = max(1, per_2000_pairs * pairs // 2000)
+            trial = _Trial(kind=kind, count=count, plan=plan, root=Path(folder), report=report)
+            report(trial.name, 0, plan_pairs)
+            try:
+                _run_trial(faults, trial, optics)
+            except ProgramMissingError as error:
+                faults.skipped[kind] = str(error)
     return faults
 
 
-def _acquire(faults: Faults, kind: str, count: int, pairs: int, root: Path, report: Report) -> None:
-    plan = CapturePlan(source="leaves", pairs=pairs, exposure_s=0.003)
-    # Exposures are counted from the camera's opening; the last few may never be taken.
-    at = tuple(int(n) for n in np.random.default_rng(1).choice(len(plan) - 10, count, replace=False))
-    injected = count
-    optics = FibreOptics(_SMALL)
-    name = f"pairs under faults: {count} {kind}"
-    fast = SimulatedSlmConfig(refresh_hz=240, latency_frames=(0, 1), time_constant_s=0.001, settle_s=0.004)
-    shape = (_SMALL.image_px, _SMALL.image_px)
-    sensor = SimulatedCameraConfig(exposure_s=plan.exposure_s, readout_s=0.001)
-    if kind == "failed":
-        from drivers.basler.emulator import TwinFedBasler
-
-        slm = SimulatedSlm(shape, fast)
-        camera = TwinFedBasler(SimulatedCamera(slm, optics, sensor, FaultConfig(failed_at=at)))
-        rig = Rig(camera, slm, RealClock())
-        done = _run(rig, plan, root, lambda number: report(name, number, len(plan)))
-        injected = camera.sensor.injected.get(kind, 0)
-    elif kind == "unplugged":
-        plan = plan.model_copy(update={"pairs": max(60, pairs // 10)})
-        done = _unplugging(plan, count, optics, sensor, root, lambda number: report(name, number, len(plan)))
+def _run_trial(faults: Faults, trial: _Trial, optics: FibreOptics) -> None:
+    """Acquire, audit, and add to the totals."""
+    if trial.kind is FaultKind.UNPLUGGED:
+        result, injected = _with_unplugged_slm(trial, optics)
+    elif trial.kind is FaultKind.FAILED:
+        result, injected = _with_failed_buffers(trial, optics)
     else:
-        clock = VirtualClock()
-        slm = SimulatedSlm(shape, fast, clock)
-        schedule = FaultConfig(hang_at=at) if kind == "hung" else FaultConfig(disconnect_at=at)
-        twin = SimulatedCamera(slm, optics, sensor, schedule, clock)
-        done = _run(Rig(twin, slm, clock), plan, root, lambda number: report(name, number, len(plan)))
-        injected = twin.injected.get(kind, 0)
-    archive = Archive.open(done.path)
+        result, injected = _with_lost_camera(trial, optics)
+    archive = Archive.open(result.path)
     audit = audit_pairs(archive, optics)
-    if not done.complete or audit.pairs != len(plan) or not archive.verify().ok:
-        raise SpeckleScopeError(f"{name}: {audit.pairs} of {len(plan)} pairs are there and good; look at {done.faults}")
+    if not result.complete or audit.pairs != len(trial.plan) or not archive.verify().ok:
+        raise SpeckleScopeError(
+            f"{trial.name}: only {audit.pairs} of {len(trial.plan)} pairs are complete and undamaged; see {result.faults}"
+        )
     faults.pairs += audit.pairs
     faults.wrong_pairs += audit.wrong
     faults.undecided += audit.undecided
-    faults.retaken += done.retaken
-    faults.injected[kind] = injected
-    faults.reported[kind] = sum(faults_of(archive).values())
+    faults.retaken += result.retaken
+    faults.injected[trial.kind] = injected
+    faults.reported[trial.kind] = sum(faults_of(archive).values())
 
 
-def _unplugging(
-    plan: CapturePlan,
-    count: int,
-    optics: FibreOptics,
-    sensor: SimulatedCameraConfig,
-    root: Path,
-    progress: Callable[[int], None],
-) -> AcquisitionReport:
-    """Acquire through a window on a virtual monitor, seen by the twin's camera, and pull its cable ``count`` times."""
-    px = optics.config.image_px
+def _with_failed_buffers(trial: _Trial, optics: FibreOptics) -> tuple[AcquisitionReport, int]:
+    """Acquire through pylon, whose emulator declares buffers incomplete."""
+    from drivers.basler.emulator import TwinFedBasler
+
+    slm = SimulatedSlm((_OPTICS.image_px, _OPTICS.image_px), _FAST_SLM)
+    sensor = SimulatedCamera(slm, optics, _SENSOR, FaultConfig(failed_at=trial.fault_frames()))
+    result = trial.acquire(Rig(TwinFedBasler(sensor), slm, RealClock()))
+    return result, sensor.injected.get(trial.kind, 0)
+
+
+def _with_lost_camera(trial: _Trial, optics: FibreOptics) -> tuple[AcquisitionReport, int]:
+    """Acquire with a simulated camera that hangs or disappears."""
+    frames, clock = trial.fault_frames(), VirtualClock()
+    schedule = FaultConfig(hang_at=frames) if trial.kind is FaultKind.HUNG else FaultConfig(disconnect_at=frames)
+    slm = SimulatedSlm((_OPTICS.image_px, _OPTICS.image_px), _FAST_SLM, clock)
+    camera = SimulatedCamera(slm, optics, _SENSOR, schedule, clock)
+    result = trial.acquire(Rig(camera, slm, clock))
+    return result, camera.injected.get(trial.kind, 0)
+
+
+def _with_unplugged_slm(trial: _Trial, optics: FibreOptics) -> tuple[AcquisitionReport, int]:
+    """Acquire through a window on a virtual monitor, seen by a simulated camera, and pull the monitor's cable."""
+    px = _OPTICS.image_px
     panel = Panel(PanelConfig((1080, 1920), (px, px), 16, slm_range_rad=_ALL_LEVELS_RAD))
-    moments = {len(plan) * (k + 1) // (count + 1) for k in range(count)}
+    moments = {len(trial.plan) * (k + 1) // (trial.count + 1) for k in range(trial.count)}
     with _virtual_slm(panel) as (screens, slm):
 
-        def pull(number: int) -> None:
-            progress(number)
+        def progress(number: int) -> None:
+            trial.progress(number)
             if number in moments:
                 moments.discard(number)
                 screens.unplug()
-                threading.Thread(target=_plug_when_noticed, args=(screens, slm), daemon=True).start()
+                threading.Thread(target=_plug_in_when_lost, args=(screens, slm), daemon=True).start()
 
-        camera = SimulatedCamera(SeenPanel(screens, panel), optics, sensor)
-        return _run(Rig(camera, slm, RealClock()), plan, root, pull)
-
-
-def _plug_when_noticed(screens: VirtualScreens, slm: ScreenSlm) -> None:
-    for _ in range(1000):
-        try:
-            slm.check()
-        except DeviceLostError:
-            break
-        time.sleep(0.01)
-    screens.plug()
+        camera = SimulatedCamera(MonitorView(screens, panel), optics, _SENSOR)
+        return trial.acquire(Rig(camera, slm, RealClock()), progress), trial.count
 
 
-def _run(rig: Rig, plan: CapturePlan, root: Path, progress: Callable[[int], None]) -> AcquisitionReport:
-    with rig.camera, open_dataset(root, "faults", plan, rig, {"fibre": "bench"}) as writer:
-        return acquire(rig, plan, writer, threading.Event(), on_pair=lambda shot, frame: progress(shot.number + 1))
+def _plug_in_when_lost(screens: VirtualScreens, slm: ScreenSlm) -> None:
+    try:
+        wait_until_lost(slm, _UNPLUG_S)
+    finally:
+        screens.plug()
 
 
 @contextmanager
-def _virtual_slm(panel: Panel, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[VirtualScreens, ScreenSlm]]:
-    """Two virtual monitors and the screen SLM on one of them; ``more`` is added to the environment."""
+def _virtual_slm(
+    panel: Panel, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[VirtualScreens, ScreenSlm]]:
+    """Open two virtual monitors and the screen SLM on one of them; ``environment`` is added to its variables."""
     with (
         VirtualScreens() as screens,
-        _environment({**screens.environment, **more}),
+        _environment({**screens.environment, **environment}),
         ScreenSlm(SCREEN_COMMAND, ScreenConfig("SLM"), panel) as slm,
     ):
         yield screens, slm
@@ -264,7 +318,7 @@ def _virtual_slm(panel: Panel, more: Mapping[str, str] = MappingProxyType({})) -
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the programs started inside."""
+    """Set environment variables for the programs that are started inside."""
     before = {key: os.environ.get(key) for key in changes}
     os.environ.update(changes)
     try:

@@ -1,4 +1,4 @@
-"""Two monitors that exist in memory (Xvfb), and what they show, pixel for pixel: a panel for benchmarks and tests."""
+"""Two virtual monitors (Xvfb) whose pixels can be read back exactly, for benchmarks and tests of the screen SLM."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,84 +17,82 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import SpeckleScopeError
+from drivers.base import DeviceLostError, Slm, SpeckleScopeError
 from drivers.displays.panel import Panel
 
 _START_S = 20.0
+_CHECK_S = 0.005
+_RGB_MASK = np.uint32(0xFFFFFF)
+#: One grey level in each of the three colour bytes.
+_GREY_TO_RGB = np.uint32(0x010101)
+
+
+class ProgramMissingError(SpeckleScopeError):
+    """A program that virtual monitors need is not installed."""
 
 
 class VirtualScreens:
-    """An X server with an operator's monitor ``CTRL`` and, right of it, the panel's ``SLM``; ends with the ``with`` block.
+    """An X server with the operator's monitor ``CTRL`` and, to the right of it, the SLM's monitor ``SLM``.
+
+    The server ends with the ``with`` block.
 
     Parameters
     ----------
     operator, panel : (int, int)
-        Height and width of the monitors in pixels.
+        Height and width of the two monitors in pixels.
 
     Raises
     ------
+    ProgramMissingError
+        Xvfb or xrandr is not installed.
     SpeckleScopeError
-        Xvfb or xrandr is not installed, or the server does not start.
+        The server does not start.
     """
 
     def __init__(self, operator: tuple[int, int] = (1080, 1280), panel: tuple[int, int] = (1080, 1920)) -> None:
         for program, package in (("Xvfb", "xvfb"), ("xrandr", "x11-xserver-utils")):
             if shutil.which(program) is None:
-                raise SpeckleScopeError(f"virtual monitors need {program}; install it: apt-get install {package}")
-        self._operator, self._panel = operator, panel
+                raise ProgramMissingError(f"{program} is not installed; apt-get install {package}")
+        self._operator = operator
+        self._panel = panel
         self._folder = tempfile.TemporaryDirectory(prefix="specklescope-x-")
-        height, width = max(operator[0], panel[0]), operator[1] + panel[1]
-        reading, writing = os.pipe()
-        command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "+extension", "RANDR"]
-        self._server = subprocess.Popen(
-            [*command, "-noreset", "-nolisten", "tcp", "-fbdir", self._folder.name],
-            pass_fds=[writing],
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(writing)
-        with os.fdopen(reading) as answer:
-            number = answer.readline().strip()  # ends too when the server does
+        self._server, number = self._start_server()
         if not number:
             self.close()
             raise SpeckleScopeError("Xvfb ended at once; run it by hand to see why: Xvfb :99")
         self.display = f":{number}"
         self._xrandr("--setmonitor", "CTRL", f"{operator[1]}/340x{operator[0]}/270+0+0", "screen")
         self.plug()
-        self._framebuffer = self._map(Path(self._folder.name) / "Xvfb_screen0")
+        self._framebuffer = _mapped_framebuffer(Path(self._folder.name) / "Xvfb_screen0")
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Environment variables of a program that shall use these monitors."""
+        """Environment variables that make a program open its windows on these monitors."""
         return {"DISPLAY": self.display, "QT_QPA_PLATFORM": "xcb"}
 
     def plug(self) -> None:
-        """Plug the panel's monitor in."""
+        """Connect the SLM's monitor."""
         height, width = self._panel
         self._xrandr("--setmonitor", "SLM", f"{width}/510x{height}/290+{self._operator[1]}+0", "none")
 
     def unplug(self) -> None:
-        """Pull the panel's monitor out."""
+        """Disconnect the SLM's monitor."""
         self._xrandr("--delmonitor", "SLM")
 
     def shows(self, grey: NDArray[np.uint8]) -> bool:
-        """Whether every pixel of the panel's monitor has this grey level in all three colours.
+        """Return whether every pixel of the SLM's monitor has its grey level in all three colours.
 
         Parameters
         ----------
         grey : ndarray of uint8, shape (H, W)
-            Of the panel's shape.
+            Of the monitor's shape.
         """
-        pixels = self._pixels()
-        # One comparison of whole words is quicker than three of bytes; the fourth byte is nobody's.
-        return bool(np.array_equal(pixels & np.uint32(0xFFFFFF), grey.astype(np.uint32) * np.uint32(0x010101)))
+        # One comparison of 32-bit words is faster than three of bytes. The fourth byte is unused.
+        return bool(np.array_equal(self._pixels() & _RGB_MASK, grey.astype(np.uint32) * _GREY_TO_RGB))
 
     def grey(self) -> NDArray[np.uint8]:
-        """Return what the panel's monitor shows now, (H, W), by its green."""
+        """Return the green channel of what the SLM's monitor shows now, (H, W)."""
         return (self._pixels() >> np.uint32(8)).astype(np.uint8)
-
-    def _pixels(self) -> NDArray[np.uint32]:
-        height, width = self._panel
-        return self._framebuffer[:height, self._operator[1] : self._operator[1] + width]
 
     def close(self) -> None:
         """End the server."""
@@ -101,53 +100,93 @@ class VirtualScreens:
         self._server.wait(10)
         self._folder.cleanup()
 
-    def _xrandr(self, *arguments: str) -> None:
-        done = subprocess.run(
-            ["xrandr", "--display", self.display, *arguments], capture_output=True, text=True, timeout=_START_S, check=False
-        )
-        if done.returncode:
-            reason = " ".join(done.stderr.split())
-            raise SpeckleScopeError(f"xrandr {' '.join(arguments)} failed: {reason}; is the RANDR extension there?")
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    @staticmethod
-    def _map(path: Path) -> NDArray[np.uint32]:
-        """Map the server's framebuffer, an X window dump: header, colour table, pixels (XWDFile.h, version 7)."""
-        with path.open("rb") as file:
-            memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        header = struct.unpack(">25I", memory[:100])
-        header_size, width, height, bytes_per_line, colours = header[0], header[4], header[5], header[12], header[19]
-        words = np.frombuffer(memory, np.uint32, height * bytes_per_line // 4, header_size + 12 * colours)
-        return words.reshape(height, bytes_per_line // 4)[:, :width]
+    def _start_server(self) -> tuple[subprocess.Popen[bytes], str]:
+        """Start Xvfb; return its process and the number of its display, empty when it ended at once."""
+        height = max(self._operator[0], self._panel[0])
+        width = self._operator[1] + self._panel[1]
+        reading, writing = os.pipe()
+        command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "+extension", "RANDR"]
+        server = subprocess.Popen(
+            [*command, "-noreset", "-nolisten", "tcp", "-fbdir", self._folder.name],
+            pass_fds=[writing],
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(writing)
+        with os.fdopen(reading) as answer:
+            return server, answer.readline().strip()  # also returns when the server ends
+
+    def _pixels(self) -> NDArray[np.uint32]:
+        height, width = self._panel
+        return self._framebuffer[:height, self._operator[1] : self._operator[1] + width]
+
+    def _xrandr(self, *arguments: str) -> None:
+        result = subprocess.run(
+            ["xrandr", "--display", self.display, *arguments], capture_output=True, text=True, timeout=_START_S, check=False
+        )
+        if result.returncode:
+            reason = " ".join(result.stderr.split())
+            raise SpeckleScopeError(
+                f"xrandr {' '.join(arguments)} failed: {reason}; check that this Xvfb has the RANDR extension"
+            )
 
 
-class SeenPanel:
-    """What a simulated camera sees of the panel's monitor: its pixels at that moment, as phase; for time it knows only now.
+def _mapped_framebuffer(path: Path) -> NDArray[np.uint32]:
+    """Map the server's framebuffer, an X window dump: header, colour table, pixels (XWDFile.h, version 7)."""
+    with path.open("rb") as file:
+        memory = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    header = struct.unpack(">25I", memory[:100])
+    header_size, width, height, bytes_per_line, colours = header[0], header[4], header[5], header[12], header[19]
+    pixels = np.frombuffer(memory, np.uint32, height * bytes_per_line // 4, header_size + 12 * colours)
+    return pixels.reshape(height, bytes_per_line // 4)[:, :width]
+
+
+class MonitorView:
+    """The SLM's monitor as the panel in front of a simulated camera: its pixels at this moment, as phase.
 
     Parameters
     ----------
     screens : VirtualScreens
-        Where the monitor is.
+        The monitors.
     panel : Panel
-        How phase became grey, and where a pattern lies.
+        Turns grey levels back into phase, in the pattern's area.
     """
 
     def __init__(self, screens: VirtualScreens, panel: Panel) -> None:
-        self._screens, self._panel = screens, panel
+        self._screens = screens
+        self._panel = panel
 
     def phase_at(self, t_ns: int) -> tuple[NDArray[np.float32], bool]:
-        """Phase of a pattern's pixels as they are on the monitor now."""
+        """Return the phase in radians that is on the monitor now, whatever ``t_ns`` is; it is always settled."""
         return self._panel.phase_of(self._screens.grey()), True
 
     def lit_between(self, start_ns: int, stop_ns: int) -> tuple[str, ...]:
-        """One name: what was on the monitor is known by its pixels only."""
+        """Return one name for everything: pixels do not tell which pattern they belong to."""
         return ("monitor",)
 
     def edges_between(self, after_ns: int, until_ns: int) -> tuple[int, ...]:
-        """None: a monitor has no sync output."""
+        """Return nothing: a monitor has no sync output."""
         return ()
+
+
+def wait_until_lost(slm: Slm, timeout_s: float) -> str:
+    """Return the message of an SLM as soon as it reports that its display has gone.
+
+    Raises
+    ------
+    SpeckleScopeError
+        It reports nothing within ``timeout_s``.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        try:
+            slm.check()
+        except DeviceLostError as error:
+            return str(error)
+        time.sleep(_CHECK_S)
+    raise SpeckleScopeError(f"the SLM did not report within {timeout_s:g} s that its display has gone")

@@ -23,6 +23,7 @@ from drivers.base import DeviceError, DeviceTimeoutError
 Argument = bool | int | float | str | tuple[int | float, ...]
 ResultT = TypeVar("ResultT")
 
+NOT_INSTALLED = "slmsuite is not installed; pip install 'specklescope[slmsuite]', then pip install --no-deps slmsuite==0.5.0"
 _PATH = re.compile(r"slmsuite\.hardware(\.[a-z]\w*)+\.[A-Za-z]\w*", re.ASCII)
 _KINDS = {"Camera": "slmsuite.hardware.cameras.camera", "SLM": "slmsuite.hardware.slms.slm"}
 
@@ -72,9 +73,7 @@ def _import(module: str) -> Any:
     except Exception as error:  # a vendor's SDK raises anything while it loads
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing == "slmsuite":
-            raise DeviceError(
-                "slmsuite is not installed; pip install 'specklescope[slmsuite]', then pip install --no-deps slmsuite==0.5.0"
-            ) from error
+            raise DeviceError(NOT_INSTALLED) from error
         if missing is not None and missing.startswith("slmsuite."):
             raise DeviceError(f"slmsuite has no module {missing}; check the name in its documentation") from error
         raise DeviceError(f"cannot load {module} ({reason_of(error)}); install what it needs") from error

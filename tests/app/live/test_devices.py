@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from acquisition.archive.writer import Archive
-from app.benchmarks.devices import FAULTS, acquisitions, screen_pixels
 from app.instrument.config import InstrumentConfig, checked
 from app.live.session import Session
 from drivers.base import DeviceError
@@ -96,20 +95,3 @@ def test_a_take_is_a_camera(tmp_path: Path, video: Path) -> None:
         session.start_live()
         until(lambda: frames)
     assert all(frame.pixels.tobytes() in recorded for frame in frames)
-
-
-def test_every_fault_of_an_acquisition_is_reported_and_no_pair_is_wrong() -> None:
-    faults = acquisitions(lambda *_: None, 40)
-    assert faults.wrong_pairs == faults.undecided == 0
-    assert faults.injected == faults.reported
-    assert set(faults.injected) == set(FAULTS)
-    assert faults.injected["failed"] == 4
-    assert faults.retaken >= sum(faults.injected.values())
-
-
-def test_the_benchmark_reads_the_screen_back() -> None:
-    done = []
-    fraction, rate = screen_pixels("150", 5, lambda number, of: done.append((number, of)))
-    assert fraction == 1
-    assert rate > 0
-    assert done[-1] == (5, 5)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -12,57 +11,20 @@ import pytest
 
 from acquisition.capture.pair_capture import PairCapture, Rig
 from acquisition.patterns.sources import open_source
-from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
+from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, TriggerMode
 from drivers.basler import camera as basler
 from drivers.basler import emulator as emulator
 from drivers.basler.config import BaslerConfig
 from drivers.clock import RealClock
-from drivers.testing.camera_contract import CameraContract, LineContract, LostContract, Subject, TriggerContract
+from drivers.testing.small_twin import IMAGE_PX, small_fibre
 from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
-from drivers.twin.optics import FibreOptics
-from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.slm import SimulatedSlm
-
-PX = 64
-
-
-@cache
-def fibre() -> FibreOptics:
-    return FibreOptics(OpticsConfig(image_px=PX, field_radius_um=14.0))
-
-
-def emulated(bit_depth: int) -> Subject:
-    camera = emulator.EmulatedBasler(BaslerConfig(width=48, height=32, bit_depth=bit_depth, exposure_s=0.005))
-    return Subject(camera, RealClock(), TriggerMode.SOFTWARE, grace_s=0.5, unplug=camera.unplug, edge=camera.edge)
 
 
 def table(faults: FaultConfig | None = None) -> tuple[Any, SimulatedSlm]:
-    slm = SimulatedSlm((PX, PX))
-    sensor = SimulatedCamera(slm, fibre(), SimulatedCameraConfig(exposure_s=0.003, readout_s=0.001), faults)
+    slm = SimulatedSlm((IMAGE_PX, IMAGE_PX))
+    sensor = SimulatedCamera(slm, small_fibre(), SimulatedCameraConfig(exposure_s=0.003, readout_s=0.001), faults)
     return emulator.TwinFedBasler(sensor), slm
-
-
-def fed() -> Subject:
-    camera, slm = table()
-    flat = Pattern(np.zeros((PX, PX), np.float32))
-    subject = Subject(camera, RealClock(), TriggerMode.SOFTWARE, grace_s=0.5, unplug=camera.unplug)
-    subject.edge = lambda: subject.clock.wait_until(slm.show(flat))
-    return subject
-
-
-CAMERAS: Mapping[str, Callable[[], Subject]] = {
-    "emulated 8 bit": partial(emulated, 8),
-    "emulated 12 bit": partial(emulated, 12),
-    "fed by the twin": fed,
-}
-
-
-class TestBasler(CameraContract, TriggerContract, LineContract, LostContract):
-    @pytest.fixture(params=CAMERAS)
-    def subject(self, request: pytest.FixtureRequest) -> Iterator[Subject]:
-        subject = CAMERAS[request.param]()
-        yield subject
-        subject.camera.close()
 
 
 @pytest.fixture
@@ -140,7 +102,7 @@ def test_the_frames_of_the_twin_arrive_pixel_by_pixel() -> None:
     camera.sensor.read = reading
     with camera:
         capture = PairCapture(Rig(camera, slm, RealClock()))
-        shown = list(open_source("leaves", (PX, PX), count=12))
+        shown = list(open_source("leaves", (IMAGE_PX, IMAGE_PX), count=12))
         frames = [capture.capture(pattern) for pattern in shown]
         assert [camera.sensor.lit[frame.index] for frame in frames] == [(pattern.id,) for pattern in shown]
     assert capture.retaken == 0
@@ -155,7 +117,7 @@ def test_faults_of_the_twin_go_through_pylon_and_are_retaken() -> None:
     told: list[str] = []
     with camera:
         capture = PairCapture(Rig(camera, slm, RealClock()), on_fault=lambda kind, text: told.append(kind), retakes=20)
-        for pattern in open_source("leaves", (PX, PX), count=20):
+        for pattern in open_source("leaves", (IMAGE_PX, IMAGE_PX), count=20):
             frame = capture.capture(pattern)
             assert camera.sensor.lit[frame.index] == (pattern.id,)
     assert len(told) >= sum(camera.sensor.injected.values()) > 4

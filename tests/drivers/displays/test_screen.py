@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.benchmarks.virtual_screens import VirtualScreens
+from app.benchmarks.virtual_screens import VirtualScreens, wait_until_lost
 from app.instrument.devices import SCREEN_COMMAND
 from drivers.base import DeviceError, DeviceLostError, GreySlm, Pattern
-from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 from drivers.displays.screen import ScreenConfig, ScreenSlm, list_screens, measured_period_s
-from drivers.testing.slm_contract import SlmContract, Subject, flat
+from drivers.testing.slm_contract import flat
 
 SHAPE = (240, 480)  # a multiple of 1.25, 1.5 and 2
 GRACE_S = 10.0
@@ -43,17 +42,6 @@ def opened(name: str = "SLM", shape: tuple[int, int] = SHAPE, **settings: float)
     return ScreenSlm(SCREEN_COMMAND, config, Panel(PanelConfig(shape)))
 
 
-def until_lost(slm: ScreenSlm) -> str:
-    """Return what the SLM says as soon as it notices that its monitor is gone."""
-    deadline_s = time.monotonic() + GRACE_S
-    while time.monotonic() < deadline_s:
-        try:
-            slm.check()
-        except DeviceLostError as error:
-            return str(error)
-    raise AssertionError("the SLM did not notice that its monitor is gone")
-
-
 def until_back(slm: ScreenSlm) -> None:
     deadline_s = time.monotonic() + GRACE_S
     while True:
@@ -61,19 +49,6 @@ def until_back(slm: ScreenSlm) -> None:
             return slm.reconnect()
         except DeviceLostError:
             assert time.monotonic() < deadline_s, "the SLM did not come back"
-
-
-class TestScreen(SlmContract):
-    @pytest.fixture
-    def subject(self, screens: VirtualScreens) -> Iterator[Subject]:
-        with opened() as slm:
-
-            def unplug() -> None:
-                screens.unplug()
-                until_lost(slm)
-                screens.plug()
-
-            yield Subject(slm, RealClock(), unplug)
 
 
 @pytest.mark.parametrize("scaling", ["1", "1.25", "1.5", "2"])
@@ -139,7 +114,7 @@ def test_a_pulled_cable_is_noticed_covers_no_other_monitor_and_comes_back(
     with opened() as slm:
         slm.show_grey(grey)
         screens.unplug()
-        assert "'SLM' was unplugged; plug it in, then reconnect" in until_lost(slm)
+        assert "'SLM' was unplugged; plug it in, then reconnect" in wait_until_lost(slm, GRACE_S)
         with pytest.raises(DeviceLostError, match="no monitor is called 'SLM'"):
             slm.reconnect()
         screens.plug()

@@ -15,12 +15,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from drivers.base import DeviceError, DeviceLostError, Pattern
-from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 from drivers.displays.slmpy import SlmPyConfig, SlmPySlm
-from drivers.testing.slm_contract import SlmContract, Subject, flat
-from tests.helpers.slmpy_server import DECOMPRESS, SlmPyServer
+from drivers.testing.slm_contract import flat
+from drivers.testing.slmpy_server import DECOMPRESS, SlmPyServer
 
 SHAPE = (6, 8)
 TIMEOUT_S = 0.15
@@ -48,13 +47,6 @@ def within(seconds: float) -> Iterator[None]:
     start_s = time.monotonic()
     yield
     assert time.monotonic() - start_s < seconds + GRACE_S
-
-
-class TestSlmPy(SlmContract):
-    @pytest.fixture
-    def subject(self) -> Iterator[Subject]:
-        with pair() as (slm, server):
-            yield Subject(slm, RealClock(), server.cut)
 
 
 # ---- pixels

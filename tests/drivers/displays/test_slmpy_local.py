@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import select
-import signal
 import socket
 import struct
 import subprocess
@@ -22,93 +20,20 @@ import pytest
 from numpy.typing import NDArray
 
 from drivers.base import DeviceError, DeviceLostError, GreySlm
-from drivers.clock import RealClock
 from drivers.displays import slmpy_window
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.slmpy_local import LocalSlmPySlm, SlmPyWindowConfig
-from drivers.testing.slm_contract import SlmContract, Subject, flat
+from drivers.testing.slm_contract import flat
+from drivers.testing.slmpy_checkout import GRACE_S, kill, painted_images, process_ends, window_process, write_checkout
 
 SHAPE = (6, 8)
 SCRIPT = Path(slmpy_window.__file__)
-GRACE_S = 20.0  # a busy host
-
-# What the window program uses of wxPython and slmPy. Files in the folder are orders: where the monitor is, that the window
-# is moved or closed when it is painted next, that it never opens.
-WX = """
-from pathlib import Path
-
-HERE = Path(__file__).parent
-
-class Display:
-    GetCount = staticmethod(lambda: 2)
-    def __init__(self, number):
-        self.number = number
-    def GetGeometry(self):
-        height, width = map(int, (HERE / "shape").read_text().split())
-        return (100 * self.number, 0, width, height)
-
-def CallAfter(function):
-    function()
-"""
-SLMPY = """
-import os, threading, wx
-from pathlib import Path
-
-HERE = Path(wx.__file__).parent
-(HERE / "pid").write_text(str(os.getpid()))
-
-class Window:
-    def __init__(self, monitor):
-        if monitor >= wx.Display.GetCount():
-            raise ValueError('Invalid monitor (monitor %d).' % monitor)
-        self.Window = self
-        self.rect = (0, 0, 20, 20)  # not where it should be
-        self.closed = threading.Event()
-    def SetSize(self, rect):
-        self.rect = rect
-    def GetScreenRect(self):
-        return self.rect
-    def Update(self):
-        with (HERE / "painted").open("ab") as file:
-            file.write(self.image)
-        if (HERE / "move").exists():
-            self.rect = (0, 0, *self.rect[2:])
-        if (HERE / "close").exists():
-            self.closed.set()
-
-class SLMdisplay:
-    def __init__(self, monitor=1, isImageLock=False, alwaysTop=False):
-        assert isImageLock and alwaysTop
-        self.monitor, self.opened, self.eventLock = monitor, threading.Lock(), threading.Lock()
-        self.opened.acquire()
-        self.vt = threading.Thread(target=self.run, daemon=True)
-        self.vt.start()
-        self.opened.acquire()  # slmPy's own: for ever, when its thread failed
-    def run(self):
-        self.vt.frame = Window(self.monitor)
-        if not (HERE / "hang").exists():
-            self.opened.release()
-        self.vt.frame.closed.wait()
-    def getSize(self):
-        return wx.Display(self.monitor).GetGeometry()[2:]
-    def updateArray(self, array, sleep=0.2):
-        assert sleep == 0 and array.shape[2] == 3
-        self.eventLock.acquire()
-        threading.Timer(0.01, self.deliver, [array.tostring()]).start()
-    def deliver(self, image):
-        self.vt.frame.image = image
-        self.eventLock.release()
-"""
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder like slmPy's checkout, whose monitors have SHAPE."""
-    (tmp_path / "wx.py").write_text(WX)
-    (tmp_path / "slmpy").mkdir()
-    (tmp_path / "slmpy" / "__init__.py").write_text(SLMPY)
-    (tmp_path / "shape").write_text("{} {}".format(*SHAPE))
-    return tmp_path
+    return write_checkout(tmp_path, SHAPE)
 
 
 def local(checkout: Path, panel: Panel | None = None, **settings: Any) -> LocalSlmPySlm:
@@ -116,38 +41,7 @@ def local(checkout: Path, panel: Panel | None = None, **settings: Any) -> LocalS
 
 
 def painted(checkout: Path) -> NDArray[np.uint8]:
-    """All images that were painted, (N, H, W)."""
-    rgb = np.fromfile(checkout / "painted", np.uint8).reshape(-1, *SHAPE, 3)
-    assert (rgb == rgb[..., :1]).all()
-    return rgb[..., 0]
-
-
-def pid(checkout: Path) -> int:
-    return int((checkout / "pid").read_text())
-
-
-@contextmanager
-def ends(process: int) -> Iterator[None]:
-    """Check that a process that runs now ends within the context or soon after."""
-    descriptor = os.pidfd_open(process)
-    try:
-        assert not select.select([descriptor], [], [], 0)[0]
-        yield
-        assert select.select([descriptor], [], [], GRACE_S)[0], f"process {process} is still there"
-    finally:
-        os.close(descriptor)
-
-
-def kill(process: int) -> None:
-    with ends(process):
-        os.kill(process, signal.SIGKILL)
-
-
-class TestLocalSlmPy(SlmContract):
-    @pytest.fixture
-    def subject(self, checkout: Path) -> Iterator[Subject]:
-        with local(checkout) as slm:
-            yield Subject(slm, RealClock(), lambda: kill(pid(checkout)))
+    return painted_images(checkout, SHAPE)
 
 
 # ---- images
@@ -181,7 +75,7 @@ def test_the_panel_has_to_be_the_monitor(checkout: Path) -> None:
 def test_a_window_that_moves_or_closes_is_lost_and_opens_again(checkout: Path, order: str, cause: str) -> None:
     with local(checkout) as slm:
         (checkout / order).touch()
-        with ends(pid(checkout)), suppress(DeviceLostError):
+        with process_ends(window_process(checkout)), suppress(DeviceLostError):
             slm.show(flat(1.0, SHAPE))
         with pytest.raises(DeviceLostError, match=f"{cause}.*reconnect"):
             slm.check()
@@ -193,16 +87,16 @@ def test_a_window_that_moves_or_closes_is_lost_and_opens_again(checkout: Path, o
 
 def test_reconnecting_keeps_a_window_in_order_and_refuses_another_shape(checkout: Path) -> None:
     with local(checkout) as slm:
-        before, capabilities = pid(checkout), slm.capabilities
+        before, capabilities = window_process(checkout), slm.capabilities
         slm.show(flat(1.0, SHAPE))
         slm.reconnect()
         slm.show(flat(2.0, SHAPE))
-        assert pid(checkout) == before
+        assert window_process(checkout) == before
         kill(before)
         slm.reconnect()
-        assert pid(checkout) != before
+        assert window_process(checkout) != before
         assert slm.capabilities == capabilities
-        kill(pid(checkout))
+        kill(window_process(checkout))
         (checkout / "shape").write_text("8 6")
         with pytest.raises(DeviceError, match=r"monitor 1 is \(8, 6\)"):
             slm.reconnect()
@@ -212,7 +106,7 @@ def test_reconnecting_keeps_a_window_in_order_and_refuses_another_shape(checkout
 
 def test_closing_ends_the_process(checkout: Path) -> None:
     slm = local(checkout)
-    with ends(pid(checkout)):
+    with process_ends(window_process(checkout)):
         slm.close()
 
 
@@ -228,7 +122,7 @@ def test_nothing_is_left_when_this_process_is_killed(checkout: Path) -> None:
     ) as parent:
         assert parent.stdout
         assert parent.stdout.readline() == b"open\n"
-        with ends(pid(checkout)):
+        with process_ends(window_process(checkout)):
             parent.kill()
 
 
@@ -257,7 +151,7 @@ def test_a_window_that_does_not_open_in_time_is_ended(checkout: Path) -> None:
     with pytest.raises(DeviceLostError, match="not ready in time"):
         local(checkout, start_s=1.0)
     with pytest.raises(ProcessLookupError):
-        os.kill(pid(checkout), 0)
+        os.kill(window_process(checkout), 0)
 
 
 @pytest.mark.parametrize("settings", [{"monitor": -1}, {"python": ""}, {"start_s": 0.0}, {"timeout_s": 0.0}], ids=str)

@@ -27,69 +27,10 @@ from drivers.opencv.camera import OpenCvCamera, OpenCvConfig, list_opencv_camera
 from drivers.opencv.reader import QUEUE_FRAMES
 from drivers.recorded.replay import ReplayCamera
 from drivers.recorded.video_file import VideoFile
-from drivers.testing.camera_contract import CameraContract, FreeRunOnlyContract, LostContract, Subject
+from drivers.testing.videos import SHAPE, random_colours, smooth_colours, write_mjpeg
 
-SHAPE = (12, 16)
 MS = 1_000_000
 GRACE_S = 5.0  # a busy host
-
-
-def colours(number: int, shape: tuple[int, int] = SHAPE) -> NDArray[np.uint8]:
-    return np.random.default_rng(number).integers(1, 256, (*shape, 3), dtype=np.uint8)
-
-
-class PacedCapture:
-    """A camera of 40 frames a second until it is unplugged; may be opened again at once."""
-
-    EXPOSURE_S, PERIOD_S = 0.02, 0.025
-
-    def __init__(self) -> None:
-        self._unplugged = threading.Event()
-        self._released = threading.Event()
-        self._number = 0
-
-    def isOpened(self) -> bool:
-        return True
-
-    def set(self, prop: int, value: float, /) -> bool:
-        return False
-
-    def read(self) -> tuple[bool, Any]:
-        if self._unplugged.wait(self.PERIOD_S):
-            return False, None
-        self._number += 1
-        return True, colours(self._number)
-
-    def release(self) -> None:
-        self._released.set()
-
-    def unplug(self) -> None:
-        """Return when the reading thread has noticed."""
-        self._unplugged.set()
-        assert self._released.wait(GRACE_S)
-
-
-class TestUvc(CameraContract, FreeRunOnlyContract, LostContract):
-    @pytest.fixture
-    def subject(self) -> Iterator[Subject]:
-        opened: list[PacedCapture] = []
-
-        def open_capture(config: OpenCvConfig) -> PacedCapture:
-            opened.append(PacedCapture())
-            return opened[-1]
-
-        camera = OpenCvCamera(OpenCvConfig(exposure_s=PacedCapture.EXPOSURE_S), RealClock(), open_capture)
-        yield Subject(camera, RealClock(), TriggerMode.FREE_RUN, grace_s=0.5, unplug=lambda: opened[-1].unplug())
-        camera.close()
-
-
-class TestVideoFile(CameraContract, FreeRunOnlyContract):
-    @pytest.fixture
-    def subject(self, tmp_path: Path) -> Iterator[Subject]:
-        clock = VirtualClock()
-        camera = open_opencv(OpenCvConfig(str(mjpeg(tmp_path, 5, fps=50)), exposure_s=0.004), clock)
-        yield Subject(camera, clock, TriggerMode.FREE_RUN)
-        camera.close()
 
 
 # ---- UVC: a camera that does what it is told, frame by frame
@@ -163,8 +104,8 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def test_colour_becomes_grey_and_grey_stays_exact() -> None:
-    colour, flat = colours(1), colours(2)[:, :, 0]
-    capture = ScriptedCapture(colours(0))
+    colour, flat = random_colours(1), random_colours(2)[:, :, 0]
+    capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         camera.arm(TriggerMode.FREE_RUN)
         capture.play(colour, cv2.merge([flat, flat, flat]), flat, flat[:, :, None])
@@ -174,7 +115,7 @@ def test_colour_becomes_grey_and_grey_stays_exact() -> None:
 
 
 def test_settings_are_asked_for_at_opening_and_at_reconnecting() -> None:
-    captures = ScriptedCapture(colours(0)), ScriptedCapture(colours(1))
+    captures = ScriptedCapture(random_colours(0)), ScriptedCapture(random_colours(1))
     wanted = {cv2.CAP_PROP_FRAME_WIDTH: 16, cv2.CAP_PROP_FRAME_HEIGHT: 12, cv2.CAP_PROP_FPS: 60.0}
     with scripted(*captures, width=16, height=12, fps=60.0) as camera:
         assert captures[0].asked_for == wanted
@@ -185,18 +126,18 @@ def test_settings_are_asked_for_at_opening_and_at_reconnecting() -> None:
 
 
 def test_nothing_is_asked_of_a_camera_that_shall_keep_what_it_has() -> None:
-    capture = ScriptedCapture(colours(0))
+    capture = ScriptedCapture(random_colours(0))
     with scripted(capture):
         assert not capture.asked_for
 
 
 def test_frames_that_nobody_reads_are_counted_and_told_in_their_place() -> None:
-    capture = ScriptedCapture(colours(0))
+    capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         camera.arm(TriggerMode.FREE_RUN)
-        capture.play(*(colours(k) for k in range(QUEUE_FRAMES + 3)))
+        capture.play(*(random_colours(k) for k in range(QUEUE_FRAMES + 3)))
         assert [camera.read(0.0).index for _ in range(2)] == [0, 1]
-        capture.play(colours(100))
+        capture.play(random_colours(100))
         assert [camera.read(0.0).index for _ in range(QUEUE_FRAMES - 2)] == list(range(2, QUEUE_FRAMES))
         assert camera.counters == CameraCounters(0, QUEUE_FRAMES, 0)
         with pytest.raises(FrameFailedError, match=f"3 frames from number {QUEUE_FRAMES} on .* lost; ask for fewer"):
@@ -204,27 +145,27 @@ def test_frames_that_nobody_reads_are_counted_and_told_in_their_place() -> None:
         assert camera.counters == CameraCounters(0, QUEUE_FRAMES, 3)
         after = camera.read(0.0)
         assert after.index == QUEUE_FRAMES + 3
-        assert np.array_equal(after.pixels, cv2.cvtColor(colours(100), cv2.COLOR_BGR2GRAY))
+        assert np.array_equal(after.pixels, cv2.cvtColor(random_colours(100), cv2.COLOR_BGR2GRAY))
         with pytest.raises(DeviceTimeoutError):
             camera.read(0.0)
 
 
 def test_frames_that_come_while_it_is_not_armed_are_dropped() -> None:
-    capture = ScriptedCapture(colours(0))
+    capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
-        capture.play(colours(1))
+        capture.play(random_colours(1))
         camera.arm(TriggerMode.FREE_RUN)
-        capture.play(colours(2))
+        capture.play(random_colours(2))
         camera.disarm()
-        capture.play(colours(3))
+        capture.play(random_colours(3))
         camera.arm(TriggerMode.FREE_RUN)
-        capture.play(colours(4))
-        assert np.array_equal(camera.read(0.0).pixels, cv2.cvtColor(colours(4), cv2.COLOR_BGR2GRAY))
+        capture.play(random_colours(4))
+        assert np.array_equal(camera.read(0.0).pixels, cv2.cvtColor(random_colours(4), cv2.COLOR_BGR2GRAY))
         assert camera.counters == CameraCounters(0, 1, 0)
 
 
 def test_a_frame_whose_exposure_began_before_arming_is_dropped() -> None:
-    capture = ScriptedCapture(colours(0))
+    capture = ScriptedCapture(random_colours(0))
 
     class Steps(RealClock):
         ns = 10**9
@@ -238,7 +179,7 @@ def test_a_frame_whose_exposure_began_before_arming_is_dropped() -> None:
         camera.arm(TriggerMode.FREE_RUN)
         for later_ms in (9, 1):
             clock.ns += later_ms * MS
-            capture.play(colours(later_ms))
+            capture.play(random_colours(later_ms))
         assert camera.read(0.0).t_ns == 10**9 + 10 * MS
         capture.add(None)
 
@@ -248,14 +189,14 @@ def test_a_frame_whose_exposure_began_before_arming_is_dropped() -> None:
     [
         (None, "camera 0 returned no frame; check its cable"),
         (cv2.error("select()\n  timed out"), r"camera 0 failed \(select\(\) timed out\); open it again"),
-        (colours(0, (6, 8)), r"camera 0 delivered \(6, 8\) instead of \(12, 16\); open it again"),
+        (random_colours(0, (6, 8)), r"camera 0 delivered \(6, 8\) instead of \(12, 16\); open it again"),
         (np.zeros(SHAPE, np.uint16), r"got \(12, 16\) uint16; choose another pixel format"),
         (np.zeros((12, 16, 2), np.uint8), r"got \(12, 16, 2\) uint8; choose another pixel format"),
     ],
     ids=["no frame", "exception", "other size", "deep", "two channels"],
 )
 def test_a_camera_that_fails_is_lost_until_it_is_reconnected(item: Any, reason: str) -> None:
-    captures = ScriptedCapture(colours(0)), ScriptedCapture(colours(1))
+    captures = ScriptedCapture(random_colours(0)), ScriptedCapture(random_colours(1))
     with scripted(*captures) as camera:
         camera.arm(TriggerMode.FREE_RUN)
         captures[0].add(item)
@@ -265,12 +206,12 @@ def test_a_camera_that_fails_is_lost_until_it_is_reconnected(item: Any, reason: 
         assert captures[0].released.wait(GRACE_S)
         camera.reconnect()
         camera.arm(TriggerMode.FREE_RUN)
-        captures[1].play(colours(2))
+        captures[1].play(random_colours(2))
         assert camera.read(0.0).index == 0
 
 
 def test_it_stays_lost_while_it_is_away() -> None:
-    capture = ScriptedCapture(colours(0))
+    capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         capture.add(None)
         for call in (camera.reconnect, lambda: camera.read(0.0), lambda: camera.arm(TriggerMode.FREE_RUN), camera.reconnect):
@@ -279,14 +220,14 @@ def test_it_stays_lost_while_it_is_away() -> None:
 
 
 def test_a_camera_that_comes_back_with_another_size_is_refused() -> None:
-    with scripted(ScriptedCapture(colours(0)), ScriptedCapture(colours(0, (6, 8)))) as camera:
+    with scripted(ScriptedCapture(random_colours(0)), ScriptedCapture(random_colours(0, (6, 8)))) as camera:
         with pytest.raises(DeviceLostError, match=r"\(6, 8\) instead of \(12, 16\)"):
             camera.reconnect()
         assert camera.capabilities.shape == SHAPE
 
 
 def test_a_hung_driver_keeps_every_deadline_and_is_left_behind() -> None:
-    hung, fresh = ScriptedCapture(colours(0)), ScriptedCapture(colours(1))
+    hung, fresh = ScriptedCapture(random_colours(0)), ScriptedCapture(random_colours(1))
     with scripted(hung, fresh, lost_after_s=0.5) as camera:
         camera.arm(TriggerMode.FREE_RUN)
         with within(0), pytest.raises(DeviceTimeoutError, match=r"within 0\.010 s"):
@@ -298,28 +239,28 @@ def test_a_hung_driver_keeps_every_deadline_and_is_left_behind() -> None:
         camera.arm(TriggerMode.FREE_RUN)
         # The old thread wakes up: it gives its capture back, and its frame to nobody.
         assert not hung.released.is_set()
-        hung.add(colours(7))
+        hung.add(random_colours(7))
         assert hung.released.wait(GRACE_S)
-        fresh.play(colours(2))
+        fresh.play(random_colours(2))
         frame = camera.read(0.0)
         assert frame.index == 0
-        assert np.array_equal(frame.pixels, cv2.cvtColor(colours(2), cv2.COLOR_BGR2GRAY))
+        assert np.array_equal(frame.pixels, cv2.cvtColor(random_colours(2), cv2.COLOR_BGR2GRAY))
 
 
 def test_a_camera_that_was_silent_stays_lost_although_a_frame_comes_late() -> None:
-    capture = ScriptedCapture(colours(0))
+    capture = ScriptedCapture(random_colours(0))
     with scripted(capture, lost_after_s=0.05) as camera:
         camera.arm(TriggerMode.FREE_RUN)
         with pytest.raises(DeviceLostError):
             camera.read(60.0)
-        capture.add(colours(1))
+        capture.add(random_colours(1))
         assert capture.released.wait(GRACE_S)
         with pytest.raises(DeviceLostError, match="delivered nothing"):
             camera.read(0.0)
 
 
 def test_closing_a_hung_camera_returns_and_releases_it_later() -> None:
-    capture = ScriptedCapture(colours(0))
+    capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         with within(0.5):
             camera.close()
@@ -333,7 +274,7 @@ def test_closing_a_hung_camera_returns_and_releases_it_later() -> None:
         (ScriptedCapture(opens=False), {}, "cannot be opened; close the program that uses it"),
         (ScriptedCapture(), {"lost_after_s": 0.05}, r"delivered nothing for 0\.05 s"),
         (ScriptedCapture(None), {}, "returned no frame"),
-        (ScriptedCapture(colours(0)), {"width": 32, "height": 24}, "delivers 16 x 12 pixels instead of 32 x 24; ask"),
+        (ScriptedCapture(random_colours(0)), {"width": 32, "height": 24}, "delivers 16 x 12 pixels instead of 32 x 24; ask"),
     ],
     ids=["refused", "hangs", "no frame", "wrong size"],
 )
@@ -383,15 +324,6 @@ def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
 # ---- video files
 
 
-def mjpeg(folder: Path, count: int, fps: float) -> Path:
-    path = folder / "video.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (64, 48))
-    for number in range(count):
-        writer.write(smooth(number))
-    writer.release()
-    return path
-
-
 def ffv1(folder: Path, images: Sequence[NDArray[Any]], times_ms: Sequence[int]) -> Path:
     path = folder / "video.mkv"
     with av.open(str(path), "w") as container:
@@ -407,7 +339,7 @@ def ffv1(folder: Path, images: Sequence[NDArray[Any]], times_ms: Sequence[int]) 
 
 
 def greys(count: int) -> list[NDArray[np.uint8]]:
-    return [colours(number)[:, :, 0] for number in range(count)]
+    return [random_colours(number)[:, :, 0] for number in range(count)]
 
 
 def playing(path: Path, **settings: Any) -> tuple[ReplayCamera, VirtualClock]:
@@ -432,7 +364,7 @@ def test_a_lossless_file_is_replayed_bit_for_bit_at_its_own_uneven_times_and_ove
 
 
 def test_a_colour_file_becomes_grey_as_opencv_makes_it(tmp_path: Path) -> None:
-    path = mjpeg(tmp_path, 4, fps=20)
+    path = write_mjpeg(tmp_path, 4, fps=20)
     direct = cv2.VideoCapture(str(path))
     camera, clock = playing(path)
     armed_ns = clock.now_ns()
@@ -461,10 +393,6 @@ def test_a_file_may_end_and_may_be_given_another_rate(tmp_path: Path) -> None:
         camera.read(1.0)
 
 
-def smooth(number: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(colours(number, (6, 8)), (64, 48), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
 def damaged_mp4(folder: Path) -> Path:
     """Six frames that stand alone; the third one's data are zeros."""
     path = folder / "video.mp4"
@@ -472,7 +400,7 @@ def damaged_mp4(folder: Path) -> Path:
         stream: Any = container.add_stream("mpeg4", rate=25)
         stream.height, stream.width, stream.pix_fmt, stream.gop_size = 48, 64, "yuv420p", 1
         for number in range(6):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(smooth(number), format="bgr24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(smooth_colours(number), format="bgr24")))
         container.mux(stream.encode())
     with av.open(str(path)) as container:
         at, size = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size][2]
@@ -492,7 +420,7 @@ def test_a_damaged_frame_is_failed_and_the_others_keep_their_numbers_and_times(t
                 camera.read(1.0)
         frame = camera.read(1.0)
         assert (frame.index, frame.t_ns - armed_ns) == (number, 40 * MS * (number + 1))
-        assert np.abs(cv2.cvtColor(smooth(number), cv2.COLOR_BGR2GRAY).astype(int) - frame.pixels).mean() < 8
+        assert np.abs(cv2.cvtColor(smooth_colours(number), cv2.COLOR_BGR2GRAY).astype(int) - frame.pixels).mean() < 8
     assert camera.counters == CameraCounters(0, 5, 1)
 
 
@@ -530,7 +458,7 @@ def sound_file(folder: Path) -> Path:
             {},
             "holds 16 bits a pixel, of which OpenCV keeps 8; replay",
         ),
-        (lambda folder: mjpeg(folder, 2, 25), {"width": 64, "height": 64}, "64 x 48 pixels instead of 64 x 64; ask"),
+        (lambda folder: write_mjpeg(folder, 2, 25), {"width": 64, "height": 64}, "64 x 48 pixels instead of 64 x 64; ask"),
     ],
     ids=["missing", "folder", "text", "empty", "sound", "16 bit", "wrong size"],
 )

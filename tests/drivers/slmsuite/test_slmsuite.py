@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,103 +27,30 @@ from drivers.base import (
     TriggerMode,
     WrongPatternError,
 )
-from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 from drivers.slmsuite.camera import SlmsuiteCamera, SlmsuiteCameraConfig
 from drivers.slmsuite.sdk_thread import load_class
 from drivers.slmsuite.slm import SlmsuiteSlm, SlmsuiteSlmConfig
 from drivers.slmsuite.snapshot import counts
-from drivers.testing import camera_contract, slm_contract
+from drivers.testing import slm_contract
+from drivers.testing.slmsuite_devices import (
+    GRACE_S,
+    SHAPE,
+    SIMULATED_CAMERA,
+    SIMULATED_SLM,
+    FaultyCamera,
+    FaultySlm,
+    opened,
+    simulated_slm,
+)
 
 pytest.importorskip("slmsuite")
 
-SHAPE = (24, 40)  # not square, so that nobody mistakes (W, H) for it
-SIMULATED_SLM = "slmsuite.hardware.slms.simulated.SimulatedSLM"
-SIMULATED_CAMERA = "slmsuite.hardware.cameras.simulated.SimulatedCamera"
 BASLER = "slmsuite.hardware.cameras.basler.Basler"
-GRACE_S = 1.0  # a busy host
-
-
-def theirs(**settings: Any) -> Any:
-    """Return one of slmsuite's simulated SLMs."""
-    return load_class(SIMULATED_SLM, "SLM")(SHAPE[::-1], **settings)
-
-
-class Table:
-    """slmsuite's simulated camera in front of its simulated SLM, taking the time of an exposure, with faults to inject."""
-
-    def __init__(self, slm: Any = None, **settings: Any) -> None:
-        self.slm = theirs() if slm is None else slm
-        self.healthy = threading.Event()
-        self.healthy.set()
-        self.calls = 0
-        self.fault: Callable[[np.ndarray], Any] = lambda image: image
-        table = self
-
-        class Timed(load_class(SIMULATED_CAMERA, "Camera")):  # type: ignore[misc]
-            def _get_image_hw(self, timeout_s: float) -> Any:
-                # slmsuite asks for one image while it makes the camera, too.
-                if hasattr(self, "last_image"):
-                    table.calls += 1
-                    RealClock().wait_until(time.monotonic_ns() + round(self.exposure_s * 1e9))
-                    table.healthy.wait()
-                return table.fault(super()._get_image_hw(timeout_s))
-
-        self.camera = Timed(self.slm, gain=2000, **settings)
-
-    def hang(self) -> None:
-        self.healthy.clear()
-
-    def heal(self) -> None:
-        self.healthy.set()
-
-
-@contextmanager
-def opened(table: Table | None = None, **settings: Any) -> Iterator[tuple[SlmsuiteCamera, Table]]:
-    table = table or Table()
-    settings = {"triggered": True, "exposure_s": 0.002, "timeout_s": 0.1, **settings}
-    camera = SlmsuiteCamera.wrap(table.camera, SlmsuiteCameraConfig(**settings))
-    try:
-        yield camera, table
-    finally:
-        table.heal()
-        camera.close()
 
 
 # ---- cameras
-
-
-class _Simulated:
-    bits = 8
-    triggers = True
-
-    @pytest.fixture
-    def subject(self) -> Iterator[camera_contract.Subject]:
-        mode = TriggerMode.SOFTWARE if self.triggers else TriggerMode.FREE_RUN
-        with opened(Table(bitdepth=self.bits), triggered=self.triggers, timeout_s=GRACE_S / 2) as (camera, table):
-
-            def unplug() -> None:
-                table.hang()
-                if mode is TriggerMode.SOFTWARE:
-                    camera.trigger()
-                with pytest.raises(DeviceLostError):
-                    camera.read(10.0)
-                table.heal()
-
-            yield camera_contract.Subject(camera, RealClock(), mode, GRACE_S, unplug)
-
-
-class TestTriggered(_Simulated, camera_contract.CameraContract, camera_contract.TriggerContract, camera_contract.LostContract):
-    pass
-
-
-class TestTriggered12Bit(TestTriggered):
-    bits = 12
-
-
-class TestFreeRun(_Simulated, camera_contract.CameraContract, camera_contract.FreeRunOnlyContract):
-    triggers = False
 
 
 def take(camera: SlmsuiteCamera) -> Any:
@@ -286,7 +211,10 @@ def test_counts_pass_unchanged_or_not_at_all(bits: int, value: int) -> None:
 
 def test_slmsuites_own_processing_stays_off() -> None:
     """The image is turned on request there, but arrives as the sensor has it."""
-    plain, turned = Table(theirs(), bitdepth=12), Table(theirs(), bitdepth=12, rot="90", fliplr=True)
+    plain, turned = (
+        FaultyCamera(simulated_slm(), bitdepth=12),
+        FaultyCamera(simulated_slm(), bitdepth=12, rot="90", fliplr=True),
+    )
     images = []
     for table in (plain, turned):
         table.slm.set_phase(np.random.default_rng(0).uniform(0, 6, SHAPE))
@@ -298,12 +226,12 @@ def test_slmsuites_own_processing_stays_off() -> None:
     assert np.array_equal(*images)
     for settings in ({"averaging": 4}, {"averaging": 2, "bitdepth": 12}):
         with pytest.raises(DeviceError, match="sums frames or pixels; switch"):
-            SlmsuiteCamera.wrap(Table(**settings).camera)
-    binned = Table()
+            SlmsuiteCamera.wrap(FaultyCamera(**settings).camera)
+    binned = FaultyCamera()
     binned.camera.set_binning(2)
     with pytest.raises(DeviceError, match="sums frames or pixels; switch"):
         SlmsuiteCamera.wrap(binned.camera)
-    hdr = Table(hdr=3)
+    hdr = FaultyCamera(hdr=3)
     with opened(hdr) as (camera, _):
         camera.arm(TriggerMode.SOFTWARE)
         take(camera)
@@ -311,55 +239,14 @@ def test_slmsuites_own_processing_stays_off() -> None:
 
 
 def test_the_range_and_the_bits_are_slmsuites_unless_told() -> None:
-    with opened(Table(exposure_bounds_s=(0.001, 0.5), bitdepth=16), bit_depth=12) as (camera, _):
+    with opened(FaultyCamera(exposure_bounds_s=(0.001, 0.5), bitdepth=16), bit_depth=12) as (camera, _):
         assert camera.capabilities.exposure_range_s == (0.001, 0.5)
         assert (camera.bit_depth, camera.capabilities.bit_depths) == (12, (12,))
     with pytest.raises(DeviceError, match=r"14 bit according to slmsuite; set bit_depth"):
-        SlmsuiteCamera.wrap(Table(bitdepth=14).camera)
+        SlmsuiteCamera.wrap(FaultyCamera(bitdepth=14).camera)
 
 
 # ---- SLMs
-
-
-class Panelled:
-    """slmsuite's simulated SLM with what its panel was sent, and faults to inject."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.sent: list[np.ndarray] = []
-        self.healthy = threading.Event()
-        self.healthy.set()
-        self.broken = False
-        panelled = self
-
-        class Recorded(load_class(SIMULATED_SLM, "SLM")):  # type: ignore[misc]
-            def _set_phase_hw(self, display: Any) -> None:
-                panelled.healthy.wait()
-                if panelled.broken:
-                    raise OSError("USB device\nnot found")
-                panelled.sent.append(np.array(display))
-
-        self.slm = Recorded(SHAPE[::-1], **settings)
-        self.sent.clear()
-
-    def show_through(self, panel: Panel | None = None, **settings: Any) -> SlmsuiteSlm:
-        return SlmsuiteSlm.wrap(self.slm, SlmsuiteSlmConfig(**{"timeout_s": GRACE_S, **settings}), panel)
-
-
-class TestSlm(slm_contract.SlmContract):
-    @pytest.fixture
-    def subject(self) -> Iterator[slm_contract.Subject]:
-        panelled = Panelled(settle_time_s=0.01)
-        slm = panelled.show_through()
-
-        def unplug() -> None:
-            # slmsuite tells it only when it is called.
-            panelled.broken = True
-            with pytest.raises(DeviceLostError):
-                slm.show_grey(np.zeros(SHAPE, np.uint8))
-            panelled.broken = False
-
-        yield slm_contract.Subject(slm, RealClock(), unplug)
-        slm.close()
 
 
 def calibrated(rng: np.random.Generator) -> Panel:
@@ -370,30 +257,30 @@ def calibrated(rng: np.random.Generator) -> Panel:
 def test_the_panel_gets_our_grey_levels_and_nothing_of_slmsuites(rng: np.random.Generator) -> None:
     """Not even with a wavefront correction, a response and another wavelength of slmsuite's own."""
     panel = calibrated(rng)
-    panelled = Panelled(wav_um=0.6, wav_design_um=0.5)
-    panelled.slm.source["phase"] = rng.uniform(0, 6, SHAPE)
-    panelled.slm.set_gamma(np.linspace(0, 1, 256) ** 2)
-    with panelled.show_through(panel) as slm:
+    faulty = FaultySlm(wav_um=0.6, wav_design_um=0.5)
+    faulty.slm.source["phase"] = rng.uniform(0, 6, SHAPE)
+    faulty.slm.set_gamma(np.linspace(0, 1, 256) ** 2)
+    with faulty.opened(panel) as slm:
         assert isinstance(slm, GreySlm)
         for _ in range(3):
             phase = rng.uniform(-20, 20, SHAPE).astype(np.float32)
             slm.show(Pattern(phase))
-            assert np.array_equal(panelled.sent[-1], panel.encoder(phase))
+            assert np.array_equal(faulty.sent[-1], panel.encoder(phase))
             assert slm.grey is not None
-            assert np.array_equal(slm.grey, panelled.sent[-1])
-    assert len(panelled.sent) == 3
+            assert np.array_equal(slm.grey, faulty.sent[-1])
+    assert len(faulty.sent) == 3
 
 
 def test_every_grey_level_arrives() -> None:
-    panelled = Panelled()
-    with panelled.show_through() as slm:
+    faulty = FaultySlm()
+    with faulty.opened() as slm:
 
         @examples(max_examples=25)
         @given(st.binary(min_size=SHAPE[0] * SHAPE[1], max_size=SHAPE[0] * SHAPE[1]))
         def check(pixels: bytes) -> None:
             grey = np.frombuffer(pixels, np.uint8).reshape(SHAPE)
             slm.show_grey(grey)
-            assert np.array_equal(panelled.sent[-1], grey)
+            assert np.array_equal(faulty.sent[-1], grey)
             assert slm.shown is None
 
         check()
@@ -415,9 +302,9 @@ def test_light_has_the_phase_that_was_asked_for(rng: np.random.Generator) -> Non
     phase = rng.uniform(0, 2 * np.pi, SHAPE).astype(np.float32)
     meant = abs(np.fft.fftshift(np.fft.fft2(np.exp(1j * phase), norm="ortho"))) ** 2
     # In slmsuite a level's phase is minus 2 pi times its gamma.
-    calibrated, rising = theirs(gamma_sim=-lut.phases_rad / (2 * np.pi)), GreyLut.linear(2 * np.pi * 255 / 256)
-    for their_slm, our_lut, sign in ((calibrated, lut, 1), (theirs(), rising, -1)):
-        table = Table(their_slm, bitdepth=16)
+    calibrated, rising = simulated_slm(gamma_sim=-lut.phases_rad / (2 * np.pi)), GreyLut.linear(2 * np.pi * 255 / 256)
+    for their_slm, our_lut, sign in ((calibrated, lut, 1), (simulated_slm(), rising, -1)):
+        table = FaultyCamera(their_slm, bitdepth=16)
         with (
             SlmsuiteSlm.wrap(their_slm, panel=Panel(PanelConfig(SHAPE), GreyEncoder(our_lut))) as slm,
             opened(table, exposure_s=0.05) as (camera, _),
@@ -431,21 +318,21 @@ def test_light_has_the_phase_that_was_asked_for(rng: np.random.Generator) -> Non
 
 
 def test_the_promise_counts_from_slmsuites_return_and_settling_is_its_own_unless_told() -> None:
-    with Panelled(settle_time_s=0.25).show_through(latency_s=0.05) as slm:
+    with FaultySlm(settle_time_s=0.25).opened(latency_s=0.05) as slm:
         asked_ns = time.monotonic_ns()
         settled_ns = slm.show(slm_contract.flat(1.0, SHAPE))
         assert settled_ns - asked_ns >= 0.3e9 - 2
         assert time.monotonic_ns() < settled_ns, "it must not wait for the crystal itself"
-    with Panelled(settle_time_s=0.25).show_through(settle_s=0.01) as slm:
+    with FaultySlm(settle_time_s=0.25).opened(settle_s=0.01) as slm:
         assert slm.capabilities.settle_s == 0.01
 
 
 def test_an_sdk_that_hangs_is_a_lost_slm_within_the_deadline_and_comes_back() -> None:
-    panelled = Panelled()
-    with panelled.show_through(timeout_s=0.05) as slm:
+    faulty = FaultySlm()
+    with faulty.opened(timeout_s=0.05) as slm:
         good = slm_contract.flat(1.0, SHAPE)
         slm.show(good)
-        panelled.healthy.clear()
+        faulty.healthy.clear()
         started_s = time.monotonic()
         with pytest.raises(DeviceLostError, match=r"did not show an image within 0\.05 s.*reconnect"):
             slm.show(slm_contract.flat(2.0, SHAPE))
@@ -453,16 +340,16 @@ def test_an_sdk_that_hangs_is_a_lost_slm_within_the_deadline_and_comes_back() ->
             with pytest.raises(DeviceLostError, match="reconnect"):
                 call()
         assert time.monotonic() - started_s < 0.1 + GRACE_S
-        panelled.healthy.set()
+        faulty.healthy.set()
         slm.reconnect()
         slm.show(good)
-        assert np.array_equal(panelled.sent[-1], slm.panel.grey(good))
+        assert np.array_equal(faulty.sent[-1], slm.panel.grey(good))
 
 
 def test_an_sdk_error_is_one_line_with_its_reason() -> None:
-    panelled = Panelled()
-    with panelled.show_through() as slm:
-        panelled.broken = True
+    faulty = FaultySlm()
+    with faulty.opened() as slm:
+        faulty.broken = True
         with pytest.raises(DeviceLostError, match=r"could not show an image: OSError: USB device; then reconnect") as caught:
             slm.show(slm_contract.flat(1.0, SHAPE))
         assert "\n" not in str(caught.value)
@@ -480,7 +367,7 @@ def test_an_slm_by_its_path_is_made_with_its_arguments_and_has_to_fit_its_panel(
     with pytest.raises(DeviceError, match=r"has \(24, 40\) pixels, the panel \(40, 24\)"):
         SlmsuiteSlm(config, Panel(PanelConfig((40, 24))))
     with pytest.raises(DeviceError, match="10 bit"):
-        SlmsuiteSlm.wrap(theirs(bitdepth=10))
+        SlmsuiteSlm.wrap(simulated_slm(bitdepth=10))
 
 
 # ---- opening

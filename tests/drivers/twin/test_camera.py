@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from app.benchmarks.contracts.test_simulated_camera import CAMERAS
 from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
@@ -97,6 +98,11 @@ def test_a_frame_is_the_light_behind_the_fibre() -> None:
     light = table.camera.optics.intensity(phase)[0].numpy() + table.camera.optics.config.background
     counts = light * QUIET_E / QUIET.full_well_e * 4095
     assert np.abs(frame.pixels - np.minimum(counts, 4095)).max() <= 1.5
+
+
+def test_every_bit_depth_is_under_the_contract() -> None:
+    depths = Table().camera.capabilities.bit_depths
+    assert {f"{depth} bit" for depth in depths} <= set(CAMERAS)
 
 
 @pytest.mark.parametrize("bit_depth", [9, 16, 0])

@@ -1,8 +1,7 @@
-"""Every SLM keeps its promises; the simulated one also keeps those of its panel: refresh, latency, settling, LUT."""
+"""The simulated SLM behaves as its panel is described: refresh, latency, settling and look-up table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from drivers.base import Pattern
-from drivers.clock import Clock, RealClock, VirtualClock
-from drivers.testing.slm_contract import SlmContract, Subject, flat
+from drivers.clock import VirtualClock
+from drivers.testing.slm_contract import flat
 from drivers.twin.slm import SimulatedSlm, SimulatedSlmConfig
 
 SHAPE = (6, 8)
@@ -24,28 +23,9 @@ PERIOD_NS = round(1e9 / CONFIG.refresh_hz)
 STEP_RAD = 2 * np.pi / 255
 
 
-def simulated(clock: Clock) -> Subject:
-    slm = SimulatedSlm(SHAPE, clock=clock)
-    return Subject(slm, clock, slm.unplug)
-
-
-SLMS: Mapping[str, Callable[[], Subject]] = {
-    "simulated": lambda: simulated(VirtualClock()),
-    "simulated in real time": lambda: simulated(RealClock()),
-}
-
-
 def around(phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
     """Distance to zero on the circle."""
     return np.abs(np.angle(np.exp(1j * phase_rad))).astype(np.float32)
-
-
-class TestEverySlm(SlmContract):
-    @pytest.fixture(params=SLMS)
-    def subject(self, request: pytest.FixtureRequest) -> Iterator[Subject]:
-        subject = SLMS[request.param]()
-        yield subject
-        subject.slm.close()
 
 
 def panel(start_ns: int = 1_000_000_000, **changes: object) -> tuple[SimulatedSlm, VirtualClock]:

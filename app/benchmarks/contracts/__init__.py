@@ -1,0 +1,1 @@
+"""The contract tests of :mod:`drivers.testing`, run on every camera and SLM that needs no instrument; one module a family."""
