@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from app.calibrations.plots import camera_plots, lut_plots, timing_plots
 from app.instrument.config import InstrumentConfig
 from app.instrument.devices import panel_of
 from app.progress import Report
+from app.reporting.rendering import Section
 from calibration.devices import camera, phase_lut, timing
 from calibration.fibre import probe_patterns, reference, response, self_calibration
 from calibration.fibre.response import FibreResponse
@@ -25,39 +26,39 @@ from calibration.registration.affine import Registration
 from calibration.stored import CalibrationError, load
 from drivers.twin.optics_config import OpticsConfig
 
-#: A registration is trusted for so long.
+#: An older registration is refused.
 REGISTRATION_DAYS = 30.0
-#: Frames of each.
+#: Number of frames of each kind, and the size of the blocks of a registration.
 _TIMING_STEPS, _CAMERA_FRAMES = 240, 66
 _BLOCKS, _REFERENCES, _LOCALITY_PX = 16, 2, 8.5
 _PAIRS, _FLATS, _DEPTHS = 16, 6, 5
-_SKIPPED = 2
-#: Probes that a response needs: from scratch with and without coupling between cores, and after an earlier one.
+_HELD_OUT = 2
+#: Probe patterns that a response needs: from scratch with and without coupling between cores, and after an earlier response.
 _PROBE_PATTERNS_RICH, _PROBE_PATTERNS_PLAIN, _PROBE_PATTERNS_AGAIN = 64, 6, 8
-#: What the fibre reference's fit starts from.
+#: Where the fit of the fibre reference starts.
 _USUAL = SecondOrder(1.0, 50.0, 4.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What a calibration works with.
 
     Parameters
     ----------
     rig : Rig
-        Used by this thread.
+        Used by the calling thread only.
     settings : InstrumentConfig
-        What the instrument is believed to be.
+        The configuration of the instrument.
     report : Report
-        Told how far it is.
+        Called with the progress.
     levels : int
-        Grey levels of a LUT.
-    probes : int
-        Of a response; 0 takes as many as it usually needs.
+        Number of grey levels that a look-up table is measured at.
+    probe_patterns : int
+        Number of probe patterns of a response; 0 uses the usual number.
     registration : Registration, optional
         Where the camera sees the pattern.
     previous : FibreResponse, optional
-        To be tuned to the fibre as it lies now.
+        An earlier response, to be adapted to the present position of the fibre.
     """
 
     rig: Rig
@@ -68,138 +69,163 @@ class Task:
     registration: Registration | None = None
     previous: FibreResponse | None = None
 
-    def shots(self, total: int) -> Callable[[int], None]:
-        """Return what is to be called with the number of frames taken."""
+    def on_frame(self, total: int) -> Callable[[int], None]:
+        """Return a function to call with the number of captured frames."""
         return lambda done: self.report("frames", done, total)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A calibration: its kind, numbers for people, arrays, plots as HTML, and what else has to be stored to read it back."""
+    """The result of a calibration.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of the stored calibration.
+    numbers : mapping
+        Results for people, by name with unit.
+    arrays : mapping of str to ndarray
+        Arrays to store.
+    sections : sequence of Section
+        Plots and images of the report.
+    more : mapping
+        Other values to store; :mod:`calibration` needs them to read the result.
+    """
 
     kind: str
     numbers: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
-    plots: str
+    sections: Sequence[Section]
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def measure_lut(task: Task) -> Measured:
-    """Measure the panel's phase for each grey level."""
+    """Measure the phase of the SLM for each grey level."""
     nominal_rad = present_response(task.settings)
-    data = phase_lut.acquire(task.rig, nominal_rad, task.levels, task.shots(task.levels))
-    found = phase_lut.fit(data)
-    change_rad = found.phases_rad - (nominal_rad - nominal_rad[0])
+    data = phase_lut.acquire(task.rig, nominal_rad, task.levels, task.on_frame(task.levels))
+    fit = phase_lut.fit(data)
+    change_rad = fit.phases_rad - (nominal_rad - nominal_rad[0])
     numbers: dict[str, Any] = {
-        "slm_range_rad": float(found.phases_rad[-1]),
-        "residual_rad": found.residual_rad,
+        "slm_range_rad": float(fit.phases_rad[-1]),
+        "residual_rad": fit.residual_rad,
         "change_rms_rad": float(np.sqrt(np.mean((change_rad - change_rad.mean()) ** 2))),
-        "worst_region_rms_rad": float(np.nanmax(found.region_rms_rad)),
+        "worst_region_rms_rad": float(np.nanmax(fit.region_rms_rad)),
     }
-    arrays = {"phases_rad": found.phases_rad, "region_rms_rad": found.region_rms_rad}
-    return Measured(phase_lut.KIND, numbers, arrays, lut_plots(data, nominal_rad, found))
+    arrays = {"phases_rad": fit.phases_rad, "region_rms_rad": fit.region_rms_rad}
+    return Measured(kind=phase_lut.KIND, numbers=numbers, arrays=arrays, sections=lut_plots(data, nominal_rad, fit))
 
 
 def measure_timing(task: Task) -> Measured:
-    """Measure when a pattern is light, and when it has settled."""
-    data = timing.acquire(task.rig, _TIMING_STEPS, progress=task.shots(_TIMING_STEPS))
-    found = timing.fit(data)
-    least, most = found.latency_frames
+    """Measure the latency of the SLM and its settling time."""
+    data = timing.acquire(task.rig, _TIMING_STEPS, progress=task.on_frame(_TIMING_STEPS))
+    fit = timing.fit(data)
+    least, most = fit.latency_frames
     declared = task.rig.display().capabilities
     numbers: dict[str, Any] = {
         "latency_frames_least": least,
         "latency_frames_most": most,
-        "latency_s": found.latency_s,
-        "settle_s": found.settle_s,
+        "latency_s": fit.latency_s,
+        "settle_s": fit.settle_s,
         "declared_latency_s": declared.latency_s,
         "declared_settle_s": declared.settle_s,
-        "suggested_trigger_delay_s": found.trigger_delay_s,
-        "residual_fraction": found.residual_fraction,
+        "suggested_trigger_delay_s": fit.trigger_delay_s,
+        "residual_fraction": fit.residual_fraction,
     }
-    plots = timing_plots(data, found, declared.latency_s + declared.settle_s)
-    return Measured(timing.KIND, numbers, {"delays_s": data.delays_s, "progress": data.progress}, plots)
+    return Measured(
+        kind=timing.KIND,
+        numbers=numbers,
+        arrays={"delays_s": data.delays_s, "progress": data.progress},
+        sections=timing_plots(data, fit, declared.latency_s + declared.settle_s),
+    )
 
 
 def measure_camera(task: Task) -> Measured:
-    """Measure gain, noise, linearity and bad pixels."""
+    """Measure gain, noise, linearity and bad pixels of the camera."""
     before_s = task.rig.camera.exposure_s
-    data = camera.acquire(task.rig, progress=task.shots(_CAMERA_FRAMES))
-    found = camera.fit(data)
-    transfer = found.transfer
+    data = camera.acquire(task.rig, progress=task.on_frame(_CAMERA_FRAMES))
+    fit = camera.fit(data)
+    transfer = fit.transfer
     numbers: dict[str, Any] = {
         "exposure_before_s": before_s,
-        "exposure_s": found.exposure_s,
-        "offset_counts": found.offset_counts,
-        "dark_counts": found.dark_counts,
-        "dark_noise_counts": found.dark_noise_counts,
+        "exposure_s": fit.exposure_s,
+        "offset_counts": fit.offset_counts,
+        "dark_counts": fit.dark_counts,
+        "dark_noise_counts": fit.dark_noise_counts,
         "e_per_count": transfer.e_per_count,
         "e_per_count_error": transfer.counts_per_e_error / transfer.counts_per_e**2,
         "read_noise_e": transfer.read_noise_e,
         "read_noise_error_e": transfer.read_noise_error_e,
-        "linearity_percent": found.linearity_percent,
-        "linear_to": found.linear_to,
-        "hot_pixels": int(found.hot.sum()),
-        "stuck_pixels": int(found.stuck.sum()),
-        "evaluated_pixels": found.evaluated,
+        "linearity_percent": fit.linearity_percent,
+        "linear_to": fit.linear_to,
+        "hot_pixels": int(fit.hot.sum()),
+        "stuck_pixels": int(fit.stuck.sum()),
+        "evaluated_pixels": fit.evaluated,
     }
     curve = {"mean_counts": transfer.mean_counts, "variance": transfer.variance, "fitted": transfer.fitted}
-    arrays = {"bad": found.bad, "dark": data.dark.mean(axis=0), **curve}
-    return Measured(camera.KIND, numbers, arrays, camera_plots(data, found))
+    arrays = {"bad": fit.bad, "dark": data.dark.mean(axis=0), **curve}
+    return Measured(kind=camera.KIND, numbers=numbers, arrays=arrays, sections=camera_plots(data, fit))
 
 
 def measure_registration(task: Task) -> Measured:
     """Measure where the camera sees each pixel of the pattern."""
     shape = task.rig.display().capabilities.shape
     total = len(gray_code.probe_pattern_masks(shape, _BLOCKS, _LOCALITY_PX)[0]) + _REFERENCES
-    data = gray_code.acquire(task.rig, _BLOCKS, _REFERENCES, _LOCALITY_PX, task.shots(total))
-    found = gray_code.fit(data)
-    stored = found.stored({})
-    plots, before = registration_pictures(data, found)
-    return Measured(stored.kind, {"correlation_before": before, **stored.values}, stored.arrays, plots)
+    data = gray_code.acquire(task.rig, _BLOCKS, _REFERENCES, _LOCALITY_PX, task.on_frame(total))
+    fit = gray_code.fit(data)
+    stored = fit.stored({})
+    section, before = registration_pictures(data, fit)
+    numbers = {"correlation_before": before, **stored.values}
+    return Measured(kind=stored.kind, numbers=numbers, arrays=stored.arrays, sections=[section])
 
 
 def measure_fibre(task: Task) -> Measured:
     """Measure the reference speckle and the fibre's second-order model."""
     affine = task.registration.matrix_xy if task.registration else None
     total = _PAIRS + _FLATS + _DEPTHS
-    data = reference.acquire(task.rig, _PAIRS, _FLATS, affine, progress=task.shots(total))
+    data = reference.acquire(task.rig, reference.ReferencePlan(_PAIRS, _FLATS), affine, progress=task.on_frame(total))
     task.report("fit", 0, 1)
-    found = reference.fit(data)
+    fit = reference.fit(data)
     task.report("fit", 1, 1)
-    numbers: dict[str, Any] = asdict(found.model) | {f"{name}_sd": value for name, value in found.sd.items()}
+    numbers: dict[str, Any] = asdict(fit.model) | {f"{name}_sd": value for name, value in fit.sd.items()}
     numbers |= {
-        "shot_correlation": found.shot_correlation,
-        "grain_fwhm_px": found.grain_fwhm_px,
-        "centre_row_px": found.centre_px[0],
-        "centre_column_px": found.centre_px[1],
-        "radius_px": found.radius_px,
-        "correlation": found.correlation,
+        "shot_correlation": fit.shot_correlation,
+        "grain_fwhm_px": fit.grain_fwhm_px,
+        "centre_row_px": fit.centre_px[0],
+        "centre_column_px": fit.centre_px[1],
+        "radius_px": fit.radius_px,
+        "correlation": fit.correlation,
     }
-    return Measured(reference.KIND, numbers, {"speckle": found.speckle}, fibre_pictures(data, found, _USUAL))
+    return Measured(
+        kind=reference.KIND,
+        numbers=numbers,
+        arrays={"speckle": fit.speckle},
+        sections=fibre_pictures(data, fit, _USUAL),
+    )
 
 
 def measure_response(task: Task) -> Measured:
-    """Measure what every core makes of the light it gets."""
+    """Measure the amplitude and phase that every core gives to its light."""
     structure = structure_of(task)
     usual = _PROBE_PATTERNS_RICH if structure.coupling_sigma_um > 0 else _PROBE_PATTERNS_PLAIN
     count = task.probe_patterns or (_PROBE_PATTERNS_AGAIN if task.previous else usual)
-    data = probe_patterns.acquire(task.rig, count, _SKIPPED, progress=task.shots(count + 2 * _SKIPPED))
-    found = self_calibration.fit(
+    plan = probe_patterns.ProbePatternPlan(count=count, held_out=_HELD_OUT)
+    data = probe_patterns.acquire(task.rig, plan, progress=task.on_frame(count + 2 * _HELD_OUT))
+    fit = self_calibration.fit(
         data, structure, start=task.previous, progress=lambda done, total: task.report("fit", done, total)
     )
-    stored = found.stored({})
-    plots, before = response_pictures(data, found, task.previous)
+    stored = fit.stored({})
+    section, before = response_pictures(data, fit, task.previous)
     numbers: dict[str, Any] = {
-        "probes": found.probe_patterns,
-        "cores": found.core_phase_rad.shape[1],
+        "probe_patterns": fit.probe_patterns,
+        "cores": fit.core_phase_rad.shape[1],
         "correlation_before": before,
-        "correlation": found.correlation,
-        "ceiling": found.ceiling,
-        "quality": found.quality,
-        "core_noise_rad": found.core_noise_rad,
-        "background": found.background,
+        "correlation": fit.correlation,
+        "ceiling": fit.ceiling,
+        "quality": fit.quality,
+        "core_noise_rad": fit.core_noise_rad,
+        "background": fit.background,
     }
-    return Measured(stored.kind, numbers, stored.arrays, plots, stored.values)
+    return Measured(kind=stored.kind, numbers=numbers, arrays=stored.arrays, sections=[section], more=stored.values)
 
 
 MEASURE: Mapping[str, Callable[[Task], Measured]] = {
@@ -213,12 +239,14 @@ MEASURE: Mapping[str, Callable[[Task], Measured]] = {
 
 
 def structure_of(task: Task) -> OpticsConfig:
-    """Return the structure of the fibre, as the pattern lies on it.
+    """Return the structure of the fibre: core positions, optics, and where the pattern lies on it.
+
+    It comes from the earlier response if there is one, otherwise from the twin.
 
     Raises
     ------
     CalibrationError
-        Nobody has told where a real fibre's cores are.
+        The fibre is real and there is no earlier response, so the core positions are unknown.
     """
     if task.previous is not None:
         structure = task.previous.config
@@ -226,21 +254,21 @@ def structure_of(task: Task) -> OpticsConfig:
         structure = task.settings.twin.optics
     else:
         raise CalibrationError(
-            f"fibre '{task.settings.fibre}' has no known core positions, without which no response can be fitted; "
-            "measure 'fibre' instead, which needs none"
+            f"the core positions of fibre '{task.settings.fibre}' are unknown, and a response cannot be fitted without them; "
+            "run 'calibrate fibre' instead, which does not need them"
         )
     return structure if task.registration is None else registered(structure, task.registration)
 
 
-def registered(structure: OpticsConfig, lies: Registration) -> OpticsConfig:
-    """Return a structure whose pose is the registered one: a similarity, from the camera to the pattern."""
-    down, across = lies.to_pattern(np.zeros((1, 2)))[0]
+def registered(structure: OpticsConfig, registration: Registration) -> OpticsConfig:
+    """Return a structure with the registered pose: the similarity transform from the camera to the pattern."""
+    down, across = registration.to_pattern(np.zeros((1, 2)))[0]
     return replace(
         structure,
-        scale=1 / lies.scale,
-        rotation_deg=-lies.rotation_deg,
+        scale=1 / registration.scale,
+        rotation_deg=-registration.rotation_deg,
         shift_px=(float(down), float(across)),
-        flip=lies.flipped,
+        flip=registration.flipped,
     )
 
 
@@ -250,7 +278,7 @@ def stored_registration(folder: Path, rig: Rig, fibre: str) -> Registration:
     Raises
     ------
     CalibrationError
-        It is none, is too old, or belongs to others.
+        The folder holds no registration, or one that is too old or belongs to other devices or another fibre.
     """
     stored = load(folder, gray_code.KIND, rig, REGISTRATION_DAYS)
     _check_fibre(folder, str(stored.values.get("fibre")), fibre)
@@ -263,20 +291,22 @@ def stored_response(folder: Path, rig: Rig, fibre: str) -> FibreResponse:
     Raises
     ------
     CalibrationError
-        It is none, or belongs to others.
+        The folder holds no response, or one that belongs to other devices or another fibre.
     """
     stored = load(folder, response.KIND, rig)
     _check_fibre(folder, str(stored.values.get("fibre")), fibre)
     return FibreResponse.from_stored(stored)
 
 
-def _check_fibre(folder: Path, then: str, now: str) -> None:
-    if then != now:
-        raise CalibrationError(f"calibration {folder} holds for fibre '{then}', the instrument has '{now}'; calibrate again")
+def _check_fibre(folder: Path, measured: str, present: str) -> None:
+    if measured != present:
+        raise CalibrationError(
+            f"calibration {folder} holds for fibre '{measured}', the instrument has '{present}'; calibrate again"
+        )
 
 
 def present_response(config: InstrumentConfig) -> NDArray[np.float64]:
-    """Return the phase by which the configured driver asks for each grey level now, (256,) in radians."""
+    """Return the phase that the configured driver assumes for each grey level, (256,) in radians."""
     if config.on_twin:
         twin = config.twin.slm
         return (np.arange(256) / 255) ** twin.assumed_lut_gamma * twin.slm_range_rad

@@ -1,104 +1,132 @@
-"""What a calibration looks like: one page with its numbers, and plots of what was believed before and what was found."""
+"""Plots of the SLM's and the camera's calibrations: what was assumed before, and what was measured."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.reporting.html import page, table
-from app.reporting.svg import Series, line_plot, plot
+from app.reporting.plots import Limit, Role, Series, line_plot, plot
+from app.reporting.rendering import Section
 from calibration.devices import phase_lut
 from calibration.devices.camera import CameraData, CameraFit
 from calibration.devices.phase_lut import LutData, LutFit
 from calibration.devices.timing import TimingData, TimingFit
-from calibration.stored import Stored
 
-#: Half of the levels still make a look-up table from so many on.
+#: From this many grey levels on, every second one still gives a look-up table, and the others can check it.
 _HALVED_LEVELS = 32
+_ZERO = Limit(0.0)
 
 
-def document(stored: Stored, numbers: Mapping[str, object], plots: str) -> str:
-    """Return the whole page of a calibration."""
-    about = {"Made": stored.made_utc, **{key.capitalize(): text for key, text in stored.devices.items()}}
-    about["Fibre"] = str(stored.values.get("fibre", ""))
-    shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in numbers.items()}
-    return page(f"Calibration: {stored.kind}", f"{table(about)}\n<h2>Numbers</h2>{table(shown)}\n{plots}")
+def lut_plots(data: LutData, nominal_rad: NDArray[np.float64], fit: LutFit) -> tuple[Section, Section]:
+    """Plot the phase response that the driver assumed beside the measured one, and the error of both.
 
-
-def lut_plots(data: LutData, nominal_rad: NDArray[np.float64], found: LutFit) -> str:
-    """Plot the response that the driver believed beside the measured one, and how far each is from what was seen."""
+    Parameters
+    ----------
+    data : LutData
+        The frames of the measurement.
+    nominal_rad : ndarray of float64, shape (256,)
+        Phase that the driver assumed for each grey level, in radians.
+    fit : LutFit
+        The measured response.
+    """
     levels = np.arange(256)
-    believed_rad = nominal_rad - nominal_rad[0]
-    seen_rad = found.phases_rad[data.levels]
+    assumed_rad = nominal_rad - nominal_rad[0]
+    measured_rad = fit.phases_rad[data.levels]
     response = plot(
         [
-            Series(levels, believed_rad, "believed before", "before"),
-            Series(levels, found.phases_rad, "measured response", "after"),
-            Series(data.levels, seen_rad, "measured levels", "measured"),
+            Series(levels, assumed_rad, name="assumed before", role=Role.BEFORE),
+            Series(levels, fit.phases_rad, name="measured response", role=Role.AFTER),
+            Series(data.levels, measured_rad, name="measured grey levels", role=Role.MEASURED),
         ],
         "grey level",
         "phase, rad",
     )
-    # Levels that the panel could not be asked for are no measurement of the belief.
-    error = [Series(data.levels, believed_rad[data.levels] - seen_rad, "before: believed less measured", "before")]
+    # Only grey levels that were shown: of the others nothing was measured.
+    error_rad = assumed_rad[data.levels] - measured_rad
+    errors = [Series(data.levels, error_rad, name="before: assumed minus measured", role=Role.BEFORE)]
     if len(data.levels) >= _HALVED_LEVELS:
         half = phase_lut.fit(LutData(data.levels[::2], data.frames[::2]))
-        left = data.levels[1:-1:2]
-        error.append(Series(left, half.phases_rad[left] - found.phases_rad[left], "after: levels left out of the fit", "after"))
-    residual = plot(error, "grey level", "error, rad", limit=0.0)
-    return f"<h2>Response</h2>{response}<h2>Error of the response</h2>{residual}"
+        left_out = data.levels[1:-1:2]
+        left_out_rad = half.phases_rad[left_out] - fit.phases_rad[left_out]
+        errors.append(Series(left_out, left_out_rad, name="after: grey levels left out of the fit", role=Role.AFTER))
+    residual = plot(errors, "grey level", "phase error, rad", _ZERO)
+    return Section(title="Response", plots=[response]), Section(title="Error of the response", plots=[residual])
 
 
-def timing_plots(data: TimingData, found: TimingFit, declared_s: float) -> str:
-    """Plot the light's way from one pattern to the next, the fitted step, and when each says that the light is settled."""
-    delays_s = np.linspace(0, float(max(data.delays_s.max(), declared_s, found.latency_s + found.settle_s)), 256)
-    least, most = found.latency_frames
+def timing_plots(data: TimingData, fit: TimingFit, declared_s: float) -> tuple[Section]:
+    """Plot the step of the light from one pattern to the next, the fitted step, and the time at which the light has settled.
+
+    Parameters
+    ----------
+    data : TimingData
+        The frames of the measurement.
+    fit : TimingFit
+        Latency and settling time.
+    declared_s : float
+        Time from the request for a pattern to settled light that the driver declares, in seconds.
+    """
+    delays_s = np.linspace(0, float(max(data.delays_s.max(), declared_s, fit.latency_s + fit.settle_s)), 256)
+    least, most = fit.latency_frames
     onsets_s = np.linspace(least, most + 1, 129) * data.refresh_s
     since_s = np.clip(delays_s[:, None] - onsets_s, 0, None)
-    went = ((1 - np.cos(np.pi * (1 - np.exp(-since_s / found.time_constant_s)))) / 2).mean(axis=1)
-    ready_ms = 1e3 * (found.latency_s + found.settle_s)
+    progress = ((1 - np.cos(np.pi * (1 - np.exp(-since_s / fit.time_constant_s)))) / 2).mean(axis=1)
+    ready_ms = 1e3 * (fit.latency_s + fit.settle_s)
     step = plot(
         [
-            Series(1e3 * data.delays_s, data.progress, "frames", "measured"),
-            Series(1e3 * delays_s, went, "fitted, mean over refresh phases", "after"),
-            Series([1e3 * declared_s] * 2, [0, 1], "settled as declared", "before"),
-            Series([ready_ms] * 2, [0, 1], "settled as measured", "after"),
+            Series(1e3 * data.delays_s, data.progress, name="frames", role=Role.MEASURED),
+            Series(1e3 * delays_s, progress, name="fit, mean over refresh phases", role=Role.AFTER),
+            Series([1e3 * declared_s] * 2, [0, 1], name="settled, as the driver declares", role=Role.BEFORE),
+            Series([ready_ms] * 2, [0, 1], name="settled, as measured", role=Role.AFTER),
         ],
-        "from asking for the pattern to the middle of the exposure, ms",
-        "progress of the light",
+        "time from the request for a pattern to the middle of the exposure, ms",
+        "completed part of the step",
     )
-    words = (
-        "The dashed line is when the driver declares the light settled. Left of the solid line frames still see the pattern "
-        "before; if it lies right of the dashed one, the driver waits too short."
+    text = (
+        "The dashed vertical line is the time at which the light has settled according to the driver. The solid vertical line "
+        "is the measured time: earlier frames still contain light of the previous pattern. If the solid line lies to the right "
+        "of the dashed line, the driver waits too short a time."
     )
-    return f"<h2>Step response</h2><p>{words}</p>{step}"
+    return (Section(title="Step response", text=text, plots=[step]),)
 
 
-def camera_plots(data: CameraData, found: CameraFit) -> str:
-    """Plot the photon transfer curve with and without the speckle's own change, and the mean over exposure."""
-    transfer = found.transfer
+def camera_plots(data: CameraData, fit: CameraFit) -> tuple[Section, Section]:
+    """Plot the photon transfer curve with and without the change of the speckle, and the mean over the exposure.
+
+    Parameters
+    ----------
+    data : CameraData
+        The frames of the measurement.
+    fit : CameraFit
+        Gain, noise and offset.
+    """
+    transfer = fit.transfer
     mean = transfer.mean_counts
     photons = transfer.read_variance + transfer.counts_per_e * mean
     ends = np.array([0.0, float(mean.max())])
+    corrected = transfer.variance - (transfer.fitted - photons)
     curve = plot(
         [
-            Series(mean, transfer.variance, "variance as measured", "measured"),
-            Series(mean, transfer.variance - (transfer.fitted - photons), "without the speckle's change", "corrected"),
-            Series(ends, transfer.read_variance + transfer.counts_per_e * ends, "photons and read noise, fitted", "after"),
+            Series(mean, transfer.variance, name="measured variance", role=Role.MEASURED),
+            Series(mean, corrected, name="without the change of the speckle", role=Role.CORRECTED),
+            Series(
+                ends, transfer.read_variance + transfer.counts_per_e * ends, name="fit: photons and read noise", role=Role.AFTER
+            ),
         ],
-        "mean, counts above offset",
+        "mean above the offset, counts",
         "variance, counts²",
     )
     exposures_ms = 1e3 * data.exposures_s
-    levels = data.frames.mean(axis=(1, 2, 3), dtype=np.float64)
-    rise = float(np.mean((levels - found.offset_counts) / exposures_ms))
-    line = found.offset_counts + rise * exposures_ms
+    means = data.frames.mean(axis=(1, 2, 3), dtype=np.float64)
+    rise = float(np.mean((means - fit.offset_counts) / exposures_ms))
+    line = fit.offset_counts + rise * exposures_ms
     linearity = plot(
-        [Series(exposures_ms, levels, "frames", "measured"), Series(exposures_ms, line, "line", "after")],
+        [
+            Series(exposures_ms, means, name="frames", role=Role.MEASURED),
+            Series(exposures_ms, line, name="straight line", role=Role.AFTER),
+        ],
         "exposure, ms",
         "mean of the field, counts",
     )
-    departure = line_plot(exposures_ms, 100 * (levels - line) / data.full_scale, "exposure, ms", "departure, % of scale", 0.0)
-    return f"<h2>Photon transfer</h2>{curve}<h2>Linearity</h2>{linearity}{departure}"
+    deviation_percent = 100 * (means - line) / data.full_scale
+    deviation = line_plot(exposures_ms, deviation_percent, "exposure, ms", "deviation, % of full scale", _ZERO)
+    return Section(title="Photon transfer", plots=[curve]), Section(title="Linearity", plots=[linearity, deviation])

@@ -56,7 +56,7 @@ def calibrate(
         For response: folder of an earlier response, of which only the core phases are measured anew.
     """
     from app.calibrations.measure import MEASURE, Task, stored_registration, stored_response
-    from app.calibrations.plots import document
+    from app.calibrations.report import document
     from app.instrument.opening import open_rig
     from calibration.stored import Stored, devices_of, save
 
@@ -73,12 +73,22 @@ def calibrate(
         lies = stored_registration(registration, rig, fibre) if registration else None
         earlier = stored_response(previous, rig, fibre) if previous else None
         with progress_bars() as report:
-            found = MEASURE[what](Task(rig, settings, report, levels or 64, probe_patterns or 0, lies, earlier))
+            found = MEASURE[what](
+                Task(
+                    rig=rig,
+                    settings=settings,
+                    report=report,
+                    levels=levels or 64,
+                    probe_patterns=probe_patterns or 0,
+                    registration=lies,
+                    previous=earlier,
+                )
+            )
     finally:
         rig.close()
     stored = Stored(found.kind, devices, {**found.more, **found.numbers, "fibre": fibre}, found.arrays)
     save(stored, out)
-    write_whole(out / REPORT, document(stored, found.numbers, found.plots), "choose another folder")
+    write_whole(out / REPORT, document(stored, found.numbers, found.sections), "choose another folder")
     numbers = {**found.numbers, "report": str(out / REPORT)}
     if what == "lut":
         text = "\n".join(f"{phase_rad:.6f}" for phase_rad in found.arrays["phases_rad"]) + "\n"
