@@ -1,29 +1,31 @@
-"""An archive's writer in a thread of its own, so that sealing a shard does not hold the next pattern back."""
+"""An archive's writer in its own thread, so that the next pattern does not wait while a shard is sealed."""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from acquisition.archive.kinds import EventKind
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveWriter, PairRow
 
-#: Pairs that may wait; more make the capture wait, and none is dropped.
+#: Pairs that may wait for the disk. When more come, the capture waits; no pair is dropped.
 _WAITING = 64
 
 
 class BackgroundWriter:
-    """Takes pairs without waiting for the disk, and everything else in order after them.
+    """Stores pairs and events in the order in which they are given, without letting the caller wait for the disk.
 
-    An error of the disk is raised by the next call, whatever that is; nothing is acknowledged after it.
+    An error of the disk is raised by the next call of any method. Nothing is acknowledged after it.
 
     Parameters
     ----------
     writer : ArchiveWriter
-        Used by nobody else until :meth:`close`, which leaves it open.
+        Must not be used by others until :meth:`close`, which leaves it open.
     """
 
     def __init__(self, writer: ArchiveWriter) -> None:
@@ -33,6 +35,11 @@ class BackgroundWriter:
         self._next = writer.next_index
         self._thread = threading.Thread(target=self._work, name="store pairs", daemon=True)
         self._thread.start()
+
+    @property
+    def path(self) -> Path:
+        """The archive's folder."""
+        return self._writer.path
 
     @property
     def next_index(self) -> int:
@@ -45,22 +52,22 @@ class BackgroundWriter:
         return self._writer.acknowledged
 
     def append(self, images: Mapping[str, Image], row: PairRow) -> None:
-        """Queue one pair; the images must not change any more."""
+        """Queue one pair; the caller must not change the images afterwards."""
         self._raise()
         self._jobs.put(lambda: self._writer.append(images, row))
         self._next += 1
 
-    def event(self, kind: str, text: str) -> None:
-        """Queue a note."""
+    def event(self, kind: EventKind | str, text: str) -> None:
+        """Queue an event."""
         self._raise()
         self._jobs.put(lambda: self._writer.event(kind, text))
 
     def flush(self) -> None:
-        """Wait until all that was appended is acknowledged."""
+        """Wait until everything queued is acknowledged."""
         self._wait(self._writer.flush)
 
     def quarantine(self, index: int, reason: str) -> int:
-        """Acknowledge what is queued, then withdraw the pairs from ``index`` on; return how many there were."""
+        """Acknowledge everything queued, then withdraw the pairs from ``index`` on; return how many pairs these are."""
         count: list[int] = []
 
         def withdraw() -> None:
@@ -72,7 +79,7 @@ class BackgroundWriter:
         return count[0]
 
     def close(self) -> None:
-        """End the thread after what is queued; safe to call twice, and raises nothing."""
+        """Store everything queued and end the thread; may be called twice, and raises nothing."""
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
@@ -101,7 +108,7 @@ class BackgroundWriter:
             if self._error is None:
                 try:
                     job()
-                except BaseException as error:  # noqa: BLE001 - belongs to whoever stores pairs
+                except BaseException as error:  # noqa: BLE001 - raised by the next call of the caller
                     self._error = error
 
     def __enter__(self) -> Self:

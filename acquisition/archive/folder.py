@@ -58,11 +58,17 @@ class WriterLock:
         self.close()
 
 
-def clean_name(text: str, what: str) -> str:
-    """Return ``text`` fit to be part of a folder's name; raises StorageError when it is empty or holds separators."""
+def clean_name(text: str) -> str:
+    """Return an archive's name in a form that can be part of a folder's name.
+
+    Raises
+    ------
+    StorageError
+        Nothing is left of it, or it holds path separators.
+    """
     cleaned = re.sub(r"[^\w.-]+", "-", text).strip("-.")[:80]
     if not cleaned or "/" in text or "\\" in text:
-        raise StorageError(f"archive {what} {text!r} cannot be part of a folder name; use letters and digits")
+        raise StorageError(f"archive name {text!r} cannot be part of a folder name; use letters and digits")
     return cleaned
 
 

@@ -41,10 +41,10 @@ class EventKind(StrEnum):
     PREFLIGHT = "preflight"
     #: Dark frames were captured.
     DARK = "dark"
-    #: The sync check at the start of a run passed.
-    SYNC = "sync"
+    #: The sync check before the first pair of a run passed.
+    PREAMBLE = "sync"
     #: A sync check between pairs passed.
-    SCAN = "scan"
+    SYNC_CHECK = "scan"
     #: A run went on where an earlier one had ended.
     RESUME = "resume"
     #: Pairs were withdrawn.

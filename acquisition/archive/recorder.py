@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.shards import Image
-from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError, WrongImageError
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError, WrongImageError
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError
 from drivers.base import Frame
 
@@ -171,9 +171,7 @@ class Recorder:
         if self._writer is None:
             # 8-bit speckle does not shrink; everything else does.
             specs = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
-            self._writer = ArchiveWriter.create(
-                self._root, ArchiveKind.RECORDING, self._name, specs, self._metadata, None, seal_after_s=self._seal_after_s
-            )
+            self._writer = ArchiveWriter.create(self._root, ArchiveSpec(kind=ArchiveKind.RECORDING, name=self._name, arrays=specs, metadata=self._metadata), None, seal_after_s=self._seal_after_s)
         frame = item.frame
         row = PairRow(
             frame_index=frame.index,

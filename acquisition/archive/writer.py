@@ -12,7 +12,7 @@ import uuid
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -23,12 +23,13 @@ from acquisition.archive.old_names import METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
 from acquisition.archive.folder import WriterLock, metadata_text, check_space, clean_name, one_line, sync_folder, write_synced
 from acquisition.archive.journal import Journal, utc_now
-from acquisition.archive.kinds import FinishReason
+from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.shards import ArraySpec, Image, Shards
 
 __all__ = [
     "Archive",
+    "ArchiveSpec",
     "ArchiveWriter",
     "ArraySpec",
     "BadImage",
@@ -43,23 +44,37 @@ __all__ = [
 SHARD_BYTES = 32 * 2**20  # of the largest array
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArchiveSpec:
+    """What a new archive will hold.
+
+    Parameters
+    ----------
+    kind : ArchiveKind
+        Part of the folder's name.
+    name : str
+        For people, for instance ``cells``; part of the folder's name. No path separators; odd characters become ``-``.
+    arrays : sequence of ArraySpec
+        Every append brings one image for each.
+    metadata : mapping
+        Facts about the run, plain YAML values; stored as ``metadata.yaml``.
+    """
+
+    kind: ArchiveKind
+    name: str
+    arrays: Sequence[ArraySpec]
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
 class ArchiveWriter:
     """Appends images to one archive; make it with :meth:`create` or :meth:`resume`.
 
     Safe to call from several threads. After an I/O error it refuses further work; close it and resume the archive.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        lock: WriterLock,
-        journal: Journal,
-        shards: Shards,
-        specs: Sequence[ArraySpec],
-        seal_after_s: float,
-    ) -> None:
+    def __init__(self, path: Path, lock: WriterLock, journal: Journal, shards: Shards, seal_after_s: float) -> None:
         self.path = path
-        self.specs = tuple(specs)
+        self.specs = tuple(shards.spec(name) for name in journal.arrays)
         self.dropped = 0
         self._lock = lock
         self._journal = journal
@@ -79,10 +94,7 @@ class ArchiveWriter:
     def create(
         cls,
         root: Path,
-        kind: str,
-        name: str,
-        arrays: Sequence[ArraySpec],
-        metadata: Mapping[str, object],
+        spec: ArchiveSpec,
         expected: int | None,
         *,
         seal_after_s: float = 5.0,
@@ -94,12 +106,8 @@ class ArchiveWriter:
         ----------
         root : Path
             Folder for archives; made if absent.
-        kind, name : str
-            For people, for instance ``dataset`` and ``cells``. No path separators; odd characters become ``-``.
-        arrays : sequence of ArraySpec
-            Every append brings one image for each.
-        metadata : mapping
-            Facts about the run, plain YAML values; stored as ``metadata.yaml``.
+        spec : ArchiveSpec
+            What it will hold.
         expected : int or None
             Number of pairs to come, for the check of free space; None checks for one shard.
         seal_after_s : float
@@ -112,16 +120,18 @@ class ArchiveWriter:
         StorageError
             Too little space, a bad name, array or metadata, or a folder that cannot be written.
         """
-        label = f"{clean_name(kind, 'kind')}_{clean_name(name, 'name')}"
-        if not arrays or len({spec.name for spec in arrays}) != len(arrays):
-            raise StorageError(f"archive {name!r} needs arrays with different names, got {[s.name for s in arrays]}")
-        text = metadata_text(metadata)
-        slots = max(1, shard_bytes // max(spec.nbytes for spec in arrays))
+        label = f"{spec.kind.value}_{clean_name(spec.name)}"
+        names = [array.name for array in spec.arrays]
+        if not names or len(set(names)) != len(names):
+            raise StorageError(f"archive {spec.name!r} needs arrays with different names, got {names}")
+        text = metadata_text(spec.metadata)
+        slots = max(1, shard_bytes // max(array.nbytes for array in spec.arrays))
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         path = Path(root) / f"{stamp}_{label}_{uuid.uuid4().hex[:8]}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            check_space(path.parent, sum(spec.nbytes for spec in arrays) * (slots if expected is None else expected))
+            pair_bytes = sum(array.nbytes for array in spec.arrays)
+            check_space(path.parent, pair_bytes * (slots if expected is None else expected))
             (path / "targets").mkdir(parents=True)
         except OSError as error:
             raise StorageError(f"cannot create {path}: {one_line(error)}; check the folder") from error
@@ -133,18 +143,18 @@ class ArchiveWriter:
                 write_synced(path / DATA / "zarr.json", '{"zarr_format": 3, "node_type": "group"}\n')
                 write_synced(path / METADATA, text)
                 shards = Shards(path / DATA)
-                for spec in arrays:
-                    shards.create(spec, slots)
-                # Last: without a journal it is no archive yet.
-                journal = undo.enter_context(Journal.create(path / JOURNAL, [spec.name for spec in arrays]))
-                for key, value in (("kind", kind), ("name", name), ("created_utc", utc_now())):
+                for array in spec.arrays:
+                    shards.create(array, slots)
+                # Last: without a journal the folder is not an archive yet.
+                journal = undo.enter_context(Journal.create(path / JOURNAL, names))
+                for key, value in (("kind", spec.kind.value), ("name", spec.name), ("created_utc", utc_now())):
                     journal.set_status(key, value)
                 sync_folder(path)
                 sync_folder(path.parent)
             except OSError as error:
                 raise StorageError(f"cannot create {path}: {error}; check the disk") from error
             undo.pop_all()
-        return cls(path, lock, journal, shards, arrays, seal_after_s)
+        return cls(path, lock, journal, shards, seal_after_s)
 
     @classmethod
     def resume(cls, path: Path, expected: int = 0, *, seal_after_s: float = 5.0) -> ArchiveWriter:
@@ -174,7 +184,7 @@ class ArchiveWriter:
             lock = undo.enter_context(WriterLock(path))
             check_space(path, sum(spec.nbytes for spec in specs) * expected)
             journal = undo.enter_context(Journal.open(path / JOURNAL))
-            writer = cls(path, lock, journal, Shards(path / DATA), specs, seal_after_s)
+            writer = cls(path, lock, journal, Shards(path / DATA), seal_after_s)
             writer._recover()
             undo.pop_all()
         return writer

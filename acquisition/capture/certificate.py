@@ -1,6 +1,6 @@
 """The pairing certificate of a dataset: what was checked of every pair, how often, and with which margin.
 
-It is made from the archive alone, so it can be made again at any time and by anybody.
+It is computed from the archive alone, so anybody can compute it again at any time.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,41 +18,55 @@ from acquisition.archive.folder import write_synced
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StorageError
-from acquisition.capture.runner import faults_of, plan_of
+from acquisition.capture.dataset_archive import faults_of, plan_of
+from acquisition.capture.plan import CapturePlan
 from acquisition.capture.sync_check import ReferenceCheck, speckle_of
-from drivers.base import Frame, Pattern
+from drivers.base import Pattern
 
 CERTIFICATE = "certificate.yaml"
-#: Host and camera clocks may disagree by so much over one interval.
+#: Largest accepted difference between the clocks of the host and the camera over one interval, in seconds.
 INTERVAL_TOLERANCE_S = 0.005
+#: Patterns that are drawn again to compare them with the plan. Drawing all of them would take longer than the run did.
 _DRAWN_AGAIN = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """What holds of a dataset, by its own bytes.
+    """What was found about a dataset from its bytes on disk.
 
     Parameters
     ----------
     pairs, requested : int
-        Acknowledged pairs, references included, and what the plan asks for.
+        Acknowledged pairs, references included, and the number that the plan asks for.
     images_checked, pairs_damaged : int
-        By their check sums.
-    shots_in_order, patterns_hashed, patterns_as_planned : bool
-        Row n is shot n; its phase has the content hash that was on the SLM; and, for some 200 of them, that is the hash of
-        the pattern which the plan draws for it.
+        Images whose check sums were compared, and pairs with a wrong one.
+    shots_in_order : bool
+        Whether row n is shot n of the plan.
+    patterns_hashed : bool
+        Whether the content hash of every stored phase is the one of the pattern that was on the SLM.
+    patterns_as_planned : bool
+        Whether the plan draws the same patterns again; checked for about 200 of them.
     frames_repeated : int
-        Frames that are byte for byte the one before.
-    sentinels, lowest_reference_correlation
-        Flat shots, and the smallest correlation of one with the first.
-    sync_checks, smallest_sync_margin
-        Scans of lags -2..+2 that the run made with sync patterns, all won by lag 0, and the least lead.
+        Frames that equal the frame before them byte for byte.
+    reference_checks : int
+        Number of reference shots.
+    lowest_reference_correlation : float
+        Smallest correlation of a reference shot with the first one.
+    sync_checks : int
+        Sync checks between pairs that passed.
+    smallest_sync_margin : float
+        The smallest margin of these.
     sync_margins : list of float
-        Of the sync preamble of every run.
+        Margin of the sync check at the beginning of every run.
     intervals_checked, interval_error_s
-        Intervals of the camera's own clock against the host's, where it has one, and the largest difference.
-    faults, withdrawn
-        What was met and retaken, by kind; pairs withdrawn back to a good sentinel.
+        Intervals between frames compared between the clocks of camera and host, and the largest difference in seconds; 0 where
+        the camera has no clock.
+    faults : dict of str to int
+        Faults that were met and retaken, by kind.
+    withdrawn : int
+        Pairs that were withdrawn and captured again.
+    drift : list of (int, float)
+        Shot number, and correlation with the first reference, of every reference shot.
     """
 
     pairs: int
@@ -75,12 +90,12 @@ class Certificate:
 
     @property
     def complete(self) -> bool:
-        """Whether all that the plan asks for is there."""
+        """Whether all pairs that the plan asks for are there."""
         return self.pairs == self.requested
 
     @property
     def verified(self) -> bool:
-        """Whether light speaks for the pairing, and nothing against any pair."""
+        """Whether sync checks confirm the pairing, and no check of any pair failed."""
         return (
             bool(self.sync_margins)
             and self.smallest_sync_margin > 0
@@ -99,59 +114,32 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
     Raises
     ------
     StorageError
-        It is no dataset, or its plan was edited.
+        The archive is not a dataset, or its plan was edited.
     """
     plan = plan_of(archive)
     rows = archive.rows()
-    height, width = archive.spec("phase").shape
-    make = plan.maker((height, width))
-    depth = archive.metadata.get("bit_depth", 8)
-    reference_check = ReferenceCheck(plan.min_reference_correlation)
-    damaged = repeated = 0
-    hashed = planned = True
-    before: int | None = None
-    # Drawing every pattern again would take longer than the run did.
-    drawn_again = set(range(0, len(rows), max(1, len(rows) // _DRAWN_AGAIN)))
-    for row in rows:
-        progress(row.index + 1)
-        repeated += row.crc32["speckle"] == before
-        before = row.crc32["speckle"]
-        if row.index in drawn_again:
-            planned = planned and make(row.index).pattern.id == row.pattern_id
-        try:
-            pixels, phase = archive.read("speckle", row.index), archive.read("phase", row.index)
-        except StorageError:
-            damaged += 1
-            continue
-        hashed = hashed and Pattern(phase).id == row.pattern_id
-        frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
-        flat = plan.is_reference(row.index)
-        if flat:
-            reference_check.holds(row.index, speckle_of(frame))
+    images = _check_images(archive, plan, progress)
     intervals, error_s = _intervals(archive)
-    events = archive.events()
-    scans = [_number(r" (?:margin|by) (-?[\d.]+) up to ", event.text) for event in events if event.kind is EventKind.SCAN]
+    scans = _numbers(archive, EventKind.SYNC_CHECK, r" (?:margin|by) (-?[\d.]+) up to ")
     return Certificate(
         pairs=len(rows),
         requested=len(plan),
         images_checked=len(rows) * len(archive.arrays),
-        pairs_damaged=damaged,
+        pairs_damaged=images.damaged,
         shots_in_order=[row.extra.get("shot") for row in rows] == list(range(len(rows))),
-        patterns_hashed=hashed,
-        patterns_as_planned=planned,
-        frames_repeated=repeated,
-        reference_checks=len(reference_check.drift),
-        lowest_reference_correlation=round(reference_check.lowest, 4),
+        patterns_hashed=images.patterns_hashed,
+        patterns_as_planned=_patterns_as_planned(archive, plan),
+        frames_repeated=sum(a.crc32["speckle"] == b.crc32["speckle"] for a, b in pairwise(rows)),
+        reference_checks=len(images.references.drift),
+        lowest_reference_correlation=round(images.references.lowest, 4),
         sync_checks=len(scans),
         smallest_sync_margin=round(min(scans, default=1.0), 4),
-        sync_margins=[
-            _number(r" (?:margin|by) (-?[\d.]+) on ", event.text) for event in events if event.kind is EventKind.SYNC
-        ],
+        sync_margins=_numbers(archive, EventKind.PREAMBLE, r" (?:margin|by) (-?[\d.]+) on "),
         intervals_checked=intervals,
         interval_error_s=error_s,
         faults=faults_of(archive),
-        withdrawn=sum(int(_number(r"^withdrew (\d+) ", event.text)) for event in events if event.kind is EventKind.QUARANTINE),
-        drift=[(number, round(value, 4)) for number, value in reference_check.drift],
+        withdrawn=sum(int(count) for count in _numbers(archive, EventKind.QUARANTINE, r"^withdrew (\d+) ")),
+        drift=[(number, round(value, 4)) for number, value in images.references.drift],
     )
 
 
@@ -164,7 +152,40 @@ def write_certificate(folder: Path, certificate: Certificate) -> Path:
     return path
 
 
+@dataclass
+class _ImageChecks:
+    """What reading every image showed."""
+
+    references: ReferenceCheck
+    damaged: int = 0
+    patterns_hashed: bool = True
+
+
+def _check_images(archive: Archive, plan: CapturePlan, progress: Callable[[int], None]) -> _ImageChecks:
+    checks = _ImageChecks(ReferenceCheck(plan.min_reference_correlation))
+    for row in archive.rows():
+        progress(row.index + 1)
+        try:
+            pixels, phase = archive.read("speckle", row.index), archive.read("phase", row.index)
+        except StorageError:
+            checks.damaged += 1
+            continue
+        checks.patterns_hashed = checks.patterns_hashed and Pattern(phase).id == row.pattern_id
+        if plan.is_reference(row.index):
+            checks.references.holds(row.index, speckle_of(pixels))
+    return checks
+
+
+def _patterns_as_planned(archive: Archive, plan: CapturePlan) -> bool:
+    rows = archive.rows()
+    height, width = archive.spec("phase").shape
+    make = plan.maker((height, width))
+    chosen = rows[:: max(1, len(rows) // _DRAWN_AGAIN)]
+    return all(make(row.index).pattern.id == row.pattern_id for row in chosen)
+
+
 def _intervals(archive: Archive) -> tuple[int, float]:
+    """Return how many intervals camera and host both measured, and their largest difference in seconds."""
     rows = archive.rows()
     device = np.array([row.extra.get("device_ns", 0) for row in rows], np.float64)
     if not device.size or not device.all():
@@ -174,7 +195,7 @@ def _intervals(archive: Archive) -> tuple[int, float]:
     return len(differences), float(differences.max(initial=0.0))
 
 
-def _number(pattern: str, text: str) -> float:
-    """Return the number that an event's words hold where ``pattern`` has its group."""
-    found = re.search(pattern, text)
-    return float(found[1]) if found else 0.0
+def _numbers(archive: Archive, kind: EventKind, pattern: str) -> list[float]:
+    """Return from every event of a kind the number in the group of ``pattern``; 0 where its text has no such number."""
+    matches = [re.search(pattern, event.text) for event in archive.events() if event.kind is kind]
+    return [float(match[1]) if match else 0.0 for match in matches]

@@ -1,4 +1,4 @@
-"""Dark frames: what the camera counts in the shortest exposure it has, kept beside a dataset."""
+"""Dark frames: the camera's counts at its shortest exposure, kept beside a dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DARK = "dark.tif"
 def dark_frame(capture: PairCapture, rig: Rig, count: int) -> NDArray[np.float32]:
     """Return the mean of ``count`` frames at the shortest exposure, (H, W) in counts; the camera is disarmed afterwards.
 
-    There is no shutter, so light is not excluded but given no time: offset and read noise remain.
+    There is no shutter. At the shortest exposure almost no light is counted, so offset and read noise remain.
     """
     capture.release()
     camera = rig.camera
@@ -35,7 +35,7 @@ def dark_frame(capture: PairCapture, rig: Rig, count: int) -> NDArray[np.float32
 
 
 def write_dark(folder: Path, mean: NDArray[np.float32]) -> None:
-    """Write the dark frame into a dataset's folder; raises StorageError when that fails."""
+    """Write the dark frame as ``dark.tif`` into a dataset's folder; raises StorageError when that fails."""
     part = folder / f".{DARK}"
     try:
         tifffile.imwrite(part, mean)

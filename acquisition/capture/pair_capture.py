@@ -1,19 +1,24 @@
 """One pair at a time: show, settle, trigger, read, verify; and what to do when that fails.
 
-The rules (each learned from a wrong pair somewhere): one pattern and one trigger outstanding; trigger only when ready;
-expose only after the SLM has displayed and settled; after any fault disarm, drain, arm and show again before the retake,
-never retry in place; never shift frames against patterns.
+The rules, each learned from a wrong pair on an optical bench:
+
+- At most one pattern and one trigger are outstanding.
+- Trigger only when the camera is ready.
+- Expose only after the SLM has displayed the pattern and has settled.
+- After a fault disarm, drain, arm and show the pattern again before the retake. Never only read again.
+- Never shift frames against patterns.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from acquisition.archive.kinds import EventKind
 from drivers.base import (
     Camera,
     DeviceError,
@@ -37,12 +42,30 @@ class CaptureError(SpeckleScopeError):
 
 
 class BadPairError(SpeckleScopeError):
-    """A frame arrived but cannot be trusted to belong to its pattern, or is useless; it is retaken."""
+    """A frame came, but it may not belong to its pattern, or it is useless; it is retaken."""
+
+
+#: What is retaken after a fault, and how the journal names the fault.
+_FAULTS: Mapping[type[SpeckleScopeError], EventKind] = {
+    DeviceTimeoutError: EventKind.DEVICE_TIMEOUT,
+    DeviceLostError: EventKind.DEVICE_LOST,
+    FrameFailedError: EventKind.FRAME_FAILED,
+    TriggerIgnoredError: EventKind.TRIGGER_IGNORED,
+    BadPairError: EventKind.BAD_PAIR,
+}
 
 
 @dataclass(frozen=True)
 class FrameLimits:
-    """When a frame is useless: fraction of saturated pixels, and mean as a fraction of full scale."""
+    """Limits beyond which a frame is useless.
+
+    Parameters
+    ----------
+    max_saturated : float
+        Largest accepted fraction of saturated pixels.
+    min_mean_fraction : float
+        Smallest accepted mean, as a fraction of full scale.
+    """
 
     max_saturated: float = 0.01
     min_mean_fraction: float = 0.005
@@ -50,9 +73,19 @@ class FrameLimits:
 
 @dataclass(frozen=True)
 class Rig:
-    """The devices of one instrument, the clock that stamps their times, and what starts an exposure under a pattern.
+    """The devices of one instrument.
 
-    With ``TriggerMode.HARDWARE`` the SLM's sync output is wired to the camera's line. Without an SLM there is only looking.
+    Parameters
+    ----------
+    camera : Camera
+        The camera.
+    slm : Slm or None
+        The SLM. Without one the instrument can watch, but it cannot show patterns.
+    clock : Clock
+        The clock that gives the devices their times.
+    trigger : TriggerMode
+        What starts an exposure under a pattern. With ``TriggerMode.HARDWARE`` the SLM's sync output is wired to the
+        camera's trigger line.
     """
 
     camera: Camera
@@ -61,7 +94,7 @@ class Rig:
     trigger: TriggerMode = TriggerMode.SOFTWARE
 
     def display(self) -> Slm:
-        """Return the SLM; raises DeviceError where there is none."""
+        """Return the SLM; raises DeviceError when there is none."""
         if self.slm is None:
             raise DeviceError("this instrument has no SLM, so no pattern can be shown; set 'slm' in its configuration")
         return self.slm
@@ -76,12 +109,12 @@ class Rig:
 
 
 def make_rig(camera: Camera, slm: Slm, clock: Clock | None = None) -> Rig:
-    """Return a rig on the real clock unless another is given."""
+    """Return a rig with a software trigger, on the real clock unless another one is given."""
     return Rig(camera, slm, clock or RealClock())
 
 
 class PairCapture:
-    """Captures verified pairs from a rig; used by the one thread that owns its devices.
+    """Captures verified pairs from a rig; only the thread that owns the devices may use it.
 
     Parameters
     ----------
@@ -90,18 +123,25 @@ class PairCapture:
     limits : FrameLimits
         Quality limits of a single frame.
     on_fault : callable
-        Called with ``(kind, text)`` for every fault met, before the retake.
+        Called with ``(kind, text)`` for every fault, before the retake.
     retakes : int
         How often one pair is retaken before the run stops.
     reconnect_s : float
-        How long a lost device is waited for, in seconds.
+        How long to wait for a lost device to come back, in seconds.
+
+    Attributes
+    ----------
+    retaken : int
+        Captures that were repeated after a fault.
+    displays_lost : int
+        How often the SLM's display was lost. Nobody knows since when, so earlier pairs cannot be trusted either.
     """
 
     def __init__(
         self,
         rig: Rig,
         limits: FrameLimits | None = None,
-        on_fault: Callable[[str, str], None] = lambda kind, text: None,
+        on_fault: Callable[[EventKind, str], None] = lambda kind, text: None,
         retakes: int = 5,
         reconnect_s: float = 30.0,
     ) -> None:
@@ -115,28 +155,29 @@ class PairCapture:
         self._settled_ns = 0
         self._last_crc: int | None = None
         self.retaken = 0
-        #: How often the SLM's display was lost: nobody knows since when, so pairs before that cannot be trusted either.
         self.displays_lost = 0
 
-    def capture(self, pattern: Pattern, gate: Callable[[Frame], None] = lambda frame: None) -> Frame:
+    def capture(self, pattern: Pattern, check: Callable[[Frame], None] = lambda frame: None) -> Frame:
         """Return a verified frame of ``pattern``, labelled with its id.
 
         Parameters
         ----------
         pattern : Pattern
-            To show.
-        gate : callable
-            Raises BadPairError for a frame that shall be retaken for reasons of the caller's.
+            Pattern to show.
+        check : callable
+            A further check of the caller: it raises BadPairError for a frame that must be retaken.
 
         Raises
         ------
         CaptureError
-            It failed more often than ``retakes`` allows, or a device did not come back.
+            The capture failed more often than ``retakes`` allows, or a device did not come back.
+        DeviceError
+            The camera delivers frames without a trigger, or its trigger is set in a way that cannot work.
         """
         for attempt in range(self._retakes + 1):
             try:
                 frame = self._capture_once(pattern)
-                gate(frame)
+                check(frame)
                 return frame
             except (DeviceTimeoutError, FrameFailedError, TriggerIgnoredError, BadPairError) as error:
                 self._fault(error)
@@ -150,7 +191,7 @@ class PairCapture:
         raise CaptureError(f"pattern {pattern.name!r} failed {self._retakes + 1} times in a row; the last time: {last}")
 
     def release(self) -> None:
-        """Disarm the camera; safe after any failure."""
+        """Disarm the camera; can be called after any failure."""
         self._armed = False
         self._rig.camera.disarm()
 
@@ -159,11 +200,12 @@ class PairCapture:
         if not self._armed:
             self._arm()
         frame_s = camera.exposure_s + camera.capabilities.readout_s + 0.25
-        asked_ns = clock.now_ns()
+        requested_ns = clock.now_ns()
         self._settled_ns = self._display(lambda: slm.show(pattern))
         if self._rig.trigger is TriggerMode.HARDWARE:
-            # The edge comes with the light, at a time that only the camera knows; the line's delay lets the crystal settle.
-            earliest_ns = asked_ns + round(slm.capabilities.settle_s * 1e9)
+            # The edge comes when the display changes, at a time that only the camera knows. Its trigger delay lets the liquid
+            # crystal settle.
+            earliest_ns = requested_ns + round(slm.capabilities.settle_s * 1e9)
             wait_s = (self._settled_ns - clock.now_ns()) * 1e-9 + camera.capabilities.trigger_delay_s
             frame = camera.read(wait_s + frame_s)
         else:
@@ -189,15 +231,15 @@ class PairCapture:
             delay_s, settle_s = camera.capabilities.trigger_delay_s, slm.capabilities.settle_s
             if delay_s < settle_s:
                 raise DeviceError(
-                    f"the line's trigger delay is {delay_s} s, the SLM needs {settle_s} s to settle; raise trigger_delay_s"
+                    f"the camera's trigger delay is {delay_s} s, the SLM needs {settle_s} s to settle; raise trigger_delay_s"
                 )
-            # An edge of the last pattern may still be on its way.
+            # The trigger edge of the last pattern may still come.
             self._rig.clock.wait_until(self._settled_ns)
         camera.arm(self._rig.trigger)
         counters = camera.counters
         if (counters.triggers, counters.frames) != (0, 0):
             raise DeviceError(f"the camera counts {counters} right after arming; power-cycle it")
-        # A camera that is really armed gives nothing without a trigger: free-running cameras have fooled whole datasets.
+        # An armed camera gives no frame without a trigger. Free-running cameras have spoilt whole datasets.
         try:
             camera.read(0.0)
         except DeviceTimeoutError:
@@ -223,10 +265,13 @@ class PairCapture:
             raise BadPairError(f"{100 * saturated:.1f} % of the pixels are saturated; shorten the exposure")
         mean = float(np.mean(frame.pixels)) / frame.full_scale
         if mean < self._limits.min_mean_fraction:
-            raise BadPairError(f"the frame's mean is {100 * mean:.2f} % of full scale; is the light on?")
+            raise BadPairError(
+                f"the frame's mean is {100 * mean:.2f} % of full scale; is the light on? Switch it on or expose longer"
+            )
 
     def _fault(self, error: SpeckleScopeError) -> None:
-        self._on_fault(type(error).__name__, str(error))
+        kind = next(kind for fault, kind in _FAULTS.items() if isinstance(error, fault))
+        self._on_fault(kind, str(error))
         self._armed = False
         self._rig.camera.disarm()
 

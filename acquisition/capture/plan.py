@@ -1,4 +1,4 @@
-"""The capture plan: everything that decides which pattern is shown as shot number n, frozen and hashed."""
+"""The capture plan: everything that decides which pattern is shown as shot number n."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ Number = Annotated[float, WrapValidator(_as_written)]
 
 
 class PlanError(PatternError):
-    """A capture plan is missing, is no YAML, or holds a wrong field or value."""
+    """A capture plan is missing, is not YAML, or holds a wrong field or value."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One thing to capture: the pattern, its place in the plan, and whether it is a reference (flat) shot."""
+    """One thing to capture: its number in the plan, its pattern, and whether it is a reference shot (the flat pattern)."""
 
     number: int
     pattern: Pattern
@@ -59,26 +59,31 @@ class CapturePlan(BaseModel):
     phase_range_rad : float
         Phase of white in radians.
     reference_every : int
-        A flat pattern is shown first and after every so many objects. It gives the reconstructor its reference and is the
-        sentinel by which earlier pairs are trusted.
+        The flat pattern is shown first, after every so many objects, and last. It gives the reconstructor its reference, and
+        it is the reference check by which earlier pairs are trusted.
     exposure_s : float
         Camera exposure in seconds.
     max_saturated : float
         Largest accepted fraction of saturated pixels.
     min_mean_fraction : float
-        Smallest accepted mean, as a fraction of full scale: darker frames show a closed shutter or a lost laser.
+        Smallest accepted mean, as a fraction of full scale. Darker frames mean a closed shutter or a laser that is off.
     min_reference_correlation : float
-        Smallest accepted correlation of a sentinel with the plan's first reference.
+        Smallest accepted correlation of a reference shot with the first one.
     min_frame_correlation : float
-        Smallest accepted correlation of any frame with that reference: a fibre that moves loses it.
+        Smallest accepted correlation of any frame with the first reference. It falls when the fibre moves.
     repeats : int
         Frames of each pattern, one after the other.
     order : {"sequential", "shuffled"}
-        Of the source's patterns; shuffled by ``seed``.
+        Order of the source's patterns; ``seed`` shuffles them.
     dark_frames : int
-        Frames at the camera's shortest exposure, taken before the first pair; their mean is kept with the dataset.
+        Frames at the camera's shortest exposure, captured before the first pair; their mean is kept with the dataset.
     preamble : bool
-        Whether a run begins with sync patterns that verify which frame belongs to which pattern.
+        Whether a run begins with a sync check, which verifies which frame belongs to which pattern.
+
+    Raises
+    ------
+    PlanError
+        A field is unknown, missing, or has a wrong value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -116,16 +121,16 @@ class CapturePlan(BaseModel):
 
     @property
     def patterns_needed(self) -> int:
-        """How many different patterns the source is asked for."""
+        """Number of different patterns that the source must give."""
         return math.ceil(self.pairs / self.repeats)
 
     @property
     def hash(self) -> str:
-        """First 16 hexadecimal digits of SHA-256 over all fields."""
+        """First 16 hexadecimal digits of SHA-256 over all fields, as :func:`plan_hash` computes it."""
         return plan_hash(self.to_dict())
 
     def to_dict(self) -> dict[str, object]:
-        """Plain types, for the dataset's metadata."""
+        """Return the fields as plain values, for the dataset's metadata."""
         return self.model_dump()
 
     def is_reference(self, number: int) -> bool:
@@ -133,13 +138,13 @@ class CapturePlan(BaseModel):
         return number % (self.reference_every + 1) == 0 or number == len(self) - 1
 
     def shots(self, shape: tuple[int, int], start: int = 0) -> Iterator[Shot]:
-        """Yield the shots from number ``start`` on, for an SLM of ``shape``; a plan ends with a reference."""
+        """Yield the shots from number ``start`` on, for an SLM of ``shape``; the last one is a reference."""
         make = self.maker(shape)
         for number in range(start, len(self)):
             yield make(number)
 
     def maker(self, shape: tuple[int, int]) -> Callable[[int], Shot]:
-        """Return a function that makes shot number n, for an SLM of ``shape``; it may be called from any one thread."""
+        """Return a function that makes shot number n, for an SLM of ``shape``; only one thread at a time may call it."""
         flat = blank(shape)
         patterns = self.patterns(shape)
         count = self.patterns_needed
@@ -147,9 +152,10 @@ class CapturePlan(BaseModel):
 
         def make(number: int) -> Shot:
             if self.is_reference(number):
-                return Shot(number, flat, True)
+                return Shot(number, flat, is_reference=True)
             references_before = 1 + (number - 1) // (self.reference_every + 1)
-            return Shot(number, patterns[int(order[(number - references_before) // self.repeats])], False)
+            pattern = patterns[int(order[(number - references_before) // self.repeats])]
+            return Shot(number, pattern, is_reference=False)
 
         return make
 

@@ -1,140 +1,46 @@
-"""A whole acquisition: plan -> verified pairs -> archive, with sentinels, quarantine and resumption."""
+"""A whole acquisition: every shot of a plan becomes a verified pair in an archive, and pairs that lose trust are withdrawn."""
 
 from __future__ import annotations
 
 import shutil
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from enum import Enum, auto
 
 from acquisition.archive.background_writer import BackgroundWriter
-from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
-from acquisition.archive.old_names import with_present_names
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason
+from acquisition.archive.writer import Archive, ArchiveWriter, PairRow
 from acquisition.capture.dark_frame import dark_frame, write_dark
+from acquisition.capture.dataset_archive import faults_of, open_dataset, plan_of  # noqa: F401 - for callers that move over
 from acquisition.capture.pair_capture import BadPairError, CaptureError, FrameLimits, PairCapture, Rig
-from acquisition.capture.plan import CapturePlan, Shot, plan_from, plan_hash
+from acquisition.capture.plan import CapturePlan, Shot
+from acquisition.capture.progress import AcquisitionProgress, AcquisitionReport, RunCallbacks, RunControl
+from acquisition.capture.states import AcquisitionState
 from acquisition.capture.sync_check import SYNC, ReferenceCheck, speckle_of, sync_check_patterns, sync_margin, sync_template
+from acquisition.capture.trusted_shots import TrustedShots
 from acquisition.streams.channel import RateMeter
 from acquisition.streams.prefetch import Prefetcher
 from drivers.base import Frame, Pattern
 
-#: A sentinel that fails this often in a row after a quarantine means the fibre itself has moved.
+#: When checks fail more often than this in a row, after the pairs were withdrawn, the fibre itself has moved.
 MAX_QUARANTINES = 3
-#: Patterns from this size on are stored compressed, in bytes.
-_COMPRESS_FROM = 2 << 20
-#: A sync check is made at every so many references.
-_SCAN_EVERY = 4
+#: A sync check is made at one reference out of this many.
+_SYNC_CHECK_EVERY = 4
 #: Patterns that are drawn before they are shown.
 _PREFETCH = 4
-
-
-@dataclass(frozen=True)
-class AcquisitionProgress:
-    """How far an acquisition is; ``acknowledged`` pairs are safe on disk.
-
-    ``drift`` holds (shot number, correlation with the first reference) of every sentinel so far; ``free_bytes`` is the disk's.
-    """
-
-    path: Path
-    requested: int
-    acknowledged: int
-    captured: int
-    retaken: int
-    pairs_per_s: float
-    drift: tuple[tuple[int, float], ...] = ()
-    free_bytes: int = 0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time left at the present rate, in seconds."""
-        return (self.requested - self.captured) / self.pairs_per_s if self.pairs_per_s > 0 else None
-
-
-@dataclass(frozen=True)
-class AcquisitionReport:
-    """What an acquisition did. ``faults`` counts every fault by kind; ``complete`` when every requested pair is safe."""
-
-    path: Path
-    requested: int
-    acknowledged: int
-    retaken: int
-    quarantined: int
-    faults: Mapping[str, int]
-    lowest_reference_correlation: float
-    sync_checks: int = 0
-    smallest_sync_margin: float = 1.0
-    finish_reason: FinishReason = FinishReason.COMPLETED
-
-    @property
-    def complete(self) -> bool:
-        """True when all requested pairs are acknowledged."""
-        return self.acknowledged == self.requested
-
-
-def open_dataset(
-    root: Path, name: str, plan: CapturePlan, rig: Rig, metadata: Mapping[str, object], *, seal_after_s: float = 5.0
-) -> ArchiveWriter:
-    """Create the archive of a new acquisition, after checking the disk.
-
-    Raises
-    ------
-    StorageError
-        The folder cannot be written or has too little space.
-    """
-    bits = 8 if rig.camera.bit_depth <= 8 else 16
-    rows, columns = rig.display().capabilities.shape
-    arrays = [
-        ArraySpec("speckle", rig.camera.capabilities.shape, f"uint{bits}", compress=bits > 8),
-        # Reading compressed patterns is twenty times slower; whole panels of them would fill disks.
-        ArraySpec("phase", (rows, columns), "float32", compress=rows * columns * 4 > _COMPRESS_FROM),
-    ]
-    facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "phase_range_rad": plan.phase_range_rad}
-    facts |= {"bit_depth": rig.camera.bit_depth, **metadata}
-    return ArchiveWriter.create(root, ArchiveKind.DATASET, name, arrays, facts, expected=len(plan), seal_after_s=seal_after_s)
-
-
-def plan_of(archive: Archive) -> CapturePlan:
-    """Read the plan of an existing dataset.
-
-    Raises
-    ------
-    StorageError
-        The metadata holds no valid plan.
-    """
-    stored = archive.metadata.get("plan")
-    if not isinstance(stored, dict):
-        raise StorageError(f"{archive.path} has no capture plan in its metadata; it cannot be resumed")
-    if plan_hash(stored) != archive.metadata.get("plan_hash"):
-        raise StorageError(f"the plan in {archive.path}/metadata.yaml was edited; restore it or start a new dataset")
-    return plan_from(with_present_names(stored), f"{archive.path}/metadata.yaml")
-
-
-def faults_of(archive: Archive) -> dict[str, int]:
-    """Count the faults that a dataset's journal tells, by kind, over all its runs."""
-    faults: dict[str, int] = {}
-    for event in archive.events():
-        kind = event.kind
-        # A kind that this version does not know may be a fault: better one too many in a report than one too few.
-        if not isinstance(kind, EventKind) or kind.is_fault:
-            faults[str(kind)] = faults.get(str(kind), 0) + 1
-    return faults
+_DISK_INTERVAL_S = 1.0
 
 
 def acquire(
     rig: Rig,
     plan: CapturePlan,
     writer: ArchiveWriter,
-    stop: threading.Event,
-    on_progress: Callable[[AcquisitionProgress], None] = lambda progress: None,
-    on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
-    pause: threading.Event | None = None,
+    control: RunControl | None = None,
+    callbacks: RunCallbacks | None = None,
 ) -> AcquisitionReport:
     """Capture every shot of ``plan`` that ``writer`` does not hold yet.
 
-    Patterns are drawn ahead and pairs stored behind, each in a thread of its own, so that the SLM waits for neither.
+    Patterns are drawn ahead and pairs are stored behind, each in its own thread, so that the SLM waits for neither.
 
     Parameters
     ----------
@@ -144,42 +50,25 @@ def acquire(
         What to capture.
     writer : ArchiveWriter
         New or resumed; stays open.
-    stop : threading.Event
-        Ends the run after the pair in hand; what was captured is sealed.
-    on_progress, on_pair : callable
-        Called after every pair.
-    pause : threading.Event, optional
-        While it is set, nothing is captured, what was is acknowledged, and the devices rest.
+    control : RunControl, optional
+        Stops and pauses the run; by default nothing does.
+    callbacks : RunCallbacks, optional
+        Called during the run.
 
     Raises
     ------
     CaptureError
-        A pair kept failing, or sentinels kept failing: what is acknowledged stays.
+        A pair kept failing, or the reference checks kept failing. What is acknowledged stays on disk.
     StorageError
         The disk failed.
     """
-    shape = rig.display().capabilities.shape
-    make = plan.maker(shape)
-    with BackgroundWriter(writer) as behind:
-        run = _Acquisition(rig, plan, behind, writer)
+    with BackgroundWriter(writer) as store:
+        run = _Acquisition(rig, plan, store, control or RunControl(), callbacks or RunCallbacks())
         try:
-            run.begin(stop)
-            while behind.next_index < len(plan) and not stop.is_set():
-                with Prefetcher(make, range(behind.next_index, len(plan)), _PREFETCH) as shots:
-                    for shot in shots:
-                        run.rest(pause, stop)
-                        run.scan(shot)
-                        frame = run.capture_shot(shot)
-                        if frame is None:
-                            break  # withdrawn: the plan goes on from the last good sentinel
-                        on_pair(shot, frame)
-                        on_progress(run.progress())
-                        if stop.is_set():
-                            break
-            behind.flush()
-            on_progress(run.progress())
+            run.prepare()
+            run.capture_all()
         finally:
-            run.capture.release()
+            run.finish()
     report = run.report()
     if report.finish_reason is FinishReason.COMPLETED:
         writer.conclude(report.finish_reason, COMPLETE_VERDICT)
@@ -188,129 +77,177 @@ def acquire(
     return report
 
 
+class _Outcome(Enum):
+    """What became of one shot."""
+
+    #: The pair is handed to the background writer.
+    STORED = auto()
+    #: A check failed, or the display was lost: pairs were withdrawn, and the plan goes on after the last trusted shot.
+    WITHDRAWN = auto()
+
+
 class _Acquisition:
-    def __init__(self, rig: Rig, plan: CapturePlan, behind: BackgroundWriter, writer: ArchiveWriter) -> None:
+    """One run from its preparation to its end.
+
+    ::
+
+        PREPARING --prepare()--> CAPTURING <--pause--> PAUSED
+                                  |   |  ^
+                        STORED <--+   +--+ WITHDRAWN: go on after the last trusted shot
+                           |
+                           +--> the next shot; after the last one, or at a stop: FINISHED
+
+    A shot is WITHDRAWN when the display was lost, when a reference check failed, or when a sync check failed.
+    :class:`TrustedShots` knows where to go on. A device error or a disk error leads from any state to FINISHED.
+    """
+
+    def __init__(
+        self, rig: Rig, plan: CapturePlan, store: BackgroundWriter, control: RunControl, callbacks: RunCallbacks
+    ) -> None:
         self._rig = rig
         self._plan = plan
-        self._behind = behind
-        self._path = writer.path
-        self._faults: dict[str, int] = {}
+        self._store = store
+        self._control = control
+        self._callbacks = callbacks
+        self._state = AcquisitionState.PREPARING
         limits = FrameLimits(plan.max_saturated, plan.min_mean_fraction)
-        self.capture = PairCapture(rig, limits, self._note_fault)
-        self._rate = RateMeter(window_s=10.0)
+        self._capture = PairCapture(rig, limits, self._note_fault)
         self._sync_pattern: Pattern | None = None
-        self._reference_check = ReferenceCheck(plan.min_reference_correlation)
-        # The last shots by which all pairs before are trusted: by the fibre's place, and by a sync check.
-        self._held = self._verified = self._failed_at = 0
-        self._quarantined = self._quarantines = 0
+        self._checks = ReferenceCheck(plan.min_reference_correlation)
+        self._trusted = TrustedShots(self._check_stored_references() if store.next_index else 0)
+        self._faults: dict[str, int] = {}
+        self._quarantined = 0
         self._margins: list[float] = []
-        self._free_bytes, self._looked_s = 0, -1.0
-        if writer.next_index:
-            self._resume_reference()
+        self._rate = RateMeter(window_s=10.0)
+        self._free_bytes = 0
+        self._disk_asked_s = -_DISK_INTERVAL_S
 
-    def begin(self, stop: threading.Event) -> None:
-        """Take dark frames and verify by sync patterns which frame belongs to which pattern."""
-        if self._behind.next_index:
-            self._behind.event(EventKind.RESUME, f"went on at pair {self._behind.next_index}")
-        if self._plan.dark_frames and self._behind.next_index == 0:
-            mean = dark_frame(self.capture, self._rig, self._plan.dark_frames)
-            write_dark(self._path, mean)
-            self._behind.event(EventKind.DARK, f"{self._plan.dark_frames} dark frames, mean {mean.mean():.2f} counts")
+    def prepare(self) -> None:
+        """Capture dark frames, set the exposure, and check with sync patterns which frame belongs to which pattern."""
+        if self._store.next_index:
+            self._store.event(EventKind.RESUME, f"went on at pair {self._store.next_index}")
+        elif self._plan.dark_frames:
+            mean = dark_frame(self._capture, self._rig, self._plan.dark_frames)
+            write_dark(self._store.path, mean)
+            self._store.event(EventKind.DARK, f"{self._plan.dark_frames} dark frames, mean {mean.mean():.2f} counts")
         self._rig.camera.set_exposure(self._plan.exposure_s)
-        if self._plan.preamble and not stop.is_set():
-            patterns = sync_check_patterns(self._rig.display().capabilities.shape)
-            speckles = [speckle_of(self.capture.capture(patterns[kind])) for kind in SYNC]
-            margin = sync_margin(speckles)
-            if margin <= 0:
-                raise CaptureError(
-                    f"frames do not follow their patterns (sync margin {margin:.3f}): check the SLM's light, its latency and "
-                    "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
-                )
-            self._sync_pattern, self._reference_check.sync = patterns[1], sync_template(speckles)
-            self._behind.event(EventKind.SYNC, f"sync check passed, margin {margin:.3f} on {len(SYNC)} sync patterns")
+        if self._plan.preamble and not self._control.stop.is_set():
+            self._check_sync()
 
-    def scan(self, shot: Shot) -> None:
-        """Show the sync pattern before every fourth reference and the last: the sync check around it needs no pair."""
-        due = shot.is_reference and shot.number and not shot.number % (_SCAN_EVERY * (self._plan.reference_every + 1))
-        if self._sync_pattern is not None and (due or shot.number == len(self._plan) - 1):
-            self._reference_check.begin_scan(speckle_of(self.capture.capture(self._sync_pattern)))
+    def capture_all(self) -> None:
+        """Capture what is missing, until the plan is complete or the run is stopped."""
+        self._state = AcquisitionState.CAPTURING
+        make = self._plan.maker(self._rig.display().capabilities.shape)
+        while self._store.next_index < len(self._plan) and not self._control.stop.is_set():
+            with Prefetcher(make, range(self._store.next_index, len(self._plan)), _PREFETCH) as shots:
+                for shot in shots:
+                    self._wait_while_paused()
+                    self._begin_sync_check(shot)
+                    if self._capture_shot(shot) is _Outcome.WITHDRAWN or self._control.stop.is_set():
+                        break
+        self._store.flush()
+        self._callbacks.on_progress(self._progress())
 
-    def rest(self, pause: threading.Event | None, stop: threading.Event) -> None:
-        """Wait while the run is paused, with everything acknowledged and the camera disarmed."""
-        if pause is None or not pause.is_set():
-            return
-        self._behind.flush()
-        self.capture.release()
-        while pause.is_set() and not stop.wait(0.1):
-            pass
-
-    def capture_shot(self, shot: Shot) -> Frame | None:
-        """Capture and store one shot; None when pairs were withdrawn: a sentinel failed, or the display was away."""
-        lost_before = self.capture.displays_lost
-        frame = self.capture.capture(shot.pattern, self._check_frame(shot))
-        if self.capture.displays_lost > lost_before:
-            self._withdraw(self._held, "the SLM's display was lost")
-            return None
-        speckle = speckle_of(frame)
-        correlation = self._reference_check.correlation(speckle)
-        if shot.is_reference and not self._reference_check.holds(shot.number, speckle):
-            least = self._plan.min_reference_correlation
-            text = f"sentinel correlates {correlation:.2f} with the first reference, below {least:.2f}"
-            # Right after a sync pattern it may be that one's frame which came here: then nothing since the last scan is sure.
-            self._fail_reference_check(shot, self._verified if self._reference_check.scanning else self._held, text)
-            return None
-        margin = self._reference_check.add(speckle, last=shot.number == len(self._plan) - 1)
-        if margin is not None and margin <= 0:
-            self._fail_reference_check(
-                shot, self._verified, f"sync check: another frame is {-margin:.3f} more like the sync pattern than its own"
-            )
-            return None
-        row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number, correlation=correlation)
-        self._behind.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
-        if margin is not None:
-            self._margins.append(margin)
-            self._behind.event(EventKind.SCAN, f"sync check passed, margin {margin:.3f} up to pair {shot.number}")
-            self._verified = shot.number
-        if shot.is_reference:
-            self._held = shot.number
-            # Only beyond the last failure is the trouble over: before it, the same way is gone again.
-            self._quarantines = 0 if shot.number > self._failed_at else self._quarantines
-        self._rate.tick()
-        return frame
-
-    def progress(self) -> AcquisitionProgress:
-        if (now_s := time.monotonic()) > self._looked_s + 1:
-            self._looked_s, self._free_bytes = now_s, shutil.disk_usage(self._path).free
-        return AcquisitionProgress(
-            self._path,
-            len(self._plan),
-            self._behind.acknowledged,
-            self._behind.next_index,
-            self.capture.retaken,
-            self._rate.per_second(),
-            tuple(self._reference_check.drift),
-            self._free_bytes,
-        )
+    def finish(self) -> None:
+        """Disarm the camera, whatever ended the run."""
+        self._state = AcquisitionState.FINISHED
+        self._capture.release()
 
     def report(self) -> AcquisitionReport:
+        """Return what the run did."""
+        complete = self._store.acknowledged == len(self._plan)
         return AcquisitionReport(
-            self._path,
-            len(self._plan),
-            self._behind.acknowledged,
-            self.capture.retaken,
-            self._quarantined,
-            dict(self._faults),
-            self._reference_check.lowest,
-            len(self._margins),
-            min(self._margins, default=1.0),
-            FinishReason.COMPLETED if self._behind.acknowledged == len(self._plan) else FinishReason.STOPPED,
+            finish_reason=FinishReason.COMPLETED if complete else FinishReason.STOPPED,
+            path=self._store.path,
+            requested=len(self._plan),
+            acknowledged=self._store.acknowledged,
+            retaken=self._capture.retaken,
+            quarantined=self._quarantined,
+            faults=dict(self._faults),
+            lowest_reference_correlation=self._checks.lowest,
+            sync_checks=len(self._margins),
+            smallest_sync_margin=min(self._margins, default=1.0),
         )
 
-    def _check_frame(self, shot: Shot) -> Callable[[Frame], None]:
+    def _progress(self) -> AcquisitionProgress:
+        now_s = time.monotonic()
+        if now_s > self._disk_asked_s + _DISK_INTERVAL_S:
+            self._disk_asked_s = now_s
+            self._free_bytes = shutil.disk_usage(self._store.path).free
+        return AcquisitionProgress(
+            state=self._state,
+            path=self._store.path,
+            requested=len(self._plan),
+            acknowledged=self._store.acknowledged,
+            captured=self._store.next_index,
+            retaken=self._capture.retaken,
+            pairs_per_s=self._rate.per_second(),
+            drift=tuple(self._checks.drift),
+            free_bytes=self._free_bytes,
+        )
+
+    def _wait_while_paused(self) -> None:
+        if not self._control.pause.is_set():
+            return
+        self._store.flush()
+        self._capture.release()
+        self._state = AcquisitionState.PAUSED
+        self._callbacks.on_progress(self._progress())
+        while self._control.pause.is_set() and not self._control.stop.wait(0.1):
+            pass
+        self._state = AcquisitionState.CAPTURING
+        self._callbacks.on_progress(self._progress())
+
+    def _check_sync(self) -> None:
+        """Check with the sequence of sync patterns that frames follow their patterns."""
+        patterns = sync_check_patterns(self._rig.display().capabilities.shape)
+        speckles = [speckle_of(self._capture.capture(patterns[which]).pixels) for which in SYNC]
+        margin = sync_margin(speckles)
+        if margin <= 0:
+            raise CaptureError(
+                f"frames do not follow their patterns (sync margin {margin:.3f}): check the SLM's light, its latency and "
+                "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
+            )
+        self._sync_pattern = patterns[1]
+        self._checks.sync = sync_template(speckles)
+        self._store.event(EventKind.PREAMBLE, f"sync check passed, margin {margin:.3f} on {len(SYNC)} sync patterns")
+
+    def _begin_sync_check(self, shot: Shot) -> None:
+        """Show the sync pattern before every fourth reference and before the last shot: this sync check needs no pair."""
+        last = shot.number == len(self._plan) - 1
+        period = _SYNC_CHECK_EVERY * (self._plan.reference_every + 1)
+        due = shot.is_reference and shot.number > 0 and shot.number % period == 0
+        if self._sync_pattern is not None and (due or last):
+            self._checks.begin_sync_check(speckle_of(self._capture.capture(self._sync_pattern).pixels))
+
+    def _capture_shot(self, shot: Shot) -> _Outcome:
+        displays_lost = self._capture.displays_lost
+        frame = self._capture.capture(shot.pattern, self._frame_check(shot))
+        if self._capture.displays_lost > displays_lost:
+            self._withdraw(self._trusted.by_reference, "the SLM's display was lost")
+            return _Outcome.WITHDRAWN
+        speckle = speckle_of(frame.pixels)
+        correlation = self._checks.correlation(speckle)
+        if shot.is_reference and not self._checks.holds(shot.number, speckle):
+            self._fail_reference_check(shot, correlation)
+            return _Outcome.WITHDRAWN
+        margin = self._checks.add(speckle, last=shot.number == len(self._plan) - 1)
+        if margin is not None and margin <= 0:
+            self._fail_sync_check(shot, margin)
+            return _Outcome.WITHDRAWN
+        row = PairRow.of_frame(frame, pattern_name=shot.pattern.name, shot=shot.number, correlation=correlation)
+        self._store.append({"speckle": frame.pixels, "phase": shot.pattern.phase_rad}, row)
+        self._note_passed_checks(shot, margin)
+        self._rate.tick()
+        self._callbacks.on_pair(shot, frame)
+        self._callbacks.on_progress(self._progress())
+        return _Outcome.STORED
+
+    def _frame_check(self, shot: Shot) -> Callable[[Frame], None]:
         least = self._plan.min_frame_correlation
 
         def check(frame: Frame) -> None:
-            correlation = self._reference_check.correlation(speckle_of(frame))
+            correlation = self._checks.correlation(speckle_of(frame.pixels))
             if not shot.is_reference and correlation < least:
                 raise BadPairError(
                     f"the frame correlates {correlation:.2f} with the first reference, below {least:.2f}: "
@@ -319,33 +256,51 @@ class _Acquisition:
 
         return check
 
-    def _note_fault(self, kind: str, text: str) -> None:
-        self._faults[kind] = self._faults.get(kind, 0) + 1
-        self._behind.event(kind, text)
+    def _note_passed_checks(self, shot: Shot, margin: float | None) -> None:
+        if margin is not None:
+            self._margins.append(margin)
+            self._store.event(EventKind.SYNC_CHECK, f"sync check passed, margin {margin:.3f} up to pair {shot.number}")
+            self._trusted.sync_check_passed(shot.number)
+        if shot.is_reference:
+            self._trusted.reference_passed(shot.number)
 
-    def _fail_reference_check(self, shot: Shot, good: int, text: str) -> None:
-        self._failed_at = max(self._failed_at, shot.number)
-        self._note_fault(BadPairError.__name__, text)
-        self._withdraw(good, "sentinel failed")
-        self._quarantines += 1
-        if self._quarantines > MAX_QUARANTINES:
+    def _fail_reference_check(self, shot: Shot, correlation: float) -> None:
+        least = self._plan.min_reference_correlation
+        # Right after a sync pattern this may be the sync pattern's own frame, which came late. Then nothing since the last
+        # sync check is certain.
+        trusted = self._trusted.by_sync_check if self._checks.sync_check_pending else self._trusted.by_reference
+        detail = f"correlation {correlation:.2f} with the first reference, below {least:.2f}"
+        self._fail_check(shot, trusted, "reference check failed", detail)
+
+    def _fail_sync_check(self, shot: Shot, margin: float) -> None:
+        detail = f"another frame is {-margin:.3f} more like the sync pattern than the matching frame"
+        self._fail_check(shot, self._trusted.by_sync_check, "sync check failed", detail)
+
+    def _fail_check(self, shot: Shot, trusted: int, result: str, detail: str) -> None:
+        self._trusted.check_failed(shot.number)
+        self._note_fault(EventKind.BAD_PAIR, f"{result}: {detail}")
+        self._withdraw(trusted, result)
+        if self._trusted.failures_in_a_row > MAX_QUARANTINES:
             raise CaptureError(
-                f"sentinels keep failing after pair {good}: the fibre moved; put it back and resume, or start a new dataset"
+                f"reference checks keep failing after pair {trusted}: the fibre moved; put it back and resume, "
+                "or start a new dataset"
             )
 
-    def _withdraw(self, good: int, why: str) -> None:
-        # First of all, and also when the run ends here: what an operator finds on disk is trusted.
-        self._quarantined += self._behind.quarantine(good + 1, why)
-        self._held, self._verified = min(self._held, good), min(self._verified, good)
-        self._reference_check.forget()
-        self.capture.release()
+    def _note_fault(self, kind: EventKind, text: str) -> None:
+        self._faults[kind.value] = self._faults.get(kind.value, 0) + 1
+        self._store.event(kind, text)
 
-    def _resume_reference(self) -> None:
-        archive = Archive.open(self._path)
-        depth = archive.metadata.get("bit_depth", 8)
-        for row in archive.rows():
-            if self._plan.is_reference(row.index):
-                pixels = archive.read("speckle", row.index)
-                frame = Frame(pixels, row.frame_index, row.t_ns, row.exposure_s, depth if isinstance(depth, int) else 8)
-                self._reference_check.holds(row.index, speckle_of(frame))
-                self._held = self._verified = row.index
+    def _withdraw(self, trusted: int, why: str) -> None:
+        # First of all, also when the run ends here: what an operator finds on disk must be trusted.
+        self._quarantined += self._store.quarantine(trusted + 1, why)
+        self._trusted.withdraw_to(trusted)
+        self._checks.forget()
+        self._capture.release()
+
+    def _check_stored_references(self) -> int:
+        """Let the reference check see the references of earlier runs; return the number of the last one."""
+        archive = Archive.open(self._store.path)
+        numbers = [row.index for row in archive.rows() if self._plan.is_reference(row.index)]
+        for number in numbers:
+            self._checks.holds(number, speckle_of(archive.read("speckle", number)))
+        return numbers[-1] if numbers else 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.shards import Image
-from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.import_arrays import is_array_file, open_arrays
 from acquisition.exchange.import_folder import open_folder
 from acquisition.exchange.import_source import PairImportError, PairSource
@@ -91,7 +91,9 @@ def import_pairs(
     facts = {**found.metadata, "imported_from": source.resolve().name, "import_notes": list(found.notes), **(metadata or {})}
     hidden = root / f".import-{uuid.uuid4().hex[:8]}"  # an archive appears under its name when it is whole
     try:
-        with ArchiveWriter.create(hidden, ArchiveKind.DATASET, name, found.specs, facts, found.count) as writer:
+        with ArchiveWriter.create(
+            hidden, ArchiveSpec(kind=ArchiveKind.DATASET, name=name, arrays=found.specs, metadata=facts), found.count
+        ) as writer:
             for note in found.notes:
                 writer.event(EventKind.IMPORT, note)
             problems: list[str] = []

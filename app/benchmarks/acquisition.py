@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,12 +22,14 @@ import numpy as np
 
 from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from acquisition.capture.certificate import certify
+from acquisition.capture.dataset_archive import dataset_spec, faults_of, open_dataset
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.preflight import pair_seconds
-from acquisition.capture.runner import acquire, faults_of, open_dataset
+from acquisition.capture.progress import RunCallbacks
+from acquisition.capture.runner import acquire
 from acquisition.holograms.benchmark import hologram_ratio
 from app.datasets.audit import audit_pairs
 from drivers.base import SpeckleScopeError
@@ -124,8 +125,7 @@ def clean_run(root: Path, pairs: int, report: Report) -> tuple[float, float]:
             rig,
             plan,
             writer,
-            threading.Event(),
-            on_pair=lambda shot, frame: report("pairs without faults", shot.number + 1, len(plan)),
+            callbacks=RunCallbacks(on_pair=lambda shot, frame: report("pairs without faults", shot.number + 1, len(plan))),
         )
         seconds = time.monotonic() - start
     if not done.complete or done.retaken:
@@ -202,7 +202,9 @@ def _child(order: Mapping[str, object]) -> int:
     if number:
         writer = ArchiveWriter.resume(_dataset(root), seal_after_s=_SEAL_S)
     else:
-        writer = open_dataset(root, "faulty", plan, rig, {"fibre": "bench"}, seal_after_s=_SEAL_S)
+        writer = ArchiveWriter.create(
+            root, dataset_spec("faulty", plan, rig, {"fibre": "bench"}), len(plan), seal_after_s=_SEAL_S
+        )
 
     def say(progress: object) -> None:
         nonlocal said
@@ -220,7 +222,7 @@ def _child(order: Mapping[str, object]) -> int:
 
     try:
         with writer:
-            acquire(rig, plan, writer, threading.Event(), say)
+            acquire(rig, plan, writer, callbacks=RunCallbacks(on_progress=say))
     except SpeckleScopeError as error:
         print(error, file=sys.stderr)
         return 1
@@ -235,7 +237,7 @@ def write_ratio(root: Path, pairs: int, rounds: int) -> float:
 
     def archived(number: int) -> float:
         start = time.perf_counter()
-        with ArchiveWriter.create(root, ArchiveKind.DATASET, f"w{number}", spec, {}, pairs) as writer:
+        with ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.DATASET, name=f"w{number}", arrays=spec), pairs) as writer:
             for index in range(pairs):
                 writer.append({"speckle": frames[index % _FRAMES]}, PairRow(frame_index=index, t_ns=index, exposure_s=0.01))
         return time.perf_counter() - start

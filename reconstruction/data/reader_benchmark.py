@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow
+from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from reconstruction.base import ReconstructionError
 from reconstruction.data.dataset import SpecklePairs
 
@@ -94,7 +95,9 @@ def _measure(readers: dict[str, Callable[[int], object]], order: Sequence[int], 
 
 def _synthetic(root: Path, array: str, frames: int, frame_px: int, rng: np.random.Generator) -> Path:
     with ArchiveWriter.create(
-        root, "dataset", "bench", [ArraySpec(array, (frame_px, frame_px), "uint8")], {}, frames
+        root,
+        ArchiveSpec(kind=ArchiveKind.DATASET, name="bench", arrays=[ArraySpec(array, (frame_px, frame_px), "uint8")]),
+        frames,
     ) as writer:
         for k in range(frames):
             image = rng.integers(0, 256, (frame_px, frame_px), dtype=np.uint8)

@@ -13,7 +13,7 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.recorded_frames import RecordedFrames
 from acquisition.archive.writer import ArchiveWriter
 from acquisition.capture.certificate import certify
-from acquisition.capture.runner import plan_of
+from acquisition.capture.dataset_archive import plan_of
 from acquisition.exchange.import_folder import stated_phase_range_rad
 from app.instrument.config import load_config
 from calibration.stored import load

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.background_writer import BackgroundWriter
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 
 
 def writer(root: Path) -> ArchiveWriter:
-    return ArchiveWriter.create(root, "dataset", "test", [ArraySpec("a", (4, 4), "uint8")], {}, expected=100)
+    return ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.DATASET, name="test", arrays=[ArraySpec("a", (4, 4), "uint8")]), expected=100)
 
 
 def images(value: int) -> dict[str, np.ndarray]:

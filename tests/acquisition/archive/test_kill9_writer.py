@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, StorageError
+from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, StorageError
 
 REPOSITORY = Path(__file__).parents[3]
 SHAPE = (16, 16)
@@ -52,7 +53,7 @@ def check(path: Path, acknowledged: int) -> int:
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
 def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> None:
     specs = [ArraySpec("speckle", SHAPE, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
-    with ArchiveWriter.create(tmp_path, "dataset", "kill", specs, {}, 1000, shard_bytes=8 * specs[1].nbytes) as writer:
+    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="kill", arrays=specs), 1000, shard_bytes=8 * specs[1].nbytes) as writer:
         path = writer.path
     moments = random.Random(9)
     total = 0

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import yaml
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.archive.recorded_frames import RecordedFrames
-from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.streams.channel import Channel, Overflow, Stage
 from drivers.base import CameraCounters, DeviceError, Frame, FrameFailedError, TriggerMode
 from drivers.clock import VirtualClock
@@ -52,9 +53,7 @@ def recorded(root: Path, taken: Sequence[Frame], metadata: Mapping[str, object])
 
 def dataset(root: Path, taken: Sequence[Frame], metadata: Mapping[str, object], dtype: str | None = None) -> Path:
     arrays = [ArraySpec("speckle", SHAPE, dtype or taken[0].pixels.dtype.name), ArraySpec("phase", (2, 2), "float32")]
-    with ArchiveWriter.create(
-        root, "dataset", "cells", arrays, metadata, len(taken), shard_bytes=2 * SHAPE[0] * SHAPE[1]
-    ) as writer:
+    with ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.DATASET, name="cells", arrays=arrays, metadata=metadata), len(taken), shard_bytes=2 * SHAPE[0] * SHAPE[1]) as writer:
         for frame in taken:
             images = {"speckle": frame.pixels.astype(arrays[0].dtype), "phase": np.zeros((2, 2), np.float32)}
             writer.append(images, PairRow.of_frame(frame))
@@ -165,7 +164,7 @@ def test_a_card_that_does_not_fit_is_refused(archive_root: Path, dtype: str, bit
 def test_what_holds_no_camera_frames_is_refused(archive_root: Path) -> None:
     with pytest.raises(StorageError, match="'speckle' is float32; camera frames are uint8 or uint16"):
         RecordedFrames.open(dataset(archive_root, frames(), {}, "float32"))
-    with ArchiveWriter.create(archive_root, "dataset", "x", [ArraySpec("phase", (2, 2), "float32")], {}, 1) as writer:
+    with ArchiveWriter.create(archive_root, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=[ArraySpec("phase", (2, 2), "float32")]), 1) as writer:
         pass
     with pytest.raises(StorageError, match="no array 'speckle'"):
         RecordedFrames.open(writer.path)

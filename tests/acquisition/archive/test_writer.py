@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from drivers.base import Frame
 
 REPOSITORY = Path(__file__).parents[3]
@@ -38,9 +39,7 @@ def row(index: int) -> PairRow:
 
 
 def create(root: Path, **options: float) -> ArchiveWriter:
-    return ArchiveWriter.create(
-        root, "dataset", "cells", [SPECKLE, PHASE], {"pixel_um": 3.45}, 10, shard_bytes=SHARD_BYTES, **options
-    )
+    return ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.DATASET, name="cells", arrays=[SPECKLE, PHASE], metadata={"pixel_um": 3.45}), 10, shard_bytes=SHARD_BYTES, **options)
 
 
 def fill(writer: ArchiveWriter, numbers: Sequence[int]) -> None:
@@ -202,13 +201,13 @@ def test_quarantined_pairs_are_gone_noted_and_retaken(tmp_path: Path, withdrawn_
     total = SLOTS + 3  # one sealed shard and three buffered pairs
     with create(tmp_path) as writer:
         fill(writer, range(total))
-        assert writer.quarantine(withdrawn_from, "sentinel lost") == total - withdrawn_from
+        assert writer.quarantine(withdrawn_from, "reference lost") == total - withdrawn_from
         assert writer.next_index == withdrawn_from
         fill(writer, range(100, 106))
     assert_holds(writer.path, [*range(withdrawn_from), *range(100, 106)])
     [event] = Archive.open(writer.path).events()
     assert event.kind == "quarantine"
-    assert "sentinel lost" in event.text
+    assert "reference lost" in event.text
     assert f"from {withdrawn_from} on" in event.text
 
 
@@ -293,12 +292,12 @@ def test_closed_writer_refuses_and_closes_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../up", "a/b", "a\\b", "", "...", "//"])
 def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(StorageError, match="folder name"):
-        ArchiveWriter.create(tmp_path, "dataset", name, [SPECKLE], {}, None)
+        ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name=name, arrays=[SPECKLE]), None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_odd_characters_in_names_are_replaced(tmp_path: Path) -> None:
-    with ArchiveWriter.create(tmp_path, "recording", "day 1: Zellen?", [SPECKLE], {}, None) as writer:
+    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.RECORDING, name="day 1: Zellen?", arrays=[SPECKLE]), None) as writer:
         assert writer.path.name.split("_")[2] == "day-1-Zellen"
         assert writer.path.parent == tmp_path
 
@@ -313,7 +312,7 @@ def test_arrays_that_cannot_be_stored_are_refused(name: str, shape: tuple[int, .
 
 def test_too_little_space_names_both_numbers_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"has [\d.]+ GB free, [\d.]+ GB are needed"):
-        ArchiveWriter.create(tmp_path, "dataset", "big", [SPECKLE], {}, 10**15)
+        ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="big", arrays=[SPECKLE]), 10**15)
     assert list(tmp_path.iterdir()) == []
     path = filled(tmp_path, 1)
     with pytest.raises(StorageError, match="are needed"):
@@ -323,7 +322,7 @@ def test_too_little_space_names_both_numbers_and_leaves_nothing(tmp_path: Path) 
 
 def test_card_with_objects_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="YAML"):
-        ArchiveWriter.create(tmp_path, "dataset", "x", [SPECKLE], {"bad": np.float64(1)}, 1)
+        ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=[SPECKLE], metadata={"bad": np.float64(1)}), 1)
 
 
 def test_root_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
@@ -411,12 +410,13 @@ FULL_DISK = """
 import json, resource, subprocess, sys
 from pathlib import Path
 import numpy as np
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import *
 root = Path(sys.argv[2])
 if sys.argv[1] == "tmpfs":
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(root)], check=True)
 rng = np.random.default_rng(0)
-writer = ArchiveWriter.create(root, "recording", "full", [ArraySpec("speckle", (64, 64), "uint8")], {}, 8, shard_bytes=32768)
+writer = ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.RECORDING, name="full", arrays=[ArraySpec("speckle", (64, 64), "uint8")]), 8, shard_bytes=32768)
 if sys.argv[1] == "rlimit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 errors = []
@@ -440,10 +440,11 @@ READ_ONLY = """
 import json, shutil, subprocess, sys
 from pathlib import Path
 import numpy as np
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import *
 root = Path(sys.argv[2])
 spec = ArraySpec("speckle", (8, 8), "uint8")
-writer = ArchiveWriter.create(root, "recording", "x", [spec], {}, 8)
+writer = ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=[spec]), 8)
 writer.append({"speckle": np.ones((8, 8), np.uint8)}, PairRow(frame_index=0, t_ns=0, exposure_s=0.1))
 writer.flush()
 # A copy with its WAL, as kill -9 leaves it.
@@ -452,7 +453,7 @@ writer.close()
 subprocess.run(["mount", "--bind", str(root), str(root)], check=True)
 subprocess.run(["mount", "-o", "remount,bind,ro", str(root)], check=True)
 errors = []
-for attempt in (lambda: ArchiveWriter.create(root, "recording", "y", [spec], {}, 8), lambda: ArchiveWriter.resume(killed)):
+for attempt in (lambda: ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.RECORDING, name="y", arrays=[spec]), 8), lambda: ArchiveWriter.resume(killed)):
     try:
         attempt()
     except StorageError as error:

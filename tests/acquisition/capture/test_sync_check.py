@@ -30,12 +30,12 @@ def frame(content: int, noise: int = 0, strength: float = 0.3) -> Frame:
 def test_the_preamble_tells_every_lag(lag: int) -> None:
     # What came out while kind SYNC[n] was asked for, when frames lag behind by so many places.
     shown = [SYNC[n - lag] if 0 <= n - lag < len(SYNC) else 7 + n for n in range(len(SYNC))]
-    margin = sync_margin([speckle_of(frame(kind, noise)) for noise, kind in enumerate(shown)])
+    margin = sync_margin([speckle_of(frame(kind, noise).pixels) for noise, kind in enumerate(shown)])
     assert (margin > 0.1) if lag == 0 else (margin < 0)
 
 
 def test_a_camera_that_does_not_see_the_slm_has_no_margin() -> None:
-    assert abs(sync_margin([speckle_of(frame(0, noise)) for noise in range(len(SYNC))])) < 0.05
+    assert abs(sync_margin([speckle_of(frame(0, noise).pixels) for noise in range(len(SYNC))])) < 0.05
 
 
 def test_sync_patterns_differ_everywhere_and_fit_any_panel() -> None:
@@ -49,12 +49,12 @@ def test_sync_patterns_differ_everywhere_and_fit_any_panel() -> None:
 def run(contents: list[int], lags: int = 0, at: int = 4) -> float | None:
     """Show objects with the sync pattern (1) at place ``at``; frames come ``lags`` places late. Return the scan's margin."""
     reference_check = ReferenceCheck(0.6)
-    reference_check.sync = sync_template([speckle_of(frame(kind, noise)) for noise, kind in enumerate(SYNC)])
+    reference_check.sync = sync_template([speckle_of(frame(kind, noise).pixels) for noise, kind in enumerate(SYNC)])
     late = [contents[max(0, n - lags)] for n in range(len(contents))] if lags >= 0 else [*contents[-lags:], *contents[lags:]]
     for number, content in enumerate(late):
-        speckle = speckle_of(frame(content, 20 + number))
+        speckle = speckle_of(frame(content, 20 + number).pixels)
         if number == at:
-            reference_check.begin_scan(speckle)
+            reference_check.begin_sync_check(speckle)
         elif (margin := reference_check.add(speckle, last=number == len(contents) - 1)) is not None:
             return margin
     return None
@@ -79,22 +79,22 @@ def test_frames_that_come_late_or_early_lose_it(lag: int) -> None:
 def test_a_scan_at_the_end_is_decided_by_what_there_is() -> None:
     assert run(OBJECTS[:6]) is not None
     reference_check = ReferenceCheck(0.6)
-    assert reference_check.add(speckle_of(frame(1)), last=True) is None
+    assert reference_check.add(speckle_of(frame(1).pixels), last=True) is None
 
 
 def test_flat_shots_tell_how_far_the_fibre_is() -> None:
     reference_check = ReferenceCheck(0.6)
-    assert reference_check.correlation(speckle_of(frame(3))) == 1
-    assert reference_check.holds(0, speckle_of(frame(0, 1)))
-    assert reference_check.holds(26, speckle_of(frame(0, 2)))
-    assert not reference_check.holds(52, speckle_of(frame(5, 3)))
+    assert reference_check.correlation(speckle_of(frame(3).pixels)) == 1
+    assert reference_check.holds(0, speckle_of(frame(0, 1).pixels))
+    assert reference_check.holds(26, speckle_of(frame(0, 2).pixels))
+    assert not reference_check.holds(52, speckle_of(frame(5, 3).pixels))
     assert [number for number, _ in reference_check.drift] == [0, 26, 52]
     assert reference_check.lowest < 0.6 < reference_check.drift[1][1]
 
 
 def test_withdrawn_shots_are_forgotten() -> None:
     reference_check = ReferenceCheck(0.6)
-    reference_check.sync = speckle_of(frame(1))
-    reference_check.begin_scan(speckle_of(frame(1, 1)))
+    reference_check.sync = speckle_of(frame(1).pixels)
+    reference_check.begin_sync_check(speckle_of(frame(1, 1).pixels))
     reference_check.forget()
-    assert reference_check.add(speckle_of(frame(2)), last=True) is None
+    assert reference_check.add(speckle_of(frame(2).pixels), last=True) is None

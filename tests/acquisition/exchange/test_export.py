@@ -12,7 +12,8 @@ import pytest
 import tifffile
 import yaml
 
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.export import ExportError, ExportFormat, export, median_interval_s
 
 INTERVALS_MS = [40, 40, 40, 95, 40]  # one late frame: the median is 25 frames a second
@@ -22,7 +23,7 @@ def archive_of(
     root: Path,
     count: int = 6,
     dtype: str = "uint8",
-    kind: str = "recording",
+    kind: ArchiveKind = ArchiveKind.RECORDING,
     metadata: dict[str, object] | None = None,
     shape: tuple[int, int] = (16, 24),
     low_rad: float = 0.0,
@@ -31,7 +32,7 @@ def archive_of(
     specs = [ArraySpec("speckle", shape, dtype), ArraySpec("phase", (shape[0] // 2, shape[1] // 2), "float32", True)]
     metadata = {"pixel_um": 3.45, "bit_depth": 12 if dtype == "uint16" else 8} if metadata is None else metadata
     times_ms = np.cumsum([0, *INTERVALS_MS])
-    with ArchiveWriter.create(root, kind, "x", specs, metadata, count) as writer:
+    with ArchiveWriter.create(root, ArchiveSpec(kind=kind, name="x", arrays=specs, metadata=metadata), count) as writer:
         for k in range(count):
             top = 4096 if dtype == "uint16" else 256
             images = {
@@ -74,7 +75,7 @@ def test_ome_tiff_is_bit_exact_and_says_size_and_times(tmp_path: Path, dtype: st
 
 
 def test_pattern_on_the_slm_claims_no_camera_pixels(tmp_path: Path) -> None:
-    archive = archive_of(tmp_path / "in", 2, kind="dataset")
+    archive = archive_of(tmp_path / "in", 2, kind=ArchiveKind.DATASET)
     speckle, phase = export(archive, tmp_path / "out", ["ome-tiff"])
     with tifffile.TiffFile(speckle) as first, tifffile.TiffFile(phase) as second:
         assert "PhysicalSizeX=" in (first.ome_metadata or "")
@@ -121,7 +122,7 @@ def test_viewing_video_says_so_and_shows_every_frame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "divisor"), [("uint8", 1), ("uint16", 16)])
 def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: int) -> None:
-    archive = archive_of(tmp_path / "in", 3, dtype, kind="dataset")
+    archive = archive_of(tmp_path / "in", 3, dtype, kind=ArchiveKind.DATASET)
     [folder] = export(archive, tmp_path / "out", ["specdiffusion"], phase_range_rad=2.6, split="train")
     for k in range(3):
         speckle = cv2.imread(str(folder / "input" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)

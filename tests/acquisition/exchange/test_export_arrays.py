@@ -14,19 +14,24 @@ import pytest
 import scipy.io.matlab
 import tensorstore as ts
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.export import ExportError, export
 
 INTERVAL_MS = 40
 
 
 def archive_of(
-    root: Path, count: int = 5, shape: tuple[int, int] = (12, 20), kind: str = "recording", dtype: str = "uint16"
+    root: Path,
+    count: int = 5,
+    shape: tuple[int, int] = (12, 20),
+    kind: ArchiveKind = ArchiveKind.RECORDING,
+    dtype: str = "uint16",
 ) -> Archive:
     specs = [ArraySpec("speckle", shape, dtype), ArraySpec("phase", (6, 10), "float32", compress=True)]
     metadata = {"pixel_um": 3.45, "phase_range_rad": 2.5, "plan": {"seed": 1, "note": "µ"}, "note": "x" * 70_000}
-    with ArchiveWriter.create(root, kind, "x", specs, metadata, count) as writer:
+    with ArchiveWriter.create(root, ArchiveSpec(kind=kind, name="x", arrays=specs, metadata=metadata), count) as writer:
         for k in range(count):
             rng = np.random.default_rng(k)
             images = {"speckle": rng.integers(0, 200, shape).astype(dtype), "phase": rng.normal(size=(6, 10)).astype("f4")}
@@ -144,7 +149,7 @@ def test_ome_zarr_passes_an_independent_validator(tmp_path: Path) -> None:
 
 
 def test_ome_zarr_of_a_pattern_on_the_slm_claims_no_camera_pixels(tmp_path: Path) -> None:
-    archive = archive_of(tmp_path, kind="dataset")
+    archive = archive_of(tmp_path, kind=ArchiveKind.DATASET)
     _, phase = export(archive, tmp_path / "out", ["ome-zarr"])
     [image] = json.loads((phase / "zarr.json").read_text())["attributes"]["ome"]["multiscales"]
     assert "unit" not in image["axes"][1]
@@ -172,7 +177,9 @@ def test_a_large_archive_is_not_held_in_memory(tmp_path: Path, kind: str) -> Non
 
 
 def test_an_array_named_like_a_column_is_refused(tmp_path: Path) -> None:
-    with ArchiveWriter.create(tmp_path, "recording", "x", [ArraySpec("engine", (4, 4), "uint8")], {}, 1) as writer:
+    with ArchiveWriter.create(
+        tmp_path, ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=[ArraySpec("engine", (4, 4), "uint8")]), 1
+    ) as writer:
         row = PairRow(frame_index=0, t_ns=0, exposure_s=0.01)
         writer.append({"engine": np.zeros((4, 4), np.uint8)}, row)
     with pytest.raises(ExportError, match="'engine'"):

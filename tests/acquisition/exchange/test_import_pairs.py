@@ -14,8 +14,9 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.writer import ArchiveWriter, ArraySpec, PairRow
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from acquisition.exchange.export import export
 from acquisition.exchange.import_pairs import PairImportError, check_pairs, import_pairs
 from drivers.base import Pattern
@@ -255,7 +256,9 @@ def test_lists_are_checked_and_remembered(tmp_path: Path) -> None:
 def captured(root: Path, count: int = 5) -> Archive:
     specs = [ArraySpec("speckle", (12, 16), "uint16", compress=True), ArraySpec("phase", (8, 10), "float32", compress=True)]
     metadata = {"phase_range_rad": 2.5, "pixel_um": 3.45, "bit_depth": 12}
-    with ArchiveWriter.create(root, "dataset", "x", specs, metadata, count) as writer:
+    with ArchiveWriter.create(
+        root, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=specs, metadata=metadata), count
+    ) as writer:
         for k in range(count):
             phase = np.random.default_rng(k).uniform(0, 2.5, (8, 10)).astype(np.float32)
             pattern = Pattern(phase, "blank" if k == 2 else f"cells µ {k}")
@@ -368,7 +371,9 @@ def test_a_file_that_changes_after_the_check_leaves_no_archive(tmp_path: Path) -
 
 def test_names_from_a_journal_do_not_lead_out_of_the_export(tmp_path: Path) -> None:
     specs = [ArraySpec("speckle", (4, 4), "uint8"), ArraySpec("phase", (4, 4), "float32")]
-    with ArchiveWriter.create(tmp_path / "in", "dataset", "x", specs, {"phase_range_rad": 2.0}, 1) as writer:
+    with ArchiveWriter.create(
+        tmp_path / "in", ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=specs, metadata={"phase_range_rad": 2.0}), 1
+    ) as writer:
         images = {"speckle": np.ones((4, 4), np.uint8), "phase": np.ones((4, 4), np.float32)}
         writer.append(images, PairRow(frame_index=0, t_ns=0, exposure_s=0.0, extra={"file_stem": "../../evil"}))
     [out] = export(Archive.open(writer.path), tmp_path / "out", ["specdiffusion"])

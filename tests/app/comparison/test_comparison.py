@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import threading
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -13,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from acquisition.capture.dataset_archive import open_dataset
 from acquisition.capture.plan import CapturePlan
-from acquisition.capture.runner import acquire, open_dataset
+from acquisition.capture.runner import acquire
 from app.cli.evaluate import evaluate
 from app.cli.output import write_json
 from app.comparison.comparison import INTERVAL_SCALE, EvaluationBudget, MethodComparison, evaluate_all
@@ -166,7 +166,7 @@ def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(tmp_path
     rig, fibre = open_rig(CONFIG, VirtualClock())
     plan = CapturePlan(source="cells", pairs=40, seed=4)
     with open_dataset(tmp_path, "d", plan, rig, {"fibre": fibre}) as writer:
-        acquire(rig, plan, writer, threading.Event())
+        acquire(rig, plan, writer)
     torch.manual_seed(0)
     shape = SpecDiffusionConfig(
         frame_px=FRAME_PX, grid_px=GRID_PX, base_channels=4, multipliers=(1, 2), heads=1, schedule="uniform-9", samples=3

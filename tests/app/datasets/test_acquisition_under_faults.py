@@ -1,4 +1,4 @@
-"""A whole acquisition under faults: no wrong pair, no lost pair, every fault told; and an audit that would notice."""
+"""A whole acquisition under faults: no wrong pair, no lost pair, every fault reported; and an audit that would notice."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.capture.dataset_archive import faults_of, open_dataset, plan_of
 from acquisition.capture.pair_capture import CaptureError, Rig
 from acquisition.capture.plan import CapturePlan, Shot
-from acquisition.capture.runner import MAX_QUARANTINES, AcquisitionReport, acquire, faults_of, open_dataset, plan_of
+from acquisition.capture.progress import AcquisitionReport, RunCallbacks, RunControl
+from acquisition.capture.runner import MAX_QUARANTINES, acquire
 from app.datasets.audit import audit_pairs
 from drivers.base import Frame
 from drivers.clock import VirtualClock
@@ -52,7 +55,8 @@ class Table:
 
     def acquire(self, writer: ArchiveWriter, plan: CapturePlan = PLAN) -> AcquisitionReport:
         with writer:
-            return acquire(self.rig, plan, writer, self.stop, on_pair=self.on_pair)
+            control, callbacks = RunControl(stop=self.stop), RunCallbacks(on_pair=self.on_pair)
+            return acquire(self.rig, plan, writer, control, callbacks)
 
 
 def new(table: Table, root: Path, plan: CapturePlan = PLAN) -> ArchiveWriter:
@@ -92,12 +96,12 @@ def test_a_run_full_of_faults_has_no_wrong_pair_and_tells_every_fault(tmp_path: 
     assert table.wrongly_lit == 0
     archive = check(report.path)
     assert sum(report.faults.values()) == report.retaken >= sum(table.camera.injected.values()) > 10
-    told = faults_of(archive)
-    assert told == dict(report.faults)
-    assert {"DeviceLostError", "DeviceTimeoutError", "FrameFailedError", "BadPairError"} <= set(told)
+    stored = faults_of(archive)
+    assert stored == dict(report.faults)
+    assert {"DeviceLostError", "DeviceTimeoutError", "FrameFailedError", "BadPairError"} <= set(stored)
 
 
-def test_a_failed_sentinel_takes_its_pairs_back_and_takes_them_again(tmp_path: Path) -> None:
+def test_pairs_before_a_failed_reference_check_are_withdrawn_and_captured_again(tmp_path: Path) -> None:
     table = Table()
     moved = fibre(seed=2)
 
@@ -110,16 +114,16 @@ def test_a_failed_sentinel_takes_its_pairs_back_and_takes_them_again(tmp_path: P
     table.before_pair = move
     report = table.acquire(new(table, tmp_path))
     assert report.complete
-    assert report.quarantined == 8, "from after the sentinel at 9 to before the one at 18"
+    assert report.quarantined == 8, "from after the reference at 9 to before the one at 18"
     assert report.lowest_reference_correlation < PLAN.min_reference_correlation
     archive = check(report.path)
     events = [event.text for event in archive.events()]
-    assert any(text.startswith("sentinel correlates") for text in events)
+    assert any(text.startswith("reference check failed: correlation ") for text in events)
     assert any("withdrew 8 pairs from 10 on" in text for text in events)
 
 
 @pytest.mark.parametrize(("unplugged_at", "withdrawn"), [(0, 0), (1, 0), (5, 4), (10, 0), (16, 6)])
-def test_a_display_that_was_away_takes_the_pairs_since_the_last_sentinel_with_it(
+def test_a_lost_display_withdraws_the_pairs_since_the_last_reference(
     tmp_path: Path, unplugged_at: int, withdrawn: int
 ) -> None:
     table = Table()
@@ -147,11 +151,11 @@ def test_a_fibre_that_stays_elsewhere_ends_the_run_with_the_trusted_pairs(tmp_pa
 
     table.before_pair = move
     writer = new(table, tmp_path)
-    with pytest.raises(CaptureError, match="sentinels keep failing after pair 9"):
+    with pytest.raises(CaptureError, match="reference checks keep failing after pair 9"):
         table.acquire(writer)
     archive = Archive.open(writer.path)
     assert len(archive) == 10
-    assert sum(event.kind == "quarantine" for event in archive.events()) == MAX_QUARANTINES + 1
+    assert sum(event.kind is EventKind.QUARANTINE for event in archive.events()) == MAX_QUARANTINES + 1
     assert audit_pairs(archive, fibre()).wrong == 0
 
 
@@ -162,6 +166,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, number: int) -> None
     stopped = table.acquire(new(table, tmp_path))
     assert stopped.acknowledged == number + 1
     assert not stopped.complete
+    assert stopped.finish_reason is Archive.open(stopped.path).finish_reason is FinishReason.STOPPED
     assert "stopped by the operator" in Archive.open(stopped.path).status["verdict"]
     before = [dict(row.crc32) for row in Archive.open(stopped.path).rows()]
     later = Table()
@@ -171,10 +176,11 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, number: int) -> None
     assert report.complete
     archive = check(stopped.path)
     assert [dict(row.crc32) for row in archive.rows()][: number + 1] == before
+    assert report.finish_reason is archive.finish_reason is FinishReason.COMPLETED
     assert archive.status["verdict"] == "complete"
 
 
-def test_a_resumed_run_measures_its_sentinels_by_the_first_reference(tmp_path: Path) -> None:
+def test_a_resumed_run_compares_its_references_with_the_first_one(tmp_path: Path) -> None:
     table = Table()
     table.stop_after = 12
     path = table.acquire(new(table, tmp_path)).path
@@ -182,7 +188,7 @@ def test_a_resumed_run_measures_its_sentinels_by_the_first_reference(tmp_path: P
     later.camera.optics = fibre(seed=2)  # overnight somebody bent the fibre
     with pytest.raises(CaptureError, match="the fibre moved; put it back and resume, or start a new dataset"):
         later.acquire(ArchiveWriter.resume(path))
-    assert len(Archive.open(path)) == 10, "the pairs after the last good sentinel are not trusted"
+    assert len(Archive.open(path)) == 10, "the pairs after the last passed reference check are not trusted"
 
 
 def test_an_edited_plan_is_not_resumed(tmp_path: Path) -> None:
@@ -199,7 +205,7 @@ def test_the_audit_finds_frames_shifted_against_their_patterns(tmp_path: Path) -
     table = Table()
     right = Archive.open(table.acquire(new(table, tmp_path)).path)
     specs = [ArraySpec("speckle", (PX, PX), "uint8"), ArraySpec("phase", (PX, PX), "float32")]
-    with ArchiveWriter.create(tmp_path, "dataset", "shifted", specs, {}, 45) as writer:
+    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="shifted", arrays=specs), 45) as writer:
         for index in range(len(right) - 1):
             images = {"speckle": right.read("speckle", index + 1), "phase": right.read("phase", index)}
             writer.append(images, PairRow(frame_index=index, t_ns=index, exposure_s=0.01))
@@ -212,7 +218,7 @@ def test_the_audit_finds_one_wrong_pair_among_many(tmp_path: Path) -> None:
     table = Table()
     right = Archive.open(table.acquire(new(table, tmp_path)).path)
     specs = [ArraySpec("speckle", (PX, PX), "uint8"), ArraySpec("phase", (PX, PX), "float32")]
-    with ArchiveWriter.create(tmp_path, "dataset", "one", specs, {}, 45) as writer:
+    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="one", arrays=specs), 45) as writer:
         for index in range(len(right)):
             shown = right.read("speckle", 22 if index == 21 else index)
             row = PairRow(frame_index=index, t_ns=index, exposure_s=0.01)

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.shard_reader import ShardReader
-from acquisition.archive.writer import Archive, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from reconstruction.base import ReconstructionError
 from reconstruction.data.dataset import SpecklePairs
 from reconstruction.data.pairs import part_of
@@ -41,7 +42,9 @@ def append(writer: ArchiveWriter, numbers: range, patterns: int = 1000) -> None:
 
 
 def create(root: Path) -> ArchiveWriter:
-    return ArchiveWriter.create(root, "dataset", "x", ARRAYS, {}, 100, shard_bytes=SLOTS * ARRAYS[1].nbytes)
+    return ArchiveWriter.create(
+        root, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=ARRAYS), 100, shard_bytes=SLOTS * ARRAYS[1].nbytes
+    )
 
 
 def dataset(root: Path, count: int = 11, patterns: int = 1000) -> Path:
@@ -106,7 +109,9 @@ def test_speckle_is_read_directly_and_compressed_phase_is_not(tmp_path: Path) ->
 
 @pytest.mark.parametrize("dtype", ["uint16", "float64", "int32"])
 def test_other_uncompressed_types_come_back(tmp_path: Path, dtype: str) -> None:
-    with ArchiveWriter.create(tmp_path, "dataset", "x", [ArraySpec("speckle", (5, 3), dtype)], {}, 3) as writer:
+    with ArchiveWriter.create(
+        tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=[ArraySpec("speckle", (5, 3), dtype)]), 3
+    ) as writer:
         for k in range(3):
             image = np.arange(15).reshape(5, 3).astype(dtype) * (k + 1)
             writer.append({"speckle": image}, PairRow(frame_index=k, t_ns=k, exposure_s=0.01))
@@ -281,7 +286,7 @@ def test_wrong_wishes_are_answered_clearly(tmp_path: Path) -> None:
 
 
 def test_rows_without_patterns_cannot_be_split(tmp_path: Path) -> None:
-    with ArchiveWriter.create(tmp_path, "recording", "x", ARRAYS[:1], {}, 1) as writer:
+    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=ARRAYS[:1]), 1) as writer:
         writer.append({"speckle": np.zeros((6, 8), np.uint8)}, PairRow(frame_index=0, t_ns=0, exposure_s=0.01))
     with pytest.raises(ReconstructionError, match="names no pattern"):
         SpecklePairs(writer.path, "train", ["speckle"])

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from app.instrument.config import InstrumentConfig, TwinConfig
-from app.training.train import Job, train_on_dataset, train_on_twin, twin_data
+from app.training.train import Job, SimulatedPairs, train_on_dataset, train_on_twin, twin_data
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
 from reconstruction.data.pairs import PairPool, part_of
@@ -204,8 +204,8 @@ class PlainConv(Reconstructor):
 def test_training_on_the_twin_writes_a_model_that_says_how(tmp_path: Path) -> None:
     config = TrainConfig(steps=4, batch=4, validate_every=2)
     stages: list[str] = []
-    job = Job(tmp_path / "m", "referenced", NETWORK, config, "specklescope train m")
-    model, result = train_on_twin(CONFIG, "cells", 64, 1, job, lambda stage, *_: stages.append(stage))
+    job = Job(folder=tmp_path / "m", kind="referenced", network=NETWORK, training=config, command="specklescope train m")
+    model, result = train_on_twin(CONFIG, SimulatedPairs("cells", 64, 1), job, lambda stage, *_: stages.append(stage))
     card = load_model(tmp_path / "m").card
     assert card.fibre.startswith("twin 1 (")
     assert card.parameters > 1000
@@ -222,21 +222,21 @@ def test_training_on_the_twin_writes_a_model_that_says_how(tmp_path: Path) -> No
 
 
 def test_training_on_a_captured_dataset_keeps_whole_patterns_apart(tmp_path: Path) -> None:
-    import threading
 
+    from acquisition.capture.dataset_archive import open_dataset
     from acquisition.capture.plan import CapturePlan
-    from acquisition.capture.runner import acquire, open_dataset
+    from acquisition.capture.runner import acquire
     from app.instrument.opening import open_rig
     from drivers.clock import VirtualClock
 
     rig, fibre = open_rig(CONFIG, VirtualClock())
     plan = CapturePlan(source="cells", pairs=110, seed=4)
     with open_dataset(tmp_path, "d", plan, rig, {"fibre": fibre}) as writer:
-        acquire(rig, plan, writer, threading.Event())
+        acquire(rig, plan, writer)
     network = {**NETWORK, "front_end": "fold"}
     config = TrainConfig(steps=4, batch=4, validate_every=4)
     folder = tmp_path / "m"
-    job = Job(folder, "referenced", network, config, "specklescope train")
+    job = Job(folder=folder, kind="referenced", network=network, training=config, command="specklescope train")
     model, result = train_on_dataset(CONFIG, writer.path, job, lambda *_: None)
     assert model.card.fibre == fibre
     assert 2 <= result.images <= 30
