@@ -1,4 +1,4 @@
-"""What mkdocs needs beyond its settings: pages from the top of the repository, the list of packages, and references in docstrings."""
+"""What mkdocs needs beyond its settings: more pages, the list of packages, and references in docstrings."""
 
 from __future__ import annotations
 
