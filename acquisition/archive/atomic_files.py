@@ -1,4 +1,4 @@
-"""Small files that are written whole or not at all."""
+"""Small files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,25 +15,34 @@ from drivers.base import SpeckleScopeError
 
 
 def save_array(path: Path, array: NDArray[Any], remedy: str) -> None:
-    """Write a ``.npy`` file as :func:`write_whole` writes text."""
+    """Write an array as ``.npy``, completely or not at all; parameters and errors as for :func:`write_whole`."""
     content = io.BytesIO()
     np.save(content, array, allow_pickle=False)
     write_bytes(path, content.getvalue(), remedy)
 
 
 def write_whole(path: Path, text: str, remedy: str) -> None:
-    """Write a text file; what was there before stays until the new one is complete.
+    """Write a text file, completely or not at all: an older file of this name stays until the new one is complete.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made if absent.
+    text : str
+        What it shall hold.
+    remedy : str
+        What to do when it cannot be written; ends the error message.
 
     Raises
     ------
     SpeckleScopeError
-        It cannot be written; ``remedy`` says what to do.
+        The file cannot be written.
     """
     write_bytes(path, text.encode("utf-8"), remedy)
 
 
 def write_bytes(path: Path, content: bytes, remedy: str) -> None:
-    """Write a file as :func:`write_whole` writes text."""
+    """Write bytes, completely or not at all; parameters and errors as for :func:`write_whole`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

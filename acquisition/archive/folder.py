@@ -1,4 +1,4 @@
-"""An archive's folder: its name, its writer's lock, the space it needs, and small files that survive a power cut."""
+"""An archive's folder: its name, its writer's lock, the disk space it needs, and small files that survive a power cut."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FREE_MARGIN = 1.05
 
 
 class WriterLock:
-    """Keeps a second writer away; the operating system drops it with the process, however that ends.
+    """Locks an archive against a second writer; the operating system releases the lock when the process ends.
 
     Raises
     ------
     StorageError
-        Another writer holds it, or the folder cannot be written.
+        Another writer holds the lock, or the folder cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,10 @@ class WriterLock:
             raise StorageError(f"{path} is being written by another writer; close that one first") from error
 
     def close(self) -> None:
-        """Let go; safe to call twice. The empty file stays, as removing it would race with the next writer."""
+        """Release the lock; may be called twice.
+
+        The empty lock file stays: removing it could remove the lock of the next writer.
+        """
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -73,7 +76,7 @@ def clean_name(text: str) -> str:
 
 
 def metadata_text(metadata: Mapping[str, object]) -> str:
-    """Return the metadata as YAML; raises StorageError when it holds anything but plain values."""
+    """Return the metadata as YAML; raises StorageError when a value is not a plain one, such as a NumPy scalar."""
     try:
         return yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True)
     except yaml.YAMLError as error:
@@ -82,9 +85,10 @@ def metadata_text(metadata: Mapping[str, object]) -> str:
 
 def check_space(folder: Path, expected_bytes: int) -> None:
     """Raise StorageError unless ``folder`` has room for the expected bytes and 5 % more."""
-    needed, free = int(expected_bytes * _FREE_MARGIN), shutil.disk_usage(folder).free
+    needed = int(expected_bytes * _FREE_MARGIN)
+    free = shutil.disk_usage(folder).free
     if free < needed:
-        raise StorageError(f"{folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed (5 % included)")
+        raise StorageError(f"{folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed (5 % included); delete files or choose another disk")
 
 
 def write_synced(path: Path, text: str) -> None:
@@ -96,8 +100,8 @@ def write_synced(path: Path, text: str) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until a folder's list of files is on disk."""
-    if sys.platform != "win32":  # Windows cannot open a folder, and needs no such sync
+    """Wait until a folder's list of files is on disk; Windows needs no such wait."""
+    if sys.platform != "win32":
         fd = os.open(path, os.O_RDONLY)
         try:
             os.fsync(fd)
@@ -106,5 +110,5 @@ def sync_folder(path: Path) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """Return an error's message without line breaks and error numbers."""
+    """Return an error's message in one line, without the error number."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())

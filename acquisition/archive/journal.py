@@ -19,7 +19,7 @@ from typing import Self
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.rows import Event, ExtraValue, StorageError, StoredRow
 
-APPLICATION_ID = 0x53504B4C  # "SPKL" in the file's header: tells our journals from any other SQLite file
+APPLICATION_ID = 0x53504B4C  # "SPKL" in the file's header distinguishes our journals from other SQLite files
 SCHEMA_VERSION = 1
 _CRC = "crc32_"
 _ARRAY_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -56,7 +56,7 @@ def utc_now() -> str:
 class Journal:
     """The writer's connection. Use :func:`read_journal` to read.
 
-    Not thread-safe by itself: the archive writer that owns it serialises the calls.
+    Only one thread at a time may call it; the archive writer that owns it takes care of that.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, arrays: tuple[str, ...]) -> None:
@@ -66,7 +66,7 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, arrays: Sequence[str]) -> Journal:
-        """Create an empty journal with one CRC column for each array.
+        """Create an empty journal with one CRC-32 column for each array.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Journal:
             check_array_name(name)
         if path.exists():
             raise StorageError(f"cannot create {path}: it exists; resume it instead")
-        columns = [f"{name} {kind}" for name, kind in _ROW_COLUMNS]
+        columns = [f"{name} {sql_type}" for name, sql_type in _ROW_COLUMNS]
         columns += [f"{_CRC}{name} INTEGER NOT NULL" for name in arrays]
         journal = cls(path, _connect(path), tuple(arrays))
         with ExitStack() as undo, journal._transaction("create the journal") as sql:
@@ -93,12 +93,12 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        """Open an existing journal for writing; a journal left by a killed process recovers here.
+        """Open an existing journal for writing. SQLite recovers here what a killed process left behind.
 
         Raises
         ------
         StorageError
-            The file is missing, is not one of ours, or cannot be written.
+            The file is missing, is not a SpeckleScope journal, or cannot be written.
         """
         if not path.is_file():
             raise StorageError(f"no journal at {path}: not an archive, or its creation was interrupted")
@@ -107,7 +107,7 @@ class Journal:
 
     def commit(self, rows: Sequence[StoredRow]) -> None:
         """Add rows in one transaction; when this returns they are acknowledged."""
-        names = [name for name, _ in _ROW_COLUMNS] + [_CRC + name for name in self.arrays]
+        names = _column_names(self.arrays)
         insert = f"INSERT INTO rows ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
         values = [[getattr(row, name) for name in _FIELDS] + [row.crc32[name] for name in self.arrays] for row in rows]
         extra = [(row.index, key, value) for row in rows for key, value in row.extra.items()]
@@ -116,15 +116,15 @@ class Journal:
             sql.executemany("INSERT INTO extra VALUES (?, ?, ?)", extra)
 
     def quarantine(self, index: int, text: str) -> None:
-        """Withdraw all rows from ``index`` on and note why, in one transaction."""
+        """Withdraw all rows from ``index`` on and store the reason as an event, in one transaction."""
         with self._transaction(f"quarantine from row {index}") as sql:
             sql.execute("DELETE FROM rows WHERE idx >= ?", (index,))
             sql.execute("DELETE FROM extra WHERE idx >= ?", (index,))
             _add_event(sql, EventKind.QUARANTINE, text)
 
-    def event(self, kind: str, text: str) -> None:
-        """Note a fault, a retake, or anything else that a reader of the archive should know."""
-        with self._transaction(f"note the event {kind!r}") as sql:
+    def event(self, kind: EventKind | str, text: str) -> None:
+        """Store a fault, a passed check, or anything else that a reader of the archive should know."""
+        with self._transaction(f"store the event '{kind}'") as sql:
             _add_event(sql, kind, text)
 
     def set_status(self, key: str, value: str) -> None:
@@ -163,7 +163,7 @@ class Journal:
 
 @dataclass(frozen=True)
 class JournalSnapshot:
-    """Everything a journal said at one moment."""
+    """The content of a journal at one moment."""
 
     arrays: tuple[str, ...]
     rows: tuple[StoredRow, ...]
@@ -172,7 +172,7 @@ class JournalSnapshot:
 
 
 def read_journal(path: Path) -> JournalSnapshot:
-    """Read a journal without changing anything beside it, also while its writer runs.
+    """Read a journal, also while its writer runs, without changing any file in its folder.
 
     Raises
     ------
@@ -184,14 +184,14 @@ def read_journal(path: Path) -> JournalSnapshot:
     wal = path.with_name(path.name + "-wal")
     try:
         if not wal.exists():
-            # At rest the database is one file. SQLite's immutable mode leaves no side files in the folder and works on
-            # read-only media; should a writer have come meanwhile, what was read may be torn, so it is read again.
+            # Without a writer the database is one file. SQLite's immutable mode leaves no further files in the folder and
+            # works on read-only media. If a writer has started meanwhile, the snapshot may be inconsistent: read again.
             snapshot = _snapshot(path, "immutable=1")
             if not wal.exists():
                 return snapshot
         try:
             return _snapshot(path, "mode=ro")
-        except sqlite3.OperationalError:  # a crashed writer's WAL in a folder that we may not write to: recover a copy
+        except sqlite3.OperationalError:  # the WAL of a crashed writer in a read-only folder: recover a copy
             with tempfile.TemporaryDirectory() as folder:
                 for source in (path, wal):
                     shutil.copyfile(source, Path(folder) / source.name)
@@ -203,7 +203,7 @@ def read_journal(path: Path) -> JournalSnapshot:
 def _snapshot(path: Path, mode: str) -> JournalSnapshot:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None)
     try:
-        arrays = _check_ours(path, connection)
+        arrays = _array_names(path, connection)
         connection.execute("BEGIN")  # one read transaction: rows, events and status of the same moment
         events = connection.execute("SELECT utc, kind, text FROM events ORDER BY id")
         return JournalSnapshot(
@@ -219,7 +219,7 @@ def _snapshot(path: Path, mode: str) -> JournalSnapshot:
 def _connect(path: Path) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
-        # The session opens a writer that a stage's thread then uses; the writer's lock serialises them.
+        # A writer may be opened in one thread and used in another; its mutex lets only one in at a time.
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -230,34 +230,37 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_ours(path: Path, connection: sqlite3.Connection) -> tuple[str, ...]:
+def _array_names(path: Path, connection: sqlite3.Connection) -> tuple[str, ...]:
     try:
-        found = connection.execute("PRAGMA application_id").fetchone()[0]
+        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         columns = [row[1] for row in connection.execute("PRAGMA table_info(rows)")]
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
-        raise StorageError(f"{path} is not a journal ({error}); it is foreign or damaged") from error
-    if found != APPLICATION_ID or not columns:
-        raise StorageError(f"{path} is not a SpeckleScope journal, or its creation was interrupted")
+        raise StorageError(f"{path} is not a journal ({error}); restore it from a copy") from error
+    if application_id != APPLICATION_ID or not columns:
+        raise StorageError(f"{path} is not a SpeckleScope journal, or its creation was interrupted; choose another folder")
     if version != SCHEMA_VERSION:
         raise StorageError(f"{path} has layout {version}, this program reads {SCHEMA_VERSION}; use a matching release")
     return tuple(name.removeprefix(_CRC) for name in columns if name.startswith(_CRC))
+
+
+def _column_names(arrays: Sequence[str]) -> list[str]:
+    return [name for name, _ in _ROW_COLUMNS] + [_CRC + name for name in arrays]
 
 
 def _load_rows(connection: sqlite3.Connection, arrays: Sequence[str]) -> list[StoredRow]:
     extra: dict[int, dict[str, ExtraValue]] = {}
     for index, key, value in connection.execute("SELECT idx, key, value FROM extra"):
         extra.setdefault(index, {})[key] = value
-    names = [name for name, _ in _ROW_COLUMNS] + [_CRC + name for name in arrays]
     rows = []
-    for values in connection.execute(f"SELECT {', '.join(names)} FROM rows ORDER BY idx"):
+    for values in connection.execute(f"SELECT {', '.join(_column_names(arrays))} FROM rows ORDER BY idx"):
         known = dict(zip(_FIELDS, values, strict=False))
         crc32 = dict(zip(arrays, values[len(_FIELDS) :], strict=True))
         rows.append(StoredRow(**known, crc32=crc32, extra=extra.get(known["index"], {})))
     return rows
 
 
-def _add_event(sql: sqlite3.Connection, kind: str, text: str) -> None:
+def _add_event(sql: sqlite3.Connection, kind: EventKind | str, text: str) -> None:
     sql.execute("INSERT INTO events (utc, kind, text) VALUES (?, ?, ?)", (utc_now(), str(kind), text))

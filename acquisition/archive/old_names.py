@@ -1,4 +1,4 @@
-"""Names in files of version 0.1.0, and what the same things are called since then."""
+"""Names in files of version 0.1.0, and their present names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 
-#: Keys that had one meaning in every file.
+#: Keys that have the same meaning in every file.
 _KEYS: Mapping[str, str] = {
     "depth_rad": "phase_range_rad",
     "min_sentinel_correlation": "min_reference_correlation",
@@ -32,7 +32,7 @@ def with_present_names(content: Any, **more: str) -> Any:
     content
         Mappings, lists and plain values, as YAML or JSON gives them.
     **more
-        Further keys, which mean this only in this kind of file: old name = present name.
+        Further keys that have this meaning only in this kind of file: old name = present name.
     """
     if isinstance(content, Mapping):
         names = {**_KEYS, **more}
@@ -43,7 +43,7 @@ def with_present_names(content: Any, **more: str) -> Any:
 
 
 def present_kind(kind: str) -> str:
-    """Return what an archive of this kind is called now."""
+    """Return the present name of an archive's kind."""
     return _KINDS.get(kind, kind)
 
 
@@ -64,6 +64,6 @@ def finish_reason_of(verdict: str) -> FinishReason:
 
 
 def metadata_file(folder: Path) -> Path:
-    """Return the file that describes the archive in ``folder``: today's, unless only the old one is there."""
+    """Return the metadata file in ``folder``: ``metadata.yaml``, or ``card.yaml`` where only that one exists."""
     old = folder / OLD_METADATA
     return old if old.is_file() and not (folder / METADATA).is_file() else folder / METADATA

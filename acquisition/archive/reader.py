@@ -1,4 +1,4 @@
-"""Reading an archive: only what its journal names exists, whatever else lies in its folder."""
+"""Reading an archive. Only the images that its journal names exist; other files in its folder do not count."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class BadImage:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """Result of reading a whole archive: number of rows, and every image that is not what was written."""
+    """Result of reading a whole archive: the number of rows, and every image that differs from what was written."""
 
     count: int
     bad: tuple[BadImage, ...]
 
     @property
     def ok(self) -> bool:
-        """True when every image of every row is intact."""
+        """Whether every image of every row is intact."""
         return not self.bad
 
 
 class Archive:
-    """A read-only view of an archive, as its journal stood when it was opened or last refreshed.
+    """A read-only view of an archive, with the rows that its journal held when it was opened or last refreshed.
 
-    It works while a writer appends. For reading from several processes open it in each: TensorStore's threads do not
-    survive a fork.
+    It may be used while a writer appends. To read from several processes, open the archive in each of them: TensorStore's
+    threads do not survive a fork.
     """
 
     def __init__(self, path: Path, metadata: dict[str, object]) -> None:
@@ -63,11 +63,11 @@ class Archive:
         Raises
         ------
         StorageError
-            The folder is missing, is not an archive, or lacks a part of one.
+            The folder is missing, is not an archive, or is incomplete.
         """
         path = Path(path)
         if not path.is_dir():
-            raise StorageError(f"no archive at {path}: there is no such folder")
+            raise StorageError(f"no archive at {path}: there is no such folder; check the path")
         try:
             metadata = yaml.safe_load(metadata_file(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -82,7 +82,7 @@ class Archive:
         return archive
 
     def refresh(self) -> None:
-        """Read the journal again, to see what a running writer has acknowledged since."""
+        """Read the journal again, to see pairs that a running writer has acknowledged since."""
         self._journal = read_journal(self.path / JOURNAL)
 
     @property
@@ -142,7 +142,7 @@ class Archive:
             raise StorageError(f"{self.path.name} has rows 0 to {len(self) - 1}, not {index}")
         return self._journal.rows[index]
 
-    def read(self, name: str, index: int, check: bool = True) -> Image:
+    def read(self, name: str, index: int, *, check: bool = True) -> Image:
         """Return image ``index`` of array ``name``, shape ``(H, W)``.
 
         Parameters
@@ -152,17 +152,17 @@ class Archive:
         index : int
             Number of the row.
         check : bool
-            Compare it with its journalled CRC-32, at about 1 ms a megabyte.
+            Compare the image with its CRC-32 in the journal, which takes about 1 ms per megabyte.
 
         Raises
         ------
         StorageError
             No such array or row, or the image is damaged.
         """
-        return self._shards.read(self._known(name), self.row(index), check)
+        return self._shards.read(self._known(name), self.row(index), check=check)
 
     def events(self) -> tuple[Event, ...]:
-        """Return what happened, in order."""
+        """Return the events in the order in which they happened."""
         return tuple(replace(event, kind=present_event(event.kind)) for event in self._journal.events)
 
     def verify(self) -> VerifyReport:
@@ -194,5 +194,5 @@ def damage(shards: Shards, rows: Sequence[StoredRow]) -> Iterator[BadImage]:
 
 
 def _with_present_names(metadata: dict[str, object]) -> dict[str, object]:
-    """Return the metadata with today's keys. The plan stays as it was written: its hash is of the old ones."""
+    """Return the metadata with today's keys. The plan keeps the keys it was written with, because its hash covers them."""
     return {**with_present_names(metadata), **({"plan": metadata["plan"]} if "plan" in metadata else {})}

@@ -1,4 +1,4 @@
-"""A recording or dataset as a sequence of frames that are read one by one, for instance to replay it."""
+"""A recording or dataset as a sequence of camera frames that are read one by one, for instance to replay it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SPECKLE = "speckle"
 
 
 class RecordedFrames(LazyFrames):
-    """The camera frames of an archive, as raw as they came, each read and checked when it is asked for.
+    """The unchanged camera frames of an archive. Each is read from the disk and checked when it is used.
 
-    Only their journal is held in memory. Frames that a running writer acknowledges later are not seen. The bit depth is the
-    metadata's ``bit_depth``; without one, the array's 8 or 16.
+    Only the journal is held in memory. Frames that a running writer acknowledges later are not included. The bit depth is
+    ``bit_depth`` in the metadata; without it, 8 or 16 as the array has.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class RecordedFrames(LazyFrames):
     Raises
     ------
     StorageError
-        It holds no camera frames, or its metadata tells an impossible bit depth.
+        It holds no camera frames, or its metadata names an impossible bit depth.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class RecordedFrames(LazyFrames):
     def __init__(self, archive: Archive) -> None:
         dtype = archive.spec(SPECKLE).dtype
         if dtype not in ("uint8", "uint16"):
-            raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16")
+            raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16, choose another archive")
         bits = 8 * np.dtype(dtype).itemsize
         bit_depth = archive.metadata.get("bit_depth", bits)
         if not isinstance(bit_depth, int) or not (bit_depth == 8 if bits == 8 else 8 < bit_depth <= 16):
@@ -56,7 +56,7 @@ class RecordedFrames(LazyFrames):
         return cls(Archive.open(path))
 
     def load(self, index: int) -> Frame:
-        """Read frame ``index``; raises StorageError where it is damaged."""
+        """Read frame ``index``; raises StorageError when it is damaged."""
         row = self.archive.row(index)
         pixels = self.archive.read(SPECKLE, index)
         device_ns = row.extra.get("device_ns")

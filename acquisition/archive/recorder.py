@@ -1,4 +1,4 @@
-"""Recording what the operator sees: camera frames and their reconstructions, losslessly, or stopped with the reason."""
+"""Recording the live view: camera frames and their reconstructions, without loss, or stopped with the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drivers.base import Frame
 
 @dataclass(frozen=True, eq=False)
 class RecordItem:
-    """One frame and what was made of it.
+    """One frame and its reconstruction.
 
     Parameters
     ----------
@@ -33,11 +33,11 @@ class RecordItem:
     engine : str
         Name (and hash, where it has one) of the engine that ran.
     latency_s : float
-        From the end of exposure to the finished reconstruction, in seconds.
+        Time from the end of exposure to the finished reconstruction, in seconds.
     labels : ndarray of uint16, shape (h, w), optional
-        Segmentation: 0 is background.
+        Segmentation: the number of the object at each pixel; 0 is background.
     uncertainty_rad : ndarray of float32, shape (h, w), optional
-        One standard deviation of the phase.
+        Standard deviation of the phase in radians.
     """
 
     frame: Frame
@@ -49,7 +49,7 @@ class RecordItem:
     uncertainty_rad: NDArray[np.float32] | None = None
 
     def images(self) -> dict[str, Image]:
-        """Return the images that this item brings, by array name."""
+        """Return the item's images by array name."""
         known: dict[str, Image | None] = {
             "speckle": self.frame.pixels,
             "phase": self.phase_rad,
@@ -60,22 +60,31 @@ class RecordItem:
 
 
 class Recorder:
-    """Writes every item of a channel to one 'recording' archive; its :meth:`run` is a stage's work.
+    """Writes every item of a channel to one recording; :meth:`run` is the work of a stage.
 
-    The archive is made when the first item comes, which fixes the arrays and their shapes.
+    The archive is created when the first item comes, because that item decides the arrays and their shapes.
 
     Parameters
     ----------
     root : Path
         Folder for archives.
     name : str
-        For people.
+        Name for people; part of the archive's name.
     metadata : mapping
-        Facts about the session, plain YAML values; ``pixel_um`` becomes the physical size in exports.
+        Facts about the session, plain YAML values; exports use ``pixel_um`` as the physical pixel size.
     channel : Channel of RecordItem
-        With ``Overflow.FAIL``: a producer that meets the overflow closes the channel with that error.
+        With ``Overflow.FAIL``; a producer whose item no longer fits closes the channel with that error.
     seal_after_s : float
-        Frames are on disk at the latest this long after they came, in seconds, as long as more follow.
+        While items keep coming, a frame is on disk at most this long after it came, in seconds.
+
+    Attributes
+    ----------
+    finish_reason : FinishReason or None
+        Why recording finished; None while it runs.
+    verdict : str
+        The same for people: ``complete``, or ``stopped at frame N: reason``. Empty while recording runs.
+    frames_skipped : int
+        Frames that the camera captured but that never came to the recorder, because inference dropped them.
 
     Examples
     --------
@@ -98,15 +107,13 @@ class Recorder:
         self._seal_after_s = seal_after_s
         self._writer: ArchiveWriter | None = None
         self._last_index: int | None = None
-        #: Why recording finished; None while it runs.
         self.finish_reason: FinishReason | None = None
-        #: The same for people, with the cause of a failure; empty while recording runs.
         self.verdict = ""
         self.frames_skipped = 0
 
     @property
     def path(self) -> Path | None:
-        """The recording's folder; None until the first item came."""
+        """The recording's folder; None before the first item."""
         return self._writer.path if self._writer else None
 
     @property
@@ -115,18 +122,18 @@ class Recorder:
         return self._writer.acknowledged if self._writer else 0
 
     def run(self, stop: threading.Event) -> None:
-        """Record until the channel closes, or until ``stop`` is set, and then what the channel still holds.
+        """Record until the channel closes or ``stop`` is set; items that the channel still holds are recorded too.
 
-        ``verdict`` becomes ``complete`` or ``stopped at frame N: reason``, N being the first frame that is not on disk,
-        and is stored in the archive. ``frames_skipped`` counts frames that the camera took but nobody handed over, as a
-        droppable inference stage does.
+        At the end ``finish_reason`` and ``verdict`` are set and stored in the archive. In ``stopped at frame N: reason``,
+        N is the first frame that is not on disk.
 
         Raises
         ------
         StorageError
-            The disk failed, or an item does not fit the recording (the model changed its shape). The channel is closed.
+            The disk failed, or an item does not fit the recording, for instance because the shape of the model's output
+            changed. The channel is closed.
         BaseException
-            Whatever error the producer closed the channel with.
+            The error with which the producer closed the channel.
         """
         try:
             for item in self._items(stop):
@@ -139,7 +146,8 @@ class Recorder:
                 self._conclude(FinishReason.NO_FRAMES, "stopped at frame 0: no frame came")
         except BaseException as error:
             self._channel.close(error)
-            # What is good is saved; a dead disk refuses that and the verdict, but the stage's error tells it anyway.
+            # Frames that came before the error are stored. A failed disk refuses these and the verdict; the error itself still
+            # reaches the caller.
             with contextlib.suppress(StorageError):
                 if self._writer:
                     self._writer.flush()
@@ -154,14 +162,14 @@ class Recorder:
     def _items(self, stop: threading.Event) -> Iterator[RecordItem]:
         while True:
             if stop.is_set():
-                self._channel.close()  # refuses more; what it holds is still ours
-            ended = self._channel.closed
+                self._channel.close()  # it takes no more items, but still gives the ones it holds
+            was_closed = self._channel.closed
             try:
                 item = self._channel.get(timeout_s=0.1)
             except ChannelClosedError:
                 return
             except TimeoutError:
-                if ended:  # a closed channel does not time out: this is the producer's own error
+                if was_closed:  # a closed channel does not time out: this is the producer's own error
                     raise
                 continue
             yield item

@@ -1,4 +1,4 @@
-"""What an archive knows of each set of images, and of its own run: the rows and events that its journal keeps."""
+"""The rows and events that an archive's journal stores: facts about each set of images, and about the run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WrongImageError(StorageError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRow:
-    """What is known about one set of images, given by whoever captured them.
+    """Facts about one set of images that were captured together.
 
     Parameters
     ----------
@@ -33,15 +33,20 @@ class PairRow:
     exposure_s : float
         Exposure time in seconds.
     pattern_id, pattern_name : str
-        Content hash and human name of the pattern on the SLM; empty where unknown.
+        Content hash and name of the pattern on the SLM; empty where unknown.
     host_utc : str
-        ISO 8601 wall-clock time; filled in when the pair is appended if left empty.
+        Wall-clock time, ISO 8601; if empty, the writer fills in the time at which the pair is appended.
     model_id, engine : str
-        What reconstructed the frame (recordings); empty for datasets.
+        Model and engine that reconstructed the frame, in a recording; empty in a dataset.
     latency_s : float, optional
-        From the end of exposure to the finished reconstruction, in seconds.
+        Time from the end of exposure to the finished reconstruction, in seconds.
     extra : mapping of str to str, int or float
-        Anything else worth keeping with the pair: hardware time, trigger number, calibration id.
+        Further facts about the pair, for instance the camera's own time or a trigger number.
+
+    Raises
+    ------
+    StorageError
+        A value is not a plain finite Python value, for instance a NumPy integer.
     """
 
     frame_index: int
@@ -56,17 +61,17 @@ class PairRow:
     extra: Mapping[str, ExtraValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Here, where the mistake is, and not at the commit: SQLite refuses NumPy integers and NaN.
+        # SQLite would refuse NumPy integers and NaN only at the commit, far from the mistake.
         wrong: dict[str, object] = {k: v for k, v in self.extra.items() if not isinstance(v, str | int | float)}
         wrong |= {k: getattr(self, k) for k in ("frame_index", "t_ns") if not isinstance(getattr(self, k), int)}
         if not math.isfinite(self.exposure_s):
             wrong["exposure_s"] = self.exposure_s
         if wrong:
-            raise StorageError(f"a row of the journal takes plain finite Python values, got {wrong}")
+            raise StorageError(f"a row of the journal takes plain finite Python values, got {wrong}; convert them")
 
     @classmethod
     def of_frame(cls, frame: Frame, pattern_name: str = "", **extra: ExtraValue) -> PairRow:
-        """Return the row that describes ``frame``; keyword arguments and the camera's own time become ``extra``."""
+        """Return the row that describes ``frame``. Keyword arguments and the camera's own time are stored as ``extra``."""
         if frame.device_ns is not None:
             extra["device_ns"] = frame.device_ns
         return cls(
@@ -81,16 +86,16 @@ class PairRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredRow(PairRow):
-    """An acknowledged row: where its images lie and what they must hash to.
+    """An acknowledged row: the facts about its images, their place in the archive, and their check sums.
 
     Parameters
     ----------
     index : int
-        Number of the pair, 0 to ``len(archive) - 1`` without gaps.
+        Number of the pair, from 0 to ``len(archive) - 1`` without gaps.
     slot : int
-        Position along the first axis of every array; grows, with gaps where a shard was sealed early.
+        Position along the first axis of every array. It increases with ``index``; gaps lie where a shard was sealed early.
     shard : int
-        The shard that holds the slot.
+        Number of the shard that holds the slot.
     crc32 : mapping of str to int
         CRC-32 of each image's bytes in C order, by array name.
     """

@@ -1,7 +1,7 @@
-"""Many images fast: uncompressed ones are read straight from the shard files, others through TensorStore.
+"""Fast reading of many images: uncompressed ones come directly from the shard files, others through TensorStore.
 
-A sealed shard never changes, so its file can be mapped into memory and read by its own index at the end: ``(offset, bytes)``
-of every image. Maps survive a fork, and copying out of one is faster than a system call for each image.
+A sealed shard never changes, so its file can be mapped into memory. The index at its end gives the offset and the size of
+every image. Memory maps survive a fork, and a copy from a map is faster than one system call per image.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _OPEN_SHARDS = 256  # each keeps its file open, and a process may have about a t
 
 
 class ShardReader:
-    """Reads images of one array by slot; keep one for each process or let it be inherited by a fork.
+    """Reads images of one array by their slot.
 
-    Pickling keeps the place, not the open maps.
+    Each process may have its own; a forked process may also use the one it inherited. Pickling does not keep the open maps.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ShardReader:
     Raises
     ------
     StorageError
-        The array's ``zarr.json`` is missing or not as this program writes it.
+        The array's ``zarr.json`` is missing, or is not one that this program writes.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -65,14 +65,15 @@ class ShardReader:
         Parameters
         ----------
         slot : int
-            One that the journal names; nothing else is data.
+            A slot that the journal names; other slots hold no data.
         row : int
-            Number of the row, for messages.
+            Number of the row, for error messages.
 
         Raises
         ------
         StorageError
-            The image is missing or its shard is damaged. A changed byte shows only in the journal's CRC-32.
+            The image is missing or its shard is damaged. Changed pixels are not detected here: only the CRC-32 in the journal
+            shows them.
         """
         if not self.direct:
             return self._through_tensorstore(slot, row)
@@ -83,23 +84,23 @@ class ShardReader:
             if place < 0:
                 raise OSError("there is no image")
             return images[place].copy()
-        except (OSError, ValueError) as error:  # mmap refuses an empty file with a ValueError
+        except (OSError, ValueError) as error:  # mmap raises ValueError for an empty file
             raise StorageError(f"row {row} of {self.name!r} in {self._data}: {error}; verify the archive") from error
 
     def _mapped(self, shard: int) -> tuple[Image, list[int]]:
-        """Return the images of a shard as they lie in its file, and for each slot which of them it is, or -1."""
+        """Return the images of a shard in the order of its file, and for each slot the number of its image there, or -1."""
         path = self._folder / f"c.{shard}{self._suffix}"
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        end = len(data) - 16 * self._slots_per_shard - 4  # the last four are the index's own CRC
+        end = len(data) - 16 * self._slots_per_shard - 4  # the last four bytes are the index's own CRC
         if end < 0:
             raise OSError(f"{path.name} is cut short")
         entries = np.ndarray((self._slots_per_shard, 2), "<u8", data, end)
         missing = entries[:, 0] == _MISSING
-        places, beside = np.divmod(np.where(missing, 0, entries[:, 0]), self._nbytes)
+        places, misaligned = np.divmod(np.where(missing, 0, entries[:, 0]), self._nbytes)
         count = end // self._nbytes
-        # Without recomputing the index's CRC: an entry that is wrong but fits would show in the image's own CRC-32.
-        if ((entries[:, 1] != self._nbytes) | (beside != 0) | (places >= count))[~missing].any():
+        # The index's CRC is not checked: a wrong entry that looks valid gives a wrong image, which its own CRC-32 reveals.
+        if ((entries[:, 1] != self._nbytes) | (misaligned != 0) | (places >= count))[~missing].any():
             raise OSError(f"{path.name} is cut short or its index is damaged")
         while len(self._maps) >= _OPEN_SHARDS:
             self._maps.pop(next(iter(self._maps)))
@@ -116,7 +117,7 @@ class ShardReader:
 
 
 def _is_plain(metadata: dict[str, Any]) -> bool:
-    """Whether every image is its bytes, little-endian, in one file a shard whose index is at the end."""
+    """Whether images are stored as plain little-endian bytes, one file per shard with the index at its end."""
     [sharding] = metadata["codecs"]
     configuration = sharding["configuration"]
     little = [{"name": "bytes", "configuration": {"endian": "little"}}]

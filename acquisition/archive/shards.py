@@ -1,8 +1,8 @@
 """The image arrays of an archive: Zarr v3, sharded, written by TensorStore with fsync.
 
-The first axis is fixed at a huge length when an array is created: its metadata is never written again, so no crash can
-tear it, and nobody can mistake it for the number of images. One shard is one flat file (``c.7.0.0``): TensorStore syncs
-it, renames it into place and syncs its folder, and there is no further folder to sync.
+The first axis gets a huge fixed length when an array is created. Its metadata is therefore never written again, so a crash
+cannot damage it, and nobody can mistake the length for the number of images. One shard is one flat file (``c.7.0.0``):
+TensorStore syncs it, renames it into place and syncs its folder.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from acquisition.archive.rows import StorageError, StoredRow
 
 Image = NDArray[Any]
 
-_SLOTS = 2**31  # fixed length of every array's first axis
-_used = False  # whether this process runs TensorStore's threads
-_lost_to_fork = False  # whether it inherited them dead; TensorStore then aborts the process at its next use
+#: Fixed length of every array's first axis.
+_SLOTS = 2**31
+#: Whether this process has started TensorStore's threads.
+_used = False
+#: Whether the parent process had started them before a fork. They are dead here, and TensorStore would abort the process.
+_lost_to_fork = False
 
 
 def _note_fork() -> None:
@@ -53,8 +56,13 @@ class ArraySpec:
     dtype : str
         NumPy name, such as ``uint8``, ``uint16`` or ``float32``.
     compress : bool
-        Blosc zstd with bit shuffling, lossless: worth it for phase (patterns from 8-bit images shrink 3x) and 12-bit
-        counts, not for 8-bit speckle (1.03x).
+        Lossless Blosc zstd with bit shuffling. Phase patterns from 8-bit images become 3 times smaller, and 12-bit counts
+        shrink too; 8-bit speckle shrinks only 1.03 times.
+
+    Raises
+    ------
+    StorageError
+        The name, shape or dtype cannot be stored.
     """
 
     name: str
@@ -74,14 +82,14 @@ class ArraySpec:
 
 
 class Shards:
-    """The arrays below one ``data.zarr`` folder; each opens when it is first used."""
+    """The arrays in one ``data.zarr`` folder; each is opened when it is first used."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: dict[str, ts.TensorStore] = {}
 
     def create(self, spec: ArraySpec, slots_per_shard: int) -> None:
-        """Create one empty array whose sealed shards hold ``slots_per_shard`` images; raises StorageError."""
+        """Create one empty array whose full shards hold ``slots_per_shard`` images; raises StorageError."""
         little: dict[str, object] = {"name": "bytes", "configuration": {"endian": "little"}}
         codecs: list[dict[str, object]] = [little]
         if spec.compress:
@@ -114,12 +122,12 @@ class Shards:
         return int(_metadata(self._store(name))["chunk_grid"]["configuration"]["chunk_shape"][0])
 
     def numbers_on_disk(self) -> set[int]:
-        """Return the number of every shard that any array has on disk, acknowledged or not."""
+        """Return the numbers of all shards on disk, of any array, acknowledged or not."""
         numbers = (file.name.split(".")[1] for file in self.folder.glob("*/c.*.*"))
         return {int(number) for number in numbers if number.isdigit()}
 
     def remove_leftovers(self) -> None:
-        """Delete the unfinished shards of a killed writer; only for who holds the archive's lock."""
+        """Delete the unfinished shards of a killed writer; the caller must hold the archive's lock."""
         for file in self.folder.glob("*/*.__lock"):
             file.unlink(missing_ok=True)
 
@@ -129,7 +137,7 @@ class Shards:
         Raises
         ------
         StorageError
-            Any of the writes failed; what they left behind counts for nothing.
+            One of the writes failed. Files that they left behind do not count: no row names them.
         """
         try:
             futures = [self._store(k)[first_slot : first_slot + len(v)].write(v) for k, v in images.items()]
@@ -138,8 +146,8 @@ class Shards:
         except (ValueError, OSError, RuntimeError) as error:  # TensorStore reports I/O errors as ValueError
             raise StorageError(f"cannot write to {self.folder}: {_one_line(error)}; check the disk") from error
 
-    def read(self, name: str, row: StoredRow, check: bool = True) -> Image:
-        """Return one image, compared with its journalled CRC-32 where ``check``; raises StorageError."""
+    def read(self, name: str, row: StoredRow, *, check: bool = True) -> Image:
+        """Return one image; ``check`` compares it with the CRC-32 in the journal. Raises StorageError when it is damaged."""
         try:
             image: Image = np.ascontiguousarray(self._store(name)[row.slot].read().result())
         except (ValueError, OSError, RuntimeError) as error:
@@ -160,7 +168,7 @@ class Shards:
             "driver": "zarr3",
             "kvstore": {"driver": "file", "path": f"{(self.folder / name).resolve().as_posix()}/"},
             "context": {"file_io_sync": True},
-            # A black image is data like any other; then a missing one is an error, not zeros.
+            # A black image is stored like any other, so that a missing image is an error and not read as zeros.
             "store_data_equal_to_fill_value": True,
             "fill_missing_data_reads": False,
             **more,

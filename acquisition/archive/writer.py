@@ -1,6 +1,6 @@
-"""Archives: folders of paired images and a journal that alone says which of them exist.
+"""Archives: folders of paired images, and a journal that alone decides which of them exist.
 
-A pair is acknowledged only when every shard write was awaited (fsync included) and then the journal's COMMIT returned.
+A pair is acknowledged when its images are on disk (fsync included) and the journal's COMMIT after that has returned.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from acquisition.archive.old_names import METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
 from acquisition.archive.folder import WriterLock, metadata_text, check_space, clean_name, one_line, sync_folder, write_synced
 from acquisition.archive.journal import Journal, utc_now
-from acquisition.archive.kinds import ArchiveKind, FinishReason
+from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.shards import ArraySpec, Image, Shards
 
@@ -41,7 +41,8 @@ __all__ = [
     "WrongImageError",
 ]
 
-SHARD_BYTES = 32 * 2**20  # of the largest array
+#: Size of a full shard of the largest array, in bytes.
+SHARD_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +68,18 @@ class ArchiveSpec:
 
 
 class ArchiveWriter:
-    """Appends images to one archive; make it with :meth:`create` or :meth:`resume`.
+    """Appends images to one archive; made by :meth:`create` or :meth:`resume`.
 
-    Safe to call from several threads. After an I/O error it refuses further work; close it and resume the archive.
+    Several threads may call it. After an I/O error it refuses further work: close it, and resume the archive.
+
+    Attributes
+    ----------
+    path : Path
+        The archive's folder.
+    specs : tuple of ArraySpec
+        The archive's arrays.
+    dropped : int
+        Rows that :meth:`resume` withdrew because their images are damaged or missing.
     """
 
     def __init__(self, path: Path, lock: WriterLock, journal: Journal, shards: Shards, seal_after_s: float) -> None:
@@ -107,11 +117,11 @@ class ArchiveWriter:
         root : Path
             Folder for archives; made if absent.
         spec : ArchiveSpec
-            What it will hold.
+            What the archive will hold.
         expected : int or None
-            Number of pairs to come, for the check of free space; None checks for one shard.
+            Expected number of pairs, for the check of free disk space; None checks the space for one shard.
         seal_after_s : float
-            At slow rates an append seals a partial shard once its oldest pair has waited this long, in seconds.
+            An append writes a partial shard when its oldest pair has waited longer than this, in seconds.
         shard_bytes : int
             Size of a full shard of the largest array.
 
@@ -158,17 +168,17 @@ class ArchiveWriter:
 
     @classmethod
     def resume(cls, path: Path, expected: int = 0, *, seal_after_s: float = 5.0) -> ArchiveWriter:
-        """Open an archive again to append to it, whatever ended its last writer.
+        """Open an archive again to append to it, also after a crash of its last writer.
 
-        The images of the last shard are checked. Rows from the first damaged or missing one on are dropped:
-        ``dropped`` counts them and an event tells it. Shards that no row names are ignored, and none is rewritten.
+        The images of the last shard are checked. Rows from the first damaged or missing image on are withdrawn: ``dropped``
+        counts them, and an event records it. Shards that no row names are ignored. No shard is written twice.
 
         Parameters
         ----------
         path : Path
             The archive's folder.
         expected : int
-            Number of pairs still to come, for the check of free space.
+            Expected number of further pairs, for the check of free disk space.
         seal_after_s : float
             As in :meth:`create`.
 
@@ -200,12 +210,12 @@ class ArchiveWriter:
         if self.dropped:
             self._journal.quarantine(kept, f"resume dropped {self.dropped} rows from {kept} on: damaged or detached")
         self._acknowledged = kept
-        # Beyond every shard on disk, named by a row or not: a sealed shard is never written twice.
+        # After every shard on disk, whether a row names it or not: a sealed shard is never written twice.
         self._shard = 1 + max(self._shards.numbers_on_disk() | {row.shard for row in rows}, default=-1)
 
     @property
     def acknowledged(self) -> int:
-        """Number of pairs that will survive anything short of a broken disk."""
+        """Number of pairs that are safe on disk: they survive a crash and a power cut."""
         return self._acknowledged
 
     @property
@@ -214,14 +224,14 @@ class ArchiveWriter:
         return self._acknowledged + len(self._pending)
 
     def append(self, images: Mapping[str, Image], row: PairRow) -> None:
-        """Take one pair; it is copied, and acknowledged when its shard is sealed.
+        """Append one pair. Its images are copied, and it is acknowledged when its shard is sealed.
 
         Parameters
         ----------
         images : mapping of str to ndarray
             Exactly one image for each array, with its shape and dtype.
         row : PairRow
-            What is known about them.
+            Facts about these images.
 
         Raises
         ------
@@ -251,13 +261,14 @@ class ArchiveWriter:
                 self.flush()
 
     def flush(self) -> None:
-        """Seal what is buffered, however little, and acknowledge it; raises StorageError when the disk fails."""
+        """Write and acknowledge the buffered pairs, also when they do not fill a shard; raises StorageError."""
         with self._mutex:
             self._check_usable()
             count = len(self._pending)
             if not count:
                 return
-            shard, self._shard = self._shard, self._shard + 1  # used up even if the write fails: never written twice
+            shard = self._shard
+            self._shard += 1  # also when this write fails: no shard is written twice
             first = shard * self._slots_per_shard
             rows = [
                 _stored(row, index=self._acknowledged + k, slot=first + k, shard=shard, crc32=crc32)
@@ -273,9 +284,14 @@ class ArchiveWriter:
             self._pending.clear()
 
     def quarantine(self, index: int, reason: str) -> int:
-        """Withdraw the pairs from ``index`` on, so that they can be taken again; return how many there were.
+        """Withdraw the pairs from ``index`` on, so that they can be captured again; return how many pairs these are.
 
-        The images stay on disk, unnamed; the event list keeps the reason.
+        Their images stay on disk, but no row names them any more. An event records the reason.
+
+        Raises
+        ------
+        StorageError
+            There is no such index, or the disk failed now or earlier.
         """
         with self._mutex:
             self._check_usable()
@@ -287,8 +303,8 @@ class ArchiveWriter:
             self._acknowledged = min(self._acknowledged, index)
             return count
 
-    def event(self, kind: str, text: str) -> None:
-        """Note a fault or a retake with the data, durably."""
+    def event(self, kind: EventKind | str, text: str) -> None:
+        """Store an event in the journal; it is on disk when this returns."""
         with self._mutex:
             self._journal.event(kind, text)
 
@@ -303,7 +319,7 @@ class ArchiveWriter:
         self.set_status("verdict", verdict)
 
     def close(self) -> None:
-        """Flush (unless the disk failed) and let go of the archive; safe to call twice."""
+        """Write the buffered pairs, unless the disk failed, and release the archive; may be called twice."""
         with self._mutex:
             if self._closed:
                 return

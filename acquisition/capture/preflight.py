@@ -1,4 +1,4 @@
-"""What is looked at before a run of many hours: space, time, light, trigger, and the age of what it relies on."""
+"""Checks before a run of many hours: disk space, time, light, trigger, and the age of the calibration files."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from acquisition.capture.pair_capture import CaptureError, FrameLimits, PairCapt
 from acquisition.capture.plan import CapturePlan
 from drivers.base import DeviceError, Pattern, TriggerMode
 
-#: Calibration files older than this are worth a second look.
+#: Calibration files older than this should be measured again, in days.
 OLD_DAYS = 30.0
 _THUMBNAIL_PX = 96
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a plan will take.
+    """Time and disk space that a plan needs.
 
     Parameters
     ----------
     shots : int
-        References included.
+        Number of shots, references included.
     seconds_per_pair, seconds : float
-        Settling, exposure and readout alone.
+        Time for one pair and for all, counting only settling, exposure and readout.
     bytes_raw, bytes_free : int
-        Uncompressed size, and what the disk has.
+        Uncompressed size of the dataset, and free space on the disk.
     """
 
     shots: int
@@ -41,12 +41,12 @@ class Estimate:
 
     @property
     def fits(self) -> bool:
-        """Whether the disk has room, with 5 % to spare."""
+        """Whether the dataset and 5 % more fit on the disk."""
         return self.bytes_free >= 1.05 * self.bytes_raw
 
 
 def pair_seconds(rig: Rig, plan: CapturePlan) -> float:
-    """Return the time that a pair needs at least: until the pattern has settled, its exposure, and the camera's readout."""
+    """Return the shortest time for one pair in seconds: the pattern settles, the exposure, and the camera's readout."""
     slm, camera = rig.display().capabilities, rig.camera.capabilities
     if rig.trigger is TriggerMode.HARDWARE:
         return slm.latency_s + camera.trigger_delay_s + plan.exposure_s + camera.readout_s
@@ -54,35 +54,40 @@ def pair_seconds(rig: Rig, plan: CapturePlan) -> float:
 
 
 def estimate(rig: Rig, plan: CapturePlan, root: Path) -> Estimate:
-    """Return what a plan will take on this rig, into an archive under ``root``."""
+    """Return the time and the disk space that a plan needs on this rig, for a dataset under ``root``."""
     height, width = rig.camera.capabilities.shape
     rows, columns = rig.display().capabilities.shape
-    each = height * width * (1 if rig.camera.bit_depth <= 8 else 2) + rows * columns * 4
+    pair_bytes = height * width * (1 if rig.camera.bit_depth <= 8 else 2) + rows * columns * 4
     folder = root.absolute()
     while not folder.exists():
         folder = folder.parent
-    per_pair = pair_seconds(rig, plan)
-    return Estimate(len(plan), per_pair, per_pair * len(plan), each * len(plan), shutil.disk_usage(folder).free)
+    seconds_per_pair = pair_seconds(rig, plan)
+    return Estimate(
+        shots=len(plan),
+        seconds_per_pair=seconds_per_pair,
+        seconds=seconds_per_pair * len(plan),
+        bytes_raw=pair_bytes * len(plan),
+        bytes_free=shutil.disk_usage(folder).free,
+    )
 
 
 def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -> list[str]:
-    """Try the trigger and the light on the flat pattern and the first objects; return what was found, in words.
+    """Check trigger and light with the flat pattern and the first objects; return one line for each result.
 
     Parameters
     ----------
     rig : Rig
-        Used and left disarmed.
+        Devices; the camera is disarmed afterwards.
     plan : CapturePlan
-        Its exposure and limits.
+        Gives the patterns, the exposure and the limits of a frame.
     calibration : tuple of Path
-        Files that the rig relies on, for their age.
+        Calibration files that the rig uses; their age is reported.
 
     Raises
     ------
     CaptureError
         The trigger does not work, or a frame is useless at this exposure; the message says what to change.
     """
-    found = []
     rig.camera.set_exposure(plan.exposure_s)
     capture = PairCapture(rig, FrameLimits(plan.max_saturated, plan.min_mean_fraction))
     try:
@@ -95,18 +100,21 @@ def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -
         raise CaptureError(f"pre-flight: {error}") from error
     finally:
         capture.release()
-    found.append("trigger: nothing came without one, one frame for each")
+    results = ["trigger: no frame came without a trigger, and one frame with each"]
     better_s = plan.exposure_s * 0.8 / max(brightest, 1e-3)
     hint = f"; {1e3 * better_s:.3g} ms would fill 80 %" if not 0.3 < brightest < 0.95 else ""
-    found.append(f"light: the brightest pixels reach {100 * brightest:.0f} % at {1e3 * plan.exposure_s:.3g} ms{hint}")
+    results.append(f"light: the brightest pixels reach {100 * brightest:.0f} % at {1e3 * plan.exposure_s:.3g} ms{hint}")
     for file in calibration:
         days = (time.time() - file.stat().st_mtime) / 86_400 if file.exists() else float("inf")
-        found.append(f"calibration {file.name}: {days:.0f} days old{'; measure it again' if days > OLD_DAYS else ''}")
-    return found
+        results.append(f"calibration {file.name}: {days:.0f} days old{'; measure it again' if days > OLD_DAYS else ''}")
+    return results
 
 
 def contact_sheet(images: list[NDArray[np.floating] | NDArray[np.integer]], columns: int = 8) -> NDArray[np.uint8]:
-    """Return small pictures (H, W) side by side, each stretched to its own range but for 0.5 % of its pixels at either end."""
+    """Return small images side by side on one sheet, shape (H, W).
+
+    Each image is stretched to its own range, without the darkest and the brightest 0.5 % of its pixels.
+    """
     import cv2
 
     side = _THUMBNAIL_PX
@@ -114,7 +122,7 @@ def contact_sheet(images: list[NDArray[np.floating] | NDArray[np.integer]], colu
     sheet = np.full((rows * (side + 2) + 2, columns * (side + 2) + 2), 32, np.uint8)
     for place, image in enumerate(images):
         values = np.asarray(image, np.float32)
-        low, high = (float(level) for level in np.percentile(values, (0.5, 99.5)))
+        low, high = (float(limit) for limit in np.percentile(values, (0.5, 99.5)))
         scaled = np.clip(255 * (values - low) / max(high - low, 1e-9), 0, 255)
         scale = side / max(values.shape)
         size = (max(1, round(values.shape[1] * scale)), max(1, round(values.shape[0] * scale)))
