@@ -1,7 +1,7 @@
-"""Every calibration against the twin's truth, which it does not see: response, timing, registration, fibre, re-tuning.
+"""Compares every calibration with the true values of the twin, which the calibration does not know.
 
-Settings were fixed on other fibres. The instruments here have an unknown panel response, latency, pose of the pattern, drift of
-the fibre, focus and coupling, and the noise of the default twin.
+The settings of the calibrations were chosen on other fibres. The instruments here have an unknown panel response, latency, pose
+of the pattern, drift of the fibre, focus and coupling, and the noise of the default twin.
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import Rig
-from app.benchmarks.leave_one_out import contact_sheet, leave_one_out
+from app.benchmarks.leave_one_out import LeftOutPair, contact_sheet, leave_one_out
 from app.benchmarks.retrieval import few_pair_numbers, retune_numbers, self_calibration_numbers
 from app.instrument.config import InstrumentConfig, checked
 from app.instrument.opening import open_rig
+from app.progress import Report
 from calibration.devices import phase_lut, timing
 from calibration.fibre import reference
 from calibration.registration import gray_code
 from drivers.clock import VirtualClock
 from drivers.twin.camera import SimulatedCamera
+from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.slm import SimulatedSlm
 
-Report = Callable[[str, int, int], None]
 Numbers = dict[str, object]
 
-#: Where captured pairs lie beside a checkout, if they do: they may not be handed on with the program.
-REAL_PAIRS = Path(__file__).resolve().parents[3] / "shared" / "real-mcf"
+#: Captured pairs beside a checkout of the source. They may not be distributed with the program, so an installed copy has none.
+CAPTURED_PAIRS = Path(__file__).resolve().parents[3] / "shared" / "real-mcf"
+#: Sessions in that folder.
+_SESSIONS = ("imagenet", "cell")
 _SMALL = {"image_px": 128, "field_radius_um": 41.0}
 _GAMMAS = (0.7, 1.0, 1.4)
 _LATENCIES = ((1, 1), (2, 2), (3, 3), (1, 3))
@@ -39,26 +42,37 @@ _FIRST_SEED = 700
 
 
 class WeakPanel(SimulatedSlm):
-    """A panel that makes less phase than its driver believes."""
+    """A panel that adds less phase than its driver assumes."""
+
+    #: Actual phase divided by requested phase.
 
     factor = 1.0
 
     def displayed_phase(self, phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what light sees."""
+        """Return the phase that the panel really adds, in radians."""
         return np.asarray(super().displayed_phase(phase_rad) * np.float32(self.factor), np.float32)
 
 
-def bench_calibration(report: Report, quick: bool = False, sheet: Path | None = None) -> Numbers:
-    """Measure all of it: a quarter of an hour, or some three minutes with ``quick``.
+def bench_calibration(
+    report: Report, *, quick: bool = False, captured: Path | None = None, sheet: Path | None = None
+) -> Numbers:
+    """Run all measurements: a quarter of an hour, or about three minutes with ``quick``.
 
     Parameters
     ----------
-    report : callable
-        Called with the stage, and how much of it is done.
+    report : Report
+        Called with the part that runs, and the number of finished parts.
     quick : bool
         Fewer fibres, and the small twin for self-calibration.
+    captured : Path, optional
+        Folder of captured pairs; :data:`CAPTURED_PAIRS` without it.
     sheet : Path, optional
         Where to write the contact sheet of the captured pairs.
+
+    Returns
+    -------
+    dict
+        Errors and scores. "skipped" lists what could not be measured on this computer, with the reason.
     """
     fibres = 1 if quick else 4
     parts: list[tuple[str, Callable[[], Mapping[str, object]]]] = [
@@ -66,10 +80,10 @@ def bench_calibration(report: Report, quick: bool = False, sheet: Path | None = 
         ("timing", timing_numbers),
         ("registration", lambda: registration_numbers(fibres)),
         ("fibre reference", lambda: fibre_numbers(fibres)),
-        ("captured pairs", lambda: real_numbers(REAL_PAIRS, sheet)),
-        ("few-pair reconstruction", lambda: few_pair_numbers(quick)),
-        ("re-tuning", lambda: retune_numbers(quick)),
-        ("self-calibration", lambda: self_calibration_numbers(quick)),
+        ("captured pairs", lambda: captured_numbers(captured or CAPTURED_PAIRS, sheet)),
+        ("few-pair reconstruction", lambda: few_pair_numbers(quick=quick)),
+        ("re-tuning", lambda: retune_numbers(quick=quick)),
+        ("self-calibration", lambda: self_calibration_numbers(quick=quick)),
     ]
     numbers: Numbers = {}
     for done, (name, measure) in enumerate(parts):
@@ -80,27 +94,27 @@ def bench_calibration(report: Report, quick: bool = False, sheet: Path | None = 
 
 
 def lut_numbers() -> Numbers:
-    """Worst error of the measured panel response."""
+    """Return the worst error of the measured panel response."""
     worst = 0.0
     for seed, gamma in enumerate(_GAMMAS, _FIRST_SEED):
         rig = unknown_instrument(seed, {"lut_gamma": gamma}, **_SMALL)
         truth = (np.arange(256) / 255) ** gamma * 2 * np.pi
-        found = phase_lut.fit(phase_lut.acquire(rig, np.arange(256) / 255 * 2 * np.pi))
-        worst = max(worst, float(np.sqrt(np.mean((found.phases_rad - truth) ** 2))))
+        lut = phase_lut.fit(phase_lut.acquire(rig, np.arange(256) / 255 * 2 * np.pi))
+        worst = max(worst, float(np.sqrt(np.mean((lut.phases_rad - truth) ** 2))))
     return {"lut_rms_rad": worst}
 
 
 def timing_numbers() -> Numbers:
-    """Worst error of the latency, in frames."""
+    """Return the worst error of the latency, in frames."""
     worst = 0
     for seed, latency in enumerate(_LATENCIES, _FIRST_SEED):
-        found = timing.fit(timing.acquire(unknown_instrument(seed, {"latency_frames": latency}, **_SMALL)))
-        worst = max(worst, *(abs(a - b) for a, b in zip(found.latency_frames, latency, strict=True)))
+        measured = timing.fit(timing.acquire(unknown_instrument(seed, {"latency_frames": latency}, **_SMALL)))
+        worst = max(worst, *(abs(a - b) for a, b in zip(measured.latency_frames, latency, strict=True)))
     return {"latency_error_frames": worst}
 
 
 def registration_numbers(fibres: int) -> Numbers:
-    """Error of the measured affine over the fibre's disc at 512 px: worst fibre's mean square and worst point."""
+    """Return the error of the measured affine map over the fibre's disc at 512 px: worst root mean square, and worst point."""
     rms, worst = [], []
     for seed in range(_FIRST_SEED, _FIRST_SEED + fibres):
         rng = np.random.default_rng(seed)
@@ -111,62 +125,79 @@ def registration_numbers(fibres: int) -> Numbers:
             "flip": bool(rng.integers(2)),
         }
         rig = unknown_instrument(seed, {}, **pose)
-        found = gray_code.fit(gray_code.acquire(rig))
-        optics = _camera(rig).optics.config
-        axis = np.arange(-250.0, 251.0, 10.0)
-        points = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-        points = points[np.hypot(*points.T) < optics.field_radius_um / optics.pixel_um]
-        angle = math.radians(optics.rotation_deg)
-        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-        mirror = np.array([1.0, -1.0 if optics.flip else 1.0])
-        seen = optics.scale * points @ turn.T * mirror + np.asarray(optics.shift_px)
-        error = np.hypot(*(found.to_camera(seen) - points).T)
+        registration = gray_code.fit(gray_code.acquire(rig))
+        points, on_pattern = _points(_camera(rig).optics.config)
+        error = np.hypot(*(registration.to_camera(on_pattern) - points).T)
         rms.append(float(np.sqrt(np.mean(error**2))))
         worst.append(float(error.max()))
     return {"registration_error_px": max(rms), "registration_worst_point_px": max(worst)}
 
 
+def _points(optics: OpticsConfig) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return points inside the fibre's disc on the camera, and the same points on the pattern, in pixels from the axis."""
+    axis = np.arange(-250.0, 251.0, 10.0)
+    points = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    points = points[np.hypot(*points.T) < optics.field_radius_um / optics.pixel_um]
+    angle = math.radians(optics.rotation_deg)
+    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    mirror = np.array([1.0, -1.0 if optics.flip else 1.0])
+    return points, optics.scale * points @ rotation.T * mirror + np.asarray(optics.shift_px)
+
+
 def fibre_numbers(fibres: int) -> Numbers:
-    """Worst relative errors of K, a and sc at 512 px, with K from a panel of unknown range."""
+    """Return the worst relative errors of phase scale, defocus and coupling at 512 px, for panels of unknown range."""
     errors = []
     for seed in range(_FIRST_SEED + 50, _FIRST_SEED + 50 + fibres):
         rng = np.random.default_rng(seed)
         factor, distance_um, coupling_um = rng.uniform(0.8, 1.0), rng.uniform(40, 60), rng.uniform(2.5, 4.0)
         rig = unknown_instrument(seed, {}, factor, distance_um=float(distance_um), coupling_sigma_um=float(coupling_um))
-        model = reference.fit(reference.acquire(rig, seed=seed)).model
+        model = reference.fit(reference.acquire(rig, reference.ReferencePlan(seed=seed))).model
         optics = _camera(rig).optics.config
         truth = (factor, optics.defocus_px, coupling_um / optics.pixel_um)
-        found = (model.depth_scale, model.defocus_px, model.coupling_px)
-        errors.append([abs(f / t - 1) for f, t in zip(found, truth, strict=True)])
-    k, a, sc = np.max(errors, axis=0).tolist()
-    return {"k_error": k, "a_error": a, "sc_error": sc}
+        measured = (model.phase_scale, model.defocus_px, model.coupling_px)
+        errors.append([abs(m / t - 1) for m, t in zip(measured, truth, strict=True)])
+    phase_scale, defocus, coupling = np.max(errors, axis=0).tolist()
+    return {"phase_scale_error": phase_scale, "defocus_error": defocus, "coupling_error": coupling}
 
 
-def real_numbers(folder: Path, sheet: Path | None) -> Numbers:
-    """Scores of captured pairs, each reconstructed from the others; empty of numbers where there are none."""
+def captured_numbers(folder: Path, sheet: Path | None) -> Numbers:
+    """Return scores of captured pairs, each reconstructed from the others of its session; "skipped" names missing sessions."""
     numbers: Numbers = {}
-    everything = []
-    for session in ("imagenet", "cell"):
+    pairs: list[LeftOutPair] = []
+    skipped = []
+    for session in _SESSIONS:
         if not (folder / session).is_dir():
-            numbers[f"real_{session}_correlation"] = f"no captured pairs in {folder.name}/{session} beside the checkout"
+            skipped.append(f"captured pairs: there is no folder {folder / session}; name its parent with --captured-pairs")
             continue
         results = leave_one_out(folder / session)
-        everything += results
+        pairs += results
         numbers |= {
             f"real_{session}_correlation": float(np.mean([r.correlation for r in results])),
             f"real_{session}_fast_correlation": float(np.mean([r.fast_correlation for r in results])),
             f"real_{session}_ssim": float(np.mean([r.ssim for r in results])),
             f"real_{session}_mae_rad": float(np.mean([r.mae_rad for r in results])),
         }
-    if everything and sheet is not None:
+    if pairs and sheet is not None:
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(sheet), contact_sheet(everything))
+        cv2.imwrite(str(sheet), contact_sheet(pairs))
         numbers["contact_sheet"] = str(sheet)
-    return numbers
+    return {**numbers, "skipped": skipped}
 
 
 def unknown_instrument(seed: int, slm: dict[str, object], factor: float = 1.0, **optics: object) -> Rig:
-    """Open a twin of that seed, drifted, on virtual time; ``factor`` is what its panel makes of the phase asked for."""
+    """Open a drifted twin of that seed, on virtual time.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of fibre, drift and SLM.
+    slm : dict
+        Settings of the SLM.
+    factor : float
+        Actual phase of the panel divided by the requested phase.
+    **optics
+        Settings of the fibre.
+    """
     fibre = {"seed": seed, "drift_rad": 0.5, "drift_seed": seed, **optics}
     rig = open_rig(_twin(fibre, {"latency_frames": (1, 3), "seed": seed, **slm}), VirtualClock())[0]
     assert isinstance(rig.slm, SimulatedSlm)
@@ -175,8 +206,8 @@ def unknown_instrument(seed: int, slm: dict[str, object], factor: float = 1.0, *
     camera = _camera(rig)
     panel = WeakPanel(rig.slm.capabilities.shape, rig.slm.config, rig.clock)
     panel.factor = factor
-    seeing = SimulatedCamera(panel, camera.optics, camera.config, camera.faults, rig.clock)
-    return Rig(seeing, panel, rig.clock, rig.trigger)
+    camera = SimulatedCamera(panel, camera.optics, camera.config, camera.faults, rig.clock)
+    return Rig(camera, panel, rig.clock, rig.trigger)
 
 
 def _twin(optics: dict[str, object], slm: dict[str, object]) -> InstrumentConfig:

@@ -1,8 +1,8 @@
-"""Captured pairs, each left out in turn and reconstructed from the others of its session.
+"""Leaves out each captured pair in turn and reconstructs it from the other pairs of its session.
 
-Nothing of the left-out pair is used before its score: registration, reference slopes and ranges come from the others, settings
-were fixed on simulated fibres, and its label is opened only to be compared. The label that it is compared with is placed
-by the others' registration too.
+Nothing of the left-out pair is used before it is scored. Registration, reference slopes and ranges come from the other pairs,
+the settings were chosen on simulated fibres, and the label is read only to score the reconstruction. The registration of the
+label comes from the other pairs too.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from reconstruction.metrics import score
 
 Image = NDArray[np.float32]
 
-#: Radius of the disc that is scored, in pixels of 512, and the blur of the label it is compared with.
+#: Radius of the scored disc in a frame of 512 px, and standard deviation of the blur of the label, in pixels.
 _RADIUS_PX, _BLUR_PX = 232.0, 2.0
 
 
-@dataclass(frozen=True, eq=False)
-class LeftOut:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeftOutPair:
     """One pair, reconstructed from the others.
 
     Parameters
     ----------
     name : str
-        Of its file.
+        Name of its file.
     references : int
-        How many others there were.
+        Number of reference pairs.
     correlation, fast_correlation : float
-        With the registered label in the disc, of the few-pair reconstruction and of the fast estimate.
+        Correlation of the few-pair reconstruction and of the fast estimate with the registered label, inside the disc.
     ssim, mae_rad : float
-        Means removed.
+        Scores of the few-pair reconstruction after the means are removed; the error is in radians.
     phase_rad, label_rad : ndarray of float32, shape (H, W)
-        Reconstruction, and registered label, blurred.
+        Reconstruction, and registered and blurred label, in radians; 0 outside the disc.
     """
 
     name: str
@@ -53,51 +53,50 @@ class LeftOut:
     label_rad: Image
 
 
-def leave_one_out(session: Path, phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> list[LeftOut]:
+def leave_one_out(session: Path, phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> list[LeftOutPair]:
     """Reconstruct every pair of a session (a folder in the published layout) from its others.
 
     Raises
     ------
     SpeckleScopeError
-        Fewer than three pairs, or pairs that cannot be used.
+        There are fewer than three pairs, or a pair cannot be used.
     """
     results = []
     for path in sorted((session / "input").glob("*.png")):
         frame = read_frame(path)
         others = read_references(session, phase_range_rad, path, frame)
-        placed = register_pairs(others.frames, others.phases_rad)
-        pairs = FewPair(others.frames, [placed.warp(phase, fill=None) for phase in others.phases_rad])
-        fast, phase = pairs.fast_estimate(frame), pairs.reconstruct(frame)
+        registration = register_pairs(others.frames, others.phases_rad)
+        solver = FewPair(others.frames, [registration.warp(phase, fill=None) for phase in others.phases_rad])
+        fast, phase = solver.fast_estimate(frame), solver.reconstruct(frame)
         label = read_frame(session / "label" / path.name) * np.float32(phase_range_rad / 255)
-        truth = np.asarray(cv2.GaussianBlur(placed.warp(label, fill=None), (0, 0), _BLUR_PX), np.float32)
+        truth = np.asarray(cv2.GaussianBlur(registration.warp(label, fill=None), (0, 0), _BLUR_PX), np.float32)
         rows, columns = (np.arange(side) - (side - 1) / 2 for side in truth.shape)
         disc = np.hypot(rows[:, None], columns) < _RADIUS_PX * truth.shape[0] / 512
         scores = score(phase, truth, disc, phase_range_rad)
-        alone = score(fast, truth, disc, phase_range_rad).correlation
         results.append(
-            LeftOut(
-                path.stem,
-                len(others.frames),
-                scores.correlation,
-                alone,
-                scores.ssim_centred,
-                scores.mae_rad_centred,
-                np.where(disc, phase, 0),
-                np.where(disc, truth, 0),
+            LeftOutPair(
+                name=path.stem,
+                references=len(others.frames),
+                correlation=scores.correlation,
+                fast_correlation=score(fast, truth, disc, phase_range_rad).correlation,
+                ssim=scores.ssim_centred,
+                mae_rad=scores.mae_rad_centred,
+                phase_rad=np.where(disc, phase, 0),
+                label_rad=np.where(disc, truth, 0),
             )
         )
     return results
 
 
-def contact_sheet(results: list[LeftOut], phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> NDArray[np.uint8]:
-    """Draw labels above reconstructions, side by side, each at its own level, as an 8-bit image."""
+def contact_sheet(results: list[LeftOutPair], phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> NDArray[np.uint8]:
+    """Draw labels above reconstructions, side by side, as an 8-bit image; each reconstruction gets the mean of its label."""
     columns = []
     for result in results:
         inside = result.label_rad != 0
-        level = float(result.label_rad[inside].mean() - result.phase_rad[inside].mean())
-        shown = [result.label_rad, np.where(inside, result.phase_rad + level, 0)]
-        grey = np.vstack([np.clip(image * (255 / phase_range_rad), 0, 255).astype(np.uint8) for image in shown])
-        words = f"{result.name}  r {result.correlation:.2f}  SSIM {result.ssim:.2f}"
-        cv2.putText(grey, words, (8, grey.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1, cv2.LINE_AA)
+        piston_rad = float(result.label_rad[inside].mean() - result.phase_rad[inside].mean())
+        images = [result.label_rad, np.where(inside, result.phase_rad + piston_rad, 0)]
+        grey = np.vstack([np.clip(image * (255 / phase_range_rad), 0, 255).astype(np.uint8) for image in images])
+        caption = f"{result.name}  r {result.correlation:.2f}  SSIM {result.ssim:.2f}"
+        cv2.putText(grey, caption, (8, grey.shape[0] - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1, cv2.LINE_AA)
         columns.append(grey)
     return np.hstack(columns)

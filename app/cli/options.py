@@ -1,59 +1,149 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share.
+
+Nothing heavy is imported here, nor at the top of any command, so that the help appears at once. Classes that inherit from each
+other are all in this module, because cyclopts looks up the types of inherited options in the module of the class.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-from app.instrument.config import CameraName, InstrumentConfig, SlmName, checked, load_config
+from app.instrument.kinds import CameraKind, SlmKind
 
-Config = Annotated[Path | None, Parameter(name="--config", help="Instrument file (YAML); without it the simulated one.")]
-Json = Annotated[Path | None, Parameter(name="--json", help="Also write the numbers to this file.")]
-Archives = Annotated[
-    Path | None, Parameter(name="--archive", help="Folder for datasets and recordings, instead of the configured.")
+if TYPE_CHECKING:
+    from app.instrument.config import InstrumentConfig
+
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+CountOrZero = Annotated[int, Parameter(validator=Number(gte=0))]
+Positive = Annotated[float, Parameter(validator=Number(gt=0))]
+Flag = Annotated[bool, Parameter(negative="")]
+
+#: The help shows shared options below those of the command itself.
+SHARED = Group("Instrument and output", sort_key=1)
+
+Config = Annotated[
+    Path | None,
+    Parameter(group=SHARED, help="Instrument file (YAML). Without it, the simulated instrument is used."),
 ]
-ModelName = Annotated[str | None, Parameter(name="--model", help="Model: a shipped name or a model folder.")]
-Camera = Annotated[CameraName | None, Parameter(name="--camera", help="Camera driver, instead of the configured.")]
-Slm = Annotated[SlmName | None, Parameter(name="--slm", help="SLM driver, instead of the configured.")]
+Json = Annotated[Path | None, Parameter(group=SHARED, help="Also write the numbers to this JSON file.")]
+Model = Annotated[str | None, Parameter(group=SHARED, help="Model: the name of a shipped model, or a model folder.")]
 Response = Annotated[
     Path | None,
-    Parameter(name="--response", help="Calibrated response of the fibre, for methods that work through it."),
+    Parameter(group=SHARED, help="Folder of the fibre's calibrated response, for models that need it."),
 ]
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
-Seconds = Annotated[float, Parameter(validator=Number(gt=0))]
+_Camera = Annotated[CameraKind | None, Parameter(help="Camera driver, instead of the one in the instrument file.")]
+_Slm = Annotated[SlmKind | None, Parameter(help="SLM driver, instead of the one in the instrument file.")]
+_Archive = Annotated[
+    Path | None, Parameter(help="Folder for datasets and recordings, instead of the one in the instrument file.")
+]
+_Engine = Annotated[str | None, Parameter(help="Engine: auto, openvino, onnxruntime, torch, ..., as in compile.")]
 
 
-def settings_of(
-    path: Path | None,
-    archive: Path | None = None,
-    model: str | None = None,
-    engine: str | None = None,
-    camera: CameraName | None = None,
-    slm: SlmName | None = None,
-    response: Path | None = None,
-) -> InstrumentConfig:
-    """Read the configuration and lay the options given over it."""
-    settings = load_config(path)
-    changes: dict[str, object] = {}
-    if archive is not None:
-        changes["archive"] = archive
-    if model is not None:
-        changes["model"] = model
-    if camera is not None:
-        changes["camera"] = camera
-    if slm is not None:
-        changes["slm"] = slm
-    if response is not None:
-        changes["response"] = response
-    if engine is not None:
-        changes["live"] = settings.live.model_copy(update={"engine": engine})
-    # Checked again: options may contradict each other, or the file.
-    return checked(dict(settings) | changes, "the options")
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class InstrumentOptions:
+    """The instrument file, and values that replace those in it."""
+
+    config: Config = None
+    json: Json = None
+
+    def settings(self) -> InstrumentConfig:
+        """Read the instrument file and replace its values by the options that were given.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be read, or the options contradict each other or the file.
+        """
+        from app.instrument.config import checked, load_config
+
+        given = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
+        settings = load_config(given.pop("config", None))
+        given.pop("json", None)
+        if (engine := given.pop("engine", None)) is not None:
+            given["live"] = settings.live.model_copy(update={"engine": engine})
+        return checked(dict(settings) | given, "the options")
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class ArchiveOptions(InstrumentOptions):
+    """Where new datasets are written."""
+
+    archive: _Archive = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(InstrumentOptions):
+    """Which model is used."""
+
+    model: Model = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class ScoredModelOptions(ModelOptions):
+    """Which model is scored, and the calibrated response that it may need."""
+
+    response: Response = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class ResponseOptions(InstrumentOptions):
+    """Which calibrated response is used."""
+
+    response: Response = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class TwinOptions(InstrumentOptions):
+    """How the twin is seen: directly, or through Basler's pylon."""
+
+    camera: _Camera = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(InstrumentOptions):
+    """Which devices are opened."""
+
+    camera: _Camera = None
+    slm: _Slm = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class AcquisitionOptions(DeviceOptions):
+    """Which devices acquire, and where to."""
+
+    archive: _Archive = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions(DeviceOptions):
+    """Which devices, model and engine the live view uses."""
+
+    model: Model = None
+    engine: _Engine = None
+
+
+@Parameter(name="*", group=SHARED)
+@dataclass(frozen=True, kw_only=True)
+class RecordingOptions(LiveOptions):
+    """What the live view uses, and where it records to."""
+
+    archive: _Archive = None
 
 
 def has_display() -> bool:

@@ -1,1 +1,1 @@
-"""What ``specklescope doctor`` examines on this computer."""
+"""Checks of this computer, for ``specklescope doctor``."""

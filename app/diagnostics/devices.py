@@ -1,12 +1,13 @@
-"""What the doctor looks at of cameras, SLMs and their libraries."""
+"""Checks of cameras, SLMs and their libraries."""
 
 from __future__ import annotations
 
 from importlib import metadata
 
-from app.diagnostics.findings import Finding
+from app.diagnostics.findings import Finding, Verdict
 from app.instrument.config import InstrumentConfig
-from app.instrument.devices import CAMERAS, SCREEN_COMMAND, SLMS, find, open_camera, open_slm
+from app.instrument.devices import CAMERAS, SCREEN_COMMAND, SLMS, detect, open_camera, open_slm
+from app.instrument.kinds import CameraKind, SlmKind
 from drivers.base import SpeckleScopeError, TriggerMode
 from drivers.clock import RealClock
 from drivers.displays.screen import list_screens, measured_period_s
@@ -15,73 +16,84 @@ _OPTIONAL = {"pypylon": "Basler cameras", "slmsuite": "cameras and SLMs of slmsu
 
 
 def cameras(config: InstrumentConfig) -> list[Finding]:
-    """List cameras that are plugged in."""
+    """List the cameras that are plugged in."""
     findings = []
-    for name, subject in (("basler", "Basler cameras"), ("opencv", "UVC cameras")):
+    for kind, subject in ((CameraKind.BASLER, "Basler cameras"), (CameraKind.OPENCV, "UVC cameras")):
         try:
-            found = [device.text for device in find(CAMERAS[name])]
+            names = [device.text for device in detect(CAMERAS[kind])]
         except SpeckleScopeError as error:
-            findings.append(Finding(subject, "note", str(error), "install what it names, if there is such a camera"))
+            remedy = "if you have such a camera, install the library that the text names"
+            findings.append(Finding(subject, Verdict.NOTE, str(error), remedy))
             continue
-        findings.append(Finding(subject, "ok" if found else "note", ", ".join(found) or "none found"))
+        findings.append(Finding(subject, Verdict.OK if names else Verdict.NOTE, ", ".join(names) or "none detected"))
     return findings
 
 
 def screens(config: InstrumentConfig) -> list[Finding]:
-    """List monitors, and measure the frame period of the one that is the SLM."""
-    found = list_screens(SCREEN_COMMAND)
-    if not found:
-        return [Finding("monitors", "note", "no display here, so no monitor can be the SLM")]
-    words = [device.text for device in find(SLMS["screen"])]
-    findings = [Finding("monitors", "ok" if len(found) > 1 else "note", "; ".join(words))]
-    if config.slm == "screen":
-        period_s = measured_period_s(SCREEN_COMMAND, config.screen.screen)
-        if period_s:
-            text = f"{1e3 * period_s:.3f} ms measured, {1 / period_s:.2f} Hz"
-            findings.append(Finding("SLM's frame period", "ok", text))
-        else:
-            text = "not measurable: drawing does not wait for the monitor (no OpenGL, or no vertical synchronisation)"
-            remedy = "switch vertical synchronisation on in the graphics driver, or raise screen.latency_frames by one"
-            findings.append(Finding("SLM's frame period", "note", text, remedy))
+    """List the monitors, and measure the frame period of the one that is the SLM."""
+    monitors = list_screens(SCREEN_COMMAND)
+    if not monitors:
+        return [Finding("monitors", Verdict.NOTE, "there is no display, so no monitor can be the SLM")]
+    names = [device.text for device in detect(SLMS[SlmKind.SCREEN])]
+    findings = [Finding("monitors", Verdict.OK if len(monitors) > 1 else Verdict.NOTE, "; ".join(names))]
+    if config.slm is SlmKind.SCREEN:
+        findings.append(_frame_period(config))
     return findings
+
+
+def _frame_period(config: InstrumentConfig) -> Finding:
+    subject = "SLM's frame period"
+    period_s = measured_period_s(SCREEN_COMMAND, config.screen.screen)
+    if period_s:
+        return Finding(subject, Verdict.OK, f"{1e3 * period_s:.3f} ms measured, {1 / period_s:.2f} Hz")
+    text = "not measurable: drawing does not wait for the monitor (no OpenGL, or no vertical synchronisation)"
+    remedy = "switch on vertical synchronisation in the graphics driver, or raise screen.latency_frames by one"
+    return Finding(subject, Verdict.NOTE, text, remedy)
 
 
 def libraries(config: InstrumentConfig) -> list[Finding]:
-    """Name the versions of the optional libraries."""
-    found, missing = [], []
+    """List the versions of the optional libraries."""
+    installed, missing = [], []
     for name, purpose in _OPTIONAL.items():
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            installed.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
             missing.append(f"{name} (for {purpose})")
-    text = ", ".join(found) + (f"; not installed: {', '.join(missing)}" if missing else "")
-    remedy = "see README, 'Devices', if you have such a device" if missing else ""
-    return [Finding("device libraries", "note" if missing else "ok", text, remedy)]
+    text = ", ".join(installed) + (f"; not installed: {', '.join(missing)}" if missing else "")
+    remedy = "if you have such a device, see README, 'Devices'" if missing else ""
+    return [Finding("device libraries", Verdict.NOTE if missing else Verdict.OK, text, remedy)]
 
 
 def configured(config: InstrumentConfig) -> list[Finding]:
-    """Open the configured real devices: a frame from the camera, and what the SLM says of itself."""
+    """Open the configured real devices: read a frame from the camera, and ask the SLM for its pattern size."""
     if config.on_twin:
         return []
-    findings = []
+    return [_configured_camera(config), *_configured_slm(config)]
+
+
+def _configured_camera(config: InstrumentConfig) -> Finding:
     try:
         with open_camera(config, RealClock()) as camera:
             camera.arm(TriggerMode.FREE_RUN)
-            frame = camera.read(5.0 + camera.exposure_s)
-            text = (
-                f"{camera.capabilities.model} {camera.capabilities.serial}: {frame.shape[1]} x {frame.shape[0]} px frame came"
-            )
-            findings.append(Finding("camera", "ok", text))
+            height, width = camera.read(5.0 + camera.exposure_s).shape
+            capabilities = camera.capabilities
+            text = f"{capabilities.model} {capabilities.serial}: a frame of {width} x {height} px was read"
+            return Finding("camera", Verdict.OK, text)
     except SpeckleScopeError as error:
-        findings.append(
-            Finding("camera", "bad", str(error), f"do what the text says, or change '{config.camera}' on the setup page")
-        )
+        return _failed("camera", error, config.camera)
+
+
+def _configured_slm(config: InstrumentConfig) -> list[Finding]:
     try:
         slm = open_slm(config)
-        if slm is not None:
-            with slm:
-                height, width = slm.capabilities.shape
-                findings.append(Finding("SLM", "ok", f"{slm.capabilities.model}, patterns of {width} x {height} px"))
+        if slm is None:
+            return []
+        with slm:
+            height, width = slm.capabilities.shape
+            return [Finding("SLM", Verdict.OK, f"{slm.capabilities.model}, patterns of {width} x {height} px")]
     except SpeckleScopeError as error:
-        findings.append(Finding("SLM", "bad", str(error), f"do what the text says, or change '{config.slm}' on the setup page"))
-    return findings
+        return [_failed("SLM", error, config.slm)]
+
+
+def _failed(subject: str, error: SpeckleScopeError, kind: str) -> Finding:
+    return Finding(subject, Verdict.BAD, str(error), f"do what the text says, or change '{kind}' on the setup page")

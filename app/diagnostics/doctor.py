@@ -1,4 +1,4 @@
-"""What this computer offers the instrument: every finding with a verdict and, where it is bad, a remedy."""
+"""Checks whether this computer is ready for the instrument."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from app.diagnostics.devices import cameras, configured, libraries, screens
-from app.diagnostics.findings import Finding
+from app.diagnostics.findings import Finding, Verdict
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
@@ -23,62 +23,50 @@ from reconstruction.data.simulation import cores
 from reconstruction.engines.choose import open_engine
 from reconstruction.models.model import load_model
 
-#: 8-bit frames of 512 px with their patterns, at 20 pairs/s.
+#: Rate of 20 pairs/s, with 8-bit frames of 512 px and their patterns.
 _NEEDED_MB_PER_S = 30.0
 _NEEDED_FREE_GB = 5.0
 
 
 def examine(config: InstrumentConfig) -> list[Finding]:
-    """Look at processor, disk, display, devices, model and engines; never raises for what it finds."""
-    checks: list[tuple[str, Callable[[InstrumentConfig], Finding | list[Finding]]]] = [
-        ("processor", _processor),
-        ("GPU", _gpu),
-        ("display", _display),
-        ("monitors", screens),
-        ("cameras", cameras),
-        ("device libraries", libraries),
-        ("devices", configured),
-        ("disk space", _disk_space),
-        ("disk speed", _disk_speed),
-        ("engine", _engine),
-    ]
+    """Check processor, GPU, display, devices, disk, model and engine. A check that fails is a finding, not an error."""
     findings: list[Finding] = []
-    for subject, check in checks:
+    for subject, check in _CHECKS.items():
         try:
-            found = check(config)
+            findings += check(config)
         except (SpeckleScopeError, OSError) as error:
-            found = Finding(subject, "bad", str(error), "do what the text says, then run doctor again")
-        findings += found if isinstance(found, list) else [found]
+            remedy = "do what the text says, then run doctor again"
+            findings.append(Finding(subject, Verdict.BAD, str(error), remedy))
     return findings
 
 
-def _processor(config: InstrumentConfig) -> Finding:
+def _processor(config: InstrumentConfig) -> list[Finding]:
     text = f"{cores()} cores, {platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
-    return Finding("processor", "ok", text)
+    return [Finding("processor", Verdict.OK, text)]
 
 
-def _gpu(config: InstrumentConfig) -> Finding:
+def _gpu(config: InstrumentConfig) -> list[Finding]:
     if torch.cuda.is_available():
-        return Finding("GPU", "ok", torch.cuda.get_device_name(0))
-    return Finding("GPU", "note", "no CUDA device; the live view runs on the processor")
+        return [Finding("GPU", Verdict.OK, torch.cuda.get_device_name(0))]
+    return [Finding("GPU", Verdict.NOTE, "no CUDA device was detected; the live view runs on the processor")]
 
 
-def _display(config: InstrumentConfig) -> Finding:
+def _display(config: InstrumentConfig) -> list[Finding]:
     where = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
     if where or platform.system() in ("Windows", "Darwin"):
-        return Finding("display", "ok", where or "native")
-    return Finding("display", "note", "none; commands run headless, the demo draws its window into a file")
+        return [Finding("display", Verdict.OK, where or "native")]
+    return [Finding("display", Verdict.NOTE, "none; commands run without a window, and the demo draws its window into a file")]
 
 
-def _disk_space(config: InstrumentConfig) -> Finding:
+def _disk_space(config: InstrumentConfig) -> list[Finding]:
     free_gb = shutil.disk_usage(_existing(config.archive)).free / 1e9
     text = f"{free_gb:.1f} GB free for {config.archive}"
     if free_gb >= _NEEDED_FREE_GB:
-        return Finding("disk space", "ok", text)
-    return Finding("disk space", "bad", text, "free space, or set 'archive' to another disk")
+        return [Finding("disk space", Verdict.OK, text)]
+    return [Finding("disk space", Verdict.BAD, text, "free space, or set 'archive' to another disk")]
 
 
-def _disk_speed(config: InstrumentConfig) -> Finding:
+def _disk_speed(config: InstrumentConfig) -> list[Finding]:
     block, count = os.urandom(4 << 20), 8
     folder = _existing(config.archive)
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -90,15 +78,15 @@ def _disk_speed(config: InstrumentConfig) -> Finding:
         rate = count * len(block) / 1e6 / (time.perf_counter() - start)
     text = f"{rate:.0f} MB/s written and synced in {folder}"
     if rate >= _NEEDED_MB_PER_S:
-        return Finding("disk speed", "ok", text)
-    return Finding("disk speed", "bad", text, f"{_NEEDED_MB_PER_S:.0f} MB/s are needed: use a local SSD for 'archive'")
+        return [Finding("disk speed", Verdict.OK, text)]
+    return [Finding("disk speed", Verdict.BAD, text, f"{_NEEDED_MB_PER_S:.0f} MB/s are needed; set 'archive' to a local SSD")]
 
 
-def _engine(config: InstrumentConfig) -> Finding:
+def _engine(config: InstrumentConfig) -> list[Finding]:
     model = load_model(config.model)
     attach(model, config.response, fibre_name(config.twin.optics) if config.on_twin else config.fibre)
     chosen = open_engine(model, config.live.engine, frames_for(model, config))
-    return Finding("engine", "ok", f"{chosen.name} for {model.card.name} ({model.id}); {chosen.reason}")
+    return [Finding("engine", Verdict.OK, f"{chosen.name} for {model.card.name} ({model.id}); {chosen.reason}")]
 
 
 def _existing(path: Path) -> Path:
@@ -106,3 +94,18 @@ def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
+
+
+#: What is checked, in this order, under the subject that is named if the check fails.
+_CHECKS: Mapping[str, Callable[[InstrumentConfig], list[Finding]]] = {
+    "processor": _processor,
+    "GPU": _gpu,
+    "display": _display,
+    "monitors": screens,
+    "cameras": cameras,
+    "device libraries": libraries,
+    "devices": configured,
+    "disk space": _disk_space,
+    "disk speed": _disk_speed,
+    "engine": _engine,
+}

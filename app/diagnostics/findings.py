@@ -1,16 +1,36 @@
-"""One thing that the doctor looked at."""
+"""The result of one check of the doctor."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
-Verdict = Literal["ok", "note", "bad"]
+
+class Verdict(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    #: Not needed by every instrument; nothing is wrong.
+    NOTE = "note"
+    #: The instrument cannot be used like this.
+    BAD = "bad"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. ``remedy`` is empty when nothing has to be done."""
+    """The result of one check.
+
+    Parameters
+    ----------
+    subject : str
+        What was checked.
+    verdict : Verdict
+        What the check found.
+    text : str
+        The details, for display.
+    remedy : str
+        What to do; empty when nothing has to be done.
+    """
 
     subject: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""The instrument's configuration: YAML in, checked and typed; unknown keys are errors, not silence."""
+"""The instrument file: YAML that is read, checked and typed. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from acquisition.archive.old_names import with_present_names
 from acquisition.archive.validation import explain
 from acquisition.holograms.closed_form import HologramConfig
 from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD
-from drivers.base import SpeckleScopeError
+from app.instrument.kinds import CameraKind, SlmKind
+from drivers.base import SpeckleScopeError, TriggerMode
 from drivers.basler.config import BaslerConfig
 from drivers.displays.panel import PanelConfig
 from drivers.displays.screen import ScreenConfig
@@ -32,17 +33,15 @@ from drivers.twin.sensor import SensorConfig
 from drivers.twin.slm import SimulatedSlmConfig
 from reconstruction.models.model import DEFAULT_MODEL
 
-#: What ``camera`` may be. The first two see the twin: by its own driver, or through Basler's pylon and its emulator.
-CameraName = Literal["simulated", "basler-emulated", "basler", "opencv", "slmsuite", "replay"]
-#: What ``slm`` may be; ``none`` for looking at tissue, at a video or at a recording.
-SlmName = Literal["simulated", "screen", "slmpy", "slmpy-window", "slmsuite", "none"]
-_TWIN_CAMERAS = ("simulated", "basler-emulated")
+_TWIN_CAMERAS = (CameraKind.SIMULATED, CameraKind.BASLER_EMULATED)
+#: Cameras with an input line that the sync output of an SLM can be wired to.
+_CAMERAS_WITH_TRIGGER_LINE = (*_TWIN_CAMERAS, CameraKind.BASLER)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 FibreName = Annotated[str, StringConstraints(max_length=60)]
 
 
 class ConfigError(SpeckleScopeError):
-    """The configuration file is missing, is no YAML, or holds a wrong key or value."""
+    """The instrument file is missing, is not YAML, or has a wrong key or value."""
 
 
 class _Strict(BaseModel):
@@ -50,7 +49,7 @@ class _Strict(BaseModel):
 
 
 class TwinConfig(_Strict):
-    """The simulated instrument; each part takes the fields of the driver's own configuration."""
+    """The simulated instrument; each part has the fields of the driver's own configuration."""
 
     optics: OpticsConfig = OpticsConfig()
     slm: SimulatedSlmConfig = SimulatedSlmConfig()
@@ -59,13 +58,31 @@ class TwinConfig(_Strict):
 
 
 class ReplayConfig(_Strict):
-    """A recording or dataset as a camera, again and again from its first frame: its folder."""
+    """A recording or dataset that is played as a camera, in an endless loop.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder.
+    """
 
     path: Path = Path()
 
 
 class SceneConfig(_Strict):
-    """What the SLM plays as the live object: a pattern source, changed every ``period_s`` seconds."""
+    """What the SLM shows as the live object.
+
+    Parameters
+    ----------
+    source : str
+        Pattern source; see :func:`acquisition.patterns.sources.open_source`.
+    period_s : float
+        Time until the next pattern, in seconds.
+    count : int
+        Number of patterns.
+    seed : int
+        Seed of the source.
+    """
 
     source: str = "held-out"
     period_s: float = Field(1.5, gt=0)
@@ -74,9 +91,19 @@ class SceneConfig(_Strict):
 
 
 class LiveConfig(_Strict):
-    """The live view: engine preference, reference shots, the recorder's queue in frames, and the drift that alarms.
+    """The live view.
 
-    Speckle of different objects correlates .75 and more with the reference, that of another day's fibre .25.
+    Parameters
+    ----------
+    engine : str
+        Which engine runs the model, for instance ``auto``, ``openvino`` or ``openvino bf16``.
+    reference_shots : int
+        Frames that are averaged for the reference.
+    record_queue : int
+        Frames that wait for the disk at most.
+    drift_threshold : float
+        The drift alarm is raised when the correlation with the reference falls below this. Speckle of different objects
+        correlates at least 0.75 with the reference, speckle of the same fibre on another day about 0.25.
     """
 
     engine: str = "auto"
@@ -86,25 +113,42 @@ class LiveConfig(_Strict):
 
 
 class InstrumentConfig(_Strict):
-    """One instrument: which devices it has, the settings of each kind, and what it looks at.
+    """One instrument: its devices, the settings of each kind of device, and what is shown on the SLM.
 
     Parameters
     ----------
+    name : str
+        Name of the instrument.
     fibre : str
-        Name of the fibre of a real instrument; models and datasets belong to it.
+        Name of the fibre of a real instrument; models and datasets belong to a fibre.
     pixel_um : float
-        Camera pixel at the fibre's facet, in micrometres, of a real instrument.
+        Size of a camera pixel at the facet of the fibre, in micrometres, of a real instrument.
+    camera : CameraKind
+        Kind of camera.
+    slm : SlmKind
+        Kind of SLM.
     trigger : {"software", "hardware"}
-        What starts an exposure under a pattern: the program, or the SLM's sync output on the camera's line.
+        What starts an exposure under a pattern: the program, or the sync output of the SLM on the trigger line of the camera.
+    model : str
+        The name of a shipped model, or a model folder.
     response : Path, optional
-        Folder of the fibre's calibrated response, for models that work through it.
+        Folder of the fibre's calibrated response, for models that need it.
+    phase_range_rad : float
+        Phase of white in patterns and labels, in radians.
+    archive : Path
+        Folder for datasets and recordings.
+
+    Raises
+    ------
+    ValueError
+        The camera cannot see the SLM, or has no trigger line.
     """
 
     name: Name = "simulated instrument"
     fibre: FibreName = ""
     pixel_um: float = Field(1.0, gt=0)
-    camera: CameraName = "simulated"
-    slm: SlmName = "simulated"
+    camera: CameraKind = CameraKind.SIMULATED
+    slm: SlmKind = SlmKind.SIMULATED
     trigger: Literal["software", "hardware"] = "software"
     basler: BaslerConfig = BaslerConfig()
     opencv: OpenCvConfig = OpenCvConfig()
@@ -130,39 +174,46 @@ class InstrumentConfig(_Strict):
         return self.camera in _TWIN_CAMERAS
 
     @property
+    def trigger_mode(self) -> TriggerMode:
+        """What starts an exposure under a pattern."""
+        return TriggerMode(self.trigger)
+
+    @property
     def frame_pixel_um(self) -> float:
-        """Camera pixel at the fibre's facet, in micrometres."""
+        """Size of a camera pixel at the facet of the fibre, in micrometres."""
         return self.twin.optics.pixel_um if self.on_twin else self.pixel_um
 
     @model_validator(mode="after")
-    def _devices_see_each_other(self) -> Self:
-        if self.on_twin and self.slm != "simulated":
+    def _devices_fit(self) -> Self:
+        slm_simulated = self.slm is SlmKind.SIMULATED
+        if self.on_twin and not slm_simulated:
             raise ValueError(f"camera '{self.camera}' sees only the simulated SLM, not '{self.slm}'; set slm: simulated")
-        if not self.on_twin and self.slm == "simulated":
+        if not self.on_twin and slm_simulated:
             raise ValueError(f"camera '{self.camera}' cannot see the simulated SLM; set slm to screen, slmpy, ... or none")
-        if self.trigger == "hardware" and self.camera not in (*_TWIN_CAMERAS, "basler"):
+        if self.trigger_mode is TriggerMode.HARDWARE and self.camera not in _CAMERAS_WITH_TRIGGER_LINE:
             raise ValueError(f"camera '{self.camera}' has no trigger line; set trigger: software")
         return self
 
 
 def load_config(path: Path | None) -> InstrumentConfig:
-    """Read a configuration file; None gives the simulated instrument.
+    """Read an instrument file; None gives the simulated instrument.
 
     Raises
     ------
     ConfigError
-        With the key, the value and what was expected; a misspelt key comes with the nearest known one.
+        States the key, its value and what was expected. For a misspelt key it suggests the nearest known one.
     """
     if path is None:
         return InstrumentConfig()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"no configuration file {path}; leave --config out for the simulated instrument") from error
+        text = f"there is no instrument file {path}; correct --config, or leave it out for the simulated instrument"
+        raise ConfigError(text) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return InstrumentConfig()
     if not isinstance(content, dict):
@@ -171,12 +222,19 @@ def load_config(path: Path | None) -> InstrumentConfig:
 
 
 def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
-    """Return the configuration that plain values describe.
+    """Return the configuration with these values.
+
+    Parameters
+    ----------
+    content : mapping
+        Keys and values of an instrument file.
+    origin : str
+        Where they come from; error messages begin with it.
 
     Raises
     ------
     ConfigError
-        With ``origin``, the key, the value and what was expected.
+        States the origin, the key, its value and what was expected.
     """
     try:
         return InstrumentConfig.model_validate(content)
@@ -190,7 +248,9 @@ def to_yaml(config: InstrumentConfig) -> str:
 
 
 def save_config(config: InstrumentConfig, path: Path) -> None:
-    """Write what differs from the defaults, whole or not at all; :func:`load_config` reads the same configuration back.
+    """Write the values that differ from the defaults; :func:`load_config` reads the same configuration back.
+
+    The file is written completely or not at all.
 
     Raises
     ------
@@ -198,22 +258,23 @@ def save_config(config: InstrumentConfig, path: Path) -> None:
         The file cannot be written.
     """
     changed = config.model_dump(mode="json", exclude_defaults=True)
-    text = "# An instrument of SpeckleScope; what is not named here has its default.\n" + yaml.safe_dump(
+    text = "# An instrument of SpeckleScope; values that are not named here have their defaults.\n" + yaml.safe_dump(
         changed, sort_keys=False
     )
     write_whole(path, text, "choose another folder for the instrument file")
 
 
 def _known_keys() -> list[str]:
+    """Return the keys of all sections of an instrument file."""
     sections: list[type[object]] = [
         InstrumentConfig,
         *(type(getattr(InstrumentConfig(), name)) for name in InstrumentConfig.model_fields),
     ]
     sections += [OpticsConfig, SimulatedSlmConfig, SimulatedCameraConfig, FaultConfig, SensorConfig]
-    names: list[str] = []
+    keys: list[str] = []
     for section in sections:
         if isinstance(section, type) and issubclass(section, BaseModel):
-            names += section.model_fields
+            keys += section.model_fields
         elif is_dataclass(section):
-            names += [item.name for item in fields(section)]
-    return names
+            keys += [item.name for item in fields(section)]
+    return keys

@@ -1,6 +1,6 @@
-"""Every kind of real camera and SLM: how it is found, and how the configuration becomes a device.
+"""The kinds of camera and SLM: how devices of a kind are detected, and how the configured one is opened.
 
-Drivers are imported when their kind is chosen: each brings a vendor's library, which may be missing.
+A driver is imported when its kind is chosen, because each needs a vendor's library that may be missing.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from dataclasses import dataclass, field
 from acquisition.archive.recorded_frames import RecordedFrames
 from acquisition.holograms.closed_form import add, static_phase
 from app.instrument.config import InstrumentConfig
+from app.instrument.kinds import CameraKind, SlmKind
 from drivers.base import Camera, DeviceError, Slm
 from drivers.clock import Clock
 from drivers.displays.panel import Panel
 from drivers.displays.phase_lut import GreyEncoder
 
-#: Starts the screen SLM's window. By name: no driver may import the window's package.
+#: Starts the window of the screen SLM in a process of its own. By name, because no driver may import the window's package.
 SCREEN_COMMAND = (sys.executable, "-P", "-m", f"{__package__.rpartition('.')[0]}.gui.slm_screen")
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedDevice:
     """A device that is plugged in.
 
     Parameters
     ----------
     text : str
-        For people.
+        Its name and properties, for display.
     settings : mapping
         What the configuration needs to open it, as sections of :class:`app.instrument.config.InstrumentConfig`.
     """
@@ -39,67 +40,139 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of device: its name for people, its section of the configuration, and how it is found."""
+class DeviceKind:
+    """A kind of device.
+
+    Parameters
+    ----------
+    title : str
+        Its name, for display.
+    section : str
+        Its section of the configuration; empty if it has none.
+    detect : callable
+        Returns the devices of this kind that are plugged in.
+    """
 
     title: str
     section: str
-    find: Callable[[], list[Found]] = list
+    detect: Callable[[], list[DetectedDevice]] = list
 
 
-def _find_basler() -> list[Found]:
+def _detect_basler() -> list[DetectedDevice]:
     from drivers.basler.device import list_cameras
 
-    return [Found(f"{model} {serial}", {"basler": {"serial": serial}}) for model, serial in list_cameras()]
+    return [DetectedDevice(f"{model} {serial}", {"basler": {"serial": serial}}) for model, serial in list_cameras()]
 
 
-def _find_opencv() -> list[Found]:
+def _detect_opencv() -> list[DetectedDevice]:
     from drivers.opencv.camera import list_opencv_cameras
 
-    return [Found(text, {"opencv": {"source": text.split()[0]}}) for text in list_opencv_cameras()]
+    return [DetectedDevice(text, {"opencv": {"source": text.split()[0]}}) for text in list_opencv_cameras()]
 
 
-def _find_screens() -> list[Found]:
+def _detect_screens() -> list[DetectedDevice]:
     from drivers.displays.screen import list_screens
 
-    found = []
+    devices = []
     for screen in list_screens(SCREEN_COMMAND):
         height, width = screen["shape"]
-        facts = f"{screen['name']} {screen['model']}".strip() + f", {width} x {height} px, {screen['refresh_hz']:.0f} Hz"
-        own = ", the operator's own" if screen["primary"] else ""
+        text = f"{screen['name']} {screen['model']}".strip() + f", {width} x {height} px, {screen['refresh_hz']:.0f} Hz"
+        primary = ", the operator's own" if screen["primary"] else ""
         settings = {"screen": {"screen": screen["serial"] or screen["name"]}, "panel": {"shape": (height, width)}}
-        found.append(Found(facts + own, settings))
-    return found
+        devices.append(DetectedDevice(text + primary, settings))
+    return devices
 
 
-CAMERAS: Mapping[str, Kind] = {
-    "simulated": Kind("Simulated camera", "twin"),
-    "basler-emulated": Kind("Simulated camera through Basler's pylon", "twin"),
-    "basler": Kind("Basler (pylon)", "basler", _find_basler),
-    "opencv": Kind("UVC camera or video file (OpenCV)", "opencv", _find_opencv),
-    "slmsuite": Kind("Any camera of slmsuite", "slmsuite_camera"),
-    "replay": Kind("Recording", "replay"),
+CAMERAS: Mapping[str, DeviceKind] = {
+    CameraKind.SIMULATED: DeviceKind("Simulated camera", "twin"),
+    CameraKind.BASLER_EMULATED: DeviceKind("Simulated camera through Basler's pylon", "twin"),
+    CameraKind.BASLER: DeviceKind("Basler (pylon)", "basler", _detect_basler),
+    CameraKind.OPENCV: DeviceKind("UVC camera or video file (OpenCV)", "opencv", _detect_opencv),
+    CameraKind.SLMSUITE: DeviceKind("Any camera of slmsuite", "slmsuite_camera"),
+    CameraKind.REPLAY: DeviceKind("Recording", "replay"),
 }
-SLMS: Mapping[str, Kind] = {
-    "simulated": Kind("Simulated SLM", "twin"),
-    "screen": Kind("Monitor of this computer", "screen", _find_screens),
-    "slmpy": Kind("slmPy server on another computer", "slmpy"),
-    "slmpy-window": Kind("slmPy window on this computer", "slmpy_window"),
-    "slmsuite": Kind("Any SLM of slmsuite", "slmsuite_slm"),
-    "none": Kind("No SLM", ""),
+SLMS: Mapping[str, DeviceKind] = {
+    SlmKind.SIMULATED: DeviceKind("Simulated SLM", "twin"),
+    SlmKind.SCREEN: DeviceKind("Monitor of this computer", "screen", _detect_screens),
+    SlmKind.SLMPY: DeviceKind("slmPy server on another computer", "slmpy"),
+    SlmKind.SLMPY_WINDOW: DeviceKind("slmPy window on this computer", "slmpy_window"),
+    SlmKind.SLMSUITE: DeviceKind("Any SLM of slmsuite", "slmsuite_slm"),
+    SlmKind.NONE: DeviceKind("No SLM", ""),
 }
 
 
-def find(kind: Kind) -> list[Found]:
-    """Return what is plugged in of a kind.
+def detect(kind: DeviceKind) -> list[DetectedDevice]:
+    """Return the devices of a kind that are plugged in.
 
     Raises
     ------
     DeviceError
-        Its library is missing or does not answer.
+        The library of this kind is missing or does not answer.
     """
     with _explained(kind.title):
-        return kind.find()
+        return kind.detect()
+
+
+def _open_basler(config: InstrumentConfig, clock: Clock) -> Camera:
+    from drivers.basler.camera import BaslerCamera
+
+    return BaslerCamera(config.basler, clock)
+
+
+def _open_opencv(config: InstrumentConfig, clock: Clock) -> Camera:
+    from drivers.opencv.camera import open_opencv
+
+    return open_opencv(config.opencv, clock)
+
+
+def _open_slmsuite_camera(config: InstrumentConfig, clock: Clock) -> Camera:
+    from drivers.slmsuite.camera import SlmsuiteCamera
+
+    return SlmsuiteCamera(config.slmsuite_camera)
+
+
+def _open_replay(config: InstrumentConfig, clock: Clock) -> Camera:
+    from drivers.recorded.replay import ReplayCamera
+
+    return ReplayCamera(RecordedFrames.open(config.replay.path), clock=clock)
+
+
+def _open_screen(config: InstrumentConfig, panel: Panel) -> Slm:
+    from drivers.displays.screen import ScreenSlm
+
+    return ScreenSlm(SCREEN_COMMAND, config.screen, panel)
+
+
+def _open_slmpy(config: InstrumentConfig, panel: Panel) -> Slm:
+    from drivers.displays.slmpy import SlmPySlm
+
+    return SlmPySlm(config.slmpy, panel)
+
+
+def _open_slmpy_window(config: InstrumentConfig, panel: Panel) -> Slm:
+    from drivers.displays.slmpy_local import LocalSlmPySlm
+
+    return LocalSlmPySlm(config.slmpy_window, panel)
+
+
+def _open_slmsuite_slm(config: InstrumentConfig, panel: Panel) -> Slm:
+    from drivers.slmsuite.slm import SlmsuiteSlm
+
+    return SlmsuiteSlm(config.slmsuite_slm, panel)
+
+
+_OPEN_CAMERA: Mapping[CameraKind, Callable[[InstrumentConfig, Clock], Camera]] = {
+    CameraKind.BASLER: _open_basler,
+    CameraKind.OPENCV: _open_opencv,
+    CameraKind.SLMSUITE: _open_slmsuite_camera,
+    CameraKind.REPLAY: _open_replay,
+}
+_OPEN_SLM: Mapping[SlmKind, Callable[[InstrumentConfig, Panel], Slm]] = {
+    SlmKind.SCREEN: _open_screen,
+    SlmKind.SLMPY: _open_slmpy,
+    SlmKind.SLMPY_WINDOW: _open_slmpy_window,
+    SlmKind.SLMSUITE: _open_slmsuite_slm,
+}
 
 
 def open_camera(config: InstrumentConfig, clock: Clock) -> Camera:
@@ -108,61 +181,32 @@ def open_camera(config: InstrumentConfig, clock: Clock) -> Camera:
     Raises
     ------
     DeviceError
-        It or its library is missing, or it refuses a setting.
+        The camera or its library is missing, or it refuses a setting.
     """
+    if config.camera not in _OPEN_CAMERA:
+        raise DeviceError(f"camera '{config.camera}' is simulated; open it with open_rig")
     with _explained(f"camera '{config.camera}'"):
-        if config.camera == "basler":
-            from drivers.basler.camera import BaslerCamera
-
-            return BaslerCamera(config.basler, clock)
-        if config.camera == "opencv":
-            from drivers.opencv.camera import open_opencv
-
-            return open_opencv(config.opencv, clock)
-        if config.camera == "slmsuite":
-            from drivers.slmsuite.camera import SlmsuiteCamera
-
-            return SlmsuiteCamera(config.slmsuite_camera)
-        if config.camera == "replay":
-            from drivers.recorded.replay import ReplayCamera
-
-            return ReplayCamera(RecordedFrames.open(config.replay.path), clock=clock)
-    raise DeviceError(f"camera '{config.camera}' is simulated; it is opened with the twin")
+        return _OPEN_CAMERA[config.camera](config, clock)
 
 
 def open_slm(config: InstrumentConfig) -> Slm | None:
-    """Open the configured real SLM; None for ``none``.
+    """Open the configured real SLM; None if the instrument has none.
 
     Raises
     ------
     DeviceError
-        It or its library is missing, or it refuses a setting.
+        The SLM or its library is missing, or it refuses a setting.
     """
+    if config.slm is SlmKind.NONE:
+        return None
+    if config.slm not in _OPEN_SLM:
+        raise DeviceError(f"SLM '{config.slm}' is simulated; open it with open_rig")
     with _explained(f"SLM '{config.slm}'"):
-        if config.slm == "none":
-            return None
-        panel = panel_of(config)
-        if config.slm == "screen":
-            from drivers.displays.screen import ScreenSlm
-
-            return ScreenSlm(SCREEN_COMMAND, config.screen, panel)
-        if config.slm == "slmpy":
-            from drivers.displays.slmpy import SlmPySlm
-
-            return SlmPySlm(config.slmpy, panel)
-        if config.slm == "slmpy-window":
-            from drivers.displays.slmpy_local import LocalSlmPySlm
-
-            return LocalSlmPySlm(config.slmpy_window, panel)
-        if config.slm == "slmsuite":
-            from drivers.slmsuite.slm import SlmsuiteSlm
-
-            return SlmsuiteSlm(config.slmsuite_slm, panel)
-    raise DeviceError(f"SLM '{config.slm}' is simulated; it is opened with the twin")
+        return _OPEN_SLM[config.slm](config, panel_of(config))
 
 
 def panel_of(config: InstrumentConfig) -> Panel:
-    """Return the configured panel, with the carrier and the lens in its correction.
+    """Return the configured panel; its correction includes the carrier and the lens.
 
     Raises
     ------
@@ -180,7 +224,7 @@ def panel_of(config: InstrumentConfig) -> Panel:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Turn a missing library and an impossible setting into an error with a remedy."""
+    """Turn a missing library or an impossible setting into an error with a remedy."""
     try:
         yield
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""From configuration to devices: the rig of an instrument, the name of its fibre, and the model that fits both."""
+"""Opens what an instrument file names: the devices, the name of the fibre, and the model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import asdict
 from acquisition.capture.pair_capture import Rig
 from app.instrument.config import InstrumentConfig
 from app.instrument.devices import open_camera, open_slm
+from app.instrument.kinds import CameraKind
 from app.instrument.responses import attach
 from calibration.stored import CalibrationError
-from drivers.base import Camera, DeviceError, TriggerMode
+from drivers.base import Camera, DeviceError
 from drivers.clock import Clock, RealClock
 from drivers.twin.camera import SimulatedCamera
 from drivers.twin.optics import FibreOptics
@@ -20,8 +21,8 @@ from drivers.twin.slm import SimulatedSlm
 from reconstruction.base import ReconstructionError
 from reconstruction.models.model import Model, load_model
 
-#: What changes from shot to shot or from day to day, but not which fibre it is.
-_PASSING = ("drift_rad", "drift_seed", "phase_noise_rad")
+#: Parameters that change from frame to frame or from day to day; they do not tell fibres apart.
+_VARIABLE = ("drift_rad", "drift_seed", "phase_noise_rad")
 
 
 def open_rig(config: InstrumentConfig, clock: Clock | None = None) -> tuple[Rig, str]:
@@ -30,16 +31,16 @@ def open_rig(config: InstrumentConfig, clock: Clock | None = None) -> tuple[Rig,
     Raises
     ------
     DeviceError
-        A device or its library is missing, or refuses a setting.
+        A device or its library is missing, or it refuses a setting.
     """
     clock = clock or RealClock()
-    trigger = TriggerMode(config.trigger)
+    trigger = config.trigger_mode
     if config.on_twin:
         optics = FibreOptics(config.twin.optics)
         n = config.twin.optics.image_px
         slm = SimulatedSlm((n, n), config.twin.slm, clock)
         sensor = SimulatedCamera(slm, optics, config.twin.camera, config.twin.faults, clock)
-        camera = sensor if config.camera == "simulated" else _through_pylon(sensor)
+        camera = sensor if config.camera is CameraKind.SIMULATED else _through_pylon(sensor)
         return Rig(camera, slm, clock, trigger), fibre_name(config.twin.optics)
     camera = open_camera(config, clock)
     try:
@@ -51,12 +52,17 @@ def open_rig(config: InstrumentConfig, clock: Clock | None = None) -> tuple[Rig,
 
 
 def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, str]:
-    """Open the devices and the model; return rig, fibre, model and, where there is no model, words about why.
+    """Open the devices and the model.
+
+    Returns
+    -------
+    tuple
+        Devices, name of the fibre, model, and a text: empty, or why there is no model. A real fibre may have no model yet.
 
     Raises
     ------
     SpeckleScopeError
-        A device or the model is missing, or, on the twin, they do not fit. A real fibre may have no model yet.
+        A device or the model is missing, or the model does not fit the twin.
     """
     model = load_model(config.model)
     rig, fibre = open_rig(config)
@@ -66,7 +72,7 @@ def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, s
         attach(model, config.response, fibre)
     except (ReconstructionError, CalibrationError) as error:
         if not config.on_twin:
-            return rig, fibre, None, f"{error}; until then only the camera is shown"
+            return rig, fibre, None, f"{error}; until then, only the camera frame is shown"
         rig.close()
         raise
     return rig, fibre, model, ""
@@ -76,14 +82,14 @@ def _through_pylon(sensor: SimulatedCamera) -> Camera:
     try:
         from drivers.basler.emulator import TwinFedBasler
     except ImportError as error:
-        raise DeviceError(f"pylon cannot be loaded ({error}); install it: pip install pypylon") from error
+        raise DeviceError(f"Basler's pylon cannot be loaded ({error}); install it with: pip install pypylon") from error
     return TwinFedBasler(sensor)
 
 
 def fibre_name(optics: OpticsConfig) -> str:
-    """Name a simulated fibre by its seed and a hash of everything that fixes it."""
-    fixed = {key: value for key, value in asdict(optics).items() if key not in _PASSING}
+    """Name a simulated fibre by its seed and a hash of all parameters that tell fibres apart."""
+    fixed = {key: value for key, value in asdict(optics).items() if key not in _VARIABLE}
     if not optics.flip:
-        del fixed["flip"]  # fibres without a mirror keep the name they had before there was one
+        del fixed["flip"]  # fibres without a mirror image keep the name that they had before this parameter existed
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
     return f"twin {optics.seed} ({digest})"

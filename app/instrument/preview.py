@@ -1,20 +1,21 @@
-"""Devices tried out before an instrument is built on them: what they are, whether they live, and what they show."""
+"""Opens devices to try them out before they are written into an instrument file, and shows what they do."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.streams.channel import RateMeter, Stage
 from app.instrument.config import InstrumentConfig
-from app.instrument.devices import CAMERAS, SLMS, Found, find, open_camera, open_slm
+from app.instrument.devices import CAMERAS, SLMS, DetectedDevice, detect, open_camera, open_slm
 from app.instrument.opening import open_rig
 from drivers.base import (
     Camera,
@@ -32,27 +33,34 @@ from drivers.base import (
 from drivers.clock import RealClock
 from drivers.displays.test_card import draw_test_card
 
-SlmImage = Literal["test card", "blank"]
 _POLL_S = 0.1
-_LOOK_EVERY_S = 0.5
+#: Time between two attempts to reconnect a lost camera, and between two updates of its description.
+_UPDATE_EVERY_S = 0.5
 
 
-@dataclass(frozen=True, eq=False)
+class SlmImage(StrEnum):
+    """An image that can be shown on the SLM."""
+
+    TEST_CARD = "test card"
+    BLANK = "blank"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PreviewStatus:
-    """What is known of the devices now; texts of trouble are empty while all is well.
+    """The present state of the devices.
 
     Parameters
     ----------
     running : bool
-        Whether the devices are held.
+        Whether the devices are open.
     camera, slm : str
-        What was opened and how it is, in words.
+        Description of the opened device and of its state.
     camera_trouble, slm_trouble : str
-        Why it is not there, or went.
+        Why the device could not be opened, or how it was lost; empty if there is no error.
     frame : Frame, optional
-        The newest.
+        The newest frame.
     grey : ndarray of uint8, shape (H, W), optional
-        The very bytes on the SLM's display.
+        The bytes that the SLM displays.
     """
 
     running: bool = True
@@ -65,51 +73,51 @@ class PreviewStatus:
 
 
 class DevicePreview:
-    """Opens camera and SLM of a configuration, each on its own account, and watches them until :meth:`close`.
+    """Opens camera and SLM of a configuration, and monitors them until :meth:`close`.
 
-    Every call returns at once; the work is done in a thread of its own.
+    An error of one device does not affect the other. Every call returns at once; the work is done in a separate thread.
 
     Parameters
     ----------
     config : InstrumentConfig
-        What to open.
+        Names the devices.
     """
 
     def __init__(self, config: InstrumentConfig) -> None:
         self._config = config
         self._status = PreviewStatus(camera="opening\N{HORIZONTAL ELLIPSIS}", slm="opening\N{HORIZONTAL ELLIPSIS}")
-        self._wanted: deque[SlmImage] = deque()
+        self._requested: deque[SlmImage] = deque()
         self._rate = RateMeter()
         self._failed = 0
-        self._stage = Stage("probe", self._work)
+        self._stage = Stage("device preview", self._work)
         self._stage.start()
 
     @property
     def status(self) -> PreviewStatus:
-        """What is known now."""
+        """The present state of the devices."""
         running = self._stage.running
         trouble = str(self._stage.error or "") if not running else ""
         return replace(self._status, running=running, camera_trouble=self._status.camera_trouble or trouble)
 
     def show(self, image: SlmImage) -> None:
-        """Ask for an image on the SLM."""
-        self._wanted.append(image)
+        """Show an image on the SLM soon."""
+        self._requested.append(image)
 
     def close(self) -> None:
-        """Let go of the devices soon; ``status.running`` says when they are free."""
+        """Close the devices soon; ``status.running`` is False once they are closed."""
         self._stage.request_stop()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait until the devices are free."""
+        """Wait until the devices are closed; return whether they are."""
         return self._stage.join(timeout_s)
 
-    def _tell(self, **changes: object) -> None:
+    def _update(self, **changes: object) -> None:
         self._status = replace(self._status, **changes)  # type: ignore[arg-type]
 
     def _work(self, stop: threading.Event) -> None:
         with ExitStack() as stack:
             camera, slm = self._open(stack)
-            next_look_s = 0.0
+            next_update_s = 0.0
             while not stop.is_set():
                 if slm is not None:
                     self._serve_slm(slm)
@@ -117,19 +125,19 @@ class DevicePreview:
                     stop.wait(_POLL_S)
                     continue
                 try:
-                    self._tell(frame=camera.read(_POLL_S))
+                    self._update(frame=camera.read(_POLL_S))
                     self._rate.tick()
                 except DeviceTimeoutError:
                     pass
                 except FrameFailedError:
                     self._failed += 1
                 except DeviceLostError as error:
-                    self._tell(camera_trouble=str(error))
-                    stop.wait(_LOOK_EVERY_S)
-                    self._return(camera)
-                if time.monotonic() >= next_look_s:
-                    next_look_s = time.monotonic() + _LOOK_EVERY_S
-                    self._tell(camera=self._words(camera))
+                    self._update(camera_trouble=str(error))
+                    stop.wait(_UPDATE_EVERY_S)
+                    self._reconnect(camera)
+                if time.monotonic() >= next_update_s:
+                    next_update_s = time.monotonic() + _UPDATE_EVERY_S
+                    self._update(camera=self._describe(camera))
 
     def _open(self, stack: ExitStack) -> tuple[Camera | None, Slm | None]:
         camera: Camera | None = None
@@ -141,51 +149,49 @@ class DevicePreview:
             try:
                 camera = stack.enter_context(open_camera(self._config, RealClock()))
             except SpeckleScopeError as error:
-                self._tell(camera="", camera_trouble=str(error))
+                self._update(camera="", camera_trouble=str(error))
             try:
                 slm = open_slm(self._config)
             except SpeckleScopeError as error:
-                self._tell(slm="", slm_trouble=str(error))
+                self._update(slm="", slm_trouble=str(error))
         if slm is not None:
             stack.enter_context(slm)
-            known, (height, width) = slm.capabilities, slm.capabilities.shape
-            period = f"{1e3 * known.refresh_s:.2f} ms a frame, {1e3 * (known.latency_s + known.settle_s):.0f} ms until settled"
-            name = known.model if known.serial in known.model else f"{known.model} {known.serial}"
-            self._tell(slm=f"{name}, patterns of {width} x {height} px, {period}")
+            self._update(slm=_describe_slm(slm))
         elif not self._status.slm_trouble:
-            self._tell(slm="none")
+            self._update(slm="none")
         if camera is not None:
             camera.arm(TriggerMode.FREE_RUN)
-            self._tell(camera=self._words(camera))
+            self._update(camera=self._describe(camera))
         return camera, slm
 
-    def _return(self, camera: Camera) -> None:
+    def _reconnect(self, camera: Camera) -> None:
         try:
             camera.reconnect()
             camera.arm(TriggerMode.FREE_RUN)
-            self._tell(camera_trouble="")
+            self._update(camera_trouble="")
         except DeviceError as error:
-            self._tell(camera_trouble=str(error))
+            self._update(camera_trouble=str(error))
 
     def _serve_slm(self, slm: Slm) -> None:
         try:
             slm.check()
-            while self._wanted:
-                self._tell(grey=_show(slm, self._wanted.popleft()))
-            self._tell(slm_trouble="")
+            while self._requested:
+                self._update(grey=_show(slm, self._requested.popleft()))
+            self._update(slm_trouble="")
         except DeviceLostError as error:
-            self._tell(slm_trouble=str(error), grey=None)
+            self._update(slm_trouble=str(error), grey=None)
             try:
                 slm.reconnect()
             except DeviceError as still:
-                self._tell(slm_trouble=str(still))
+                self._update(slm_trouble=str(still))
         except DeviceError as error:
-            self._tell(slm_trouble=str(error))
+            self._update(slm_trouble=str(error))
 
-    def _words(self, camera: Camera) -> str:
-        known, (height, width) = camera.capabilities, camera.capabilities.shape
+    def _describe(self, camera: Camera) -> str:
+        capabilities = camera.capabilities
+        height, width = capabilities.shape
         parts = [
-            f"{known.model} {known.serial}",
+            f"{capabilities.model} {capabilities.serial}",
             f"{width} x {height} px",
             f"{camera.bit_depth} bit",
             f"{1e3 * camera.exposure_s:.3g} ms",
@@ -199,37 +205,55 @@ class DevicePreview:
         return ", ".join(parts)
 
 
+def _describe_slm(slm: Slm) -> str:
+    capabilities = slm.capabilities
+    height, width = capabilities.shape
+    known = capabilities.serial in capabilities.model
+    name = capabilities.model if known else f"{capabilities.model} {capabilities.serial}"
+    settled_ms = 1e3 * (capabilities.latency_s + capabilities.settle_s)
+    period = f"{1e3 * capabilities.refresh_s:.2f} ms per frame, settled after {settled_ms:.0f} ms"
+    return f"{name}, patterns of {width} x {height} px, {period}"
+
+
+def _blank(shape: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.zeros(shape, np.uint8)
+
+
+_DRAW: Mapping[SlmImage, Callable[[tuple[int, int]], NDArray[np.uint8]]] = {
+    SlmImage.TEST_CARD: draw_test_card,
+    SlmImage.BLANK: _blank,
+}
+
+
 def _show(slm: Slm, image: SlmImage) -> NDArray[np.uint8]:
-    """Show an image and return the bytes that are on display."""
+    """Show an image and return the bytes that the SLM displays."""
     if isinstance(slm, GreySlm):
-        shape = slm.panel_shape
-        grey = draw_test_card(shape) if image == "test card" else np.zeros(shape, np.uint8)
+        grey = _DRAW[image](slm.panel_shape)
         slm.show_grey(grey)
         return grey if slm.grey is None else slm.grey
-    shape = slm.capabilities.shape
-    grey = draw_test_card(shape) if image == "test card" else np.zeros(shape, np.uint8)
+    grey = _DRAW[image](slm.capabilities.shape)
     slm.show(Pattern((grey * (np.pi / 255)).astype(np.float32), image))
     return grey
 
 
 class DeviceSearch:
-    """Looks for devices of every kind, in a thread of its own; results appear kind by kind."""
+    """Searches for devices of every kind in a separate thread; the results appear kind by kind."""
 
     def __init__(self) -> None:
-        self.cameras: dict[str, list[Found] | str] = {}
-        self.slms: dict[str, list[Found] | str] = {}
+        self.cameras: dict[str, list[DetectedDevice] | str] = {}
+        self.slms: dict[str, list[DetectedDevice] | str] = {}
         self._stage = Stage("search", self._work)
         self._stage.start()
 
     @property
     def running(self) -> bool:
-        """Whether it still looks."""
+        """Whether the search goes on."""
         return self._stage.running
 
     def _work(self, stop: threading.Event) -> None:
         for kinds, results in ((SLMS, self.slms), (CAMERAS, self.cameras)):
             for name, kind in kinds.items():
                 try:
-                    results[name] = find(kind)
+                    results[name] = detect(kind)
                 except SpeckleScopeError as error:
                     results[name] = str(error)

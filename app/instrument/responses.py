@@ -1,4 +1,4 @@
-"""The calibrated response of the instrument's fibre: the one asked for, or the one shipped for the default twin."""
+"""Finds the calibrated response of the instrument's fibre: the configured one, or the one shipped for the default twin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconstruction.calibrated.few_step import CalibratedFewStep
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.models.model import SHIPPED, Model
 
-#: Responses that come with the program, beside the models that need them.
+#: Responses that are shipped with the program, beside the models that need them.
 SHIPPED_RESPONSES = SHIPPED / "responses"
 
 
@@ -21,32 +21,34 @@ def find_response(folder: Path | None, fibre: str) -> FibreResponse:
     Parameters
     ----------
     folder : Path, optional
-        Where ``calibrate response`` put it; without one a shipped response of this fibre is looked for.
+        Folder that ``calibrate response`` wrote. Without it, the shipped responses are searched for one of this fibre.
     fibre : str
-        Name of the instrument's fibre; empty is unknown.
+        Name of the instrument's fibre; empty if it is unknown.
 
     Raises
     ------
     CalibrationError
-        No readable response there.
+        The folder holds no readable response.
     ReconstructionError
-        That of another fibre, or none shipped for this one.
+        It is the response of another fibre, or none is shipped for this fibre.
     """
     folders = [folder] if folder else sorted(file.parent for file in SHIPPED_RESPONSES.glob(f"*/{FILE}"))
-    for place in folders:
-        stored = load(place, KIND)
-        theirs = str(stored.values.get("fibre", ""))
-        if theirs == fibre or (folder and not (theirs and fibre)):
+    for candidate in folders:
+        stored = load(candidate, KIND)
+        measured_fibre = str(stored.values.get("fibre", ""))
+        if measured_fibre == fibre or (folder and not (measured_fibre and fibre)):
             return FibreResponse.from_stored(stored)
         if folder:
-            raise ReconstructionError(f"the response in {folder} is that of '{theirs}', not of '{fibre}'; calibrate this fibre")
+            raise ReconstructionError(
+                f"the response in {folder} is that of fibre '{measured_fibre}', not of '{fibre}'; calibrate this fibre"
+            )
     raise ReconstructionError(
-        f"no response of fibre '{fibre}' is known; measure it (specklescope calibrate response) and give --response FOLDER"
+        f"no response of fibre '{fibre}'; measure it with 'specklescope calibrate response' and name it with --response"
     )
 
 
 def attach(model: Model, folder: Path | None, fibre: str) -> None:
-    """Give a model that works through a calibrated fibre that fibre; the others need none.
+    """Give the calibrated response of the fibre to a model that needs it; other models are left as they are.
 
     Raises
     ------
@@ -58,5 +60,5 @@ def attach(model: Model, folder: Path | None, fibre: str) -> None:
 
 
 def through(response: FibreResponse, grid_px: int) -> SpeckleResidual:
-    """Return the fibre as the calibrated loop uses it."""
+    """Return the fibre in the form that the calibrated network uses."""
     return SpeckleResidual(response.optics(), response.background, grid_px)

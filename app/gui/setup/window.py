@@ -13,12 +13,12 @@ from PyQt6.QtWidgets import QComboBox, QDialog, QGridLayout, QHBoxLayout, QLabel
 
 from app.gui.setup.device_panel import DevicePanel
 from app.gui.widgets.banner import Banner
-from app.gui.widgets.labels import add_field
+from app.gui.widgets.labels import FieldPlace, add_field
 from app.gui.widgets.style import GAP_PX, set_style
 from app.instrument.config import InstrumentConfig, checked, save_config
 from app.instrument.devices import CAMERAS, SLMS
 from app.instrument.preview import DevicePreview, DeviceSearch, SlmImage
-from app.status import Message
+from app.status import Message, MessageLevel
 from drivers.base import Frame, SpeckleScopeError
 
 _POLL_MS = 100
@@ -31,44 +31,46 @@ _SLM_SECTIONS: Mapping[str, list[str]] = {
 
 
 class SetupWindow(QDialog):
-    """Finds devices, shows their live state, writes ``path``. Accepted when the operator wants to use what was saved.
+    """Finds devices, shows their live state, and writes the instrument file.
+
+    The dialog is accepted when the operator has saved the file and wants to open the instrument.
 
     Parameters
     ----------
     config : InstrumentConfig
-        What to start from.
+        The initial values.
     path : Path
         The instrument file.
-    trouble : str
-        Why the operator is here, where something went wrong.
+    problem : str
+        Why the instrument could not be opened; empty when the operator requested this page.
     """
 
-    def __init__(self, config: InstrumentConfig, path: Path, trouble: str = "") -> None:
+    def __init__(self, config: InstrumentConfig, path: Path, problem: str = "") -> None:
         super().__init__()
         self.setWindowTitle("SpeckleScope: set up the instrument")
         self._config = config
         self._preview: DevicePreview | None = None
         self._closing: list[DevicePreview] = []
-        self._next: InstrumentConfig | None = None
+        self._config_to_try: InstrumentConfig | None = None
         self._accepting = False
-        self._shown: Frame | None = None
-        self._grey: NDArray[np.uint8] | None = None
+        self._frame_shown: Frame | None = None
+        self._grey_shown: NDArray[np.uint8] | None = None
         self.banner = Banner()
         self.camera = DevicePanel("Camera", CAMERAS, "Press Try to see the camera's picture")
-        self.slm = DevicePanel("Spatial light modulator", SLMS, "Press Try, then Test card: the very bytes shown appear here")
+        self.slm = DevicePanel(
+            "Spatial light modulator", SLMS, "Press Try, then Test card, to see the exact bytes that are sent to the SLM"
+        )
         self.camera.show_config(config, config.camera, _CAMERA_SECTIONS)
         self.slm.show_config(config, config.slm, _SLM_SECTIONS)
-        self.name, self.fibre, self.pixel_um = (
-            QLineEdit(config.name),
-            QLineEdit(config.fibre),
-            QLineEdit(f"{config.pixel_um:g}"),
-        )
+        self.name = QLineEdit(config.name)
+        self.fibre = QLineEdit(config.fibre)
+        self.pixel_um = QLineEdit(f"{config.pixel_um:g}")
         self.trigger = QComboBox()
         self.trigger.addItems(["software", "hardware"])
         self.trigger.setCurrentText(config.trigger)
         self.path = QLineEdit(str(path))
         self.try_button = QPushButton("Try")
-        self.look_again = QPushButton("Look again")
+        self.search_button = QPushButton("Search again")
         self.save_button = QPushButton("Save")
         self.use_button = QPushButton("Save and open")
         self.cancel_button = QPushButton("Cancel")
@@ -76,8 +78,8 @@ class SetupWindow(QDialog):
         self.blank_button = self.slm.button("Blank", "Show grey level 0 on the SLM")
         self._build()
         self._connect()
-        if trouble:
-            self.banner.push(Message("error", trouble))
+        if problem:
+            self.banner.push(Message(MessageLevel.ERROR, problem))
         self._search = DeviceSearch()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
@@ -85,17 +87,27 @@ class SetupWindow(QDialog):
         self.refresh()
 
     @property
+    def search(self) -> DeviceSearch:
+        """The latest search for devices."""
+        return self._search
+
+    @property
+    def preview(self) -> DevicePreview | None:
+        """The devices that are tried; None when none are."""
+        return self._preview
+
+    @property
     def file(self) -> Path:
         """The instrument file."""
         return Path(self.path.text().strip()).expanduser()
 
     def config(self) -> InstrumentConfig:
-        """Return what the page says.
+        """Return the configuration as entered on the page.
 
         Raises
         ------
         ConfigError
-            It is no instrument; the message names the field.
+            An entry is not valid; the message names the field.
         """
         content: dict[str, object] = {
             **dict(self._config),
@@ -111,43 +123,43 @@ class SetupWindow(QDialog):
         return checked(content, "this page")
 
     def try_devices(self) -> None:
-        """Open the chosen devices, after letting go of those before."""
+        """Open the chosen devices, after releasing those that were tried before."""
         try:
-            self._next = self.config()
+            self._config_to_try = self.config()
         except SpeckleScopeError as error:
-            self.banner.push(Message("error", str(error)))
+            self.banner.push(Message(MessageLevel.ERROR, str(error)))
             return
         set_style(self.try_button, "tone", "")
         self.banner.dismiss()
-        self._let_go()
+        self._release()
 
     def save(self) -> bool:
-        """Write the instrument file; say so, or why not."""
+        """Write the instrument file and show a message; return whether it was written."""
         try:
             save_config(self.config(), self.file)
         except SpeckleScopeError as error:
-            self.banner.push(Message("error", str(error)))
+            self.banner.push(Message(MessageLevel.ERROR, str(error)))
             return False
-        self.banner.push(Message("info", f"Saved as {self.file}"))
+        self.banner.push(Message(MessageLevel.INFO, f"Saved as {self.file}"))
         return True
 
     def use(self) -> None:
-        """Save, let go of the devices, and close."""
+        """Save, release the devices, and close."""
         if self.save():
             self._accepting = True
             self.setEnabled(False)
-            self._let_go()
+            self._release()
 
     def refresh(self) -> None:
-        """Show what search and probe know; a timer calls it."""
+        """Show the results of the device search and of the device preview; a timer calls it."""
         searching = self._search.running
-        self.look_again.setEnabled(not searching)
-        self.camera.show_found(self._search.cameras, searching)
-        self.slm.show_found(self._search.slms, searching)
+        self.search_button.setEnabled(not searching)
+        self.camera.show_search(self._search.cameras, searching=searching)
+        self.slm.show_search(self._search.slms, searching=searching)
         self._closing = [preview for preview in self._closing if preview.status.running]
         if not self._closing:
-            if self._next is not None:
-                self._preview, self._next = DevicePreview(self._next), None
+            if self._config_to_try is not None:
+                self._preview, self._config_to_try = DevicePreview(self._config_to_try), None
             elif self._accepting:
                 self._timer.stop()
                 super().accept()
@@ -160,75 +172,79 @@ class SetupWindow(QDialog):
         self.blank_button.setEnabled(live)
         self.try_button.setText("Try again" if live else "Try")
         if self._preview is None:
-            words = "letting go of the devices\N{HORIZONTAL ELLIPSIS}" if self._closing else "not tried yet"
-            self.camera.show_state(words, "")
-            self.slm.show_state(words, "")
+            text = "releasing the devices\N{HORIZONTAL ELLIPSIS}" if self._closing else "not tried yet"
+            self.camera.show_state(text, "")
+            self.slm.show_state(text, "")
             return
         status = self._preview.status
         self.camera.show_state(status.camera, status.camera_trouble)
         self.slm.show_state(status.slm, status.slm_trouble)
-        if status.frame is not self._shown:
-            self._shown = status.frame
+        if status.frame is not self._frame_shown:
+            self._frame_shown = status.frame
             self.camera.picture.show_grey(None if status.frame is None else _eight_bit(status.frame))
-        if status.grey is not self._grey:
-            self._grey = status.grey
+        if status.grey is not self._grey_shown:
+            self._grey_shown = status.grey
             self.slm.picture.show_grey(status.grey)
 
     def _show_on_slm(self, image: SlmImage) -> None:
         if self._preview is not None:
             self._preview.show(image)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._preview is not None:
             self._preview.close()
             self._closing.append(self._preview)
             self._preview = None
 
     def _changed(self) -> None:
-        """Point at Try: what is live has other settings than the page."""
+        """Highlight Try: the open devices have other settings than the page."""
         set_style(self.try_button, "tone", "primary")
 
-    def _again(self) -> None:
+    def _search_again(self) -> None:
         self._search = DeviceSearch()
 
     def reject(self) -> None:
-        """Close without saving; the devices are let go in their own time."""
+        """Close without saving; the devices are released by their own thread."""
         self._timer.stop()
-        self._let_go()
+        self._release()
         super().reject()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Take closing for Cancel."""
+        """Treat closing the window like Cancel."""
         self.reject()
         if event is not None:
             event.accept()
 
     def wait_closed(self, timeout_s: float) -> bool:
-        """Wait until the devices are free, once the page is gone."""
+        """Wait until the devices are released, after the page has closed; False when that takes longer."""
         return all(preview.join(timeout_s) for preview in self._closing)
 
     def _connect(self) -> None:
         self.camera.changed.connect(self._changed)
         self.slm.changed.connect(self._changed)
         self.try_button.clicked.connect(self.try_devices)
-        self.look_again.clicked.connect(self._again)
+        self.search_button.clicked.connect(self._search_again)
         self.save_button.clicked.connect(self.save)
         self.use_button.clicked.connect(self.use)
         self.cancel_button.clicked.connect(self.reject)
-        self.card_button.clicked.connect(lambda: self._show_on_slm("test card"))
-        self.blank_button.clicked.connect(lambda: self._show_on_slm("blank"))
+        self.card_button.clicked.connect(lambda: self._show_on_slm(SlmImage.TEST_CARD))
+        self.blank_button.clicked.connect(lambda: self._show_on_slm(SlmImage.BLANK))
 
     def _build(self) -> None:
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         fields = (
-            ("Instrument", self.name, "For people; datasets and recordings carry it"),
-            ("Fibre", self.fibre, "Name of the fibre: models and datasets belong to one"),
-            ("Pixel (\N{MICRO SIGN}m)", self.pixel_um, "Camera pixel at the fibre's facet; scale bars follow it"),
-            ("Trigger", self.trigger, "What starts an exposure: the program, or the SLM's sync output on the camera's line"),
+            ("Instrument", self.name, "Name of the instrument; it is stored with datasets and recordings"),
+            ("Fibre", self.fibre, "Name of the fibre; every model and every dataset belongs to one fibre"),
+            ("Pixel (\N{MICRO SIGN}m)", self.pixel_um, "Size of a camera pixel at the fibre facet; scale bars depend on it"),
+            (
+                "Trigger",
+                self.trigger,
+                "What starts an exposure: the program, or the sync output of the SLM",
+            ),
         )
         for column, (caption, field, tip) in enumerate(fields):
-            add_field(grid, caption, field, tip, (0, column))
+            add_field(grid, caption, field, tip, FieldPlace(0, column))
             grid.setColumnStretch(column, 3 if column < 2 else 1)
         devices = QHBoxLayout()
         devices.setSpacing(GAP_PX)
@@ -237,19 +253,19 @@ class SetupWindow(QDialog):
         bottom = QHBoxLayout()
         bottom.setSpacing(8)
         self.try_button.setToolTip("Open the chosen devices with these settings and show them live")
-        self.look_again.setToolTip("Search for devices again")
-        self.use_button.setToolTip("Write the instrument file and open the instrument")
+        self.search_button.setToolTip("Search for devices again")
+        self.use_button.setToolTip("Save the instrument file and open the instrument")
         set_style(self.use_button, "tone", "primary")
-        self.path.setToolTip("The instrument file; specklescope --config takes it")
+        self.path.setToolTip("The instrument file; use it with specklescope --config")
         self.path.setAccessibleName("Instrument file")
         bottom.addWidget(self.try_button)
-        bottom.addWidget(self.look_again)
+        bottom.addWidget(self.search_button)
         bottom.addSpacing(24)
         bottom.addWidget(QLabel("File"))
         bottom.addWidget(self.path, 1)
         for button in (self.save_button, self.use_button, self.cancel_button):
             bottom.addWidget(button)
-        for button in (self.try_button, self.look_again, self.save_button, self.use_button, self.cancel_button):
+        for button in (self.try_button, self.search_button, self.save_button, self.use_button, self.cancel_button):
             button.setAutoDefault(False)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         layout = QVBoxLayout(self)

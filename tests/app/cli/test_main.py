@@ -1,17 +1,10 @@
-"""The command line as an operator meets it: real processes for what works, exit codes and one line for every mistake."""
+"""The command line as an operator uses it: what works, and exit code and one line for every mistake."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from unittest import mock
 
 import cv2
 import numpy as np
@@ -19,9 +12,10 @@ import pytest
 import yaml
 
 from acquisition.archive.writer import Archive
-from app.cli.main import main
+from app.cli.main import app
+from app.cli.settings import LogLevel, Settings
 from app.instrument.config import to_yaml
-from tests.conftest import ROOT
+from tests.helpers.command import refused, run_here, run_process
 from tests.helpers.small_instrument import small_instrument
 
 COMMANDS = [
@@ -38,8 +32,12 @@ COMMANDS = [
     "hologram",
     "import",
     "live",
+    "reconstruct",
+    "record",
+    "train",
+    "twin-statistics",
 ]
-COMMANDS += ["reconstruct", "record", "train", "twin-statistics"]
+BENCHMARKS = ["acquisition", "calibration", "devices", "engines", "live", "training", "twin"]
 
 
 @pytest.fixture
@@ -50,65 +48,54 @@ def instrument(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: object, cwd: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200"}
-    environment.pop("DISPLAY", None)
-    command = [sys.executable, "-m", "specklescope", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False)
+@pytest.mark.parametrize(("arguments", "names"), [(["--help"], COMMANDS), (["bench", "--help"], BENCHMARKS)], ids=" ".join)
+def test_help_names_every_command(arguments: list[str], names: list[str], tmp_path: Path) -> None:
+    shown = re.findall(r"│ ([a-z-]+) ", run_here(*arguments, cwd=tmp_path))
+    assert [name for name in shown if not name.startswith("-")] == names
 
 
-def refused(*arguments: object, cwd: Path, code: int = 1) -> str:
-    """Run a command in this process, which saves the start of Python; it must fail with one line, which is returned."""
-    errors, before = io.StringIO(), signal.getsignal(signal.SIGTERM)
-    environment = {"SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200", "DISPLAY": ""}
-    try:
-        with (
-            contextlib.chdir(cwd),
-            contextlib.redirect_stderr(errors),
-            mock.patch.dict(os.environ, environment),
-            pytest.raises(SystemExit) as ended,
-        ):
-            main([str(argument) for argument in arguments])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert ended.value.code == code, errors.getvalue()
-    lines = [line for line in errors.getvalue().strip().splitlines() if not re.search(r": \d+ of \d+", line)]
-    assert len(lines) == 1, errors.getvalue()
-    assert lines[0].startswith("specklescope: ")
-    return lines[0]
+@pytest.mark.parametrize("command", [*((name,) for name in COMMANDS if name != "bench"), *(("bench", b) for b in BENCHMARKS)])
+def test_every_command_and_every_option_is_explained(command: tuple[str, ...], tmp_path: Path) -> None:
+    parsed = app
+    for name in command:
+        parsed = parsed[name]
+    arguments = parsed.assemble_argument_collection(parse_docstring=True)
+    assert arguments
+    page = " ".join(run_here(*command, "--help", cwd=tmp_path).split())
+    for argument in arguments:
+        if argument.show:
+            assert argument.name in page
+            assert argument.parameter.help, f"{' '.join(command)} {argument.name} has no help text"
 
 
-def test_help_names_every_command(tmp_path: Path) -> None:
-    done = run("--help", cwd=tmp_path)
-    assert done.returncode == 0
-    assert all(f"│ {command} " in done.stdout for command in COMMANDS)
+def test_the_log_level_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.from_environment().log is LogLevel.ERROR
+    monkeypatch.setenv("SPECKLESCOPE_LOG", "INFO")
+    assert Settings.from_environment().log is LogLevel.INFO
+    monkeypatch.setenv("SPECKLESCOPE_LOG", "loud")
+    assert "SPECKLESCOPE_LOG=loud: Input should be 'DEBUG', 'INFO'" in refused("doctor", cwd=tmp_path)
 
 
 def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
-    done = run("acquire", "cells", "--pairs", 6, "--config", instrument, "--json", "out/a.json", cwd=tmp_path)
+    done = run_process("acquire", "cells", "--pairs", 6, "--config", instrument, "--json", "out/a.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "out/a.json").read_text())
     assert numbers["complete"]
     assert numbers["acknowledged"] == numbers["requested"] == 8
     dataset = Path(numbers["path"])
-    again = run("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    run_here("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
     assert len(Archive.open(dataset)) == 8
-    done = run("export", dataset, "--out", "ex", "--format", "specdiffusion", "ffv1", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("export", dataset, "--out", "ex", "--format", "specdiffusion", "ffv1", cwd=tmp_path)
     assert len(list((tmp_path / "ex").iterdir())) == 2
     assert "exists" in refused("export", dataset, "--out", "ex", "--format", "ffv1", cwd=tmp_path)
 
 
 def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path) -> None:
-    check = run("import", real_mcf / "cell", "--phase-range-rad", 2.6, "--check", cwd=tmp_path)
-    assert check.returncode == 0, check.stderr
+    run_here("import", real_mcf / "cell", "--phase-range-rad", 2.6, "--check", cwd=tmp_path)
     assert not (tmp_path / "archive").exists()
-    done = run("import", real_mcf / "cell", "--phase-range-rad", 2.6, "--json", "i.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("import", real_mcf / "cell", "--phase-range-rad", 2.6, "--json", "i.json", cwd=tmp_path)
     path = json.loads((tmp_path / "i.json").read_text())["path"]
-    done = run("export", path, "--format", "specdiffusion", "--out", "back", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("export", path, "--format", "specdiffusion", "--out", "back", cwd=tmp_path)
     originals = sorted((real_mcf / "cell").rglob("*.png"))
     assert originals
     for original in originals:
@@ -118,22 +105,19 @@ def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path
 
 
 def test_the_lut_is_measured_and_taken_by_a_panel(instrument: Path, tmp_path: Path) -> None:
-    done = run("calibrate", "lut", "cal", "--levels", 24, "--config", instrument, "--json", "l.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("calibrate", "lut", "cal", "--levels", 24, "--config", instrument, "--json", "l.json", cwd=tmp_path)
     numbers = json.loads((tmp_path / "l.json").read_text())
     assert numbers["change_rms_rad"] < 0.06, "the twin's panel is linear, as its driver believes"
     assert numbers["slm_range_rad"] == pytest.approx(2 * np.pi, abs=0.15)
     (tmp_path / "panel.yaml").write_text("panel: {shape: [40, 40], lut_file: cal/lut.txt}\n")
     cv2.imwrite(str(tmp_path / "spot.png"), np.full((1, 1), 255, np.uint8))
-    done = run("hologram", "spot.png", "h.png", "--config", "panel.yaml", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("hologram", "spot.png", "h.png", "--config", "panel.yaml", cwd=tmp_path)
     assert "exists" in refused("calibrate", "lut", "cal", "--config", instrument, cwd=tmp_path)
 
 
 @pytest.mark.slow
 def test_the_timing_is_measured_on_the_real_clock(instrument: Path, tmp_path: Path) -> None:
-    done = run("calibrate", "timing", "cal", "--config", instrument, "--json", "t.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("calibrate", "timing", "cal", "--config", instrument, "--json", "t.json", cwd=tmp_path)
     numbers = json.loads((tmp_path / "t.json").read_text())
     assert (numbers["latency_frames_least"], numbers["latency_frames_most"]) == (1, 2)
 
@@ -144,8 +128,7 @@ def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None
     target[::20, ::20] = 255
     cv2.imwrite(str(tmp_path / "spots.png"), target)
     for out in ("h.npy", "h.png"):
-        done = run("hologram", "spots.png", out, "--config", "panel.yaml", "--json", "h.json", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        run_here("hologram", "spots.png", out, "--config", "panel.yaml", "--json", "h.json", cwd=tmp_path)
     numbers = json.loads((tmp_path / "h.json").read_text())
     assert numbers["uniformity"] > 0.95
     assert np.load(tmp_path / "h.npy").shape == cv2.imread(str(tmp_path / "h.png"), -1).shape == (120, 160)
@@ -154,20 +137,17 @@ def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None
 
 
 def test_live_record_and_evaluate(instrument: Path, tmp_path: Path) -> None:
-    done = run("record", "recording", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("record", "recording", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
     numbers = json.loads((tmp_path / "r.json").read_text())
     assert numbers["verdict"] == "complete"
     assert numbers["dropped_record"] == 0
     assert len(Archive.open(Path(numbers["recording"]))) == numbers["frames_recorded"] > 5
-    done = run("evaluate", "--pairs", 2, "--config", instrument, "--json", "e.json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("evaluate", "--pairs", 2, "--config", instrument, "--json", "e.json", cwd=tmp_path)
     assert json.loads((tmp_path / "e.json").read_text())["images"] == 2
 
 
 def test_twin_statistics_writes_the_published_layout(instrument: Path, tmp_path: Path) -> None:
-    done = run("twin-statistics", "tw", "--count", 3, "--config", instrument, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("twin-statistics", "tw", "--count", 3, "--config", instrument, cwd=tmp_path)
     names = [sorted(path.name for path in (tmp_path / "tw" / folder).iterdir()) for folder in ("input", "label")]
     assert names[0] == names[1] == ["00000.png", "00001.png", "00002.png"]
     assert "not empty" in refused("twin-statistics", "tw", "--config", instrument, cwd=tmp_path)
@@ -187,10 +167,10 @@ def test_mistakes_in_the_configuration(instrument: Path, tmp_path: Path) -> None
     )
     assert "'phase_range_rad' = -1" in refused("live", "--config", edited(instrument, phase_range_rad=-1), cwd=tmp_path)
     assert "no model at nowhere" in refused("live", "--config", edited(instrument, model="nowhere"), cwd=tmp_path)
-    assert "no configuration file" in refused("live", "--config", "none.yaml", cwd=tmp_path)
+    assert "there is no instrument file" in refused("live", "--config", "none.yaml", cwd=tmp_path)
     assert "no engine named 'warp'" in refused("evaluate", "--engine", "warp", "--config", instrument, cwd=tmp_path)
     (tmp_path / "broken.yaml").write_text("a: [1,", "utf-8")
-    assert "no valid YAML" in refused("acquire", "--config", "broken.yaml", cwd=tmp_path)
+    assert "not valid YAML" in refused("acquire", "--config", "broken.yaml", cwd=tmp_path)
 
 
 def test_mistakes_in_what_is_asked(instrument: Path, tmp_path: Path) -> None:
@@ -250,7 +230,7 @@ def test_mistakes_in_what_is_to_be_trained(instrument: Path, tmp_path: Path) -> 
 
 
 def test_a_resumed_dataset_needs_its_own_fibre(instrument: Path, tmp_path: Path) -> None:
-    run("acquire", "cells", "--pairs", 2, "--config", instrument, "--json", "a.json", cwd=tmp_path)
+    run_here("acquire", "cells", "--pairs", 2, "--config", instrument, "--json", "a.json", cwd=tmp_path)
     dataset = json.loads((tmp_path / "a.json").read_text())["path"]
     twin = yaml.safe_load(instrument.read_text("utf-8"))["twin"]
     twin["optics"]["seed"] = 9
@@ -260,11 +240,9 @@ def test_a_resumed_dataset_needs_its_own_fibre(instrument: Path, tmp_path: Path)
 
 def test_the_twin_is_seen_through_pylon(instrument: Path, tmp_path: Path) -> None:
     common = ("--camera", "basler-emulated", "--config", instrument, "--json", "out.json")
-    done = run("acquire", "cells", "--pairs", 4, *common, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("acquire", "cells", "--pairs", 4, *common, cwd=tmp_path)
     assert json.loads((tmp_path / "out.json").read_text())["acknowledged"] == 6
-    done = run("record", "recording", "--seconds", 1, *common, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_here("record", "recording", "--seconds", 1, *common, cwd=tmp_path)
     numbers = json.loads((tmp_path / "out.json").read_text())
     assert (numbers["verdict"], numbers["dropped_record"]) == ("complete", 0)
     assert "basler-emulated" in refused("live", "--camera", "kodak", cwd=tmp_path, code=2)
@@ -274,7 +252,7 @@ def test_the_twin_is_seen_through_pylon(instrument: Path, tmp_path: Path) -> Non
 @pytest.mark.timeout(500)
 @pytest.mark.parametrize("camera", ["simulated", "basler-emulated"])
 def test_the_demo_gives_every_number(camera: str, tmp_path: Path) -> None:
-    done = run("demo", "--headless", "--camera", camera, "--json", "demo.json", cwd=tmp_path, timeout_s=400)
+    done = run_process("demo", "--headless", "--camera", camera, "--json", "demo.json", cwd=tmp_path, timeout_s=400)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "demo.json").read_text())
     assert numbers["pairs_acknowledged"] == numbers["pairs_requested"] >= 200

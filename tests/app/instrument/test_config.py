@@ -46,8 +46,8 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
         ("slmsuite_slm: {class_path: os.system}", "slmsuite.hardware"),
         ("live: {record_queue: 0}", "'live.record_queue' = 0"),
         ("- a\n- b", "must hold 'key: value' lines, got list"),
-        ("a: [1,", "no valid YAML"),
-        ("name: !!python/object/apply:os.getcwd []", "no valid YAML"),
+        ("a: [1,", "not valid YAML"),
+        ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
 )
 def test_mistakes_are_named(text: str, words: str, tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_mistakes_are_named(text: str, words: str, tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no configuration file"):
+    with pytest.raises(ConfigError, match="there is no instrument file"):
         load_config(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="cannot read"):
         load_config(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(ConfigError, match=r"cannot read|no valid YAML"):
+    with pytest.raises(ConfigError, match=r"cannot read|not valid YAML"):
         load_config(tmp_path / "binary.yaml")

@@ -11,7 +11,8 @@ import pytest
 from acquisition.holograms.closed_form import HologramError, static_phase
 from app.instrument import opening as rigs
 from app.instrument.config import InstrumentConfig, checked
-from app.instrument.devices import CAMERAS, SLMS, find, open_camera, open_slm, panel_of
+from app.instrument.devices import CAMERAS, SLMS, detect, open_camera, open_slm, panel_of
+from app.instrument.kinds import CameraKind, SlmKind
 from app.instrument.opening import open_rig
 from drivers.base import DeviceError, Pattern, SpeckleScopeError, TriggerMode
 from drivers.clock import RealClock
@@ -33,8 +34,8 @@ def test_every_kind_has_a_name_a_section_and_a_search() -> None:
     for kind in (*CAMERAS.values(), *SLMS.values()):
         assert kind.title
         assert not kind.section or hasattr(config, kind.section)
-    assert set(CAMERAS) == set(InstrumentConfig.model_fields["camera"].annotation.__args__)  # type: ignore[union-attr]
-    assert set(SLMS) == set(InstrumentConfig.model_fields["slm"].annotation.__args__)  # type: ignore[union-attr]
+    assert set(CAMERAS) == set(CameraKind)
+    assert set(SLMS) == set(SlmKind)
 
 
 def test_what_is_found_opens() -> None:
@@ -43,7 +44,7 @@ def test_what_is_found_opens() -> None:
 
     with emulator.EmulatedBasler():
         pass
-    (found,) = find(CAMERAS["basler"])
+    (found,) = detect(CAMERAS["basler"])
     settings = {"camera": "basler", "slm": "none", **found.settings}
     with open_camera(checked(settings, "test"), RealClock()) as camera:
         assert camera.capabilities.serial == emulator.SERIAL

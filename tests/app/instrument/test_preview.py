@@ -1,4 +1,4 @@
-"""The setup page's probe: each device on its own account, live, and let go on request."""
+"""The device preview of the setup page: each device is opened, monitored and closed independently of the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from app.instrument.config import checked
-from app.instrument.preview import DevicePreview, DeviceSearch, PreviewStatus
+from app.instrument.preview import DevicePreview, DeviceSearch, PreviewStatus, SlmImage
 from drivers.displays.test_card import draw_test_card
 from tests.helpers.small_instrument import small_instrument
 
@@ -36,10 +36,10 @@ def test_the_twin_is_shown_live_and_takes_images(tmp_path: Path) -> None:
     assert "128 x 128 px, 8 bit, 10 ms" in status.camera
     assert "patterns of 128 x 128 px" in status.slm
     assert status.grey is None
-    preview.show("test card")
+    preview.show(SlmImage.TEST_CARD)
     status = until(preview, lambda status: status.grey is not None)
     assert np.array_equal(status.grey, draw_test_card((128, 128)))  # type: ignore[arg-type]
-    preview.show("blank")
+    preview.show(SlmImage.BLANK)
     until(preview, lambda status: status.grey is not None and not status.grey.any())
     assert not ended(preview).running
 

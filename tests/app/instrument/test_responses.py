@@ -1,4 +1,4 @@
-"""Which calibrated response a model gets: the one asked for, the shipped one of the same fibre, or a clear refusal."""
+"""Which calibrated response a model gets: the configured one, the shipped one of the same fibre, or a clear error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_default_twin_has_a_shipped_response_that_was_measured() -> None:
 
 
 def test_a_fibre_that_nobody_measured_has_none() -> None:
-    with pytest.raises(ReconstructionError, match=r"no response of fibre 'ours' .*calibrate response"):
+    with pytest.raises(ReconstructionError, match=r"no response of fibre 'ours'.*calibrate response"):
         find_response(None, "ours")
 
 
@@ -49,7 +49,7 @@ def test_the_one_asked_for_is_taken_if_it_is_of_this_fibre(tmp_path: Path) -> No
     found = find_response(tmp_path / "r", "ours")
     assert found.probe_patterns == 64
     assert np.abs(found.coupling - response.coupling).max() < 1e-3
-    with pytest.raises(ReconstructionError, match="is that of 'ours', not of 'theirs'"):
+    with pytest.raises(ReconstructionError, match="is that of fibre 'ours', not of 'theirs'"):
         find_response(tmp_path / "r", "theirs")
     with pytest.raises(CalibrationError, match="no readable calibration"):
         find_response(tmp_path / "nowhere", "ours")

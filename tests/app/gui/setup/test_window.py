@@ -14,7 +14,7 @@ from app.gui.setup.device_panel import Picture
 from app.gui.setup.form import SectionForm, described, title
 from app.gui.setup.window import SetupWindow
 from app.instrument.config import InstrumentConfig, checked, load_config
-from app.instrument.devices import Found
+from app.instrument.devices import DetectedDevice
 from tests.helpers.small_instrument import small_instrument
 
 
@@ -103,7 +103,7 @@ def test_devices_that_do_not_fit_are_told(page):
 def test_what_was_found_fills_the_form(page, qtbot):
     window = page(checked({"camera": "basler", "slm": "screen"}, "test"))
     qtbot.waitUntil(lambda: not window._search.running, timeout=20_000)
-    window._search.cameras["basler"] = [Found("acA1920 40012345", {"basler": {"serial": "40012345"}})]
+    window._search.cameras["basler"] = [DetectedDevice("acA1920 40012345", {"basler": {"serial": "40012345"}})]
     window._search.slms["screen"] = "Qt is broken; install it"
     window.refresh()
     assert window.slm.found.currentText() == "Qt is broken; install it"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -25,7 +24,7 @@ from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.sensor import SensorConfig
 from reconstruction.data.pairs import TwinExposure
 from reconstruction.metrics import pearson
-from tests.app.cli.test_main import run
+from tests.helpers.command import run_here
 
 PX, PHASE_RANGE_RAD = 256, 2.0
 
@@ -46,7 +45,7 @@ def write(path: Path, image: NDArray[np.integer]) -> None:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pairs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pairs")
     for index, (frame, label) in enumerate(zip(*shots(95), strict=True)):
         write(folder / "pairs" / "input" / f"{index}.png", frame)
@@ -57,9 +56,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def here(pairs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory of its own that holds ``pairs`` and ``other.png``, a frame of another fibre."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(pairs_folder, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     handler = signal.getsignal(signal.SIGTERM)
     yield tmp_path
@@ -82,12 +81,12 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) 
     with pytest.raises(SystemExit) as end:
         main(["reconstruct", *arguments])
     assert end.value.code == code
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert len(told.err.splitlines()) == 1, told.err
-    assert told.err.startswith("specklescope: ")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1, printed.err
+    assert printed.err.startswith("specklescope: ")
     assert before == {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
-    return told.err
+    return printed.err
 
 
 USUAL = ("pairs/input/4.png", "--references", "pairs")
@@ -110,8 +109,7 @@ def test_a_frame_becomes_a_phase_on_the_cameras_grid(here: Path, method: str) ->
 
 
 def test_it_is_a_command_of_the_program(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done: subprocess.CompletedProcess[str] = run("reconstruct", *USUAL, "--json", "r.json", cwd=here)
-    assert done.returncode == 0, done.stderr
+    run_here("reconstruct", *USUAL, "--json", "r.json", cwd=here)
     numbers = json.loads(Path("r.json").read_text())
     assert numbers["phase"] == "phase.npy"
     assert numbers["method"] == "few-pair"
@@ -141,7 +139,7 @@ def test_the_frames_own_label_is_never_read(here: Path, spoilt: str) -> None:
     assert np.array_equal(reconstruct("renamed.png", out="renamed.npy"), usual), "equal pixels are the frame's own"
 
 
-def test_the_depth_is_the_folders_or_the_operators(here: Path) -> None:
+def test_the_phase_range_is_the_folders_or_the_operators(here: Path) -> None:
     stated = reconstruct()
     said = reconstruct("pairs/input/4.png", "--phase-range-rad", str(2 * PHASE_RANGE_RAD), "--json", "s.json", out="said.npy")
     assert json.loads(Path("s.json").read_text())["phase_range_rad"] == 2 * PHASE_RANGE_RAD

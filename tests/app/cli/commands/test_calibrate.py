@@ -51,7 +51,7 @@ def test_the_pattern_is_registered_and_the_fibre_measured_with_it(tmp_path: Path
     assert not found["flipped"]
     fibre = calibrated(tmp_path, instrument, "fibre", "--registration", str(tmp_path / "registration"))
     assert fibre["defocus_px"] == pytest.approx(OPTICS.defocus_px, rel=0.1)
-    assert fibre["depth_scale"] == pytest.approx(1, abs=0.02)
+    assert fibre["phase_scale"] == pytest.approx(1, abs=0.02)
 
 
 def test_a_one_mode_fibre_calibrates_itself(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def small_rig(instrument: Path) -> tuple[Rig, str]:
 
 def test_a_registration_of_others_is_refused(tmp_path: Path, instrument: Path) -> None:
     rig, fibre = small_rig(instrument)
-    found = MEASURE["registration"](Task(rig, load_config(instrument), lambda *_: None))
+    found = MEASURE["registration"](Task(rig=rig, settings=load_config(instrument), report=lambda *_: None))
     values = {**found.more, **found.numbers}
     mine = save(Stored(found.kind, devices_of(rig), {**values, "fibre": fibre}, found.arrays), tmp_path / "mine")
     assert np.allclose(stored_registration(mine, rig, fibre).matrix, found.arrays["matrix"])

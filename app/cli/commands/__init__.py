@@ -1,0 +1,1 @@
+"""One file for each command; ``record`` shares the file of ``live``."""

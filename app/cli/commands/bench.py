@@ -1,0 +1,127 @@
+"""``specklescope bench``: measure on this computer; one command for each benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclopts import App
+
+from app.cli.options import Config, Count, InstrumentOptions, Json, Model, ModelOptions
+from app.cli.output import console, progress_bars, publish, publish_rows
+
+bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
+
+
+@bench.command
+def live(*, model: Model = None, config: Config = None, json: Json = None) -> None:
+    """Compare the frame rate of the live loop with that of its engine alone."""
+    from app.benchmarks.live import bench_live
+
+    settings = ModelOptions(config=config, model=model).settings()
+    with console.status("measuring the live loop"):
+        numbers = bench_live(settings)
+    publish("bench live", numbers, json)
+
+
+@bench.command
+def twin(*, config: Config = None, json: Json = None) -> None:
+    """Measure how many frames per second the twin simulates."""
+    from app.benchmarks.live import bench_twin
+
+    settings = InstrumentOptions(config=config).settings()
+    with console.status("measuring the twin"):
+        numbers = bench_twin(settings)
+    publish("bench twin", numbers, json)
+
+
+@bench.command
+def engines(*, model: Model = None, quick: bool = False, config: Config = None, json: Json = None) -> None:
+    """Time every engine on every shipped model, in turns; measure what a long run keeps in memory.
+
+    Parameters
+    ----------
+    quick
+        Fewer rounds and a shorter run.
+    """
+    from app.benchmarks.engines import bench_engines
+
+    settings = ModelOptions(config=config, model=model).settings()
+    with progress_bars() as report:
+        numbers = bench_engines(settings, report, quick=quick)
+    publish_rows("bench engines", numbers, json)
+
+
+@bench.command
+def devices(*, patterns: Count | None = None, pairs: Count | None = None, quick: bool = False, json: Json = None) -> None:
+    """Run the contract tests of cameras and SLMs, read the screen SLM back pixel by pixel, and acquire pairs under faults.
+
+    Parameters
+    ----------
+    patterns
+        Patterns on the virtual monitor at each scaling. [default: 1000, or 20 with --quick]
+    pairs
+        Pairs of each acquisition. [default: 2000, or 100 with --quick]
+    quick
+        Finish in less than three minutes, with few patterns and pairs and two scalings.
+    """
+    from app.benchmarks.devices import bench_devices
+
+    with progress_bars() as report:
+        numbers = bench_devices(report, quick=quick, patterns=patterns, pairs=pairs)
+    publish("bench devices", numbers, json)
+
+
+@bench.command
+def acquisition(*, pairs: Count = 10_000, quick: bool = False, json: Json = None) -> None:
+    """Acquire a dataset under faults, kills and a full disk; measure speed, and holograms, writing and reading beside others.
+
+    Parameters
+    ----------
+    pairs
+        Pairs of each acquisition.
+    quick
+        Finish in less than a minute, with few pairs and rounds.
+    """
+    from app.benchmarks.acquisition import bench_acquisition
+
+    with progress_bars() as report:
+        numbers = bench_acquisition(report, pairs, quick=quick)
+    publish("bench acquisition", numbers, json)
+
+
+@bench.command
+def calibration(*, quick: bool = False, captured_pairs: Path | None = None, json: Json = None) -> None:
+    """Compare every calibration with the twin's true values; measure few-pair reconstruction, also of captured pairs.
+
+    With --json, the reconstructions of the captured pairs are drawn into a picture beside that file.
+
+    Parameters
+    ----------
+    quick
+        Finish in about three minutes, with few fibres.
+    captured_pairs
+        Folder with captured pairs: 'imagenet' and 'cell', each in the published layout. [default: shared/real-mcf beside the
+        checkout, if it exists]
+    """
+    from app.benchmarks.calibration import bench_calibration
+
+    sheet = json.with_suffix(".png") if json is not None else None
+    with progress_bars() as report:
+        numbers = bench_calibration(report, quick=quick, captured=captured_pairs, sheet=sheet)
+    publish("bench calibration", numbers, json)
+
+
+@bench.command
+def training(*, quick: bool = False, json: Json = None) -> None:
+    """Measure scores against the number of training pairs, and fine-tuning on a few pairs of another kind, on a small twin.
+
+    Parameters
+    ----------
+    quick
+        Two points of each curve, and few steps.
+    """
+    from app.benchmarks.training import bench_training
+
+    with progress_bars() as report:
+        numbers = bench_training(report, quick=quick)
+    publish("bench training", numbers, json)

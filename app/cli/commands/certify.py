@@ -1,0 +1,28 @@
+"""``specklescope certify``: verify a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from app.cli.options import Json
+from app.cli.output import progress_bars, publish
+from drivers.base import SpeckleScopeError
+
+
+def certify(path: Path, *, json: Json = None) -> None:
+    """Verify every pair of a dataset from the files on disk; write certificate, contact sheet, split and report.
+
+    Parameters
+    ----------
+    path
+        Folder of the dataset.
+    """
+    from app.datasets.quality_report import REPORT, finish_dataset
+
+    with progress_bars() as report:
+        certificate = finish_dataset(path, lambda done: report("checking pairs", done, done))
+    numbers = {key: value for key, value in asdict(certificate).items() if key != "drift"}
+    publish("certificate", {**numbers, "verified": certificate.verified, "report": str(path / REPORT)}, json)
+    if not certificate.verified:
+        raise SpeckleScopeError(f"verification of the pairs failed; read {path / REPORT} before you use them")

@@ -1,0 +1,23 @@
+"""``specklescope gui``: open the window."""
+
+from __future__ import annotations
+
+from app.cli.options import Config, Model, has_display
+from drivers.base import SpeckleScopeError
+
+
+def gui(*, setup: bool = False, model: Model = None, config: Config = None) -> None:
+    """Open the window.
+
+    Parameters
+    ----------
+    setup
+        Start on the setup page: choose camera and SLM, see them live, and write the instrument file.
+    """
+    from app.gui.main import run_instrument
+
+    if not has_display():
+        raise SpeckleScopeError("there is no display to open a window on; use 'specklescope live', or connect with ssh -X")
+    code = run_instrument(config, model, setup=setup)
+    if code:
+        raise SystemExit(code)

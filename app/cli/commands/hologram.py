@@ -1,0 +1,107 @@
+"""``specklescope hologram``: compute the phase whose far field is an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cyclopts import Parameter
+
+from app.cli.options import Count, InstrumentOptions
+from app.cli.output import console, publish
+from drivers.base import SpeckleScopeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from drivers.displays.panel import Panel
+
+#: Types of file that a hologram is written as.
+_SUFFIXES = (".npy", ".png")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class HologramOptions:
+    """How the phase is computed.
+
+    Parameters
+    ----------
+    method
+        gs: Gerchberg-Saxton. wgs: weighted Gerchberg-Saxton, more uniform. wgs-kim: weighted with the phase held fixed, for
+        spots.
+    iterations
+        Number of iterations.
+    seed
+        Seed of the random initial phase.
+    """
+
+    method: Literal["gs", "wgs", "wgs-kim"] = "wgs"
+    iterations: Count = 30
+    seed: int = 0
+
+
+_OPTIONS, _INSTRUMENT = HologramOptions(), InstrumentOptions()
+
+
+def hologram(
+    target: Path,
+    out: Path,
+    *,
+    options: HologramOptions = _OPTIONS,
+    instrument: InstrumentOptions = _INSTRUMENT,
+) -> None:
+    """Compute the phase whose far field is an image, for the configured SLM.
+
+    Parameters
+    ----------
+    target
+        Image of the wanted intensity. It is centred on the optical axis and not enlarged; one pixel is one diffraction-limited
+        spot.
+    out
+        File to write: .npy for the phase in radians (float32), .png for the grey levels of the SLM.
+    """
+    import cv2
+    import numpy as np
+
+    from acquisition.holograms.gerchberg_saxton import gerchberg_saxton
+    from app.instrument.devices import panel_of
+    from drivers.base import Pattern
+
+    panel = panel_of(instrument.settings())
+    amplitude = _amplitude(target, panel)
+    if out.suffix not in _SUFFIXES:
+        raise SpeckleScopeError(f"cannot write {out}: a hologram is .npy (radians) or .png (grey levels); choose one of them")
+    with console.status("computing"):
+        result = gerchberg_saxton(amplitude, iterations=options.iterations, seed=options.seed, method=options.method)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".npy":
+        np.save(out, result.phase_rad)
+    elif not cv2.imwrite(str(out), panel.grey(Pattern(result.phase_rad, target.name))):
+        raise SpeckleScopeError(f"cannot write {out}; choose another folder")
+    numbers = {"file": str(out), "efficiency": result.efficiency, "uniformity": result.uniformity}
+    publish("hologram", numbers, instrument.json)
+
+
+def _amplitude(target: Path, panel: Panel) -> NDArray[np.float32]:
+    """Return the amplitude of the target image, centred on a canvas of the panel's pattern."""
+    import cv2
+    import numpy as np
+
+    height, width = panel.pattern_shape
+    # OpenCV prints a warning of its own when the file does not exist, so this is asked first.
+    image = cv2.imread(str(target), cv2.IMREAD_GRAYSCALE) if target.is_file() else None
+    if image is None:
+        raise SpeckleScopeError(f"cannot read {target} as an image; convert it to PNG")
+    if image.shape[0] > height or image.shape[1] > width:
+        raise SpeckleScopeError(
+            f"{target} is {image.shape[0]} x {image.shape[1]} px, the SLM's pattern {height} x {width}; make it smaller"
+        )
+    if not image.any():
+        raise SpeckleScopeError(f"{target} is black everywhere; give an image with bright pixels")
+    amplitude = np.zeros((height, width), np.float32)
+    top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+    amplitude[top : top + image.shape[0], left : left + image.shape[1]] = np.sqrt(image.astype(np.float32))
+    return amplitude

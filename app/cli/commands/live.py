@@ -1,0 +1,85 @@
+"""``specklescope live`` and ``specklescope record``: the live view without a window."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from app.cli.options import LiveOptions, Positive, RecordingOptions
+from app.cli.output import console, progress_bars, publish
+from app.signals import stop_on_signal
+from drivers.base import SpeckleScopeError
+
+if TYPE_CHECKING:
+    from app.instrument.config import InstrumentConfig
+    from app.live.session import Session
+
+_LIVE, _RECORDING = LiveOptions(), RecordingOptions()
+
+
+def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
+    """Reconstruct live without a window; print rates, latency and dropped frames.
+
+    Parameters
+    ----------
+    seconds
+        Duration in seconds.
+    """
+    publish("live", _run(instrument.settings(), seconds, None), instrument.json)
+
+
+def record(name: str, *, seconds: Positive = 10.0, instrument: RecordingOptions = _RECORDING) -> None:
+    """Record without a window: every camera frame with its reconstruction.
+
+    Parameters
+    ----------
+    name
+        Name of the recording.
+    seconds
+        Duration in seconds.
+    """
+    publish("recording", _run(instrument.settings(), seconds, name), instrument.json)
+
+
+def _run(settings: InstrumentConfig, seconds: float, recording: str | None) -> dict[str, object]:
+    """Run the live view for so long after its first reconstruction; record it if a name is given."""
+    from app.live.session import Session
+
+    with Session.open(settings) as session, progress_bars() as report, stop_on_signal() as stop:
+        session.start_live()
+        started_s: float | None = None
+        while not stop.wait(0.1):
+            _print_messages(session)
+            if session.poll_view() is not None and started_s is None:
+                started_s = time.monotonic()
+                if recording is not None:
+                    session.start_recording(recording)
+            elapsed_s = time.monotonic() - started_s if started_s is not None else 0.0
+            status = session.live_status()
+            note = f"{status.inference_fps:.1f} fps, {status.engine}"
+            report("recording" if recording else "live", int(elapsed_s), int(seconds), note)
+            if elapsed_s >= seconds:
+                break
+        numbers = session.live_status().to_dict()
+        session.stop_recording()
+        session.join()
+        return numbers if recording is None else numbers | _recording_numbers(session)
+
+
+def _print_messages(session: Session) -> None:
+    from app.status import MessageLevel
+
+    messages = session.pop_messages()
+    if any(message.level is MessageLevel.ERROR for message in messages):
+        raise SpeckleScopeError("; ".join(message.text for message in messages))
+    for message in messages:
+        console.print(f"{message.level}: {message.text}")
+
+
+def _recording_numbers(session: Session) -> dict[str, object]:
+    from acquisition.archive.kinds import FinishReason
+
+    status = session.recording_status()
+    if status.finish_reason is not FinishReason.COMPLETED:
+        raise SpeckleScopeError(f"the recording ended early ({status.verdict}); {status.frames_recorded} frames are on disk")
+    return {"recording": str(status.path), "frames_recorded": status.frames_recorded, "verdict": status.verdict}
