@@ -1,13 +1,14 @@
 """Archives as array files: NumPy's npz, HDF5, MATLAB 7.3 and OME-Zarr, written image by image.
 
 The first three hold every array of the archive, one column for each field of the journal's rows (``t_ns``, ``exposure_s``,
-``pattern_id`` ...) and the metadata as JSON. Nothing of them needs pickle.
+``pattern_id`` ...), and the metadata as JSON. No file needs pickle.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from acquisition.exchange.export_base import ExportError, columns, images, media
 
 _UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
 _SHARD_BYTES = 32 * 2**20
-_MATLAB_CLASS = {"float32": "single", "float64": "double"}  # integers have the same names
+#: MATLAB's names of dtypes; those of integers are the same.
+_MATLAB_CLASS = {"float32": "single", "float64": "double"}
 
 
 def write_npz(archive: Archive, path: Path) -> None:
@@ -47,9 +49,9 @@ def write_npz(archive: Archive, path: Path) -> None:
 
 
 def write_hdf5(archive: Archive, path: Path) -> None:
-    """Write an HDF5 file: images (N, H, W) with one image a chunk, columns (N,), the metadata as attributes of the root."""
-    # From HDF5 1.8 on an attribute may exceed 64 KiB, as the metadata of a long plan does.
-    places: dict[str, list[int]] = {}
+    """Write an HDF5 file: images (N, H, W) with one image per chunk, columns (N,), the metadata as attributes of the root."""
+    offsets: dict[str, list[int]] = {}
+    # Since HDF5 1.8 an attribute may exceed 64 KiB, as the metadata of a long plan does.
     with h5py.File(path, "w", libver=("v108", "v110")) as file:
         file.attrs["archive"] = archive.path.name
         file.attrs["metadata_json"] = metadata_json(archive)
@@ -58,32 +60,32 @@ def write_hdf5(archive: Archive, path: Path) -> None:
                 file.attrs[key] = value
         for name in archive.arrays:
             spec = archive.spec(name)
-            dataset = _room(file, name, (len(archive), *spec.shape), spec.dtype)
+            dataset = _allocate(file, name, (len(archive), *spec.shape), spec.dtype)
             dataset.attrs["unit"] = _UNITS.get(name, "")
-            places[name] = _places(dataset)
+            offsets[name] = _offsets(dataset)
         for name, column in columns(archive).items():
             text = column.dtype.kind == "U"
             file.create_dataset(
                 name, data=column.astype(object) if text else column, dtype=h5py.string_dtype() if text else None
             )
-    _fill(archive, path, places, transposed=False)
+    _fill(archive, path, offsets, transposed=False)
 
 
 def write_matlab(archive: Archive, path: Path) -> None:
     """Write a MATLAB 7.3 file: images H x W x N, columns N x 1, text as N rows of characters, ``metadata_json`` for jsondecode.
 
-    Version 7.3 is HDF5 with a header and attributes of MATLAB's own. The older format holds at most 2 GB in a variable and
+    Version 7.3 is HDF5 with MATLAB's own header and attributes. The older format allows at most 2 GB per variable, and the file
     would have to be built in memory.
     """
-    places: dict[str, list[int]] = {}
+    offsets: dict[str, list[int]] = {}
     with h5py.File(path, "w", userblock_size=512) as file:
         for name in archive.arrays:
             # MATLAB's first axis is HDF5's last one.
             height, width = archive.spec(name).shape
             dtype = archive.spec(name).dtype
-            dataset = _room(file, name, (len(archive), width, height), dtype)
+            dataset = _allocate(file, name, (len(archive), width, height), dtype)
             dataset.attrs["MATLAB_class"] = np.bytes_(_MATLAB_CLASS.get(dtype, dtype))
-            places[name] = _places(dataset)
+            offsets[name] = _offsets(dataset)
         for name, column in (columns(archive) | {"metadata_json": np.array([metadata_json(archive)])}).items():
             if column.dtype.kind == "U":
                 dataset = file.create_dataset(name, data=_code_units(column).T)
@@ -95,14 +97,14 @@ def write_matlab(archive: Archive, path: Path) -> None:
     stamp = f"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: {datetime.now(UTC):%a %b %d %H:%M:%S %Y} HDF5 schema 1.00 ."
     with path.open("r+b") as raw:
         raw.write(stamp.ljust(116).encode("ascii") + bytes(8) + b"\x00\x02IM")  # no subsystem data, version 2, little-endian
-    _fill(archive, path, places, transposed=True)
+    _fill(archive, path, offsets, transposed=True)
 
 
 def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:
     """Write one array as an OME-Zarr 0.5 image with axes t, y, x: a Zarr v3 group with one resolution level, ``0``.
 
-    The archive's own ``data.zarr`` is no OME-Zarr: it has no ``ome`` metadata nor named axes, its first axis is far longer
-    than its data, and gaps lie between its images.
+    The archive's own ``data.zarr`` is not OME-Zarr: it has no ``ome`` metadata and no named axes, its first axis is far longer
+    than its data, and there are gaps between its images.
     """
     spec, rows = archive.spec(name), archive.rows()
     path.mkdir()
@@ -132,8 +134,8 @@ def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:
         raise ExportError(f"cannot write {path.name}: {reason}; check the disk") from error
 
 
-def _room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
-    """Make a dataset (N, H, W) whose images, a chunk each, have their places in the file but are not written yet."""
+def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
+    """Make a dataset (N, H, W) with one chunk per image; the chunks have their place in the file, but are not written yet."""
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_chunk((1, *shape[1:]))
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -142,21 +144,22 @@ def _room(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5p
     return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), layout))
 
 
-def _places(dataset: h5py.Dataset) -> list[int]:
-    places = [0] * len(dataset)
+def _offsets(dataset: h5py.Dataset) -> list[int]:
+    """Return the byte offset of every image in the file."""
+    offsets = [0] * len(dataset)
 
     def note(chunk: Any) -> None:
-        places[chunk.chunk_offset[0]] = chunk.byte_offset
+        offsets[chunk.chunk_offset[0]] = chunk.byte_offset
 
     dataset.id.chunk_iter(note)
-    return places
+    return offsets
 
 
-def _fill(archive: Archive, path: Path, places: dict[str, list[int]], transposed: bool) -> None:
-    """Write the images to their places with plain writes: a disk that is full then is an error, not HDF5's crash."""
+def _fill(archive: Archive, path: Path, offsets: Mapping[str, Sequence[int]], *, transposed: bool) -> None:
+    """Write the images at their offsets with plain writes, because HDF5 itself crashes when the disk is full."""
     with path.open("r+b") as file:
-        for name, offsets in places.items():
-            for image, offset in zip(images(archive, name), offsets, strict=True):
+        for name, image_offsets in offsets.items():
+            for image, offset in zip(images(archive, name), image_offsets, strict=True):
                 file.seek(offset)
                 file.write((np.ascontiguousarray(image.T) if transposed else image).data)
 
@@ -184,7 +187,7 @@ def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
 
 
 def _code_units(texts: NDArray[np.str_]) -> NDArray[np.uint16]:
-    """UTF-16 code units (N, longest) of texts (N,), filled with blanks, as MATLAB pads its rows of characters."""
+    """Return the UTF-16 code units of texts (N,), shape (N, longest), padded with blanks as MATLAB pads rows of characters."""
     encoded = [np.frombuffer(str(text).encode("utf-16-le"), "<u2") for text in texts]
     units = np.full((len(encoded), max(1, *map(len, encoded))), ord(" "), np.uint16)
     for row, text in zip(units, encoded, strict=True):

@@ -1,4 +1,4 @@
-"""What every export format needs of an archive: its images in order, its rows as columns, rates and pixel sizes."""
+"""What every export format reads from an archive: images in order, rows as columns, frame rate and pixel size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drivers.base import SpeckleScopeError
 
 
 class ExportError(SpeckleScopeError):
-    """An archive could not be exported as asked; nothing half-written stays behind."""
+    """An archive could not be exported; no incomplete file is left behind."""
 
 
 def images(archive: Archive, name: str) -> Iterator[NDArray[Any]]:
@@ -25,7 +25,7 @@ def images(archive: Archive, name: str) -> Iterator[NDArray[Any]]:
 
 
 def columns(archive: Archive) -> dict[str, NDArray[Any]]:
-    """Return what the journal knows of the rows, one array (N,) for each field; ``extra`` becomes JSON.
+    """Return the rows of the journal as columns: one array (N,) for each field, with ``extra`` as JSON.
 
     Raises
     ------
@@ -42,9 +42,9 @@ def columns(archive: Archive) -> dict[str, NDArray[Any]]:
     }
     for name in ("pattern_id", "pattern_name", "host_utc", "model_id", "engine"):
         table[name] = np.array([getattr(row, name) for row in rows], np.str_)
-    taken = [name for name in archive.arrays if name in table or name == "metadata_json"]
-    if taken:
-        raise ExportError(f"{archive.path.name}: array {taken[0]!r} has the name of a column; export OME-TIFF")
+    clashes = [name for name in archive.arrays if name in table or name == "metadata_json"]
+    if clashes:
+        raise ExportError(f"{archive.path.name}: array {clashes[0]!r} has the name of a column; export OME-TIFF")
     return table
 
 
@@ -54,9 +54,9 @@ def metadata_json(archive: Archive) -> str:
 
 
 def median_interval_s(rows: Sequence[PairRow]) -> float | None:
-    """Return the median time between successive frames in seconds, or None where no two times differ.
+    """Return the median time between successive frames in seconds, or None when no two times differ.
 
-    Steps back in time are left out: the monotonic clock starts again when an archive is resumed after a reboot.
+    Negative intervals are skipped: the monotonic clock starts again when an archive is resumed after a reboot.
     """
     steps_ns = np.diff([row.t_ns for row in rows])
     steps_ns = steps_ns[steps_ns > 0]
@@ -64,12 +64,12 @@ def median_interval_s(rows: Sequence[PairRow]) -> float | None:
 
 
 def pixel_um(archive: Archive, name: str) -> float | None:
-    """Return the side of one pixel of an array in micrometres on the camera, or None where that is not known."""
+    """Return the side of one pixel of an array in micrometres at the fibre's facet, or None when it is not known."""
     size_um = archive.metadata.get("pixel_um")
     if not isinstance(size_um, int | float) or not size_um > 0:
         return None
     if name == "speckle":
         return float(size_um)
-    if archive.kind is ArchiveKind.RECORDING:  # a reconstruction covers the camera's whole field on its own grid
+    if archive.kind is ArchiveKind.RECORDING:  # a reconstruction covers the whole camera frame, on a grid of its own
         return float(size_um) * archive.spec("speckle").shape[-1] / archive.spec(name).shape[-1]
-    return None  # an SLM pattern is on the SLM's grid, which only a registration relates to the camera's
+    return None  # a pattern is on the SLM's grid, which only a registration relates to the camera's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,37 +44,61 @@ def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
         tiff.write(images(archive, name), shape=shape, dtype=spec.dtype, photometric="minisblack", metadata=metadata)
 
 
-def write_specdiffusion(archive: Archive, phase: str, phase_range_rad: float, split: str, name: str, path: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SpecDiffusionLayout:
+    """What the published layout needs to know.
+
+    Parameters
+    ----------
+    name : str
+        Name of the folder; the lists contain it.
+    phase : str
+        Name of the phase array.
+    phase_range_rad : float
+        Phase of label grey 255 in radians.
+    split : str
+        First part of the lists' names.
+    """
+
+    name: str
+    phase: str
+    phase_range_rad: float
+    split: str
+
+
+def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Path) -> None:
     """Write ``input/*.png``, ``label/*.png``, their lists and ``metadata.yaml``.
 
-    An imported dataset's own ``label`` is written as it came, and its files keep their names.
+    The ``label`` of an imported dataset is written unchanged, and its files keep their names.
 
     Raises
     ------
     ExportError
-        Speckle that is not 8 to 16-bit counts, or phase outside 0 to ``phase_range_rad``.
+        The speckle is not 8 to 16-bit counts, or the phase is outside 0 to ``phase_range_rad``.
     """
     dtype = archive.spec("speckle").dtype
     bit_depth = 8 if dtype == "uint8" else archive.metadata.get("bit_depth", 16)
     if dtype not in ("uint8", "uint16") or not isinstance(bit_depth, int) or not 8 <= bit_depth <= 16:
-        raise ExportError(f"{name}: this layout takes 8 to 16-bit speckle, not {dtype} of {bit_depth!r} bits")
-    labelled = archive.metadata.get("phase_range_rad") == phase_range_rad and "label" in archive.arrays
+        raise ExportError(
+            f"{layout.name}: this layout takes 8 to 16-bit speckle, not {dtype} of {bit_depth!r} bits; export OME-TIFF"
+        )
+    labelled = archive.metadata.get("phase_range_rad") == layout.phase_range_rad and "label" in archive.arrays
     labelled = labelled and archive.spec("label").dtype == "uint8"
     stems = _stems(archive.rows())
     for folder in ("input", "label"):
         (path / folder).mkdir(parents=True)
     for index, stem in enumerate(stems):
         speckle = archive.read("speckle", index)
-        grey = archive.read("label", index) if labelled else _grey(archive.read(phase, index), index, phase, phase_range_rad)
+        grey = archive.read("label", index) if labelled else _grey(archive, index, layout)
         _write_png(path / "input" / f"{stem}.png", speckle >> (bit_depth - 8))
         _write_png(path / "label" / f"{stem}.png", grey)
-    for folder, listed in (("input", "data"), ("label", "label")):
-        lines = [f"./datasets/{name}/{folder}/{stem}.png\n" for stem in stems]
-        (path / f"{split}_{listed}.flist").write_text("".join(lines), encoding="utf-8")
+    for folder, list_name in (("input", "data"), ("label", "label")):
+        lines = [f"./datasets/{layout.name}/{folder}/{stem}.png\n" for stem in stems]
+        (path / f"{layout.split}_{list_name}.flist").write_text("".join(lines), encoding="utf-8")
     facts = {
         "archive": archive.path.name,
         "count": len(archive),
-        "phase_range_rad": phase_range_rad,
+        "phase_range_rad": layout.phase_range_rad,
         "label": "as imported" if labelled else "round(phase_rad / phase_range_rad * 255)",
         "input": f"speckle counts of {bit_depth} bits, divided by {2 ** (bit_depth - 8)}",
     }
@@ -82,24 +107,28 @@ def write_specdiffusion(archive: Archive, phase: str, phase_range_rad: float, sp
 
 def _stems(rows: Sequence[StoredRow]) -> list[str]:
     names = [str(row.extra.get("file_stem", "")) for row in rows]
-    # Names from a journal that somebody else wrote must not lead out of the folder.
+    # Names from a foreign journal must not lead out of the folder.
     if len(set(names)) == len(names) and all(re.fullmatch(r"\w[\w. -]*", name) for name in names):
         return names
     return [f"{index:05d}" for index in range(len(rows))]
 
 
-def _grey(phase_rad: NDArray[Any], index: int, phase: str, phase_range_rad: float) -> NDArray[Any]:
-    grey = np.round(phase_rad * (255.0 / phase_range_rad))
-    if not (grey.min() >= 0 and grey.max() <= 255):  # also catches NaN
-        found = f"{phase_rad.min():.3f} to {phase_rad.max():.3f}"
-        raise ExportError(f"row {index} of {phase!r} spans {found} rad, not 0 to {phase_range_rad:.3f}; set phase_range_rad")
+def _grey(archive: Archive, index: int, layout: SpecDiffusionLayout) -> NDArray[Any]:
+    phase_rad = archive.read(layout.phase, index)
+    grey = np.round(phase_rad * (255.0 / layout.phase_range_rad))
+    if not (grey.min() >= 0 and grey.max() <= 255):  # also true for NaN
+        raise ExportError(
+            f"row {index} of {layout.phase!r} spans {phase_rad.min():.3f} to {phase_rad.max():.3f} rad, "
+            f"not 0 to {layout.phase_range_rad:.3f}; set phase_range_rad"
+        )
     return grey
 
 
 def _write_png(path: Path, image: NDArray[Any]) -> None:
     if image.max() > 255:
         raise ExportError(f"{path.name} would hold {image.max():g}, above 255; check bit_depth in the metadata")
-    done, png = cv2.imencode(".png", image.astype(np.uint8))  # imwrite reports a full disk by returning False only
-    if not done:
-        raise ExportError(f"cannot encode {path.name}, {image.shape} {image.dtype}, as PNG")
+    # Not cv2.imwrite: it reports a full disk only by returning False.
+    encoded, png = cv2.imencode(".png", image.astype(np.uint8))
+    if not encoded:
+        raise ExportError(f"cannot encode {path.name}, {image.shape} {image.dtype}, as PNG; export OME-TIFF")
     path.write_bytes(png.tobytes())

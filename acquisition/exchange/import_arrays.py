@@ -1,4 +1,4 @@
-"""Pairs from array files: our own npz, HDF5 and OME-TIFF exports, or files with arrays of the same names."""
+"""Pairs from array files: the npz, HDF5 and OME-TIFF files that we export, or files with arrays of the same names."""
 
 from __future__ import annotations
 
@@ -26,29 +26,31 @@ from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
 
 _TIFF = "_speckle.ome.tif"
-_ORDER = {"speckle": 0, "phase": 1}  # of the arrays; the others follow as the file has them
+#: Order of the arrays; the others follow in the order of the file.
+_ORDER = {"speckle": 0, "phase": 1}
 _INTEGERS = ("frame_index", "t_ns")
 _NUMBERS = ("exposure_s", "latency_s")
 _TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
-_Kind = tuple[tuple[int, ...], np.dtype[Any]]
-#: Where our own files keep the metadata; the second is version 0.1.0's.
+#: Shape and dtype of an array.
+_Layout = tuple[tuple[int, ...], np.dtype[Any]]
+#: Where our own files keep the metadata; version 0.1.0 used the second name.
 _METADATA = ("metadata_json", "card_json")
 _COLUMNS = (*_INTEGERS, *_NUMBERS, *_TEXTS, "extra_json")
 
 
-@dataclass
-class _Found:
-    """What a file holds: shape (N, H, W) and dtype of its arrays, its columns (N,), its metadata, and a reader of frames."""
+@dataclass(kw_only=True)
+class _ArrayFile:
+    """The content of a file: layouts of its arrays (N, H, W), its columns (N,), its metadata, and a reader of its images."""
 
-    arrays: dict[str, _Kind]
+    arrays: dict[str, _Layout]
     columns: dict[str, NDArray[Any]]
     metadata: dict[str, Any]
-    frames: Callable[[str], Iterator[Image]]
+    read: Callable[[str], Iterator[Image]]
 
 
 def is_array_file(path: Path) -> bool:
     """Whether :func:`open_arrays` reads files of this name."""
-    return path.suffix in (".npz", ".h5", ".hdf5") or path.name.endswith(_TIFF)
+    return path.suffix in (".npz", ".h5", ".hdf5") or _is_tiff(path)
 
 
 def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
@@ -57,55 +59,66 @@ def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
     Parameters
     ----------
     path : Path
-        The file. It needs ``speckle`` and ``phase``, both (N, H, W); times and ids are taken where it has them.
+        The file. It needs ``speckle`` and ``phase``, both (N, H, W). Times and ids are used where it has them.
     phase_range_rad : float, optional
-        Phase of grey 255 in radians, where the file's metadata does not tell it; it must not contradict the metadata.
+        Phase of grey 255 in radians, when the file's metadata does not state it. It must not contradict the metadata.
 
     Raises
     ------
     PairImportError
-        The file cannot be read, lacks one of the two, or its parts do not fit together.
+        The file cannot be read, lacks ``speckle`` or ``phase``, or its parts do not fit together.
     """
-    with _told(path):
-        found = _of_npz(path) if path.suffix == ".npz" else _of_tiff(path) if path.name.endswith(_TIFF) else _of_hdf5(path)
-    missing = [name for name in ("speckle", "phase") if name not in found.arrays]
+    with _one_line_errors(path):
+        content = _read_npz(path) if path.suffix == ".npz" else _read_tiff(path) if _is_tiff(path) else _read_hdf5(path)
+    missing = [name for name in ("speckle", "phase") if name not in content.arrays]
     if missing:
-        names = ", ".join(found.arrays) or "none"
-        raise PairImportError(path, [f"it has no {missing[0]!r} of shape (N, H, W); arrays of that kind: {names}"])
-    count = found.arrays["speckle"][0][0]
-    found.arrays = dict(sorted(found.arrays.items(), key=lambda item: _ORDER.get(item[0], len(_ORDER))))
-    problems = [] if count else ["it holds no images"]
-    for name, (shape, _) in found.arrays.items():
-        if shape[0] != count:
-            problems.append(f"{name!r} holds {shape[0]} images, but 'speckle' {count}")
-    for name, column in found.columns.items():
-        if column.shape != (count,):
-            problems.append(f"column {name!r} has shape {column.shape} for {count} images")
-    if phase_range_rad is not None and found.metadata.setdefault("phase_range_rad", phase_range_rad) != phase_range_rad:
-        problems.append(
-            f"its metadata says phase_range_rad {found.metadata['phase_range_rad']}, not {phase_range_rad}; "
-            "leave --phase-range-rad out"
-        )
+        names = ", ".join(content.arrays) or "none"
+        raise PairImportError(path, [f"it has no {missing[0]!r} of shape (N, H, W); its arrays of three axes are: {names}"])
+    problems = _problems(content, phase_range_rad)
     if problems:
         raise PairImportError(path, problems)
-    # 8-bit speckle and labels do not shrink; phase and 12-bit counts do.
-    specs = [ArraySpec(k, shape[1:], kind.name, compress=kind != np.uint8) for k, (shape, kind) in found.arrays.items()]
+    if phase_range_rad is not None:
+        content.metadata["phase_range_rad"] = phase_range_rad
+    content.arrays = dict(sorted(content.arrays.items(), key=lambda item: _ORDER.get(item[0], len(_ORDER))))
     return PairSource(
-        path,
-        specs,
-        count,
-        found.metadata,
-        partial(_images, path, found),
-        partial(_row, found.columns),
-        lambda name, index: f"image {index} of {name!r}",
-        tuple(found.arrays),
+        path=path,
+        # 8-bit speckle and labels do not shrink; phase and 12-bit counts do.
+        specs=[ArraySpec(k, shape[1:], dtype.name, compress=dtype != np.uint8) for k, (shape, dtype) in content.arrays.items()],
+        count=content.arrays["speckle"][0][0],
+        metadata=content.metadata,
+        images=partial(_images, path, content),
+        row=partial(_row, content.columns),
+        name=lambda name, index: f"image {index} of {name!r}",
+        hashed=tuple(content.arrays),
     )
 
 
-def _images(path: Path, found: _Found, _: list[str]) -> Iterator[dict[str, Image]]:
-    with _told(path):  # one stream for each array: what follows a bad place in it cannot be trusted
-        for images in zip(*map(found.frames, found.arrays), strict=True):
-            yield dict(zip(found.arrays, images, strict=True))
+def _is_tiff(path: Path) -> bool:
+    """Whether a file's name is the one of exported speckle in OME-TIFF."""
+    return path.name.endswith(_TIFF)
+
+
+def _problems(content: _ArrayFile, phase_range_rad: float | None) -> list[str]:
+    """Return what does not fit together in a file."""
+    count = content.arrays["speckle"][0][0]
+    problems = [] if count else ["it holds no images"]
+    for name, (shape, _) in content.arrays.items():
+        if shape[0] != count:
+            problems.append(f"{name!r} holds {shape[0]} images, but 'speckle' holds {count}")
+    for name, column in content.columns.items():
+        if column.shape != (count,):
+            problems.append(f"column {name!r} has shape {column.shape} for {count} images")
+    stated = content.metadata.get("phase_range_rad", phase_range_rad)
+    if phase_range_rad is not None and stated != phase_range_rad:
+        problems.append(f"its metadata states phase_range_rad {stated}, not {phase_range_rad}; leave --phase-range-rad out")
+    return problems
+
+
+def _images(path: Path, content: _ArrayFile, _: list[str]) -> Iterator[dict[str, Image]]:
+    # Each array is one stream: images after a damaged place in it cannot be trusted, so an error ends the reading.
+    with _one_line_errors(path):
+        for images in zip(*map(content.read, content.arrays), strict=True):
+            yield dict(zip(content.arrays, images, strict=True))
 
 
 def _row(columns: Mapping[str, NDArray[Any]], index: int, images: Mapping[str, Image]) -> PairRow:
@@ -119,19 +132,19 @@ def _row(columns: Mapping[str, NDArray[Any]], index: int, images: Mapping[str, I
         facts["extra"] = _mapping(columns["extra_json"][index])
     phase = images["phase"]
     if not facts.get("pattern_id") and phase.dtype == np.float32 and np.isfinite(phase).all():
-        facts["pattern_id"] = Pattern(phase).id  # datasets are split by it
+        facts["pattern_id"] = Pattern(phase).id  # datasets are split into parts by it
     return PairRow(**facts)
 
 
 def _mapping(text: object) -> dict[str, Any]:
     content = json.loads(str(text))
     if not isinstance(content, dict):
-        raise ValueError(f"{str(text)[:40]!r} is no JSON object")
+        raise ValueError(f"{str(text)[:40]!r} is not a JSON object")
     return dict(with_present_names(content))
 
 
-def _of_npz(path: Path) -> _Found:
-    arrays: dict[str, _Kind] = {}
+def _read_npz(path: Path) -> _ArrayFile:
+    arrays: dict[str, _Layout] = {}
     with zipfile.ZipFile(path) as file:
         for member in file.namelist():
             with file.open(member) as stream:
@@ -143,10 +156,10 @@ def _of_npz(path: Path) -> _Found:
     with np.load(path, allow_pickle=False) as loaded:
         columns = {name: loaded[name] for name in _COLUMNS if name in loaded}
         metadata = _mapping(next((loaded[name] for name in _METADATA if name in loaded), "{}"))
-    return _Found(arrays, columns, metadata, partial(_npz_frames, path))
+    return _ArrayFile(arrays=arrays, columns=columns, metadata=metadata, read=partial(_npz_images, path))
 
 
-def _npz_frames(path: Path, name: str) -> Iterator[Image]:
+def _npz_images(path: Path, name: str) -> Iterator[Image]:
     with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as stream:
         (count, *shape), _, dtype = _npy_header(stream)
         nbytes = int(np.prod(shape)) * dtype.itemsize
@@ -163,36 +176,37 @@ def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return header
 
 
-def _of_hdf5(path: Path) -> _Found:
+def _read_hdf5(path: Path) -> _ArrayFile:
     with h5py.File(path) as file:
         datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        arrays: dict[str, _Kind] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
-        columns = {name: datasets[name] for name in _COLUMNS if name in datasets}
-        read = {k: v.asstr()[:] if h5py.check_string_dtype(v.dtype) else v[:] for k, v in columns.items()}
+        arrays: dict[str, _Layout] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
+        stored = {name: datasets[name] for name in _COLUMNS if name in datasets}
+        columns = {k: v.asstr()[:] if h5py.check_string_dtype(v.dtype) else v[:] for k, v in stored.items()}
         metadata = _mapping(next((file.attrs[name] for name in _METADATA if name in file.attrs), "{}"))
-        return _Found(arrays, read, metadata, partial(_hdf5_frames, path))
+        return _ArrayFile(arrays=arrays, columns=columns, metadata=metadata, read=partial(_hdf5_images, path))
 
 
-def _hdf5_frames(path: Path, name: str) -> Iterator[Image]:
+def _hdf5_images(path: Path, name: str) -> Iterator[Image]:
     with h5py.File(path) as file:
         for image in file[name]:
             yield image.astype(image.dtype.newbyteorder("="), copy=False)
 
 
-def _of_tiff(path: Path) -> _Found:
+def _read_tiff(path: Path) -> _ArrayFile:
     stem = path.name.removesuffix(_TIFF)
-    beside = sorted(path.parent.glob(f"{glob.escape(stem)}_*.ome.tif"))
-    files = {file.name[len(stem) + 1 : -len(".ome.tif")]: file for file in beside}
-    arrays: dict[str, _Kind] = {}
+    siblings = sorted(path.parent.glob(f"{glob.escape(stem)}_*.ome.tif"))
+    files = {file.name[len(stem) + 1 : -len(".ome.tif")]: file for file in siblings}
+    arrays: dict[str, _Layout] = {}
     pixels: dict[str, ElementTree.Element] = {}
     for name, file in files.items():
         with tifffile.TiffFile(file) as tiff:
             page, count = tiff.pages[0], len(tiff.pages)
-            found = ElementTree.fromstring(tiff.ome_metadata or "<none/>").find(".//{*}Pixels")
-        # A file that was cut short may have lost its description or pages, and tifffile then only logs it.
-        if found is None or found.get("SizeT") != str(count):
+            element = ElementTree.fromstring(tiff.ome_metadata or "<none/>").find(".//{*}Pixels")
+        # A truncated file may have lost its description or pages; tifffile only logs this.
+        if element is None or element.get("SizeT") != str(count):
             raise ValueError(f"{file.name} has no OME metadata for its {count} pages")
-        arrays[name], pixels[name] = ((count, *page.shape), np.dtype(page.dtype)), found
+        arrays[name] = (count, *page.shape), np.dtype(page.dtype)
+        pixels[name] = element
     planes = pixels["speckle"].findall("{*}Plane")
     columns, metadata = {}, {}
     if len(planes) == arrays["speckle"][0][0]:
@@ -200,18 +214,18 @@ def _of_tiff(path: Path) -> _Found:
         columns["exposure_s"] = np.array([float(plane.get("ExposureTime", 0)) for plane in planes])
     if pixels["speckle"].get("PhysicalSizeXUnit") == "µm":
         metadata["pixel_um"] = float(pixels["speckle"].get("PhysicalSizeX", "nan"))
-    return _Found(arrays, columns, metadata, lambda name: _tiff_frames(files[name]))
+    return _ArrayFile(arrays=arrays, columns=columns, metadata=metadata, read=lambda name: _tiff_images(files[name]))
 
 
-def _tiff_frames(path: Path) -> Iterator[Image]:
+def _tiff_images(path: Path) -> Iterator[Image]:
     with tifffile.TiffFile(path) as tiff:
         for page in tiff.pages:
             yield page.asarray()
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what the libraries raise for a file that is missing, damaged or foreign into one line."""
+def _one_line_errors(path: Path) -> Iterator[None]:
+    """Turn the libraries' errors for a missing, damaged or foreign file into a PairImportError of one line."""
     try:
         yield
     except (

@@ -22,34 +22,39 @@ from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
 
+#: Folder of each array.
 _FOLDERS = {"speckle": "input", "label": "label"}
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY = 0  # PNG's colour type
-_MAX_PIXELS = 2**28  # a header that claims more is no camera frame
+#: PNG's colour type of grey images.
+_GREY = 0
+#: A file whose header claims more pixels is not a camera frame.
+_MAX_PIXELS = 2**28
 
 
 def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
     """Find the pairs of a folder, and check names, lists and headers of all files.
 
-    Rules: inputs are 8 or 16-bit, labels 8-bit, each folder of one size (the two may differ). Colour whose channels are
-    equal everywhere counts as grey and is noted; other colour and transparency are refused. Hidden files are ignored.
-    The phase is ``label / 255 * phase_range_rad``. A label of one grey is a blank, the reference. Lists (``*_data.flist`` with
-    ``*_label.flist``) must name existing files in the same order; each row remembers its list.
+    - Inputs have 8 or 16 bits, labels have 8. All files of one folder have the same size; the two folders may differ.
+    - A colour image counts as grey, with a note, when its channels are equal everywhere. Other colour images and transparent
+      images are refused. Hidden files are ignored.
+    - The phase is ``label / 255 * phase_range_rad``. A label with only one grey level is the flat pattern, the reference.
+    - Lists (``*_data.flist`` with ``*_label.flist``) must name existing files in the same order. Each row stores the name of
+      its list.
 
     Parameters
     ----------
     path : Path
-        Holds ``input`` and ``label``.
+        Folder with ``input`` and ``label``.
     phase_range_rad : float, optional
-        Phase of grey 255 in radians; by default what ``metadata.yaml`` says, as our own exports do.
+        Phase of grey 255 in radians; by default the one in ``metadata.yaml``, which our own exports write.
 
     Raises
     ------
     PairImportError
-        Nothing states the depth, or there are no pairs at all.
+        The phase range is stated nowhere, or there are no pairs.
     """
     files = {array: _pngs(path / folder) for array, folder in _FOLDERS.items()}
-    problems = [problem for _, found in files.values() for problem in found]
+    problems = [problem for _, wrong in files.values() for problem in wrong]
     inputs, labels = files["speckle"][0], files["label"][0]
     problems += [f"input/{stem}.png has no label/{stem}.png" for stem in sorted(inputs.keys() - labels.keys())]
     problems += [f"label/{stem}.png has no input/{stem}.png" for stem in sorted(labels.keys() - inputs.keys())]
@@ -58,24 +63,27 @@ def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
         raise PairImportError(path, [*problems, "input/ and label/ have no PNG files of the same names"])
     phase_range_rad = stated_phase_range_rad(path) if phase_range_rad is None else phase_range_rad
     if phase_range_rad is None:
-        raise PairImportError(
-            path, ["give phase_range_rad, the phase of grey 255 in radians; neither you nor metadata.yaml tell it"]
-        )
+        raise PairImportError(path, ["give phase_range_rad, the phase of grey 255 in radians; metadata.yaml does not state it"])
     notes: list[str] = []
     lists = _lists(path, stems, problems, notes)
     specs: list[ArraySpec] = []
     bad: set[str] = set()
     for array, folder in _FOLDERS.items():
-        kinds = {f"{folder}/{stem}.png": _kind(path / folder / f"{stem}.png", problems) for stem in stems}
-        specs.append(_common(array, kinds, problems, bad))
-        coloured = [name for name, header in kinds.items() if header and header.colour != _GREY and name not in bad]
+        headers = {f"{folder}/{stem}.png": _checked_header(path / folder / f"{stem}.png", problems) for stem in stems}
+        specs.append(_common_spec(array, headers, problems, bad))
+        coloured = [name for name, header in headers.items() if header and header.colour != _GREY and name not in bad]
         if coloured:
             notes.append(f"{len(coloured)} colour files with equal channels count as grey, the first is {coloured[0]}")
-    return _FolderSource(path, stems, lists, phase_range_rad, tuple(specs), frozenset(bad)).source(problems, notes)
+    folder_source = _FolderSource(
+        path=path, stems=stems, lists=lists, phase_range_rad=phase_range_rad, specs=tuple(specs), bad=frozenset(bad)
+    )
+    return folder_source.source(problems, notes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Header:
+    """Size, bits per channel and colour type of a PNG file."""
+
     height: int
     width: int
     bits: int
@@ -85,21 +93,34 @@ class _Header:
         return f"{self.width} x {self.height} of {self.bits} bits"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _FolderSource:
+    """The pairs of one folder."""
+
     path: Path
     stems: list[str]
+    #: Which list names each pair.
     lists: Mapping[str, str]
     phase_range_rad: float
     specs: tuple[ArraySpec, ...]
-    bad: frozenset[str]  # files whose headers are wrong, which has been told
+    #: Files with a wrong header; each has its problem already.
+    bad: frozenset[str]
 
     def source(self, problems: list[str], notes: list[str]) -> PairSource:
         speckle, label = self.specs
         specs = (speckle, ArraySpec("phase", label.shape, "float32", compress=True), label)
         metadata = {"phase_range_rad": self.phase_range_rad, "bit_depth": 8 * np.dtype(speckle.dtype).itemsize}
         return PairSource(
-            self.path, specs, len(self.stems), metadata, self._images, self._row, self._name, tuple(_FOLDERS), problems, notes
+            path=self.path,
+            specs=specs,
+            count=len(self.stems),
+            metadata=metadata,
+            images=self._images,
+            row=self._row,
+            name=self._name,
+            hashed=tuple(_FOLDERS),
+            problems=problems,
+            notes=notes,
         )
 
     def _name(self, array: str, index: int) -> str:
@@ -132,33 +153,25 @@ class _FolderSource:
 
 
 def read_header(data: bytes) -> _Header:
-    """Read a PNG file's first 33 bytes; raises ValueError when they are not PNG's."""
+    """Read the header from a PNG file's first 33 bytes; raises ValueError when it is not a PNG file."""
     if len(data) < 33 or not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
-        raise ValueError("it is no PNG file")
+        raise ValueError("it is not a PNG file")
     width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
     if not 0 < width * height <= _MAX_PIXELS:
         raise ValueError(f"it claims {width} x {height} pixels")
-    return _Header(height, width, bits, colour)
+    return _Header(height=height, width=width, bits=bits, colour=colour)
 
 
 def decode_grey(data: bytes) -> NDArray[Any]:
-    """Decode a whole PNG file to (H, W) uint8 or uint16.
+    """Decode a PNG file to grey, shape (H, W), uint8 or uint16.
 
     Raises
     ------
     ValueError
-        Damaged, cut short, or in colours.
+        The file is damaged, truncated, coloured or transparent.
     """
     read_header(data)
-    at, kind = len(_SIGNATURE), b""
-    while kind != b"IEND":  # the decoder is lenient; every chunk's CRC says whether each byte is as it was written
-        length, kind = struct.unpack(">I4s", data[at : at + 8]) if len(data) >= at + 8 else (2**32, b"")
-        end = at + 8 + length
-        if end + 4 > len(data):
-            raise ValueError("it is cut short; copy it again")
-        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise ValueError("it is damaged (CRC); copy it again")
-        at = end + 4
+    _check_chunks(data)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ValueError("it cannot be decoded; save it again as grey PNG")
@@ -167,22 +180,38 @@ def decode_grey(data: bytes) -> NDArray[Any]:
     if image.shape[2] == 4 and image[..., 3].min() < (255 if image.dtype == np.uint8 else 65535):
         raise ValueError("it is transparent in places; flatten it to grey")
     if not np.array_equal(image[..., 0], image[..., 1]) or not np.array_equal(image[..., 0], image[..., 2]):
-        raise ValueError("it is in colours that differ; convert it to grey as you mean it")
+        raise ValueError("it is coloured; convert it to grey")
     return np.ascontiguousarray(image[..., 0])
 
 
+def _check_chunks(data: bytes) -> None:
+    """Check every chunk of a PNG file by its CRC, because the decoder accepts damaged files; raises ValueError."""
+    start = len(_SIGNATURE)
+    chunk = b""
+    while chunk != b"IEND":
+        length, chunk = struct.unpack(">I4s", data[start : start + 8]) if len(data) >= start + 8 else (2**32, b"")
+        end = start + 8 + length
+        if end + 4 > len(data):
+            raise ValueError("it is truncated; copy it again")
+        if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise ValueError("it is damaged (CRC); copy it again")
+        start = end + 4
+
+
 def _pngs(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Return a folder's PNG files by their stems, and a problem for every other file."""
     try:
         files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     except OSError as error:
         raise PairImportError(folder.parent, [f"its folder {folder.name}/ cannot be read ({error.strerror})"]) from error
     pngs = {file.stem: file for file in files if file.suffix == ".png" and file.is_file()}
     return pngs, [
-        f"{folder.name}/{file.name} is no .png file; rename or remove it" for file in files if file not in pngs.values()
+        f"{folder.name}/{file.name} is not a .png file; rename or remove it" for file in files if file not in pngs.values()
     ]
 
 
-def _kind(file: Path, problems: list[str]) -> _Header | None:
+def _checked_header(file: Path, problems: list[str]) -> _Header | None:
+    """Return the header of a PNG file, or None after adding a problem."""
     name = f"{file.parent.name}/{file.name}"
     try:
         with file.open("rb") as stream:
@@ -199,10 +228,10 @@ def _kind(file: Path, problems: list[str]) -> _Header | None:
     return header
 
 
-def _common(array: str, kinds: Mapping[str, _Header | None], problems: list[str], bad: set[str]) -> ArraySpec:
-    """Return the array that most files fit; the others become problems and ``bad``."""
-    sizes = {name: (header.height, header.width, max(8, header.bits)) for name, header in kinds.items() if header}
-    bad |= kinds.keys() - sizes.keys()
+def _common_spec(array: str, headers: Mapping[str, _Header | None], problems: list[str], bad: set[str]) -> ArraySpec:
+    """Return the array that most files fit; the other files are added to ``problems`` and ``bad``."""
+    sizes = {name: (header.height, header.width, max(8, header.bits)) for name, header in headers.items() if header}
+    bad |= headers.keys() - sizes.keys()
     if not sizes:
         return ArraySpec(array, (1, 1), "uint8")  # every file has its problem already
     (usual, count) = Counter(sizes.values()).most_common(1)[0]
@@ -210,12 +239,12 @@ def _common(array: str, kinds: Mapping[str, _Header | None], problems: list[str]
     for name, size in sizes.items():
         if size != usual:
             bad.add(name)
-            problems.append(f"{name} is {kinds[name]}, but {count} others are {width} x {height} of {bits} bits")
+            problems.append(f"{name} is {headers[name]}, but {count} others are {width} x {height} of {bits} bits")
     return ArraySpec(array, (height, width), f"uint{bits}", compress=bits > 8)
 
 
 def stated_phase_range_rad(path: Path) -> float | None:
-    """Return the phase of label grey 255 that a folder's ``metadata.yaml`` states, or None."""
+    """Return the phase of label grey 255 in radians that a folder's ``metadata.yaml`` states, or None."""
     try:
         facts = with_present_names(yaml.safe_load(metadata_file(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, yaml.YAMLError):
@@ -225,7 +254,7 @@ def stated_phase_range_rad(path: Path) -> float | None:
 
 
 def _lists(path: Path, stems: list[str], problems: list[str], notes: list[str]) -> dict[str, str]:
-    """Return which list names each pair."""
+    """Return which list names each pair; what is wrong with the lists becomes problems and notes."""
     listed: dict[str, dict[str, list[str]]] = {}
     for file in sorted(path.glob("*.flist")):
         match = re.fullmatch(r"(.+)_(data|label)\.flist", file.name)
@@ -234,15 +263,15 @@ def _lists(path: Path, stems: list[str], problems: list[str], notes: list[str]) 
             continue
         lines = file.read_text(encoding="utf-8", errors="replace").replace("\\", "/").split("\n")
         listed.setdefault(match[1], {})[match[2]] = [PurePosixPath(line.strip()).stem for line in lines if line.strip()]
-    homes: dict[str, str] = {}
+    list_of: dict[str, str] = {}
     known = set(stems)
     for split, both in listed.items():
         if both.get("data") != both.get("label"):
             problems.append(f"{split}_data.flist and {split}_label.flist do not name the same pairs in the same order")
         names = both.get("data", both.get("label", []))
         problems += [f"{split}_data.flist names {stem}.png, which has no pair" for stem in names if stem not in known]
-        problems += [f"{stem}.png is in the lists {homes[stem]!r} and {split!r}" for stem in names if stem in homes]
-        homes |= {stem: split for stem in names if stem in known}
-    if listed and (unlisted := [stem for stem in stems if stem not in homes]):
+        problems += [f"{stem}.png is in the lists {list_of[stem]!r} and {split!r}" for stem in names if stem in list_of]
+        list_of |= {stem: split for stem in names if stem in known}
+    if listed and (unlisted := [stem for stem in stems if stem not in list_of]):
         notes.append(f"{len(unlisted)} pairs are in no list, the first is {unlisted[0]}.png; they are imported too")
-    return homes
+    return list_of

@@ -1,4 +1,4 @@
-"""Pairs from elsewhere, whatever their format: headers checked, contents still to be read."""
+"""Pairs from other programs, in any format: their headers are checked, their contents are still to be read."""
 
 from __future__ import annotations
 
@@ -11,41 +11,48 @@ from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
 from drivers.base import SpeckleScopeError
 
-_TOLD = 5  # problems that one line can hold
+#: Problems that an error message lists; it only counts the others.
+_LISTED = 5
 
 
 class PairImportError(SpeckleScopeError):
-    """Pairs cannot be imported: ``problems`` names every file or image that is wrong, the message the first few."""
+    """Pairs cannot be imported.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        Every file or image that is wrong, with the reason; the message lists the first few.
+    """
 
     def __init__(self, source: Path, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
-        super().__init__(f"cannot import {source}: {'; '.join(problems[:_TOLD])}{more}")
+        more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        super().__init__(f"cannot import {source}: {'; '.join(problems[:_LISTED])}{more}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PairSource:
-    """Pairs that were found.
+    """Pairs that can be imported.
 
     Parameters
     ----------
     path : Path
-        Where they come from.
+        File or folder of the pairs.
     specs : sequence of ArraySpec
-        The arrays of the archive to be.
+        The arrays of the new archive.
     count : int
         Number of pairs.
     metadata : dict
-        What is known about all of them.
+        Facts about all of them.
     images : callable
-        Yields every pair's images by array name, in order. For a pair that cannot be read it yields None, and the list
-        that it was given gets the reason.
+        Takes a list of problems. Yields every pair's images by array name, in order; for a pair that cannot be read it yields
+        None and adds the reason to the list.
     row : callable
         ``(index, images) -> PairRow``.
     name : callable
         ``(array, index) -> str``, the file or image in messages.
     hashed : tuple of str
-        Arrays that were stored; the others derive from them.
+        Arrays that the source stores; the others are computed from these.
     problems, notes : list of str
         What makes an import impossible, and what the operator should know.
     """

@@ -1,7 +1,7 @@
 """Reference pairs of one session from a folder in the published layout, for reconstructing one of its frames.
 
-The frame to be reconstructed may lie in the folder too. Its own label is then never opened: a pair counts as the frame's own
-when its input has the frame's file name or the very same pixels.
+The frame to be reconstructed may be in the folder too. Its own label is never opened: a pair counts as the frame's own when its
+input has the frame's file name or exactly the same pixels.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 from acquisition.exchange.import_folder import decode_grey, stated_phase_range_rad
 from acquisition.exchange.import_source import PairImportError
 
-#: More references take time and memory, and help little.
+#: Largest number of references by default. More of them take time and memory, and improve little.
 MOST = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReferencePairs:
-    """Speckles and the phases that made them.
+    """Camera frames and the phases that gave them.
 
     Parameters
     ----------
     names : tuple of str
-        File names without their ending.
+        File names without their suffix.
     frames : tuple of ndarray of uint8 or uint16, shape (H, W)
         Counts.
     phases_rad : tuple of ndarray of float32, shape (h, w)
         On the pattern's own grid.
     skipped : tuple of str
-        Pairs that are the frame's own.
+        File names of pairs that are the frame's own.
     """
 
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ def read_frame(path: Path) -> NDArray[Any]:
     Raises
     ------
     PairImportError
-        It cannot be read, is damaged, or in colours.
+        The file cannot be read, is damaged, or is coloured.
     """
     try:
         return decode_grey(path.read_bytes())
@@ -67,25 +67,28 @@ def read_references(
     Parameters
     ----------
     folder : Path
-        Holds ``input`` and ``label``.
+        Folder with ``input`` and ``label``.
     phase_range_rad : float, optional
-        Phase of label grey 255; by default what ``metadata.yaml`` in the folder says.
-    frame_path, frame
-        What is to be reconstructed.
+        Phase of label grey 255 in radians; by default the one in ``metadata.yaml`` of the folder.
+    frame_path : Path
+        File of the frame to be reconstructed.
+    frame : ndarray, shape (H, W)
+        Its pixels.
     most : int
-        Of more pairs, those whose frames are most like the frame; the labels of the others are not opened.
+        Largest number of references. Of more pairs, those are used whose frames correlate most with the frame; the labels of
+        the others are not opened.
 
     Raises
     ------
     PairImportError
-        The folder is not of this layout, a file is damaged, a label is missing, or nothing tells the depth.
+        The folder has another layout, a file is damaged, a label is missing, or the phase range is stated nowhere.
     """
     phase_range_rad = stated_phase_range_rad(folder) if phase_range_rad is None else phase_range_rad
     if phase_range_rad is None:
-        raise PairImportError(folder, ["give --phase-range-rad, the phase of label grey 255; no metadata.yaml there tells it"])
+        raise PairImportError(folder, ["give --phase-range-rad, the phase of label grey 255; no metadata.yaml there states it"])
     inputs = sorted(path for path in (folder / "input").glob("*.png") if not path.name.startswith("."))
     if not inputs:
-        raise PairImportError(folder, ["it holds no input/*.png; references lie in input/ and label/ under the same names"])
+        raise PairImportError(folder, ["it holds no input/*.png; put references into input/ and label/ under the same names"])
     frames: dict[str, NDArray[Any]] = {}
     own = []
     for path in inputs:
@@ -94,7 +97,7 @@ def read_references(
             own.append(path.stem)
         else:
             frames[path.stem] = pixels
-    _alike("input", frames, folder)
+    _check_shapes("input", frames, folder)
     nearest = sorted(frames, key=lambda name: _correlation(frames[name], frame), reverse=True)[:most]
     names = sorted(nearest)
     phases = {}
@@ -103,22 +106,26 @@ def read_references(
         if label.dtype != np.uint8:
             raise PairImportError(folder, [f"label/{name}.png has 16 bits; labels have 8"])
         phases[name] = (label * np.float32(phase_range_rad / 255)).astype(np.float32)
-    _alike("label", phases, folder)
+    _check_shapes("label", phases, folder)
     return ReferencePairs(
-        tuple(names), tuple(frames[name] for name in names), tuple(phases[name] for name in names), tuple(own)
+        names=tuple(names),
+        frames=tuple(frames[name] for name in names),
+        phases_rad=tuple(phases[name] for name in names),
+        skipped=tuple(own),
     )
 
 
-def _alike(kind: str, images: Mapping[str, NDArray[Any]], folder: Path) -> None:
-    first = next(iter(images.values()), None)
-    if first is not None:
-        odd = [f"{kind}/{name}.png is {i.shape}, not {first.shape}" for name, i in images.items() if i.shape != first.shape]
-        if odd:
-            raise PairImportError(folder, odd)
+def _check_shapes(subfolder: str, images: Mapping[str, NDArray[Any]], folder: Path) -> None:
+    """Raise PairImportError unless all images of a subfolder have the shape of the first one."""
+    shapes = {name: image.shape for name, image in images.items()}
+    first = next(iter(shapes.values()), None)
+    problems = [f"{subfolder}/{name}.png is {shape}, not {first}" for name, shape in shapes.items() if shape != first]
+    if problems:
+        raise PairImportError(folder, problems)
 
 
 def _correlation(pixels: NDArray[Any], frame: NDArray[Any]) -> float:
-    """How alike two frames are; every third pixel both ways is enough to rank by."""
+    """Return the correlation of two frames from every third pixel in both directions, which is enough for a ranking."""
     if pixels.shape != frame.shape or pixels.std() == 0 or frame.std() == 0:
         return 0.0
     return float(np.corrcoef(pixels[::3, ::3].ravel(), frame[::3, ::3].ravel())[0, 1])

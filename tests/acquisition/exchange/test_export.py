@@ -1,7 +1,8 @@
-"""Exports: bit-exact where they say so, described by their own metadata, and whole or absent."""
+"""Exports: lossless where they promise it, described by their own metadata, and complete or absent."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,22 +15,30 @@ import yaml
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
-from acquisition.exchange.export import ExportError, ExportFormat, export, median_interval_s
+from acquisition.exchange.export import ExportError, ExportFormat, LabelOptions, export, median_interval_s
 
 INTERVALS_MS = [40, 40, 40, 95, 40]  # one late frame: the median is 25 frames a second
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of an archive: dtype and shape of the speckle, and the lowest phase."""
+
+    dtype: str = "uint8"
+    shape: tuple[int, int] = (16, 24)
+    low_rad: float = 0.0
 
 
 def archive_of(
     root: Path,
     count: int = 6,
-    dtype: str = "uint8",
+    content: Images = Images(),
     kind: ArchiveKind = ArchiveKind.RECORDING,
     metadata: dict[str, object] | None = None,
-    shape: tuple[int, int] = (16, 24),
-    low_rad: float = 0.0,
 ) -> Archive:
     rng = np.random.default_rng(5)
-    specs = [ArraySpec("speckle", shape, dtype), ArraySpec("phase", (shape[0] // 2, shape[1] // 2), "float32", True)]
+    dtype, shape = content.dtype, content.shape
+    specs = [ArraySpec("speckle", shape, dtype), ArraySpec("phase", (shape[0] // 2, shape[1] // 2), "float32", compress=True)]
     metadata = {"pixel_um": 3.45, "bit_depth": 12 if dtype == "uint16" else 8} if metadata is None else metadata
     times_ms = np.cumsum([0, *INTERVALS_MS])
     with ArchiveWriter.create(root, ArchiveSpec(kind=kind, name="x", arrays=specs, metadata=metadata), count) as writer:
@@ -37,7 +46,7 @@ def archive_of(
             top = 4096 if dtype == "uint16" else 256
             images = {
                 "speckle": rng.integers(0, top, shape).astype(dtype),
-                "phase": rng.uniform(low_rad, 2.5, specs[1].shape).astype(np.float32),
+                "phase": rng.uniform(content.low_rad, 2.5, specs[1].shape).astype(np.float32),
             }
             writer.append(images, PairRow(frame_index=k, t_ns=int(times_ms[k]) * 10**6, exposure_s=0.01))
     return Archive.open(writer.path)
@@ -49,8 +58,8 @@ def stacked(archive: Archive, name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("count", [1, 6])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_ome_tiff_is_bit_exact_and_says_size_and_times(tmp_path: Path, dtype: str, count: int) -> None:
-    archive = archive_of(tmp_path / "in", count, dtype)
+def test_ome_tiff_is_lossless_and_states_size_and_times(tmp_path: Path, dtype: str, count: int) -> None:
+    archive = archive_of(tmp_path / "in", count, Images(dtype))
     paths = export(archive, tmp_path / "out", ["ome-tiff"])
     assert [p.name for p in paths] == [f"{archive.path.name}_{name}.ome.tif" for name in ("speckle", "phase")]
     for path, name, pixel_um in zip(paths, archive.arrays, (3.45, 6.9), strict=True):
@@ -74,7 +83,7 @@ def test_ome_tiff_is_bit_exact_and_says_size_and_times(tmp_path: Path, dtype: st
             assert float(pixels.get("TimeIncrement", 0)) == pytest.approx(0.04)
 
 
-def test_pattern_on_the_slm_claims_no_camera_pixels(tmp_path: Path) -> None:
+def test_a_pattern_on_the_slm_has_no_camera_pixel_size(tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "in", 2, kind=ArchiveKind.DATASET)
     speckle, phase = export(archive, tmp_path / "out", ["ome-tiff"])
     with tifffile.TiffFile(speckle) as first, tifffile.TiffFile(phase) as second:
@@ -83,8 +92,8 @@ def test_pattern_on_the_slm_claims_no_camera_pixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "pixel_format"), [("uint8", "gray"), ("uint16", "gray16le")])
-def test_ffv1_is_bit_exact_at_the_recorded_rate(tmp_path: Path, dtype: str, pixel_format: str) -> None:
-    archive = archive_of(tmp_path / "in", dtype=dtype, shape=(17, 23))
+def test_ffv1_is_lossless_at_the_recorded_rate(tmp_path: Path, dtype: str, pixel_format: str) -> None:
+    archive = archive_of(tmp_path / "in", content=Images(dtype, (17, 23)))
     [path] = export(archive, tmp_path / "out", [ExportFormat.FFV1])
     assert path.name == f"{archive.path.name}_speckle.mkv"
     with av.open(str(path)) as container:
@@ -98,7 +107,7 @@ def test_ffv1_is_bit_exact_at_the_recorded_rate(tmp_path: Path, dtype: str, pixe
     np.testing.assert_array_equal(read, stacked(archive, "speckle"))
 
 
-def test_video_of_one_frame_admits_that_its_rate_is_made_up(tmp_path: Path) -> None:
+def test_the_video_of_one_frame_states_that_its_rate_is_a_placeholder(tmp_path: Path) -> None:
     [path] = export(archive_of(tmp_path / "in", 1), tmp_path / "out", ["ffv1"])
     with av.open(str(path)) as container:
         assert "placeholder" in str(container.metadata)
@@ -106,8 +115,8 @@ def test_video_of_one_frame_admits_that_its_rate_is_made_up(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif("libx264" not in av.codec.codecs_available, reason="this PyAV has no libx264")
-def test_viewing_video_says_so_and_shows_every_frame(tmp_path: Path) -> None:
-    archive = archive_of(tmp_path / "in", shape=(34, 46))  # phase 17 x 23: odd sides are padded
+def test_the_viewing_video_is_marked_as_lossy_and_shows_every_frame(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "in", content=Images(shape=(34, 46)))  # phase 17 x 23: odd sides are padded
     [path] = export(archive, tmp_path / "out", ["viewing-mp4"])
     assert path.name.endswith("_phase_viewing.mp4")
     with av.open(str(path)) as container:
@@ -122,8 +131,8 @@ def test_viewing_video_says_so_and_shows_every_frame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "divisor"), [("uint8", 1), ("uint16", 16)])
 def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: int) -> None:
-    archive = archive_of(tmp_path / "in", 3, dtype, kind=ArchiveKind.DATASET)
-    [folder] = export(archive, tmp_path / "out", ["specdiffusion"], phase_range_rad=2.6, split="train")
+    archive = archive_of(tmp_path / "in", 3, Images(dtype), kind=ArchiveKind.DATASET)
+    [folder] = export(archive, tmp_path / "out", ["specdiffusion"], LabelOptions(phase_range_rad=2.6, split="train"))
     for k in range(3):
         speckle = cv2.imread(str(folder / "input" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
         label = cv2.imread(str(folder / "label" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
@@ -140,49 +149,49 @@ def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: in
     assert (facts["phase_range_rad"], facts["count"]) == (2.6, 3)
 
 
-def test_phase_outside_the_grey_range_is_refused_and_nothing_stays(tmp_path: Path) -> None:
-    archive = archive_of(tmp_path / "in", 2, low_rad=-0.5)
+def test_phase_outside_the_grey_range_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "in", 2, Images(low_rad=-0.5))
     with pytest.raises(ExportError, match="set phase_range_rad"):
-        export(archive, tmp_path / "out", ["specdiffusion"], phase_range_rad=2.6)
+        export(archive, tmp_path / "out", ["specdiffusion"], LabelOptions(phase_range_rad=2.6))
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_specdiffusion_needs_a_depth(tmp_path: Path) -> None:
+def test_specdiffusion_needs_a_phase_range(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="phase_range_rad"):
         export(archive_of(tmp_path / "in", 1), tmp_path / "out", ["specdiffusion"])
 
 
-@pytest.mark.parametrize("kind", list(ExportFormat))
-def test_existing_exports_are_kept_unless_asked(tmp_path: Path, kind: ExportFormat) -> None:
+@pytest.mark.parametrize("file_format", list(ExportFormat))
+def test_existing_exports_are_replaced_only_with_overwrite(tmp_path: Path, file_format: ExportFormat) -> None:
     archive = archive_of(tmp_path / "in", 2, metadata={"phase_range_rad": 2.6})
-    paths = export(archive, tmp_path / "out", [kind])
+    paths = export(archive, tmp_path / "out", [file_format])
     marker = paths[0] / "mine" if paths[0].is_dir() else paths[0]
     marker.write_text("mine")
     with pytest.raises(ExportError, match="exists"):
-        export(archive, tmp_path / "out", [kind])
+        export(archive, tmp_path / "out", [file_format])
     assert marker.read_text() == "mine"
-    assert export(archive, tmp_path / "out", [kind], overwrite=True) == paths
+    assert export(archive, tmp_path / "out", [file_format], overwrite=True) == paths
     assert not marker.exists() or marker.read_bytes() != b"mine"
     assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in paths}
 
 
-@pytest.mark.parametrize("kind", list(ExportFormat))
-def test_a_damaged_archive_leaves_neither_half_an_export_nor_harms_the_old_one(tmp_path: Path, kind: ExportFormat) -> None:
+@pytest.mark.parametrize("file_format", list(ExportFormat))
+def test_a_damaged_archive_leaves_no_incomplete_export_and_keeps_the_old_one(tmp_path: Path, file_format: ExportFormat) -> None:
     archive = archive_of(tmp_path / "in", 3, metadata={"phase_range_rad": 2.6})
-    paths = export(archive, tmp_path / "old", [kind])
+    paths = export(archive, tmp_path / "old", [file_format])
     before = {p: p.stat().st_mtime_ns for p in paths}
     for name in ("speckle", "phase"):
         file = archive.path / "data.zarr" / name / "c.0.0.0"
         file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(StorageError):
-        export(archive, tmp_path / "old", [kind], overwrite=True)
+        export(archive, tmp_path / "old", [file_format], overwrite=True)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "old").iterdir()} == before
     with pytest.raises(StorageError):
-        export(archive, tmp_path / "new", [kind])
+        export(archive, tmp_path / "new", [file_format])
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_wrong_wishes_are_answered_clearly(tmp_path: Path) -> None:
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "in", 1)
     with pytest.raises(ExportError, match=r"'gif'.*choose from ome-tiff"):
         export(archive, tmp_path / "out", ["gif"])

@@ -1,4 +1,4 @@
-"""Array files: bit-exact, readable by the programs they are for, written without holding the archive in memory."""
+"""Array files: lossless, readable by the programs they are for, and written without holding the archive in memory."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def stacked(archive: Archive, name: str) -> np.ndarray:
     return np.stack([archive.read(name, k) for k in range(len(archive))])
 
 
-def export_one(archive: Archive, root: Path, kind: str) -> Path:
-    return export(archive, root / "out", [kind])[0]
+def export_one(archive: Archive, root: Path, file_format: str) -> Path:
+    return export(archive, root / "out", [file_format])[0]
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_npz_holds_images_rows_and_card_without_pickle(tmp_path: Path, count: int) -> None:
+def test_npz_holds_images_rows_and_metadata_without_pickle(tmp_path: Path, count: int) -> None:
     archive = archive_of(tmp_path, count)
     path = export_one(archive, tmp_path, "npz")
     assert path.name == f"{archive.path.name}.npz"
@@ -78,7 +78,7 @@ def test_npz_holds_images_rows_and_card_without_pickle(tmp_path: Path, count: in
         assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
 
 
-def test_hdf5_has_one_image_a_chunk_and_the_card_as_attributes(tmp_path: Path) -> None:
+def test_hdf5_has_one_image_per_chunk_and_the_metadata_as_attributes(tmp_path: Path) -> None:
     archive = archive_of(tmp_path)
     with h5py.File(export_one(archive, tmp_path, "hdf5")) as file:
         for name, unit in (("speckle", "counts"), ("phase", "rad")):
@@ -101,10 +101,10 @@ def test_matlab_file_has_its_header_classes_and_axes(tmp_path: Path) -> None:
     assert head[124:] == b"\x00\x02IM"
     with h5py.File(path) as file:
         assert file.userblock_size == 512
-        for name, kind in (("speckle", b"uint16"), ("phase", b"single")):
+        for name, matlab_class in (("speckle", b"uint16"), ("phase", b"single")):
             # MATLAB reverses the axes: H x W x N there is N, W, H here.
             np.testing.assert_array_equal(file[name][:].transpose(0, 2, 1), stacked(archive, name))
-            assert file[name].attrs["MATLAB_class"] == kind
+            assert file[name].attrs["MATLAB_class"] == matlab_class
         assert file["t_ns"].shape == (1, 5)
         assert file["t_ns"][0].tolist() == [row.t_ns for row in archive.rows()]
         assert file["t_ns"].attrs["MATLAB_class"] == b"int64"
@@ -148,7 +148,7 @@ def test_ome_zarr_passes_an_independent_validator(tmp_path: Path) -> None:
         yaozarrs.validate_zarr_store(str(path))
 
 
-def test_ome_zarr_of_a_pattern_on_the_slm_claims_no_camera_pixels(tmp_path: Path) -> None:
+def test_ome_zarr_of_a_pattern_on_the_slm_has_no_camera_pixel_size(tmp_path: Path) -> None:
     archive = archive_of(tmp_path, kind=ArchiveKind.DATASET)
     _, phase = export(archive, tmp_path / "out", ["ome-zarr"])
     [image] = json.loads((phase / "zarr.json").read_text())["attributes"]["ome"]["multiscales"]
@@ -164,12 +164,12 @@ def test_ome_zarr_spans_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(ts.open({"driver": "zarr3", "kvstore": kvstore}).result(), stacked(archive, "speckle"))
 
 
-@pytest.mark.parametrize("kind", ["npz", "hdf5", "matlab"])
-def test_a_large_archive_is_not_held_in_memory(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("file_format", ["npz", "hdf5", "matlab"])
+def test_a_large_archive_is_not_held_in_memory(tmp_path: Path, file_format: str) -> None:
     archive = archive_of(tmp_path, 48, (256, 256))
     raw_bytes = 48 * archive.spec("speckle").nbytes
     tracemalloc.start()
-    path = export_one(archive, tmp_path, kind)
+    path = export_one(archive, tmp_path, file_format)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert path.stat().st_size > raw_bytes
@@ -187,13 +187,13 @@ def test_an_array_named_like_a_column_is_refused(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["npz", "hdf5", "matlab", "ome-zarr", "ome-tiff"])
-def test_too_little_space_is_told_beforehand(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("file_format", ["npz", "hdf5", "matlab", "ome-zarr", "ome-tiff"])
+def test_too_little_space_is_reported_before_writing(tmp_path: Path, file_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = archive_of(tmp_path)
     needed = 5 * (12 * 20 * 2 + 6 * 10 * 4)
     monkeypatch.setattr(
         "acquisition.archive.folder.shutil.disk_usage", lambda _: SimpleNamespace(free=needed)
-    )  # 5 % are to spare
+    )  # not the 5 % more that an export needs
     with pytest.raises(StorageError, match="needed"):
-        export(archive, tmp_path / "out", [kind])
+        export(archive, tmp_path / "out", [file_format])
     assert list((tmp_path / "out").iterdir()) == []

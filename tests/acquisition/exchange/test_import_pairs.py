@@ -1,10 +1,11 @@
-"""Imports: everything is checked before anything is written, whatever is wrong is named, and real pairs come back exactly."""
+"""Imports: everything is checked before anything is written, every mistake is named, and real pairs come back exactly."""
 
 from __future__ import annotations
 
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,16 +15,16 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.reader import Archive
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from acquisition.exchange.export import export
-from acquisition.exchange.import_pairs import PairImportError, check_pairs, import_pairs
+from acquisition.exchange.import_pairs import ImportOptions, PairImportError, check_pairs, import_pairs
 from drivers.base import Pattern
 from reconstruction.data.dataset import SpecklePairs
 from reconstruction.data.pairs import part_of
 
-PHASE_RANGE_RAD = 2.6
+OPTIONS = ImportOptions(phase_range_rad=2.6)
 
 
 def write_png(path: Path, image: NDArray[np.generic]) -> None:
@@ -50,18 +51,18 @@ def published(root: Path, stems: str = "abcd") -> Path:
     return folder
 
 
-def refused(folder: Path, tmp_path: Path, **options: object) -> PairImportError:
+def refused(source: Path, tmp_path: Path, options: ImportOptions = OPTIONS) -> PairImportError:
     root = tmp_path / "archives"
     with pytest.raises(PairImportError) as caught:
-        import_pairs(folder, root, "x", **{"phase_range_rad": PHASE_RANGE_RAD, **options})  # type: ignore[arg-type]
-    assert not root.exists()  # not a byte was written
+        import_pairs(source, root, "x", options)
+    assert not root.exists(), "nothing may be written"
     assert "\n" not in str(caught.value)
     return caught.value
 
 
 @pytest.mark.parametrize("session", ["imagenet", "cell"])
 def test_real_pairs_come_back_pixel_by_pixel(tmp_path: Path, real_mcf: Path, session: str) -> None:
-    path = import_pairs(real_mcf / session, tmp_path / "archives", session, phase_range_rad=PHASE_RANGE_RAD)
+    path = import_pairs(real_mcf / session, tmp_path / "archives", session, OPTIONS)
     archive = Archive.open(path)
     assert archive.verify().ok
     [out] = export(archive, tmp_path / "out", ["specdiffusion"])
@@ -79,18 +80,18 @@ def test_every_real_session_is_tested(real_mcf: Path) -> None:
 def test_an_imported_folder_is_a_dataset_like_any_other(tmp_path: Path) -> None:
     folder = published(tmp_path)
     write_png(folder / "label" / "c.png", np.full((8, 10), 7, np.uint8))
-    seen: list[tuple[str, int, int]] = []
+    steps: list[tuple[str, int, int]] = []
     path = import_pairs(
         folder,
         tmp_path / "archives",
         "x",
-        phase_range_rad=2.5,
-        metadata={"fibre": "F1"},
-        on_progress=lambda *step: seen.append(step),
+        ImportOptions(phase_range_rad=2.5, metadata={"fibre": "F1"}),
+        on_progress=lambda *step: steps.append(step),
     )
     assert list((tmp_path / "archives").iterdir()) == [path]
     archive = Archive.open(path)
     assert archive.verify().ok
+    assert archive.finish_reason is FinishReason.COMPLETED
     assert archive.status["verdict"] == "complete"
     assert archive.metadata["phase_range_rad"] == 2.5
     assert archive.metadata["imported_from"] == "published"
@@ -103,15 +104,16 @@ def test_an_imported_folder_is_a_dataset_like_any_other(tmp_path: Path) -> None:
         np.testing.assert_allclose(archive.read("phase", k), label * (2.5 / 255), rtol=1e-6)
         np.testing.assert_array_equal(archive.read("speckle", k), read_png(folder / "input" / f"{'abcd'[k]}.png"))
         assert row.pattern_id == Pattern(archive.read("phase", k)).id
-    assert seen == [(step, k, 4) for step in ("check", "write") for k in (1, 2, 3, 4)]
-    part = {"training": "train"}.get(part_of(archive.row(0).pattern_id), part_of(archive.row(0).pattern_id))
+    assert steps == [(step, k, 4) for step in ("check", "write") for k in (1, 2, 3, 4)]
+    part = part_of(archive.row(0).pattern_id)
+    part = {"training": "train"}.get(part, part)
     assert 0 in SpecklePairs(path, part).indices  # type: ignore[arg-type]
 
 
-def test_checking_writes_nothing_and_tells_what_will_be(tmp_path: Path) -> None:
-    found = check_pairs(published(tmp_path), phase_range_rad=PHASE_RANGE_RAD)
-    assert found.count == 4
-    assert {spec.name: (spec.shape, spec.dtype) for spec in found.arrays} == {
+def test_a_check_writes_nothing_and_describes_the_archive(tmp_path: Path) -> None:
+    check = check_pairs(published(tmp_path), OPTIONS)
+    assert check.count == 4
+    assert {spec.name: (spec.shape, spec.dtype) for spec in check.arrays} == {
         "speckle": ((12, 16), "uint8"),
         "phase": ((8, 10), "float32"),
         "label": ((8, 10), "uint8"),
@@ -123,12 +125,12 @@ def test_sixteen_bit_speckle_is_kept(tmp_path: Path) -> None:
     folder = published(tmp_path)
     for k, stem in enumerate("abcd"):
         write_png(folder / "input" / f"{stem}.png", random_image(k, dtype="uint16"))
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", OPTIONS))
     np.testing.assert_array_equal(archive.read("speckle", 1), random_image(1, dtype="uint16"))
     assert archive.metadata["bit_depth"] == 16
 
 
-def test_missing_partners_and_strays_are_all_named(tmp_path: Path) -> None:
+def test_missing_partners_and_other_files_are_all_named(tmp_path: Path) -> None:
     folder = published(tmp_path)
     (folder / "label" / "b.png").unlink()
     (folder / "input" / "d.png").unlink()
@@ -136,13 +138,13 @@ def test_missing_partners_and_strays_are_all_named(tmp_path: Path) -> None:
     (folder / "input" / ".hidden").write_text("x")
     problems = refused(folder, tmp_path).problems
     assert problems == (
-        "input/notes.txt is no .png file; rename or remove it",
+        "input/notes.txt is not a .png file; rename or remove it",
         "input/b.png has no label/b.png",
         "label/d.png has no input/d.png",
     )
 
 
-def test_the_odd_size_out_is_named(tmp_path: Path) -> None:
+def test_files_of_another_size_are_named(tmp_path: Path) -> None:
     folder = published(tmp_path)
     write_png(folder / "input" / "a.png", random_image(0, (12, 15)))
     write_png(folder / "label" / "c.png", random_image(1, (10, 8)))
@@ -166,15 +168,15 @@ def test_every_damaged_file_is_named_with_what_is_wrong(tmp_path: Path) -> None:
     assert len(error.problems) == 5
     for name, reason in {
         "input/a.png": "damaged",
-        "input/b.png": "cut short",
-        "label/c.png": "no PNG",
+        "input/b.png": "truncated",
+        "label/c.png": "not a PNG file",
         "label/d.png": "16 bits",
-        "input/e.png": "colours",
+        "input/e.png": "coloured",
     }.items():
         assert sum(problem.startswith(name) and reason in problem for problem in error.problems) == 1, name
 
 
-def test_the_message_stays_one_line_however_much_is_wrong(tmp_path: Path) -> None:
+def test_the_message_is_one_line_also_for_many_problems(tmp_path: Path) -> None:
     folder = published(tmp_path, "abcdefghij")
     for stem in "abcdefgh":
         (folder / "label" / f"{stem}.png").write_bytes(b"")
@@ -200,7 +202,7 @@ def test_colour_files_that_are_grey_count_as_grey_with_a_note(tmp_path: Path, ch
     grey = random_image(0)
     image = np.stack([grey] * 3 + [np.full_like(grey, 255)] * (channels - 3), axis=-1)
     write_png(folder / "input" / "a.png", image)
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", OPTIONS))
     np.testing.assert_array_equal(archive.read("speckle", 0), grey)
     [event] = archive.events()
     assert "1 colour files with equal channels count as grey, the first is input/a.png" in event.text
@@ -217,33 +219,33 @@ def test_the_same_frame_twice_is_refused_unless_allowed(tmp_path: Path) -> None:
     folder = published(tmp_path)
     write_png(folder / "input" / "c.png", read_png(folder / "input" / "a.png"))
     assert "input/c.png has the same content as input/a.png" in str(refused(folder, tmp_path))
-    path = import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD, allow_duplicates=True)
+    path = import_pairs(folder, tmp_path / "archives", "x", replace(OPTIONS, allow_duplicates=True))
     assert "input/c.png" in Archive.open(path).events()[0].text
 
 
 def test_a_pattern_shown_twice_is_only_noted(tmp_path: Path) -> None:
     folder = published(tmp_path)
     write_png(folder / "label" / "c.png", read_png(folder / "label" / "a.png"))
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", OPTIONS))
     assert archive.row(0).pattern_id == archive.row(2).pattern_id
     assert "label/c.png has the same content as label/a.png" in archive.events()[0].text
 
 
-def test_the_depth_must_be_stated(tmp_path: Path) -> None:
+def test_the_phase_range_must_be_stated(tmp_path: Path) -> None:
     folder = published(tmp_path)
     for phase_range_rad in (None, 0.0, float("nan"), -1.0):
-        assert "phase_range_rad" in str(refused(folder, tmp_path, phase_range_rad=phase_range_rad))
+        assert "phase_range_rad" in str(refused(folder, tmp_path, ImportOptions(phase_range_rad=phase_range_rad)))
     (folder / "metadata.yaml").write_text("phase_range_rad: 2.25\n")
     assert check_pairs(folder).metadata["phase_range_rad"] == 2.25
 
 
-def test_lists_are_checked_and_remembered(tmp_path: Path) -> None:
+def test_lists_are_checked_and_stored(tmp_path: Path) -> None:
     folder = published(tmp_path)
     for split, stems in (("train", "ac"), ("test", "b")):
         for kind, sub in (("data", "input"), ("label", "label")):
             lines = [f"./datasets/published/{sub}/{stem}.png\n" for stem in stems]
             (folder / f"{split}_{kind}.flist").write_text("".join(lines))
-    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD))
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", OPTIONS))
     assert [row.extra.get("list") for row in archive.rows()] == ["train", "test", "train", None]
     assert "1 pairs are in no list, the first is d.png" in archive.events()[0].text
     (folder / "test_data.flist").write_text("input/c.png\ninput/z.png\n")
@@ -278,11 +280,11 @@ def captured(root: Path, count: int = 5) -> Archive:
 FIELDS = ("frame_index", "t_ns", "exposure_s", "pattern_id", "pattern_name", "host_utc", "latency_s", "extra", "crc32")
 
 
-@pytest.mark.parametrize("kind", ["npz", "hdf5"])
+@pytest.mark.parametrize("file_format", ["npz", "hdf5"])
 @pytest.mark.parametrize("count", [1, 5])
-def test_our_own_array_files_come_back_with_all_their_facts(tmp_path: Path, kind: str, count: int) -> None:
+def test_exported_array_files_come_back_with_all_their_facts(tmp_path: Path, file_format: str, count: int) -> None:
     archive = captured(tmp_path / "in", count)
-    [file] = export(archive, tmp_path / "out", [kind])
+    [file] = export(archive, tmp_path / "out", [file_format])
     again = Archive.open(import_pairs(file, tmp_path / "again", "x"))
     assert again.verify().ok
     assert again.arrays == archive.arrays
@@ -292,10 +294,10 @@ def test_our_own_array_files_come_back_with_all_their_facts(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_our_ome_tiff_comes_back_with_times_and_pixel_size(tmp_path: Path, count: int) -> None:
+def test_exported_ome_tiff_comes_back_with_times_and_pixel_size(tmp_path: Path, count: int) -> None:
     archive = captured(tmp_path / "in", count)
     speckle, _ = export(archive, tmp_path / "out", ["ome-tiff"])
-    again = Archive.open(import_pairs(speckle, tmp_path / "again", "x", phase_range_rad=2.5))
+    again = Archive.open(import_pairs(speckle, tmp_path / "again", "x", ImportOptions(phase_range_rad=2.5)))
     assert [row.crc32 for row in again.rows()] == [row.crc32 for row in archive.rows()]
     assert [row.t_ns for row in again.rows()] == [row.t_ns - 10**9 for row in archive.rows()]
     assert {row.exposure_s for row in again.rows()} == {0.01}
@@ -303,7 +305,7 @@ def test_our_ome_tiff_comes_back_with_times_and_pixel_size(tmp_path: Path, count
     assert (again.metadata["pixel_um"], again.metadata["phase_range_rad"]) == (pytest.approx(3.45), 2.5)
 
 
-def test_plain_arrays_of_anybody_are_taken(tmp_path: Path) -> None:
+def test_plain_arrays_can_be_imported(tmp_path: Path) -> None:
     speckle, phase = random_image(0, (3, 6, 6)), np.random.default_rng(1).normal(size=(3, 5, 5)).astype(">f4")
     np.savez_compressed(tmp_path / "mine.npz", speckle=speckle, phase=phase, comment=np.array("x"))
     archive = Archive.open(import_pairs(tmp_path / "mine.npz", tmp_path / "archives", "x"))
@@ -315,26 +317,26 @@ def test_array_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.npz"
     images = {"speckle": random_image(0, (3, 6, 6)), "phase": np.zeros((3, 6, 6), np.float32)}
     np.savez(file, **(images | {"phase": images["phase"][:2]}))
-    assert "'phase' holds 2 images, but 'speckle' 3" in str(refused(file, tmp_path, phase_range_rad=None))
+    assert "'phase' holds 2 images, but 'speckle' holds 3" in str(refused(file, tmp_path, ImportOptions()))
     np.savez(file, speckle=images["speckle"])
-    assert "no 'phase'" in str(refused(file, tmp_path, phase_range_rad=None))
+    assert "no 'phase'" in str(refused(file, tmp_path, ImportOptions()))
     np.savez(file, **images, t_ns=np.zeros(2, np.int64))
-    assert "column 't_ns'" in str(refused(file, tmp_path, phase_range_rad=None))
+    assert "column 't_ns'" in str(refused(file, tmp_path, ImportOptions()))
     np.savez(file, **images, extra_json=np.array(["{}", "[", "{}"]))
-    assert "the facts of image 1 of 'speckle'" in str(refused(file, tmp_path, phase_range_rad=None))
+    assert "the facts of image 1 of 'speckle'" in str(refused(file, tmp_path, ImportOptions()))
     np.savez(file, **images, metadata_json=np.array("[1]"))
-    assert "'[1]' is no JSON object" in str(refused(file, tmp_path, phase_range_rad=None))
+    assert "'[1]' is not a JSON object" in str(refused(file, tmp_path, ImportOptions()))
     np.savez(file, **images, pattern_id=np.array([{}] * 3, object))
-    assert "Python objects" in str(refused(file, tmp_path, phase_range_rad=None))
+    assert "Python objects" in str(refused(file, tmp_path, ImportOptions()))
     np.savez(file, **images, metadata_json=np.array('{"phase_range_rad": 2.0}'))
     assert "phase_range_rad 2.0, not 2.6" in str(refused(file, tmp_path))
 
 
-@pytest.mark.parametrize("kind", ["npz", "hdf5", "ome-tiff"])
-def test_a_cut_file_is_refused(tmp_path: Path, kind: str) -> None:
-    file = export(captured(tmp_path / "in"), tmp_path / "out", [kind])[0]
+@pytest.mark.parametrize("file_format", ["npz", "hdf5", "ome-tiff"])
+def test_a_truncated_file_is_refused(tmp_path: Path, file_format: str) -> None:
+    file = export(captured(tmp_path / "in"), tmp_path / "out", [file_format])[0]
     file.write_bytes(file.read_bytes()[:-700])
-    assert file.name in str(refused(file, tmp_path, phase_range_rad=None))
+    assert file.name in str(refused(file, tmp_path, ImportOptions()))
 
 
 def test_a_changed_byte_in_an_npz_is_noticed(tmp_path: Path) -> None:
@@ -342,10 +344,10 @@ def test_a_changed_byte_in_an_npz_is_noticed(tmp_path: Path) -> None:
     data = bytearray(file.read_bytes())
     data[300] ^= 1
     file.write_bytes(data)
-    assert "CRC" in str(refused(file, tmp_path, phase_range_rad=None))
+    assert "CRC" in str(refused(file, tmp_path, ImportOptions()))
 
 
-def test_other_things_are_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     assert "NAME_speckle.ome.tif" in str(refused(tmp_path / "x.mat", tmp_path))
     assert "input/" in str(refused(tmp_path, tmp_path))
     assert "cannot be read" in str(refused(tmp_path / "none.npz", tmp_path))
@@ -360,12 +362,12 @@ def test_other_things_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_changes_after_the_check_leaves_no_archive(tmp_path: Path) -> None:
     folder = published(tmp_path)
 
-    def meddle(step: str, done: int, _: int) -> None:
+    def change(step: str, done: int, _: int) -> None:
         if (step, done) == ("write", 2):
             write_png(folder / "input" / "d.png", random_image(77))
 
     with pytest.raises(PairImportError, match=r"input/d\.png or its label changed"):
-        import_pairs(folder, tmp_path / "archives", "x", phase_range_rad=PHASE_RANGE_RAD, on_progress=meddle)
+        import_pairs(folder, tmp_path / "archives", "x", OPTIONS, on_progress=change)
     assert list((tmp_path / "archives").iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""References are read from a folder in the published layout, and the label of the frame in question never is."""
+"""References are read from a folder in the published layout, without ever opening the frame's own label."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_pairs_come_in_order_and_in_radians(folder: Path) -> None:
         assert phase.dtype == np.float32
 
 
-def test_sixteen_bit_frames_and_hidden_files_are_fine(folder: Path, rng: np.random.Generator) -> None:
+def test_sixteen_bit_frames_are_read_and_hidden_files_ignored(folder: Path, rng: np.random.Generator) -> None:
     for name in NAMES:
         write(folder / "input" / f"{name}.png", rng.integers(0, 4096, (12, 10), dtype=np.uint16))
     (folder / "input" / "._00001.png").write_bytes(b"some systems leave these behind")
@@ -73,20 +73,20 @@ def test_the_frames_own_label_is_never_opened(folder: Path, tmp_path: Path, spoi
     assert pairs.skipped == ("00002",)
 
 
-def test_a_frame_of_the_same_name_elsewhere_is_its_own_too(folder: Path, tmp_path: Path) -> None:
-    # Another export of the same capture may differ in its pixels: rather one reference less than an answer that is known.
+def test_a_frame_of_the_same_name_in_another_folder_counts_as_its_own(folder: Path, tmp_path: Path) -> None:
+    # Another export of the same capture may have other pixels. One reference less is better than using the known answer.
     write(tmp_path / "other" / "00003.png", np.full((12, 10), 7, np.uint8))
     assert read(folder, tmp_path / "other" / "00003.png").skipped == ("00003",)
 
 
-def test_no_reference_may_be_left(folder: Path) -> None:
+def test_a_folder_may_hold_no_reference(folder: Path) -> None:
     for name in NAMES[1:]:
         (folder / "input" / f"{name}.png").unlink()
     pairs = read(folder, folder / "input" / "00001.png")
     assert (pairs.names, pairs.frames, pairs.skipped) == ((), (), ("00001",))
 
 
-def test_the_depth_is_what_is_said_or_stated(folder: Path) -> None:
+def test_the_phase_range_is_given_or_stated_in_the_folder(folder: Path) -> None:
     with pytest.raises(PairImportError, match="--phase-range-rad"):
         read(folder, phase_range_rad=None)
     (folder / "metadata.yaml").write_text("phase_range_rad: 1.25\n")
@@ -118,7 +118,7 @@ def test_what_is_wrong_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "label" / "00002.png").unlink()
     refused(folder, r"label/00002\.png: No such file")
     (folder / "label" / "00002.png").write_bytes(good[:-20])
-    refused(folder, r"label/00002\.png: it is cut short")
+    refused(folder, r"label/00002\.png: it is truncated")
     (folder / "label" / "00002.png").write_bytes(good[:50] + bytes([good[50] ^ 1]) + good[51:])
     refused(folder, r"label/00002\.png: it is damaged")
     write(folder / "label" / "00002.png", np.zeros((8, 8), np.uint16))
@@ -129,19 +129,19 @@ def test_what_is_wrong_is_named(folder: Path, tmp_path: Path) -> None:
     write(folder / "input" / "00003.png", np.zeros((10, 10), np.uint8))
     refused(folder, r"input/00003\.png is \(10, 10\), not \(12, 10\)")
     write(folder / "input" / "00003.png", np.arange(360, dtype=np.uint8).reshape(12, 10, 3))
-    refused(folder, r"input/00003\.png: it is in colours")
+    refused(folder, r"input/00003\.png: it is coloured")
 
 
-def test_a_frame_that_is_none(tmp_path: Path) -> None:
-    for path, words in ((tmp_path / "gone.png", "No such file"), (tmp_path, "directory")):
-        with pytest.raises(PairImportError, match=words):
+def test_a_file_that_is_not_a_frame_is_refused(tmp_path: Path) -> None:
+    for path, message in ((tmp_path / "gone.png", "No such file"), (tmp_path, "directory")):
+        with pytest.raises(PairImportError, match=message):
             read_frame(path)
     (tmp_path / "a.png").write_bytes(b"text")
-    with pytest.raises(PairImportError, match=r"a\.png: it is no PNG file"):
+    with pytest.raises(PairImportError, match=r"a\.png: it is not a PNG file"):
         read_frame(tmp_path / "a.png")
 
 
-def test_of_many_pairs_those_most_like_the_frame_are_taken(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_of_many_pairs_those_most_like_the_frame_are_used(tmp_path: Path, rng: np.random.Generator) -> None:
     frame = rng.integers(0, 200, (64, 64)).astype(np.uint8)
     for folder in ("input", "label"):
         (tmp_path / folder).mkdir()
@@ -151,6 +151,6 @@ def test_of_many_pairs_those_most_like_the_frame_are_taken(tmp_path: Path, rng: 
         assert cv2.imwrite(str(tmp_path / "input" / f"{number:02}.png"), speckle)
         if number < MOST:  # the labels of the others are not opened: they may be missing
             assert cv2.imwrite(str(tmp_path / "label" / f"{number:02}.png"), speckle)
-    found = read_references(tmp_path, 2.6, Path("frame.png"), frame)
-    assert found.names == tuple(f"{number:02}" for number in range(MOST))
+    pairs = read_references(tmp_path, 2.6, Path("frame.png"), frame)
+    assert pairs.names == tuple(f"{number:02}" for number in range(MOST))
     assert read_references(tmp_path, 2.6, Path("frame.png"), frame, most=3).names == ("00", "01", "02")
