@@ -13,7 +13,7 @@ __all__ = ["SpecklePairs", "__version__", "load_model"]
 
 
 def __getattr__(name: str) -> object:
-    """Load a name when it is first asked for: torch alone takes a second."""
+    """Import a name when it is first used, because the import of torch alone takes a second."""
     if name == "__version__":
         try:
             return version("specklescope")

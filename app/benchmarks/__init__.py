@@ -1,1 +1,1 @@
-"""Benchmarks of the product: what ``specklescope bench`` measures."""
+"""The measurements of ``specklescope bench``."""

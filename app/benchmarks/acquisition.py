@@ -275,7 +275,7 @@ class _ChildReporter:
 
     def __call__(self, progress: object) -> None:
         """Report what is new."""
-        injected = Counter(self._camera.injected)
+        injected = Counter({str(kind): count for kind, count in self._camera.injected.items()})
         with Path(self._order.log).open("a") as file:
             file.writelines(f"{kind}\n" for kind in (injected - self._logged).elements())
         self._logged = injected

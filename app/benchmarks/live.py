@@ -1,4 +1,4 @@
-"""Benchmarks in the product: things are timed side by side, interleaved in one run, and reported as a ratio."""
+"""Times the live loop against its engine, and the twin frame by frame against batches; both take turns in the same run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from acquisition.patterns.sources import open_source
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
-from app.live.inference import InferencePipeline
+from app.live.inference import InferencePipeline, InferenceSettings
 from app.training.train import twin_data
 from drivers.base import Frame, TriggerMode
 from drivers.recorded.replay import ReplayCamera
@@ -27,12 +27,12 @@ _FRAMES = 16
 
 
 def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int = 60) -> dict[str, object]:
-    """Compare the live loop with its engine called alone.
+    """Compare the frame rate of the live loop with that of its engine alone.
 
-    A replay camera feeds it a quarter more frames than the engine can take, so that there is always a new one. Rounds alternate
-    between the two, and each of the live loop is compared with those before and after it. The live loop is capture thread,
-    channel, inference thread with reference, mask and drift gauge, and a viewer that takes and segments the newest view 30
-    times a second.
+    A replay camera delivers a quarter more frames than the engine can process, so that there is always a new frame. Rounds of
+    both alternate, and each round of the live loop is compared with the engine's rounds before and after it. The live loop
+    consists of capture thread, channel, inference thread with reference, mask and drift gauge, and a viewer that reads and
+    segments the newest view 30 times per second.
     """
     model = load_model(config.model)
     attach(model, config.response, fibre_name(config.twin.optics))
@@ -41,17 +41,16 @@ def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int
         reference = pool.reference
     frames = [Frame(image, index, 0, 0.01) for index, image in enumerate(pixels)]
     arrivals: list[float] = []
-    pipeline = InferencePipeline(
-        model, config.live.engine, lambda pattern_id: None, lambda view: arrivals.append(time.perf_counter())
-    )
+    pipeline = InferencePipeline(InferenceSettings(model=model, engine=config.live.engine))
+    pipeline.views.subscribe(lambda view: arrivals.append(time.perf_counter()))
     pipeline.set_reference(reference)
     pipeline.start()
     pipeline.ready.wait()
     alone_fps, live_fps = [], []
     try:
-        if pipeline.chosen is None:
+        if pipeline.engine is None:
             raise pipeline.error or RuntimeError("the engine did not start")
-        engine = pipeline.chosen.engine  # without the guard, which belongs to the live loop
+        engine = pipeline.engine.engine  # without its fallback, which belongs to the live loop
 
         def alone() -> float:
             start = time.perf_counter()
@@ -85,7 +84,7 @@ def _live_round(
     camera = ReplayCamera(frames, period_s=1 / camera_fps)
     arrivals.clear()
     stop = threading.Event()
-    shown: deque[object] = deque(maxlen=1)
+    labels: deque[object] = deque(maxlen=1)
 
     def capture() -> None:
         camera.arm(TriggerMode.FREE_RUN)
@@ -95,12 +94,12 @@ def _live_round(
     def view() -> None:
         while not stop.wait(1 / 30):
             view = pipeline.display.poll()
-            shown.append(view.reconstruction.labels if view and view.reconstruction else None)
+            labels.append(view.reconstruction.labels if view and view.reconstruction else None)
 
     threads = [threading.Thread(target=work, daemon=True) for work in (capture, view)]
     for thread in threads:
         thread.start()
-    # The first views belong to the start.
+    # The first views are slower, because the threads have just started.
     while len(arrivals) < count + 3 and pipeline.error is None:
         time.sleep(0.02)
     stop.set()
@@ -109,14 +108,14 @@ def _live_round(
     if pipeline.error is not None:
         raise pipeline.error
     done = -1
-    while done != len(arrivals):  # let it finish what it holds: the engine is about to be called alone
+    while done != len(arrivals):  # wait until the pipeline is empty, because the engine is timed alone next
         done = len(arrivals)
         time.sleep(0.3)
     return count / (arrivals[count + 2] - arrivals[2])
 
 
 def bench_twin(config: InstrumentConfig, rounds: int = 11, batch: int = 16) -> dict[str, object]:
-    """Time the twin's frames (optics and camera) one by one and in batches, in alternation."""
+    """Time the twin's frames (optics and camera) one by one and in batches, in turns."""
     n = config.twin.optics.image_px
     camera = config.twin.camera
     twin = TwinExposure(FibreOptics(config.twin.optics), camera.sensor, camera.exposure_s, seed=0)

@@ -1,4 +1,4 @@
-"""What the commands print: progress bars, tables of numbers, and the same numbers as a JSON file."""
+"""Output of the commands: progress bars, tables of numbers, and the same numbers as a JSON file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rich.table import Table
 from acquisition.archive.atomic_files import write_whole
 from app.progress import Report
 
-#: Progress and words go to stderr, so that stdout holds only results.
+#: Progress and messages go to stderr, so that stdout holds only results.
 console = Console(stderr=True)
-#: Seconds between two lines of progress where there is no terminal.
+#: Seconds between two lines of progress if there is no terminal.
 _LINE_EVERY_S = 10.0
 
 
 @contextmanager
 def progress_bars() -> Iterator[Report]:
-    """Yield ``report(stage, done, total, note)``, which draws one bar for every stage named; lines where nobody watches."""
+    """Yield a report that draws one bar for each stage, or prints lines if there is no terminal."""
     if not console.is_terminal:
         yield _progress_lines()
         return
@@ -49,7 +49,7 @@ def progress_bars() -> Iterator[Report]:
 
 
 def _progress_lines() -> Report:
-    """Progress for a log file: a line at each stage's beginning and end, and now and then between."""
+    """Return a report for a log file: a line at the start and end of each stage, and one every ten seconds."""
     last: dict[str, float] = {}
 
     def report(stage: str, done: int, total: int, note: str = "") -> None:
@@ -64,7 +64,7 @@ def _progress_lines() -> Report:
 
 
 def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:
-    """Print a table of ``numbers`` and, when asked, write them to a file.
+    """Print a table of ``numbers`` and, if there is a ``json_file``, write them to it.
 
     Raises
     ------
@@ -75,14 +75,14 @@ def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in numbers.items():
-        table.add_row(key, _shown(value))
+        table.add_row(key, _cell(value))
     Console().print(table)
     if json_file is not None:
         write_json(json_file, numbers)
 
 
 def publish_rows(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:
-    """Print ``numbers["rows"]``, mappings with the same keys, as a table, their notes below it, and the rest as ever."""
+    """Print ``numbers["rows"]``, mappings with the same keys, as a table; then their notes, and then the other numbers."""
     rows = numbers["rows"]
     assert isinstance(rows, list)
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "note"]
@@ -92,7 +92,7 @@ def publish_rows(title: str, numbers: Mapping[str, object], json_file: Path | No
             key.replace("_", " "), no_wrap=number == 0, overflow="fold", justify="left" if number == 0 else "right"
         )
     for row in rows:
-        table.add_row(*("" if row.get(key) is None else _shown(row[key]) for key in keys))
+        table.add_row(*("" if row.get(key) is None else _cell(row[key]) for key in keys))
     Console().print(table)
     for row in rows:
         if row.get("note"):
@@ -103,24 +103,26 @@ def publish_rows(title: str, numbers: Mapping[str, object], json_file: Path | No
 
 
 def write_json(path: Path, numbers: Mapping[str, object]) -> None:
-    """Write numbers as JSON, whole or not at all; NaN, which JSON does not know, becomes null."""
-    text = json.dumps({key: _plain(value) for key, value in numbers.items()}, indent=2, allow_nan=False) + "\n"
+    """Write numbers as a JSON file, completely or not at all. NaN and infinity become null, because JSON has neither."""
+    text = json.dumps({key: _for_json(value) for key, value in numbers.items()}, indent=2, allow_nan=False) + "\n"
     write_whole(path, text, "choose another file for --json")
 
 
-def _shown(value: object) -> str:
+def _cell(value: object) -> str:
+    """Return a value as the text of a table cell."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {_shown(item)}" for key, item in value.items())
-    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        return "\n".join(f"{key}: {_cell(item)}" for key, item in value.items())
+    return "\n".join(map(_cell, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _plain(value: object) -> object:
+def _for_json(value: object) -> object:
+    """Return a value as JSON can hold it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _for_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_for_json(item) for item in value]
     return str(value) if isinstance(value, Path) else value

@@ -1,1 +1,1 @@
-"""The instrument file, and opening the devices that it names."""
+"""The instrument file, and the devices that it names."""

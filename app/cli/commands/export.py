@@ -48,13 +48,14 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
         Folder of the dataset or recording.
     """
     from acquisition.archive.reader import Archive
+    from acquisition.exchange.export import LabelOptions
     from acquisition.exchange.export import export as export_archive
 
     written = export_archive(
         Archive.open(path),
         options.out or path / "export",
         options.format or ["ome-tiff", "ffv1"],
+        LabelOptions(phase_range_rad=options.phase_range_rad),
         overwrite=options.overwrite,
-        phase_range_rad=options.phase_range_rad,
     )
     publish("exported", {"files": [str(file) for file in written]}, json)
