@@ -13,9 +13,9 @@ from app.instrument.config import InstrumentConfig
 from app.training.engine_check_frames import frames_for
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import from_archive
-from reconstruction.engines.base import Engine, EngineError
+from reconstruction.engines.base import Engine, EngineError, Precision
 from reconstruction.engines.check_frames import CheckFrames, remember
-from reconstruction.engines.choose import Choice, interleaved_ms, present, settle, verified
+from reconstruction.engines.choose import Choice, interleaved_ms, open_and_report, present, rank_engines
 from reconstruction.engines.engine_check import EngineCheck, EngineCheckReport
 from reconstruction.models.model import Model
 
@@ -108,7 +108,7 @@ def compile_model(
     fastest = ""
     if not choice:
         refused = [f"{row.engine} refused: {row.note}" for row in rows if row.state == "refused"]
-        fastest = engines[settle(engine_check, engines, times, refused)[0][0]].name
+        fastest = engines[rank_engines(engine_check, engines, times, refused)[0][0]].name
     return {
         "model": model.card.name,
         "model_id": model.id,
@@ -131,7 +131,7 @@ def _frames(model: Model, config: InstrumentConfig, dataset: Path | None) -> Che
 def _everything(engine_check: EngineCheck) -> list[Choice]:
     choices = present(engine_check.frames)
     built = any(name == _RTX for name, _ in choices)
-    return choices if built or not find_spec(_RTX) else [(_RTX, "fp16"), *choices]
+    return choices if built or not find_spec(_RTX) else [(_RTX, Precision.FP16), *choices]
 
 
 def _stage(report: Report, words: str, stage: str, done: int, total: int) -> None:
@@ -141,7 +141,7 @@ def _stage(report: Report, words: str, stage: str, done: int, total: int) -> Non
 def _one(engine_check: EngineCheck, choice: Choice, on_progress: Report) -> tuple[Compiled, Engine | None]:
     words, start = " ".join(choice), time.perf_counter()
     try:
-        engine, passed = verified(choice, engine_check)
+        engine, passed = open_and_report(choice, engine_check)
     except (EngineError, ImportError) as error:
         note = str(error)
     else:

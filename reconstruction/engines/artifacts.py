@@ -1,7 +1,7 @@
-"""What was exported or built once, kept on disk: whole or not at all, and never believed without its check sum.
+"""Files that are exported or built once and kept in a cache folder; every file is checked before use.
 
-An artifact is a file and a JSON sidecar of the same name. The sidecar holds the facts that the file was made from (they give
-it its name), the file's SHA-256, and what was learned about it since: the gate's report, times.
+An artifact is a file and a JSON sidecar with the same name. The sidecar holds the facts that the file was made from (they also
+give the file its name), the SHA-256 of the file, and later findings, such as the report of the engine check.
 """
 
 from __future__ import annotations
@@ -14,31 +14,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from acquisition.archive.atomic_files import write_bytes
 from drivers.base import SpeckleScopeError
 from reconstruction.engines.base import EngineError
 
 log = logging.getLogger(__name__)
 
-_REMEDY = "give a folder with room as SPECKLESCOPE_CACHE"
+_REMEDY = "set SPECKLESCOPE_CACHE to a folder with free space"
 
 
 def cache_folder() -> Path:
-    """Folder for compiled models: ``$SPECKLESCOPE_CACHE`` or ``~/.cache/specklescope``."""
-    return Path(os.environ.get("SPECKLESCOPE_CACHE") or Path.home() / ".cache" / "specklescope")
+    """Return the folder for compiled models: ``$SPECKLESCOPE_CACHE``, or the user's cache folder of this system."""
+    folder = os.environ.get("SPECKLESCOPE_CACHE")
+    return Path(folder) if folder else user_cache_path("specklescope", appauthor=False)
 
 
 class Artifact:
-    """A file that depends on ``facts`` alone.
+    """A file that depends only on ``facts``.
 
     Parameters
     ----------
     stem : str
-        Beginning of its name, for people.
+        Beginning of the file name, for people.
     suffix : str
-        ``onnx``, ``rtx``.
+        End of the file name, such as ``onnx`` or ``rtx``.
     facts : mapping of str to str, int or list
-        Everything that decides what is in it: hash of the weights, versions, shapes, precision, device, driver.
+        Everything that determines the content: hash of the weights, versions, shapes, precision, device, driver.
     """
 
     def __init__(self, stem: str, suffix: str, facts: Mapping[str, object]) -> None:
@@ -48,24 +51,25 @@ class Artifact:
         self.sidecar = self.path.with_name(self.path.name + ".json")
 
     def store(self, data: bytes) -> Path:
-        """Write the file, then its sidecar; each appears whole or not at all.
+        """Write the file, then its sidecar. Each is written completely or not at all.
 
         Raises
         ------
         EngineError
-            There is no room, or no folder.
+            The disk is full, or the folder cannot be written.
         """
         self._write(self.path, data)
         self._describe({"facts": self.facts, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
         return self.path
 
     def load(self) -> bytes | None:
-        """Return the file's content; None where there is none.
+        """Return the content of the file; None if there is no file.
 
         Raises
         ------
         EngineError
-            It is damaged, or made from other facts. It is removed, so that the next attempt makes it anew.
+            The file cannot be read, is damaged, or was made from other facts. A damaged or wrong file is removed, so that the
+            next attempt makes a new one.
         """
         try:
             data = self.path.read_bytes()
@@ -75,35 +79,35 @@ class Artifact:
             raise EngineError(f"cannot read {self.path}: {error.strerror}; {_REMEDY}") from error
         known = self._read()
         if known.get("facts") != self.facts:
-            self._refuse("it has no description, or one of another model, version or machine")
+            self._refuse("its description is missing, or is that of another model, version or machine")
         if hashlib.sha256(data).hexdigest() != known.get("sha256"):
-            self._refuse(f"it is damaged: its check sum is not the one of the {known.get('bytes')} bytes that were written")
+            self._refuse(f"it is damaged: its checksum differs from that of the {known.get('bytes')} bytes that were written")
         return data
 
     def load_or_remove(self) -> bytes | None:
-        """Return the content; a damaged file is logged and counts as none."""
+        """Return the content; None if there is no file, or after a damaged file was logged and removed."""
         try:
             return self.load()
         except EngineError as error:
             log.warning("%s", error)
             return None
 
-    def note(self, **learned: object) -> None:
-        """Add what was learned about the file to its sidecar."""
-        self._describe({**self._read(), **learned})
+    def note(self, **findings: object) -> None:
+        """Add findings about the file to its sidecar."""
+        self._describe({**self._read(), **findings})
 
     def noted(self, key: str) -> Any:
-        """Return what :meth:`note` took down under ``key``; None where it did not."""
+        """Return the finding that :meth:`note` stored under ``key``; None if there is none."""
         return self._read().get(key)
 
     def remove(self) -> None:
-        """Remove both files."""
+        """Remove the file and its sidecar."""
         self.path.unlink(missing_ok=True)
         self.sidecar.unlink(missing_ok=True)
 
     def _refuse(self, why: str) -> None:
         self.remove()
-        raise EngineError(f"the cached file {self.path.name} is refused: {why}; it was removed, to be made anew")
+        raise EngineError(f"the cached file {self.path.name} is refused: {why}; it was removed and will be made again")
 
     def _read(self) -> dict[str, Any]:
         try:

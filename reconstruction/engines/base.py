@@ -1,49 +1,61 @@
-"""The contract of every engine: fixed shapes, warmed, equal to torch, and silent about where it runs."""
+"""What every engine must do: take frames of one fixed shape, give the same phase as torch, and work on any device."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.base import ReconstructionError
 
-#: What a camera counted, as it came or averaged.
+#: Camera counts, as the camera gave them or averaged.
 Counts = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
-#: How an engine calculates where it may choose; counts, the front end and phase are always 32 bit floats.
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
+class Precision(StrEnum):
+    """Number format in which an engine computes its networks. Counts, front end and phase are always 32-bit floats."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    INT8 = "int8"
 
 
 class EngineError(ReconstructionError):
-    """An engine could not be built or does not compute what torch computes."""
+    """An engine cannot be built, or its result differs from that of torch."""
 
 
-#: What a failing engine raises: torch, OpenVINO and ONNX Runtime know nothing better than these.
+#: Exceptions of a failing engine: torch, OpenVINO and ONNX Runtime raise nothing more specific.
 FAILURES = (EngineError, RuntimeError, MemoryError, ValueError, OSError)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or the exception's name where it has no message."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class Engine(Protocol):
-    """Runs one model, one frame at a time; made, used and destroyed by one thread."""
+    """Runs one model, one frame at a time. One thread creates, uses and destroys it."""
 
     @property
     def name(self) -> str:
         """Short name with precision, for status lines: ``onnxruntime fp32``."""
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Reconstruct.
+        """Reconstruct one frame.
 
         Parameters
         ----------
         frame : ndarray of uint8, uint16 or float32, shape (frame_px, frame_px)
             Camera counts.
         reference : ndarray of float32, shape (frame_px, frame_px)
-            Mean speckle under the flat pattern, in counts. Not changed in place as long as it is in use: an engine
-            takes the same array over only once.
+            Mean speckle under the flat pattern, in counts. The caller does not change the array in place while it is in use,
+            because an engine copies the same array only once.
 
         Returns
         -------
         ndarray of float32, shape (grid_px, grid_px)
-            Phase in radians; a new array at every call.
+            Phase in radians. Every call returns a new array.
         """

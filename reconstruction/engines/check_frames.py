@@ -1,4 +1,4 @@
-"""Frames that engines are judged on: of the fibre that a model is for, with the phase that was displayed."""
+"""Check frames: frames of the fibre that a model is for, with the displayed phase, on which engines are checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconstruction.models.model import Model
 
 log = logging.getLogger(__name__)
 
-#: Enough for a mean SSIM to a thousandth, few enough for a start without waiting.
+#: Number of check frames: enough for a mean SSIM to a thousandth, and few enough for a fast start.
 FRAMES = 8
 
 
@@ -27,11 +27,11 @@ class CheckFrames:
     Parameters
     ----------
     frames : sequence of ndarray, each (H, W)
-        Counts.
+        Camera counts.
     reference : ndarray of float32, shape (H, W)
-        Mean speckle under the flat pattern.
+        Mean speckle under the flat pattern, in counts.
     truth_rad : ndarray of float32, shape (frames, grid, grid), optional
-        Displayed phase; without it nothing can be said about SSIM, and only full precision passes.
+        Displayed phase. Without it SSIM cannot be computed, and only engines in full precision can pass.
     """
 
     frames: list[Counts]
@@ -44,39 +44,39 @@ class CheckFrames:
 
     @classmethod
     def of_pool(cls, pool: PairPool) -> CheckFrames:
-        """Take the first pairs of a pool, whose phase is on the model's grid."""
+        """Return the first pairs of a pool, whose phase is on the model's grid."""
         batch = pool.batch(np.arange(min(FRAMES, pool.ready)))
         frames = [np.array(frame[0]) for frame in batch.frames.numpy()]
         return cls(frames, np.array(pool.reference, np.float32), batch.phase_rad[:, 0].numpy())
 
     @classmethod
     def noise(cls, model: Model) -> CheckFrames:
-        """Speckle of no fibre, for want of real frames."""
+        """Return random speckle without a displayed phase, for models without real frames."""
         shape = (3, model.frame_px, model.frame_px)
         frames = np.random.default_rng(0).exponential(36, shape).astype(np.float32)
         return cls(list(frames[:2]), frames[2])
 
 
 def remember(model: Model, frames: CheckFrames) -> None:
-    """Keep real frames for this model, for every later start on this machine; without room for them it is only logged."""
+    """Store check frames of this model for later starts on this machine; a full disk is only logged."""
     assert frames.truth_rad is not None
     content = io.BytesIO()
     counts = np.stack([np.asarray(frame) for frame in frames.frames])
     np.savez_compressed(content, frames=counts, reference=frames.reference, truth_rad=frames.truth_rad.astype(np.float32))
     try:
-        _kept(model).store(content.getvalue())
+        _stored(model).store(content.getvalue())
     except EngineError as error:
-        log.warning("no frames are kept to judge engines on: %s", error)
+        log.warning("the check frames for engines are not stored: %s", error)
 
 
 def recall(model: Model) -> CheckFrames | None:
-    """Return what :func:`remember` kept; None where there is nothing, or nothing that fits."""
-    content = _kept(model).load_or_remove()
+    """Return the check frames that :func:`remember` stored; None if there are none for this model and frame size."""
+    content = _stored(model).load_or_remove()
     if content is None:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         return CheckFrames(list(stored["frames"]), stored["reference"], stored["truth_rad"])
 
 
-def _kept(model: Model) -> Artifact:
+def _stored(model: Model) -> Artifact:
     return Artifact(f"{model.id}-frames", "npz", {"model": model.id, "shape": [model.frame_px, model.grid_px]})

@@ -1,6 +1,6 @@
-"""Which engine runs a model: the fastest one present that agrees with torch, or the one asked for.
+"""The choice of the engine that runs a model: the requested one, or the fastest available one that passes the engine check.
 
-The automatic choice is measured once for a model on a machine, with the libraries as they are, and remembered.
+The automatic choice is measured once for each model, machine and set of library versions, and then stored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from reconstruction.engines.artifacts import Artifact, cache_folder
-from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision
+from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision, first_line
 from reconstruction.engines.check_frames import CheckFrames, recall
 from reconstruction.engines.engine_check import EngineCheck, EngineCheckReport
 from reconstruction.engines.engine_kinds import AUTO, ENGINES, parse
@@ -29,37 +29,39 @@ from reconstruction.models.model import Model
 
 log = logging.getLogger(__name__)
 
+#: Name of an engine kind, and a precision.
 Choice = tuple[str, Precision]
 _LIBRARIES = ("torch", "openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
-#: Raised whenever engines change so that remembered times say nothing any more.
+#: Increase it when engines change so much that stored times are out of date.
 _CHOICE_VERSION = 1
-#: Slow models are timed fewer times.
-_PATIENCE_S = 5.0
+#: No further round of time measurements starts after this time, so slow models are timed fewer times.
+_TIMING_LIMIT_S = 5.0
 
 
 def open_engine(
     model: Model,
     preference: str = AUTO,
     frames: CheckFrames | None = None,
-    on_replaced: Callable[[str], None] = lambda words: None,
+    on_replaced: Callable[[str], None] = lambda message: None,
+    *,
     remembered: bool = True,
 ) -> FallbackEngine:
-    """Build, check and warm an engine.
+    """Open, check and warm up an engine.
 
     Parameters
     ----------
     model : Model
         What to run.
     preference : str
-        ``auto``, or an engine with or without its precision, ``openvino bf16``. One that fails its check is replaced by
-        torch, and the reason says so.
+        ``auto``, or an engine kind with or without a precision, such as ``openvino bf16``. An engine that fails the engine
+        check is replaced by torch, and the reason says so.
     frames : CheckFrames, optional
-        Real frames to check on; those remembered for this model when left out, and noise, on which only full precision
-        passes, where there are none.
+        Real frames for the engine check. By default those stored for this model. Without any, the check runs on noise, which
+        only engines in full precision can pass.
     on_replaced : callable
-        Told when the engine fails later and another takes over.
+        Called with a message when the engine fails later and another one takes over.
     remembered : bool
-        Take the choice that was measured on this machine before; otherwise measure now.
+        Use the choice that was stored on this machine; False measures again.
 
     Raises
     ------
@@ -67,76 +69,63 @@ def open_engine(
         The preference is unknown.
     """
     engine_check = EngineCheck(model, frames or recall(model) or CheckFrames.noise(model))
-    with_fallback = partial(FallbackEngine, on_replaced=on_replaced)
     if preference != AUTO:
-        choice = parse(preference)
-        try:
-            return with_fallback(opened(choice, engine_check), model, "chosen by the operator")
-        except (EngineError, ImportError) as error:
-            log.warning("engine %s refused: %s", preference, error)
-            return with_fallback(TorchEngine(model), model, f"{preference} refused: {error}; torch instead")
-    ranked, reason = _recall(_memory(model, engine_check.frames)) if remembered else ([], "")
-    if ranked:
-        try:
-            engine = opened(ranked[0], engine_check)
-        except (EngineError, ImportError) as error:
-            log.warning("the engine that was the fastest is refused now: %s", error)
-        else:
-            others = [partial(opened, choice, engine_check) for choice in ranked[1:]]
-            return with_fallback(engine, model, reason, others)
-    engines, refused = _all_present(engine_check)
-    ranked, reason = settle(engine_check, engines, interleaved_ms(list(engines.values()), engine_check.frames), refused)
-    others = [partial(opened, choice, engine_check) for choice in ranked[1:]]
-    return with_fallback(engines[ranked[0]], model, reason, others)
+        engine, reason = _open_requested(preference, engine_check)
+        return FallbackEngine(engine, model, reason, on_replaced=on_replaced)
+    stored = _open_stored(engine_check) if remembered else None
+    engine, ranked, reason = stored or _open_fastest(engine_check)
+    others = [partial(open_checked, choice, engine_check) for choice in ranked[1:]]
+    return FallbackEngine(engine, model, reason, others, on_replaced)
 
 
-def settle(
+def rank_engines(
     engine_check: EngineCheck, engines: Mapping[Choice, Engine], times_ms: list[float], refused: list[str]
 ) -> tuple[list[Choice], str]:
-    """Rank engines by their times, and write the choice down for the next start on this machine.
+    """Rank engines by their times, and store the result for the next start on this machine.
 
     Parameters
     ----------
-    gate : EngineCheck
-        That they passed.
-    engines : mapping of (str, str) to Engine
-        By runner and precision.
+    engine_check : EngineCheck
+        The check that they passed.
+    engines : mapping of Choice to Engine
+        Engines by engine kind and precision.
     times_ms : list of float
-        Of each, in that order.
+        Time of each, in the same order.
     refused : list of str
-        What to say of the others.
+        A note for every engine that was refused.
 
     Returns
     -------
-    ranked : list of (str, str)
+    ranked : list of Choice
         The fastest first.
     reason : str
-        In words.
+        Times and notes, as text.
     """
     order = sorted(zip(engines.items(), times_ms, strict=True), key=lambda timed: timed[1])
+    ranked = [choice for (choice, _), _ in order]
     measured = ", ".join(f"{engine.name} {ms:.1f} ms" for (_, engine), ms in order)
-    ranked, reason = [choice for (choice, _), _ in order], "; ".join([f"fastest here: {measured}", *refused])
+    reason = "; ".join([f"fastest here: {measured}", *refused])
     note = {"ranked": ranked, "reason": f"{reason} (measured {date.today().isoformat()})"}
     try:
-        _memory(engine_check.model, engine_check.frames).store(json.dumps(note, indent=1).encode())
+        _stored_choice(engine_check).store(json.dumps(note, indent=1).encode())
     except EngineError as error:
-        log.warning("the choice of an engine is not remembered: %s", error)
+        log.warning("the choice of an engine is not stored: %s", error)
     return ranked, reason
 
 
-def opened(choice: Choice, engine_check: EngineCheck) -> Engine:
-    """Open one engine and pass it through the gate, which warms it.
+def open_checked(choice: Choice, engine_check: EngineCheck) -> Engine:
+    """Open one engine and run the engine check on it, which also warms it up.
 
     Raises
     ------
     EngineError, ImportError
-        It is not to be had here, or wrong.
+        The engine is not available here, or fails the check.
     """
-    return verified(choice, engine_check)[0]
+    return open_and_report(choice, engine_check)[0]
 
 
-def verified(choice: Choice, engine_check: EngineCheck) -> tuple[Engine, EngineCheckReport]:
-    """Do what :func:`opened` does, and also return what the gate measured."""
+def open_and_report(choice: Choice, engine_check: EngineCheck) -> tuple[Engine, EngineCheckReport]:
+    """Do the same as :func:`open_checked`, and also return the report of the engine check."""
     name, precision = choice
     engine_kind = ENGINES[name]
     if why := engine_kind.missing(precision):
@@ -147,75 +136,103 @@ def verified(choice: Choice, engine_check: EngineCheck) -> tuple[Engine, EngineC
     except EngineError:
         raise
     except FAILURES as error:
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise EngineError(f"{name} {precision} does not run this model ({cause}); empty the folder {cache_folder()}") from error
+        raise EngineError(
+            f"{name} {precision} does not run this model ({first_line(error)}); empty the folder {cache_folder()}"
+        ) from error
 
 
 def present(frames: CheckFrames) -> list[Choice]:
-    """Return what the automatic choice compares on this machine."""
+    """Return the choices that the automatic choice compares on this machine."""
     tried = [(name, precision) for name, engine_kind in ENGINES.items() for precision in engine_kind.tried]
     if frames.truth_rad is None:
-        tried = [(name, precision) for name, precision in tried if precision == "fp32"]
+        tried = [(name, precision) for name, precision in tried if precision is Precision.FP32]
     return [(name, precision) for name, precision in tried if not ENGINES[name].missing(precision)]
 
 
 def interleaved_ms(engines: list[Engine], frames: CheckFrames, rounds: int = 5) -> list[float]:
-    """Median milliseconds a frame of every engine; see :func:`times_in_turns`."""
-    return [float(np.median(record)) for record in times_in_turns(engines, frames, rounds, _PATIENCE_S)]
+    """Return the median time per frame of every engine, in milliseconds; see :func:`times_in_turns`."""
+    return [float(np.median(record)) for record in times_in_turns(engines, frames, rounds, _TIMING_LIMIT_S)]
 
 
-def times_in_turns(engines: list[Engine], frames: CheckFrames, rounds: int, patience_s: float) -> list[list[float]]:
-    """Milliseconds of every frame of every engine, in turns, so that all see the same machine; no new round after so long."""
-    times: list[list[float]] = [[] for _ in engines]
-    begun = time.perf_counter()
+def times_in_turns(engines: list[Engine], frames: CheckFrames, rounds: int, limit_s: float) -> list[list[float]]:
+    """Return the time of every frame of every engine, in milliseconds.
+
+    The engines take turns, so that all of them run under the same load of the machine. No new round starts after ``limit_s``.
+    """
+    times_ms: list[list[float]] = [[] for _ in engines]
+    started = time.perf_counter()
     for number in range(rounds):
-        if number and time.perf_counter() - begun > patience_s:
+        if number and time.perf_counter() - started > limit_s:
             break
         frame = frames.frames[number % len(frames.frames)]
-        for engine, record in zip(engines, times, strict=True):
+        for engine, record in zip(engines, times_ms, strict=True):
             start = time.perf_counter()
             engine.run(frame, frames.reference)
             record.append((time.perf_counter() - start) * 1e3)
-    return times
+    return times_ms
 
 
-def _all_present(engine_check: EngineCheck) -> tuple[dict[Choice, Engine], list[str]]:
-    """Open every engine on this machine; return those that passed, and words on the others."""
+def _open_requested(preference: str, engine_check: EngineCheck) -> tuple[Engine, str]:
+    """Return the requested engine, or torch if it is refused, and the reason."""
+    choice = parse(preference)
+    try:
+        return open_checked(choice, engine_check), "chosen by the operator"
+    except (EngineError, ImportError) as error:
+        log.warning("engine %s refused: %s", preference, error)
+        return TorchEngine(engine_check.model), f"{preference} refused: {error}; torch instead"
+
+
+def _open_stored(engine_check: EngineCheck) -> tuple[Engine, list[Choice], str] | None:
+    """Return the engine that was the fastest before, the stored ranking and reason; None if it has to be measured again."""
+    ranked, reason = _read_choice(_stored_choice(engine_check))
+    if not ranked:
+        return None
+    try:
+        return open_checked(ranked[0], engine_check), ranked, reason
+    except (EngineError, ImportError) as error:
+        log.warning("the engine that was the fastest is refused now: %s", error)
+        return None
+
+
+def _open_fastest(engine_check: EngineCheck) -> tuple[Engine, list[Choice], str]:
+    """Open every available engine, measure the times, and return the fastest engine, the ranking and the reason."""
     engines: dict[Choice, Engine] = {}
-    refused = []
+    refused: list[str] = []
     for choice in present(engine_check.frames):
         try:
-            engines[choice] = opened(choice, engine_check)
+            engines[choice] = open_checked(choice, engine_check)
         except (EngineError, ImportError) as error:
-            (log.warning if engine_check.model.network.exportable else log.info)(
-                "engine %s refused: %s", " ".join(choice), error
-            )
+            level = logging.WARNING if engine_check.model.network.exportable else logging.INFO
+            log.log(level, "engine %s refused: %s", " ".join(choice), error)
             refused.append(f"{' '.join(choice)} refused: {error}")
-    return engines, refused
+    times_ms = interleaved_ms(list(engines.values()), engine_check.frames)
+    ranked, reason = rank_engines(engine_check, engines, times_ms, refused)
+    return engines[ranked[0]], ranked, reason
 
 
-def _memory(model: Model, frames: CheckFrames) -> Artifact:
-    """Where the choice for this model on this machine is written down."""
-    card = {}
-    if not ENGINES["torch_cuda"].missing("fp32"):
+def _stored_choice(engine_check: EngineCheck) -> Artifact:
+    """Return the file with the choice for this model on this machine."""
+    model = engine_check.model
+    gpu: dict[str, object] = {}
+    if not ENGINES["torch_cuda"].missing(Precision.FP32):
         from reconstruction.engines.cuda.cuda_loop import gpu_facts
 
-        card = gpu_facts()
+        gpu = gpu_facts()
     facts = {
         "model": model.id,
         "shape": [model.frame_px, model.grid_px],
         "processor": _processor(),
         "cores": os.cpu_count(),
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
-        "real_frames": frames.truth_rad is not None,
+        "real_frames": engine_check.frames.truth_rad is not None,
         "version": _CHOICE_VERSION,
-        **card,
+        **gpu,
     }
     return Artifact(model.id, "choice", facts)
 
 
-def _recall(memory: Artifact) -> tuple[list[Choice], str]:
-    content = memory.load_or_remove()
+def _read_choice(stored: Artifact) -> tuple[list[Choice], str]:
+    content = stored.load_or_remove()
     if content is None:
         return [], ""
     try:

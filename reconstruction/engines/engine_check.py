@@ -1,4 +1,4 @@
-"""The gate: an engine is used only after it has computed, on real frames, what torch computes."""
+"""The engine check: an engine is used only after it gave the same phase as torch on the check frames."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.metrics import score
 from reconstruction.models.model import Model
 
-#: Largest difference of any pixel from torch, in full precision.
+#: fp32: largest difference of any pixel from torch.
 TOLERANCE_RAD: Final = 1e-3
-#: Of 16 bits: root mean square difference in the disc, and change of SSIM against the truth.
+#: fp16 and bf16: largest root mean square difference from torch inside the fibre's disc.
 TOLERANCE_RMS_RAD: Final = 0.02
+#: Largest loss of SSIM against the displayed phase. For int8 this is the only limit.
+TOLERANCE_SSIM: Final = {Precision.FP16: 0.002, Precision.BF16: 0.002, Precision.INT8: 0.005}
+#: Models with more evaluations per frame than this are checked on one frame only.
 _MANY_EVALUATIONS = 8
-#: ``precision: largest loss of SSIM``. 8 bits are not held to torch's phase, only to what they are for.
-TOLERANCE_SSIM: Final = {"fp16": 0.002, "bf16": 0.002, "int8": 0.005}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineCheckReport:
-    """What the gate measured.
+    """What the engine check measured.
 
     Parameters
     ----------
     max_abs_diff_rad, rms_diff_rad : float
-        Difference from torch: of the worst pixel, and root mean square inside the disc.
+        Difference from torch: of the worst pixel, and root mean square inside the fibre's disc.
     ssim_loss : float, optional
-        Mean SSIM of torch minus that of the engine.
+        Mean SSIM of torch minus that of the engine; None without the displayed phase.
     frames : int
-        How many were compared.
+        Number of frames compared.
     """
 
     max_abs_diff_rad: float
@@ -43,19 +44,19 @@ class EngineCheckReport:
     frames: int
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         return asdict(self)
 
 
 class EngineCheck:
-    """What engines of one model have to pass.
+    """The check that every engine of one model has to pass.
 
     Parameters
     ----------
     model : Model
-        Runs in torch for comparison, once.
+        Runs once in torch, for comparison.
     frames : CheckFrames
-        To compare on; of models that take many evaluations a frame only the first.
+        Frames to compare on. Models with many evaluations per frame are compared on the first one only.
     """
 
     def __init__(self, model: Model, frames: CheckFrames) -> None:
@@ -64,47 +65,57 @@ class EngineCheck:
         self._expected: list[NDArray[np.float32]] = []
 
     def check(self, engine: Engine, precision: Precision) -> EngineCheckReport:
-        """Compare an engine with torch, which also warms it.
+        """Compare an engine with torch; this also warms the engine up.
 
         Raises
         ------
         EngineError
-            Numbers that are not finite, the wrong shape, or a difference beyond what the precision is allowed.
+            The phase has the wrong shape, is not finite, or differs from torch by more than the precision is allowed.
         """
-        return self.judge([engine.run(frame, self.frames.reference) for frame in self.frames.frames], engine.name, precision)
+        return self.compare([engine.run(frame, self.frames.reference) for frame in self.frames.frames], engine.name, precision)
 
-    def judge(self, made: list[NDArray[np.float32]], name: str, precision: Precision) -> EngineCheckReport:
-        """Compare phases that the engine ``name`` made of the frames; see :meth:`check`."""
-        if not self._expected:
-            truth = TorchEngine(self.model)
-            self._expected = [truth.run(frame, self.frames.reference) for frame in self.frames.frames]
-        expected = self._expected
-        for phase in made:
+    def compare(self, phases: list[NDArray[np.float32]], name: str, precision: Precision) -> EngineCheckReport:
+        """Compare the phases that the engine ``name`` computed from the check frames; see :meth:`check`."""
+        expected = self._torch_phases()
+        for phase in phases:
             if phase.shape != expected[0].shape:
                 raise EngineError(f"{name} gives {phase.shape}, torch {expected[0].shape}; its file belongs to another model")
             if not np.isfinite(phase).all():
                 raise EngineError(f"{name} gives numbers that are not finite; use full precision (fp32)")
-        difference = np.stack(made) - np.stack(expected)
-        worst, rms = float(np.abs(difference).max()), float(np.sqrt(np.square(difference[:, self.model.mask]).mean()))
-        truth_rad = self.frames.truth_rad
-        loss = None if truth_rad is None else _ssim_loss(made, expected, truth_rad, self.model)
-        if precision == "fp32":
-            if worst > TOLERANCE_RAD:
-                raise EngineError(f"{name} differs from torch by {worst:.2g} rad, more than {TOLERANCE_RAD}")
-        elif loss is None:
-            raise EngineError(f"{name} can only be judged on real frames with their phase, and there are none; use fp32")
-        elif precision != "int8" and rms > TOLERANCE_RMS_RAD:
-            raise EngineError(f"{name} differs from torch by {rms:.2g} rad rms, more than {TOLERANCE_RMS_RAD}; use fp32")
-        elif loss > TOLERANCE_SSIM[precision]:
-            raise EngineError(f"{name} loses {loss:.4f} of SSIM, more than {TOLERANCE_SSIM[precision]}; use a finer precision")
-        return EngineCheckReport(worst, rms, loss, len(made))
+        difference = np.stack(phases) - np.stack(expected)
+        report = EngineCheckReport(
+            max_abs_diff_rad=float(np.abs(difference).max()),
+            rms_diff_rad=float(np.sqrt(np.square(difference[:, self.model.mask]).mean())),
+            ssim_loss=None if self.frames.truth_rad is None else self._ssim(expected) - self._ssim(phases),
+            frames=len(phases),
+        )
+        _require_tolerances(report, name, precision)
+        return report
+
+    def _torch_phases(self) -> list[NDArray[np.float32]]:
+        if not self._expected:
+            engine = TorchEngine(self.model)
+            self._expected = [engine.run(frame, self.frames.reference) for frame in self.frames.frames]
+        return self._expected
+
+    def _ssim(self, phases: list[NDArray[np.float32]]) -> float:
+        """Return the mean SSIM against the displayed phase."""
+        assert self.frames.truth_rad is not None
+        mask, phase_range_rad = self.model.mask, self.model.card.phase_range_rad
+        pairs = zip(phases, self.frames.truth_rad, strict=True)
+        return float(np.mean([score(phase, truth, mask, phase_range_rad).ssim for phase, truth in pairs]))
 
 
-def _ssim_loss(
-    made: list[NDArray[np.float32]], expected: list[NDArray[np.float32]], truth_rad: NDArray[np.float32], model: Model
-) -> float:
-    def mean(phases: list[NDArray[np.float32]]) -> float:
-        pairs = zip(phases, truth_rad, strict=True)
-        return float(np.mean([score(phase, truth, model.mask, model.card.phase_range_rad).ssim for phase, truth in pairs]))
-
-    return mean(expected) - mean(made)
+def _require_tolerances(report: EngineCheckReport, name: str, precision: Precision) -> None:
+    """Raise EngineError unless the differences are within the tolerances of the precision."""
+    worst, rms, loss = report.max_abs_diff_rad, report.rms_diff_rad, report.ssim_loss
+    if precision is Precision.FP32:
+        if worst > TOLERANCE_RAD:
+            raise EngineError(f"{name} differs from torch by {worst:.2g} rad, more than {TOLERANCE_RAD}")
+        return
+    if loss is None:
+        raise EngineError(f"{name} can only be checked on real frames with their phase, and there are none; use fp32")
+    if precision is not Precision.INT8 and rms > TOLERANCE_RMS_RAD:
+        raise EngineError(f"{name} differs from torch by {rms:.2g} rad rms, more than {TOLERANCE_RMS_RAD}; use fp32")
+    if loss > TOLERANCE_SSIM[precision]:
+        raise EngineError(f"{name} loses {loss:.4f} of SSIM, more than {TOLERANCE_SSIM[precision]}; use a finer precision")

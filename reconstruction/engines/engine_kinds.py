@@ -1,108 +1,118 @@
-"""Every engine there is, by the name an operator gives; their libraries are imported only when tried."""
+"""Every engine kind by the name that an operator gives. Its library is imported only when the engine is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 from reconstruction.engines.base import Engine, EngineError, Precision
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
 
+_FP32, _FP16, _BF16, _INT8 = Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class EngineKind:
-    """A way to run models.
+    """One way to run models.
 
     Parameters
     ----------
-    precisions : tuple of str
-        That it can be asked for; the first one is meant when none is named.
-    tried : tuple of str
-        That the automatic choice compares.
+    precisions : tuple of Precision
+        Precisions that can be requested; the first one is the default.
+    tried : tuple of Precision
+        Precisions that the automatic choice compares.
     open : callable
         Makes an engine; raises EngineError or ImportError.
     missing : callable
-        Says why a precision is not to be had on this machine; empty where it is.
+        Returns why a precision is not available on this machine; empty if it is.
     """
 
     precisions: tuple[Precision, ...]
     tried: tuple[Precision, ...]
     open: Callable[[Model, Precision, EngineCheck], Engine]
-    missing: Callable[[Precision], str]
+    missing: Callable[[Precision], str] = lambda precision: ""
 
 
 def _tensorrt(library: str) -> EngineKind:
-    def opened(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
+    def open_(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
         from reconstruction.engines.tensorrt.run import open_tensorrt
 
         return open_tensorrt(library, model, precision, engine_check)
 
-    def missing(precision: Precision) -> str:
+    def missing_(precision: Precision) -> str:
         from reconstruction.engines.tensorrt.run import missing
 
         return missing(library)
 
-    return EngineKind(("fp32", "fp16", "bf16"), ("fp16", "fp32"), opened, missing)
+    return EngineKind(precisions=(_FP32, _FP16, _BF16), tried=(_FP16, _FP32), open=open_, missing=missing_)
 
 
-def _torch_cuda(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
+def _open_torch(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
+    return TorchEngine(model)
+
+
+def _open_torch_cuda(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     from reconstruction.engines.cuda.torch_cuda import open_torch_cuda
 
     return open_torch_cuda(model, precision, engine_check)
 
 
-def _no_cuda(precision: Precision) -> str:
+def _missing_torch_cuda(precision: Precision) -> str:
     from reconstruction.engines.cuda.cuda_loop import no_cuda
 
     return no_cuda()
 
 
-def _openvino(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
+def _open_openvino(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     from reconstruction.engines.openvino import open_openvino
 
     return open_openvino(model, precision, engine_check)
 
 
-def _no_openvino(precision: Precision) -> str:
-    from reconstruction.engines.openvino import lacking
+def _missing_openvino(precision: Precision) -> str:
+    from reconstruction.engines.openvino import missing
 
-    return lacking(precision)
+    return missing(precision)
 
 
-def _onnxruntime(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
+def _open_onnxruntime(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     from reconstruction.engines.onnx.runtime import open_onnx_runtime
 
     return open_onnx_runtime(model, precision, engine_check)
 
 
-#: In the order in which they are tried where times are equal.
+#: Engine kinds by name. Where times are equal, the first one is chosen.
 ENGINES: dict[str, EngineKind] = {
     "tensorrt": _tensorrt("tensorrt"),
     "tensorrt_rtx": _tensorrt("tensorrt_rtx"),
-    "torch_cuda": EngineKind(("fp32", "fp16", "bf16"), ("fp16", "fp32"), _torch_cuda, _no_cuda),
-    "openvino": EngineKind(("fp32", "bf16", "int8"), ("bf16", "fp32"), _openvino, _no_openvino),
-    "onnxruntime": EngineKind(("fp32", "int8"), ("fp32",), _onnxruntime, lambda precision: ""),
-    "torch": EngineKind(("fp32",), ("fp32",), lambda model, precision, engine_check: TorchEngine(model), lambda precision: ""),
+    "torch_cuda": EngineKind(
+        precisions=(_FP32, _FP16, _BF16), tried=(_FP16, _FP32), open=_open_torch_cuda, missing=_missing_torch_cuda
+    ),
+    "openvino": EngineKind(
+        precisions=(_FP32, _BF16, _INT8), tried=(_BF16, _FP32), open=_open_openvino, missing=_missing_openvino
+    ),
+    "onnxruntime": EngineKind(precisions=(_FP32, _INT8), tried=(_FP32,), open=_open_onnxruntime),
+    "torch": EngineKind(precisions=(_FP32,), tried=(_FP32,), open=_open_torch),
 }
 AUTO: Final = "auto"
 
 
 def parse(preference: str) -> tuple[str, Precision]:
-    """Split ``openvino bf16`` or ``openvino`` into runner and precision.
+    """Split ``openvino bf16`` or ``openvino`` into the name of an engine kind and a precision.
 
     Raises
     ------
     EngineError
-        No such engine, or it cannot calculate so.
+        There is no engine kind of this name, or it does not have this precision.
     """
-    name, _, precision = preference.strip().partition(" ")
+    name, _, text = preference.strip().partition(" ")
     if name not in ENGINES:
         raise EngineError(f"no engine named {preference!r}; use {AUTO}, {', '.join(ENGINES)}")
-    engine_kind = ENGINES[name]
-    for known in get_args(Precision):
-        if known == (precision.strip() or engine_kind.precisions[0]) and known in engine_kind.precisions:
-            return name, known
-    raise EngineError(f"engine {name} has no precision {precision.strip()!r}; use {', '.join(engine_kind.precisions)}")
+    precisions = ENGINES[name].precisions
+    for precision in precisions:
+        if precision.value == (text.strip() or precisions[0].value):
+            return name, precision
+    raise EngineError(f"engine {name} has no precision {text.strip()!r}; use {', '.join(precisions)}")

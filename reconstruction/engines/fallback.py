@@ -1,4 +1,4 @@
-"""The engine that runs, and those that stand behind it: one that fails while it runs is replaced, and the frame still comes."""
+"""The fallback engine: when the engine fails while it runs, the next one takes over, and the frame is still reconstructed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import FAILURES, Counts, Engine, EngineError
+from reconstruction.engines.base import FAILURES, Counts, Engine, EngineError, first_line
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
 
@@ -16,20 +16,20 @@ log = logging.getLogger(__name__)
 
 
 class FallbackEngine:
-    """A chosen engine.
+    """A chosen engine, and the engines that replace it when it fails.
 
     Parameters
     ----------
     engine : Engine
-        Warmed and checked.
+        Checked and warmed up.
     model : Model
-        Whose engine it is; torch runs it when nothing else does.
+        The engine's model. Torch runs it when no other engine can.
     reason : str
-        Why this one.
+        Why this engine was chosen.
     others : iterable of callable
-        Open the next best, in order; each is called when it is needed.
+        Each opens the next best engine, in order. They are called only when needed.
     on_replaced : callable
-        Takes words for the operator.
+        Called with a message for the operator when an engine was replaced.
     """
 
     def __init__(
@@ -38,14 +38,17 @@ class FallbackEngine:
         model: Model,
         reason: str,
         others: Iterable[Callable[[], Engine]] = (),
-        on_replaced: Callable[[str], None] = lambda words: None,
+        on_replaced: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self.engine, self.reason = engine, reason
-        self._model, self._others, self._on_replaced = model, iter(others), on_replaced
+        self.engine = engine
+        self.reason = reason
+        self._model = model
+        self._others = iter(others)
+        self._on_replaced = on_replaced
 
     @property
     def name(self) -> str:
-        """Of the engine that runs now."""
+        """Name of the engine that runs now."""
         return self.engine.name
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,7 +57,7 @@ class FallbackEngine:
         Raises
         ------
         EngineError
-            Not even torch can.
+            Torch failed, too.
         """
         while True:
             try:
@@ -63,22 +66,23 @@ class FallbackEngine:
                     return phase
                 why = "it gives numbers that are not finite"
             except FAILURES as error:
-                why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if type(self.engine) is TorchEngine:  # what inherits from it runs networks elsewhere
+                why = first_line(error)
+            if type(self.engine) is TorchEngine:  # its subclasses run networks elsewhere, so torch may still work
                 raise EngineError(f"torch cannot reconstruct this frame: {why}; check the camera and the model")
             self._replace(why)
 
     def _replace(self, why: str) -> None:
-        failed, self.engine = self.engine.name, self._next()
+        failed = self.engine.name
+        self.engine = self._next()
         self.reason = f"{failed} failed while it ran: {why}"
-        words = f"engine {self.reason}; going on with {self.engine.name}. Compile the model again (specklescope compile)"
-        log.error("%s", words)
-        self._on_replaced(words)
+        message = f"engine {self.reason}; going on with {self.engine.name}. Compile the model again (specklescope compile)"
+        log.error("%s", message)
+        self._on_replaced(message)
 
     def _next(self) -> Engine:
-        for opened in self._others:
+        for open_next in self._others:
             try:
-                return opened()
+                return open_next()
             except FAILURES as error:
                 log.warning("engine refused: %s", error)
         return TorchEngine(self._model)

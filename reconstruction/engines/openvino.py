@@ -1,6 +1,6 @@
-"""OpenVINO on the CPU; through ONNX, because its direct conversion of deep U-Nets has crashed.
+"""OpenVINO on the CPU. It reads ONNX graphs, because its direct conversion of deep U-Nets has crashed.
 
-It is always told its precision: its default on new processors is bf16.
+The precision is always set explicitly: on new processors OpenVINO would use bf16 by default.
 """
 
 from __future__ import annotations
@@ -12,28 +12,30 @@ import openvino
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, Engine, EngineError, Precision
+from reconstruction.engines.base import Counts, Engine, EngineError, Precision, first_line
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS
 from reconstruction.engines.onnx.parts import PartsEngine
 from reconstruction.engines.onnx.quantize import graph_for
 from reconstruction.models.model import Model
 
-#: 8 bits are in the graph itself; what is left there is 32 bits.
-_HINTS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+#: For int8 the 8-bit operations are in the graph itself, and all others run in 32 bits.
+_HINTS: Final = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
 
 
 def open_openvino(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
-    """Return an engine for any model that has a graph or parts."""
+    """Return an engine for any model that can be exported as one graph or in parts."""
     if not model.network.exportable:
         return PartsEngine(model, lambda graph: _Part(graph, precision), "openvino", precision)
     return OpenVinoEngine(graph_for(model, precision, engine_check.frames), precision)
 
 
-def lacking(precision: Precision) -> str:
-    """Why a precision is no use on this processor; empty where it is."""
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "" if precision != "bf16" or "BF16" in able else "this processor does not calculate in bf16"
+def missing(precision: Precision) -> str:
+    """Return why a precision is not available on this processor; empty if it is."""
+    if precision is not Precision.BF16:
+        return ""
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "" if "BF16" in capabilities else "this processor does not compute in bf16"
 
 
 class OpenVinoEngine:
@@ -56,7 +58,7 @@ class OpenVinoEngine:
 
 
 class _Part:
-    """Runs the graph of a part."""
+    """Runs the graph of one part of a model."""
 
     def __init__(self, graph: Artifact, precision: Precision) -> None:
         self._request = _compiled(graph, precision)
@@ -72,4 +74,4 @@ def _compiled(graph: Artifact, precision: Precision) -> openvino.InferRequest:
         return openvino.Core().compile_model(str(graph.path), "CPU", settings).create_infer_request()
     except RuntimeError as error:
         graph.remove()
-        raise EngineError(f"OpenVINO refused {graph.path.name}: {str(error).splitlines()[0]}") from error
+        raise EngineError(f"OpenVINO refused {graph.path.name}: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""Plain torch on the CPU: always there, and the reference for every other engine."""
+"""Torch on the CPU: always available, and the standard with which every other engine is compared."""
 
 from __future__ import annotations
 

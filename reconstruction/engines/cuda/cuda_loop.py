@@ -1,80 +1,97 @@
-"""What every engine on an NVIDIA card shares: buffers that stay, a stream of its own, one upload and one download a frame.
+"""What all engines on an NVIDIA GPU share: fixed buffers, their own stream, one upload and one download per frame.
 
-Counts go up as the camera gave them and become floats on the card; everything that is launched for a frame is recorded once
-as a CUDA graph and then replayed, so that nothing is allocated in the steady state.
+Counts are uploaded as the camera gave them and converted to floats on the GPU. All operations of a frame are recorded once as
+a CUDA graph and then replayed, so that no memory is allocated in the steady state.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Counts, EngineError
+from reconstruction.engines.base import Counts, EngineError, first_line
 
 log = logging.getLogger(__name__)
 
 _WARM_RUNS = 3
-#: Between a replay and what was recorded; both do the same arithmetic.
+#: Largest difference between a replay and the recorded operations, which do the same arithmetic.
 _REPLAY_TOLERANCE_RAD = 1e-3
 
 
 def no_cuda() -> str:
-    """Why no NVIDIA card can be used here; empty where one can."""
-    return "" if torch.cuda.is_available() else "there is no NVIDIA card, or no driver for it"
+    """Return why no NVIDIA GPU can be used here; empty if one can."""
+    return "" if torch.cuda.is_available() else "there is no NVIDIA GPU, or no driver for it"
 
 
 def gpu_facts() -> dict[str, object]:
-    """Return what a built engine depends on: card, its capability, driver."""
+    """Return the facts that a built engine depends on: GPU, compute capability, driver."""
     if not torch.cuda.is_available():
         return {"device": "none", "capability": [], "driver": 0}
-    driver = getattr(torch._C, "_cuda_getDriverVersion", lambda: 0)()
-    return {"device": torch.cuda.get_device_name(), "capability": list(torch.cuda.get_device_capability()), "driver": driver}
+    return {
+        "device": torch.cuda.get_device_name(),
+        "capability": list(torch.cuda.get_device_capability()),
+        "driver": _driver_version(),
+    }
+
+
+def _driver_version() -> int:
+    """Return the CUDA version of the driver, 13000 for 13.0; 0 if it cannot be read."""
+    version = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        driver.cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return 0
+    return version.value
 
 
 class CudaLoop:
-    """Runs ``launch``, which turns :attr:`frame` and :attr:`reference` into :attr:`phase`.
+    """Runs a function on the GPU that computes :attr:`phase` from :attr:`frame` and :attr:`reference`.
 
     Parameters
     ----------
     name : str
-        For status lines.
+        Name for status lines.
     frame_px, grid_px : int
         Sides of frame and phase.
 
     Raises
     ------
     EngineError
-        No card, or not enough memory on it.
+        There is no GPU, or not enough memory on it.
     """
 
     def __init__(self, name: str, frame_px: int, grid_px: int) -> None:
         if why := no_cuda():
-            raise EngineError(f"{name} needs an NVIDIA card: {why}")
+            raise EngineError(f"{name} needs an NVIDIA GPU: {why}")
         self.name = name
         try:
             self.frame, self.reference = (torch.zeros((1, 1, frame_px, frame_px), device="cuda") for _ in range(2))
             self.phase = torch.zeros((1, 1, grid_px, grid_px), device="cuda")
             self._down = torch.zeros((grid_px, grid_px)).pin_memory()
         except RuntimeError as error:
-            raise EngineError(f"{name}: {str(error).splitlines()[0]}") from error
+            raise EngineError(f"{name}: {first_line(error)}") from error
         self.stream = torch.cuda.Stream()
         self._up: dict[np.dtype[np.generic], tuple[torch.Tensor, torch.Tensor]] = {}
         self._launch: Callable[[], None] | None = None
         self._known: NDArray[np.float32] | None = None
 
     def record(self, launch: Callable[[], None]) -> None:
-        """Warm up, record what ``launch`` does on the current stream, and compare its replay.
+        """Warm up, record the operations of ``launch`` on the current stream, and compare a replay with them.
 
-        What cannot be recorded (it draws random numbers on the processor, for instance) is launched anew for every frame.
+        A function that cannot be recorded, because it draws random numbers on the processor for instance, is called again for
+        every frame.
 
         Raises
         ------
         EngineError
-            It does not run, or replays something else.
+            ``launch`` fails, or its replay gives another result.
         """
         speckle = torch.rand(self.frame.shape, generator=torch.Generator().manual_seed(0)) * 72
         try:
@@ -86,7 +103,7 @@ class CudaLoop:
                 expected = self.phase.clone()
             self.stream.synchronize()
         except RuntimeError as error:
-            raise EngineError(f"{self.name} does not run: {str(error).splitlines()[0]}") from error
+            raise EngineError(f"{self.name} does not run: {first_line(error)}") from error
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, stream=self.stream):
@@ -96,12 +113,12 @@ class CudaLoop:
                 graph.replay()
             self.stream.synchronize()
         except RuntimeError as error:
-            log.info("%s is launched anew for every frame, it could not be recorded: %s", self.name, str(error).splitlines()[0])
+            log.info("%s is launched again for every frame, because it could not be recorded: %s", self.name, first_line(error))
             self._launch = launch
             return
-        away = float((self.phase - expected).abs().max())
-        if not away <= _REPLAY_TOLERANCE_RAD:
-            raise EngineError(f"{self.name} replays something else than was recorded: {away:.2g} rad away")
+        difference_rad = float((self.phase - expected).abs().max())
+        if not difference_rad <= _REPLAY_TOLERANCE_RAD:
+            raise EngineError(f"the replay of {self.name} differs by {difference_rad:.2g} rad from the recorded result")
         self._launch = graph.replay
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,7 +137,7 @@ class CudaLoop:
         return np.array(self._down.numpy())
 
     def _upload(self, counts: Counts, to: torch.Tensor) -> None:
-        """Send bytes as they are; floats are made on the card. 16 bits travel as signed ones, which torch can convert."""
+        """Upload counts as they are and convert them on the GPU; uint16 travels as int16, which torch can convert."""
         raw = np.ascontiguousarray(counts)
         raw = raw.view(np.int16) if raw.dtype == np.uint16 else raw
         if raw.dtype not in self._up:

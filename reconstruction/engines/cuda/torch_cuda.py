@@ -1,4 +1,4 @@
-"""Torch on an NVIDIA card, every launch of a frame recorded in one CUDA graph; takes models of every kind."""
+"""Torch on an NVIDIA GPU, with all operations of a frame in one CUDA graph; runs models of every kind."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import copy
 import torch
 
 from reconstruction.calibrated.few_step import CalibratedFewStep
-from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.base import EngineError, Precision, first_line
 from reconstruction.engines.cuda.cuda_loop import CudaLoop
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.models.model import Model, load_model
 
-_TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_TYPES = {Precision.FP32: torch.float32, Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16}
 
 
 def open_torch_cuda(model: Model, precision: Precision, engine_check: EngineCheck) -> TorchCudaEngine:
-    """Return the engine; the gate is not needed."""
+    """Return the engine. It is opened without check frames."""
     del engine_check
     return TorchCudaEngine(model, precision)
 
 
 class TorchCudaEngine(CudaLoop):
-    """Runs a copy of the network on the card, its convolutions under autocast in 16 bits where that is asked for.
+    """Runs a copy of the network on the GPU; in fp16 and bf16 its convolutions run under autocast.
 
     Raises
     ------
     EngineError
-        No card, no room on it, or a model that cannot be recorded.
+        There is no GPU, not enough memory on it, or the model fails there.
     """
 
     def __init__(self, model: Model, precision: Precision) -> None:
@@ -42,7 +42,7 @@ class TorchCudaEngine(CudaLoop):
                 if network.config.start:
                     network.start_with(load_model(network.config.start).network.to("cuda"))
         except RuntimeError as error:
-            raise EngineError(f"{self.name}: {str(error).splitlines()[0]}") from error
+            raise EngineError(f"{self.name}: {first_line(error)}") from error
         dtype = _TYPES[precision]
 
         def launch() -> None:

@@ -1,10 +1,11 @@
-"""A model, or a part of one, as an ONNX graph of fixed shape, cached under what it was made from."""
+"""A model, or a part of one, as an ONNX graph of fixed shape, in the cache."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -12,79 +13,83 @@ import torch
 from torch import nn
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.base import EngineError, Precision, first_line
 from reconstruction.engines.onnx.precision import reduced
 from reconstruction.models.model import Model
 
 OPSET = 18
-#: Raised whenever the graph changes for the same weights.
+#: Increase it when the graph changes for the same weights.
 GRAPH_VERSION = 3
 INPUTS, OUTPUT = ("frame", "reference"), "phase_rad"
 
 
-def model_graph(model: Model, precision: Precision = "fp32") -> Artifact:
-    """Return the whole model as a graph ``(frame, reference) -> phase_rad``, exporting it the first time.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Source:
+    """What to export: a module, an example of its inputs, and the names in the graph. ``part`` is empty for a whole model."""
+
+    module: nn.Module
+    example: tuple[torch.Tensor, ...]
+    inputs: tuple[str, ...]
+    output: str
+    part: str = ""
+
+
+def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact:
+    """Return the whole model as a graph ``(frame, reference) -> phase_rad``; it is exported the first time.
 
     Inputs are (1, 1, frame_px, frame_px) float32 counts, the output is (1, 1, grid_px, grid_px) float32 radians.
 
     Raises
     ------
     EngineError
-        Models of this kind do not go into one graph, or the exporter fails.
+        Models of this kind cannot be exported as one graph, or the exporter fails.
     """
     if not model.network.exportable:
-        raise EngineError(f"models of kind '{model.card.kind}' do not go into one graph")
+        raise EngineError(f"models of kind '{model.card.kind}' cannot be exported as one graph")
     shape = (1, 1, model.frame_px, model.frame_px)
     example = torch.rand(shape) * 60, torch.rand(shape) * 60
-    return _cached(model, model.network, "", example, list(INPUTS), OUTPUT, precision)
+    return _cached(model, _Source(module=model.network, example=example, inputs=INPUTS, output=OUTPUT), precision)
 
 
-def part_graph(model: Model, part: str, precision: Precision = "fp32") -> Artifact:
+def part_graph(model: Model, part: str, precision: Precision = Precision.FP32) -> Artifact:
     """Return one of the model's :meth:`~reconstruction.models.reconstructor.Reconstructor.parts` as a graph."""
     example = model.network.parts()[part]
-    names = [f"input_{number}" for number in range(len(example))]
-    return _cached(model, model.network.get_submodule(part), part, example, names, "output", precision)
+    names = tuple(f"input_{number}" for number in range(len(example)))
+    module = model.network.get_submodule(part)
+    return _cached(model, _Source(module=module, example=example, inputs=names, output="output", part=part), precision)
 
 
-def _cached(
-    model: Model,
-    module: nn.Module,
-    part: str,
-    example: tuple[torch.Tensor, ...],
-    inputs: list[str],
-    output: str,
-    precision: Precision,
-) -> Artifact:
+def _cached(model: Model, source: _Source, precision: Precision) -> Artifact:
     facts = {
         "model": model.id,
-        "part": part,
-        "shapes": [list(tensor.shape) for tensor in example] + [model.grid_px],
+        "part": source.part,
+        "shapes": [list(tensor.shape) for tensor in source.example] + [model.grid_px],
         "precision": precision,
         "opset": OPSET,
         "torch": torch.__version__,
         "graph": GRAPH_VERSION,
     }
-    artifact = Artifact("-".join(filter(None, (model.id, part, precision))), "onnx", facts)
+    artifact = Artifact("-".join(filter(None, (model.id, source.part, precision))), "onnx", facts)
     if artifact.load_or_remove() is None:
-        graph = export_module(module, example, inputs, output)
-        if precision in ("fp16", "bf16"):
+        if precision is Precision.INT8:
+            raise EngineError("int8 graphs are quantised on real frames, not exported; use another precision")
+        graph = export_module(source.module, source.example, list(source.inputs), source.output)
+        if precision is not Precision.FP32:
             graph = reduced(graph, precision)
-        elif precision != "fp32":
-            raise EngineError(f"no graph is exported in {precision}")
         artifact.store(graph.SerializeToString())
     return artifact
 
 
 def export_module(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: list[str], output: str) -> onnx.ModelProto:
-    """Return the simplified graph of a module for inputs of just these shapes.
+    """Return the simplified graph of a module, for inputs of exactly these shapes.
 
     Raises
     ------
     EngineError
-        The exporter cannot take it.
+        The exporter fails.
     """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The exporter warns about its own internals; what matters, equality with torch, is checked by every engine.
+        # The exporter warns about its own internals. The engine check compares the result with torch.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         path = Path(folder) / "graph.onnx"
@@ -104,6 +109,5 @@ def export_module(module: nn.Module, example: tuple[torch.Tensor, ...], inputs: 
             graph = onnx.load(path)
             onnx.checker.check_model(graph, full_check=True)
         except (torch.onnx.OnnxExporterError, onnx.checker.ValidationError) as error:
-            cause = str(error).splitlines()[0]
-            raise EngineError(f"{type(module).__name__} could not be exported ({cause}); use torch") from error
+            raise EngineError(f"{type(module).__name__} could not be exported ({first_line(error)}); use torch") from error
     return graph

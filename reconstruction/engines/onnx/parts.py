@@ -1,7 +1,7 @@
-"""Models that do not go into one graph: their networks in a faster engine, what is between them in torch.
+"""Models that cannot be exported as one graph: their networks run in a faster engine, everything else in torch.
 
-Fourier transforms of complex fields do not go well through ONNX, and a sampler's loop has nothing to gain from it: on a
-processor its networks take all the time.
+ONNX supports Fourier transforms of complex fields badly. The loop of a sampler would gain nothing from ONNX: on a processor
+its networks take almost all of the time.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 class Graph(Protocol):
-    """A compiled graph of one output."""
+    """A compiled graph with one output."""
 
     def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run it once; a new array at every call."""
+        """Run it once; every call returns a new array."""
 
 
 class PartsEngine(TorchEngine):
-    """Runs a model in torch, and its :meth:`~reconstruction.models.reconstructor.Reconstructor.parts` as compiled graphs.
+    """Runs a model in torch, with its :meth:`~reconstruction.models.reconstructor.Reconstructor.parts` as compiled graphs.
 
     Parameters
     ----------
     model : Model
-        Its network is left as it is.
+        Its network is not changed.
     compile_graph : callable
-        Makes a graph of what was exported.
+        Compiles an exported graph.
     name : str
-        Of what runs the graphs.
-    precision : str
-        Told to the compiler; graphs are exported in 32 bits.
+        Name of the engine that runs the graphs.
+    precision : Precision
+        Precision of the compiled graphs; they are exported in 32 bits.
 
     Raises
     ------
     EngineError
-        The model has no parts, one of them is refused, or they are asked for in 8 bits.
+        The model has no parts, one of them is refused, or the precision is int8.
     """
 
     def __init__(self, model: Model, compile_graph: Callable[[Artifact], Graph], name: str, precision: Precision) -> None:
         super().__init__(model)
-        if precision == "int8":
+        if precision is Precision.INT8:
             raise EngineError(f"models of kind '{model.card.kind}' are not quantised; use another precision")
         parts = model.network.parts()
         if not parts:
@@ -68,25 +68,19 @@ class PartsEngine(TorchEngine):
 
 
 def with_parts(network: _Module, parts: Mapping[str, nn.Module]) -> _Module:
-    """Return a shallow copy of a module in which these submodules, named as ``named_modules`` does, are others."""
-    other = copy.copy(network)
-    other._modules = dict(network._modules)
-    inner: dict[str, dict[str, nn.Module]] = {}
-    for name, part in parts.items():
-        first, _, rest = name.partition(".")
-        if rest:
-            inner.setdefault(first, {})[rest] = part
-        else:
-            other._modules[first] = part
-    for first, rests in inner.items():
-        child = network._modules[first]
-        assert child is not None
-        other._modules[first] = with_parts(child, rests)
-    return other
+    """Return a copy of a module with other submodules in the place of those named in ``parts``.
+
+    The names are those of ``named_modules``. The copy shares parameters, buffers and a calibrated fibre with ``network``.
+    """
+    shared: list[object] = [*network.parameters(), *network.buffers()]
+    if isinstance(network, CalibratedFewStep):
+        shared.append(network.fibre)
+    replaced = {id(network.get_submodule(name)): part for name, part in parts.items()}
+    return copy.deepcopy(network, {**{id(item): item for item in shared}, **replaced})
 
 
 class _Compiled(nn.Module):
-    """A graph as a module, for single images."""
+    """A compiled graph as a module, for single images."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()

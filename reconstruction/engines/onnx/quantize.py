@@ -1,7 +1,7 @@
-"""A graph whose learned convolutions calculate in 8 bits, on scales measured on real frames.
+"""Graphs whose learned convolutions compute in 8 bits, with scales measured on real frames.
 
-Post-training quantisation: activations by their range over the frames, weights by that of each channel (Jacob et al., CVPR
-2018). What it loses is measured by the gate, and it is rarely little enough.
+Post-training quantisation (Jacob et al., CVPR 2018): the range of an activation over the frames gives its scale, the range of
+the weights of each channel gives theirs. The engine check measures the loss of SSIM, which is rarely small enough.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import hashlib
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.base import Counts, EngineError, Precision, first_line
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.onnx.export import INPUTS, model_graph
 from reconstruction.models.model import Model
@@ -25,18 +28,18 @@ _LEARNED = ("Conv", "ConvTranspose")
 
 
 def graph_for(model: Model, precision: Precision, frames: CheckFrames) -> Artifact:
-    """Return what the runners on a processor take: the 8-bit graph for int8, otherwise the one in 32 bits.
+    """Return the graph for engines on a processor: the 8-bit graph for int8, otherwise the 32-bit graph.
 
     Raises
     ------
     EngineError
         See :func:`quantized_graph` and :func:`reconstruction.engines.onnx.export.model_graph`.
     """
-    return quantized_graph(model, frames) if precision == "int8" else model_graph(model)
+    return quantized_graph(model, frames) if precision is Precision.INT8 else model_graph(model)
 
 
 def quantized_graph(model: Model, frames: CheckFrames) -> Artifact:
-    """Return the whole model's graph in 8 bits, its scales measured on the first half of ``frames``.
+    """Return the graph of the whole model in 8 bits, with scales measured on the first half of ``frames``.
 
     Raises
     ------
@@ -45,49 +48,58 @@ def quantized_graph(model: Model, frames: CheckFrames) -> Artifact:
     """
     if frames.truth_rad is None:
         raise EngineError("int8 needs real frames to measure its scales on, and there are none; use another precision")
+    samples = frames.frames[: max(1, len(frames.frames) // 2)]
+    whole = model_graph(model)
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(frame).tobytes() for frame in samples)).hexdigest()[:12]
+    artifact = Artifact(f"{model.id}-int8", "onnx", {**whole.facts, "precision": "int8", "frames": digest})
+    if artifact.load_or_remove() is None:
+        inputs = [dict(zip(INPUTS, (_batch(frame), _batch(frames.reference)), strict=True)) for frame in samples]
+        artifact.store(_quantized(whole.path, inputs))
+    return artifact
+
+
+def _batch(image: Counts) -> NDArray[np.float32]:
+    return np.asarray(image, np.float32)[None, None]
+
+
+def _quantized(path: Path, samples: list[dict[str, NDArray[np.float32]]]) -> bytes:
+    """Return the graph at ``path`` in 8 bits, with scales from these inputs."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Frames(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._left = [np.asarray(frame, np.float32)[None, None] for frame in seen]
+    class Samples(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            return samples.pop() if samples else None
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            if not self._left:
-                return None
-            return dict(zip(INPUTS, (self._left.pop(), frames.reference[None, None]), strict=True))
-
-    seen = frames.frames[: max(1, len(frames.frames) // 2)]
-    whole = model_graph(model)
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(frame).tobytes() for frame in seen)).hexdigest()[:12]
-    artifact = Artifact(f"{model.id}-int8", "onnx", {**whole.facts, "precision": "int8", "frames": digest})
-    if artifact.load_or_remove() is not None:
-        return artifact
-    graph = onnx.load(whole.path)
-    apart = [node.name for node in graph.graph.node if node.op_type in _LEARNED and _grouped(node)]
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    grouped = [node.name for node in onnx.load(path).graph.node if node.op_type in _LEARNED and _grouped(node)]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), _silent_root_logger():
         warnings.simplefilter("ignore")
-        logging.getLogger().disabled, disabled = True, logging.getLogger().disabled
+        quantized = Path(folder) / "graph.onnx"
         try:
-            path = Path(folder) / "graph.onnx"
             quantize_static(
-                str(whole.path),
                 str(path),
-                Frames(),
+                str(quantized),
+                Samples(),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(_LEARNED),
-                nodes_to_exclude=apart,
+                nodes_to_exclude=grouped,
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
             )
-            artifact.store(path.read_bytes())
-        except Exception as error:  # it raises whatever its many passes raise
-            raise EngineError(
-                f"int8 is not to be had of this model ({str(error).splitlines()[0]}); use bf16 or fp32"
-            ) from error
-        finally:
-            logging.getLogger().disabled = disabled
-    return artifact
+            return quantized.read_bytes()
+        except Exception as error:  # each of its many passes raises other exceptions
+            raise EngineError(f"this model cannot be quantised to int8 ({first_line(error)}); use bf16 or fp32") from error
+
+
+@contextmanager
+def _silent_root_logger() -> Iterator[None]:
+    """Switch the root logger off: the quantiser logs to it directly."""
+    root = logging.getLogger()
+    before, root.disabled = root.disabled, True
+    try:
+        yield
+    finally:
+        root.disabled = before
 
 
 def _grouped(node: onnx.NodeProto) -> bool:

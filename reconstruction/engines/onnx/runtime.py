@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: it has no fast 16 bits there."""
+"""ONNX Runtime on the CPU. It has no fast 16-bit operations there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, Engine, EngineError, Precision
+from reconstruction.engines.base import Counts, Engine, EngineError, Precision, first_line
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS
 from reconstruction.engines.onnx.parts import PartsEngine
@@ -16,7 +16,7 @@ from reconstruction.models.model import Model
 
 
 def open_onnx_runtime(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
-    """Return an engine for any model that has a graph or parts."""
+    """Return an engine for any model that can be exported as one graph or in parts."""
     if not model.network.exportable:
         return PartsEngine(model, _Part, "onnxruntime", precision)
     return OnnxRuntimeEngine(graph_for(model, precision, engine_check.frames), precision)
@@ -36,7 +36,7 @@ class OnnxRuntimeEngine:
 
 
 class _Part:
-    """Runs the graph of a part."""
+    """Runs the graph of one part of a model."""
 
     def __init__(self, graph: Artifact) -> None:
         self._session = _session(graph)
@@ -49,11 +49,11 @@ class _Part:
 def _session(graph: Artifact) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Spinning workers would take the cores that camera and display need between frames.
+    # Workers that spin between frames would occupy the cores that camera and display need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(graph.path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        # Its exceptions share no public base class. A broken cache file must not come back next time.
+        # Its exceptions have no public base class. Without removal, a broken cache file would be read again next time.
         graph.remove()
-        raise EngineError(f"ONNX Runtime refused {graph.path.name}: {str(error).splitlines()[0]}") from error
+        raise EngineError(f"ONNX Runtime refused {graph.path.name}: {first_line(error)}") from error

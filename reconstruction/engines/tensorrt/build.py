@@ -1,7 +1,6 @@
-"""Building and verifying a TensorRT engine in a process of its own, which may crash without taking the live view along.
+"""Building and verifying a TensorRT plan in a child process: if TensorRT crashes there, the live view goes on.
 
-Run as a program, this file is that process: ``build`` makes a plan of a graph and writes what stage it is at, ``run`` makes
-phases of frames with a plan. TensorRT for RTX builds without any card; both only run on one.
+The child process is :mod:`reconstruction.engines.tensorrt.worker`.
 """
 
 from __future__ import annotations
@@ -24,26 +23,29 @@ from reconstruction.engines.check_frames import CheckFrames
 
 log = logging.getLogger(__name__)
 
-#: ``(stage, steps done, steps in all)``.
+#: Called with ``(stage, steps done, steps in total)``.
 Progress = Callable[[str, int, int], None]
+#: Beginnings of the lines that the child process prints.
 STAGE, REFUSED = "stage\t", "refused\t"
 _BUILD_TIMEOUT_S, _RUN_TIMEOUT_S = 1800.0, 180.0
 
 
 def build_plan(library: str, graph: Path, on_progress: Progress = lambda stage, done, total: None) -> bytes:
-    """Build in a child process.
+    """Build a plan in a child process.
 
     Parameters
     ----------
     library : str
         ``tensorrt`` or ``tensorrt_rtx``.
     graph : Path
-        Strongly typed ONNX.
+        Strongly typed ONNX graph.
+    on_progress : callable
+        Called at every stage of the build.
 
     Raises
     ------
     EngineError
-        It is refused, crashes, or takes half an hour.
+        The graph is refused, the process crashes, or takes longer than half an hour.
     """
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan"
@@ -52,53 +54,64 @@ def build_plan(library: str, graph: Path, on_progress: Progress = lambda stage, 
 
 
 def run_plan(library: str, plan: bytes, frames: CheckFrames, grid_px: int) -> list[NDArray[np.float32]]:
-    """Reconstruct the gate's frames in a child process; raises EngineError where that fails or crashes."""
+    """Reconstruct check frames with a plan in a child process; raises EngineError if that fails or crashes."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "plan").write_bytes(plan)
+        plan_file, frames_file, phases_file = (Path(folder) / name for name in ("plan", "frames.npz", "phases.npy"))
+        plan_file.write_bytes(plan)
         counts = np.stack([np.asarray(frame, np.float32) for frame in frames.frames])
-        np.savez(place / "frames.npz", frames=counts, reference=frames.reference)
-        words = ["run", library, str(place / "plan"), str(place / "frames.npz"), str(place / "made.npy"), str(grid_px)]
-        _child(words, _RUN_TIMEOUT_S, lambda stage, done, total: None)
-        return list(np.load(place / "made.npy", allow_pickle=False))
+        np.savez(frames_file, frames=counts, reference=frames.reference)
+        arguments = ["run", library, str(plan_file), str(frames_file), str(phases_file), str(grid_px)]
+        _child(arguments, _RUN_TIMEOUT_S, lambda stage, done, total: None)
+        return list(np.load(phases_file, allow_pickle=False))
 
 
-def _child(words: list[str], timeout_s: float, on_progress: Progress) -> None:
-    command = [sys.executable, "-P", "-m", f"{__package__}.worker", *words]
-    refused, pipe = "", subprocess.PIPE
-    # Its own words go to a file: a pipe that nobody reads would stop it.
-    with tempfile.TemporaryFile() as heard, subprocess.Popen(command, stdout=pipe, stderr=heard, text=True) as process:
-        watch = threading.Timer(timeout_s, process.kill)
-        watch.start()
+def _child(arguments: list[str], timeout_s: float, on_progress: Progress) -> None:
+    """Run the worker, and raise EngineError unless it succeeds in time."""
+    command = [sys.executable, "-P", "-m", f"{__package__}.worker", *arguments]
+    task, library = arguments[:2]
+    # Errors go to a file: the process would stop at a full pipe that nobody reads.
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        timeout = threading.Timer(timeout_s, process.kill)
+        timeout.start()
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith(STAGE):
-                    stage, done, total = line.rstrip("\n").split("\t")[1:4]
-                    on_progress(stage, int(done), int(total))
-                elif line.startswith(REFUSED):
-                    refused = line.rstrip("\n").split("\t", 1)[1]
+            refused = _follow(process, on_progress)
             code = process.wait()
-            late = code != 0 and watch.finished.is_set()
+            late = code != 0 and timeout.finished.is_set()
         finally:
-            watch.cancel()
+            timeout.cancel()
             process.kill()
-        heard.seek(0)
-        tail = heard.read().decode(errors="replace").strip().splitlines()[-1:]
+        errors.seek(0)
+        last_line = errors.read().decode(errors="replace").strip().splitlines()[-1:]
     if late:
-        raise EngineError(f"{words[1]} did not {words[0]} the model within {timeout_s:g} s; choose another engine")
+        raise EngineError(f"{library} did not {task} the model within {timeout_s:g} s; choose another engine")
     if code:
-        why = refused or f"its process ended with {code}" + (f": {tail[0]}" if tail else "")
-        raise EngineError(f"{words[1]} could not {words[0]} the model ({why}); choose another engine or update the driver")
+        why = refused or ": ".join([f"its process ended with {code}", *last_line])
+        raise EngineError(f"{library} could not {task} the model ({why}); choose another engine or update the driver")
+
+
+def _follow(process: subprocess.Popen[str], on_progress: Progress) -> str:
+    """Report the stages that the process prints until it ends; return its reason for refusing, if it gives one."""
+    refused = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(STAGE):
+            stage, done, total = line.rstrip("\n").split("\t")[1:4]
+            on_progress(stage, int(done), int(total))
+        elif line.startswith(REFUSED):
+            refused = line.rstrip("\n").split("\t", 1)[1]
+    return refused
 
 
 def load_library(library: str) -> ModuleType:
-    """Import TensorRT.
+    """Import TensorRT or TensorRT for RTX.
 
     Raises
     ------
     EngineError
-        It is not installed.
+        The library is not installed.
     """
     try:
         return importlib.import_module(library)

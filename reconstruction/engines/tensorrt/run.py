@@ -1,4 +1,4 @@
-"""TensorRT 10 and 11, and TensorRT for RTX: the two differ in their library and in what a plan of theirs runs on."""
+"""TensorRT 10 and 11, and TensorRT for RTX. They differ in their library, and in the GPUs that can run a plan."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from reconstruction.engines.onnx.export import INPUTS, OUTPUT, model_graph, part
 from reconstruction.engines.tensorrt.build import Progress, build_plan, load_library, run_plan
 from reconstruction.models.model import Model
 
-#: ``library: ending of its plans``.
+#: Library, and the file ending of its plans.
 PLANS: Final = {"tensorrt": "plan", "tensorrt_rtx": "rtx"}
 
 
 class TensorRtLoop(CudaLoop):
-    """Runs a plan.
+    """Runs a TensorRT plan.
 
     Parameters
     ----------
@@ -34,26 +34,28 @@ class TensorRtLoop(CudaLoop):
     Raises
     ------
     EngineError
-        No card, no library, or a plan that this driver, card or version refuses.
+        There is no GPU or no library, or this driver, GPU or version refuses the plan.
     """
 
     def __init__(self, library: str, plan: bytes, name: str, frame_px: int, grid_px: int) -> None:
-        super().__init__(name, frame_px, grid_px)  # refuses before any object of TensorRT is made, which would crash
+        super().__init__(name, frame_px, grid_px)  # raises if there is no GPU; creating a TensorRT object would crash then
         trt = load_library(library)
         self._logger = trt.Logger(trt.Logger.ERROR)
         self._runtime = trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise EngineError(f"{name}: the plan is refused by this driver, card or version; compile the model again")
+            raise EngineError(f"{name}: the plan is refused by this driver, GPU or version; compile the model again")
         self._context = self._engine.create_execution_context()
         if self._context is None:
-            raise EngineError(f"{name}: no execution context, most likely for want of memory on the card; close other programs")
+            raise EngineError(
+                f"{name}: no execution context, probably because the memory of the GPU is full; close other programs"
+            )
         buffers = {**dict(zip(INPUTS, (self.frame, self.reference), strict=True)), OUTPUT: self.phase}
         for number in range(self._engine.num_io_tensors):
             tensor = self._engine.get_tensor_name(number)
             shape = tuple(self._engine.get_tensor_shape(tensor))
             if tensor not in buffers or shape != tuple(buffers[tensor].shape):
-                raise EngineError(f"{name}: the plan has {tensor} of {shape}, which is of another model; compile it again")
+                raise EngineError(f"{name}: the plan has {tensor} of shape {shape}, as another model; compile the model again")
             self._context.set_tensor_address(tensor, buffers[tensor].data_ptr())
 
         def launch() -> None:
@@ -64,7 +66,7 @@ class TensorRtLoop(CudaLoop):
 
 
 def missing(library: str) -> str:
-    """Why a library cannot run here; empty where it can."""
+    """Return why a library cannot run here; empty if it can."""
     if why := no_cuda():
         return why
     try:
@@ -75,7 +77,7 @@ def missing(library: str) -> str:
 
 
 def open_tensorrt(library: str, model: Model, precision: Precision, engine_check: EngineCheck) -> TensorRtLoop:
-    """Return the engine; built, and verified in a process of its own, the first time.
+    """Return the engine. The first time, its plan is built and verified in a child process.
 
     Raises
     ------
@@ -87,10 +89,10 @@ def open_tensorrt(library: str, model: Model, precision: Precision, engine_check
     plan = plan_of(library, model, precision)
     content, name = plan.load(), f"{library} {precision}"
     if content is None:
-        raise EngineError(f"{plan.path} has gone; try again")
+        raise EngineError(f"{plan.path} was removed by another program; try again")
     machine = gpu_facts()
     if plan.noted("verified_on") != machine:
-        report = engine_check.judge(run_plan(library, content, engine_check.frames, model.grid_px), name, precision)
+        report = engine_check.compare(run_plan(library, content, engine_check.frames, model.grid_px), name, precision)
         plan.note(verified_on=machine, engine_check=report.to_dict())
     return TensorRtLoop(library, content, name, model.frame_px, model.grid_px)
 
@@ -98,27 +100,29 @@ def open_tensorrt(library: str, model: Model, precision: Precision, engine_check
 def plan_of(
     library: str, model: Model, precision: Precision, on_progress: Progress = lambda stage, done, total: None, part: str = ""
 ) -> Artifact:
-    """Return the built plan of a model or a part of it, building it the first time; TensorRT for RTX needs no card for that.
+    """Return the plan of a model or a part of it. It is built the first time; TensorRT for RTX needs no GPU for that.
 
     Raises
     ------
     EngineError
         The model has no graph, the library is not installed, or it refuses the graph.
     """
-    if precision == "int8":
-        raise EngineError(f"{library} is given fp32, fp16 or bf16 here, not int8")
+    if precision is Precision.INT8:
+        raise EngineError(f"{library} has no precision int8 here; use fp32, fp16 or bf16")
     graph = part_graph(model, part, precision) if part else model_graph(model, precision)
     try:
         version = metadata.version(library)
     except metadata.PackageNotFoundError:
         load_library(library)
         version = "unknown"
-    # A plan for RTX is finished on the card that runs it; one of TensorRT belongs to the card that built it.
+    # A plan for RTX is completed on the GPU that runs it; a plan of TensorRT belongs to the GPU that built it.
     machine = gpu_facts() if library == "tensorrt" else {}
     facts = {"graph": graph.facts, "library": library, "version": version, "precision": precision, **machine}
     plan = Artifact("-".join(filter(None, (model.id, part, precision))), PLANS[library], facts)
     if plan.load_or_remove() is None:
         if library == "tensorrt" and (why := no_cuda()):
-            raise EngineError(f"tensorrt builds on the card that it is for: {why}; tensorrt_rtx builds without one")
+            raise EngineError(
+                f"tensorrt builds only on the GPU that will run the plan: {why}; tensorrt_rtx builds without a GPU"
+            )
         plan.store(build_plan(library, graph.path, on_progress))
     return plan

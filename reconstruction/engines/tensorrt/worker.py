@@ -1,7 +1,7 @@
 """The process that builds or runs a TensorRT engine: if TensorRT crashes, only this process ends.
 
 ``build`` makes a plan from a graph and reports its stages; ``run`` reconstructs frames with a plan. TensorRT for RTX builds
-without a GPU; both run only on one.
+without a GPU; running a plan always needs one.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from reconstruction.engines.tensorrt.build import REFUSED, STAGE, load_library
 def _build(trt: Any, graph: Path, plan: Path) -> None:
     logger = _logger(trt)
     builder = trt.Builder(logger)
-    # Version 11 has nothing else, version 10 has to be told: types lie in the graph, no flag may change them.
+    # Types come from the graph. Version 11 always works so; version 10 needs the flag.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(graph.read_bytes()):
-        raise EngineError(f"it does not understand the graph: {parser.get_error(0).desc()}")
+        raise EngineError(f"it cannot parse the graph: {parser.get_error(0).desc()}")
     config = builder.create_builder_config()
     monitor = _monitor(trt)
     config.progress_monitor = monitor
-    made = builder.build_serialized_network(network, config)
-    if made is None:
+    content = builder.build_serialized_network(network, config)
+    if content is None:
         raise EngineError(logger.last or "it built nothing and gave no reason")
-    plan.write_bytes(bytes(made))
+    plan.write_bytes(bytes(content))
 
 
 def _logger(trt: Any) -> Any:
-    """Return a logger that remembers the last error: the functions only say that there was one."""
+    """Return a logger that keeps the last error message: the functions only return that there was an error."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         last = ""
@@ -58,22 +58,22 @@ def _monitor(trt: Any) -> Any:
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             self._steps[phase_name] = num_steps
-            self._tell(phase_name, 0)
+            self._report(phase_name, 0)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            self._tell(phase_name, step + 1)
+            self._report(phase_name, step + 1)
             return True
 
         def phase_finish(self, phase_name: str) -> None:
-            self._tell(phase_name, self._steps.pop(phase_name, 1))
+            self._report(phase_name, self._steps.pop(phase_name, 1))
 
-        def _tell(self, stage: str, done: int) -> None:
+        def _report(self, stage: str, done: int) -> None:
             print(f"{STAGE}{stage}\t{done}\t{self._steps.get(stage, done)}", flush=True)
 
     return Monitor()
 
 
-def _run(library: str, plan: Path, frames: Path, made: Path, grid_px: int) -> None:
+def _run(library: str, plan: Path, frames: Path, output: Path, grid_px: int) -> None:
     from reconstruction.engines.tensorrt.run import TensorRtLoop
 
     stored = np.load(frames, allow_pickle=False)
@@ -82,15 +82,16 @@ def _run(library: str, plan: Path, frames: Path, made: Path, grid_px: int) -> No
     phases = np.stack([loop.run(frame, reference) for frame in counts])
     content = io.BytesIO()
     np.save(content, phases, allow_pickle=False)
-    made.write_bytes(content.getvalue())
+    output.write_bytes(content.getvalue())
 
 
-def _main(words: list[str]) -> int:
+def _main(arguments: list[str]) -> int:
     try:
-        if words[0] == "build":
-            _build(load_library(words[1]), Path(words[2]), Path(words[3]))
+        task, library, *paths = arguments
+        if task == "build":
+            _build(load_library(library), Path(paths[0]), Path(paths[1]))
         else:
-            _run(words[1], Path(words[2]), Path(words[3]), Path(words[4]), int(words[5]))
+            _run(library, Path(paths[0]), Path(paths[1]), Path(paths[2]), int(paths[3]))
     except EngineError as error:
         print(f"{REFUSED}{error}", flush=True)
         return 3

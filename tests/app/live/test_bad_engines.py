@@ -14,7 +14,7 @@ import torch
 
 from app.live.session import Session
 from reconstruction.engines import engine_kinds
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import EngineError, Precision
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.cuda import cuda_loop
@@ -60,9 +60,8 @@ def no_memory(phase: np.ndarray) -> np.ndarray:
 def test_the_live_view_goes_on_when_its_engine_fails(
     then: Callable[[np.ndarray], np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = EngineKind(
-        ("fp32",), ("fp32",), lambda model, precision, engine_check: GoesWrong(model, then), lambda precision: ""
-    )
+    fp32 = (Precision.FP32,)
+    broken = EngineKind(precisions=fp32, tried=fp32, open=lambda model, precision, engine_check: GoesWrong(model, then))
     monkeypatch.setitem(engine_kinds.ENGINES, "goes-wrong", broken)
     with Session.open(small_instrument(tmp_path, "goes-wrong")) as session:
         session.start_live()
@@ -97,7 +96,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 @pytest.mark.usefixtures("card")
 def test_a_crash_of_the_probe_is_survived(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "build_plan", lambda *words: b"plan" * 100)
-    plan_of("tensorrt_rtx", model, "fp32")
+    plan_of("tensorrt_rtx", model, Precision.FP32)
     crashing = tmp_path / "python"
     crashing.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import os; os.abort()"\n')
     crashing.chmod(0o755)
@@ -133,17 +132,17 @@ def test_a_plan_is_proved_once_on_a_card_and_again_on_another(
 ) -> None:
     engine_check = EngineCheck(model, CheckFrames.noise(model))
     for _ in range(2):
-        open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
+        open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
     assert (played.built, played.verified) == (1, 1)
     card["driver"] = 13010
-    open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
+    open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
     assert (played.built, played.verified) == (1, 2), "a plan for RTX is finished on the card that runs it"
-    open_tensorrt("tensorrt", model, "fp32", engine_check)
+    open_tensorrt("tensorrt", model, Precision.FP32, engine_check)
     card["device"] = "another card"
-    open_tensorrt("tensorrt", model, "fp32", engine_check)
+    open_tensorrt("tensorrt", model, Precision.FP32, engine_check)
     assert played.built == 3, "a plan of TensorRT belongs to its card"
     monkeypatch.setattr(run.metadata, "version", lambda name: "11.5")
-    open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
+    open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
     assert played.built == 4, "and to its version"
 
 
@@ -151,15 +150,15 @@ def test_a_plan_that_computes_something_else_is_refused(played: SimpleNamespace,
     played.wrong = 0.5
     engine_check = EngineCheck(model, CheckFrames.noise(model))
     with pytest.raises(EngineError, match=r"tensorrt_rtx fp32 differs from torch by 0\.5 rad"):
-        open_tensorrt("tensorrt_rtx", model, "fp32", engine_check)
+        open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
 
 
 def test_a_damaged_plan_is_built_anew(played: SimpleNamespace, model: Model, caplog: pytest.LogCaptureFixture) -> None:
-    plan = plan_of("tensorrt_rtx", model, "fp32")
+    plan = plan_of("tensorrt_rtx", model, Precision.FP32)
     plan.path.write_bytes(b"something else")
-    plan_of("tensorrt_rtx", model, "fp32")
+    plan_of("tensorrt_rtx", model, Precision.FP32)
     assert played.built == 2
-    assert "check sum" in caplog.text
+    assert "its checksum differs" in caplog.text
 
 
 def library(engine: object) -> SimpleNamespace:
@@ -182,9 +181,9 @@ def with_tensors(shape: tuple[int, ...], context: object) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("engine", "words"),
     [
-        (None, "the plan is refused by this driver, card or version; compile the model again"),
-        (with_tensors((1, 1, FRAME_PX, FRAME_PX), None), "for want of memory on the card"),
-        (with_tensors((1, 1, 7, 7), SimpleNamespace()), r"the plan has frame of \(1, 1, 7, 7\), which is of another model"),
+        (None, "the plan is refused by this driver, GPU or version; compile the model again"),
+        (with_tensors((1, 1, FRAME_PX, FRAME_PX), None), "because the memory of the GPU is full"),
+        (with_tensors((1, 1, 7, 7), SimpleNamespace()), r"the plan has frame of shape \(1, 1, 7, 7\), as another model"),
     ],
     ids=["none", "memory", "shape"],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from app.cli.main import main
 from app.instrument.config import save_config
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import EngineError, Precision
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.onnx.export import model_graph
 from reconstruction.engines.tensorrt import build
@@ -77,16 +77,16 @@ def test_compile_says_what_is_wrong(words: tuple[str, ...], told: str, capfd: py
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_a_plan_for_rtx_is_built_without_a_card(precision: str, model: Model) -> None:
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.BF16])
+def test_a_plan_for_rtx_is_built_without_a_card(precision: Precision, model: Model) -> None:
     stages: list[str] = []
-    plan = plan_of("tensorrt_rtx", model, precision, lambda stage, done, total: stages.append(stage))  # type: ignore[arg-type]
+    plan = plan_of("tensorrt_rtx", model, precision, lambda stage, done, total: stages.append(stage))
     content = plan.load()
     assert content is not None
     assert len(content) > 10_000
     assert stages
     stages.clear()
-    again = plan_of("tensorrt_rtx", model, precision, lambda *words: stages.append(words[0]))  # type: ignore[arg-type]
+    again = plan_of("tensorrt_rtx", model, precision, lambda *words: stages.append(words[0]))
     assert (again.path, stages) == (plan.path, [])
 
 
@@ -95,7 +95,7 @@ def test_a_plan_for_rtx_is_built_without_a_card(precision: str, model: Model) ->
 def test_every_shipped_model_is_built_for_rtx(name: str) -> None:
     shipped = load_model(name)
     for part in shipped.network.parts() or [""]:
-        assert plan_of("tensorrt_rtx", shipped, "fp16", part=part).load()
+        assert plan_of("tensorrt_rtx", shipped, Precision.FP16, part=part).load()
 
 
 def test_a_graph_that_rtx_does_not_understand_is_refused_with_the_reason(tmp_path: Path) -> None:
