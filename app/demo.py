@@ -1,4 +1,4 @@
-"""The whole job on the simulated instrument, from first hologram to exported recording, with every number it gives."""
+"""The whole workflow on the simulated instrument, from the first hologram to the exported recording, with all its numbers."""
 
 from __future__ import annotations
 
@@ -11,41 +11,44 @@ from pathlib import Path
 import numpy as np
 
 from acquisition.archive.kinds import FinishReason
-from acquisition.archive.writer import Archive
+from acquisition.archive.reader import Archive
 from acquisition.exchange.export import ExportFormat, export
 from app.datasets.audit import audit_pairs
 from app.live.session import Session
-from app.status import LiveView
+from app.status import LiveView, MessageLevel
 from drivers.base import SpeckleScopeError
 from drivers.twin.optics import FibreOptics
 from reconstruction.metrics import mean_scores, score
 from reconstruction.segmentation.threshold_watershed import iou_foreground, segment
 
+#: Object pairs that are acquired.
 PAIRS = 200
-#: Views of every held-out image that are scored, and the least number of recorded frames.
+#: Views of every held-out image that are scored, and the smallest number of recorded frames.
 VIEWS_PER_IMAGE = 3
 FRAMES = 90
+#: The longest time for the live part and for writing the recording, in seconds.
 LIVE_TIMEOUT_S = 180.0
-_TICK_S = 0.05
+_WRITE_TIMEOUT_S = 30.0
+_POLL_S = 0.05
 
 Progress = Callable[[str, int, int, str], None]
 
 
 class DemoError(SpeckleScopeError):
-    """A step of the demonstration did not come to its end."""
+    """A step of the demonstration did not succeed."""
 
 
 class Demo:
-    """Acquires, audits, reconstructs live, records and exports, on a session that others may watch meanwhile.
+    """Acquires a dataset, checks it, reconstructs live, records and exports, on a session that a window may show meanwhile.
 
     Parameters
     ----------
     session : Session
-        Open, on the simulated instrument; its scene shows held-out images.
+        An open session on the simulated instrument, whose scene shows held-out images.
     pairs : int
         Object pairs to acquire.
     on_progress : callable
-        ``(stage, done, total, note)``.
+        Called with ``(stage, done, total, note)``.
     """
 
     def __init__(self, session: Session, pairs: int = PAIRS, on_progress: Progress = lambda *_: None) -> None:
@@ -61,16 +64,17 @@ class Demo:
         Raises
         ------
         DemoError
-            A step failed; the message says which and why.
+            A step failed; the message says which step and why.
         """
         dataset = self._acquire()
         numbers = self._dataset_numbers(dataset)
-        take = self._live()
+        recording = self._record_live()
         numbers |= self._live_numbers()
         numbers |= self._scores()
-        written = export(Archive.open(take), take / "export", (ExportFormat.OME_TIFF, ExportFormat.FFV1), overwrite=True)
+        formats = (ExportFormat.OME_TIFF, ExportFormat.FFV1)
+        files = export(Archive.open(recording), recording / "export", formats, overwrite=True)
         self._report("exporting", 1, 1, "")
-        return {**numbers, "exports": [str(path) for path in written], "dataset": str(dataset), "recording": str(take)}
+        return {**numbers, "exports": [str(path) for path in files], "dataset": str(dataset), "recording": str(recording)}
 
     def _acquire(self) -> Path:
         session = self._session
@@ -78,7 +82,7 @@ class Demo:
         status = session.acquisition_status()
         while status.active:
             self._report("acquiring pairs", status.pairs_acknowledged, status.pairs_requested, "")
-            time.sleep(_TICK_S)
+            time.sleep(_POLL_S)
             status = session.acquisition_status()
         self._report("acquiring pairs", status.pairs_acknowledged, status.pairs_requested, status.verdict)
         if status.finish_reason is not FinishReason.COMPLETED or status.path is None:
@@ -100,37 +104,38 @@ class Demo:
             "faults": dict(report.faults) if report else {},
         }
 
-    def _live(self) -> Path:
+    def _record_live(self) -> Path:
+        """Show every held-out image live, record meanwhile, and return the recording's folder."""
         session = self._session
         session.start_live()
-        wanted = session.config.scene.count
+        images = session.config.scene.count
         deadline_s = time.monotonic() + LIVE_TIMEOUT_S
         recording = False
         while time.monotonic() < deadline_s:
-            time.sleep(_TICK_S)
+            time.sleep(_POLL_S)
             self._raise_errors()
             if not recording and self._views:
                 session.start_recording("demo")
                 recording = True
-            enough = sum(len(views) >= VIEWS_PER_IMAGE for views in list(self._views.values()))
+            shown = sum(len(views) >= VIEWS_PER_IMAGE for views in list(self._views.values()))
             frames = session.recording_status().frames_recorded
-            self._report("live, held-out images", enough, wanted, f"{frames} frames recorded")
-            if recording and enough >= wanted and frames >= FRAMES:
-                break
-        else:
-            raise DemoError(f"the live view did not show {wanted} images within {LIVE_TIMEOUT_S:.0f} s; close other programs")
-        return self._finish_recording()
+            self._report("live, held-out images", shown, images, f"{frames} frames recorded")
+            if recording and shown >= images and frames >= FRAMES:
+                return self._finish_recording()
+        raise DemoError(f"the live view did not show {images} images within {LIVE_TIMEOUT_S:.0f} s; close other programs")
 
     def _finish_recording(self) -> Path:
         session = self._session
         session.stop_recording()
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + _WRITE_TIMEOUT_S
         while session.recording_status().active and time.monotonic() < deadline_s:
-            time.sleep(_TICK_S)
-        take = session.recording_status()
-        if take.finish_reason is not FinishReason.COMPLETED or take.path is None:
-            raise DemoError(f"the recording ended as '{take.verdict or 'still writing'}'")
-        return take.path
+            time.sleep(_POLL_S)
+        recording = session.recording_status()
+        if recording.active:
+            raise DemoError(f"the recording was not written within {_WRITE_TIMEOUT_S:.0f} s; use a faster disk")
+        if recording.finish_reason is not FinishReason.COMPLETED or recording.path is None:
+            raise DemoError(f"the recording ended as '{recording.verdict}'")
+        return recording.path
 
     def _live_numbers(self) -> dict[str, object]:
         status = self._session.live_status()
@@ -152,7 +157,7 @@ class Demo:
         }
 
     def _scores(self) -> dict[str, object]:
-        """Mean over images of the mean over each image's views."""
+        """Score every image by the mean over its views, and return the mean over the images."""
         model = self._session.model
         assert model is not None
         mask, phase_range_rad = model.mask, model.card.phase_range_rad
@@ -160,11 +165,11 @@ class Demo:
         for views in self._views.values():
             scores = []
             for view in list(views)[:VIEWS_PER_IMAGE]:
-                truth, made = view.truth_rad, view.reconstruction
+                truth, reconstruction = view.truth_rad, view.reconstruction
                 assert truth is not None
-                assert made is not None
-                phase, labels = made.phase_rad, made.labels
-                scores.append(score(phase, truth, mask, phase_range_rad))
+                assert reconstruction is not None
+                scores.append(score(reconstruction.phase_rad, truth, mask, phase_range_rad))
+                labels = reconstruction.labels
                 if labels is not None:
                     ious.append(iou_foreground(labels, segment(np.where(mask, truth, np.float32(0)), mask)))
             per_image.append(mean_scores(scores))
@@ -177,5 +182,5 @@ class Demo:
 
     def _raise_errors(self) -> None:
         for message in self._session.pop_messages():
-            if message.level == "error":
+            if message.level is MessageLevel.ERROR:
                 raise DemoError(message.text)

@@ -1,6 +1,7 @@
-"""Freed memory stays with the process: fields and frames of the same few megabytes come and go thousands of times.
+"""Keeps freed memory in the process, for fields and frames of a few megabytes that are allocated and freed thousands of times.
 
-The C library hands large blocks back to the system as soon as they are free, and the system clears every page of them anew.
+By default the C library returns large blocks to the system as soon as they are freed, and the system clears every page again
+at the next allocation.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 import ctypes
 import sys
 
-#: Parameters of glibc's ``mallopt`` (malloc.h), and what they are set to: blocks up to the largest size that it takes come from
-#: the heap, and so much may lie free at its end.
+#: Parameters of ``mallopt`` in glibc (malloc.h) and their values. Blocks up to ``_BLOCK_BYTES``, the largest value that glibc
+#: accepts, come from the heap, and up to ``_FREE_BYTES`` may stay free at the end of the heap.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _FREE_BYTES, _BLOCK_BYTES = 512 << 20, 32 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, for its next fields; return whether the C library can."""
+    """Keep freed memory in this process; return whether the C library supports it."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

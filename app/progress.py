@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Report(Protocol):
-    """Says that ``done`` of ``total`` of a stage are done."""
+    """Called whenever ``done`` of ``total`` steps of a stage are done."""
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Draw it."""
+        """Show the progress; ``note`` is a short text beside it."""

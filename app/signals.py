@@ -1,4 +1,4 @@
-"""Signals of the operating system, turned into events."""
+"""Signals of the operating system as events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and a polite kill into an event, so that what is under way ends in order."""
+    """Turn Ctrl-C and SIGTERM into an event, so that the present work can be finished."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,24 +1,98 @@
-"""What a session shows to whoever watches it, window or terminal: plain frozen data, no behaviour."""
+"""What a session reports to the window or the terminal: frozen data and enums, without behaviour of their own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.archive.kinds import FinishReason
+from acquisition.capture.states import AcquisitionState
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
 
 
+class MessageLevel(StrEnum):
+    """How serious a message is, from the least to the most serious."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """0 for the least serious level."""
+        return list(MessageLevel).index(self)
+
+
+class LiveState(StrEnum):
+    """What the live view is doing.
+
+    ::
+
+        STOPPED --> STARTING --> RUNNING <--> RETUNING
+           ^           |            |            |
+           +-----------+------------+------------+   the operator stops it
+                       |            |            |
+                       +------------+------------+--> FAILED
+
+    A live view that has failed can be started again.
+    """
+
+    #: No camera is read.
+    STOPPED = "stopped"
+    #: The camera is armed and the reference is measured.
+    STARTING = "starting"
+    #: Frames are captured.
+    RUNNING = "running"
+    #: Probe patterns are shown, and a new reference is measured.
+    RETUNING = "retuning"
+    #: The capture thread ended with an error; a message says why.
+    FAILED = "failed"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the camera is in use."""
+        return self in (LiveState.STARTING, LiveState.RUNNING, LiveState.RETUNING)
+
+
+class RecordingState(StrEnum):
+    """What a recording is doing.
+
+    ::
+
+        IDLE --> RECORDING --> WRITING --> FINISHED
+                     |                        ^
+                     +------------------------+   the disk failed or was too slow
+
+    Why it finished is a :class:`acquisition.archive.kinds.FinishReason`.
+    """
+
+    #: Nothing was recorded yet.
+    IDLE = "idle"
+    #: Every camera frame is recorded.
+    RECORDING = "recording"
+    #: No frame is added any more; the frames in the queue are written to the disk.
+    WRITING = "writing"
+    #: Nothing more happens; the finish reason says why.
+    FINISHED = "finished"
+
+
 @dataclass(frozen=True, eq=False)
 class LiveView:
-    """One consistent picture of the instrument: a frame and what was made of that very frame.
+    """One camera frame together with the reconstruction of this same frame.
 
-    ``reconstruction`` is None where no model fits the fibre yet. ``truth_rad`` is the displayed pattern on the
-    reconstruction's grid, known only when our own SLM made the object.
+    Parameters
+    ----------
+    frame : Frame
+        The camera frame.
+    reconstruction : Reconstruction or None
+        None while no model fits the fibre and there are no reference pairs.
+    truth_rad : ndarray of float32, shape (grid, grid), optional
+        The displayed phase in radians on the grid of the reconstruction. It is known only when our own SLM shows the object.
     """
 
     frame: Frame
@@ -26,15 +100,37 @@ class LiveView:
     truth_rad: NDArray[np.float32] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LiveStatus:
-    """Numbers of the running live view.
+    """Numbers of the live view; NaN and empty text where nothing is known yet.
 
-    ``reference_correlation`` below ``drift_threshold`` means that the fibre has moved. ``can_retune`` says whether a re-tune
-    may be asked for now, ``retuning`` whether one is under way.
+    Parameters
+    ----------
+    state : LiveState
+        What the live view is doing.
+    camera_fps, inference_fps : float
+        Frames per second that the camera delivers and that are reconstructed.
+    latency_ms_p50, latency_ms_p99 : float
+        Median and 99th percentile of the latency, in milliseconds.
+    latency_label : str
+        Between which two points the latency is measured.
+    inference_ms_p50 : float
+        Median time inside the engine for one frame, in milliseconds.
+    dropped_display, dropped_inference, dropped_record : int
+        Frames that display and inference skipped, and frames that the recording lost.
+    engine, engine_reason : str
+        The engine that runs, and why it was chosen.
+    model_name, model_id : str
+        The model or the method, and its hash.
+    reference_correlation : float
+        Mean correlation of recent frames with the reference. Below ``drift_threshold`` the fibre has moved.
+    drift_threshold : float
+        The threshold of the drift alarm.
+    can_retune : bool
+        Whether a re-tune may be requested now.
     """
 
-    running: bool
+    state: LiveState
     camera_fps: float
     inference_fps: float
     latency_ms_p50: float
@@ -51,43 +147,108 @@ class LiveStatus:
     reference_correlation: float
     drift_threshold: float = 0.5
     can_retune: bool = False
-    retuning: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether the camera is in use."""
+        return self.state.is_running
+
+    @property
+    def retuning(self) -> bool:
+        """Whether a re-tune is in progress."""
+        return self.state is LiveState.RETUNING
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain types, for JSON."""
+        return {"running": self.running, **asdict(self), "state": str(self.state), "retuning": self.retuning}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordingStatus:
-    """The recording being recorded, or the last one. ``verdict`` is empty while recording, then 'complete' or why not."""
+    """The current or last recording.
 
-    active: bool
-    path: Path | None
-    frames_recorded: int
-    seconds: float
-    verdict: str
-
-
-@dataclass(frozen=True)
-class AcquisitionStatus:
-    """The dataset being acquired, or the last one.
-
-    ``drift`` holds (shot number, correlation with the first reference) of every sentinel; ``free_bytes`` is the disk's.
+    Parameters
+    ----------
+    state : RecordingState
+        What it is doing.
+    path : Path or None
+        Its folder, once the first frame came.
+    frames_recorded, frames_dropped : int
+        Frames that are safe on disk, and frames that were lost. More than 0 lost frames would be a defect.
+    seconds : float
+        How long it has recorded, in seconds.
+    finish_reason : FinishReason or None
+        Why it finished; None until then.
+    verdict : str
+        The finish reason in words, with the number of the first frame that is not on disk; empty until then.
     """
 
-    active: bool
-    path: Path | None
-    pairs_requested: int
-    pairs_acknowledged: int
-    retaken: int
-    pairs_per_s: float
-    seconds_left: float | None
-    verdict: str
-    paused: bool = False
+    state: RecordingState = RecordingState.IDLE
+    path: Path | None = None
+    frames_recorded: int = 0
+    frames_dropped: int = 0
+    seconds: float = 0.0
+    finish_reason: FinishReason | None = None
+    verdict: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether frames are still recorded or written."""
+        return self.state in (RecordingState.RECORDING, RecordingState.WRITING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcquisitionStatus:
+    """The current or last acquisition of a dataset.
+
+    Parameters
+    ----------
+    state : AcquisitionState or None
+        What it is doing; None when nothing was acquired yet.
+    path : Path or None
+        The folder of the dataset, once it exists.
+    pairs_requested, pairs_acknowledged, retaken : int
+        Pairs that were requested, that are safe on disk, and that were captured again after a fault.
+    pairs_per_s : float
+        The present rate.
+    seconds_left : float or None
+        Time left at the present rate, in seconds; None where it is unknown.
+    finish_reason : FinishReason or None
+        Why it finished; None until then.
+    verdict : str
+        What is being checked, or the finish reason in words; empty while pairs are captured.
+    drift : tuple of (int, float)
+        Shot number of every reference check, and its correlation with the first reference.
+    free_bytes : int
+        Free space on the disk, in bytes; 0 while it is unknown.
+    """
+
+    state: AcquisitionState | None = None
+    path: Path | None = None
+    pairs_requested: int = 0
+    pairs_acknowledged: int = 0
+    retaken: int = 0
+    pairs_per_s: float = 0.0
+    seconds_left: float | None = None
+    finish_reason: FinishReason | None = None
+    verdict: str = ""
     drift: tuple[tuple[int, float], ...] = ()
     free_bytes: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether it still works or is paused."""
+        return self.state not in (None, AcquisitionState.FINISHED)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is paused."""
+        return self.state is AcquisitionState.PAUSED
 
 
 @dataclass(frozen=True)
 class Message:
-    """One line for the operator: what happened and, unless it is 'info', what to do."""
+    """One line for the operator: what happened and, unless it is only information, what to do."""
 
-    level: Literal["info", "warning", "error"]
+    level: MessageLevel
     text: str

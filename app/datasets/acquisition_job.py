@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from acquisition.archive.writer import Archive, ArchiveWriter
+from acquisition.archive.kinds import EventKind, FinishReason
+from acquisition.archive.writer import Archive, ArchiveWriter, StorageError
 from acquisition.capture.certificate import Certificate
+from acquisition.capture.dataset_archive import open_dataset, plan_of
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan, Shot
 from acquisition.capture.preflight import preflight
-from acquisition.capture.runner import AcquisitionProgress, AcquisitionReport, acquire, open_dataset, plan_of
+from acquisition.capture.progress import AcquisitionProgress, AcquisitionReport, RunCallbacks, RunControl
+from acquisition.capture.runner import acquire
+from acquisition.capture.states import AcquisitionState
 from acquisition.streams.channel import Stage
 from app.datasets.quality_report import REPORT, finish_dataset
 from app.instrument.config import InstrumentConfig
-from app.status import AcquisitionStatus, Message
+from app.status import AcquisitionStatus, Message, MessageLevel
 from drivers.base import Frame, SpeckleScopeError
 
 
@@ -72,7 +76,7 @@ class DatasetRun:
         #: Files that the instrument relies on; their age is noted before a run.
         self._calibration = calibration
         self.certificate: Certificate | None = None
-        self._status = AcquisitionStatus(True, None, len(plan), 0, 0, 0.0, None, "")
+        self._status = AcquisitionStatus(state=AcquisitionState.PREPARING, pairs_requested=len(plan))
         self.report: AcquisitionReport | None = None
         self.stage = Stage("acquisition", self._work, after=after)
 
@@ -118,7 +122,9 @@ class DatasetRun:
 
     def status(self) -> AcquisitionStatus:
         """Return the dataset's state."""
-        return replace(self._status, paused=self._status.active and self._pause.is_set())
+        status = self._status
+        paused = self._pause.is_set() and status.state is AcquisitionState.CAPTURING
+        return replace(status, state=AcquisitionState.PAUSED) if paused else status
 
     def pause(self, paused: bool) -> None:
         """Let the run rest after the pair in hand, or go on; while it rests everything is acknowledged."""
@@ -129,44 +135,62 @@ class DatasetRun:
 
     def _work(self, stop: threading.Event) -> None:
         verdict = "failed"
+        reason = FinishReason.FAILED
         try:
             found = preflight(self._rig, self._plan, self._calibration)
             with self._open_writer() as writer:
-                writer.event("preflight", "; ".join(found))
-                self.report = acquire(self._rig, self._plan, writer, stop, self._on_progress, self._on_pair, self._pause)
+                writer.event(EventKind.PREFLIGHT, "; ".join(found))
+                control = RunControl(stop=stop, pause=self._pause)
+                callbacks = RunCallbacks(on_progress=self._on_progress, on_pair=self._on_pair)
+                self.report = acquire(self._rig, self._plan, writer, control, callbacks)
             done = self.report
+            reason = done.finish_reason
             verdict = "complete" if done.complete else f"stopped at {done.acknowledged} of {done.requested}"
             if done.complete:
                 self._certify(done.path)
         except SpeckleScopeError as error:
             verdict = str(error)
+            reason = FinishReason.DISK_FAILED if isinstance(error, StorageError) else FinishReason.FAILED
             raise
         finally:
-            self._status = replace(self._status, active=False, pairs_per_s=0.0, seconds_left=None, verdict=verdict)
+            self._status = replace(
+                self._status,
+                state=AcquisitionState.FINISHED,
+                pairs_per_s=0.0,
+                seconds_left=None,
+                finish_reason=reason,
+                verdict=verdict,
+            )
 
     def _certify(self, path: Path) -> None:
         """Prove the pairs from what is on the disk, and write the report."""
-        self._status = replace(self._status, verdict="checking every pair\N{HORIZONTAL ELLIPSIS}", seconds_left=None)
+        self._status = replace(
+            self._status,
+            state=AcquisitionState.VERIFYING,
+            seconds_left=None,
+            verdict="checking every pair\N{HORIZONTAL ELLIPSIS}",
+        )
         try:
             self.certificate = certificate = finish_dataset(path)
         except SpeckleScopeError as error:
-            self._on_message(Message("warning", f"the dataset is complete, but its report could not be written: {error}"))
+            self._on_message(
+                Message(MessageLevel.WARNING, f"the dataset is complete, but its report could not be written: {error}")
+            )
             return
         if certificate.verified:
-            self._on_message(Message("info", f"{certificate.pairs} pairs verified; report: {path / REPORT}"))
+            self._on_message(Message(MessageLevel.INFO, f"{certificate.pairs} pairs verified; report: {path / REPORT}"))
         else:
-            self._on_message(Message("error", f"the pairs are not verified; read {path / REPORT} before using them"))
+            self._on_message(Message(MessageLevel.ERROR, f"the pairs are not verified; read {path / REPORT} before using them"))
 
     def _on_progress(self, progress: AcquisitionProgress) -> None:
         self._status = AcquisitionStatus(
-            True,
-            progress.path,
-            progress.requested,
-            progress.acknowledged,
-            progress.retaken,
-            progress.pairs_per_s,
-            progress.seconds_left,
-            "",
+            state=AcquisitionState.CAPTURING,
+            path=progress.path,
+            pairs_requested=progress.requested,
+            pairs_acknowledged=progress.acknowledged,
+            retaken=progress.retaken,
+            pairs_per_s=progress.pairs_per_s,
+            seconds_left=progress.seconds_left,
             drift=progress.drift,
             free_bytes=progress.free_bytes,
         )

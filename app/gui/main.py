@@ -1,4 +1,4 @@
-"""Where the window starts: as the program ``specklescope-gui``, or off the screen for a picture of it."""
+"""Starts the window: as the program ``specklescope-gui``, or without a screen to save a picture of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QCoreApplication, QEventLoop
 from PyQt6.QtWidgets import QApplication
@@ -19,8 +20,12 @@ from app.gui.main_window.session_protocol import SessionLike
 from app.gui.main_window.settings import default_store
 from app.gui.main_window.window import CloseRequest, MainWindow
 from app.gui.widgets.style import apply_style
-from app.status import Message
+from app.status import Message, MessageLevel
 from drivers.base import SpeckleScopeError
+
+if TYPE_CHECKING:
+    from app.instrument.config import InstrumentConfig
+    from app.live.session import Session
 
 _CLOSE_TIMEOUT_S = 15.0
 _OFFSCREEN_SIZE_PX = (1600, 950)
@@ -48,15 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_instrument(arguments.config, setup=arguments.setup)
 
 
-def run_instrument(path: Path | None, model: str | None = None, setup: bool = False) -> int:
-    """Open an instrument and its window; the setup page comes first on request, and where the instrument does not open.
+def run_instrument(path: Path | None, model: str | None = None, *, setup: bool = False) -> int:
+    """Open an instrument and its window.
+
+    The setup page comes first when it is requested, and when the instrument cannot be opened.
 
     Parameters
     ----------
     path : Path, optional
         Instrument file; None is the simulated instrument, whose setup page proposes ``instrument.yaml``.
     model : str, optional
-        Model instead of the configured one.
+        Model to use instead of the configured one.
     setup : bool
         Whether to start with the setup page.
 
@@ -66,73 +73,91 @@ def run_instrument(path: Path | None, model: str | None = None, setup: bool = Fa
         0, 1 when the session did not close in time, 2 when the instrument could not be opened.
     """
     app = _application(["specklescope-gui"])
-    # Heavy imports: --help must not wait for them.
-    from app.gui.setup.window import SetupWindow
-    from app.instrument.config import InstrumentConfig, load_config
-    from app.live.session import Session
-
-    file, trouble, usual = path or Path("instrument.yaml"), "", model
+    file, problem, fallback_model = path or Path("instrument.yaml"), "", model
     while True:
-        session, config = None, InstrumentConfig()
-        try:
-            config = load_config(path)
-            if not setup:
-                session = Session.open(config if model is None else config.model_copy(update={"model": model}))
-        except SpeckleScopeError as error:
-            trouble = str(error)
-            if model != usual:  # one that was just trained does not fit: back to the one before
-                model = usual
+        session, config, error = _open(path, model, only_read=setup)
+        if error:
+            problem = error
+            if model != fallback_model:  # the model that was just trained does not fit: use the one before
+                model = fallback_model
                 continue
-            print(f"specklescope-gui: {trouble}", file=sys.stderr)
+            print(f"specklescope-gui: {problem}", file=sys.stderr)
             if app.platformName() == "offscreen":
                 return 2
         if session is None:
-            page = SetupWindow(config, file, trouble)
-            used = page.exec() == SetupWindow.DialogCode.Accepted
-            page.wait_closed(_CLOSE_TIMEOUT_S)
-            if not used and (trouble or not setup):
+            saved = _set_up(config, file, problem)
+            if saved is None and (problem or not setup):
                 return 2
-            if used:
-                path = file = page.file
-            setup, trouble = False, ""
+            if saved is not None:
+                path = file = saved
+            setup = False
+            problem = ""
             continue
-        code, close_request = run_window(session, True, path, trouble)
+        code, close_request = run_window(session, setup=True, instrument=path, problem=problem)
         if close_request == CloseRequest():
             return code
-        setup, trouble, model = close_request.setup, "", close_request.model or model
+        setup = close_request.setup
+        model = close_request.model or model
+        problem = ""
+
+
+def _open(path: Path | None, model: str | None, *, only_read: bool) -> tuple[Session | None, InstrumentConfig, str]:
+    """Return the open session, the configuration, and why the session could not be opened; ``only_read`` opens none."""
+    # Imported here because they take seconds, and --help must not wait for them.
+    from app.instrument.config import InstrumentConfig, load_config
+    from app.live.session import Session
+
+    config = InstrumentConfig()
+    try:
+        config = load_config(path)
+        if only_read:
+            return None, config, ""
+        return Session.open(config if model is None else config.model_copy(update={"model": model})), config, ""
+    except SpeckleScopeError as error:
+        return None, config, str(error)
+
+
+def _set_up(config: InstrumentConfig, file: Path, problem: str) -> Path | None:
+    """Show the setup page; return the instrument file that was saved, or None when the operator cancelled."""
+    from app.gui.setup.window import SetupWindow
+
+    page = SetupWindow(config, file, problem)
+    accepted = page.exec() == SetupWindow.DialogCode.Accepted
+    page.wait_closed(_CLOSE_TIMEOUT_S)
+    return page.file if accepted else None
 
 
 def run_window(
-    session: SessionLike, setup: bool = False, instrument: Path | None = None, trouble: str = ""
+    session: SessionLike, *, setup: bool = False, instrument: Path | None = None, problem: str = ""
 ) -> tuple[int, CloseRequest]:
     """Show the window until the operator closes it, then wait for the session to close.
 
     Parameters
     ----------
     session : SessionLike
-        What to show.
+        The session to show.
     setup : bool
         Whether the window offers the setup page and trainings.
     instrument : Path, optional
         The instrument file.
-    trouble : str
-        What to tell first.
+    problem : str
+        An error to show first.
 
     Returns
     -------
     int
         0, or 1 when the session took too long to close.
     CloseRequest
-        What the operator asked for.
+        What the operator requested.
     """
     app = _application(["specklescope-gui"])
-    window = MainWindow(session, default_store(), setup, instrument)
-    if trouble:
-        window.banner.push(Message("error", trouble))
-    with _errors_in_banner(window), _signals_close(window):
+    window = MainWindow(session, default_store(), setup=setup, instrument=instrument)
+    if problem:
+        window.banner.push(Message(MessageLevel.ERROR, problem))
+    with errors_in_banner(window), _signals_close(window):
         window.show()
         app.exec()
-    window.shut_down()  # also when the application ended by other means than closing the window
+    window.shut_down()  # also when the application has ended without the window being closed
     if not window.wait_closed(_CLOSE_TIMEOUT_S):
         print(f"specklescope-gui: the devices did not close within {_CLOSE_TIMEOUT_S:g} s", file=sys.stderr)
         return 1, CloseRequest()
@@ -146,20 +171,20 @@ def render_offscreen(
     timeout_s: float = 60.0,
     size_px: tuple[int, int] = _OFFSCREEN_SIZE_PX,
 ) -> Path:
-    """Run the same window without a screen, start the live view, and save what it looks like.
+    """Show the window without a screen, start the live view, and save a picture of the window.
 
     Parameters
     ----------
     session : SessionLike
-        Stays open and goes on living; the caller closes it.
+        The session to show. It stays open and keeps running; the caller closes it.
     path : Path
         PNG file to write.
     views : int
-        Live views to show first.
+        Number of live views to show before the picture is saved.
     timeout_s : float
-        The longest time to wait for them, in seconds.
+        The longest time to wait for these views, in seconds.
     size_px : tuple of int
-        Width and height of the window.
+        Width and height of the window in pixels.
 
     Returns
     -------
@@ -169,7 +194,7 @@ def render_offscreen(
     Raises
     ------
     SpeckleScopeError
-        When the live view cannot start, when the views did not come in time, or when the file cannot be written.
+        The live view cannot start, the views did not come in time, or the file cannot be written.
     """
     app = _application(["specklescope", "-platform", "offscreen"])
     window = MainWindow(session)
@@ -181,12 +206,12 @@ def render_offscreen(
         while window.views_shown < views and time.monotonic() < deadline_s:
             app.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)  # the window's timers wake it
         if window.views_shown < views:
-            trouble = f"; the window says: {window.banner.text}" if window.banner.text else ""
+            message = f"; the window shows: {window.banner.text}" if window.banner.text else ""
             shown = f"{window.views_shown} of {views} views in {timeout_s:g} s"
-            raise SpeckleScopeError(f"the window showed {shown}; check camera and engine{trouble}")
+            raise SpeckleScopeError(f"the window showed {shown}; check camera and engine{message}")
         window.refresh_numbers()
         if not window.grab().save(str(path), "PNG"):
-            raise SpeckleScopeError(f"the window's picture could not be written to {path}; check folder and free space")
+            raise SpeckleScopeError(f"the picture of the window could not be written to {path}; check folder and free space")
     finally:
         window.stop_polling()
         window.hide()
@@ -204,18 +229,18 @@ def _application(arguments: list[str]) -> QApplication:
 
 
 @contextmanager
-def _errors_in_banner(window: MainWindow) -> Iterator[None]:
-    """Keep the window alive over a programming error: PyQt would abort the process, and a recording with it."""
+def errors_in_banner(window: MainWindow) -> Iterator[None]:
+    """Show an unexpected exception as a message. Without this PyQt aborts the process, and a running recording with it."""
     before = sys.excepthook
     last = ""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         nonlocal last
-        words = f"{kind.__name__}: {error}"
-        if words != last:  # a timer would repeat it thirty times a second
-            last = words
+        text = f"{kind.__name__}: {error}"
+        if text != last:  # a timer would repeat it thirty times a second
+            last = text
             log.error("unexpected error", exc_info=(kind, error, trace))
-            window.banner.push(Message("error", f"Unexpected {words}; what runs goes on, the log has the details"))
+            window.banner.push(Message(MessageLevel.ERROR, f"Unexpected {text}. The work continues; the log has the details"))
 
     sys.excepthook = hook
     try:
@@ -226,7 +251,7 @@ def _errors_in_banner(window: MainWindow) -> Iterator[None]:
 
 @contextmanager
 def _signals_close(window: MainWindow) -> Iterator[None]:
-    """End in order on Ctrl-C or a polite kill; Python sees them because the window's timers run."""
+    """Close the window and the session on Ctrl-C or SIGTERM. Python handles signals because the window's timers run."""
 
     def close(*_: object) -> None:
         window.shut_down()

@@ -1,116 +1,165 @@
-"""The capture thread of the live view: it alone touches camera and SLM, and survives a camera that goes and comes back."""
+"""The capture stage of the live view. Only its thread uses camera and SLM; it survives a device that is lost and comes back."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import CaptureError, Rig
 from acquisition.patterns.sources import blank
-from acquisition.streams.channel import RateMeter
+from acquisition.streams.channel import RateMeter, Stage
+from app.live.publisher import Publisher
 from app.live.scene import Scene
-from app.status import Message
+from app.status import LiveState, Message, MessageLevel
 from calibration import retune
 from calibration.stored import CalibrationError
 from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
 
-#: Longest a read may block, so that a stop is obeyed at once.
+#: The longest time that a read may block, in seconds: a request to stop is followed within this time.
 POLL_S = 0.1
+#: After so many seconds without a frame the camera is armed again.
 SILENT_S = 3.0
+#: Time between two attempts to reconnect, in seconds.
+_RECONNECT_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureSettings:
+    """What the capture stage shows and measures.
+
+    Parameters
+    ----------
+    scene : Scene, optional
+        Patterns to show; None shows nothing after the reference.
+    reference_shots : int
+        Frames of the flat pattern that are averaged into the reference. Without an SLM these are the first frames of the run.
+    phase_range_rad : float
+        What white means in the probe patterns of a re-tune, in radians.
+    """
+
+    scene: Scene | None
+    reference_shots: int
+    phase_range_rad: float
+
+
+@dataclass(frozen=True)
+class CaptureStats:
+    """What the capture stage is doing, and the frames per second that it captures."""
+
+    state: LiveState = LiveState.STOPPED
+    fps: float = 0.0
 
 
 class LiveCapture:
     """Free-running capture with an optional scene on the SLM.
 
+    Every frame, every reference speckle (H, W) in counts and every result of a re-tune is published to whoever subscribed.
+
     Parameters
     ----------
     rig : Rig
-        The devices; without an SLM nothing is shown and frames carry no pattern id.
-    scene : Scene, optional
-        What to show.
-    reference_shots : int
-        Frames of the flat pattern averaged into the reference; without an SLM, the first frames of the run.
-    phase_range_rad : float
-        Phase of white in the probes of a re-tune.
-    on_frame, on_reference, on_reference_pairs, on_message : callable
-        Where frames, the reference speckle (H, W) in counts, a re-tuned reference, and words for the operator go.
+        The devices. Without an SLM nothing is shown, and frames carry no pattern id.
+    settings : CaptureSettings
+        What to show and measure.
+    on_message : callable
+        Called with every message for the operator.
+    after : Stage, optional
+        The stage that used the devices before; it ends first.
     """
 
     def __init__(
-        self,
-        rig: Rig,
-        scene: Scene | None,
-        reference_shots: int,
-        phase_range_rad: float,
-        on_frame: Callable[[Frame], None],
-        on_reference: Callable[[NDArray[np.float32]], None],
-        on_reference_pairs: Callable[[retune.ReferencePairs], None],
-        on_message: Callable[[Message], None],
+        self, rig: Rig, settings: CaptureSettings, on_message: Callable[[Message], None], after: Stage | None = None
     ) -> None:
-        self.rate = RateMeter()
-        self.retuning = threading.Event()
+        self.frames: Publisher[Frame] = Publisher()
+        self.references: Publisher[NDArray[np.float32]] = Publisher()
+        self.reference_pairs: Publisher[retune.ReferencePairs] = Publisher()
+        self.stage = Stage("capture", self._work, after=after)
         self._rig = rig
         self._camera = rig.camera
         self._slm = rig.slm
         self._clock = rig.clock
-        self._scene = scene
-        self._shots = reference_shots
-        self._phase_range_rad = phase_range_rad
-        self._on_frame = on_frame
-        self._on_reference = on_reference
-        self._on_reference_pairs = on_reference_pairs
+        self._settings = settings
         self._on_message = on_message
+        self._rate = RateMeter()
+        self._reference_measured = threading.Event()
+        self._retune_requested = threading.Event()
         self._settled_ns = 0
-        # Frame numbers go on over a reconnection, where the camera's own counter starts again.
-        self._offset = self._next = 0
+        # The camera's own counter starts again after a reconnection; frame numbers continue.
+        self._index_offset = 0
+        self._next_index = 0
 
-    def work(self, stop: threading.Event) -> None:
-        """Run until ``stop`` is set; raises DeviceLostError when a device stays away."""
+    def start(self) -> None:
+        """Start the thread."""
+        self.stage.start()
+
+    def request_stop(self) -> None:
+        """Ask the thread to end; returns at once."""
+        self.stage.request_stop()
+
+    def request_retune(self) -> None:
+        """Ask for a new reference and new reference pairs; returns at once."""
+        self._retune_requested.set()
+
+    def stats(self) -> CaptureStats:
+        """Return what the stage is doing."""
+        return CaptureStats(self._state(), self._rate.per_second())
+
+    def _state(self) -> LiveState:
+        if not self.stage.running:
+            return LiveState.STOPPED if self.stage.error is None else LiveState.FAILED
+        if self._retune_requested.is_set():
+            return LiveState.RETUNING
+        return LiveState.RUNNING if self._reference_measured.is_set() else LiveState.STARTING
+
+    def _work(self, stop: threading.Event) -> None:
+        """Run until ``stop`` is set; raises DeviceLostError when a device does not come back."""
         try:
             self._arm()
             self._measure_reference(stop)
-            started = last_frame = self._clock.now_ns()
-            while not stop.is_set():
-                if self.retuning.is_set():
-                    self._retune(stop)
-                    last_frame = self._clock.now_ns()
-                try:
-                    self._show_scene((self._clock.now_ns() - started) * 1e-9)
-                    frame = self._read()
-                    last_frame = self._clock.now_ns()
-                except DeviceTimeoutError as error:
-                    if self._clock.now_ns() - last_frame > SILENT_S * 1e9:
-                        self._on_message(Message("warning", f"no frame for {SILENT_S:.0f} s: {error}"))
-                        last_frame = self._clock.now_ns()
-                        self._arm()
-                    continue
-                except FrameFailedError as error:
-                    self._on_message(Message("warning", str(error)))
-                    continue
-                except DeviceLostError as error:
-                    self._reconnect(error, stop)
-                    continue
-                self.rate.tick()
-                self._on_frame(frame)
+            self._reference_measured.set()
+            self._capture_frames(stop)
         finally:
             self._camera.disarm()
 
+    def _capture_frames(self, stop: threading.Event) -> None:
+        started_ns = last_frame_ns = self._clock.now_ns()
+        while not stop.is_set():
+            if self._retune_requested.is_set():
+                self._retune(stop)
+                last_frame_ns = self._clock.now_ns()
+            try:
+                self._show_scene((self._clock.now_ns() - started_ns) * 1e-9)
+                frame = self._read()
+                last_frame_ns = self._clock.now_ns()
+            except DeviceTimeoutError as error:
+                if self._clock.now_ns() - last_frame_ns > SILENT_S * 1e9:
+                    self._warn(f"no frame for {SILENT_S:.0f} s: {error}")
+                    last_frame_ns = self._clock.now_ns()
+                    self._arm()
+            except FrameFailedError as error:
+                self._warn(str(error))
+            except DeviceLostError as error:
+                self._reconnect(error, stop)
+            else:
+                self._rate.tick()
+                self.frames.publish(frame)
+
     def _arm(self) -> None:
         self._camera.arm(TriggerMode.FREE_RUN)
-        self._offset = self._next
+        self._index_offset = self._next_index
 
     def _read(self) -> Frame:
         frame = self._camera.read(POLL_S)
         start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
         shown = self._slm.shown if self._slm is not None else None
-        # Only an exposure that lay wholly after settling is known to show the pattern.
+        # A frame shows the pattern only when its whole exposure lies after the SLM has settled.
         pattern_id = shown.id if shown is not None and start_ns >= self._settled_ns else frame.pattern_id
-        index = self._offset + frame.index
-        self._next = index + 1
+        index = self._index_offset + frame.index
+        self._next_index = index + 1
         return replace(frame, index=index, pattern_id=pattern_id)
 
     def _show(self, pattern: Pattern) -> None:
@@ -118,24 +167,28 @@ class LiveCapture:
             self._settled_ns = self._slm.show(pattern)
 
     def _show_scene(self, elapsed_s: float) -> None:
-        if self._scene is not None:
-            self._show(self._scene.at(elapsed_s))
+        if self._settings.scene is not None:
+            self._show(self._settings.scene.at(elapsed_s))
 
     def _measure_reference(self, stop: threading.Event) -> None:
+        shots = self._settings.reference_shots
         flat_id = None
         if self._slm is not None:
             flat = blank(self._slm.capabilities.shape)
             self._show(flat)
             flat_id = flat.id
         else:
-            text = f"no SLM: the first {self._shots} frames are the reference; start the live view with nothing in the field"
-            self._on_message(Message("info", text))
+            text = f"no SLM: the first {shots} frames are the reference; start the live view with nothing in the field of view"
+            self._on_message(Message(MessageLevel.INFO, text))
         frames: list[NDArray[np.float32]] = []
-        tries = 0
-        while len(frames) < self._shots and not stop.is_set():
-            tries += 1
-            if tries > 10 * self._shots + 100:
-                raise DeviceError("the camera gave no usable frame of the flat pattern; check exposure and cabling")
+        attempts = 0
+        while len(frames) < shots and not stop.is_set():
+            attempts += 1
+            if attempts > 10 * shots + 100:
+                raise DeviceError(
+                    f"the camera gave {len(frames)} of {shots} frames of the flat pattern in {attempts} attempts; "
+                    "check exposure and cables"
+                )
             try:
                 frame = self._read()
             except (DeviceTimeoutError, FrameFailedError):
@@ -146,24 +199,25 @@ class LiveCapture:
             if flat_id in (None, frame.pattern_id):
                 frames.append(frame.pixels.astype(np.float32))
         if frames:
-            self._on_reference(np.mean(frames, axis=0, dtype=np.float32))
+            self.references.publish(np.mean(frames, axis=0, dtype=np.float32))
 
     def _retune(self, stop: threading.Event) -> None:
         self._camera.disarm()
         try:
-            self._on_reference_pairs(retune.fit(retune.acquire(self._rig, phase_range_rad=self._phase_range_rad)))
+            frames = retune.acquire(self._rig, phase_range_rad=self._settings.phase_range_rad)
+            self.reference_pairs.publish(retune.fit(frames))
         except (CalibrationError, CaptureError) as error:
-            self._on_message(Message("error", f"not re-tuned: {error}"))
+            self._on_message(Message(MessageLevel.ERROR, f"not re-tuned: {error}"))
         finally:
-            self.retuning.clear()
+            self._retune_requested.clear()
         try:
             self._arm()
         except DeviceLostError as error:
             self._reconnect(error, stop)
 
     def _reconnect(self, lost: DeviceLostError, stop: threading.Event) -> None:
-        self._on_message(Message("warning", f"{lost}; waiting for it, a recording goes on when it is back"))
-        while not stop.wait(0.5):
+        self._warn(f"{lost}; waiting for the device. A recording continues when it is back")
+        while not stop.wait(_RECONNECT_EVERY_S):
             try:
                 self._camera.reconnect()
                 if self._slm is not None:
@@ -171,5 +225,8 @@ class LiveCapture:
                 self._arm()
             except DeviceLostError:
                 continue
-            self._on_message(Message("info", "the device is back"))
+            self._on_message(Message(MessageLevel.INFO, "the device is back"))
             return
+
+    def _warn(self, text: str) -> None:
+        self._on_message(Message(MessageLevel.WARNING, text))

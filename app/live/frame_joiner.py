@@ -1,4 +1,4 @@
-"""Joining what is recorded: every camera frame, with its reconstruction where the droppable inference made one."""
+"""Joining camera frames with their reconstructions for a recording. Every frame is recorded, also when inference skipped it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ NOT_RECONSTRUCTED = "none"
 class FrameJoiner:
     """Pairs frames from the capture thread with reconstructions from the inference thread, in frame order.
 
-    Inference works through frames in order and may skip some. So when the reconstruction of frame k arrives, every older
-    frame still waiting was skipped: it is recorded all the same, without a phase.
+    Inference works through the frames in order and may skip some. When the reconstruction of frame k arrives, every older
+    frame that still waits was skipped. It is recorded without a phase.
 
     Parameters
     ----------
     channel : Channel of RecordItem
-        To the recorder, policy FAIL.
+        Leads to the recorder; its overflow policy is FAIL.
     grid_px : int
         Side of the phase images.
     patience : int
-        Frames that wait for inference at most; when it is dead the recording goes on without it.
+        The largest number of frames that wait for inference. Beyond it frames are recorded without a phase, so that a
+        recording goes on when inference has failed.
     """
 
     def __init__(self, channel: Channel[RecordItem], grid_px: int, patience: int = 32) -> None:
@@ -41,8 +42,8 @@ class FrameJoiner:
         self._no_phase = np.full((grid_px, grid_px), np.nan, np.float32)
         self._no_labels = np.zeros((grid_px, grid_px), np.uint16)
 
-    def frame(self, frame: Frame) -> None:
-        """Take a frame, from the capture thread."""
+    def put_frame(self, frame: Frame) -> None:
+        """Add a frame; called in the capture thread."""
         with self._lock:
             if self._ended:
                 return
@@ -50,35 +51,53 @@ class FrameJoiner:
             while len(self._waiting) > self._patience:
                 self._record(self._without_phase(self._waiting.popleft()))
 
-    def reconstruction(self, made: Reconstruction) -> None:
-        """Take a reconstruction, from the inference thread."""
+    def put_reconstruction(self, reconstruction: Reconstruction) -> None:
+        """Add a reconstruction; called in the inference thread."""
         with self._lock:
-            while self._waiting and self._waiting[0].index < made.frame_index:
+            while self._waiting and self._waiting[0].index < reconstruction.frame_index:
                 self._record(self._without_phase(self._waiting.popleft()))
-            if self._waiting and self._waiting[0].index == made.frame_index:
-                labels = made.labels if made.labels is not None else self._no_labels
-                frame = self._waiting.popleft()
-                self._record(RecordItem(frame, made.phase_rad, made.model_id, made.engine, made.latency_s, labels))
+            if self._waiting and self._waiting[0].index == reconstruction.frame_index:
+                self._record(self._with_phase(self._waiting.popleft(), reconstruction))
 
     def finish(self) -> None:
-        """End the recording: what waits is recorded, then the channel closes."""
+        """End the recording: frames that wait are recorded, then the channel is closed."""
         with self._lock:
             self._ended = True
             while self._waiting:
                 self._record(self._without_phase(self._waiting.popleft()))
             self._channel.close()
 
+    def _with_phase(self, frame: Frame, reconstruction: Reconstruction) -> RecordItem:
+        labels = reconstruction.labels if reconstruction.labels is not None else self._no_labels
+        return RecordItem(
+            frame=frame,
+            phase_rad=reconstruction.phase_rad,
+            model_id=reconstruction.model_id,
+            engine=reconstruction.engine,
+            latency_s=reconstruction.latency_s,
+            labels=labels,
+        )
+
     def _without_phase(self, frame: Frame) -> RecordItem:
-        return RecordItem(frame, self._no_phase, "", NOT_RECONSTRUCTED, 0.0, self._no_labels)
+        return RecordItem(
+            frame=frame,
+            phase_rad=self._no_phase,
+            model_id="",
+            engine=NOT_RECONSTRUCTED,
+            latency_s=0.0,
+            labels=self._no_labels,
+        )
 
     def _record(self, item: RecordItem) -> None:
         try:
             self._channel.put(item)
         except ChannelOverflowError as error:
-            # Lossless or stopped: the recorder writes what it has and says at which frame the recording ends.
-            self._ended = True
-            self._waiting.clear()
-            self._channel.close(error)
+            # A recording has no gaps: the recorder writes what is queued and reports at which frame the recording ends.
+            self._end(error)
         except ChannelClosedError:
-            self._ended = True
-            self._waiting.clear()
+            self._end()
+
+    def _end(self, error: ChannelOverflowError | None = None) -> None:
+        self._ended = True
+        self._waiting.clear()
+        self._channel.close(error)

@@ -1,16 +1,20 @@
-"""The inference stage of a session: frames in (newest only), views out, engine made and used by its own thread."""
+"""The inference stage: the newest camera frame in, a view out. Its own thread opens the engine and uses it."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.streams.channel import Channel, ChannelClosedError, Overflow, RateMeter, Stage
-from app.status import LiveView, Message
+from app.live.publisher import Publisher
+from app.status import LiveView, Message, MessageLevel
 from calibration.retune import ReferencePairs
 from drivers.base import Frame
 from reconstruction.base import ReconstructionError
@@ -22,144 +26,253 @@ from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model
 
 
-class InferencePipeline:
-    """Reconstructs the newest frame; runs from :meth:`start` until :meth:`stop`.
+@dataclass(frozen=True, kw_only=True)
+class InferenceSettings:
+    """What the inference stage runs.
 
     Parameters
     ----------
     model : Model, optional
-        What to run; without one the frames are only shown, until there are reference pairs.
-    preference : str
-        Engine, see :func:`reconstruction.engines.choose.open_engine`.
+        The model to run. Without one, frames are only shown until there are reference pairs.
+    engine : str
+        The preferred engine, see :func:`reconstruction.engines.choose.open_engine`.
     truth_of : callable
-        Displayed phase on the grid for a pattern id, or None where unknown.
-    on_view : callable
-        Called in the inference thread with every view (the recorder's tap).
-    on_message : callable
-        Takes words for the operator.
+        Returns the displayed phase on the grid for a pattern id, or None where it is unknown.
     check_frames : callable
-        Returns real frames that the engine is judged on, if there are any; called in the inference thread.
+        Returns real frames that the engine is checked on, or None. Called in the inference thread.
     """
 
-    def __init__(
-        self,
-        model: Model | None,
-        preference: str,
-        truth_of: Callable[[str | None], NDArray[np.float32] | None],
-        on_view: Callable[[LiveView], None],
-        on_message: Callable[[Message], None] = lambda message: None,
-        check_frames: Callable[[], CheckFrames | None] = lambda: None,
-    ) -> None:
+    model: Model | None
+    engine: str
+    truth_of: Callable[[str | None], NDArray[np.float32] | None] = lambda pattern_id: None
+    check_frames: Callable[[], CheckFrames | None] = lambda: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceStats:
+    """Numbers of the inference stage; NaN and empty text where nothing is known yet.
+
+    Parameters
+    ----------
+    fps : float
+        Frames per second that leave the stage.
+    dropped_frames, dropped_views : int
+        Frames that were skipped because inference was busy, and views that nobody fetched in time.
+    latency_s_p50, latency_s_p99, inference_s_p50 : float
+        Median and 99th percentile of the latency, and the median time inside the engine, in seconds.
+    method_name, method_id : str
+        The model or the method, and its hash.
+    engine, engine_reason : str
+        The engine that runs, and why it was chosen.
+    reference_correlation : float
+        Mean correlation of recent frames with the reference.
+    """
+
+    fps: float = 0.0
+    dropped_frames: int = 0
+    dropped_views: int = 0
+    latency_s_p50: float = math.nan
+    latency_s_p99: float = math.nan
+    inference_s_p50: float = math.nan
+    method_name: str = "none for this fibre"
+    method_id: str = ""
+    engine: str = ""
+    engine_reason: str = ""
+    reference_correlation: float = math.nan
+
+    @classmethod
+    def before_start(cls, model: Model | None) -> Self:
+        """Return what is known before the stage has opened its engine: which model it will run."""
+        return cls() if model is None else cls(method_name=model.card.name, method_id=model.id)
+
+
+@dataclass(frozen=True)
+class _Working:
+    """What the inference thread works with now; replaced as a whole, so that other threads read one consistent state."""
+
+    method: LiveMethod | None = None
+    reconstructor: LiveReconstructor | None = None
+
+
+class InferencePipeline:
+    """Reconstructs the newest frame; runs from :meth:`start` until :meth:`stop`.
+
+    Frames, references and reference pairs come in through a channel each. Every view is published to subscribers in the
+    inference thread, and the newest one waits in the channel ``display``.
+
+    Parameters
+    ----------
+    settings : InferenceSettings
+        What to run.
+    on_message : callable
+        Called with every message for the operator.
+    """
+
+    def __init__(self, settings: InferenceSettings, on_message: Callable[[Message], None] = lambda message: None) -> None:
         self.frames: Channel[Frame] = Channel("inference", 1, Overflow.DROP_OLDEST)
         self.display: Channel[LiveView] = Channel("display", 1, Overflow.DROP_OLDEST)
-        self.rate = RateMeter()
-        self.chosen: FallbackEngine | None = None
-        self.live: LiveReconstructor | None = None
+        self.views: Publisher[LiveView] = Publisher()
         self.ready = threading.Event()
-        self._model = model
-        self._preference = preference
-        self._truth_of = truth_of
-        self._on_view = on_view
+        self.stage = Stage("inference", self._work, [self.display])
+        self._references: Channel[NDArray[np.float32]] = Channel("references", 1, Overflow.DROP_OLDEST)
+        self._reference_pairs: Channel[ReferencePairs] = Channel("reference pairs", 1, Overflow.DROP_OLDEST)
+        self._accepts_frames = threading.Event()
+        if settings.model is None:
+            self._accepts_frames.set()
+        self._settings = settings
         self._on_message = on_message
-        self._check_frames = check_frames
-        self._reference: NDArray[np.float32] | None = None
-        self._reference_pairs: ReferencePairs | None = None
-        self.method: LiveMethod | None = None
-        self._stage = Stage("inference", self._work, [self.display])
+        self._rate = RateMeter()
+        self._engine: FallbackEngine | None = None
+        self._working = _Working()
 
     def start(self) -> None:
-        """Start the thread; it builds the engine first."""
-        self._stage.start()
+        """Start the thread; it opens the engine first."""
+        self.stage.start()
 
     def stop(self) -> None:
         """Ask the thread to end."""
-        self._stage.request_stop()
+        self.stage.request_stop()
         self.frames.close()
 
     def join(self, timeout_s: float) -> BaseException | None:
         """Wait for the thread and return its error, if any."""
-        self._stage.join(timeout_s)
+        self.stage.join(timeout_s)
         return self.error
 
     @property
     def error(self) -> BaseException | None:
-        """The error that ended it, if any."""
-        return self._stage.error
+        """The error that ended the thread, if any."""
+        return self.stage.error
+
+    @property
+    def engine(self) -> FallbackEngine | None:
+        """The engine that was opened; None without a model, and until ``ready`` is set."""
+        return self._engine if self.ready.is_set() else None
+
+    @property
+    def method(self) -> LiveMethod | None:
+        """What turns frames into phase now; None without model and reference pairs."""
+        return self._working.method
 
     def set_reference(self, reference: NDArray[np.float32]) -> None:
         """Reconstruct against a new reference (H, W) in counts from the next frame on.
 
-        Reference pairs keep their own: were the gauge set anew without them, a fibre that moved meanwhile would look unmoved.
+        Reference pairs keep their own reference. With a newer one, a fibre that has moved since would look unmoved.
         """
-        if not isinstance(self.method, PairsMethod):
-            self._reference = reference
+        self._references.put(reference)
+        self._accepts_frames.set()
 
     def set_reference_pairs(self, reference_pairs: ReferencePairs) -> None:
-        """Go on with a re-tuned reference, by the model or by the pairs alone, whichever does better on those pairs."""
-        self._reference_pairs = reference_pairs
+        """Use the result of a re-tune from the next frame on, with the model or with the pairs alone.
+
+        The method that reconstructs the pairs better is used.
+        """
+        self._reference_pairs.put(reference_pairs)
+        self._accepts_frames.set()
 
     def offer(self, frame: Frame) -> None:
-        """Hand over a frame; an older one that still waits is dropped and counted. Before the first reference it is ignored."""
-        if not self.ready.is_set() or (self._reference is None and self._model is not None):
+        """Hand over a frame. An older one that still waits is dropped and counted.
+
+        Frames before the first reference are ignored.
+        """
+        if not (self.ready.is_set() and self._accepts_frames.is_set()):
             return
         try:
             self.frames.put(frame)
         except ChannelClosedError:
             return
 
+    def stats(self) -> InferenceStats:
+        """Return the numbers of the stage."""
+        working, model = self._working, self._settings.model
+        method, live = working.method, working.reconstructor
+        known = InferenceStats.before_start(model)
+        latency_s_p50, latency_s_p99 = live.latency_s(50, 99) if live else (math.nan, math.nan)
+        engine = self.engine
+        return InferenceStats(
+            fps=self._rate.per_second(),
+            dropped_frames=self.frames.dropped,
+            dropped_views=self.display.dropped,
+            latency_s_p50=latency_s_p50,
+            latency_s_p99=latency_s_p99,
+            inference_s_p50=live.inference_s() if live else math.nan,
+            method_name=method.name if method else known.method_name,
+            method_id=method.id if method else known.method_id,
+            engine=method.engine if method else "",
+            engine_reason=engine.reason if engine and isinstance(method, ModelMethod) else "",
+            reference_correlation=live.reference_correlation if live else math.nan,
+        )
+
     def _work(self, stop: threading.Event) -> None:
-        # A dozen operations on 128 x 128 px: OpenCV's own threads would only take cores from the engine.
+        # The operations around the engine are small (128 x 128 px). Threads of OpenCV would only take cores from the engine.
         cv2.setNumThreads(1)
         try:
-            if self._model is not None:
-                self.chosen = open_engine(self._model, self._preference, self._check_frames(), self._warn)
-                self.method = ModelMethod(self._model, self.chosen)
+            self._open_engine()
             self.ready.set()
-            used: tuple[object, object] = (None, None)
+            reference: NDArray[np.float32] | None = None
             for frame in self.frames:
                 if stop.is_set():
                     return
-                if (reference_pairs := self._reference_pairs) is not None:
-                    self._reference_pairs = None
-                    self._adopt(reference_pairs)
-                reference = self._reference
-                if self.method is None or reference is None:
-                    if self._model is None:
-                        self._show(LiveView(frame, None))
-                    continue
-                if self.live is None or used != (id(reference), id(self.method)):
-                    self.live = LiveReconstructor(self.method, reference)
-                    used = (id(reference), id(self.method))
-                self._show(LiveView(frame, self.live(frame), self._truth_of(frame.pattern_id)))
+                reference = self._newest_reference(reference)
+                self._reconstruct(frame, reference)
         finally:
             self.ready.set()
             self.frames.close()
 
-    def _warn(self, words: str) -> None:
-        self._on_message(Message("warning", words))
-
-    def _adopt(self, reference_pairs: ReferencePairs) -> None:
-        """Take a new reference over, and the better of two methods."""
-        model = ModelMethod(self._model, self.chosen) if self._model and self.chosen else None
-        try:
-            pairs = PairsMethod(reference_pairs, self._model.grid_px if self._model else 0)
-        except ReconstructionError as error:
-            self._on_message(Message("warning", f"re-tuned, but {error}"))
-            self._reference = reference_pairs.reference
+    def _open_engine(self) -> None:
+        settings = self._settings
+        if settings.model is None:
             return
-        self._reference = reference_pairs.reference
+        self._engine = open_engine(settings.model, settings.engine, settings.check_frames(), self._warn)
+        self._working = _Working(ModelMethod(settings.model, self._engine))
+
+    def _newest_reference(self, reference: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        """Return the reference for the next frame; after a change of reference or method, the reconstructor is made again."""
+        newer = self._references.poll()
+        if newer is not None and not isinstance(self._working.method, PairsMethod):
+            reference = newer
+            self._working = _Working(self._working.method)
+        reference_pairs = self._reference_pairs.poll()
+        if reference_pairs is not None:
+            reference = reference_pairs.reference
+            self._working = _Working(self._better_method(reference_pairs))
+        return reference
+
+    def _reconstruct(self, frame: Frame, reference: NDArray[np.float32] | None) -> None:
+        method, live = self._working.method, self._working.reconstructor
+        if method is None or reference is None:
+            if self._settings.model is None:
+                self._show(LiveView(frame, None))
+            return
+        if live is None:
+            live = LiveReconstructor(method, reference)
+            self._working = _Working(method, live)
+        self._show(LiveView(frame, live(frame), self._settings.truth_of(frame.pattern_id)))
+
+    def _better_method(self, reference_pairs: ReferencePairs) -> LiveMethod | None:
+        """Return the model or the pairs, whichever reconstructs the pairs better, and report the comparison."""
+        model, engine = self._settings.model, self._engine
+        try:
+            pairs = PairsMethod(reference_pairs, model.grid_px if model else 0)
+        except ReconstructionError as error:
+            self._warn(f"re-tuned, but {error}")
+            return self._working.method
         alone = pairs.correlation()
-        words = (
-            f"re-tuned with {len(reference_pairs.frames)} probes: the pairs alone reach a correlation of {alone:.2f} on them"
-        )
-        if model is None:
-            self.method = pairs
-            return self._on_message(Message("info", words))
-        trained = pairs.correlation_of(model, reference_pairs.reference)
-        self.method = model if trained >= alone else pairs
-        self._on_message(Message("info", f"{words}, model '{model.name}' {trained:.2f}; going on with {self.method.name}"))
+        text = f"re-tuned with {len(reference_pairs.frames)} probe patterns: the pairs alone reach a correlation of {alone:.2f}"
+        if model is None or engine is None:
+            self._on_message(Message(MessageLevel.INFO, text))
+            return pairs
+        with_model = ModelMethod(model, engine)
+        trained = pairs.correlation_of(with_model, reference_pairs.reference)
+        better = with_model if trained >= alone else pairs
+        text = f"{text}, model '{with_model.name}' {trained:.2f}; going on with {better.name}"
+        self._on_message(Message(MessageLevel.INFO, text))
+        return better
+
+    def _warn(self, text: str) -> None:
+        self._on_message(Message(MessageLevel.WARNING, text))
 
     def _show(self, view: LiveView) -> None:
-        self.rate.tick()
-        self._on_view(view)
+        self._rate.tick()
+        self.views.publish(view)
         self.display.put(view)

@@ -1,4 +1,4 @@
-"""One recording being recorded: frames and reconstructions joined, queued without loss, written in a thread of their own."""
+"""One recording of the live view: frames and reconstructions are joined, queued without loss, and written by a thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.streams.channel import Channel, Overflow, Stage
 from app.live.frame_joiner import FrameJoiner
-from app.status import RecordingStatus
+from app.status import LiveView, RecordingState, RecordingStatus
+from drivers.base import Frame
 
 
 class LiveRecording:
@@ -26,31 +27,49 @@ class LiveRecording:
     grid_px : int
         Side of the phase images.
     queue : int
-        Frames that may wait for the disk; one more stops the recording, with the frame's number.
+        Frames that may wait for the disk. One more stops the recording, which then reports the number of that frame.
     """
 
     def __init__(self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, queue: int) -> None:
         self._channel: Channel[RecordItem] = Channel("record", queue, Overflow.FAIL)
         self._recorder = Recorder(root, name, metadata, self._channel)
+        self._joiner = FrameJoiner(self._channel, grid_px)
         self._started_s = time.monotonic()
-        self._ended_s = 0.0
-        self.joiner = FrameJoiner(self._channel, grid_px)
+        self._ended_s: float | None = None
         self.stage = Stage("record", self._recorder.run)
         self.stage.start()
 
-    @property
-    def dropped(self) -> int:
-        """Frames that the recording lost; more than 0 would be a defect."""
-        return self._channel.dropped
+    def put_frame(self, frame: Frame) -> None:
+        """Record a frame; called in the capture thread."""
+        self._joiner.put_frame(frame)
+
+    def put_view(self, view: LiveView) -> None:
+        """Record the reconstruction of a frame; called in the inference thread."""
+        if view.reconstruction is not None:
+            self._joiner.put_reconstruction(view.reconstruction)
 
     def finish(self) -> None:
         """End the recording; the recorder writes what is queued."""
-        self.joiner.finish()
-        self._ended_s = self._ended_s or time.monotonic()
+        self._joiner.finish()
+        if self._ended_s is None:
+            self._ended_s = time.monotonic()
 
     def status(self) -> RecordingStatus:
-        """Return the recording's state."""
-        running = self.stage.running
-        seconds = (self._ended_s or time.monotonic()) - self._started_s
-        verdict = "" if running else self._recorder.verdict
-        return RecordingStatus(running, self._recorder.path, self._recorder.frames_recorded, seconds, verdict)
+        """Return what the recording is doing."""
+        ended_s = time.monotonic() if self._ended_s is None else self._ended_s
+        state = self._state()
+        finished = state is RecordingState.FINISHED
+        return RecordingStatus(
+            state=state,
+            path=self._recorder.path,
+            frames_recorded=self._recorder.frames_recorded,
+            frames_dropped=self._channel.dropped,
+            seconds=ended_s - self._started_s,
+            finish_reason=self._recorder.finish_reason if finished else None,
+            verdict=self._recorder.verdict if finished else "",
+        )
+
+    def _state(self) -> RecordingState:
+        if not self.stage.running:
+            return RecordingState.FINISHED
+        return RecordingState.RECORDING if self._ended_s is None else RecordingState.WRITING

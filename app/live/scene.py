@@ -1,4 +1,4 @@
-"""What the SLM plays as the live object when there is no tissue: patterns in turn, with their truth for comparison."""
+"""What the SLM shows as the live object when there is no tissue: patterns in turn, whose phase is known."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from reconstruction.field import to_grid
 
 
 class Scene:
-    """A loop of patterns, each shown for ``period_s``.
+    """A loop of patterns, each shown for ``period_s`` seconds.
 
     Parameters
     ----------
     config : SceneConfig
-        Source, period and count.
+        Pattern source, period in seconds, and number of patterns.
     shape : (int, int)
-        The SLM's height and width.
+        Height and width of the SLM in pixels.
     grid_px : int
-        Side of the truth images.
+        Side of the images of the true phase.
     phase_range_rad : float
-        Phase of white.
+        What white means in a pattern, in radians.
     """
 
     def __init__(self, config: SceneConfig, shape: tuple[int, int], grid_px: int, phase_range_rad: float) -> None:
@@ -33,9 +33,9 @@ class Scene:
         self._truth = {pattern.id: to_grid(pattern.phase_rad, grid_px) for pattern in self._patterns}
 
     def at(self, elapsed_s: float) -> Pattern:
-        """Return the pattern to show ``elapsed_s`` after the start."""
+        """Return the pattern to show ``elapsed_s`` seconds after the start."""
         return self._patterns[int(elapsed_s / self.period_s) % len(self._patterns)]
 
     def truth(self, pattern_id: str | None) -> NDArray[np.float32] | None:
-        """Return the displayed phase on the grid, or None for a pattern that is not of this scene."""
+        """Return the displayed phase in radians, (grid_px, grid_px); None for a pattern that is not part of this scene."""
         return self._truth.get(pattern_id) if pattern_id else None

@@ -1,47 +1,69 @@
-"""A session: one instrument's devices, threads and data, wired together. No Qt; window and terminal use the same."""
+"""A session: it wires the stages of one instrument together. Without Qt, so that window and terminal use the same session."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan, Shot
-from acquisition.capture.runner import AcquisitionReport
+from acquisition.capture.progress import AcquisitionReport
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.patterns.source_name import DESCRIPTIONS
 from acquisition.streams.channel import Stage
 from app.datasets.acquisition_job import DatasetRun, calibration_files, dataset_metadata
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
-from app.live.capture import LiveCapture
-from app.live.inference import InferencePipeline
+from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
+from app.live.inference import InferencePipeline, InferenceSettings, InferenceStats
 from app.live.recording import LiveRecording
 from app.live.scene import Scene
 from app.live.snapshot import write_snapshot
 from app.live.status import live_status
-from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
+from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, RecordingStatus
 from app.training.engine_check_frames import frames_for
-from calibration.retune import ReferencePairs
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.live.pairs_method import pairs_grid_px
 from reconstruction.models.model import Model
 
 
 class SessionError(SpeckleScopeError):
-    """A command that the session cannot follow now."""
+    """A command that the session cannot carry out in its present state."""
 
 
 class Session:
-    """Composition root. Commands return at once and may raise SpeckleScopeError; stages report through messages."""
+    """One open instrument.
+
+    Commands return at once and raise SpeckleScopeError when they cannot be carried out. Stages report later events as messages.
+    All methods are called from one thread, for instance the window's.
+
+    The stages and what flows between them::
+
+        capture --frames--> inference --views--> window
+           |                    |
+           +------frames--------+--views--> recording
+
+    Parameters
+    ----------
+    config : InstrumentConfig
+        The instrument.
+    rig : Rig
+        Its open devices; the session closes them.
+    fibre : str
+        Name of the fibre.
+    model : Model, optional
+        The reconstructor; None where none fits the fibre.
+    scene : Scene, optional
+        What the SLM shows as the live object.
+    """
 
     pattern_sources = tuple(DESCRIPTIONS)
 
@@ -52,9 +74,8 @@ class Session:
         self._model = model
         self._scene = scene
         self._messages: deque[Message] = deque(maxlen=200)
-        self._live_wanted = False
         self._capture: LiveCapture | None = None
-        self._capture_stage: Stage | None = None
+        self._stop_requested = False
         self._inference: InferencePipeline | None = None
         self._dataset: DatasetRun | None = None
         self._recording: LiveRecording | None = None
@@ -66,22 +87,22 @@ class Session:
 
     @classmethod
     def open(cls, config: InstrumentConfig) -> Session:
-        """Open devices and model.
+        """Open the devices and the model.
 
         Raises
         ------
         SpeckleScopeError
-            A device is missing; or, on the twin, the model is or does not fit. A real fibre may have no model yet.
+            A device is missing. On the twin also when the model is missing or does not fit; a real fibre may have no model yet.
         """
-        rig, fibre, model, trouble = open_instrument(config)
+        rig, fibre, model, why_no_model = open_instrument(config)
         scene = None
         height, width = rig.camera.capabilities.shape
         if rig.slm is not None and (model is not None or height == width):
             grid_px = model.grid_px if model else pairs_grid_px((height, width))
             scene = Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.phase_range_rad)
         session = cls(config, rig, fibre, model, scene)
-        if trouble:
-            session._messages.append(Message("warning", trouble))
+        if why_no_model:
+            session._warn(why_no_model)
         return session
 
     @property
@@ -101,7 +122,7 @@ class Session:
 
     @property
     def display_range_rad(self) -> tuple[float, float]:
-        """Fixed display levels of the phase."""
+        """Fixed display levels of the phase in radians."""
         return 0.0, self.config.phase_range_rad
 
     @property
@@ -113,38 +134,40 @@ class Session:
         """Start camera and inference; does nothing while they run."""
         if self.acquisition_status().active:
             raise SessionError("an acquisition is running; stop it before starting the live view")
-        if self._live_wanted and self._capture_stage is not None and self._capture_stage.running:
+        if self._capture is not None and self._capture.stage.running and not self._stop_requested:
             return
-        self._live_wanted = True
-        self._start_inference()
-        self._capture = LiveCapture(
-            self._rig,
-            self._scene,
-            self.config.live.reference_shots,
-            self.config.phase_range_rad,
-            self._on_frame,
-            self._on_reference,
-            self._on_reference_pairs,
-            self._messages.append,
+        self._stop_requested = False
+        inference = self._start_inference()
+        settings = CaptureSettings(
+            scene=self._scene,
+            reference_shots=self.config.live.reference_shots,
+            phase_range_rad=self.config.phase_range_rad,
         )
-        self._capture_stage = self._started("capture", self._capture.work, after=self._capture_stage)
+        after = self._capture.stage if self._capture else None
+        capture = LiveCapture(self._rig, settings, self._messages.append, after)
+        capture.frames.subscribe(inference.offer)
+        capture.references.subscribe(inference.set_reference)
+        capture.reference_pairs.subscribe(inference.set_reference_pairs)
+        self._capture = capture
+        self._stages.append(capture.stage)
+        capture.start()
 
     def stop_live(self) -> None:
         """Ask the live view to stop; a recording ends with it."""
-        self._live_wanted = False
-        if self._capture_stage is not None:
-            self._capture_stage.request_stop()
+        self._stop_requested = True
+        if self._capture is not None:
+            self._capture.request_stop()
         self.stop_recording()
 
     def retune(self) -> None:
-        """Show the flat pattern and a few probes, and go on with what they tell; the live view rests meanwhile."""
+        """Measure a new reference and new reference pairs; the live view pauses meanwhile, then goes on with them."""
         if self._rig.slm is None:
-            raise SessionError("this instrument has no SLM to show probes; restart the live view for a new reference")
-        if self._capture is None or not (self._capture_stage and self._capture_stage.running):
+            raise SessionError("this instrument has no SLM to show probe patterns; restart the live view for a new reference")
+        if self._capture is None or not self._capture.stage.running:
             raise SessionError("there is nothing to re-tune: start the live view first")
         if self.recording_status().active:
             raise SessionError("a recording is running, and a recording has one reference; stop it before re-tuning")
-        self._capture.retuning.set()
+        self._capture.request_retune()
 
     def poll_view(self) -> LiveView | None:
         """Return the newest view, or None when there is nothing new."""
@@ -153,25 +176,32 @@ class Session:
         try:
             view = self._inference.display.poll()
         except Exception:
-            return None  # the channel is closed; the stage's own message says why
+            return None  # the channel is closed; a message of the stage says why
         self._last_view = view or self._last_view
         return view
 
     def live_status(self) -> LiveStatus:
         """Return the numbers of the live view."""
         self._notice_failures()
-        running = bool(self._capture_stage and self._capture_stage.running)
-        dropped = self._recording.dropped if self._recording else 0
-        can_retune = running and self._rig.slm is not None and not self.recording_status().active
-        return live_status(running, can_retune, self._capture, self._inference, self._model, dropped, self.config.live)
+        capture = self._capture.stats() if self._capture else CaptureStats()
+        inference = self._inference.stats() if self._inference else InferenceStats.before_start(self._model)
+        recording = self.recording_status()
+        return live_status(
+            capture,
+            inference,
+            dropped_record=recording.frames_dropped,
+            can_retune=capture.state.is_running and self._rig.slm is not None and not recording.active,
+            drift_threshold=self.config.live.drift_threshold,
+        )
 
     def start_recording(self, name: str) -> None:
         """Record every camera frame, with its reconstruction, into a new recording."""
-        if not (self._capture_stage and self._capture_stage.running):
+        if self._capture is None or not self._capture.stage.running or self._inference is None:
             raise SessionError("there is nothing to record: start the live view first")
-        if self._recording is not None and self._recording.stage.running:
+        if self.recording_status().active:
             raise SessionError("a recording is already running; stop it first")
-        method = self._inference.method if self._inference else None
+        self._disconnect_recording()
+        method = self._inference.method
         metadata = {
             "instrument": self.config.name,
             "fibre": self._fibre,
@@ -182,17 +212,21 @@ class Session:
             "phase_range_rad": self.config.phase_range_rad,
         }
         grid_px = method.mask.shape[0] if method else 1
-        self._recording = LiveRecording(self.config.archive, name, metadata, grid_px, self.config.live.record_queue)
-        self._stages.append(self._recording.stage)
+        recording = LiveRecording(self.config.archive, name, metadata, grid_px, self.config.live.record_queue)
+        self._capture.frames.subscribe(recording.put_frame)
+        self._inference.views.subscribe(recording.put_view)
+        self._recording = recording
+        self._stages.append(recording.stage)
 
     def stop_recording(self) -> None:
-        """Finish the recording; the recorder writes what it holds."""
+        """Finish the recording; the recorder writes what is queued."""
         if self._recording is not None:
             self._recording.finish()
+            self._disconnect_recording()
 
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last recording."""
-        return self._recording.status() if self._recording else RecordingStatus(False, None, 0, 0.0, "")
+        return self._recording.status() if self._recording else RecordingStatus()
 
     def snapshot(self) -> Path:
         """Write the newest frame, phase and labels as files; return their folder."""
@@ -210,50 +244,56 @@ class Session:
         def work(stop: threading.Event) -> None:
             formats = (ExportFormat.OME_TIFF, ExportFormat.FFV1)
             written = export(Archive.open(path), path / "export", formats, overwrite=True)
-            self._messages.append(Message("info", f"exported {len(written)} files to {path / 'export'}"))
+            self._messages.append(Message(MessageLevel.INFO, f"exported {len(written)} files to {path / 'export'}"))
 
-        self._started("export", work)
+        stage = Stage("export", work)
+        self._stages.append(stage)
+        stage.start()
 
     def start_acquisition(self, name: str, pairs: int, source: str) -> None:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
         if self.acquisition_status().active:
             raise SessionError("an acquisition is already running; stop it first")
-        plan = CapturePlan(source, pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s)
+        plan = CapturePlan(
+            source=source, pairs=pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s
+        )
         metadata = dataset_metadata(self.config, self._fibre)
+        after = self._capture.stage if self._capture else None
+        on_pair = partial(_show_pair, self._start_inference())
         files, on_message = calibration_files(self.config), self._messages.append
-        after, on_pair = self._capture_stage, self._on_pair
         run = DatasetRun.new(self._rig, plan, self.config.archive, name, metadata, after, on_pair, on_message, files)
         self.stop_live()
-        self._start_inference()
         self._dataset = run
         self._stages.append(run.stage)
         run.stage.start()
 
     def stop_acquisition(self) -> None:
-        """Ask the acquisition to stop after the pair in hand."""
+        """Ask the acquisition to stop after the current pair."""
         if self._dataset is not None:
             self._dataset.stage.request_stop()
 
-    def pause_acquisition(self, paused: bool) -> None:
-        """Let the acquisition rest after the pair in hand, or go on."""
+    def pause_acquisition(self, *, paused: bool) -> None:
+        """Pause the acquisition after the current pair, or let it continue."""
         if self._dataset is not None:
             self._dataset.pause(paused)
 
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""
-        return self._dataset.status() if self._dataset else AcquisitionStatus(False, None, 0, 0, 0, 0.0, None, "")
+        return self._dataset.status() if self._dataset else AcquisitionStatus()
 
     @property
     def acquisition_report(self) -> AcquisitionReport | None:
-        """What the last acquisition did, once it has ended well."""
+        """What the last acquisition did; None until it has ended without an error."""
         return self._dataset.report if self._dataset else None
 
     def watch(self, callback: Callable[[LiveView], None]) -> None:
-        """Call ``callback`` with every view, in the inference thread: it must be quick and must not raise."""
+        """Call ``callback`` with every view, in the inference thread. It must return quickly and must not raise."""
         self._watchers.append(callback)
+        if self._inference is not None:
+            self._inference.views.subscribe(callback)
 
     def pop_messages(self) -> list[Message]:
-        """Return what happened since the last call, oldest first."""
+        """Return the messages since the last call, oldest first."""
         self._notice_failures()
         messages = []
         while self._messages:
@@ -261,7 +301,7 @@ class Session:
         return messages
 
     def join(self, timeout_s: float = 30.0) -> None:
-        """Stop everything and wait; raises every stage's error as one ExceptionGroup.
+        """Stop everything and wait.
 
         Raises
         ------
@@ -287,59 +327,47 @@ class Session:
             self.join()
         except ExceptionGroup as group:
             for error in group.exceptions:
-                self._messages.append(Message("error", str(error)))
+                self._messages.append(Message(MessageLevel.ERROR, str(error)))
         finally:
             self._rig.close()
 
-    def _start_inference(self) -> None:
+    def _start_inference(self) -> InferencePipeline:
+        """Return the running inference stage; one that has failed is replaced."""
         if self._inference is not None and self._inference.error is None:
+            return self._inference
+        model, config = self._model, self.config
+        settings = InferenceSettings(
+            model=model,
+            engine=config.live.engine,
+            truth_of=self._scene.truth if self._scene else lambda pattern_id: None,
+            check_frames=(lambda: frames_for(model, config)) if model else (lambda: None),
+        )
+        inference = InferencePipeline(settings, self._messages.append)
+        for watcher in self._watchers:
+            inference.views.subscribe(watcher)
+        inference.start()
+        self._inference = inference
+        return inference
+
+    def _disconnect_recording(self) -> None:
+        if self._recording is None:
             return
-        truth_of = self._scene.truth if self._scene else lambda pattern_id: None
-        engine, say, model, config = self.config.live.engine, self._messages.append, self._model, self.config
-        seen = (lambda: frames_for(model, config)) if model else (lambda: None)
-        self._inference = InferencePipeline(model, engine, truth_of, self._on_view, say, seen)
-        self._inference.start()
-
-    def _started(self, name: str, work: Callable[[threading.Event], None], after: Stage | None = None) -> Stage:
-        stage = Stage(name, work, after=after)
-        self._stages.append(stage)
-        stage.start()
-        return stage
-
-    def _on_frame(self, frame: Frame) -> None:
-        if self._recording is not None:
-            self._recording.joiner.frame(frame)
+        if self._capture is not None:
+            self._capture.frames.unsubscribe(self._recording.put_frame)
         if self._inference is not None:
-            self._inference.offer(frame)
+            self._inference.views.unsubscribe(self._recording.put_view)
 
-    def _on_view(self, view: LiveView) -> None:
-        if self._recording is not None and view.reconstruction is not None:
-            self._recording.joiner.reconstruction(view.reconstruction)
-        for callback in self._watchers:
-            callback(view)
-
-    def _on_reference(self, reference: NDArray[np.float32]) -> None:
-        if self._inference is not None:
-            self._inference.set_reference(reference)
-
-    def _on_reference_pairs(self, reference_pairs: ReferencePairs) -> None:
-        if self._inference is not None:
-            self._inference.set_reference_pairs(reference_pairs)
-
-    def _on_pair(self, shot: Shot, frame: Frame) -> None:
-        if shot.is_reference:
-            self._on_reference(frame.pixels.astype(np.float32))
-        elif self._inference is not None:
-            self._inference.offer(frame)
+    def _warn(self, text: str) -> None:
+        self._messages.append(Message(MessageLevel.WARNING, text))
 
     def _notice_failures(self) -> None:
-        """Turn the error of every stage that ended badly into one message, once."""
+        """Report the error of every stage that has failed, once."""
         errors = [*(stage.error for stage in self._stages), self._inference.error if self._inference else None]
         for error in errors:
             if error is not None and not any(error is known for known in self._noticed):
                 self._noticed.append(error)
                 self._failures.append(error)
-                self._messages.append(Message("error", str(error)))
+                self._messages.append(Message(MessageLevel.ERROR, str(error)))
         self._stages = [stage for stage in self._stages if stage.running]
 
     def __enter__(self) -> Self:
@@ -347,3 +375,11 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _show_pair(inference: InferencePipeline, shot: Shot, frame: Frame) -> None:
+    """Let the operator see a pair that was just captured; called in the thread of the acquisition."""
+    if shot.is_reference:
+        inference.set_reference(frame.pixels.astype(np.float32))
+    else:
+        inference.offer(frame)

@@ -1,4 +1,4 @@
-"""A snapshot: what is on screen now, as files that any program opens."""
+"""A snapshot: the view on screen, saved as files that any program opens."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ from drivers.base import SpeckleScopeError
 
 
 def write_snapshot(root: Path, view: LiveView) -> Path:
-    """Write frame (PNG), phase (TIFF, float32 radians) and labels (PNG), as far as there are, into a new folder; return it.
+    """Write the frame (PNG), the phase (TIFF, float32 radians) and the labels (PNG) into a new folder, and return the folder.
+
+    A view without a reconstruction or without labels gives fewer files.
 
     Raises
     ------
     SpeckleScopeError
-        The folder or a file cannot be written; nothing is left behind.
+        The folder or a file cannot be written; no partial snapshot is left.
     """
     folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}_snapshot_{view.frame.index}"
-    made = view.reconstruction
+    reconstruction = view.reconstruction
     images: dict[str, NDArray[Any]] = {"speckle.png": view.frame.pixels}
-    if made is not None:
-        images["phase_rad.tif"] = made.phase_rad
-        if made.labels is not None:
-            images["labels.png"] = made.labels
+    if reconstruction is not None:
+        images["phase_rad.tif"] = reconstruction.phase_rad
+        if reconstruction.labels is not None:
+            images["labels.png"] = reconstruction.labels
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # the same frame twice in one second is the same snapshot
         for name, image in images.items():
             if not cv2.imwrite(str(folder / name), image):
                 raise OSError(f"{name} could not be written")
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise SpeckleScopeError(f"no snapshot in {root}: {error.strerror or error}; check the disk") from error
+        reason = error.strerror or error
+        raise SpeckleScopeError(f"the snapshot could not be written to {folder}: {reason}; check the disk") from error
     return folder

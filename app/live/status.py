@@ -1,63 +1,47 @@
-"""The numbers of the live view, gathered from the stages that have them."""
+"""The numbers of the live view, put together from those of its stages."""
 
 from __future__ import annotations
 
-import math
-
-from app.instrument.config import LiveConfig
-from app.live.capture import LiveCapture
-from app.live.inference import InferencePipeline
+from app.live.capture import CaptureStats
+from app.live.inference import InferenceStats
 from app.status import LiveStatus
 from reconstruction.live.live_reconstructor import LATENCY_LABEL
-from reconstruction.models.model import Model
 
 
 def live_status(
-    running: bool,
-    can_retune: bool,
-    capture: LiveCapture | None,
-    inference: InferencePipeline | None,
-    model: Model | None,
-    dropped_record: int,
-    config: LiveConfig,
+    capture: CaptureStats, inference: InferenceStats, *, dropped_record: int, can_retune: bool, drift_threshold: float
 ) -> LiveStatus:
-    """Return what the window and the terminal show; NaN and empty where there is nothing yet.
+    """Return what window and terminal show.
 
     Parameters
     ----------
-    running, can_retune : bool
-        Whether the camera runs, and whether a re-tune may be asked for.
-    capture, inference
-        The stages, once they were started.
-    model : Model, optional
-        What will be used before the stages say what is.
+    capture : CaptureStats
+        State and rate of the camera.
+    inference : InferenceStats
+        Rate, times, engine and model.
     dropped_record : int
         Frames that the recording lost.
-    config : LiveConfig
-        For the threshold of the drift gauge.
+    can_retune : bool
+        Whether a re-tune may be requested now.
+    drift_threshold : float
+        The threshold of the drift alarm.
     """
-    live = inference.live if inference else None
-    chosen, method = (inference.chosen, inference.method) if inference else (None, None)
-    latency_p50, latency_p99 = live.latency_s(50, 99) if live else (math.nan, math.nan)
-    planned = (model.card.name, model.id) if model else ("none for this fibre", "")
-    name, id = (method.name, method.id) if method else planned
     return LiveStatus(
-        running=running,
-        camera_fps=capture.rate.per_second() if capture else 0.0,
-        inference_fps=inference.rate.per_second() if inference else 0.0,
-        latency_ms_p50=latency_p50 * 1e3,
-        latency_ms_p99=latency_p99 * 1e3,
+        state=capture.state,
+        camera_fps=capture.fps,
+        inference_fps=inference.fps,
+        latency_ms_p50=inference.latency_s_p50 * 1e3,
+        latency_ms_p99=inference.latency_s_p99 * 1e3,
         latency_label=LATENCY_LABEL,
-        inference_ms_p50=live.inference_s() * 1e3 if live else math.nan,
-        dropped_display=inference.display.dropped if inference else 0,
-        dropped_inference=inference.frames.dropped if inference else 0,
+        inference_ms_p50=inference.inference_s_p50 * 1e3,
+        dropped_display=inference.dropped_views,
+        dropped_inference=inference.dropped_frames,
         dropped_record=dropped_record,
-        engine=method.engine if method else "",
-        engine_reason=chosen.reason if chosen and method and method.engine == chosen.name else "",
-        model_name=name,
-        model_id=id,
-        reference_correlation=live.reference_correlation if live else math.nan,
-        drift_threshold=config.drift_threshold,
+        engine=inference.engine,
+        engine_reason=inference.engine_reason,
+        model_name=inference.method_name,
+        model_id=inference.method_id,
+        reference_correlation=inference.reference_correlation,
+        drift_threshold=drift_threshold,
         can_retune=can_retune,
-        retuning=bool(running and capture and capture.retuning.is_set()),
     )

@@ -1,1 +1,1 @@
-"""Training a model, compiling it for an engine, and running a training as a process."""
+"""Training a model, compiling it for the engines of this machine, and training in a process of its own."""

@@ -1,10 +1,11 @@
-"""Compiling a model for this machine: every engine asked for is built, judged on real frames, timed, and kept."""
+"""Compiling a model for this machine: every engine is built, checked on real frames, timed, and stored for later starts."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,44 +20,57 @@ from reconstruction.engines.choose import Choice, interleaved_ms, open_and_repor
 from reconstruction.engines.engine_check import EngineCheck, EngineCheckReport
 from reconstruction.models.model import Model
 
-#: ``(stage, done, total)``.
+#: Called with ``(stage, done, total)``.
 Report = Callable[[str, int, int], None]
 _RTX = "tensorrt_rtx"
+#: Frames on which the engines are timed in turns.
+_TIMING_ROUNDS = 11
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """What became of one engine.
+class EngineState(StrEnum):
+    """What became of an engine that was compiled."""
+
+    #: It passed the check against torch and can be used.
+    READY = "ready"
+    #: It was built, but it can only be checked on a machine with a GPU.
+    BUILT = "built"
+    #: It could not be built, or it failed the check; the note says why.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledEngine:
+    """One engine that was compiled.
 
     Parameters
     ----------
     engine : str
-        With its precision.
-    state : str
-        ``ready``; ``built``, which has to be verified on a card yet; or ``refused``.
+        Name and precision.
+    state : EngineState
+        What became of it.
     note : str
         Why it is refused, or what is left to do.
-    gate : EngineCheckReport, optional
-        What the comparison with torch gave.
+    engine_check : EngineCheckReport, optional
+        Result of the comparison with torch.
     ms : float, optional
-        Median milliseconds a frame, measured in turns with the others.
+        Median time for one frame, in milliseconds, measured in turns with the other engines.
     seconds : float
-        To build or load it.
+        Time to build or load it.
     """
 
     engine: str
-    state: str
+    state: EngineState
     note: str = ""
     engine_check: EngineCheckReport | None = None
     ms: float | None = None
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, object]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         engine_check = self.engine_check.to_dict() if self.engine_check else {}
         return {
             "engine": self.engine,
-            "state": self.state,
+            "state": str(self.state),
             "note": self.note,
             "ms": self.ms,
             "seconds": self.seconds,
@@ -67,58 +81,64 @@ class Compiled:
 def compile_model(
     model: Model, config: InstrumentConfig, choice: Choice | None, dataset: Path | None, report: Report
 ) -> dict[str, object]:
-    """Compile for the engine asked for, or for all there are, and remember which is the fastest.
+    """Compile for the requested engine, or for all engines of this machine, and store which is the fastest.
 
     Parameters
     ----------
     model : Model
-        With its fibre attached, where it works through one.
+        The model, with its fibre attached where it needs the fibre's response.
     config : InstrumentConfig
-        Whose twin shows real frames where the model is for it.
-    choice : (str, str), optional
-        Engine and precision; without it all that are present, and a plan for cards that are elsewhere.
+        The instrument. Its twin gives the real frames when the model belongs to the twin's fibre.
+    choice : (str, Precision), optional
+        Engine and precision. Without it, all engines that are present, and a TensorRT RTX plan for GPUs of other machines.
     dataset : Path, optional
-        Captured pairs of the model's fibre to judge on.
+        Captured pairs of the model's fibre for the check.
     report : callable
-        Told what is going on.
+        Called with the progress.
+
+    Returns
+    -------
+    dict
+        Plain types, for JSON: one row for every engine, and the chosen engine.
 
     Raises
     ------
     ReconstructionError
-        The dataset does not fit the model, or the only engine asked for is refused.
+        The dataset does not fit the model, or the requested engine is refused.
     """
-    frames = _frames(model, config, dataset)
+    frames = _check_frames(model, config, dataset)
     engine_check = EngineCheck(model, frames or CheckFrames.noise(model))
-    choices = [choice] if choice else _everything(engine_check)
-    rows: list[Compiled] = []
+    choices = [choice] if choice else _all_choices(engine_check)
+    rows: list[CompiledEngine] = []
     engines: dict[Choice, Engine] = {}
-    for number, (name, precision) in enumerate(choices):
-        words = f"{name} {precision}"
-        report(words, number, len(choices))
-        row, engine = _one(engine_check, (name, precision), partial(_stage, report, words))
+    for number, one in enumerate(choices):
+        label = " ".join(one)
+        report(label, number, len(choices))
+        row, engine = _compile_one(engine_check, one, partial(_report_stage, report, label))
         rows.append(row)
         if engine is not None:
-            engines[name, precision] = engine
+            engines[one] = engine
+    refused = [row for row in rows if row.state is EngineState.REFUSED]
+    if choice and refused:
+        raise ReconstructionError(refused[0].note)
     report("timing", len(choices), len(choices))
-    times = interleaved_ms(list(engines.values()), engine_check.frames, rounds=11)
-    known = {" ".join(ready): ms for ready, ms in zip(engines, times, strict=True)}
-    rows = [replace(row, ms=known.get(row.engine)) for row in rows]
-    if choice and rows[0].state == "refused":
-        raise ReconstructionError(rows[0].note)
+    times_ms = interleaved_ms(list(engines.values()), engine_check.frames, rounds=_TIMING_ROUNDS)
+    ms_of = {" ".join(ready): ms for ready, ms in zip(engines, times_ms, strict=True)}
     fastest = ""
     if not choice:
-        refused = [f"{row.engine} refused: {row.note}" for row in rows if row.state == "refused"]
-        fastest = engines[rank_engines(engine_check, engines, times, refused)[0][0]].name
+        notes = [f"{row.engine} refused: {row.note}" for row in refused]
+        ranked, _ = rank_engines(engine_check, engines, times_ms, notes)
+        fastest = engines[ranked[0]].name
     return {
         "model": model.card.name,
         "model_id": model.id,
-        "evaluated_on": "real frames" if frames else "noise: only full precision can be judged; give --frames DATASET",
-        "rows": [row.to_dict() for row in rows],
+        "evaluated_on": "real frames" if frames else "noise: only full precision can be checked; give --frames DATASET",
+        "rows": [replace(row, ms=ms_of.get(row.engine)).to_dict() for row in rows],
         "chosen_engine": fastest,
     }
 
 
-def _frames(model: Model, config: InstrumentConfig, dataset: Path | None) -> CheckFrames | None:
+def _check_frames(model: Model, config: InstrumentConfig, dataset: Path | None) -> CheckFrames | None:
     if dataset is None:
         return frames_for(model, config)
     pool = from_archive(dataset, model.grid_px, "test")
@@ -128,36 +148,44 @@ def _frames(model: Model, config: InstrumentConfig, dataset: Path | None) -> Che
     return frames
 
 
-def _everything(engine_check: EngineCheck) -> list[Choice]:
+def _all_choices(engine_check: EngineCheck) -> list[Choice]:
+    """Return the engines of this machine, and TensorRT RTX wherever its library is installed: it also builds without a GPU."""
     choices = present(engine_check.frames)
-    built = any(name == _RTX for name, _ in choices)
-    return choices if built or not find_spec(_RTX) else [(_RTX, Precision.FP16), *choices]
+    has_rtx = any(name == _RTX for name, _ in choices)
+    return choices if has_rtx or not find_spec(_RTX) else [(_RTX, Precision.FP16), *choices]
 
 
-def _stage(report: Report, words: str, stage: str, done: int, total: int) -> None:
-    report(f"{words}: {stage}", done, total)
+def _report_stage(report: Report, label: str, stage: str, done: int, total: int) -> None:
+    report(f"{label}: {stage}", done, total)
 
 
-def _one(engine_check: EngineCheck, choice: Choice, on_progress: Report) -> tuple[Compiled, Engine | None]:
-    words, start = " ".join(choice), time.perf_counter()
+def _compile_one(engine_check: EngineCheck, choice: Choice, on_progress: Report) -> tuple[CompiledEngine, Engine | None]:
+    label, start_s = " ".join(choice), time.perf_counter()
+    engine: Engine | None = None
     try:
         engine, passed = open_and_report(choice, engine_check)
+        row = CompiledEngine(engine=label, state=EngineState.READY, engine_check=passed)
     except (EngineError, ImportError) as error:
-        note = str(error)
-    else:
-        return Compiled(words, "ready", engine_check=passed, seconds=time.perf_counter() - start), engine
-    if choice[0] == _RTX:  # it builds without a card, for one elsewhere
-        from reconstruction.engines.tensorrt.run import missing, plan_of
+        row = _build_only(engine_check, choice, on_progress) or CompiledEngine(
+            engine=label, state=EngineState.REFUSED, note=str(error)
+        )
+    return replace(row, seconds=time.perf_counter() - start_s), engine
 
-        if missing(_RTX):
-            try:
-                plans = [
-                    plan_of(_RTX, engine_check.model, choice[1], on_progress, part)
-                    for part in engine_check.model.network.parts() or [""]
-                ]
-            except EngineError as error:
-                note = str(error)
-            else:
-                note = f"{', '.join(plan.path.name for plan in plans)} in {plans[0].path.parent}; to be verified on a card"
-                return Compiled(words, "built", note, seconds=time.perf_counter() - start), None
-    return Compiled(words, "refused", note, seconds=time.perf_counter() - start), None
+
+def _build_only(engine_check: EngineCheck, choice: Choice, on_progress: Report) -> CompiledEngine | None:
+    """Build the plans of TensorRT RTX for a GPU of another machine; None where this is not possible or not needed."""
+    name, precision = choice
+    if name != _RTX:
+        return None
+    from reconstruction.engines.tensorrt.run import missing, plan_of
+
+    if not missing(_RTX):
+        return None
+    label, model = " ".join(choice), engine_check.model
+    try:
+        plans = [plan_of(_RTX, model, precision, on_progress, part) for part in model.network.parts() or [""]]
+    except EngineError as error:
+        return CompiledEngine(engine=label, state=EngineState.REFUSED, note=str(error))
+    files = ", ".join(plan.path.name for plan in plans)
+    note = f"{files} in {plans[0].path.parent}; to be verified on a machine with a GPU"
+    return CompiledEngine(engine=label, state=EngineState.BUILT, note=note)

@@ -1,4 +1,4 @@
-"""Which real frames an engine is judged on: kept ones, or those of the twin where the model is for the twin's fibre."""
+"""The real frames that an engine is checked on: stored ones, or those of the twin when the model belongs to its fibre."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from reconstruction.models.model import Model
 
 
 def frames_for(model: Model, config: InstrumentConfig) -> CheckFrames | None:
-    """Return frames of the model's fibre with their phase; None where none are known, and then only full precision is used.
+    """Return frames of the model's fibre with their phase; None where there are none. Then only full precision can pass.
 
-    The twin's are simulated once, from images that neither training nor scores have seen, and kept.
+    Frames of the twin are simulated once and stored. Their images are used neither in training nor for scores.
     """
     frames = recall(model)
     optics = config.twin.optics

@@ -1,4 +1,4 @@
-"""A network's options from ``--set name=value``, typed by the fields of its kind's configuration."""
+"""Options of a network from ``--set name=value``. Their types come from the configuration class of the kind."""
 
 from __future__ import annotations
 
@@ -12,37 +12,45 @@ import yaml
 from drivers.base import SpeckleScopeError
 from reconstruction.models.registry import config_of
 
-#: What the instrument says, and nobody may set.
+#: Fields that the instrument fixes; they cannot be set.
 _FIXED = ("frame_px", "field_radius", "phase_range_rad")
 
 
 def network_options(kind: str, options: Sequence[str]) -> dict[str, object]:
-    """Return options by name, typed.
+    """Return the options by name, with the right types.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of model, see :data:`reconstruction.models.registry.KINDS`.
+    options : sequence of str
+        Each of the form ``name=value``.
 
     Raises
     ------
     SpeckleScopeError
-        An unknown kind, an option that is no ``name=value``, a name that the kind does not have, or a value of another type.
+        The kind is unknown, an option has not the form ``name=value``, the kind has no such option, or the value has another
+        type.
     """
-    shape = type(config_of(kind, {}))
-    hints = get_type_hints(shape)
-    names = [item.name for item in fields(shape) if item.name not in _FIXED]
-    found: dict[str, object] = {}
+    config_class = type(config_of(kind, {}))
+    hints = get_type_hints(config_class)
+    names = [item.name for item in fields(config_class) if item.name not in _FIXED]
+    values: dict[str, object] = {}
     for option in options:
         name, equals, text = option.partition("=")
         if not equals:
             raise SpeckleScopeError(f"--set takes name=value, got {option!r}")
         if name not in names:
             raise SpeckleScopeError(f"kind '{kind}' has no option {name!r}; it has {', '.join(names)}")
-        found[name] = _typed(name, text, hints[name])
-    return found
+        values[name] = _typed(name, text, hints[name])
+    return values
 
 
 def _typed(name: str, text: str, hint: Any) -> Any:
-    """``1,2,4`` is a tuple where one is wanted; words are words, and never code."""
-    listed = get_origin(hint) is tuple and not text.startswith("[")
+    """Convert the text of a value to the type of its field. ``1,2,4`` becomes a tuple; text is never run as code."""
+    needs_brackets = get_origin(hint) is tuple and not text.startswith("[")
     try:
-        return pydantic.TypeAdapter(hint).validate_python(yaml.safe_load(f"[{text}]" if listed else text))
+        return pydantic.TypeAdapter(hint).validate_python(yaml.safe_load(f"[{text}]" if needs_brackets else text))
     except (pydantic.ValidationError, yaml.YAMLError) as error:
-        wanted = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else "no valid value"
-        raise SpeckleScopeError(f"--set {name}={text}: {wanted}") from error
+        reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else "no valid value"
+        raise SpeckleScopeError(f"--set {name}={text}: {reason}") from error

@@ -1,7 +1,8 @@
-"""A training that runs in a process of its own: what to order, how far it is, and how it ended.
+"""A training in a process of its own: its command line, its progress, and how it ended.
 
-The process is the command ``specklescope train``; all that is known of it comes from its run folder
-(:mod:`reconstruction.training.run`) and its last words, so a run that was begun in a terminal can be watched the same way.
+The process is the command ``specklescope train``. Its progress is read from its run folder
+(:mod:`reconstruction.training.run`) and from its last line of output. A run that was started in a terminal can therefore be
+followed in the same way.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,41 +26,70 @@ from drivers.base import SpeckleScopeError
 from reconstruction.training.checkpoint import CHECKPOINT
 from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, read_resolved
 
-#: What can be trained, in the operator's words; :data:`reconstruction.models.registry.KINDS` has the same names.
-KIND_WORDS: Final[Mapping[str, str]] = {
-    "referenced": "U-Net beside one reference frame: fast, for live use",
-    "calibrated": "A few steps through the calibrated fibre: the most exact",
+#: What can be trained, for the operator; :data:`reconstruction.models.registry.KINDS` has the same names.
+KIND_DESCRIPTIONS: Final[Mapping[str, str]] = {
+    "referenced": "U-Net with a reference frame: fast, for live use",
+    "calibrated": "a few steps through the calibrated fibre: most accurate",
     "unet": "U-Net on the speckle alone, as published",
     "resunet": "ResUNet on the speckle alone, as published",
-    "specdiffusion": "SpecDiffusion as published: slow",
-    "mean-flow": "Samples around a mean, by a conditional flow",
+    "specdiffusion": "SpecDiffusion, as published: slow",
+    "mean-flow": "samples around a mean, from a conditional flow",
 }
-#: What understands an order: the same installation's ``specklescope``.
+#: The program that trains: the ``specklescope`` of the same installation.
 PROGRAM: Final = (sys.executable, "-P", "-m", "specklescope")
 _ERROR = "specklescope: "
 _TAIL_BYTES = 4096
 
 
-@dataclass(frozen=True)
+class TrainingState(Enum):
+    """What a training process is doing.
+
+    ::
+
+        RUNNING --> STOPPING --> STOPPED
+           |           |
+           +-----------+-------> FINISHED
+           |           |
+           +-----------+-------> FAILED
+    """
+
+    #: It trains.
+    RUNNING = auto()
+    #: It was asked to stop, and writes a checkpoint.
+    STOPPING = auto()
+    #: It has ended and has written the trained model.
+    FINISHED = auto()
+    #: It has ended because it was asked to stop.
+    STOPPED = auto()
+    #: It has ended with an error; its last line says why.
+    FAILED = auto()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process still exists."""
+        return self in (TrainingState.RUNNING, TrainingState.STOPPING)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingOrder:
     """What to train.
 
     Parameters
     ----------
     folder : Path
-        Where the model goes.
+        Folder of the new model.
     kind : str
-        What it is; not looked at where it starts from a model.
+        Kind of model; ignored when the training starts from a model.
     minutes : float
-        How long, in minutes.
+        How long to train, in minutes.
     start : str
-        Model to start from, a shipped name or a folder; empty for random weights.
+        Model to start from: the name of a shipped model, or a folder. Empty for random weights.
     dataset : Path, optional
-        Captured pairs; without it ``pairs`` pairs of ``source`` are simulated on the twin.
+        Dataset of captured pairs. Without it, ``pairs`` pairs of ``source`` are simulated on the twin.
     source : str
         Pattern source of the simulated pairs.
     pairs : int
-        How many to simulate.
+        Number of pairs to simulate.
     config : Path, optional
         Instrument file.
     """
@@ -72,81 +103,104 @@ class TrainingOrder:
     pairs: int = 6000
     config: Path | None = None
 
-    def words(self) -> list[str]:
-        """Return the command without the program's name."""
-        data = (
-            ["--source", self.source, "--pairs", str(self.pairs)] if self.dataset is None else ["--dataset", str(self.dataset)]
-        )
-        what = ["--from", self.start] if self.start else ["--kind", self.kind]
+    def arguments(self) -> list[str]:
+        """Return the command line without the name of the program."""
+        simulated = ["--source", self.source, "--pairs", str(self.pairs)]
+        data = simulated if self.dataset is None else ["--dataset", str(self.dataset)]
+        model = ["--from", self.start] if self.start else ["--kind", self.kind]
         instrument = [] if self.config is None else ["--config", str(self.config)]
-        return ["train", str(self.folder), *what, *data, "--minutes", f"{self.minutes:g}", *instrument]
+        return ["train", str(self.folder), *model, *data, "--minutes", f"{self.minutes:g}", *instrument]
 
 
 def can_resume(folder: Path) -> bool:
-    """Whether a run was begun in ``folder`` and has a checkpoint."""
+    """Return whether ``folder`` holds a run with a checkpoint."""
     return (folder / RUN / CHECKPOINT).is_file()
 
 
-def resume_words(folder: Path) -> list[str]:
-    """Return the command that goes on with the run in ``folder``: the one it was begun with.
+def resume_arguments(folder: Path) -> list[str]:
+    """Return the command line that continues the run in ``folder``: the one that it was started with.
 
     Raises
     ------
     SpeckleScopeError
-        The run does not say how it was begun.
+        The run does not say how it was started.
     """
     try:
-        words = shlex.split(str(read_resolved(folder, "environment")["command"]))
-        if words[:2] != ["specklescope", "train"]:
-            raise ValueError(f"it was not begun with 'specklescope train' but with {shlex.join(words[:2])!r}")
-        # The folder may have moved, and its path may have been relative to another one.
-        place = next(index for index, word in enumerate(words) if index > 1 and Path(word).name == folder.name)
+        command = shlex.split(str(read_resolved(folder, "environment")["command"]))
+        if command[:2] != ["specklescope", "train"]:
+            raise ValueError(f"it was not started with 'specklescope train' but with {shlex.join(command[:2])!r}")
+        # The folder may have been moved, and its path may have been relative to another working folder.
+        place = next(index for index, part in enumerate(command) if index > 1 and Path(part).name == folder.name)
     except (SpeckleScopeError, KeyError, TypeError, ValueError, StopIteration) as error:
-        why = f" ({error})" if isinstance(error, ValueError) else ""
-        path, again = folder / RUN / RESOLVED, f"specklescope train {folder} ... --resume"
-        raise SpeckleScopeError(f"{path} does not say how the run was begun{why}; resume it with: {again}") from error
-    words[place] = str(folder)
-    return [*words[1:], *([] if "--resume" in words else ["--resume"])]
+        reason = f" ({error})" if isinstance(error, ValueError) else ""
+        path, remedy = folder / RUN / RESOLVED, f"specklescope train {folder} ... --resume"
+        raise SpeckleScopeError(f"{path} does not say how the run was started{reason}; resume it with: {remedy}") from error
+    command[place] = str(folder)
+    return [*command[1:], *([] if "--resume" in command else ["--resume"])]
 
 
 class TrainingProcess:
-    """The command, running beside the window, at a lower priority than what is live.
+    """The training command as a child process, with a lower priority than the live view.
 
     Parameters
     ----------
-    words : sequence of str
-        From :meth:`TrainingOrder.words` or :func:`resume_words`.
+    arguments : sequence of str
+        From :meth:`TrainingOrder.arguments` or :func:`resume_arguments`.
     program : sequence of str, optional
-        What understands them.
+        The program that is called with them.
     """
 
-    def __init__(self, words: Sequence[str], program: Sequence[str] = PROGRAM) -> None:
+    def __init__(self, arguments: Sequence[str], program: Sequence[str] = PROGRAM) -> None:
         handle, name = tempfile.mkstemp(prefix="specklescope-train-", suffix=".log")
         self._log = Path(name)
-        terminate = ["nice", "-n", "10"] if shutil.which("nice") else []
+        low_priority = ["nice", "-n", "10"] if shutil.which("nice") else []
+        self._asked_to_stop = False
         with os.fdopen(handle, "wb") as log:
             self._process = subprocess.Popen(
-                [*terminate, *program, *words],
+                [*low_priority, *program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                # Ctrl-C in the window's terminal is the window's affair; it stops its child in order.
+                # Ctrl-C in the terminal of the window must reach the window only; it stops the child with a checkpoint.
                 start_new_session=True,
                 env={**os.environ, "COLUMNS": "200"},
             )
 
     @property
-    def running(self) -> bool:
-        """Whether it still works."""
-        return self._process.poll() is None
+    def state(self) -> TrainingState:
+        """What the process is doing."""
+        code = self._process.poll()
+        if code is None:
+            return TrainingState.STOPPING if self._asked_to_stop else TrainingState.RUNNING
+        if code == 0:
+            return TrainingState.FINISHED
+        return TrainingState.STOPPED if self._asked_to_stop else TrainingState.FAILED
 
     @property
-    def succeeded(self) -> bool:
-        """Whether it ended with a model."""
-        return self._process.poll() == 0
+    def running(self) -> bool:
+        """Whether the process still exists."""
+        return self.state.is_running
 
-    def last_words(self) -> str:
-        """Return its last line: how far it is, or why it ended."""
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the process; negative for the signal that ended it, None while it runs."""
+        return self._process.poll()
+
+    @property
+    def log_file(self) -> Path:
+        """What the process has printed; deleted by :meth:`close`."""
+        return self._log
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end of the process without stopping it; return whether it has ended."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def last_line(self) -> str:
+        """Return the last line of output: the progress, or the error that ended the process."""
         try:
             with self._log.open("rb") as log:
                 log.seek(max(0, self._log.stat().st_size - _TAIL_BYTES))
@@ -160,24 +214,23 @@ class TrainingProcess:
         return lines[-1] if lines else ""
 
     def stop(self) -> None:
-        """Ask it to write a checkpoint and end; returns at once."""
+        """Ask the process to write a checkpoint and end; returns at once."""
         if self.running:
+            self._asked_to_stop = True
             self._process.send_signal(signal.SIGTERM)
 
     def close(self, timeout_s: float = 60.0) -> None:
-        """Stop it and wait; one that does not listen is killed, and can be resumed from its last checkpoint."""
+        """Stop the process, wait for it, and kill it when it does not end; it can be resumed from its last checkpoint."""
         self.stop()
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
+        if not self.wait(timeout_s):
             self._process.kill()
             self._process.wait()
         self._log.unlink(missing_ok=True)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Curve:
-    """What a run has logged: losses by step, scores by validation."""
+    """What a run has logged: loss, learning rate and time by step, and scores by validation."""
 
     steps: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
@@ -188,7 +241,7 @@ class Curve:
     correlation: list[float] = field(default_factory=list)
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Take over one line of the file."""
+        """Add one line of the curve file."""
         step = int(line["step"])
         if "validation" in line:
             scores = [line["validation"].get(name) for name in ("ssim", "correlation")]
@@ -205,43 +258,49 @@ class Curve:
 
 
 class RunWatcher:
-    """Reads a run folder while it grows.
+    """Reads the progress of a run from its folder while it trains.
 
     Parameters
     ----------
     folder : Path
-        The model's folder; need not exist yet.
+        Folder of the model; it may not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
         self.curve = Curve()
-        self._curve_file, self._picture_file = folder / RUN / CURVE, folder / RUN / PICTURE
-        self._read = 0
-        self._file = 0
+        self._curve_file = folder / RUN / CURVE
+        self._picture_file = folder / RUN / PICTURE
+        self._bytes_read = 0
+        self._inode = 0
         self._picture_ns = 0
 
     def poll(self) -> bool:
-        """Read what is new; whether there was anything."""
+        """Read the lines that were added since the last call; return whether there were any."""
         try:
             with self._curve_file.open("rb") as file:
-                known = os.fstat(file.fileno())
-                if known.st_ino != self._file or known.st_size < self._read:  # a resumed run cut it
-                    self.curve, self._read, self._file = Curve(), 0, known.st_ino
-                file.seek(self._read)
+                self._start_again_if_replaced(os.fstat(file.fileno()))
+                file.seek(self._bytes_read)
                 text = file.read()
         except OSError:
             return False
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.splitlines():
+        complete_lines = text[: text.rfind(b"\n") + 1]
+        self._bytes_read += len(complete_lines)
+        for line in complete_lines.splitlines():
             try:
                 self.curve.add(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # a damaged line costs one point of a curve
-        return bool(whole)
+                continue  # a damaged line only loses one point of a curve
+        return bool(complete_lines)
+
+    def _start_again_if_replaced(self, file: os.stat_result) -> None:
+        """Forget the curve when a resumed run has replaced or shortened the file."""
+        if file.st_ino != self._inode or file.st_size < self._bytes_read:
+            self.curve = Curve()
+            self._bytes_read = 0
+            self._inode = file.st_ino
 
     def new_picture(self) -> bytes | None:
-        """Return the last validation picture as PNG, once for every one."""
+        """Return the newest validation picture as PNG, or None when it was already returned."""
         try:
             written_ns = self._picture_file.stat().st_mtime_ns
             if written_ns == self._picture_ns:

@@ -1,10 +1,11 @@
-"""Training a model for one fibre, from its twin or from a captured dataset, and the card that says how."""
+"""Training a model for one fibre, on its twin or on a captured dataset, and writing its model card."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,27 +37,44 @@ from reconstruction.training.environment import device_name, environment
 from reconstruction.training.loop import Callbacks, Trainer
 from reconstruction.training.run import Run
 
-#: Images of the held-out and the validation source of the twin.
+#: Number of held-out images and of validation images of the twin.
 TEST_PAIRS = 24
 VALIDATION_PAIRS = 24
-#: Of the usual learning rate, for weights that are already good.
+#: Factor of the usual learning rate, for weights that were trained before.
 FINE_TUNING = 0.1
-#: Beyond so many evaluations a frame, a deviation takes longer than anybody waits for it here.
-MOST_EVALUATIONS = 8
-#: Where a card says with which factor its standard deviations are honest, found on validation images.
+#: The uncertainty is skipped above this many evaluations of the network per frame.
+MAX_EVALUATIONS = 8
+#: Key of a model card: the factor that calibrates its standard deviations, measured on validation images.
 INTERVAL_SCALE = "interval_scale"
 
-#: ``(stage, done, total, note)``: what is going on and how far it is.
+#: Called with ``(stage, done, total, note)``.
 Progress = Callable[[str, int, int, str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is to be trained, how, and where it goes.
+    """What is trained, how, and where the model is written.
 
-    ``network`` holds the options of the kind that are not its defaults, or not those of ``start``, a trained model to begin
-    with; ``response`` is the calibrated response of the fibre, for kinds that work through it; ``resume`` goes on with the run
-    in ``folder``.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the new model.
+    kind : str
+        Kind of model, see :data:`reconstruction.models.registry.KINDS`.
+    network : mapping
+        Options of the kind that differ from its defaults, or from those of ``start``.
+    training : TrainConfig
+        Steps, batch, learning rate and schedule.
+    command : str
+        The command line, for the model card and for resuming.
+    start : Model, optional
+        A trained model to start from; None starts from random weights.
+    response : Path, optional
+        Calibrated response of the fibre, for kinds that need it.
+    resume : bool
+        Whether to continue the run in ``folder``.
+    world : World
+        The processes that train together.
     """
 
     folder: Path
@@ -71,8 +89,17 @@ class Job:
 
 
 @dataclass(frozen=True)
+class SimulatedPairs:
+    """Pairs to simulate on the twin: their pattern source, their number, and the seed of patterns and noise."""
+
+    source: str
+    pairs: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class TrainingPools:
-    """Pairs to learn from, to watch, and to report on; no pattern is in two of them."""
+    """Pairs for training, for validation, and for the final scores; no pattern is in two of them."""
 
     training: Pairs
     validation: PairPool
@@ -80,54 +107,83 @@ class TrainingPools:
 
 
 def twin_data(config: InstrumentConfig, source: str, pairs: int, seed: int, grid_px: int) -> TwinData:
-    """Describe simulated pairs of the configured twin."""
+    """Return the description of simulated pairs of the configured twin."""
     camera = config.twin.camera
-    return TwinData(config.twin.optics, camera.sensor, camera.exposure_s, source, pairs, seed, config.phase_range_rad, grid_px)
+    return TwinData(
+        optics=config.twin.optics,
+        sensor=camera.sensor,
+        exposure_s=camera.exposure_s,
+        source=source,
+        pairs=pairs,
+        seed=seed,
+        phase_range_rad=config.phase_range_rad,
+        grid_px=grid_px,
+    )
 
 
 def train_on_twin(
-    config: InstrumentConfig, source: str, pairs: int, seed: int, job: Job, on_progress: Progress
+    config: InstrumentConfig, simulated: SimulatedPairs, job: Job, on_progress: Progress
 ) -> tuple[Model, Evaluation] | None:
-    """Simulate ``pairs`` pairs of ``source`` on the configured twin and train on them; None in all but the first process."""
+    """Simulate pairs on the configured twin and train on them.
+
+    Returns
+    -------
+    tuple of (Model, Evaluation), or None
+        The model that was written, and its scores; None in all processes but the first.
+    """
     optics, world = config.twin.optics, job.world
-    task = _Task(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
-    task.open_run({"source": source, "pairs": pairs, "seed": seed})
-    grid, truth = task.network.config.grid_px, task.network.truth_px
-    data = twin_data(config, source, pairs, seed, truth)
-    stream = task.stream(source, pairs, seed)
-    simulated = _shared_pool(data, cores(), world, lambda done: on_progress("simulating pairs", done, pairs, ""))
+    source, pairs, seed = simulated.source, simulated.pairs, simulated.seed
+    training = _Training(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
+    training.open_run({"source": source, "pairs": pairs, "seed": seed})
+    grid_px = training.network.config.grid_px
+    data = twin_data(config, source, pairs, seed, training.network.truth_px)
+    stream = training.stream(simulated)
+    pool = _shared_pool(data, cores(), world, lambda done: on_progress("simulating pairs", done, pairs, ""))
     with (
-        nullcontext(stream) if stream else simulated as pool,
-        _shared_pool(twin_data(config, "validation", VALIDATION_PAIRS, 1, grid), 0, world) as validation,
-        _shared_pool(twin_data(config, "held-out", TEST_PAIRS, 2, grid), 0, world) as test,
+        nullcontext(stream) if stream else pool as training_pairs,
+        _shared_pool(twin_data(config, "validation", VALIDATION_PAIRS, 1, grid_px), 0, world) as validation,
+        _shared_pool(twin_data(config, "held-out", TEST_PAIRS, 2, grid_px), 0, world) as test,
     ):
-        pools = TrainingPools(pool, validation, test)
-        how = "pictures, simulated anew with every batch through the calibrated response" if stream else "simulated pairs"
-        description = f"{pairs} {how}, source '{source}', seed {seed}, phase depth {config.phase_range_rad} rad"
-        return task.train(pools, description, on_progress)
+        pools = TrainingPools(training_pairs, validation, test)
+        how = "pictures, simulated again for every batch through the calibrated response" if stream else "simulated pairs"
+        description = f"{pairs} {how}, source '{source}', seed {seed}, phase range {config.phase_range_rad} rad"
+        return training.run_on(pools, description, on_progress)
 
 
 def train_on_dataset(
     config: InstrumentConfig, dataset: Path, job: Job, on_progress: Progress
 ) -> tuple[Model, Evaluation] | None:
-    """Train on a captured dataset; a tenth of its patterns is watched, another tenth is reported on."""
+    """Train on a captured dataset. A tenth of its patterns is for validation, another tenth for the final scores.
+
+    Returns
+    -------
+    tuple of (Model, Evaluation), or None
+        The model that was written, and its scores; None in all processes but the first.
+
+    Raises
+    ------
+    ReconstructionError
+        The metadata of the dataset has no phase range.
+    """
     archive = Archive.open(dataset)
     metadata = archive.metadata
     phase_range_rad = metadata.get("phase_range_rad")
     if not isinstance(phase_range_rad, int | float):
-        raise ReconstructionError(f"the metadata of {dataset} names no phase_range_rad, the phase of white; acquire it again")
+        raise ReconstructionError(
+            f"the metadata of {dataset} has no phase_range_rad (the phase of white, in radians); acquire the dataset again"
+        )
     frame_px = archive.read("speckle", archive.rows()[0].index).shape[0]
-    task = _Task(config, job, str(metadata.get("fibre", "unknown")), frame_px, float(phase_range_rad))
-    grid = task.network.config.grid_px
-    validation, test = (from_archive(dataset, grid, part) for part in ("validation", "test"))
-    training = from_archive(dataset, task.network.truth_px, "training")
-    task.open_run({"dataset": dataset.name, "pairs": training.ready})
+    run = _Training(config, job, str(metadata.get("fibre", "unknown")), frame_px, float(phase_range_rad))
+    grid_px = run.network.config.grid_px
+    validation, test = (from_archive(dataset, grid_px, part) for part in ("validation", "test"))
+    training = from_archive(dataset, run.network.truth_px, "training")
+    run.open_run({"dataset": dataset.name, "pairs": training.ready})
     pools = TrainingPools(training, validation, test)
-    return task.train(pools, f"{training.ready} pairs captured in {dataset.name}", on_progress)
+    return run.run_on(pools, f"{training.ready} pairs captured in {dataset.name}", on_progress)
 
 
 def field_radius(config: InstrumentConfig) -> float:
-    """Radius of the fibre's disc as a fraction of half the frame."""
+    """Return the radius of the fibre's disc as a fraction of half the frame."""
     optics = config.twin.optics
     return min(1.0, optics.field_radius_um / optics.pixel_um / (optics.image_px / 2))
 
@@ -136,7 +192,7 @@ def field_radius(config: InstrumentConfig) -> float:
 def _shared_pool(
     data: TwinData, workers: int, world: World, on_progress: Callable[[int], None] = lambda pairs: None
 ) -> Iterator[PairPool]:
-    """Pairs that the first process simulates and all others read from its file."""
+    """Yield pairs that the first process simulates and the other processes read from its file."""
     if not world.first:
         yield open_pool(data, Path(world.broadcast("")))
         return
@@ -145,22 +201,15 @@ def _shared_pool(
         yield pool
 
 
-class _Task:
-    """One training: the network for this instrument, its run folder, its card."""
+class _Training:
+    """One training: the network for this instrument, its run folder, and its model card."""
 
     def __init__(self, config: InstrumentConfig, job: Job, fibre: str, frame_px: int, phase_range_rad: float) -> None:
-        self.config, self.job, self.fibre = config, job, fibre
-        begun = _config_of(job.start, job.kind) if job.start else {}
-        known = {"frame_px": frame_px, "field_radius": field_radius(config), "phase_range_rad": phase_range_rad}
-        try:
-            shape = config_of(job.kind, {**begun, **job.network, **known})
-            torch.manual_seed(job.training.seed)
-            self.network = build(job.kind, shape)
-        except ValueError as error:
-            why = f"kind '{job.kind}' does not fit the instrument ({error}); change it with --set"
-            raise ReconstructionError(why) from error
-        if job.start is not None:
-            _begin_with(self.network, job.start)
+        self.config = config
+        self.job = job
+        self.fibre = fibre
+        fixed = {"frame_px": frame_px, "field_radius": field_radius(config), "phase_range_rad": phase_range_rad}
+        self.network = _network_for(job, fixed)
         self.through: SpeckleResidual | None = None
         self.response_id = ""
         if isinstance(self.network, CalibratedFewStep):
@@ -168,12 +217,12 @@ class _Task:
             self.response_id = response.id
             self.through = through(response, self.network.config.grid_px)
             self.network.attach(self.through)
-        own = self.network.learning_rate * (FINE_TUNING if job.start else 1.0)
-        self.training = replace(job.training, learning_rate=job.training.learning_rate or own)
+        usual_rate = self.network.learning_rate * (FINE_TUNING if job.start else 1.0)
+        self.training = replace(job.training, learning_rate=job.training.learning_rate or usual_rate)
         self.run: Run | None = None
 
     def open_run(self, data: Mapping[str, object]) -> None:
-        """Open the run folder; a run that cannot be resumed is refused here, before anything takes time."""
+        """Open the run folder. A run that cannot be resumed is refused here, before the pairs are simulated."""
         configuration = {
             "instrument": self.config.model_dump(mode="json"),
             "fibre": self.fibre,
@@ -188,29 +237,40 @@ class _Task:
         opener = Run.resume if self.job.resume else Run
         self.run = opener(self.job.folder, configuration, facts)
 
-    def stream(self, source: str, pairs: int, seed: int) -> TwinStream | None:
-        """Pairs made while training, for kinds that work through a calibrated fibre: it can simulate itself."""
+    def stream(self, simulated: SimulatedPairs) -> TwinStream | None:
+        """Return pairs that are simulated during training, for kinds that compute through a calibrated fibre; else None."""
         if self.through is None:
             return None
         camera, shape = self.config.twin.camera, (self.network.config.frame_px, self.network.config.frame_px)
-        patterns = open_source(source, shape, count=pairs, seed=seed, phase_range_rad=self.config.phase_range_rad)
+        patterns = open_source(
+            simulated.source, shape, count=simulated.pairs, seed=simulated.seed, phase_range_rad=self.config.phase_range_rad
+        )
         return TwinStream(patterns, [self.through], camera.sensor, camera.exposure_s)
 
-    def train(self, pools: TrainingPools, description: str, on_progress: Progress) -> tuple[Model, Evaluation] | None:
-        """Train, score on the test pairs, and write the model."""
-        job, network, run, world = self.job, self.network, self.run, self.job.world
-        assert run is not None
-        fitted = job.start is not None and job.start.card.fibre == self.fibre
-        if run.checkpoint is None and world.first and not fitted:
-            network.prepare(pools.training, lambda done, total: on_progress("fitting in closed form", done, total, ""))
+    def run_on(self, pools: TrainingPools, description: str, on_progress: Progress) -> tuple[Model, Evaluation] | None:
+        """Train, evaluate on the test pairs, and write the model."""
+        assert self.run is not None
+        fine_tuned = self.job.start is not None and self.job.start.card.fibre == self.fibre
+        if self.run.checkpoint is None and self.job.world.first and not fine_tuned:
+            fitting = partial(_report_fit, on_progress)
+            self.network.prepare(pools.training, fitting)
         card = self._card(description)
+        network, report = self._train(self.run, pools, card, on_progress)
+        if not self.job.world.first:
+            return None
+        return self._write(network, replace(card, seconds=report.seconds), report.steps, pools)
+
+    def _train(
+        self, run: Run, pools: TrainingPools, card: ModelCard, on_progress: Progress
+    ) -> tuple[Reconstructor, TrainReport]:
+        job = self.job
         note = ""
 
         def validated(average: Reconstructor, report: TrainReport) -> None:
             nonlocal note
             scores = report.validation[-1][1]
             note = f"validation SSIM {scores.ssim:.3f}, correlation {scores.correlation:.3f}"
-            # A run that is cut short leaves the model of its last validation.
+            # A run that is interrupted leaves the model of its last validation.
             save_model(job.folder, average, replace(card, seconds=report.seconds, scores={"stopped_at_step": report.steps}))
 
         def progress(report: TrainReport, loss: float) -> None:
@@ -220,20 +280,21 @@ class _Task:
 
         with run.open(), stop_on_signal() as stop:
             callbacks = Callbacks(progress, validated, stop.is_set)
-            trainer = Trainer(network, self.training, run=run, callbacks=callbacks, world=world)
-            network, report = trainer.train(pools.training, pools.validation)
-        if not world.first:
-            return None
-        model = save_model(job.folder, network, replace(card, seconds=report.seconds))
+            trainer = Trainer(self.network, self.training, run=run, callbacks=callbacks, world=job.world)
+            return trainer.train(pools.training, pools.validation)
+
+    def _write(self, network: Reconstructor, card: ModelCard, steps: int, pools: TrainingPools) -> tuple[Model, Evaluation]:
+        """Write the model, evaluate it as it is read back, and write it again with its scores."""
+        model = save_model(self.job.folder, network, card)
         if self.through is not None and isinstance(model.network, CalibratedFewStep):
             model.network.attach(self.through)
-        result = evaluate(model, TorchEngine(model), pools.test)
-        card = replace(card, seconds=report.seconds, scores={**result.to_dict(), "steps": report.steps})
+        evaluation = evaluate(model, TorchEngine(model), pools.test)
+        card = replace(card, scores={**evaluation.to_dict(), "steps": steps})
         if (scale := _interval_scale(model, pools.validation)) is not None:
             card = replace(card, training={**card.training, INTERVAL_SCALE: scale})
-        saved = save_model(job.folder, network, card)
+        saved = save_model(self.job.folder, network, card)
         remember(saved, CheckFrames.of_pool(pools.validation))
-        return saved, result
+        return saved, evaluation
 
     def _card(self, description: str) -> ModelCard:
         job, config = self.job, self.network.config
@@ -254,36 +315,62 @@ class _Task:
         )
 
 
+def _report_fit(on_progress: Progress, done: int, total: int) -> None:
+    on_progress("fitting in closed form", done, total, "")
+
+
+def _network_for(job: Job, fixed: Mapping[str, object]) -> Reconstructor:
+    """Return the network of a job with its initial weights; ``fixed`` are the options that the instrument fixes.
+
+    Raises
+    ------
+    ReconstructionError
+        The options do not fit the instrument, or the weights to start from do not fit the options.
+    """
+    start_options = _options_of(job.start, job.kind) if job.start else {}
+    try:
+        config = config_of(job.kind, {**start_options, **job.network, **fixed})
+        torch.manual_seed(job.training.seed)
+        network = build(job.kind, config)
+    except ValueError as error:
+        raise ReconstructionError(
+            f"kind '{job.kind}' does not fit the instrument ({error}); change it with --set"
+        ) from error
+    if job.start is not None:
+        _load_weights(network, job.start)
+    return network
+
+
 def _interval_scale(model: Model, validation: PairPool) -> float | None:
-    """Return the factor that makes 90 % intervals hold 90 % of validation pixels; None for models that know no deviation."""
-    if model.network.evaluations > MOST_EVALUATIONS:
+    """Return the factor that makes 90 % intervals contain 90 % of the validation pixels; None for models without uncertainty."""
+    if model.network.evaluations > MAX_EVALUATIONS:
         return None
     estimates = []
     with torch.inference_mode():
         for index in range(validation.ready):
             pair = validation.batch(np.array([index]))
-            both = model.network.deviation(pair.frames, pair.reference)
-            if both is None:
+            mean_and_deviation = model.network.deviation(pair.frames, pair.reference)
+            if mean_and_deviation is None:
                 return None
-            estimates.append(Estimate(*(image[0, 0].numpy() for image in (*both, pair.phase_rad))))
+            estimates.append(Estimate(*(image[0, 0].numpy() for image in (*mean_and_deviation, pair.phase_rad))))
     return round(interval_scale(estimates, model.mask), 4)
 
 
-def _config_of(start: Model, kind: str) -> dict[str, object]:
-    """Shape of a trained model, which has to be of the right kind."""
-    if start.card.kind != kind:
-        name, its = start.card.name, start.card.kind
-        raise ReconstructionError(f"model {name!r} is of kind '{its}', not '{kind}'; leave --kind out, or --from")
+def _options_of(start: Model, kind: str) -> dict[str, object]:
+    """Return the options of the network of a trained model, which must be of the same kind."""
+    name, start_kind = start.card.name, start.card.kind
+    if start_kind != kind:
+        raise ReconstructionError(f"model {name!r} is of kind '{start_kind}', not '{kind}'; omit --kind or --from")
     return start.network.config.to_dict()
 
 
-def _begin_with(network: Reconstructor, start: Model) -> None:
-    """Take the weights of a trained model.
+def _load_weights(network: Reconstructor, start: Model) -> None:
+    """Load the weights of a trained model into a network.
 
     Raises
     ------
     ReconstructionError
-        They belong to another shape of network, or to frames of another size.
+        The model has another shape of network, or needs frames of another size.
     """
     if start.frame_px != network.config.frame_px:
         raise ReconstructionError(
@@ -295,5 +382,5 @@ def _begin_with(network: Reconstructor, start: Model) -> None:
     except RuntimeError as error:
         raise ReconstructionError(
             f"model {start.card.name!r} has another shape than --set asks for ({str(error).splitlines()[-1].strip()}); "
-            "leave --set out, or --from"
+            "omit --set or --from"
         ) from error

@@ -1,4 +1,4 @@
-"""A session that does what a test tells it, with real arrays and no threads."""
+"""A session that a test controls, with real arrays and without threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data, measure, transform
 
-from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
+from app.status import AcquisitionStatus, LiveState, LiveStatus, LiveView, Message, RecordingStatus
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.base import Reconstruction
 
@@ -20,9 +20,9 @@ FIELD_UM = 400.0
 
 
 def live_status() -> LiveStatus:
-    """Return the numbers of a healthy instrument that stands still."""
+    """Return the numbers of an instrument that works and is stopped."""
     return LiveStatus(
-        running=False,
+        state=LiveState.STOPPED,
         camera_fps=0.0,
         inference_fps=0.0,
         latency_ms_p50=math.nan,
@@ -47,8 +47,16 @@ def make_view(index: int = 0, seed: int = 0) -> LiveView:
     coins = transform.resize(data.coins(), (128, 128), anti_aliasing=True)
     labels = measure.label(coins > 0.52).astype(np.uint16)
     phase_rad = (coins * 2.6).astype(np.float32)
-    made = Reconstruction(phase_rad, index, 0.04, 0.012, MODEL_ID, "torch", segmenter=lambda phase: labels)
-    return LiveView(Frame(pixels, index, 0, 0.002), made)
+    reconstruction = Reconstruction(
+        phase_rad=phase_rad,
+        frame_index=index,
+        latency_s=0.04,
+        inference_s=0.012,
+        model_id=MODEL_ID,
+        engine="torch",
+        segmenter=lambda phase: labels,
+    )
+    return LiveView(Frame(pixels, index, 0, 0.002), reconstruction)
 
 
 class ScriptedSession:
@@ -66,8 +74,8 @@ class ScriptedSession:
         self.calls: list[tuple[object, ...]] = []
         self.failure: SpeckleScopeError | None = None
         self.status = live_status()
-        self.recording = RecordingStatus(False, None, 0, 0.0, "")
-        self.acquisition = AcquisitionStatus(False, None, 0, 0, 0, 0.0, None, "")
+        self.recording = RecordingStatus()
+        self.acquisition = AcquisitionStatus()
         self.polls = 0
         self.may_close = threading.Event()
         self.may_close.set()
@@ -80,11 +88,11 @@ class ScriptedSession:
 
     def start_live(self) -> None:
         self._command("start_live")
-        self.status = replace(self.status, running=True)
+        self.status = replace(self.status, state=LiveState.RUNNING)
 
     def stop_live(self) -> None:
         self._command("stop_live")
-        self.status = replace(self.status, running=False)
+        self.status = replace(self.status, state=LiveState.STOPPED)
 
     def poll_view(self) -> LiveView | None:
         self.polls += 1
@@ -121,7 +129,7 @@ class ScriptedSession:
     def stop_acquisition(self) -> None:
         self._command("stop_acquisition")
 
-    def pause_acquisition(self, paused: bool) -> None:
+    def pause_acquisition(self, *, paused: bool) -> None:
         self._command("pause_acquisition", paused)
 
     def pop_messages(self) -> list[Message]:

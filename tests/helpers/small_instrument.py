@@ -1,4 +1,4 @@
-"""A small instrument that tests can afford: 128 px frames, a 32 px phase grid, an untrained network."""
+"""A small, fast instrument for tests: 128 px frames, a 32 px phase grid, an untrained network; and how tests wait for it."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def small_instrument(root: Path, engine: str = "torch") -> InstrumentConfig:
     )
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Poll, as the window does, until a condition holds."""
-    deadline = time.monotonic() + timeout_s
+def until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+    """Poll, as the window does, until a condition holds; fail when it does not hold within the time."""
+    deadline_s = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline_s, f"it did not happen within {timeout_s:g} s"
         time.sleep(0.005)

@@ -1,1 +1,1 @@
-"""Images on screen: panes, colormaps, overlays, annotations, level bars."""
+"""Live pictures: panes, colour maps, overlays, annotations and level bars."""

@@ -1,4 +1,4 @@
-"""What is written on a picture: scale bar, the value under the mouse, and a line while there is no picture."""
+"""Text on a picture: the scale bar, the value under the mouse, and a message while there is no picture."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from app.gui.widgets.formatting import round_length
 from app.gui.widgets.style import MUTED, TEXT
 
 _MARGIN_PX = 12.0
-_LONGEST = 0.28  # of the picture's width
+_MAX_BAR = 0.28  # of the width of the picture
 _SHADE = QColor(0, 0, 0, 165)
 
 
 class Annotations(QWidget):
-    """A transparent sheet over a picture. The mouse does not see it."""
+    """A transparent layer over a picture; the mouse acts on the picture below it."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -27,37 +27,43 @@ class Annotations(QWidget):
 
     @property
     def readout(self) -> str:
-        """The value under the mouse, as written."""
+        """The text for the value under the mouse."""
         return self._readout
 
     @property
     def scale_bar(self) -> tuple[float, str]:
-        """Length in screen pixels and words of the scale bar; (0, "") while there is nothing to measure."""
-        longest_um = self._um_per_px * self._picture.width() * _LONGEST
+        """Length in screen pixels and text of the scale bar; (0, "") while there is no picture."""
+        longest_um = self._um_per_px * self._picture.width() * _MAX_BAR
         if longest_um <= 0:
             return 0.0, ""
         length_um = round_length(longest_um)
         return length_um / self._um_per_px, f"{length_um:g} \N{MICRO SIGN}m"
 
+    @property
+    def picture(self) -> QRectF:
+        """The visible part of the picture, in screen pixels of this widget."""
+        return QRectF(self._picture)
+
     def set_geometry(self, um_per_px: float, picture: QRectF) -> None:
-        """Tell the scale and where the picture lies, in screen pixels of this widget."""
-        self._um_per_px, self._picture = um_per_px, picture.intersected(QRectF(self.rect()))
+        """Set the scale in micrometres per screen pixel, and the place of the picture in screen pixels of this widget."""
+        self._um_per_px = um_per_px
+        self._picture = picture.intersected(QRectF(self.rect()))
         self.update()
 
     def set_readout(self, text: str) -> None:
-        """Write the value under the mouse; empty to remove it."""
+        """Show the value under the mouse; an empty text removes it."""
         if text != self._readout:
             self._readout = text
             self.update()
 
     def set_message(self, text: str) -> None:
-        """Write a line in the middle; empty to remove it."""
+        """Show a message in the middle; an empty text removes it."""
         if text != self._message:
             self._message = text
             self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw what is to be said."""
+        """Draw the texts and the scale bar."""
         painter = QPainter(self)
         font = QFont(self.font())
         font.setPixelSize(14)
@@ -71,17 +77,17 @@ class Annotations(QWidget):
             width = metrics.horizontalAdvance(self._readout)
             corner = self._picture.topLeft() + QPointF(_MARGIN_PX, _MARGIN_PX)
             self._plate(painter, QRectF(corner.x(), corner.y(), width + 16, 26), self._readout)
-        length_px, words = self.scale_bar
+        length_px, text = self.scale_bar
         if length_px:
-            self._draw_scale_bar(painter, metrics, length_px, words)
+            self._draw_scale_bar(painter, metrics, length_px, text)
 
-    def _draw_scale_bar(self, painter: QPainter, metrics: QFontMetricsF, length_px: float, words: str) -> None:
-        width = max(length_px, metrics.horizontalAdvance(words)) + 16
+    def _draw_scale_bar(self, painter: QPainter, metrics: QFontMetricsF, length_px: float, text: str) -> None:
+        width = max(length_px, metrics.horizontalAdvance(text)) + 16
         corner = self._picture.bottomRight() - QPointF(_MARGIN_PX + width, _MARGIN_PX + 34)
         plate = QRectF(corner.x(), corner.y(), width, 34)
         self._plate(painter, plate, "")
         painter.setPen(QColor(TEXT))
-        painter.drawText(plate.adjusted(0, 2, 0, -11), Qt.AlignmentFlag.AlignCenter, words)
+        painter.drawText(plate.adjusted(0, 2, 0, -11), Qt.AlignmentFlag.AlignCenter, text)
         pen = QPen(QColor(TEXT), 3)
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         painter.setPen(pen)

@@ -19,11 +19,11 @@ def _named(name: str) -> Table:
 
 
 def grey_table(low: float, high: float) -> Table:
-    """Return black to white, for any levels."""
+    """Return the colours from black to white, for any levels."""
     return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 
 
 def phase_table(low: float, high: float) -> Table:
-    """Return a cyclic table when the levels span one turn, so that 0 and 2 pi look alike, else a sequential one."""
-    one_turn = math.isclose(high - low, 2 * math.pi, rel_tol=0.002)  # levels are typed with two decimals
-    return _named("CET-C1s" if one_turn else "viridis")
+    """Return a cyclic table when the levels span 2 pi, so that 0 and 2 pi have the same colour; otherwise a sequential one."""
+    cyclic = math.isclose(high - low, 2 * math.pi, rel_tol=0.002)  # levels are typed with two decimals
+    return _named("CET-C1s" if cyclic else "viridis")

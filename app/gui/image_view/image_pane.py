@@ -1,4 +1,4 @@
-"""One picture: title, image at fixed levels, scale bar, value under the mouse, colour bar, zoom and pan."""
+"""One live picture with title, fixed levels, scale bar, value under the mouse, colour bar, zoom and pan."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from app.gui.widgets.icons import icon
 from app.gui.widgets.labels import ElidedLabel
 from app.gui.widgets.style import MUTED, OUTLINE, PANEL
 
-_CLOSEST = 1 / 64  # of the field: the narrowest view
-_FARTHEST = 3.0
+_MIN_VIEW = 1 / 64  # of the field of view
+_MAX_VIEW = 3.0
 _ADAPTED_PERCENTILES = (0.5, 99.5)
 _MICROMETRE = "\N{MICRO SIGN}m"
 
 
 class ImagePane(QFrame):
-    """A live picture whose colours mean the same from frame to frame.
+    """A live picture whose colours keep their meaning from frame to frame.
 
     Parameters
     ----------
     title : str
         Heading.
     field_um : float
-        Width of the picture in micrometres, whatever its number of pixels.
+        Width of the picture in micrometres; independent of its number of pixels.
     levels : LevelBar
-        Owns the levels and colours.
+        Its levels and colours are used.
     describe : callable
-        Writes a value of the picture with its unit.
+        Returns the text for a value of the picture, with its unit.
 
     Notes
     -----
-    The view is in micrometres, so panes of different pixel counts can share zoom and position.
+    The view is in micrometres, so that panes with different numbers of pixels can share zoom and position.
     """
 
-    moved = pyqtSignal(QRectF)  # the part of the field, in um, that the operator has zoomed or moved to
+    moved = pyqtSignal(QRectF)  # the visible part of the field in micrometres, after the operator has zoomed or moved
 
     def __init__(self, title: str, field_um: float, levels: LevelBar, describe: Callable[[float], str]) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ImagePane(QFrame):
         self.view_box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0.0)
         self.view_box.setLimits(
             xMin=-field_um, xMax=2 * field_um, yMin=-field_um, yMax=2 * field_um,
-            minXRange=field_um * _CLOSEST, maxXRange=field_um * _FARTHEST,
+            minXRange=field_um * _MIN_VIEW, maxXRange=field_um * _MAX_VIEW,
         )  # fmt: skip
         self.image_item = pg.ImageItem(axisOrder="row-major")
         self.view_box.addItem(self.image_item)
@@ -107,7 +107,7 @@ class ImagePane(QFrame):
         return self._image
 
     def set_image(self, image: NDArray[np.generic]) -> None:
-        """Show an array (h, w) at the levels that hold."""
+        """Show an array (h, w) at the present levels."""
         reshaped = self._image is None or self._image.shape != image.shape
         self._image = image
         self.image_item.setImage(image, autoLevels=False)
@@ -121,7 +121,7 @@ class ImagePane(QFrame):
         """Draw a path given in pixels of an image that is ``width_px`` wide over the same field."""
         if self._outlines is None:
             self._outlines = QGraphicsPathItem()
-            pen = QPen(QColor(OUTLINE), 2.0)  # not antialiased: that takes 4 ms a frame from the inference thread
+            pen = QPen(QColor(OUTLINE), 2.0)  # without antialiasing, which would take 4 ms per frame from the inference thread
             pen.setCosmetic(True)
             self._outlines.setPen(pen)
             self.view_box.addItem(self._outlines, ignoreBounds=True)
@@ -184,14 +184,14 @@ class ImagePane(QFrame):
         self.annotations.set_geometry(shown_um.width() / self.view_box.width(), picture)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Watch the picture's area for the mouse leaving, a double click and a new size."""
+        """React to the mouse leaving the picture, to a double click, and to a new size."""
         if event is not None:
-            kind = event.type()
-            if kind == QEvent.Type.Leave:
+            event_type = event.type()
+            if event_type is QEvent.Type.Leave:
                 self._mouse = None
                 self._write_readout()
-            elif kind == QEvent.Type.Resize:
+            elif event_type is QEvent.Type.Resize:
                 self._place_annotations()
-            elif kind == QEvent.Type.MouseButtonDblClick:
+            elif event_type is QEvent.Type.MouseButtonDblClick:
                 self.fit()
         return super().eventFilter(watched, event)

@@ -1,4 +1,4 @@
-"""The foot of a picture: its colour bar between the two levels that hold, with a histogram above."""
+"""The bar below a picture: its lower and upper level, the colours between them, and a histogram."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
+from PyQt6.QtCore import QPointF, QRectF, QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPolygonF, QWheelEvent
 from PyQt6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
@@ -21,7 +21,7 @@ _GAP_PX = 2
 
 
 class _LevelBox(QDoubleSpinBox):
-    """A number that is typed; a wheel passing over it must not change what the picture means."""
+    """A number that is typed. The mouse wheel does not change it, so that no level changes by accident."""
 
     def __init__(self, decimals: int) -> None:
         super().__init__()
@@ -84,20 +84,20 @@ class _Gradient(QWidget):
 
 
 class LevelBar(QWidget):
-    """Two levels, the colours between them and how often values occur.
+    """Two levels, the colours between them, and a histogram of the values.
 
     Parameters
     ----------
     levels : tuple of float
-        Lower and upper level at the start; a double click on the colours brings them back.
+        Initial lower and upper level; a double click on the colours restores them.
     unit : str
         Unit of the levels.
     decimals : int
         Digits after the point.
     table : callable
-        Gives the colour table for a pair of levels.
+        Returns the colour table for a pair of levels.
     editable : bool
-        False when another pane owns the levels.
+        False when the levels are set by another pane.
     """
 
     changed = pyqtSignal(float, float)
@@ -109,6 +109,7 @@ class LevelBar(QWidget):
         unit: str,
         decimals: int,
         table: Callable[[float, float], Table],
+        *,
         editable: bool = True,
     ) -> None:
         super().__init__()
@@ -116,7 +117,8 @@ class LevelBar(QWidget):
         self._default = levels
         self._levels = levels
         self._table = table
-        self._low, self._high = _LevelBox(decimals), _LevelBox(decimals)
+        self._low = _LevelBox(decimals)
+        self._high = _LevelBox(decimals)
         self._gradient = _Gradient()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -135,7 +137,7 @@ class LevelBar(QWidget):
             auto.setObjectName("flat")
             auto.setFixedSize(44, 24)
             auto.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            auto.setToolTip("Set the levels once, from this picture; then they hold")
+            auto.setToolTip("Set the levels from this picture, once; they stay until you change them")
             auto.clicked.connect(self.auto_requested)
             layout.addWidget(auto)
             self._gradient.setToolTip("Double-click to restore the default levels")
@@ -143,8 +145,13 @@ class LevelBar(QWidget):
         self._show()
 
     @property
+    def boxes(self) -> tuple[QDoubleSpinBox, QDoubleSpinBox]:
+        """The fields of the lower and of the upper level."""
+        return self._low, self._high
+
+    @property
     def levels(self) -> tuple[float, float]:
-        """The levels that hold, in the bar's unit."""
+        """The present levels, in the unit of the bar."""
         return self._levels
 
     @property
@@ -153,7 +160,7 @@ class LevelBar(QWidget):
         return self._table(*self._levels)
 
     def set_levels(self, low: float, high: float) -> None:
-        """Set both levels; a pair that is not ascending is refused and the old one stays."""
+        """Set both levels. When they are not ascending, the present levels stay."""
         changes = low < high and (low, high) != self._levels
         if changes:
             self._levels = (low, high)
@@ -162,18 +169,18 @@ class LevelBar(QWidget):
             self.changed.emit(low, high)
 
     def show_histogram(self, image: NDArray[np.generic]) -> None:
-        """Draw how often values occur, on a square-root scale; values beyond a level pile up at that end."""
+        """Draw a histogram on a square-root scale; values beyond a level are counted at that end."""
         low, high = self._levels
         stride = max(1, max(image.shape) // _SAMPLED_PX)
-        # calcHist leaves out what is beyond its range, and a saturated picture must show at the end of the bar
+        # calcHist skips values beyond its range, but a saturated picture must be visible at the end of the bar.
         values = np.clip(image[::stride, ::stride].astype(np.float32), low, high)
-        beyond = high + (high - low) * 1e-4  # its upper bound is exclusive
-        counts = cv2.calcHist([values], [0], None, [_BINS], [low, beyond]).ravel().astype(np.float64)
+        upper = high + (high - low) * 1e-4  # the upper bound of calcHist is exclusive
+        counts = cv2.calcHist([values], [0], None, [_BINS], [low, upper]).ravel().astype(np.float64)
         top = counts.max(initial=0.0)
         self._gradient.set_heights(np.sqrt(counts / top) if top > 0 else counts)
 
     def _edited(self) -> None:
-        # a box rounds to its decimals: an untouched 3.14159 must not become 3.14
+        # A box rounds to its decimals. A level of 3.14159 that was not edited must not become 3.14.
         low, high = self._levels
         typed = (self._low.value(), self._high.value())
         self.set_levels(
@@ -183,7 +190,6 @@ class LevelBar(QWidget):
 
     def _show(self) -> None:
         for box, value in zip((self._low, self._high), self._levels, strict=True):
-            blocked = box.blockSignals(True)
-            box.setValue(value)
-            box.blockSignals(blocked)
+            with QSignalBlocker(box):
+                box.setValue(value)
         self._gradient.set_table(self.table)

@@ -1,4 +1,4 @@
-"""From a label image to what the overlay draws: object outlines as one vector path, and how many objects there are."""
+"""Outlines of the detected objects as one vector path, and how many objects there are."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PyQt6.QtGui import QPainterPath
 
-_TARGET_PX = 512  # outlines are traced on about this grid; tracing finer costs time and shows nothing
-_TOLERANCE = 0.35  # of a label pixel
+_TARGET_PX = 512  # outlines are traced on about this grid; a finer grid takes more time and shows no difference
+_TOLERANCE = 0.35  # in label pixels
 
 
 def count_objects(labels: NDArray[np.uint16]) -> int:
@@ -18,22 +18,22 @@ def count_objects(labels: NDArray[np.uint16]) -> int:
 
 
 def outline_path(labels: NDArray[np.uint16]) -> QPainterPath:
-    """Trace the border of every object.
+    """Trace the outline of every object.
 
     Parameters
     ----------
     labels : ndarray of uint16, shape (h, w)
-        0 is background, 1.. are objects; objects may touch.
+        0 is the background, 1, 2, ... are objects. Objects may touch.
 
     Returns
     -------
     QPainterPath
-        In label pixels, x to the right and y down, with (0, 0) at the outer corner of the first pixel.
+        In label pixels, x to the right and y downwards, with (0, 0) at the outer corner of the first pixel.
 
     Notes
     -----
-    The cost depends on the number of pixels and hardly on the number of objects, so that a failed segmentation with
-    thousands of specks cannot stall the window. Where two objects touch, a one-pixel gap is cut between them.
+    The time depends on the number of pixels and hardly on the number of objects. A failed segmentation with thousands of
+    small objects therefore cannot block the window. Where two objects touch, a gap of one pixel is cut between them.
     """
     mask = (labels > 0).astype(np.uint8) * np.uint8(255)
     for here, there, cut in (
@@ -48,7 +48,7 @@ def outline_path(labels: NDArray[np.uint16]) -> QPainterPath:
     contours, _ = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         return QPainterPath()
-    # corners of the pixel grid are not the object's, and every one of them costs painting time
+    # The corners of the pixel grid do not belong to the object, and every corner takes time to paint.
     smooth = [cv2.approxPolyDP(contour, _TOLERANCE * factor, closed=True)[:, 0] for contour in contours]
     closed = [np.concatenate([contour, contour[:1]]) for contour in smooth]
     points = (np.concatenate(closed) + 0.5) / factor - 1.0

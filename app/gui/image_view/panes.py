@@ -1,4 +1,4 @@
-"""The three panes and what each shows of a view: speckle, phase, and objects over the phase."""
+"""The three panes and what each shows of a view: the speckle, the phase, and the detected objects over the phase."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.gui.image_view.overlay import count_objects, outline_path
 from app.gui.widgets.formatting import count
 from app.status import LiveView
 
-_SATURATED = 0.001  # of the pixels: from here on the subtitle says so
+_SATURATED = 0.001  # of the pixels: above this fraction the subtitle warns of saturation
 
 
 class Pictures:
-    """Speckle, phase and overlay of the newest view; phase and overlay share levels, zoom and position.
+    """Speckle, phase and overlay of the newest view. Phase and overlay share levels, zoom and position.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Pictures:
     full_scale : int
         The count at which the camera saturates.
     display_range_rad : tuple of float
-        Levels of the phase at the start.
+        Initial levels of the phase in radians.
     """
 
     def __init__(self, field_um: float, full_scale: int, display_range_rad: tuple[float, float]) -> None:
@@ -44,32 +44,32 @@ class Pictures:
         self.panes = (self.speckle, self.phase, self.overlay)
         self._view: LiveView | None = None
         self.phase.levels.changed.connect(self.overlay.levels.set_levels)
-        # pyqtgraph's own axis links fight the locked aspect ratio while the window is laid out
+        # The axis links of pyqtgraph conflict with the locked aspect ratio while the window is laid out.
         self.phase.moved.connect(self.overlay.show_field)
         self.overlay.moved.connect(self.phase.show_field)
 
     def show_view(self, view: LiveView) -> None:
-        """Show a frame and what was made of it."""
+        """Show a frame and its reconstruction."""
         if self._view is None:
             self.phase.annotations.set_message("")
         self._view = view
-        made = view.reconstruction
+        reconstruction = view.reconstruction
         self.speckle.set_image(view.frame.pixels)
-        if made is None:
-            self.phase.annotations.set_message("No model for this fibre yet: acquire pairs, then train one")
+        if reconstruction is None:
+            self.phase.annotations.set_message("No model for this fibre yet: acquire pairs, then train a model")
             return
-        self.phase.set_image(made.phase_rad)
-        self.overlay.set_image(made.phase_rad)
-        if made.labels is None:
+        self.phase.set_image(reconstruction.phase_rad)
+        self.overlay.set_image(reconstruction.phase_rad)
+        if reconstruction.labels is None:
             self.overlay.set_outlines(QPainterPath(), 1)
         else:
-            self.overlay.set_outlines(outline_path(made.labels), made.labels.shape[1])
+            self.overlay.set_outlines(outline_path(reconstruction.labels), reconstruction.labels.shape[1])
 
-    def refresh_figures(self) -> None:
-        """Bring subtitles and histograms up to the view on display; a few times a second is enough."""
+    def refresh_numbers(self) -> None:
+        """Update subtitles and histograms to the view on display; a few times a second is enough."""
         if self._view is None:
             return
-        frame, made = self._view.frame, self._view.reconstruction
+        frame, reconstruction = self._view.frame, self._view.reconstruction
         height, width = frame.shape
         saturated = frame.saturated_fraction()
         warning = f"{saturated:.1%} saturated, " if saturated >= _SATURATED else ""
@@ -77,20 +77,20 @@ class Pictures:
             f"{warning}frame {count(frame.index)}, exposure {frame.exposure_s * 1e3:.3g} ms, {width} × {height} px"
         )
         self.speckle.levels.show_histogram(frame.pixels)
-        if made is None:
+        if reconstruction is None:
             return
-        height, width = made.phase_rad.shape
-        self.phase.subtitle.show_text(f"frame {count(made.frame_index)}, {width} × {height} px")
-        if made.labels is None:
+        height, width = reconstruction.phase_rad.shape
+        self.phase.subtitle.show_text(f"frame {count(reconstruction.frame_index)}, {width} × {height} px")
+        if reconstruction.labels is None:
             self.overlay.subtitle.show_text("no segmentation")
         else:
-            objects = count_objects(made.labels)
+            objects = count_objects(reconstruction.labels)
             self.overlay.subtitle.show_text(f"{count(objects)} {'object' if objects == 1 else 'objects'}")
-        self.phase.levels.show_histogram(made.phase_rad)
-        self.overlay.levels.show_histogram(made.phase_rad)
+        self.phase.levels.show_histogram(reconstruction.phase_rad)
+        self.overlay.levels.show_histogram(reconstruction.phase_rad)
 
     def show_message(self, text: str) -> None:
-        """Write a line where pictures will be; a picture once shown stays and has no line on it."""
+        """Show a message until the first picture comes; a picture that is shown stays, without a message."""
         self.phase.annotations.set_message(text if self._view is None else "")
 
     def fit(self) -> None:

@@ -1,1 +1,1 @@
-"""The operator's main window and what stands in it."""
+"""The operator's main window and its parts."""

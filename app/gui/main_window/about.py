@@ -1,7 +1,8 @@
-"""What program this is and which keys it knows."""
+"""Version, instrument, model and keyboard shortcuts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import metadata
 
 from PyQt6.QtCore import Qt
@@ -19,7 +20,7 @@ def _version() -> str:
 
 
 class AboutDialog(QDialog):
-    """A window beside the main one; the live view goes on under it."""
+    """A window beside the main one; the live view continues meanwhile."""
 
     def __init__(self, instrument: str, model: str, parent: QWidget) -> None:
         super().__init__(parent)
@@ -31,36 +32,30 @@ class AboutDialog(QDialog):
         product = QLabel("SpeckleScope")
         product.setObjectName("product")
         layout.addWidget(product)
-        facts = QGridLayout()
-        facts.setHorizontalSpacing(24)
-        facts.setVerticalSpacing(6)
-        facts.setColumnStretch(1, 1)
-        rows = (("Version", _version()), ("Instrument", instrument), ("Model", model), ("Licence", "GPL-3.0-or-later"))
-        for row, (key, value) in enumerate(rows):
-            self._add_row(facts, row, key, value)
-        layout.addLayout(facts)
+        facts = (("Version", _version()), ("Instrument", instrument), ("Model", model), ("Licence", "GPL-3.0-or-later"))
+        layout.addLayout(_two_columns(facts))
         heading = QLabel("Keys")
         heading.setObjectName("heading")
         layout.addSpacing(GAP_PX)
         layout.addWidget(heading)
-        keys = QGridLayout()
-        keys.setHorizontalSpacing(24)
-        keys.setVerticalSpacing(6)
-        keys.setColumnStretch(1, 1)
-        mouse = ("Wheel, drag", "Zoom and move a picture; double-click to fit")
-        for row, (key, meaning) in enumerate((*SHORTCUTS, mouse)):
-            self._add_row(keys, row, key, meaning)
-        layout.addLayout(keys)
+        mouse = ("Wheel, drag", "Zoom and move a picture; double-click to show the whole field")
+        layout.addLayout(_two_columns((*SHORTCUTS, mouse)))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout.addSpacing(GAP_PX)
         layout.addWidget(buttons)
 
-    @staticmethod
-    def _add_row(grid: QGridLayout, row: int, key: str, value: str) -> None:
+
+def _two_columns(rows: Sequence[tuple[str, str]]) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(24)
+    grid.setVerticalSpacing(6)
+    grid.setColumnStretch(1, 1)
+    for row, (key, value) in enumerate(rows):
         left, right = QLabel(key), QLabel(value)
         left.setObjectName("muted")
         left.setMinimumWidth(90)
         right.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         grid.addWidget(left, row, 0)
         grid.addWidget(right, row, 1)
+    return grid

@@ -1,4 +1,4 @@
-"""Acquire a dataset: what to acquire, how far it is, and what became of it."""
+"""The form and the progress of the acquisition of a dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from PyQt6.QtWidgets import (
     QPushButton,
     QSpinBox,
     QVBoxLayout,
-    QWidget,
 )
 
 from acquisition.archive.kinds import FinishReason
@@ -24,64 +23,28 @@ from app.gui.widgets.labels import ElidedLabel
 from app.gui.widgets.style import GOOD, MUTED, TEXT, WARNING, set_style
 from app.status import AcquisitionStatus
 
-_MOST_PAIRS = 10_000_000
+_MAX_PAIRS = 10_000_000
 
 
 class AcquisitionPanel(QFrame):
-    """The form and the progress of an acquisition. It emits what is asked for and shows what it is told."""
+    """The form and the progress of an acquisition. It emits a signal for every request and decides nothing itself."""
 
     start_requested = pyqtSignal(str, int, str)
     stop_requested = pyqtSignal()
-    pause_requested = pyqtSignal(bool)
+    pause_requested = pyqtSignal()
+    continue_requested = pyqtSignal()
 
     def __init__(self, sources: tuple[str, ...]) -> None:
         super().__init__()
         self.setObjectName("card")
-        self._active = self._paused = False
+        self._active = False
+        self._paused = False
         self.name = QLineEdit()
-        self.name.setMinimumWidth(150)
-        self.name.setMaxLength(64)
-        self.name.setAccessibleName("Dataset name")
-        self.name.setToolTip("Name of the dataset; its folder also gets the date and a unique mark")
         self.pairs = QSpinBox()
-        self.pairs.setRange(1, _MOST_PAIRS)
-        self.pairs.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        self.pairs.setMinimumWidth(90)
-        self.pairs.setAccessibleName("Number of pairs")
-        self.pairs.setToolTip("How many speckle/phase pairs to acquire")
         self.source = QComboBox()
-        self.source.addItems(sources)
-        self.source.setMinimumWidth(150)
-        self.source.setAccessibleName("Pattern source")
-        self.source.setToolTip("Where the displayed patterns come from")
         self.button = QPushButton()
-        self.button.setMinimumWidth(160)
-        self.button.clicked.connect(self._clicked)
-
         self.pause = QPushButton("Pause")
-        self.pause.setMinimumWidth(100)
-        self.pause.clicked.connect(lambda: self.pause_requested.emit(not self._paused))
-        title = QLabel("Dataset acquisition")
-        title.setObjectName("heading")
-        form = QHBoxLayout()
-        form.setSpacing(8)
-        form.addWidget(title)
-        form.addSpacing(12)
-        for caption, widget, stretch in (
-            ("Name", self.name, 3), ("Pairs", self.pairs, 1), ("Patterns", self.source, 2),
-        ):  # fmt: skip
-            label = QLabel(caption)
-            label.setObjectName("muted")
-            label.setBuddy(widget)
-            form.addWidget(label)
-            form.addWidget(widget, stretch)
-            form.addSpacing(8)
-        form.addWidget(self.pause)
-        form.addWidget(self.button)
-
         self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Acquisition progress")
         self.done = QLabel()
         self.rate = QLabel()
         self.left = QLabel()
@@ -89,22 +52,14 @@ class AcquisitionPanel(QFrame):
         self.disk = QLabel()
         self.drift = DriftCurve()
         self.verdict = ElidedLabel()
-        numbers = QHBoxLayout()
-        numbers.setSpacing(24)
-        for label in (self.done, self.rate, self.left, self.retaken, self.disk):
-            numbers.addWidget(label)
-        numbers.addWidget(self.drift)
-        numbers.addWidget(self.verdict, 1)
-        self._numbers = QWidget()
-        self._numbers.setLayout(numbers)
-        numbers.setContentsMargins(0, 0, 0, 0)
+        self._set_up_form(sources)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 10, 16, 10)
         layout.setSpacing(8)
-        layout.addLayout(form)
+        layout.addLayout(self._form())
         layout.addWidget(self.progress)
-        layout.addWidget(self._numbers)
-        self._show_button()
+        layout.addLayout(self._numbers())
+        self._show_buttons()
 
     def show_status(self, status: AcquisitionStatus) -> None:
         """Show how far the acquisition is."""
@@ -129,27 +84,83 @@ class AcquisitionPanel(QFrame):
         self.verdict.show_text(status.verdict)
         self._colour(self.verdict, GOOD if status.finish_reason is FinishReason.COMPLETED else WARNING)
         if (status.active, status.paused) != (self._active, self._paused):
-            self._active, self._paused = status.active, status.paused
-            self._show_button()
+            self._active = status.active
+            self._paused = status.paused
+            self._show_buttons()
 
-    def _clicked(self) -> None:
+    def _start_or_stop(self) -> None:
         if self._active:
             self.stop_requested.emit()
         else:
             self.start_requested.emit(self.name.text().strip(), self.pairs.value(), self.source.currentText())
 
-    def _show_button(self) -> None:
+    def _pause_or_continue(self) -> None:
+        if self._paused:
+            self.continue_requested.emit()
+        else:
+            self.pause_requested.emit()
+
+    def _show_buttons(self) -> None:
         self.button.setText("Stop acquisition" if self._active else "Start acquisition")
         self.button.setIcon(icon("stop" if self._active else "play"))
-        stop_tip = "Stop after the pair in hand; what is stored stays"
+        stop_tip = "Stop after the current pair; all pairs that are stored stay"
         self.button.setToolTip(stop_tip if self._active else "Acquire the dataset")
         set_style(self.button, "tone", "recording" if self._active else "")
         self.pause.setVisible(self._active)
-        self.pause.setText("Go on" if self._paused else "Pause")
-        rest_tip = "Rest after the pair in hand, with all pairs stored; the fibre stays as it lies"
-        self.pause.setToolTip("Take the next pair" if self._paused else rest_tip)
+        self.pause.setText("Continue" if self._paused else "Pause")
+        pause_tip = "Pause after the current pair. All pairs are stored; do not move the fibre"
+        self.pause.setToolTip("Continue with the next pair" if self._paused else pause_tip)
         for field in (self.name, self.pairs, self.source):
             field.setEnabled(not self._active)
+
+    def _set_up_form(self, sources: tuple[str, ...]) -> None:
+        self.name.setMinimumWidth(150)
+        self.name.setMaxLength(64)
+        self.name.setAccessibleName("Dataset name")
+        self.name.setToolTip("Name of the dataset. The date and a unique mark are added to the name of its folder")
+        self.pairs.setRange(1, _MAX_PAIRS)
+        self.pairs.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.pairs.setMinimumWidth(90)
+        self.pairs.setAccessibleName("Number of pairs")
+        self.pairs.setToolTip("How many pairs of speckle and phase to acquire")
+        self.source.addItems(sources)
+        self.source.setMinimumWidth(150)
+        self.source.setAccessibleName("Pattern source")
+        self.source.setToolTip("Where the displayed patterns come from")
+        self.button.setMinimumWidth(160)
+        self.button.clicked.connect(self._start_or_stop)
+        self.pause.setMinimumWidth(100)
+        self.pause.clicked.connect(self._pause_or_continue)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Acquisition progress")
+
+    def _form(self) -> QHBoxLayout:
+        title = QLabel("Dataset acquisition")
+        title.setObjectName("heading")
+        form = QHBoxLayout()
+        form.setSpacing(8)
+        form.addWidget(title)
+        form.addSpacing(12)
+        for caption, widget, stretch in (("Name", self.name, 3), ("Pairs", self.pairs, 1), ("Patterns", self.source, 2)):
+            label = QLabel(caption)
+            label.setObjectName("muted")
+            label.setBuddy(widget)
+            form.addWidget(label)
+            form.addWidget(widget, stretch)
+            form.addSpacing(8)
+        form.addWidget(self.pause)
+        form.addWidget(self.button)
+        return form
+
+    def _numbers(self) -> QHBoxLayout:
+        numbers = QHBoxLayout()
+        numbers.setSpacing(24)
+        numbers.setContentsMargins(0, 0, 0, 0)
+        for label in (self.done, self.rate, self.left, self.retaken, self.disk):
+            numbers.addWidget(label)
+        numbers.addWidget(self.drift)
+        numbers.addWidget(self.verdict, 1)
+        return numbers
 
     @staticmethod
     def _colour(label: QLabel, colour: str) -> None:

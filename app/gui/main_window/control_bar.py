@@ -1,6 +1,8 @@
-"""The top row: what the instrument is, whether it is live, and the buttons."""
+"""The top row of the window: the instrument, the state of the live view, and the buttons."""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
@@ -9,22 +11,31 @@ from app.gui.widgets.formatting import count, duration
 from app.gui.widgets.icons import icon
 from app.gui.widgets.labels import ElidedLabel
 from app.gui.widgets.style import set_style
-from app.status import RecordingStatus
+from app.status import LiveState, RecordingStatus
 
 SHORTCUTS = (
     ("Space", "Start or stop the live view"),
     ("R", "Start or stop recording"),
     ("S", "Save a snapshot"),
     ("E", "Export the last recording"),
-    ("T", "Re-tune: a new reference after the fibre has moved"),
+    ("T", "Re-tune: measure a new reference after the fibre has moved"),
     ("F", "Show the whole field in every picture"),
     ("Esc", "Leave an input field, or dismiss a message"),
     ("F1", "About and shortcuts"),
 )
 
 
+class Tone(StrEnum):
+    """Colour of the state label; the style sheet names these values."""
+
+    IDLE = "idle"
+    LIVE = "live"
+    WAITING = "waiting"
+    ALARM = "alarm"
+
+
 class ControlBar(QWidget):
-    """Emits what the operator asks for and shows the state it is told; decides nothing."""
+    """Emits a signal for every request of the operator, and shows the state that it is given. It decides nothing itself."""
 
     live_clicked = pyqtSignal()
     record_clicked = pyqtSignal()
@@ -36,37 +47,48 @@ class ControlBar(QWidget):
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        product = QLabel("SpeckleScope")
-        product.setObjectName("product")
-        instrument = ElidedLabel("muted")
-        instrument.show_text(title)
         self.state = QLabel()
         self.state.setObjectName("state")
         self.state.setMinimumWidth(90)
         self.state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.live = self._button("", "play", "Start or stop the live view  (Space)", 120)
         self.recording_name = QLineEdit()
         self.recording_name.setFixedWidth(130)
         self.recording_name.setMaxLength(64)
         self.recording_name.setPlaceholderText("recording name")
-        self.recording_name.setAccessibleName("Take name")
-        self.recording_name.setToolTip("Name of the next recording; its folder also gets the date and a unique mark")
-        self.record = self._button("Record", "record", "Record every frame, lossless  (R)", 190)
-        self.snapshot = self._button("Snapshot", "snapshot", "Save this frame, phase and labels as files  (S)", 0)
-        self.export = self._button("Export recording\N{HORIZONTAL ELLIPSIS}", "export", "Export the last recording  (E)", 0)
-        self.setup = self._button("Setup\N{HORIZONTAL ELLIPSIS}", "", "Choose camera and SLM; the instrument closes for it", 0)
-        self.train = self._button("Train\N{HORIZONTAL ELLIPSIS}", "", "Train a model for this fibre, and watch it learn", 0)
-        self.help = self._button("?", "", "About and shortcuts  (F1)", 0)
+        self.recording_name.setAccessibleName("Recording name")
+        self.recording_name.setToolTip(
+            "Name of the next recording. The date and a unique mark are added to the name of its folder"
+        )
+        self.live = self._button("", "play", "Start or stop the live view  (Space)", 120)
+        self.record = self._button("Record", "record", "Record every camera frame without loss  (R)", 190)
+        self.snapshot = self._button("Snapshot", "snapshot", "Save frame, phase and labels of the present view as files  (S)")
+        self.export = self._button("Export recording\N{HORIZONTAL ELLIPSIS}", "export", "Export the last recording  (E)")
+        self.setup = self._button("Setup\N{HORIZONTAL ELLIPSIS}", "", "Choose camera and SLM; the instrument is closed first")
+        self.train = self._button("Train\N{HORIZONTAL ELLIPSIS}", "", "Train a model for this fibre and follow its progress")
+        self.help = self._button("?", "", "About and shortcuts  (F1)")
         self.help.setAccessibleName("About and shortcuts")
         self.help.setFixedWidth(36)
-        self.live.clicked.connect(self.live_clicked)
-        self.record.clicked.connect(self.record_clicked)
-        self.snapshot.clicked.connect(self.snapshot_clicked)
-        self.export.clicked.connect(self.export_clicked)
-        self.help.clicked.connect(self.help_clicked)
-        self.train.clicked.connect(self.train_clicked)
-        self.setup.clicked.connect(self.setup_clicked)
+        self._connect()
+        self._build(title)
+        self.show_live(LiveState.STOPPED, "Stopped", Tone.IDLE)
 
+    def _connect(self) -> None:
+        for button, signal in (
+            (self.live, self.live_clicked),
+            (self.record, self.record_clicked),
+            (self.snapshot, self.snapshot_clicked),
+            (self.export, self.export_clicked),
+            (self.help, self.help_clicked),
+            (self.train, self.train_clicked),
+            (self.setup, self.setup_clicked),
+        ):
+            button.clicked.connect(signal)
+
+    def _build(self, title: str) -> None:
+        product = QLabel("SpeckleScope")
+        product.setObjectName("product")
+        instrument = ElidedLabel("muted")
+        instrument.show_text(title)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 0, 0, 0)
         layout.setSpacing(8)
@@ -80,22 +102,18 @@ class ControlBar(QWidget):
         layout.addSpacing(12)
         for button in (self.snapshot, self.export, self.train, self.setup, self.help):
             layout.addWidget(button)
-        self.set_running(False)
-        self.show_state("Stopped", "idle")
 
-    def set_running(self, running: bool) -> None:
-        """Let the live button offer the opposite of what is."""
+    def show_live(self, state: LiveState, text: str, tone: Tone) -> None:
+        """Show the state of the live view; the live button offers to stop or to start it."""
+        running = state.is_running
         self.live.setText("Stop live" if running else "Start live")
         self.live.setIcon(icon("stop" if running else "play"))
         set_style(self.live, "tone", "" if running else "primary")
-
-    def show_state(self, words: str, tone: str) -> None:
-        """Show one of the tones "idle", "live", "waiting" with words of its own."""
-        self.state.setText(words)
+        self.state.setText(text)
         set_style(self.state, "tone", tone)
 
     def show_recording(self, status: RecordingStatus) -> None:
-        """Show the take in progress, and whether there is one to export."""
+        """Show the recording in progress, and whether there is one to export."""
         if status.active:
             self.record.setText(f"{duration(status.seconds)}   {count(status.frames_recorded)} frames")
         else:
@@ -106,10 +124,10 @@ class ControlBar(QWidget):
         self.export.setEnabled(status.path is not None and not status.active)
 
     @staticmethod
-    def _button(text: str, picture: str, tip: str, width: int) -> QPushButton:
+    def _button(text: str, icon_name: str, tip: str, width: int = 0) -> QPushButton:
         button = QPushButton(text)
-        if picture:
-            button.setIcon(icon(picture))
+        if icon_name:
+            button.setIcon(icon(icon_name))
         button.setToolTip(tip)
         button.setMinimumWidth(width)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -1,4 +1,4 @@
-"""A small curve of how far the fibre still is what it was: the sentinels' correlation over the run."""
+"""A small curve of the drift of the fibre: the correlation of every reference check with the first reference."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from app.gui.widgets.style import ACCENT, FAINT, LINE, MUTED, WARNING
 
-#: Below this a sentinel is doubtful, as in the live view.
+#: Below this correlation the fibre may have moved; the live view uses the same value.
 _DOUBTFUL = 0.6
 _LOW, _HIGH = 0.3, 1.0
-_WORDS_PX = 104
+_TEXT_PX = 128
 
 
 class DriftCurve(QWidget):
-    """Draws (shot number, correlation) points, from 0.3 to 1, with a line where they become doubtful."""
+    """Draws (shot number, correlation) points from 0.3 to 1, with a line at the correlation below which they are doubtful."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,15 +25,14 @@ class DriftCurve(QWidget):
         self.hide()
 
     def show_points(self, points: tuple[tuple[int, float], ...]) -> None:
-        """Show the sentinels so far; nothing is shown before the second."""
+        """Show the reference checks so far; nothing is shown before the second."""
         if points == self._points:
             return
         self._points = points
         self.setVisible(len(points) > 1)
         if points:
-            self.setToolTip(
-                f"Drift: the last sentinel correlates {points[-1][1]:.3f} with the first, the lowest {self.lowest:.3f}"
-            )
+            last = points[-1][1]
+            self.setToolTip(f"Correlation with the first reference: {last:.3f} at the last check, {self.lowest:.3f} at least")
         self.update()
 
     @property
@@ -42,14 +41,14 @@ class DriftCurve(QWidget):
         return min((value for _, value in self._points), default=1.0)
 
     def sizeHint(self) -> QSize:
-        """Ask for a strip."""
-        return QSize(170 + _WORDS_PX, 34)
+        """Return a size that is wide and low."""
+        return QSize(170 + _TEXT_PX, 34)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the curve with its last value."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(0.5, 0.5, self.width() - _WORDS_PX, self.height() - 1)
+        area = QRectF(0.5, 0.5, self.width() - _TEXT_PX, self.height() - 1)
         painter.setPen(QColor(LINE))
         painter.drawRect(area)
         if len(self._points) < 2:
@@ -64,5 +63,5 @@ class DriftCurve(QWidget):
         painter.setPen(QPen(QColor(WARNING if self.lowest < _DOUBTFUL else ACCENT), 1.6))
         painter.drawPolyline(QPolygonF([place(number, value) for number, value in self._points]))
         painter.setPen(QColor(MUTED))
-        words = QRectF(area.right() + 8, 0, _WORDS_PX - 8, self.height())
-        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, f"sentinel {self._points[-1][1]:.2f}")
+        text_area = QRectF(area.right() + 8, 0, _TEXT_PX - 8, self.height())
+        painter.drawText(text_area, Qt.AlignmentFlag.AlignVCenter, f"correlation {self._points[-1][1]:.2f}")

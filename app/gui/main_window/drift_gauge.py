@@ -1,4 +1,4 @@
-"""How far the live speckle still belongs to the reference, the threshold, the alarm, and the button against it."""
+"""The drift gauge: correlation of the live speckle with the reference, its threshold, the alarm, and the Re-tune button."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.gui.widgets.labels import Tile
 from app.gui.widgets.style import ALARM, BACKGROUND, GOOD, LINE, MUTED, WARNING, set_style
 from app.status import LiveStatus
 
-#: Correlations so little above the threshold are doubtful.
+#: Correlations that are less than this above the threshold are doubtful.
 WARNING_BAND = 0.1
 _CAPTION = "Reference correlation, 0 to 1"
 
 
 def correlation_colour(correlation: float, threshold: float) -> str:
-    """Return the colour of a reference correlation: good, doubtful, or time to re-tune."""
+    """Return the colour of a reference correlation: good, doubtful, or below the threshold for a re-tune."""
     if not math.isfinite(correlation):
         return MUTED
     if correlation < threshold:
@@ -36,13 +36,13 @@ class DriftBar(QWidget):
         self._shown = (math.nan, 0.5)
 
     def set_correlation(self, correlation: float, threshold: float) -> None:
-        """Show a correlation; nan empties the bar."""
+        """Show a correlation; NaN empties the bar."""
         if (correlation, threshold) != self._shown:
-            self._shown = correlation, threshold
+            self._shown = (correlation, threshold)
             self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw bar and mark."""
+        """Draw the bar and the mark."""
         correlation, threshold = self._shown
         painter = QPainter(self)
         area = QRectF(self.rect())
@@ -58,7 +58,7 @@ class DriftBar(QWidget):
 
 
 class DriftGauge(QWidget):
-    """Number, bar and the Re-tune button; emits ``retune_clicked`` and decides nothing."""
+    """Number, bar and the Re-tune button. It emits ``retune_clicked`` and decides nothing itself."""
 
     retune_clicked = pyqtSignal()
 
@@ -68,9 +68,7 @@ class DriftGauge(QWidget):
         self.bar = DriftBar()
         self.retune = QPushButton()
         self.retune.setMinimumWidth(104)
-        self.retune.setToolTip(
-            "Show the flat pattern and 8 images, and go on with a new reference and what they tell; some seconds  (T)"
-        )
+        self.retune.setToolTip("Measure a new reference and 8 probe patterns, and continue with them; takes some seconds  (T)")
         self.retune.clicked.connect(self.retune_clicked)
         readings = QVBoxLayout()
         readings.setSpacing(4)
@@ -83,11 +81,11 @@ class DriftGauge(QWidget):
         layout.addWidget(self.retune)
 
     def show_status(self, status: LiveStatus) -> None:
-        """Show how far the fibre has moved, and whether something can be done about it."""
+        """Show how far the fibre has moved, and whether a re-tune is possible."""
         correlation, threshold = status.reference_correlation, status.drift_threshold
-        moved = status.running and correlation < threshold  # not so for NaN
+        moved = status.running and correlation < threshold  # False for NaN
         self.number.setToolTip(
-            f"How alike the speckle is to the reference: 1 is unchanged; below {threshold:g} (the mark) the fibre has moved"
+            f"How similar the speckle is to the reference. 1: unchanged; below {threshold:g} (the mark): the fibre has moved"
         )
         self.number.set_caption("The fibre has moved: re-tune" if moved and not status.retuning else _CAPTION)
         self.number.show_parts((number(correlation, 2), "", correlation_colour(correlation, threshold)))

@@ -1,4 +1,4 @@
-"""All that the window asks of a session; nothing in app.gui reaches behind it."""
+"""What the window needs from a session; app.gui uses nothing else of it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, Recordi
 class SessionLike(Protocol):
     """What the window polls and commands.
 
-    Every call returns at once, except :meth:`close`; long work runs in the session's own threads and reports through
-    :meth:`pop_messages`. Commands may raise ``drivers.base.SpeckleScopeError``, which the window shows as a banner.
+    Every call returns at once, except :meth:`close`. Long work runs in the session's own threads and reports through
+    :meth:`pop_messages`. Commands may raise ``drivers.base.SpeckleScopeError``, which the window shows as a message.
     """
 
     @property
     def title(self) -> str:
-        """What the instrument is, for example "simulated instrument"."""
+        """Name of the instrument, for example "simulated instrument"."""
 
     @property
     def field_um(self) -> float:
@@ -33,7 +33,7 @@ class SessionLike(Protocol):
 
     @property
     def pattern_sources(self) -> tuple[str, ...]:
-        """Names of the pattern sources a dataset can be acquired from."""
+        """Names of the pattern sources that a dataset can be acquired from."""
 
     def start_live(self) -> None:
         """Start camera and inference."""
@@ -48,7 +48,7 @@ class SessionLike(Protocol):
         """Return the numbers of the live view."""
 
     def retune(self) -> None:
-        """Take a new reference and new reference pairs within a minute; the live view goes on with them."""
+        """Measure a new reference and new reference pairs within a minute; the live view continues with them."""
 
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last recording."""
@@ -63,22 +63,22 @@ class SessionLike(Protocol):
         """Finish the recording."""
 
     def snapshot(self) -> Path:
-        """Write the newest frame, phase and labels as files and return where they are."""
+        """Write the newest frame, phase and labels as files, and return their folder."""
 
     def export_last_recording(self) -> None:
-        """Start exporting the last take in the background."""
+        """Start to export the last recording in the background."""
 
     def start_acquisition(self, name: str, pairs: int, source: str) -> None:
         """Start acquiring ``pairs`` speckle/phase pairs with patterns from ``source``."""
 
     def stop_acquisition(self) -> None:
-        """Ask the acquisition to stop after the pair in hand."""
+        """Ask the acquisition to stop after the current pair."""
 
-    def pause_acquisition(self, paused: bool) -> None:
-        """Let the acquisition rest after the pair in hand, or go on."""
+    def pause_acquisition(self, *, paused: bool) -> None:
+        """Pause the acquisition after the current pair, or let it continue."""
 
     def pop_messages(self) -> list[Message]:
-        """Return what happened since the last call, oldest first."""
+        """Return the messages since the last call, oldest first."""
 
     def close(self) -> None:
         """Stop everything and release the devices; may take seconds."""

@@ -1,4 +1,4 @@
-"""What the window remembers between runs. A bad field warns and is left out; none can prevent the start."""
+"""What the window remembers between runs. A bad entry gives a warning and is skipped; none can prevent the start."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PyQt6.QtCore import QSettings
 
 T = TypeVar("T")
 VERSION: Final = 1
-_MOST_PAIRS: Final = 10_000_000
+_MAX_PAIRS: Final = 10_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WindowSettings:
-    """Remembered state of the window; None or empty means that the window's own default holds.
+    """Remembered state of the window. None or empty means the default of the window.
 
-    Levels belong to what they were set for: counts to the camera's full scale, radians to the phase range.
+    Levels are valid only for what they were set for: counts for the camera's full scale, radians for the display range.
     """
 
     geometry: bytes = b""
@@ -33,7 +33,7 @@ class WindowSettings:
 
 
 def default_store() -> QSettings:
-    """Return the operator's own store, an INI file in the usual place of the platform."""
+    """Return the settings of the present user, an INI file in the usual folder of the platform."""
     return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "SpeckleScope", "window")
 
 
@@ -52,8 +52,8 @@ def _name(text: str) -> str:
 
 def _pairs(text: str) -> int:
     pairs = int(text)
-    if not 1 <= pairs <= _MOST_PAIRS:
-        raise ValueError(f"1 to {_MOST_PAIRS} is allowed")
+    if not 1 <= pairs <= _MAX_PAIRS:
+        raise ValueError(f"1 to {_MAX_PAIRS} is allowed")
     return pairs
 
 
@@ -67,14 +67,14 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
     Parameters
     ----------
     store : QSettings
-        Where :func:`save` wrote, or anything at all.
+        What :func:`save` has written; damaged content is handled as well.
 
     Returns
     -------
     WindowSettings
-        Defaults where a field is missing or bad.
+        Defaults where an entry is missing or bad.
     list of str
-        One line for every field that was left out.
+        One warning for every entry that was skipped.
     """
     warnings: list[str] = []
     if not store.allKeys():
@@ -95,18 +95,18 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
     version = field("version", int, 0)
     if version != VERSION:
         return WindowSettings(), [f"The remembered settings are of version {version}, not {VERSION}; defaults are used"]
-    plain = WindowSettings()
+    default = WindowSettings()
     return (
         WindowSettings(
-            geometry=field("geometry", bytes.fromhex, plain.geometry),
-            counts_levels=field("counts_levels", _levels, plain.counts_levels),
-            frame_full_scale=field("frame_full_scale", int, plain.frame_full_scale),
-            phase_levels_rad=field("phase_levels_rad", _levels, plain.phase_levels_rad),
-            display_range_rad=field("display_range_rad", _levels, plain.display_range_rad),
-            recording_name=field("recording_name", _name, plain.recording_name),
-            dataset_name=field("dataset_name", _name, plain.dataset_name),
-            pairs=field("pairs", _pairs, plain.pairs),
-            pattern_source=field("pattern_source", _name, plain.pattern_source),
+            geometry=field("geometry", bytes.fromhex, default.geometry),
+            counts_levels=field("counts_levels", _levels, default.counts_levels),
+            frame_full_scale=field("frame_full_scale", int, default.frame_full_scale),
+            phase_levels_rad=field("phase_levels_rad", _levels, default.phase_levels_rad),
+            display_range_rad=field("display_range_rad", _levels, default.display_range_rad),
+            recording_name=field("recording_name", _name, default.recording_name),
+            dataset_name=field("dataset_name", _name, default.dataset_name),
+            pairs=field("pairs", _pairs, default.pairs),
+            pattern_source=field("pattern_source", _name, default.pattern_source),
         ),
         warnings,
     )

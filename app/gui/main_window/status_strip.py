@@ -1,4 +1,4 @@
-"""How the instrument is doing, in large figures: rates, latency, dropped frames, drift, engine and model."""
+"""The numbers of the live view in large digits: rates, latency, dropped frames, drift, engine and model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHORT_ID = 8
 
 
 class StatusStrip(QFrame):
-    """One row of figures and one line about engine and model."""
+    """One row of numbers, and one line about engine and model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,8 +28,8 @@ class StatusStrip(QFrame):
         self.drift = DriftGauge()
         self.camera.setToolTip("Frames per second that the camera delivers")
         self.inference.setToolTip("Frames per second that are reconstructed")
-        self.duration.setToolTip("Time inside the engine for one frame, median")
-        self.dropped.setToolTip("Display and inference may skip frames; a recording never may")
+        self.duration.setToolTip("Median time inside the engine for one frame")
+        self.dropped.setToolTip("Display and inference may skip frames; a recording must not lose any")
         layout = QGridLayout(self)
         layout.setContentsMargins(16, 10, 16, 10)
         layout.setHorizontalSpacing(24)
@@ -58,7 +58,7 @@ class StatusStrip(QFrame):
         self.inference.show_parts((number(status.inference_fps, 1), "fps", ""))
         self.duration.show_parts((number(status.inference_ms_p50, 1), "ms", ""))
         self.latency.set_caption(f"Latency, {status.latency_label}" if status.latency_label else "Latency")
-        self.latency.setToolTip(f"{self.latency.text}: half of the frames are faster than p50, 99 of 100 than p99")
+        self.latency.setToolTip(f"{self.latency.text}: half of the frames are faster than p50, 99 of 100 are faster than p99")
         self.latency.show_parts(
             (number(status.latency_ms_p50, 0), "ms p50", ""), (number(status.latency_ms_p99, 0), "ms p99", "")
         )

@@ -1,4 +1,4 @@
-"""The operator's window: it polls the session, shows what is there and passes on what is asked for."""
+"""The operator's window: it polls the session, shows its state, and passes the operator's commands on."""
 
 from __future__ import annotations
 
@@ -26,27 +26,29 @@ from app.gui.image_view.panes import Pictures
 from app.gui.main_window import window_state
 from app.gui.main_window.about import AboutDialog
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
-from app.gui.main_window.control_bar import ControlBar
+from app.gui.main_window.control_bar import ControlBar, Tone
 from app.gui.main_window.session_protocol import SessionLike
 from app.gui.main_window.status_strip import StatusStrip
 from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.formatting import count
 from app.gui.widgets.style import GAP_PX
-from app.status import LiveStatus, Message
+from app.status import LiveState, LiveStatus, Message, MessageLevel
 from drivers.base import SpeckleScopeError
 
 _PICTURES_MS = 33  # 30 Hz
-_NUMBERS_MS = 200  # 5 Hz: faster than that, figures cannot be read
+_NUMBERS_MS = 200  # 5 Hz: numbers that change faster cannot be read
+#: After so many seconds without a new view, the window says so.
 _SILENT_AFTER_S = 2.0
 _TRAINING_CLOSE_S = 60.0
+_INITIAL_SIZE_PX = (1600, 950)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CloseRequest:
-    """What the operator wants when the window is closed: the setup page, another model, or nothing more."""
+    """Why the operator closes the window: for the setup page, for another model, or to end the program."""
 
     setup: bool = False
     model: str = ""
@@ -58,18 +60,18 @@ class MainWindow(QMainWindow):
     Parameters
     ----------
     session : SessionLike
-        What to show. Closing the window closes it, in a thread of its own.
+        The session to show. When the window is closed, it closes the session in a thread of its own.
     store : QSettings, optional
-        Where the window remembers itself; None remembers nothing.
+        Where the state of the window is stored; None stores nothing.
     setup : bool
-        Whether another instrument, or the same with another model, can be opened after this one.
-        After the window is closed, ``close_request`` says which.
+        Whether the operator may open another instrument or another model after this one. When the window has closed,
+        ``close_request`` says which.
     instrument : Path, optional
         The instrument file, for trainings; None is the simulated instrument.
     """
 
     def __init__(
-        self, session: SessionLike, store: QSettings | None = None, setup: bool = False, instrument: Path | None = None
+        self, session: SessionLike, store: QSettings | None = None, *, setup: bool = False, instrument: Path | None = None
     ) -> None:
         super().__init__()
         self.session = session
@@ -80,7 +82,7 @@ class MainWindow(QMainWindow):
         self._store = store
         self._closer: threading.Thread | None = None
         self._last_view_s: float | None = None
-        self._running = False
+        self._live_state = LiveState.STOPPED
         self._about: AboutDialog | None = None
 
         self.setWindowTitle(f"SpeckleScope: {session.title}")
@@ -96,13 +98,13 @@ class MainWindow(QMainWindow):
         if store is not None:
             for warning in window_state.restore(self, store):
                 log.warning("%s", warning)
-                self.banner.push(Message("warning", warning))
+                self.banner.push(Message(MessageLevel.WARNING, warning))
         self.refresh_numbers()
 
         self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
 
-    # -- what the timers do ---------------------------------------------------------------------------------------
+    # -- called by the timers -------------------------------------------------------------------------------------
 
     def refresh_pictures(self) -> None:
         """Show the newest view, if there is a new one."""
@@ -115,35 +117,42 @@ class MainWindow(QMainWindow):
             self.pictures.show_view(view)
 
     def refresh_numbers(self) -> None:
-        """Show the session's messages, figures and states."""
+        """Show the session's messages, numbers and states."""
         for message in self.session.pop_messages():
             self.banner.push(message)
         status = self.session.live_status()
-        self._show_running(status)
+        self._show_live(status)
         self.status_strip.show_status(status)
         self.controls.show_recording(self.session.recording_status())
         self.acquisition.show_status(self.session.acquisition_status())
         if not self.isMinimized():
-            self.pictures.refresh_figures()
+            self.pictures.refresh_numbers()
 
-    def _show_running(self, status: LiveStatus) -> None:
-        if status.running and not self._running:
+    def _show_live(self, status: LiveStatus) -> None:
+        if status.running and not self._live_state.is_running:
             self._last_view_s = None
-        self._running = status.running
-        self.controls.set_running(status.running)
-        silent_s = None if self._last_view_s is None else time.monotonic() - self._last_view_s
+        self._live_state = status.state
+        self.controls.show_live(status.state, *self._live_text(status.state))
         if not status.running:
-            self.controls.show_state("Stopped", "idle")
-            self.pictures.show_message("Live view is stopped. Press Space to start.")
-        elif silent_s is None:
-            self.controls.show_state("Starting\N{HORIZONTAL ELLIPSIS}", "waiting")
+            self.pictures.show_message("The live view is stopped. Press Space to start it.")
+        elif self._last_view_s is None:
             self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
-        elif silent_s > _SILENT_AFTER_S:
-            self.controls.show_state(f"No frame for {silent_s:.0f} s", "waiting")
-        else:
-            self.controls.show_state("Live", "live")
 
-    # -- what the operator does -----------------------------------------------------------------------------------
+    def _live_text(self, state: LiveState) -> tuple[str, Tone]:
+        silent_s = None if self._last_view_s is None else time.monotonic() - self._last_view_s
+        if state is LiveState.FAILED:
+            return "Failed", Tone.ALARM
+        if state is LiveState.STOPPED:
+            return "Stopped", Tone.IDLE
+        if state is LiveState.RETUNING:
+            return "Re-tuning\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
+        if silent_s is None:
+            return "Starting\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
+        if silent_s > _SILENT_AFTER_S:
+            return f"No frame for {silent_s:.0f} s", Tone.WAITING
+        return "Live", Tone.LIVE
+
+    # -- commands of the operator ---------------------------------------------------------------------------------
 
     def toggle_live(self) -> None:
         """Start the live view, or stop it."""
@@ -155,29 +164,29 @@ class MainWindow(QMainWindow):
         if self.session.recording_status().active:
             self._attempt(self.session.stop_recording)
         elif not name:
-            self.banner.push(Message("error", "The recording has no name; type one beside the Record button"))
+            self.banner.push(Message(MessageLevel.ERROR, "The recording has no name; type one next to the Record button"))
         else:
             self._attempt(lambda: self.session.start_recording(name))
 
     def take_snapshot(self) -> None:
-        """Save what is on display and say where."""
+        """Save the present view, and show where."""
 
         def save() -> None:
-            self.banner.push(Message("info", f"Snapshot saved: {self.session.snapshot()}"))
+            self.banner.push(Message(MessageLevel.INFO, f"Snapshot saved: {self.session.snapshot()}"))
 
         self._attempt(save)
 
     def export_recording(self) -> None:
-        """Export the last take in the background."""
+        """Export the last recording in the background."""
         if self.controls.export.isEnabled():
             self._attempt(self.session.export_last_recording)
 
     def retune(self) -> None:
-        """Take a new reference and reference pairs."""
+        """Measure a new reference and new reference pairs."""
         self._attempt(self.session.retune)
 
     def show_about(self) -> None:
-        """Show version and keys."""
+        """Show the version and the keyboard shortcuts."""
         if self._about is not None:
             self._about.close()
         status = self.session.live_status()
@@ -186,17 +195,22 @@ class MainWindow(QMainWindow):
         self._about.destroyed.connect(self._forget_about)
         self._about.show()
 
+    @property
+    def training(self) -> TrainingWindow | None:
+        """The training window, once it was opened."""
+        return self._training
+
     def show_training(self) -> None:
-        """Show the training window, which keeps what it does while it is closed."""
+        """Show the training window; a training continues while its window is closed."""
         if self._training is None:
             self._training = TrainingWindow(self.session.pattern_sources, self._instrument)
-            self._training.model_wanted.connect(lambda model: self._close_for(CloseRequest(model=model)))
+            self._training.model_requested.connect(lambda model: self._close_for(CloseRequest(model=model)))
         self._training.show()
         self._training.raise_()
         self._training.activateWindow()
 
     def go_to_setup(self) -> None:
-        """Close the window and the devices, for the setup page to have them."""
+        """Close the window and the devices, so that the setup page can open them."""
         self._close_for(CloseRequest(setup=True))
 
     def _close_for(self, close_request: CloseRequest) -> None:
@@ -211,7 +225,10 @@ class MainWindow(QMainWindow):
         if name:
             self._attempt(lambda: self.session.start_acquisition(name, pairs, source))
         else:
-            self.banner.push(Message("error", "The dataset has no name; type one in the acquisition form"))
+            self.banner.push(Message(MessageLevel.ERROR, "The dataset has no name; type one in the acquisition form"))
+
+    def _pause_acquisition(self, *, paused: bool) -> None:
+        self._attempt(lambda: self.session.pause_acquisition(paused=paused))
 
     def _escape(self) -> None:
         if isinstance(self.focusWidget(), QLineEdit | QAbstractSpinBox | QComboBox):
@@ -229,13 +246,13 @@ class MainWindow(QMainWindow):
             action()
         except (SpeckleScopeError, OSError) as error:
             log.error("%s", error)
-            self.banner.push(Message("error", str(error)))
+            self.banner.push(Message(MessageLevel.ERROR, str(error)))
         self.refresh_numbers()
 
-    # -- the end --------------------------------------------------------------------------------------------------
+    # -- closing --------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Disappear at once; the session closes in its own time, see :meth:`wait_closed`."""
+        """Disappear at once; the session closes in a thread, see :meth:`wait_closed`."""
         if event is None:
             return
         if self._closer is None:
@@ -246,7 +263,7 @@ class MainWindow(QMainWindow):
         event.accept()
 
     def shut_down(self) -> None:
-        """Stop polling, remember the window and start closing the session; returns at once."""
+        """Stop polling, store the state of the window, and start to close the session; returns at once."""
         if self._closer is not None:
             return
         self.stop_polling()
@@ -259,41 +276,41 @@ class MainWindow(QMainWindow):
         self._closer.start()
 
     def wait_closed(self, timeout_s: float) -> bool:
-        """Wait for the session to be closed, once the window is gone; False when it took longer."""
+        """Wait until the session has closed, after the window was closed; False when that takes longer."""
         if self._closer is None:
             return True
         self._closer.join(timeout_s)
         return not self._closer.is_alive()
 
     def stop_polling(self) -> None:
-        """Leave the session alone from now on; what is shown stays."""
+        """Stop polling the session; what is shown stays."""
         self._picture_timer.stop()
         self._number_timer.stop()
 
     def _close_session(self) -> None:
         try:
             self.session.close()
-        except Exception:  # several stages may have failed, each for its own reason
+        except Exception:  # several stages may have failed, each with its own error
             log.exception("the session did not close cleanly")
-        if self._training is not None:  # after the devices, which must not wait for a checkpoint
+        if self._training is not None:  # after the devices: they must not wait for a checkpoint
             self._training.wait_closed(_TRAINING_CLOSE_S)
 
     def _may_close(self) -> bool:
         acquisition = self.session.acquisition_status()
         if acquisition.active:
-            stored, asked = count(acquisition.pairs_acknowledged), count(acquisition.pairs_requested)
-            return self._confirm(f"An acquisition is running: {stored} of {asked} pairs are stored.")
+            stored, requested = count(acquisition.pairs_acknowledged), count(acquisition.pairs_requested)
+            return self._confirm(f"An acquisition is running: {stored} of {requested} pairs are stored.")
         if self.session.recording_status().active:
             return self._confirm("A recording is running.")
         if self._training is not None and self._training.running:
-            return self._confirm("A training is running; its checkpoint stays.")
+            return self._confirm("A training is running. It writes a checkpoint and can be resumed.")
         return True
 
-    def _confirm(self, running: str) -> bool:
-        answer = QMessageBox.question(self, "Stop and close?", f"{running}\nStop it and close SpeckleScope?")
+    def _confirm(self, text: str) -> bool:
+        answer = QMessageBox.question(self, "Stop and close?", f"{text}\nStop it and close SpeckleScope?")
         return answer == QMessageBox.StandardButton.Yes
 
-    # -- building -------------------------------------------------------------------------------------------------
+    # -- construction ---------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
         central = QWidget()
@@ -311,7 +328,7 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.status_strip)
         layout.addWidget(self.acquisition)
         self.setCentralWidget(central)
-        self.resize(1600, 950)
+        self.resize(*_INITIAL_SIZE_PX)
         self._unfocus()
 
     def _connect(self) -> None:
@@ -325,8 +342,9 @@ class MainWindow(QMainWindow):
         self.status_strip.drift.retune_clicked.connect(self.retune)
         self.acquisition.start_requested.connect(self._start_acquisition)
         self.acquisition.stop_requested.connect(lambda: self._attempt(self.session.stop_acquisition))
-        self.acquisition.pause_requested.connect(lambda on: self._attempt(lambda: self.session.pause_acquisition(on)))
-        for field in self.findChildren(QLineEdit):  # number boxes have one inside
+        self.acquisition.pause_requested.connect(lambda: self._pause_acquisition(paused=True))
+        self.acquisition.continue_requested.connect(lambda: self._pause_acquisition(paused=False))
+        for field in self.findChildren(QLineEdit):  # including those inside number boxes
             field.returnPressed.connect(self._unfocus)
         for key, action in (
             ("Space", self.toggle_live),

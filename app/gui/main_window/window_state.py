@@ -1,4 +1,4 @@
-"""What is remembered goes into the window when it opens, and out of it when it closes."""
+"""Restores the window's remembered state when it opens, and stores it when it closes."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ class RememberedWindow(Protocol):
     acquisition: AcquisitionPanel
 
     def saveGeometry(self) -> QByteArray:
-        """Return the size and place of the window, as Qt does."""
+        """Return size and position of the window, as Qt does."""
 
     def restoreGeometry(self, geometry: QByteArray) -> bool:
-        """Give the window the stored size and place, as Qt does."""
+        """Set size and position of the window, as Qt does."""
 
 
 def restore(window: RememberedWindow, store: QSettings) -> list[str]:
-    """Set up ``window`` as it was left; return a line for everything that could not be used."""
-    known, warnings = settings.load(store)
+    """Set ``window`` to its stored state; return one warning for every entry that could not be used."""
+    stored, warnings = settings.load(store)
     session = window.session
-    if known.geometry:
-        window.restoreGeometry(QByteArray(known.geometry))
-    if known.counts_levels and known.frame_full_scale == session.frame_full_scale:
-        window.pictures.speckle.levels.set_levels(*known.counts_levels)
-    if known.phase_levels_rad and known.display_range_rad == session.display_range_rad:
-        window.pictures.phase.levels.set_levels(*known.phase_levels_rad)
-    window.controls.recording_name.setText(known.recording_name)
-    window.acquisition.name.setText(known.dataset_name)
-    window.acquisition.pairs.setValue(known.pairs)
-    if known.pattern_source in session.pattern_sources:
-        window.acquisition.source.setCurrentText(known.pattern_source)
+    if stored.geometry:
+        window.restoreGeometry(QByteArray(stored.geometry))
+    if stored.counts_levels and stored.frame_full_scale == session.frame_full_scale:
+        window.pictures.speckle.levels.set_levels(*stored.counts_levels)
+    if stored.phase_levels_rad and stored.display_range_rad == session.display_range_rad:
+        window.pictures.phase.levels.set_levels(*stored.phase_levels_rad)
+    window.controls.recording_name.setText(stored.recording_name)
+    window.acquisition.name.setText(stored.dataset_name)
+    window.acquisition.pairs.setValue(stored.pairs)
+    if stored.pattern_source in session.pattern_sources:
+        window.acquisition.source.setCurrentText(stored.pattern_source)
     return warnings
 
 
 def remember(window: RememberedWindow, store: QSettings) -> None:
-    """Store how ``window`` is left."""
+    """Store the state of ``window``."""
     settings.save(
         store,
         settings.WindowSettings(

@@ -1,1 +1,1 @@
-"""The setup window: choose the camera and the SLM, see them live, write the instrument file."""
+"""The setup page: choose camera and SLM, see them live, and write the instrument file."""

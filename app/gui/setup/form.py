@@ -1,4 +1,4 @@
-"""A form for one section of the configuration, made from the section itself: its fields, their types and their words."""
+"""A form for one section of the configuration. Its fields, their types and their help texts come from the section's class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
-#: Endings of field names that are units, longest first, and how people write them.
+#: Endings of field names that stand for units, longest first, and the unit as it is written.
 _UNITS = (
     ("_bytes_per_s", "bytes/s"),
     ("_bytes", "bytes"),
@@ -32,7 +32,7 @@ class SectionForm(QWidget):
     Parameters
     ----------
     section : dataclass instance
-        What the fields show at first. Its class's docstring explains them.
+        The initial values. The docstring of its class gives the help texts.
     """
 
     changed = pyqtSignal()
@@ -46,18 +46,18 @@ class SectionForm(QWidget):
         layout.setVerticalSpacing(4)
         layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        words = described(type(section))
+        help_texts = described(type(section))
         for name, hint in get_type_hints(type(section)).items():
             if name.startswith("_") or name not in vars(section):
                 continue
             editor = _editor(hint)
             editor.setAccessibleName(title(name))
-            editor.setToolTip(words.get(name, ""))
+            editor.setToolTip(help_texts.get(name, ""))
             editor.setObjectName("compact")
             label = QLabel(title(name))
             label.setObjectName("muted")
             label.setMinimumWidth(150)
-            label.setToolTip(words.get(name, ""))
+            label.setToolTip(help_texts.get(name, ""))
             layout.addRow(label, editor)
             self._editors[name] = editor
         self.show_values(vars(section))
@@ -70,7 +70,7 @@ class SectionForm(QWidget):
                 editor.clicked.connect(lambda _: self.changed.emit())
 
     def show_values(self, values: Mapping[str, object]) -> None:
-        """Show values, by field name; others stay."""
+        """Show values by field name; other fields stay as they are."""
         for name, value in values.items():
             editor = self._editors.get(name)
             if isinstance(editor, QCheckBox):
@@ -82,46 +82,45 @@ class SectionForm(QWidget):
                 self._shown[name] = value
 
     def values(self) -> dict[str, object]:
-        """Return what the fields say, as YAML would; whether it is sense, the configuration decides."""
-        found: dict[str, object] = {}
+        """Return the entries as YAML would read them; the configuration checks whether they are valid."""
+        entries: dict[str, object] = {}
         for name, editor in self._editors.items():
             if isinstance(editor, QCheckBox):
-                found[name] = editor.isChecked()
+                entries[name] = editor.isChecked()
             elif isinstance(editor, QComboBox):
-                found[name] = editor.currentText()
+                entries[name] = editor.currentText()
             elif isinstance(editor, QLineEdit):
                 value = self._shown.get(name)
-                if editor.text() != _text(value):  # what was not edited keeps all its digits
-                    value = _value(editor.text(), bool(editor.property("plain")))
-                if value is not None:  # an empty field has its default
-                    found[name] = value
-        return found
+                if editor.text() != _text(value):  # a value that was not edited keeps all its digits
+                    value = editor.text().strip() if editor.property("plain") else _value(editor.text())
+                if value is not None:  # an empty field means the default
+                    entries[name] = value
+        return entries
 
 
 def title(name: str) -> str:
-    """Return a field's name as people write it: ``exposure_s`` becomes ``Exposure (s)``."""
-    unit = next((words for ending, words in _UNITS if name.endswith(ending)), "")
-    ending = next((ending for ending, _ in _UNITS if name.endswith(ending)), "")
+    """Return a field's name as a label: ``exposure_s`` becomes ``Exposure (s)``."""
+    ending, unit = next(((ending, unit) for ending, unit in _UNITS if name.endswith(ending)), ("", ""))
     plain = name.removesuffix(ending).replace("_", " ")
     plain = plain[:1].upper() + plain[1:]
     return f"{plain} ({unit})" if unit else plain
 
 
 def described(section: type[object]) -> dict[str, str]:
-    """Return what a class's numpydoc says of each of its parameters."""
+    """Return the description of every parameter in the numpydoc docstring of a class."""
     lines = (inspect.getdoc(section) or "").splitlines()
-    words: dict[str, str] = {}
+    texts: dict[str, str] = {}
     names: list[str] = []
     inside = False
     for line in lines:
         if line.strip() in ("Parameters", "Raises", "Examples", "Notes"):
             inside, names = line.strip() == "Parameters", []
-        elif inside and (found := re.match(r"^(\w+(?:, \w+)*) : ", line)):
-            names = found[1].split(", ")
+        elif inside and (match := re.match(r"^(\w+(?:, \w+)*) : ", line)):
+            names = match[1].split(", ")
         elif names and line.startswith("    "):
             for name in names:
-                words[name] = f"{words.get(name, '')} {line.strip()}".strip().replace("``", "")
-    return words
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip().replace("``", "")
+    return texts
 
 
 def _editor(hint: Any) -> QWidget:
@@ -146,16 +145,14 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _value(text: str, plain: bool) -> object:
+def _value(text: str) -> object:
     text = text.strip()
-    if plain:
-        return text
     if not text:
         return None
     try:
         return yaml.safe_load(f"[{text}]" if "," in text and text[0] not in "{[" else text)
     except yaml.YAMLError:
-        return text  # the configuration will refuse it by name
+        return text  # the configuration refuses it, with the name of the field
 
 
 def heading(text: str) -> QLabel:

@@ -1,1 +1,1 @@
-"""The process whose window is the SLM: patterns, exact to the pixel, on a monitor."""
+"""The process whose window is the SLM: it shows patterns pixel by pixel on a monitor."""

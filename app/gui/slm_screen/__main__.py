@@ -1,4 +1,4 @@
-"""Run the screen SLM's process by the name of its folder."""
+"""Runs the process of the screen SLM with ``python -m`` and the name of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A monitor's frame period, measured: how often a window that waits for the vertical blank is swapped."""
+"""Measuring the frame period of a monitor: how often a window that waits for the vertical blank is swapped."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _FRAMES = 60
 _TIMEOUT_MS = 3000
 
 
-class _Black(QOpenGLWindow):
-    """Draws nothing; PyQt makes windows of subclasses only."""
+class _BlackWindow(QOpenGLWindow):
+    """Draws nothing. PyQt cannot create a QOpenGLWindow itself, only a subclass."""
 
 
 def frame_period_s(screen: QScreen) -> float:
-    """Measure the frame period of a monitor on a small black window, in about a second.
+    """Measure the frame period of a monitor with a small black window, which takes about a second.
 
     Returns
     -------
     float
-        Median time between swaps in seconds, or 0 where swaps do not wait for the monitor (no OpenGL, no vertical
-        synchronisation, a monitor that exists in memory only).
+        Median time between swaps in seconds. 0 where swaps do not wait for the monitor: without OpenGL, without vertical
+        synchronisation, or on a virtual monitor.
     """
     if not QOpenGLContext().create():
         return 0.0
-    window = _Black()
-    wanted = QSurfaceFormat()
-    wanted.setSwapInterval(1)
-    window.setFormat(wanted)
+    window = _BlackWindow()
+    surface = QSurfaceFormat()
+    surface.setSwapInterval(1)
+    window.setFormat(surface)
     window.setScreen(screen)
     window.setGeometry(screen.geometry().x(), screen.geometry().y(), 64, 64)
     times: list[float] = []

@@ -1,9 +1,9 @@
-"""The process of the screen SLM: a borderless window that shows grey images pixel for pixel on the panel's monitor.
+"""The process of the screen SLM: a borderless window that shows grey images pixel by pixel on the panel's monitor.
 
-It is a process of its own, so that neither a busy main window nor a command without a window can delay or disturb what the
-panel shows. :class:`drivers.displays.screen.ScreenSlm` starts it and writes each image into a shared file. It then asks for
-the image with one line of JSON on standard input, and gets one line back when the window system has taken the image. The
-process ends when its standard input is closed.
+It is a separate process, so that a busy main window cannot delay or disturb what the panel shows.
+:class:`drivers.displays.screen.ScreenSlm` starts it and writes each image into a shared file. It then requests the image with
+one line of JSON on standard input, and gets one line back when the window system has accepted the image. The process ends when
+its standard input is closed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,38 @@ _FLAGS = (
     Qt.WindowType.FramelessWindowHint
     | Qt.WindowType.WindowStaysOnTopHint
     | Qt.WindowType.WindowDoesNotAcceptFocus
-    # No window manager between us and the panel: no decoration, no animation, no other place.
+    # The window manager must not add a frame or an animation, and must not move the window.
     | Qt.WindowType.BypassWindowManagerHint
 )
 
 
-@dataclass(frozen=True)
+class Command(StrEnum):
+    """What the driver asks for."""
+
+    #: Cover the monitor, again after it was unplugged.
+    PLACE = "place"
+    #: Show the image in the shared file.
+    SHOW = "show"
+
+
+class Answer(StrEnum):
+    """What this process reports."""
+
+    #: The monitor is covered.
+    READY = "ready"
+    #: There is no such monitor, or its pixels are not those of the panel.
+    REFUSED = "refused"
+    #: The window system has accepted the image.
+    SHOWN = "shown"
+    #: The monitor was unplugged.
+    LOST = "lost"
+    #: All monitors.
+    SCREENS = "screens"
+    #: The frame period of a monitor.
+    PERIOD = "period"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScreenFacts:
     """One monitor as the window system describes it; ``shape`` is its native height and width in pixels."""
 
@@ -48,7 +75,7 @@ class ScreenFacts:
 
 
 def facts(screen: QScreen) -> ScreenFacts:
-    """Describe a monitor."""
+    """Return the description of a monitor."""
     ratio, geometry = screen.devicePixelRatio(), screen.geometry()
     return ScreenFacts(
         name=screen.name(),
@@ -62,36 +89,36 @@ def facts(screen: QScreen) -> ScreenFacts:
     )
 
 
-def choose(wanted: str) -> QScreen | str:
-    """Return the monitor of this name or serial number, or words about why there is none.
+def choose(name: str) -> QScreen | str:
+    """Return the monitor with this name or serial number, or a text that says why there is none.
 
-    Empty stands for the only monitor that is not the operator's.
+    An empty name means the only monitor that is not the operator's.
     """
     if QGuiApplication.platformName() == "wayland":
-        return "Wayland lets no program choose a window's monitor; log in to an X11 desktop, or set QT_QPA_PLATFORM=xcb"
+        return "under Wayland no program can choose the monitor of a window; use an X11 session, or set QT_QPA_PLATFORM=xcb"
     screens = QGuiApplication.screens()
     primary = QGuiApplication.primaryScreen()
-    if wanted:
-        found = [screen for screen in screens if wanted in (screen.name(), screen.serialNumber())]
+    if name:
+        matches = [screen for screen in screens if name in (screen.name(), screen.serialNumber())]
     else:
-        found = [screen for screen in screens if screen is not primary]
-    if len(found) == 1:
-        return found[0]
-    there = ", ".join(_words(facts(screen)) for screen in screens) or "none"
-    if not wanted:
-        return f"cannot guess which monitor is the SLM: there are {there}; set 'screen' to its name or serial number"
-    many = "more than one monitor is" if found else "no monitor is"
-    return f"{many} called '{wanted}', there are {there}; check cable and power of the SLM, or correct 'screen'"
+        matches = [screen for screen in screens if screen is not primary]
+    if len(matches) == 1:
+        return matches[0]
+    known = ", ".join(_label(facts(screen)) for screen in screens) or "none"
+    if not name:
+        return f"cannot guess which monitor is the SLM: there are {known}; set 'screen' to its name or serial number"
+    number = "more than one monitor is" if matches else "no monitor is"
+    return f"{number} called '{name}', there are {known}; check cable and power of the SLM, or correct 'screen'"
 
 
-def _words(screen: ScreenFacts) -> str:
+def _label(screen: ScreenFacts) -> str:
     height, width = screen.shape
     serial = f", serial {screen.serial}" if screen.serial else ""
     return f"{screen.name} ({width}x{height}{serial}{', primary' if screen.primary else ''})"
 
 
 class PanelWindow(QWindow):
-    """The window: paints one image, exactly, whenever it is asked or uncovered."""
+    """The window. It paints one image, pixel by pixel, on request and whenever the window was covered."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         super().__init__()
@@ -102,7 +129,7 @@ class PanelWindow(QWindow):
         self.setCursor(Qt.CursorShape.BlankCursor)
 
     def place(self, screen: QScreen) -> str:
-        """Cover ``screen``; return words when its pixels are not the panel's."""
+        """Cover ``screen``; return an error text when its pixels are not those of the panel."""
         self.setScreen(screen)
         self.setGeometry(screen.geometry())
         self.show()
@@ -120,10 +147,10 @@ class PanelWindow(QWindow):
         return ""
 
     def present(self, pixels: NDArray[np.uint8]) -> int:
-        """Show an image; return the monotonic time in ns at which the window system had taken it."""
+        """Show an image; return the monotonic time, in ns, at which the window system had accepted it."""
         self._pixels = pixels.tobytes()
         self.paint()
-        # A round trip: everything sent before it has been carried out.
+        # Returns after the window system has carried out everything that was sent before.
         QGuiApplication.sync()
         return time.monotonic_ns()
 
@@ -133,7 +160,7 @@ class PanelWindow(QWindow):
             self._store = QBackingStore(self)
         height, width = self._shape
         image = QImage(self._pixels, width, height, width, QImage.Format.Format_Grayscale8)
-        # Without this, scaling would resample the image.
+        # Otherwise a scaled desktop would resample the image.
         image.setDevicePixelRatio(self.devicePixelRatio())
         region = QRegion(QRect(QPoint(0, 0), self.size()))
         self._store.resize(self.size())
@@ -146,12 +173,12 @@ class PanelWindow(QWindow):
         self._store.flush(region)
 
     def exposeEvent(self, event: QExposeEvent | None) -> None:
-        """Paint again what was covered."""
+        """Paint the image again after the window was covered."""
         if self.isExposed():
             self.paint()
 
     def event(self, event: QEvent | None) -> bool:
-        """Swallow a request to close: only the program that started us may end it."""
+        """Ignore a request to close: only the program that started this process may end it."""
         if event is not None and event.type() == QEvent.Type.Close:
             event.ignore()
             return True
@@ -159,36 +186,36 @@ class PanelWindow(QWindow):
 
 
 class Server(QObject):
-    """Follows the lines on standard input and watches the monitor.
+    """Carries out the commands on standard input and watches the monitor.
 
     Parameters
     ----------
-    wanted : str
+    screen_name : str
         Name or serial number of the monitor.
     shape : (int, int)
-        The panel's native shape.
+        Native height and width of the panel in pixels.
     shared : ndarray of uint8, shape (H, W)
-        Where the program that started us puts images.
+        The shared file into which the driver writes images.
     """
 
     line = pyqtSignal(str)
     ended = pyqtSignal()
 
-    def __init__(self, wanted: str, shape: tuple[int, int], shared: NDArray[np.uint8]) -> None:
+    def __init__(self, screen_name: str, shape: tuple[int, int], shared: NDArray[np.uint8]) -> None:
         super().__init__()
-        self._wanted = wanted
+        self._screen_name = screen_name
         self._shared = shared
         self._window = PanelWindow(shape)
         self._screen: QScreen | None = None
-        self.line.connect(self._follow)
-        # Not quit(): that asks the window, which refuses.
+        self.line.connect(self._carry_out)
+        # Not quit(): it would ask the window to close, which the window ignores.
         self.ended.connect(lambda: QGuiApplication.exit(0))
         application = QGuiApplication.instance()
         assert isinstance(application, QGuiApplication)
         application.screenRemoved.connect(self._removed)
 
     def start(self) -> None:
-        """Cover the monitor, say so, and listen."""
+        """Cover the monitor, report it, and wait for commands."""
         self._place(0)
         threading.Thread(target=self._listen, name="stdin", daemon=True).start()
 
@@ -197,64 +224,69 @@ class Server(QObject):
             self.line.emit(line)
         self.ended.emit()
 
-    def _follow(self, line: str) -> None:
+    def _carry_out(self, line: str) -> None:
         request = json.loads(line)
         number = int(request["number"])
-        if request["do"] == "place":
+        command = Command(request["do"])
+        if command is Command.PLACE:
             self._place(number)
         elif self._screen is None:
-            _say("lost", number, text=f"the SLM's monitor '{self._wanted}' is gone; plug it in, then reconnect")
+            _answer(
+                Answer.LOST,
+                number,
+                text=f"the SLM's monitor '{self._screen_name}' is not connected; plug it in, then reconnect",
+            )
         else:
-            _say("shown", number, t_ns=self._window.present(self._shared))
+            _answer(Answer.SHOWN, number, t_ns=self._window.present(self._shared))
 
     def _place(self, number: int) -> None:
-        screen = choose(self._wanted)
-        trouble = screen if isinstance(screen, str) else self._window.place(screen)
-        if trouble or isinstance(screen, str):
+        screen = choose(self._screen_name)
+        problem = screen if isinstance(screen, str) else self._window.place(screen)
+        if problem or isinstance(screen, str):
             self._window.hide()
-            _say("refused", number, text=trouble)
+            _answer(Answer.REFUSED, number, text=problem)
             return
         self._screen = screen
-        # A monitor that returns is the one that was chosen, not the next that nobody uses.
-        self._wanted = screen.name()
-        _say("ready", number, screen=asdict(facts(screen)))
+        # After a reconnection this monitor is used again, not another one that is free.
+        self._screen_name = screen.name()
+        _answer(Answer.READY, number, screen=asdict(facts(screen)))
 
     def _removed(self, screen: QScreen) -> None:
         if screen is self._screen:
-            # At once: the window system moves windows of a vanished monitor onto the operator's.
+            # Hide it at once: the window system moves windows of an unplugged monitor to the operator's monitor.
             self._window.hide()
             self._screen = None
-            _say("lost", 0, text=f"the SLM's monitor '{screen.name()}' was unplugged; plug it in, then reconnect")
+            _answer(Answer.LOST, 0, text=f"the SLM's monitor '{screen.name()}' was unplugged; plug it in, then reconnect")
 
 
-def _say(event: str, number: int, **facts: object) -> None:
-    """Answer request ``number``; 0 is what happens unasked."""
-    print(json.dumps({"event": event, "number": number, **facts}), flush=True)
+def _answer(answer: Answer, number: int, **content: object) -> None:
+    """Answer request ``number``; 0 reports something that was not requested."""
+    print(json.dumps({"event": answer, "number": number, **content}), flush=True)
 
 
 def main(argv: Sequence[str]) -> int:
-    """List the monitors (no arguments), measure one's frame period (``--period NAME``), or run a panel on one.
+    """List the monitors (no arguments), measure a frame period (``--period NAME``), or show images on a monitor.
 
-    A panel takes four arguments: name or serial number of the monitor, height, width, shared file.
+    Showing images needs four arguments: name or serial number of the monitor, height, width, and shared file.
 
     Returns
     -------
     int
         0.
     """
-    # Scaling of the desktop is for text; a panel's pixels are its own.
+    # The scaling of the desktop is for text; the panel needs every pixel.
     os.environ["QT_ENABLE_HIGHDPI_SCALING"] = "0"
     application = QGuiApplication(["specklescope-slm"])
     if not argv:
-        _say("screens", 0, screens=[asdict(facts(screen)) for screen in QGuiApplication.screens()])
+        _answer(Answer.SCREENS, 0, screens=[asdict(facts(screen)) for screen in QGuiApplication.screens()])
         return 0
     if argv[0] == "--period":
         screen = choose(argv[1])
-        _say("period", 0, period_s=0.0 if isinstance(screen, str) else frame_period_s(screen))
+        _answer(Answer.PERIOD, 0, period_s=0.0 if isinstance(screen, str) else frame_period_s(screen))
         return 0
-    wanted, height, width, file = argv
+    screen_name, height, width, file = argv
     shape = (int(height), int(width))
-    server = Server(wanted, shape, np.memmap(Path(file), np.uint8, "r", shape=shape))
+    server = Server(screen_name, shape, np.memmap(Path(file), np.uint8, "r", shape=shape))
     server.start()
     return application.exec()
 

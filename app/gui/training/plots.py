@@ -1,4 +1,4 @@
-"""The pictures of a training: loss and learning rate, scores of the held-out images, and the last of these themselves."""
+"""The plots of a training: loss, learning rate and scores of the held-out images, and the last of these images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pyqtgraph as pg
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.gui.setup.device_panel import Picture
 from app.gui.widgets.labels import caption_label, card
+from app.gui.widgets.picture import Picture
 from app.gui.widgets.style import ACCENT, GOOD, LINE, MUTED, OUTLINE, PANEL
 from app.training.process import Curve
 
-#: Steps over which the drawn loss is averaged: that of a single batch says little.
+#: Logged points over which the drawn loss is averaged; the loss of a single batch varies too much.
 _SMOOTH = 15
 
 
@@ -22,21 +22,23 @@ class TrainingPlots(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loss, self.scores, self.rate = _plot("loss"), _plot("score"), _plot("learning rate")
+        self.loss = _plot("loss")
+        self.scores = _plot("score")
+        self.rate = _plot("learning rate")
         self._single = self.loss.plot(pen=pg.mkPen(LINE, width=1))
         self._smooth = self.loss.plot(pen=pg.mkPen(ACCENT, width=2))
         dots = {"symbol": "o", "symbolSize": 6, "symbolPen": None}
-        self._ssim = self.scores.plot(pen=pg.mkPen(ACCENT, width=2), symbolBrush=ACCENT, **dots)
+        self.ssim = self.scores.plot(pen=pg.mkPen(ACCENT, width=2), symbolBrush=ACCENT, **dots)
         self._correlation = self.scores.plot(pen=pg.mkPen(OUTLINE, width=2), symbolBrush=OUTLINE, **dots)
         self._rate = self.rate.plot(pen=pg.mkPen(GOOD, width=2))
         self.rate.setMaximumHeight(130)
-        self.picture = Picture("Held-out images appear with the first validation")
+        self.picture = Picture("Held-out images appear after the first validation")
         self.picture.setAccessibleName("Held-out images")
         columns = caption_label("truth | reconstruction | error")
         columns.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        columns.setToolTip("Black is 0 rad; white is the phase of white, and a quarter of it for the error")
+        columns.setToolTip("Black is 0 rad. White is the phase range, and a quarter of the phase range for the error")
         curves = QVBoxLayout()
-        legend = f'held-out images: <span style="color:{ACCENT}">SSIM</span>, <span style="color:{OUTLINE}">correlation</span>'
+        legend = f'Held-out images: <span style="color:{ACCENT}">SSIM</span>, <span style="color:{OUTLINE}">correlation</span>'
         for caption, plot, stretch in (("Loss", self.loss, 3), (legend, self.scores, 3), ("Learning rate", self.rate, 1)):
             curves.addWidget(caption_label(caption))
             curves.addWidget(plot, stretch)
@@ -51,16 +53,16 @@ class TrainingPlots(QWidget):
         layout.addWidget(card(pictures), 2)
 
     def show_curve(self, curve: Curve) -> None:
-        """Draw what there is."""
+        """Draw a curve."""
         steps, loss = np.array(curve.steps), np.array(curve.loss)
         self._single.setData(steps, loss)
         self._smooth.setData(steps, _running_mean(loss))
         self._rate.setData(steps, np.array(curve.rate))
-        self._ssim.setData(np.array(curve.validated), np.array(curve.ssim))
+        self.ssim.setData(np.array(curve.validated), np.array(curve.ssim))
         self._correlation.setData(np.array(curve.validated), np.array(curve.correlation))
-        known = [score for score in curve.ssim + curve.correlation if np.isfinite(score)]
-        if known:  # all scores up to 1, in a window that shows small gains
-            self.scores.setYRange(min(known) - 0.05, 1.0)
+        finite = [score for score in curve.ssim + curve.correlation if np.isfinite(score)]
+        if finite:  # from just below the lowest score, so that small gains can be seen
+            self.scores.setYRange(min(finite) - 0.05, 1.0)
         if curve.steps:
             low, high = np.nanpercentile(loss, (2, 98))
             self.loss.setYRange(low, high)
@@ -69,13 +71,13 @@ class TrainingPlots(QWidget):
                 plot.setXRange(0, curve.steps[-1], padding=0.02)
 
     def show_picture(self, png: bytes | None) -> None:
-        """Show the validation picture; words without one."""
+        """Show the validation picture, or a text when there is none."""
         grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE) if png else None
         self.picture.show_grey(None if grey is None else grey.astype(np.uint8, copy=False))
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last points, fewer at the beginning: as long as the input."""
+    """Return the mean over the last points, over fewer at the beginning; as long as the input."""
     if not len(values):
         return values
     total = np.cumsum(np.insert(values, 0, 0.0))
@@ -95,6 +97,6 @@ def _plot(name: str) -> pg.PlotWidget:
         axis = plot.getAxis(side)
         axis.setPen(LINE)
         axis.setTextPen(MUTED)
-        axis.enableAutoSIPrefix(False)
+        axis.enableAutoSIPrefix(enable=False)
     plot.getAxis("left").setWidth(56)
     return plot

@@ -1,4 +1,4 @@
-"""Run-time trouble, one line at a time, where it can be read and dismissed and never stops the work."""
+"""Messages for the operator, one at a time. They can be read and dismissed, and never stop the work."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from app.gui.widgets.style import set_style
-from app.status import Message
+from app.status import Message, MessageLevel
 
-_RANK = {"info": 0, "warning": 1, "error": 2}
-_PREFIX = {"info": "", "warning": "Warning: ", "error": "Error: "}
+_PREFIX = {MessageLevel.INFO: "", MessageLevel.WARNING: "Warning: ", MessageLevel.ERROR: "Error: "}
+#: Information disappears after this time, in milliseconds.
 _INFO_MS = 6000
-_MOST_WAITING = 50
+_MAX_WAITING = 50
 
 
 class Banner(QFrame):
-    """Shows the gravest waiting message, the newest among equals; information leaves by itself."""
+    """Shows the most serious waiting message, the newest among equals. Information disappears by itself."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,19 +46,19 @@ class Banner(QFrame):
 
     @property
     def text(self) -> str:
-        """The words on display."""
+        """The text on display."""
         return self._text.text() if self._waiting else ""
 
     def push(self, message: Message) -> None:
-        """Add a message; one that already waits is only moved to the front of its level."""
+        """Add a message. One that already waits is only moved to the front of its level."""
         if message in self._waiting:
             self._waiting.remove(message)
-        if message.level == "info":  # one line of information replaces the one before
-            self._waiting = [other for other in self._waiting if other.level != "info"]
+        if message.level is MessageLevel.INFO:  # information replaces the information before it
+            self._waiting = [other for other in self._waiting if other.level is not MessageLevel.INFO]
             self._timer.start()
         self._waiting.append(message)
-        self._waiting.sort(key=lambda other: _RANK[other.level])
-        del self._waiting[:-_MOST_WAITING]
+        self._waiting.sort(key=lambda other: other.level.rank)
+        del self._waiting[:-_MAX_WAITING]
         self._render()
 
     def dismiss(self) -> None:
@@ -68,7 +68,7 @@ class Banner(QFrame):
         self._render()
 
     def _drop_infos(self) -> None:
-        self._waiting = [message for message in self._waiting if message.level != "info"]
+        self._waiting = [message for message in self._waiting if message.level is not MessageLevel.INFO]
         self._render()
 
     def _render(self) -> None:

@@ -1,4 +1,4 @@
-"""The button icons, drawn rather than loaded, so that they share one stroke, size and colour."""
+"""The icons on buttons. They are drawn, not loaded, so that they share one line width, size and colour."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PyQt6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
 from app.gui.widgets.style import FAINT, TEXT
 
 _SIZE = 20
-_SCALE = 3  # drawn larger than shown, for screens of high density
+_SCALE = 3  # drawn larger than shown, for screens with many pixels per inch
 
 
 def _play(painter: QPainter) -> None:

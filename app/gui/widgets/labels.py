@@ -1,6 +1,8 @@
-"""Small labels that several parts of the window share."""
+"""Labels, captions and frames that several windows share."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtGui import QFontMetrics, QResizeEvent
@@ -10,19 +12,27 @@ from app.gui.widgets.style import MUTED, TEXT
 
 
 def caption_label(text: str) -> QLabel:
-    """Return a small label that stands over what it names."""
+    """Return a small label that stands above the widget that it names."""
     label = QLabel(text)
     label.setObjectName("caption")
     return label
 
 
-def add_field(grid: QGridLayout, name: str, field: QWidget, tip: str, place: tuple[int, int], columns: int = 1) -> None:
-    """Put a field under its caption, at (row, column) and over so many columns."""
-    row, column = place
+@dataclass(frozen=True)
+class FieldPlace:
+    """Where a field goes in a grid: its caption into ``row``, the field into the next row, both over ``columns`` columns."""
+
+    row: int
+    column: int
+    columns: int = 1
+
+
+def add_field(grid: QGridLayout, caption: str, field: QWidget, tip: str, place: FieldPlace) -> None:
+    """Put a field below its caption into a grid."""
     field.setToolTip(tip)
-    field.setAccessibleName(name)
-    grid.addWidget(caption_label(name), row, column, 1, columns)
-    grid.addWidget(field, row + 1, column, 1, columns)
+    field.setAccessibleName(caption)
+    grid.addWidget(caption_label(caption), place.row, place.column, 1, place.columns)
+    grid.addWidget(field, place.row + 1, place.column, 1, place.columns)
 
 
 def card(layout: QLayout) -> QFrame:
@@ -34,7 +44,7 @@ def card(layout: QLayout) -> QFrame:
 
 
 class ElidedLabel(QLabel):
-    """One line that ends in an ellipsis when it does not fit; its tool tip then has all of it."""
+    """One line of text that ends in an ellipsis when it does not fit; its tooltip then shows the whole line."""
 
     def __init__(self, name: str = "") -> None:
         super().__init__()
@@ -55,11 +65,11 @@ class ElidedLabel(QLabel):
             self._elide()
 
     def minimumSizeHint(self) -> QSize:
-        """Ask for the height only."""
+        """Ask for a height only; the text is shortened to any width."""
         return QSize(0, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Shorten the text anew."""
+        """Shorten the text to the new width."""
         super().resizeEvent(event)
         self._elide()
 
@@ -70,7 +80,7 @@ class ElidedLabel(QLabel):
 
 
 class Tile(QWidget):
-    """A large number with its unit, under a small caption."""
+    """A large number with its unit, below a small caption."""
 
     def __init__(self, caption: str) -> None:
         super().__init__()
@@ -87,7 +97,7 @@ class Tile(QWidget):
 
     @property
     def text(self) -> str:
-        """Caption, numbers and units as plain words."""
+        """Caption, numbers and units as plain text."""
         return " ".join([self._caption.text(), *(f"{value} {unit}" for value, unit, _ in self._parts)])
 
     def set_caption(self, caption: str) -> None:
@@ -96,7 +106,7 @@ class Tile(QWidget):
             self._caption.setText(caption)
 
     def show_parts(self, *parts: tuple[str, str, str]) -> None:
-        """Show numbers in a row, each as (number, unit, colour); an empty colour is the usual one."""
+        """Show numbers in a row, each as (number, unit, colour). An empty colour means the colour of text."""
         if parts == self._parts:
             return
         self._parts = parts

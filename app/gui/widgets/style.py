@@ -1,4 +1,4 @@
-"""The palette and the style sheet: dark enough for a dim room, large enough to read from two metres."""
+"""Colours and style sheet: dark enough for a darkened laboratory, and large enough to read from two metres."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ACCENT: Final = "#5ec4bd"
 GOOD: Final = "#69c37e"
 WARNING: Final = "#e9b04a"
 ALARM: Final = "#f0605f"
-OUTLINE: Final = "#ffb545"  # object borders: the complement of a grey picture, also for red-green blind eyes
+OUTLINE: Final = "#ffb545"  # outlines of objects: visible on a grey picture, also with red-green colour blindness
 
 GAP_PX: Final = 10
-_FAMILIES: Final = ["Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans"]  # all have figures of one width
+_FAMILIES: Final = ["Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans"]  # their digits all have the same width
 
 _ARROW: Final = Path(__file__).with_name("arrow_down.svg").as_posix()
 _SHEET: Final = f"""
@@ -53,6 +53,7 @@ QLabel#state {{ font-size: 15px; font-weight: 600; padding-right: 8px; }}
 QLabel#state[tone="idle"] {{ color: {MUTED}; }}
 QLabel#state[tone="live"] {{ color: {GOOD}; }}
 QLabel#state[tone="waiting"] {{ color: {WARNING}; }}
+QLabel#state[tone="alarm"] {{ color: {ALARM}; }}
 
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{
   background: {BACKGROUND}; border: 1px solid {LINE}; border-radius: 4px; padding: 0 8px; min-height: 34px;
@@ -87,7 +88,7 @@ QPushButton#dismiss:hover {{ border-color: {TEXT}; }}
 
 
 def apply_style(app: QApplication) -> None:
-    """Give the application its fonts and colours, whatever the desktop's theme is."""
+    """Set fonts and colours of the application, independent of the desktop's theme."""
     app.setStyle(QStyleFactory.create("Fusion"))
     font = QFont()
     font.setFamilies(_FAMILIES)
@@ -97,7 +98,7 @@ def apply_style(app: QApplication) -> None:
 
 
 def set_style(widget: QWidget, name: str, value: str) -> None:
-    """Set a property that the style sheet selects on, and restyle the widget only when it changed."""
+    """Set a property that the style sheet refers to; the widget is restyled only when the value is new."""
     style = widget.style()
     if widget.property(name) != value and style is not None:
         widget.setProperty(name, value)

@@ -27,7 +27,7 @@ def styled(qapp) -> None:
 
 @pytest.fixture
 def window(qtbot, styled, session) -> MainWindow:
-    """A shown window whose timers rest: tests poll by hand."""
+    """A shown window whose timers are stopped: tests poll by hand."""
     window = MainWindow(session)
     qtbot.addWidget(window)
     window.stop_polling()

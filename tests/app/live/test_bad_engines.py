@@ -38,7 +38,7 @@ def model(tmp_path: Path) -> Model:
 
 
 class GoesWrong(TorchEngine):
-    """Right until it has passed the gate and reconstructed a few frames."""
+    """Works until it has passed the engine check and reconstructed a few frames."""
 
     name = "goes-wrong fp32"
 
@@ -65,37 +65,39 @@ def test_the_live_view_goes_on_when_its_engine_fails(
     monkeypatch.setitem(engine_kinds.ENGINES, "goes-wrong", broken)
     with Session.open(small_instrument(tmp_path, "goes-wrong")) as session:
         session.start_live()
-        words: list[str] = []
+        texts: list[str] = []
 
         def replaced() -> bool:
-            words.extend(message.text for message in session.pop_messages())
-            return session.live_status().engine == "torch fp32" and bool(words)
+            texts.extend(message.text for message in session.pop_messages())
+            return session.live_status().engine == "torch fp32" and bool(texts)
 
         until(replaced)
-        seen = session.live_status().engine_reason
+        reason = session.live_status().engine_reason
         until(lambda: session.live_status().inference_fps > 0)
-    told = " ".join(words)
-    assert "goes-wrong fp32 failed while it ran" in told
-    assert "going on with torch fp32" in told
-    assert "goes-wrong fp32 failed while it ran" in seen
+    messages = " ".join(texts)
+    assert "goes-wrong fp32 failed while it ran" in messages
+    assert "going on with torch fp32" in messages
+    assert "goes-wrong fp32 failed while it ran" in reason
 
 
-# -- a card that is not there is played -------------------------------------------------------------------------------
+# -- with a simulated GPU ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Let everything believe in a card, until something is really to run on it."""
-    facts: dict[str, object] = {"device": "a card", "capability": [8, 9], "driver": 13000}
+def gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Pretend that there is a GPU, until something really has to run on it."""
+    facts: dict[str, object] = {"device": "a GPU", "capability": [8, 9], "driver": 13000}
     for module in (cuda_loop, run):
         monkeypatch.setattr(module, "no_cuda", lambda: "")
         monkeypatch.setattr(module, "gpu_facts", lambda: dict(facts))
     return facts
 
 
-@pytest.mark.usefixtures("card")
-def test_a_crash_of_the_probe_is_survived(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "build_plan", lambda *words: b"plan" * 100)
+@pytest.mark.usefixtures("gpu")
+def test_a_crash_of_the_process_that_runs_a_plan_is_survived(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "build_plan", lambda *arguments: b"plan" * 100)
     plan_of("tensorrt_rtx", model, Precision.FP32)
     crashing = tmp_path / "python"
     crashing.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import os; os.abort()"\n')
@@ -107,62 +109,62 @@ def test_a_crash_of_the_probe_is_survived(model: Model, tmp_path: Path, monkeypa
 
 
 @pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch, card: dict[str, object], model: Model) -> SimpleNamespace:
-    """TensorRT as a plan's life needs it, with torch behind it; counts how often a plan is verified."""
-    played = SimpleNamespace(verified=0, built=0, wrong=0.0)
+def simulated(monkeypatch: pytest.MonkeyPatch, gpu: dict[str, object], model: Model) -> SimpleNamespace:
+    """A simulated TensorRT that runs torch instead; it counts how often plans are built and verified."""
+    simulated = SimpleNamespace(verified=0, built=0, wrong=0.0)
 
     def build_plan(library: str, graph: Path, on_progress: object) -> bytes:
-        played.built += 1
+        simulated.built += 1
         return b"plan" * 100
 
     def run_plan(library: str, plan: bytes, frames: CheckFrames, grid_px: int) -> list[np.ndarray]:
-        played.verified += 1
+        simulated.verified += 1
         engine = TorchEngine(model)
-        return [engine.run(frame, frames.reference) + np.float32(played.wrong) for frame in frames.frames]
+        return [engine.run(frame, frames.reference) + np.float32(simulated.wrong) for frame in frames.frames]
 
     monkeypatch.setattr(run, "build_plan", build_plan)
     monkeypatch.setattr(run, "run_plan", run_plan)
-    monkeypatch.setattr(run, "TensorRtLoop", lambda *words: TorchEngine(model))
+    monkeypatch.setattr(run, "TensorRtLoop", lambda *arguments: TorchEngine(model))
     monkeypatch.setattr(run.metadata, "version", lambda name: "11.4")
-    return played
+    return simulated
 
 
-def test_a_plan_is_proved_once_on_a_card_and_again_on_another(
-    played: SimpleNamespace, card: dict[str, object], model: Model, monkeypatch: pytest.MonkeyPatch
+def test_a_plan_is_verified_once_on_a_gpu_and_again_on_another(
+    simulated: SimpleNamespace, gpu: dict[str, object], model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine_check = EngineCheck(model, CheckFrames.noise(model))
     for _ in range(2):
         open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
-    assert (played.built, played.verified) == (1, 1)
-    card["driver"] = 13010
+    assert (simulated.built, simulated.verified) == (1, 1)
+    gpu["driver"] = 13010
     open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
-    assert (played.built, played.verified) == (1, 2), "a plan for RTX is finished on the card that runs it"
+    assert (simulated.built, simulated.verified) == (1, 2), "a plan for RTX is verified on the GPU that runs it"
     open_tensorrt("tensorrt", model, Precision.FP32, engine_check)
-    card["device"] = "another card"
+    gpu["device"] = "another GPU"
     open_tensorrt("tensorrt", model, Precision.FP32, engine_check)
-    assert played.built == 3, "a plan of TensorRT belongs to its card"
+    assert simulated.built == 3, "a plan of TensorRT belongs to its GPU"
     monkeypatch.setattr(run.metadata, "version", lambda name: "11.5")
     open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
-    assert played.built == 4, "and to its version"
+    assert simulated.built == 4, "and to its version"
 
 
-def test_a_plan_that_computes_something_else_is_refused(played: SimpleNamespace, model: Model) -> None:
-    played.wrong = 0.5
+def test_a_plan_that_computes_something_else_is_refused(simulated: SimpleNamespace, model: Model) -> None:
+    simulated.wrong = 0.5
     engine_check = EngineCheck(model, CheckFrames.noise(model))
     with pytest.raises(EngineError, match=r"tensorrt_rtx fp32 differs from torch by 0\.5 rad"):
         open_tensorrt("tensorrt_rtx", model, Precision.FP32, engine_check)
 
 
-def test_a_damaged_plan_is_built_anew(played: SimpleNamespace, model: Model, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_plan_is_built_again(simulated: SimpleNamespace, model: Model, caplog: pytest.LogCaptureFixture) -> None:
     plan = plan_of("tensorrt_rtx", model, Precision.FP32)
     plan.path.write_bytes(b"something else")
     plan_of("tensorrt_rtx", model, Precision.FP32)
-    assert played.built == 2
+    assert simulated.built == 2
     assert "its checksum differs" in caplog.text
 
 
 def library(engine: object) -> SimpleNamespace:
-    """TensorRT's names that a plan's start needs; ``engine`` is what deserialisation gives."""
+    """The part of TensorRT that starts a plan; ``engine`` is the result of deserialisation."""
     return SimpleNamespace(
         Logger=type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None}),
         Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: engine),
@@ -179,7 +181,7 @@ def with_tensors(shape: tuple[int, ...], context: object) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize(
-    ("engine", "words"),
+    ("engine", "message"),
     [
         (None, "the plan is refused by this driver, GPU or version; compile the model again"),
         (with_tensors((1, 1, FRAME_PX, FRAME_PX), None), "because the memory of the GPU is full"),
@@ -187,12 +189,12 @@ def with_tensors(shape: tuple[int, ...], context: object) -> SimpleNamespace:
     ],
     ids=["none", "memory", "shape"],
 )
-def test_a_plan_that_does_not_start_is_refused(engine: object, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_that_does_not_start_is_refused(engine: object, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def on_the_processor(self: Any, name: str, frame_px: int, grid_px: int) -> None:
         self.frame = self.reference = torch.zeros((1, 1, frame_px, frame_px))
         self.phase = torch.zeros((1, 1, grid_px, grid_px))
 
     monkeypatch.setattr(cuda_loop.CudaLoop, "__init__", on_the_processor)
     monkeypatch.setattr(run, "load_library", lambda name: library(engine))
-    with pytest.raises(EngineError, match=words):
+    with pytest.raises(EngineError, match=message):
         TensorRtLoop("tensorrt", b"plan", "tensorrt fp32", FRAME_PX, GRID_PX)

@@ -18,8 +18,15 @@ def frame(index: int) -> Frame:
     return Frame(np.full((4, 4), index % 256, np.uint8), index, index, 0.01)
 
 
-def made(index: int) -> Reconstruction:
-    return Reconstruction(np.full((2, 2), index, np.float32), index, 0.01, 0.005, "model", "torch fp32")
+def reconstruction(index: int) -> Reconstruction:
+    return Reconstruction(
+        phase_rad=np.full((2, 2), index, np.float32),
+        frame_index=index,
+        latency_s=0.01,
+        inference_s=0.005,
+        model_id="model",
+        engine="torch fp32",
+    )
 
 
 def joiner(capacity: int = 1000, patience: int = 32) -> tuple[FrameJoiner, Channel[RecordItem]]:
@@ -32,9 +39,9 @@ def test_every_frame_is_recorded_once_in_order_with_its_own_phase(skipped: list[
     join, channel = joiner()
     for index in range(len(skipped) + lag):
         if index < len(skipped):
-            join.frame(frame(index))
+            join.put_frame(frame(index))
         if index >= lag and not skipped[index - lag]:
-            join.reconstruction(made(index - lag))
+            join.put_reconstruction(reconstruction(index - lag))
     join.finish()
     items = list(channel)
     assert [item.frame.index for item in items] == list(range(len(skipped)))
@@ -46,26 +53,26 @@ def test_every_frame_is_recorded_once_in_order_with_its_own_phase(skipped: list[
 def test_a_dead_inference_holds_back_no_more_than_the_patience() -> None:
     join, channel = joiner(patience=5)
     for index in range(20):
-        join.frame(frame(index))
+        join.put_frame(frame(index))
     assert channel.accepted == 15
     join.finish()
     assert [item.frame.index for item in channel] == list(range(20))
 
 
-def test_reconstructions_of_frames_before_the_take_are_ignored() -> None:
+def test_reconstructions_of_frames_before_the_recording_are_ignored() -> None:
     join, channel = joiner()
-    join.reconstruction(made(3))
-    join.frame(frame(4))
-    join.reconstruction(made(3))
-    join.reconstruction(made(4))
+    join.put_reconstruction(reconstruction(3))
+    join.put_frame(frame(4))
+    join.put_reconstruction(reconstruction(3))
+    join.put_reconstruction(reconstruction(4))
     join.finish()
     assert [item.engine for item in channel] == ["torch fp32"]
 
 
-def test_a_full_queue_ends_the_take_with_what_it_holds() -> None:
+def test_a_full_queue_ends_the_recording_with_what_it_holds() -> None:
     join, channel = joiner(capacity=3, patience=1)
     for index in range(10):
-        join.frame(frame(index))
+        join.put_frame(frame(index))
     kept: list[int] = []
     with pytest.raises(ChannelOverflowError, match="record"):
         kept.extend(item.frame.index for item in channel)
@@ -74,8 +81,8 @@ def test_a_full_queue_ends_the_take_with_what_it_holds() -> None:
 
 def test_frames_after_the_end_are_not_recorded() -> None:
     join, channel = joiner()
-    join.frame(frame(0))
+    join.put_frame(frame(0))
     join.finish()
-    join.frame(frame(1))
-    join.reconstruction(made(1))
+    join.put_frame(frame(1))
+    join.put_reconstruction(reconstruction(1))
     assert [item.frame.index for item in channel] == [0]

@@ -1,46 +1,56 @@
-"""Re-tuning a live session: a bent fibre is noticed, and a few probes bring phase back without a trained model."""
+"""Re-tuning a live session: a bent fibre is noticed, and a few probe patterns bring the phase back without a trained model."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+from acquisition.archive.kinds import FinishReason
+from acquisition.capture.pair_capture import Rig
 from app.instrument.config import InstrumentConfig, LiveConfig
+from app.instrument.opening import open_instrument
+from app.live import session as session_module
+from app.live.scene import Scene
 from app.live.session import Session, SessionError
 from app.status import LiveView
 from drivers.twin.camera import SimulatedCamera
 from reconstruction.metrics import pearson
-from tests.helpers.small_instrument import GRID_PX, small_instrument
+from reconstruction.models.model import Model
+from tests.helpers.small_instrument import GRID_PX, until
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> InstrumentConfig:
-    return small_instrument(tmp_path)
+@contextmanager
+def with_camera(config: InstrumentConfig, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Session, SimulatedCamera]]:
+    """Open a session, and give the test its camera, to bend the simulated fibre."""
+    rigs: list[Rig] = []
+
+    def open_and_keep(config: InstrumentConfig) -> tuple[Rig, str, Model | None, str]:
+        opened = open_instrument(config)
+        rigs.append(opened[0])
+        return opened
+
+    monkeypatch.setattr(session_module, "open_instrument", open_and_keep)
+    with Session.open(config) as session:
+        camera = rigs[0].camera
+        assert isinstance(camera, SimulatedCamera)
+        yield session, camera
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-
-
-def words_of_retune(session: Session) -> str:
-    """Re-tune, and return what the session says about it."""
+def retune(session: Session) -> str:
+    """Re-tune, and return the message of the session about it."""
     texts: list[str] = []
 
-    def told() -> bool:
+    def answered() -> bool:
         session.poll_view()
         texts.extend(message.text for message in session.pop_messages() if "re-tuned" in message.text)
         return bool(texts)
 
     session.retune()
     assert session.live_status().retuning
-    until(told)
+    until(answered)
     return texts[0]
 
 
@@ -73,8 +83,8 @@ def test_pairs_take_over_from_a_model_that_does_worse(config: InstrumentConfig) 
     with Session.open(config) as session:  # its model is untrained
         session.start_live()
         until(lambda: session.poll_view() is not None)
-        words = words_of_retune(session)
-        assert "going on with 8 reference pairs" in words
+        text = retune(session)
+        assert "going on with 8 reference pairs" in text
         status = session.live_status()
         assert status.model_name == "8 reference pairs"
         assert status.engine == "displacements"
@@ -87,31 +97,27 @@ def test_pairs_take_over_from_a_model_that_does_worse(config: InstrumentConfig) 
         assert agreement(views) > 0.5
 
 
-def test_a_bend_alarms_and_a_retune_brings_the_phase_back(config: InstrumentConfig) -> None:
-    with Session.open(config) as session:
-        camera = session._rig.camera
-        assert isinstance(camera, SimulatedCamera)
+def test_a_bend_alarms_and_a_retune_brings_the_phase_back(config: InstrumentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with with_camera(config, monkeypatch) as (session, camera):
         session.start_live()
         until(lambda: session.poll_view() is not None)
-        words_of_retune(session)
+        retune(session)
         until(lambda: session.live_status().reference_correlation > session.live_status().drift_threshold)
         camera.optics.set_drift(2.0)
         until(lambda: session.poll_view() is None or session.live_status().reference_correlation < 0.3)
         until(lambda: session.live_status().reference_correlation < session.live_status().drift_threshold)
         before = session.live_status().model_id
-        words_of_retune(session)
+        retune(session)
         until(lambda: session.live_status().reference_correlation > session.live_status().drift_threshold)
         assert session.live_status().model_id != before
         assert agreement(views_with_truth(session, 3)) > 0.5
 
 
-def test_a_bend_while_the_view_was_stopped_is_noticed(config: InstrumentConfig) -> None:
-    with Session.open(config) as session:
-        camera = session._rig.camera
-        assert isinstance(camera, SimulatedCamera)
+def test_a_bend_while_the_view_was_stopped_is_noticed(config: InstrumentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with with_camera(config, monkeypatch) as (session, camera):
         session.start_live()
         until(lambda: session.poll_view() is not None)
-        words_of_retune(session)
+        retune(session)
         until(lambda: session.live_status().reference_correlation > session.live_status().drift_threshold)
         session.stop_live()
         until(lambda: not session.live_status().running)
@@ -120,13 +126,14 @@ def test_a_bend_while_the_view_was_stopped_is_noticed(config: InstrumentConfig) 
         until(lambda: session.live_status().reference_correlation < 0.3)
 
 
-def test_a_fibre_without_a_model_is_read_by_its_pairs(config: InstrumentConfig, tmp_path: Path) -> None:
-    with Session.open(config) as session:
-        session._model = None  # as on a real fibre for which none was trained
+def test_a_fibre_without_a_model_is_read_by_its_pairs(config: InstrumentConfig) -> None:
+    rig, fibre, _, _ = open_instrument(config)  # its model is ignored, as on a real fibre for which none was trained
+    scene = Scene(config.scene, rig.display().capabilities.shape, GRID_PX, config.phase_range_rad)
+    with Session(config, rig, fibre, None, scene) as session:
         session.start_live()
         until(lambda: (view := session.poll_view()) is not None and view.reconstruction is None)
         assert session.live_status().model_name == "none for this fibre"
-        words_of_retune(session)
+        retune(session)
         (view,) = views_with_truth(session, 1)
         assert view.reconstruction is not None
         assert view.reconstruction.phase_rad.shape == (GRID_PX, GRID_PX)
@@ -137,7 +144,7 @@ def test_a_fibre_without_a_model_is_read_by_its_pairs(config: InstrumentConfig, 
         until(lambda: session.recording_status().frames_recorded > 3)
         session.stop_recording()
         until(lambda: not session.recording_status().active)
-        assert session.recording_status().verdict == "complete"
+        assert session.recording_status().finish_reason is FinishReason.COMPLETED
 
 
 def test_retune_needs_a_running_view(config: InstrumentConfig) -> None:
@@ -145,10 +152,8 @@ def test_retune_needs_a_running_view(config: InstrumentConfig) -> None:
         session.retune()
 
 
-def test_a_fibre_that_moves_on_is_not_tuned_to(config: InstrumentConfig) -> None:
-    with Session.open(config) as session:
-        camera = session._rig.camera
-        assert isinstance(camera, SimulatedCamera)
+def test_a_fibre_that_moves_on_is_not_tuned_to(config: InstrumentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with with_camera(config, monkeypatch) as (session, camera):
         session.start_live()
         until(lambda: session.poll_view() is not None)
         name = session.live_status().model_name
@@ -161,15 +166,14 @@ def test_a_fibre_that_moves_on_is_not_tuned_to(config: InstrumentConfig) -> None
             return show(*arguments)  # type: ignore[arg-type]
 
         camera.optics.intensity = drifting  # type: ignore[method-assign,assignment]
-        words = words_of_retune(session)
-        assert "not re-tuned" in words
-        assert "correlates" in words
+        text = retune(session)
+        assert "not re-tuned" in text
+        assert "correlates" in text
         assert session.live_status().model_name == name
         assert np.isfinite(session.live_status().camera_fps)
 
 
-def test_the_threshold_is_the_operators(tmp_path: Path) -> None:
-    config = small_instrument(tmp_path)
+def test_the_threshold_is_the_operators(config: InstrumentConfig) -> None:
     config = config.model_copy(update={"live": LiveConfig(engine="torch", drift_threshold=0.9)})
     with Session.open(config) as session:
         assert session.live_status().drift_threshold == 0.9

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from acquisition.archive.kinds import FinishReason
 from acquisition.archive.writer import Archive
 from app.instrument.config import InstrumentConfig
 from app.live.frame_joiner import NOT_RECONSTRUCTED
 from app.live.session import Session, SessionError
-from app.status import LiveView
-from drivers.twin.camera import FaultConfig
+from app.status import LiveState, LiveView, MessageLevel, RecordingState
+from drivers.base import DeviceError
+from drivers.twin.camera import FaultConfig, SimulatedCamera
 from reconstruction.base import ReconstructionError
-from reconstruction.live.live_reconstructor import LATENCY_LABEL
-from tests.helpers.small_instrument import GRID_PX, small_instrument, until
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> InstrumentConfig:
-    return small_instrument(tmp_path)
-
-
-@pytest.fixture
-def session(config: InstrumentConfig) -> Iterator[Session]:
-    with Session.open(config) as session:
-        yield session
+from reconstruction.live.live_reconstructor import LATENCY_LABEL, LiveReconstructor
+from tests.helpers.small_instrument import GRID_PX, until
 
 
 def next_view(session: Session) -> LiveView:
@@ -45,17 +34,17 @@ def next_view(session: Session) -> LiveView:
 
 
 def errors_of(session: Session) -> list[str]:
-    return [message.text for message in session.pop_messages() if message.level == "error"]
+    return [message.text for message in session.pop_messages() if message.level is MessageLevel.ERROR]
 
 
 def test_live_views_join_a_frame_with_its_own_reconstruction(session: Session) -> None:
     session.start_live()
-    seen = [next_view(session) for _ in range(5)]
-    for view in seen:
+    views = [next_view(session) for _ in range(5)]
+    for view in views:
         assert view.reconstruction.frame_index == view.frame.index
         assert view.reconstruction.phase_rad.shape == (GRID_PX, GRID_PX)
         assert view.reconstruction.latency_s > 0
-    indices = [view.frame.index for view in seen]
+    indices = [view.frame.index for view in views]
     assert indices == sorted(set(indices))
     status = session.live_status()
     assert status.running
@@ -79,14 +68,18 @@ def test_truth_is_shown_only_for_settled_frames_of_our_own_scene(session: Sessio
     assert all(view.frame.pattern_id and view.truth_rad is not None for view in with_truth)
 
 
-def test_a_take_holds_every_camera_frame_and_is_exported(session: Session) -> None:
+def test_a_recording_holds_every_camera_frame_and_is_exported(session: Session) -> None:
     session.start_live()
     next_view(session)
+    assert session.recording_status().state is RecordingState.IDLE
     session.start_recording("recording")
+    assert session.recording_status().state is RecordingState.RECORDING
     until(lambda: session.recording_status().frames_recorded >= 12)
+    assert session.recording_status().finish_reason is None
     session.stop_recording()
-    until(lambda: not session.recording_status().active)
+    until(lambda: session.recording_status().state is RecordingState.FINISHED)
     done = session.recording_status()
+    assert done.finish_reason is FinishReason.COMPLETED
     assert done.verdict == "complete"
     assert done.path is not None
     archive = Archive.open(done.path)
@@ -102,11 +95,29 @@ def test_a_take_holds_every_camera_frame_and_is_exported(session: Session) -> No
 
 
 def test_live_stops_and_starts_again(session: Session) -> None:
+    assert session.live_status().state is LiveState.STOPPED
     for _ in range(3):
         session.start_live()
         next_view(session)
+        until(lambda: session.live_status().state is LiveState.RUNNING)
         session.stop_live()
-    until(lambda: not session.live_status().running)
+    until(lambda: session.live_status().state is LiveState.STOPPED)
+
+
+def test_a_live_view_that_fails_says_so_and_can_be_started_again(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object) -> None:
+        raise DeviceError("the camera has no power; switch it on")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SimulatedCamera, "read", unreadable)
+        session.start_live()
+        until(lambda: session.live_status().state is LiveState.FAILED)
+    assert errors_of(session) == ["the camera has no power; switch it on"]
+    session.start_live()
+    next_view(session)
+    assert session.live_status().state is LiveState.RUNNING
+    with pytest.raises(ExceptionGroup):
+        session.join()
 
 
 def test_a_dataset_is_acquired_from_the_running_live_view_and_back(session: Session) -> None:
@@ -119,7 +130,7 @@ def test_a_dataset_is_acquired_from_the_running_live_view_and_back(session: Sess
         session.start_live()
     until(lambda: not session.acquisition_status().active)
     status = session.acquisition_status()
-    assert status.verdict == "complete"
+    assert status.finish_reason is FinishReason.COMPLETED
     assert status.path is not None
     assert status.pairs_acknowledged == status.pairs_requested == 8
     assert Archive.open(status.path).verify().ok
@@ -133,6 +144,7 @@ def test_a_stopped_acquisition_keeps_what_it_has(session: Session) -> None:
     session.stop_acquisition()
     until(lambda: not session.acquisition_status().active)
     status = session.acquisition_status()
+    assert status.finish_reason is FinishReason.STOPPED
     assert status.verdict.startswith("stopped at ")
     assert status.path is not None
     assert len(Archive.open(status.path)) == status.pairs_acknowledged > 0
@@ -154,7 +166,7 @@ def test_a_snapshot_is_three_files_of_one_frame(session: Session) -> None:
     assert {path.name for path in folder.iterdir()} == {"speckle.png", "phase_rad.tif", "labels.png"}
 
 
-def test_a_camera_that_goes_and_comes_back_is_survived(config: InstrumentConfig) -> None:
+def test_a_camera_that_is_lost_and_comes_back_is_survived(config: InstrumentConfig) -> None:
     faults = FaultConfig(disconnect_at=(15,))
     flaky = config.model_copy(update={"twin": config.twin.model_copy(update={"faults": faults})})
     texts: list[str] = []
@@ -175,20 +187,17 @@ def test_a_dead_engine_stops_neither_camera_nor_recording(session: Session, monk
     next_view(session)
     session.start_recording("recording")
     until(lambda: session.recording_status().frames_recorded >= 2)
-    inference = session._inference
-    assert inference is not None
-    assert inference.live is not None
 
     def broken(*_: object) -> None:
         raise ReconstructionError("the engine lost its device; restart the live view")
 
-    monkeypatch.setattr(inference.live.method, "run", broken)
+    monkeypatch.setattr(LiveReconstructor, "__call__", broken)
     before = session.recording_status().frames_recorded
     until(lambda: any("lost its device" in text for text in errors_of(session)))
     until(lambda: session.recording_status().frames_recorded >= before + 8)
     session.stop_recording()
     until(lambda: not session.recording_status().active)
-    assert session.recording_status().verdict == "complete"
+    assert session.recording_status().finish_reason is FinishReason.COMPLETED
     with pytest.raises(ExceptionGroup):
         session.join()
 

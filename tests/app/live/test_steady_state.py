@@ -1,4 +1,4 @@
-"""The live loop for a long time: nothing is kept of a frame that is gone."""
+"""The live loop over a long time: it keeps nothing of the frames that are done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.benchmarks.engines import resident_mb
-from app.live.inference import InferencePipeline
+from app.live.inference import InferencePipeline, InferenceSettings
 from drivers.base import Frame
 from reconstruction.models.model import load_model
 from tests.helpers.small_instrument import FRAME_PX, small_instrument
@@ -22,12 +22,13 @@ FRAMES = 10_000
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_ten_thousand_frames_leave_nothing_behind(engine: str, tmp_path: Path) -> None:
+def test_ten_thousand_frames_leave_nothing_in_memory(engine: str, tmp_path: Path) -> None:
     model = load_model(small_instrument(tmp_path).model)
     rng = np.random.default_rng(0)
     speckle = rng.exponential(36, (8, FRAME_PX, FRAME_PX)).clip(0, 255).astype(np.uint8)
     done = threading.Semaphore(0)
-    pipeline = InferencePipeline(model, engine, lambda pattern_id: None, lambda view: done.release())
+    pipeline = InferencePipeline(InferenceSettings(model=model, engine=engine))
+    pipeline.views.subscribe(lambda view: done.release())
     pipeline.set_reference(speckle[0].astype(np.float32))
     pipeline.start()
     pipeline.ready.wait()

@@ -1,72 +1,80 @@
-"""A training beside the window: the words of the command, what its run folder says, and how it ends."""
+"""A training in a process of its own: its command line, its progress from the run folder, and how it ends."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from app.training.process import KIND_WORDS, RunWatcher, TrainingOrder, TrainingProcess, can_resume, resume_words
+from app.training.process import (
+    KIND_DESCRIPTIONS,
+    RunWatcher,
+    TrainingOrder,
+    TrainingProcess,
+    TrainingState,
+    can_resume,
+    resume_arguments,
+)
 from drivers.base import SpeckleScopeError
 from reconstruction.models.registry import KINDS
 from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN
+from tests.helpers.small_instrument import until
 
 
 def test_every_kind_is_explained() -> None:
-    assert set(KIND_WORDS) == set(KINDS)
+    assert set(KIND_DESCRIPTIONS) == set(KINDS)
 
 
 @pytest.mark.parametrize(
-    ("order", "words"),
+    ("order", "command"),
     [
         (
-            TrainingOrder(Path("m"), "unet", 2.5, pairs=100, source="cells"),
+            TrainingOrder(folder=Path("m"), kind="unet", minutes=2.5, pairs=100, source="cells"),
             "train m --kind unet --source cells --pairs 100 --minutes 2.5",
         ),
         (
-            TrainingOrder(Path("m"), "unet", start="default-twin", dataset=Path("d"), config=Path("i.yaml")),
+            TrainingOrder(folder=Path("m"), kind="unet", start="default-twin", dataset=Path("d"), config=Path("i.yaml")),
             "train m --from default-twin --dataset d --minutes 30 --config i.yaml",
         ),
     ],
     ids=["simulated", "fine-tuned on a dataset"],
 )
-def test_an_order_is_the_command_and_the_command_takes_it(order: TrainingOrder, words: str) -> None:
-    from app.cli.main import app as command
+def test_an_order_gives_a_command_line_that_the_command_accepts(order: TrainingOrder, command: str) -> None:
+    from app.cli.main import app as program
 
-    assert order.words() == words.split()
-    _, bound, _ = command.parse_args(order.words(), exit_on_error=False, print_error=False)
+    assert order.arguments() == command.split()
+    _, bound, _ = program.parse_args(order.arguments(), exit_on_error=False, print_error=False)
     assert bound.arguments["folder"] == Path("m")
-    assert bound.arguments["minutes"] == order.minutes
+    assert bound.arguments["training"].minutes == order.minutes
 
 
-def begun_with(folder: Path, command: object) -> Path:
+def started_with(folder: Path, command: object) -> Path:
     (folder / RUN).mkdir(parents=True)
     (folder / RUN / RESOLVED).write_text(yaml.safe_dump({"environment": {"command": command}}), "utf-8")
     return folder
 
 
-def test_a_run_is_resumed_as_it_was_begun_wherever_it_lies_now(tmp_path: Path) -> None:
-    folder = begun_with(tmp_path / "moved" / "my model", "specklescope train 'old place/my model' --kind unet --batch 4")
-    assert resume_words(folder) == ["train", str(folder), "--kind", "unet", "--batch", "4", "--resume"]
-    again = begun_with(tmp_path / "m", "specklescope train --resume m --kind unet")
-    assert resume_words(again) == ["train", "--resume", str(again), "--kind", "unet"]
+def test_a_run_is_resumed_as_it_was_started_wherever_it_lies_now(tmp_path: Path) -> None:
+    folder = started_with(tmp_path / "moved" / "my model", "specklescope train 'old place/my model' --kind unet --batch 4")
+    assert resume_arguments(folder) == ["train", str(folder), "--kind", "unet", "--batch", "4", "--resume"]
+    again = started_with(tmp_path / "m", "specklescope train --resume m --kind unet")
+    assert resume_arguments(again) == ["train", "--resume", str(again), "--kind", "unet"]
 
 
 @pytest.mark.parametrize("command", ["rm -rf m", "specklescope bench m", "specklescope train other", "'", 5, None], ids=str)
 def test_a_run_that_does_not_say_how_is_not_resumed(tmp_path: Path, command: object) -> None:
-    with pytest.raises(SpeckleScopeError, match=r"does not say how the run was begun.*--resume"):
-        resume_words(begun_with(tmp_path / "m", command))
+    with pytest.raises(SpeckleScopeError, match=r"does not say how the run was started.*--resume"):
+        resume_arguments(started_with(tmp_path / "m", command))
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
     assert not can_resume(tmp_path)
     with pytest.raises(SpeckleScopeError, match="does not say how"):
-        resume_words(tmp_path)
+        resume_arguments(tmp_path)
 
 
 def lines(*steps: int) -> str:
@@ -123,36 +131,39 @@ def test_a_picture_is_given_once(tmp_path: Path) -> None:
     assert watcher.new_picture() is None
 
 
-def finished(program: str) -> TrainingProcess:
+def ended(program: str) -> TrainingProcess:
     process = TrainingProcess([], (sys.executable, "-c", program))
-    process._process.wait(60)
+    assert process.state is TrainingState.RUNNING
+    assert process.wait(60)
     return process
 
 
-def test_the_last_words_of_a_failure_are_its_error() -> None:
-    process = finished("import sys; sys.exit('training: 3 of 9\\nspecklescope: no model at x; give one\\n')")
-    assert (process.running, process.succeeded) == (False, False)
-    assert process.last_words() == "no model at x; give one"
+def test_the_last_line_of_a_failure_is_its_error() -> None:
+    process = ended("import sys; sys.exit('training: 3 of 9\\nspecklescope: no model at x; give one\\n')")
+    assert process.state is TrainingState.FAILED
+    assert not process.running
+    assert process.last_line() == "no model at x; give one"
+    assert process.log_file.exists()
     process.close()
-    assert not process._log.exists()
+    assert not process.log_file.exists()
 
 
-def test_a_success_without_words_is_a_success() -> None:
-    process = finished("pass")
-    assert process.succeeded
-    assert process.last_words() == ""
+def test_a_success_without_output_is_a_success() -> None:
+    process = ended("pass")
+    assert process.state is TrainingState.FINISHED
+    assert process.last_line() == ""
     process.close()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a polite kill is a POSIX signal")
-@pytest.mark.parametrize("polite", [True, False])
-def test_it_is_stopped_politely_and_killed_when_it_does_not_listen(terminate: bool) -> None:
-    handler = "lambda *_: sys.exit(3)" if terminate else "signal.SIG_IGN"
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM is a POSIX signal")
+@pytest.mark.parametrize(("handler", "timeout_s", "code"), [("lambda *_: sys.exit(3)", 30.0, 3), ("signal.SIG_IGN", 0.2, -9)])
+def test_it_is_stopped_by_sigterm_and_killed_when_it_ignores_that(handler: str, timeout_s: float, code: int) -> None:
     program = f"import signal, sys\nsignal.signal(signal.SIGTERM, {handler})\nprint('ready', file=sys.stderr, flush=True)\n"
     process = TrainingProcess([], (sys.executable, "-c", program + "while True: signal.pause()"))
-    deadline_s = time.monotonic() + 60
-    while process.last_words() != "ready" and time.monotonic() < deadline_s:
-        pass
+    until(lambda: process.last_line() == "ready", 60)
     assert process.running
-    process.close(30.0 if terminate else 0.2)
-    assert process._process.returncode == (3 if terminate else -9)
+    process.stop()
+    assert process.state in (TrainingState.STOPPING, TrainingState.STOPPED)
+    process.close(timeout_s)
+    assert process.state is TrainingState.STOPPED
+    assert process.exit_code == code

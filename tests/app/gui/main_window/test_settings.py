@@ -1,4 +1,4 @@
-"""What the window remembers, and that nothing remembered can keep it from starting."""
+"""What the window remembers, and that damaged settings cannot prevent it from starting."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from app.gui.main_window import settings
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.formatting import count, duration, number, round_length
+from app.status import MessageLevel
 
 
 def reopened(session, store) -> MainWindow:
@@ -59,7 +60,7 @@ def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
         ("version", "soon"),
     ],
 )
-def test_garbage_warns_and_falls_back(qtbot, session, store, key, value):
+def test_damaged_settings_warn_and_give_the_defaults(qtbot, session, store, key, value):
     settings.save(store, settings.WindowSettings())
     store.setValue(key, value)
     window = reopened(session, store)
@@ -68,7 +69,7 @@ def test_garbage_warns_and_falls_back(qtbot, session, store, key, value):
     assert window.pictures.phase.levels.levels == session.display_range_rad
     assert window.acquisition.pairs.value() == 1000
     if value != "00ff00ff":  # bytes that Qt itself refuses in silence
-        assert window.banner.shown.level == "warning"
+        assert window.banner.shown.level is MessageLevel.WARNING
         assert "default" in window.banner.text
 
 

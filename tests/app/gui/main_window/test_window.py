@@ -1,4 +1,4 @@
-"""The window: what the operator presses, what the session answers, and how it ends."""
+"""The main window: the commands of the operator, what the session answers, and how the window closes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QMessageBox
 
+from acquisition.archive.kinds import FinishReason
+from acquisition.capture.states import AcquisitionState
 from app.gui import main
 from app.gui.main_window.drift_gauge import correlation_colour
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.style import ALARM, GOOD, WARNING
-from app.status import AcquisitionStatus, Message, RecordingStatus
+from app.status import AcquisitionStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
 from drivers.base import DeviceLostError, SpeckleScopeError
 from tests.helpers.scripted_session import ScriptedSession, make_view
 
@@ -33,14 +35,30 @@ def test_space_starts_and_stops(window, session, qtbot):
     assert window.controls.state.text() == "Stopped"
 
 
-def test_a_silent_camera_is_not_called_live(window, session):
-    session.status = replace(session.status, running=True)
+def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
+    session.status = replace(session.status, state=LiveState.RUNNING)
     session.views.append(make_view())
     window.refresh_numbers()
     window.refresh_pictures()
-    window._last_view_s -= 10.0
+    later_s = time.monotonic() + 10.0
+    monkeypatch.setattr(time, "monotonic", lambda: later_s)
     window.refresh_numbers()
     assert window.controls.state.text() == "No frame for 10 s"
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "button"),
+    [
+        (LiveState.STOPPED, "Stopped", "Start live"),
+        (LiveState.STARTING, "Starting…", "Stop live"),
+        (LiveState.RETUNING, "Re-tuning…", "Stop live"),
+        (LiveState.FAILED, "Failed", "Start live"),
+    ],
+)
+def test_every_state_of_the_live_view_is_shown(window, session, state, text, button):
+    session.status = replace(session.status, state=state)
+    window.refresh_numbers()
+    assert (window.controls.state.text(), window.controls.live.text()) == (text, button)
 
 
 def test_a_refused_command_becomes_a_banner(window, session, qtbot):
@@ -53,19 +71,23 @@ def test_a_refused_command_becomes_a_banner(window, session, qtbot):
     assert not window.banner.isVisible()
 
 
-def test_the_gravest_message_is_on_top_and_none_is_lost(window, session):
-    session.messages = [Message("error", "disk full"), Message("info", "exported"), Message("warning", "drift")]
+def test_the_most_serious_message_is_on_top_and_none_is_lost(window, session):
+    session.messages = [
+        Message(MessageLevel.ERROR, "disk full"),
+        Message(MessageLevel.INFO, "exported"),
+        Message(MessageLevel.WARNING, "drift"),
+    ]
     window.refresh_numbers()
-    seen = []
+    texts = []
     while window.banner.shown:
-        seen.append(window.banner.shown.text)
+        texts.append(window.banner.shown.text)
         window.banner.dismiss()
-    assert seen == ["disk full", "drift", "exported"]
+    assert texts == ["disk full", "drift", "exported"]
 
 
 def test_a_message_that_repeats_waits_once(window):
     for _ in range(100):
-        window.banner.push(Message("error", "no light"))
+        window.banner.push(Message(MessageLevel.ERROR, "no light"))
     window.banner.dismiss()
     assert window.banner.shown is None
 
@@ -74,7 +96,9 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
     window.controls.recording_name.setText("liver")
     qtbot.keyClick(window, Qt.Key.Key_R)
     assert session.calls == [("start_recording", "liver")]
-    session.recording = RecordingStatus(True, Path("recording"), 1234, 61.5, "")
+    session.recording = RecordingStatus(
+        state=RecordingState.RECORDING, path=Path("recording"), frames_recorded=1234, seconds=61.5
+    )
     window.refresh_numbers()
     record = window.controls.record
     assert record.text().startswith("1:01")
@@ -83,7 +107,9 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
     assert not window.controls.export.isEnabled()
     qtbot.mouseClick(record, Qt.MouseButton.LeftButton)
     assert session.calls[-1] == ("stop_recording",)
-    session.recording = RecordingStatus(False, Path("recording"), 1234, 61.5, "complete")
+    session.recording = replace(
+        session.recording, state=RecordingState.FINISHED, finish_reason=FinishReason.COMPLETED, verdict="complete"
+    )
     window.refresh_numbers()
     assert record.text() == "Record"
     assert record.property("tone") == ""
@@ -103,7 +129,7 @@ def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
     assert not name.hasFocus()
 
 
-def test_a_take_without_a_name_is_not_recorded(window, session):
+def test_a_recording_without_a_name_is_not_recorded(window, session):
     window.controls.recording_name.setText("  ")
     window.toggle_recording()
     assert session.calls == []
@@ -122,7 +148,15 @@ def test_an_acquisition_is_asked_for_watched_and_stopped(window, session, qtbot)
     panel.source.setCurrentText("digits")
     qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
     assert session.calls == [("start_acquisition", "cells-1", 500, "digits")]
-    session.acquisition = AcquisitionStatus(True, Path("d"), 500, 125, 3, 11.84, 31.9, "")
+    session.acquisition = AcquisitionStatus(
+        state=AcquisitionState.CAPTURING,
+        path=Path("d"),
+        pairs_requested=500,
+        pairs_acknowledged=125,
+        retaken=3,
+        pairs_per_s=11.84,
+        seconds_left=31.9,
+    )
     window.refresh_numbers()
     assert panel.progress.value() / panel.progress.maximum() == 0.25
     shown = [panel.done.text(), panel.rate.text(), panel.left.text(), panel.retaken.text()]
@@ -130,7 +164,12 @@ def test_an_acquisition_is_asked_for_watched_and_stopped(window, session, qtbot)
     assert not panel.name.isEnabled()
     qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
     assert session.calls[-1] == ("stop_acquisition",)
-    session.acquisition = replace(session.acquisition, active=False, verdict="stopped by the operator")
+    session.acquisition = replace(
+        session.acquisition,
+        state=AcquisitionState.FINISHED,
+        finish_reason=FinishReason.STOPPED,
+        verdict="stopped by the operator",
+    )
     window.refresh_numbers()
     assert panel.verdict.full_text == "stopped by the operator"
     assert panel.button.text() == "Start acquisition"
@@ -157,7 +196,7 @@ def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
     drift = window.status_strip.drift
     window.refresh_numbers()
     assert not drift.retune.isEnabled()
-    session.status = replace(session.status, running=True, can_retune=True, reference_correlation=0.72)
+    session.status = replace(session.status, state=LiveState.RUNNING, can_retune=True, reference_correlation=0.72)
     window.refresh_numbers()
     assert drift.retune.isEnabled()
     assert drift.number.text == "Reference correlation, 0 to 1 0.72 "
@@ -169,7 +208,7 @@ def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
     qtbot.mouseClick(drift.retune, Qt.MouseButton.LeftButton)
     qtbot.keyClick(window, Qt.Key.Key_T)
     assert session.calls == [("retune",), ("retune",)]
-    session.status = replace(session.status, retuning=True)
+    session.status = replace(session.status, state=LiveState.RETUNING)
     window.refresh_numbers()
     assert drift.retune.text() == "Re-tuning\N{HORIZONTAL ELLIPSIS}"
     assert not drift.retune.isEnabled()
@@ -194,16 +233,18 @@ def test_closing_does_not_wait_for_the_session(qtbot, session):
 
 
 def test_closing_during_an_acquisition_asks_first(window, session, monkeypatch):
-    session.acquisition = AcquisitionStatus(True, Path("d"), 500, 125, 0, 11.8, 31.9, "")
-    asked = []
+    session.acquisition = AcquisitionStatus(
+        state=AcquisitionState.CAPTURING, path=Path("d"), pairs_requested=500, pairs_acknowledged=125
+    )
+    questions = []
 
     def refuse(_parent, _title, text):
-        asked.append(text)
+        questions.append(text)
         return QMessageBox.StandardButton.No
 
     monkeypatch.setattr(QMessageBox, "question", refuse)
     assert not window.close()
-    assert "125 of 500 pairs" in asked[0]
+    assert "125 of 500 pairs" in questions[0]
     assert not session.closed.is_set()
 
 
@@ -248,7 +289,7 @@ def test_a_live_view_without_frames_is_an_error_offscreen(qapp, session, tmp_pat
 def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monkeypatch):
     import sys
 
-    with main._errors_in_banner(window):
+    with main.errors_in_banner(window):
         sys.excepthook(ZeroDivisionError, ZeroDivisionError("division by zero"), None)
     assert "ZeroDivisionError: division by zero" in window.banner.text
     assert window.isVisible()
@@ -257,7 +298,16 @@ def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monk
 def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, session, qtbot):
     panel = window.acquisition
     assert not panel.pause.isVisible()
-    status = AcquisitionStatus(True, Path("set"), 100, 40, 0, 7.0, 9.0, "", drift=((0, 1.0), (26, 0.97)), free_bytes=10**11)
+    status = AcquisitionStatus(
+        state=AcquisitionState.CAPTURING,
+        path=Path("set"),
+        pairs_requested=100,
+        pairs_acknowledged=40,
+        pairs_per_s=7.0,
+        seconds_left=9.0,
+        drift=((0, 1.0), (26, 0.97)),
+        free_bytes=10**11,
+    )
     session.acquisition = status
     window.refresh_numbers()
     assert panel.pause.text() == "Pause"
@@ -265,17 +315,19 @@ def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, sessio
     assert panel.drift.isVisible()
     assert panel.drift.lowest == 0.97
     qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
-    session.acquisition = replace(status, paused=True)
+    session.acquisition = replace(status, state=AcquisitionState.PAUSED)
     window.refresh_numbers()
-    assert panel.pause.text() == "Go on"
+    assert panel.pause.text() == "Continue"
     qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
     assert session.calls[-2:] == [("pause_acquisition", True), ("pause_acquisition", False)]
-    session.acquisition = replace(status, active=False, verdict="complete")
+    session.acquisition = replace(
+        status, state=AcquisitionState.FINISHED, finish_reason=FinishReason.COMPLETED, verdict="complete"
+    )
     window.refresh_numbers()
     assert not panel.pause.isVisible()
 
 
-def test_the_drift_curve_turns_when_the_fibre_has_moved(window, qtbot):
+def test_the_drift_curve_changes_colour_when_the_fibre_has_moved(window, qtbot):
     from app.gui.main_window.drift_curve import DriftCurve
 
     curve = DriftCurve()

@@ -1,4 +1,4 @@
-"""The setup page: what it writes is what it shows, and mistakes are told by name before anything is written."""
+"""The setup page: it writes what it shows, and names a wrong entry before anything is written."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from PyQt6.QtCore import QSettings, Qt, QTimer
 from PyQt6.QtWidgets import QApplication
 
-from app.gui.setup.device_panel import Picture
 from app.gui.setup.form import SectionForm, described, title
 from app.gui.setup.window import SetupWindow
+from app.gui.widgets.picture import Picture
 from app.instrument.config import InstrumentConfig, checked, load_config
 from app.instrument.devices import DetectedDevice
 from tests.helpers.small_instrument import small_instrument
@@ -22,8 +22,8 @@ from tests.helpers.small_instrument import small_instrument
 def page(qtbot, styled, tmp_path):
     """A page on the small twin."""
 
-    def open_page(config: InstrumentConfig | None = None, trouble: str = "") -> SetupWindow:
-        page = SetupWindow(config or small_instrument(tmp_path), tmp_path / "instrument.yaml", trouble)
+    def open_page(config: InstrumentConfig | None = None, problem: str = "") -> SetupWindow:
+        page = SetupWindow(config or small_instrument(tmp_path), tmp_path / "instrument.yaml", problem)
         qtbot.addWidget(page)
         pages.append(page)
         page.show()
@@ -34,7 +34,7 @@ def page(qtbot, styled, tmp_path):
     for page in pages:
         page.reject()
         assert page.wait_closed(20)
-        qtbot.waitUntil(lambda page=page: not page._search.running, timeout=20_000)
+        qtbot.waitUntil(lambda page=page: not page.search.running, timeout=20_000)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ def test_a_form_returns_what_it_was_given(qtbot, section):
 def test_every_setting_is_explained(qtbot):
     config = InstrumentConfig()
     for section in ("basler", "opencv", "slmsuite_camera", "panel", "screen", "slmpy", "slmpy_window", "slmsuite_slm"):
-        words = described(type(getattr(config, section)))
-        assert {field.name for field in fields(getattr(config, section))} <= set(words), section
+        texts = described(type(getattr(config, section)))
+        assert {field.name for field in fields(getattr(config, section))} <= set(texts), section
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "label"),
     [("exposure_s", "Exposure (s)"), ("bandwidth_bytes_per_s", "Bandwidth (bytes/s)"), ("lut_file", "Lut file")],
 )
-def test_field_names_become_words_with_units(name, words):
-    assert title(name) == words
+def test_field_names_become_labels_with_units(name, label):
+    assert title(name) == label
 
 
 def test_saving_writes_what_is_shown(page, qtbot, tmp_path):
@@ -77,38 +77,38 @@ def test_saving_writes_what_is_shown(page, qtbot, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("form", "values", "words"),
+    ("form", "values", "message"),
     [
         ("basler/basler", {"exposure_s": "long"}, "'basler.exposure_s' = 'long'"),
-        ("basler/basler", {"bit_depth": 9}, "8, 10, 12 or 16 bit"),
+        ("basler/basler", {"bit_depth": 9}, "must be 8, 10, 12 or 16, got 9"),
     ],
 )
-def test_a_mistake_is_named_and_nothing_written(page, tmp_path, form, values, words):
+def test_a_mistake_is_named_and_nothing_written(page, tmp_path, form, values, message):
     window = page(checked({"camera": "basler", "slm": "screen"}, "test"))
     window.camera.forms[form].show_values(values)
     assert not window.save()
-    assert words in window.banner.text
+    assert message in window.banner.text
     window.try_devices()
-    assert window._preview is None
+    assert window.preview is None
     assert not (tmp_path / "instrument.yaml").exists()
 
 
-def test_devices_that_do_not_fit_are_told(page):
+def test_devices_that_do_not_fit_are_refused(page):
     window = page()
     window.slm.kind.setCurrentIndex(window.slm.kind.findData("screen"))
     assert not window.save()
     assert "sees only the simulated SLM" in window.banner.text
 
 
-def test_what_was_found_fills_the_form(page, qtbot):
+def test_a_detected_device_fills_the_form(page, qtbot):
     window = page(checked({"camera": "basler", "slm": "screen"}, "test"))
-    qtbot.waitUntil(lambda: not window._search.running, timeout=20_000)
-    window._search.cameras["basler"] = [DetectedDevice("acA1920 40012345", {"basler": {"serial": "40012345"}})]
-    window._search.slms["screen"] = "Qt is broken; install it"
+    qtbot.waitUntil(lambda: not window.search.running, timeout=20_000)
+    window.search.cameras["basler"] = [DetectedDevice("acA1920 40012345", {"basler": {"serial": "40012345"}})]
+    window.search.slms["screen"] = "Qt is broken; install it"
     window.refresh()
-    assert window.slm.found.currentText() == "Qt is broken; install it"
-    window.camera.found.setCurrentIndex(1)
-    window.camera.found.activated.emit(1)
+    assert window.slm.devices.currentText() == "Qt is broken; install it"
+    window.camera.devices.setCurrentIndex(1)
+    window.camera.devices.activated.emit(1)
     assert window.config().basler.serial == "40012345"
     assert window.try_button.property("tone") == "primary"
 
@@ -119,19 +119,19 @@ def test_trying_shows_the_live_device_and_the_bytes_on_the_slm(page, qtbot):
     qtbot.mouseClick(window.try_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "frames/s" in window.camera.state.text(), timeout=20_000)
     qtbot.mouseClick(window.card_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window._grey is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: not window.slm.picture.is_empty, timeout=20_000)
     assert "patterns of 128 x 128 px" in window.slm.state.text()
-    first = window._preview
+    first = window.preview
     qtbot.mouseClick(window.try_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window._preview not in (None, first), timeout=20_000)
+    qtbot.waitUntil(lambda: window.preview not in (None, first), timeout=20_000)
     assert not first.status.running, "the devices of the first try were still held"
 
 
-def test_save_and_open_lets_go_of_the_devices_first(page, qtbot, tmp_path):
+def test_save_and_open_releases_the_devices_first(page, qtbot, tmp_path):
     window = page()
     window.try_devices()
-    qtbot.waitUntil(lambda: window._shown is not None, timeout=20_000)
-    preview = window._preview
+    qtbot.waitUntil(lambda: not window.camera.picture.is_empty, timeout=20_000)
+    preview = window.preview
     with qtbot.waitSignal(window.accepted, timeout=20_000):
         qtbot.mouseClick(window.use_button, Qt.MouseButton.LeftButton)
     assert not preview.status.running
@@ -139,7 +139,7 @@ def test_save_and_open_lets_go_of_the_devices_first(page, qtbot, tmp_path):
 
 
 def test_the_reason_for_being_here_is_shown(page):
-    assert "camera unplugged" in page(trouble="camera unplugged; plug it in").banner.text
+    assert "camera unplugged" in page(problem="camera unplugged; plug it in").banner.text
 
 
 def test_a_picture_is_grey_and_whole(qtbot):
@@ -154,7 +154,7 @@ def test_a_picture_is_grey_and_whole(qtbot):
     assert picture.grab().toImage().pixelColor(100, 10).getRgb()[:3] != (200, 200, 200)
 
 
-def test_setup_closes_the_window_and_is_offered_only_where_it_can_be_had(qtbot, styled, session):
+def test_setup_closes_the_window_and_is_offered_only_where_it_is_possible(qtbot, styled, session):
     from app.gui.main_window.window import MainWindow
 
     for offered in (False, True):
@@ -184,17 +184,17 @@ def test_from_the_window_to_the_setup_page_and_back(qtbot, styled, tmp_path, mon
     save_config(small_instrument(tmp_path), tmp_path / "instrument.yaml")
     store = QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat)
     monkeypatch.setattr(main, "default_store", lambda: store)
-    seen: list[str] = []
+    windows: list[str] = []
 
     def act() -> None:
         for widget in QApplication.topLevelWidgets():
             if not widget.isVisible():
                 continue
             if isinstance(widget, MainWindow):
-                seen.append(widget.windowTitle())
-                widget.close() if "second" in seen[-1] else widget.go_to_setup()
+                windows.append(widget.windowTitle())
+                widget.close() if "second" in windows[-1] else widget.go_to_setup()
             elif isinstance(widget, SetupWindow) and widget.isEnabled():
-                seen.append("setup")
+                windows.append("setup")
                 widget.name.setText("second")
                 widget.use()
 
@@ -203,7 +203,7 @@ def test_from_the_window_to_the_setup_page_and_back(qtbot, styled, tmp_path, mon
     timer.start(50)
     assert main.run_instrument(tmp_path / "instrument.yaml") == 0
     timer.stop()
-    assert seen == ["SpeckleScope: small instrument", "setup", "SpeckleScope: second"]
+    assert windows == ["SpeckleScope: small instrument", "setup", "SpeckleScope: second"]
     assert load_config(tmp_path / "instrument.yaml").name == "second"
 
 
@@ -212,12 +212,12 @@ def test_cancelling_the_setup_of_a_broken_instrument_ends_it(qtbot, styled, tmp_
 
     (tmp_path / "bad.yaml").write_text("camera: kodak")
     monkeypatch.setattr(QApplication, "platformName", lambda *_: "xcb")
-    told: list[str] = []
+    texts: list[str] = []
 
     def act() -> None:
         for widget in QApplication.topLevelWidgets():
             if isinstance(widget, SetupWindow) and widget.isVisible():
-                told.append(widget.banner.text)
+                texts.append(widget.banner.text)
                 widget.reject()
 
     timer = QTimer()
@@ -225,5 +225,5 @@ def test_cancelling_the_setup_of_a_broken_instrument_ends_it(qtbot, styled, tmp_
     timer.start(50)
     assert main.run_instrument(tmp_path / "bad.yaml") == 2
     timer.stop()
-    assert len(told) == 1
-    assert "'camera' = 'kodak'" in told[0]
+    assert len(texts) == 1
+    assert "'camera' = 'kodak'" in texts[0]

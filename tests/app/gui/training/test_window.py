@@ -1,4 +1,4 @@
-"""The training window: what it orders, what it shows of a run, and what becomes of it when windows close."""
+"""The training window: the command it starts, what it shows of a run, and what happens when windows close."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconstruction.models.model import CARD
 from reconstruction.training.checkpoint import CHECKPOINT
 from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN
 
-#: Stands for the command: says what it was given, and works until it is asked to stop.
+#: Stands for the command: prints its arguments, and works until it is asked to stop.
 PATIENT = """
 import signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit("specklescope: stopped at step 7"))
@@ -36,13 +36,13 @@ def runs(program: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def page(qtbot, styled, tmp_path):
-    """A page whose folder is ``tmp_path / "m"`` and whose timer rests."""
+    """A page whose folder is ``tmp_path / "m"`` and whose timer is stopped."""
 
     def open_page(program: str = PATIENT, config: Path | None = None) -> TrainingWindow:
         page = TrainingWindow(("cells", "mixed"), config, runs(program))
-        page._timer.stop()
+        page.stop_polling()
         page.folder.setText(str(tmp_path / "m"))
-        page._folder_changed()
+        page.show_folder()
         qtbot.addWidget(page)
         pages.append(page)
         page.show()
@@ -56,7 +56,7 @@ def page(qtbot, styled, tmp_path):
 
 
 def write_run(folder: Path, steps: int = 30) -> None:
-    """Write what a run of some steps leaves."""
+    """Write the files of a run with some steps."""
     (folder / RUN).mkdir(parents=True)
     lines = [{"step": step, "loss": 2 / step, "lr": 1e-3, "seconds": step} for step in range(10, steps + 1, 10)]
     score = {"step": steps, "validation": {"ssim": 0.8125, "correlation": 0.9375}}
@@ -75,19 +75,19 @@ def poll_until(qtbot, page: TrainingWindow, condition) -> None:
     qtbot.waitUntil(ready, timeout=30_000)
 
 
-def test_the_form_becomes_the_order(page, tmp_path):
+def test_the_form_becomes_the_command_line(page, tmp_path):
     window = page(config=tmp_path / "i.yaml")
     window.kind.setCurrentIndex(window.kind.findData("specdiffusion"))
     window.source.setCurrentText("cells")
     window.pairs.setValue(123)
     window.minutes.setValue(2.5)
     expected = f"train {tmp_path}/m --kind specdiffusion --source cells --pairs 123 --minutes 2.5 --config {tmp_path}/i.yaml"
-    assert window.order().words() == expected.split()
+    assert window.order().arguments() == expected.split()
     window.start.setCurrentText("default-twin")
     window.data.setText(str(tmp_path / "dataset"))
     assert not any(field.isEnabled() for field in (window.kind, window.source, window.pairs))
     expected = f"train {tmp_path}/m --from default-twin --dataset {tmp_path}/dataset --minutes 2.5 --config {tmp_path}/i.yaml"
-    assert window.order().words() == expected.split()
+    assert window.order().arguments() == expected.split()
 
 
 def test_a_used_folder_or_none_is_refused_before_anything_starts(page, qtbot, tmp_path):
@@ -102,7 +102,7 @@ def test_a_used_folder_or_none_is_refused_before_anything_starts(page, qtbot, tm
     assert not window.running
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a polite kill is a POSIX signal")
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM is a POSIX signal")
 def test_train_stop_and_resume(page, qtbot, tmp_path):
     window = page()
     assert not window.resume_button.isEnabled()
@@ -112,17 +112,17 @@ def test_train_stop_and_resume(page, qtbot, tmp_path):
     assert not window.minutes.isEnabled()
     write_run(tmp_path / "m")
     window.refresh()
-    assert "step 30" in window.figures.text()
+    assert "step 30" in window.numbers.text()
     qtbot.mouseClick(window.stop_button, Qt.MouseButton.LeftButton)
     poll_until(qtbot, window, lambda: not window.running)
-    assert "Resume goes on" in window.state.full_text
+    assert "Resume continues" in window.state.full_text
     assert window.banner.shown is None
     qtbot.mouseClick(window.resume_button, Qt.MouseButton.LeftButton)
     poll_until(qtbot, window, lambda: "--pairs 99 --resume" in window.state.full_text)
     assert window.running
 
 
-def test_what_went_wrong_is_told_in_the_commands_own_words(page, qtbot):
+def test_the_error_of_the_command_is_shown(page, qtbot):
     window = page(REFUSING)
     qtbot.mouseClick(window.train_button, Qt.MouseButton.LeftButton)
     poll_until(qtbot, window, lambda: not window.running)
@@ -133,9 +133,9 @@ def test_what_went_wrong_is_told_in_the_commands_own_words(page, qtbot):
 def test_a_run_in_the_folder_is_shown(page, tmp_path):
     window = page()
     write_run(tmp_path / "m")
-    window._folder_changed()
-    assert "SSIM 0.812, correlation 0.938" in window.figures.text()
-    drawn = window.plots._ssim.getData()
+    window.show_folder()
+    assert "SSIM 0.812, correlation 0.938" in window.numbers.text()
+    drawn = window.plots.ssim.getData()
     assert [list(axis) for axis in drawn] == [[30], [0.8125]]
     assert window.plots.picture.grab().toImage().pixelColor(window.plots.picture.width() // 2, 200).red() == 200
     assert window.resume_button.isEnabled()
@@ -146,28 +146,28 @@ def test_a_finished_model_can_be_used(page, qtbot, tmp_path):
     window = page("pass")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / CARD).write_text("")
-    window._folder_changed()
-    with qtbot.waitSignal(window.model_wanted) as wanted:
+    window.show_folder()
+    with qtbot.waitSignal(window.model_requested) as requested:
         qtbot.mouseClick(window.use_button, Qt.MouseButton.LeftButton)
-    assert wanted.args == [str(tmp_path / "m")]
+    assert requested.args == [str(tmp_path / "m")]
 
 
 @pytest.fixture
 def instrument(qtbot, styled, session, tmp_path):
-    """A main window that offers trainings, with a training under way."""
+    """A main window with a training that runs."""
 
-    def end(window: MainWindow) -> None:  # or closing would ask
-        window._training.shut_down()
-        window._training.wait_closed(30)
+    def end(window: MainWindow) -> None:  # otherwise closing would ask
+        window.training.shut_down()
+        window.training.wait_closed(30)
 
     window = MainWindow(session, setup=True)
     qtbot.addWidget(window, before_close_func=end)
     window.stop_polling()
     window.show()
     qtbot.mouseClick(window.controls.train, Qt.MouseButton.LeftButton)
-    page = window._training
-    page._timer.stop()
-    page._program = runs(PATIENT)
+    page = window.training
+    page.stop_polling()
+    page.program = runs(PATIENT)
     page.folder.setText(str(tmp_path / "m"))
     page.train()
     assert page.running
@@ -175,22 +175,22 @@ def instrument(qtbot, styled, session, tmp_path):
 
 
 def test_closing_the_training_window_lets_it_go_on(qtbot, instrument):
-    page = instrument._training
+    page = instrument.training
     page.close()
     assert not page.isVisible()
     assert page.running
     qtbot.mouseClick(instrument.controls.train, Qt.MouseButton.LeftButton)
-    assert instrument._training is page
+    assert instrument.training is page
     assert page.isVisible()
 
 
 def test_closing_the_window_asks_and_stops_the_training(instrument, monkeypatch):
-    page = instrument._training
+    page = instrument.training
     answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
-    asked: list[str] = []
+    questions: list[str] = []
 
     def answer(parent, title, text):
-        asked.append(text)
+        questions.append(text)
         return answers.pop(0)
 
     monkeypatch.setattr(QMessageBox, "question", answer)
@@ -198,7 +198,7 @@ def test_closing_the_window_asks_and_stops_the_training(instrument, monkeypatch)
     assert instrument.isVisible()
     assert page.running
     instrument.close()
-    assert "A training is running" in asked[-1]
+    assert "A training is running" in questions[-1]
     assert instrument.wait_closed(30)
     assert not page.running
     assert not page.isVisible()
@@ -206,7 +206,7 @@ def test_closing_the_window_asks_and_stops_the_training(instrument, monkeypatch)
 
 def test_using_a_model_closes_the_window_for_it(instrument, monkeypatch):
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
-    instrument._training.model_wanted.emit("/models/new")
+    instrument.training.model_requested.emit("/models/new")
     assert instrument.close_request.model == "/models/new"
     assert not instrument.isVisible()
     assert instrument.wait_closed(30)
