@@ -1,103 +1,133 @@
-"""The table as a picture: for a few held-out images the truth, the frame, and every method's phase and error."""
+"""The comparison as a figure: for a few held-out images the truth, the frame, and the phase and error of every method."""
 
 from __future__ import annotations
 
-from typing import Any
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from app.comparison.comparison import MethodComparison
-from app.reporting.images import grey
+from app.reporting.plots import FAINT, new_figure, png
 from reconstruction.field import to_grid
 
-Picture = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_TILE, _GAP, _CAPTION, _HEAD, _FOOT, _SIDE = 192, 8, 22, 62, 64, 84
-_INK, _FAINT = (44, 36, 29), (122, 110, 98)
-_FONT, _LINE = cv2.FONT_HERSHEY_SIMPLEX, 17
-#: White of the error maps, as a fraction of the phase's range.
-_ERROR_RANGE = 0.25
+#: Sizes in pixels: tiles, gaps, captions, and the margins of the figure.
+TILE_PX, GAP_PX, CAPTION_PX, TOP_PX, BOTTOM_PX, LEFT_PX = 192, 8, 34, 70, 70, 84
+_DOTS_PER_INCH, _FONT_SIZE = 100.0, 9.5
+#: Largest error of the colour scale, as a fraction of the phase range.
+_ERROR_RANGE: Final = 0.25
+_PHASE_COLOURS, _ERROR_COLOURS = "viridis", "inferno"
 
 
-def comparison_figure(comparison: MethodComparison) -> Picture:
-    """Draw the figure: one pair of rows an image, one column a method; (H, W, 3) of bytes in OpenCV's order.
+def comparison_figure(comparison: MethodComparison) -> bytes:
+    """Draw the figure and return it as the bytes of a PNG file: two rows for each image, one column for each method.
 
-    Phase runs from 0 to the phase of white, error from 0 to a quarter of it, in all tiles alike. Errors are shown with the
-    mean phase of each image removed, because most of what speckle leaves open is the level; captions tell scores with it.
+    All phase tiles have the same colour scale, from 0 to the phase of white. All error tiles show the absolute error from 0 to
+    a quarter of that. The mean phase of each image is removed from its error, because the speckle hardly depends on it;
+    the captions give the scores with the mean phase.
     """
-    count = len(comparison.truths_rad)
-    pitch_x, pitch_y = _TILE + _GAP, 2 * _TILE + _GAP + _CAPTION + 10
-    width, height = _SIDE + (1 + len(comparison.rows)) * pitch_x, _HEAD + count * pitch_y + _FOOT
-    canvas = np.full((height, width, 3), 255, np.uint8)
-    for column, name in enumerate(["truth and frame", *(row.entry.method.name for row in comparison.rows)]):
-        lines = _wrapped(name)
-        for number, line in enumerate(lines):
-            _write(canvas, line, _SIDE + column * pitch_x, _HEAD - 10 - _LINE * (len(lines) - 1 - number))
-    for index, truth in enumerate(comparison.truths_rad):
-        top = _HEAD + index * pitch_y
-        for words, down in (("phase", 0), ("frame,", _TILE + _GAP - 9), ("error", _TILE + _GAP + 9)):
-            _write(canvas, words, 8, top + down + _TILE // 2, _FAINT)
-        _put(canvas, _phase_tile(truth, comparison), _SIDE, top)
-        frame = to_grid(comparison.frames[index].astype(np.float32), _TILE)
-        shown = cv2.cvtColor(grey(frame, 0, float(np.percentile(frame, 99.5))), cv2.COLOR_GRAY2BGR)
-        _put(canvas, np.asarray(shown, np.uint8), _SIDE, top + _TILE + _GAP)
-        for column, row in enumerate(comparison.rows, start=1):
-            left = _SIDE + column * pitch_x
-            if index >= len(row.phases_rad):
-                _write(canvas, "not among its images", left + 4, top + _TILE // 2, _FAINT)
-                continue
-            phase, scores = row.phases_rad[index], row.per_image[index]
-            _put(canvas, _phase_tile(phase, comparison), left, top)
-            _put(canvas, _error_tile(phase, truth, comparison), left, top + _TILE + _GAP)
-            caption = f"SSIM {scores.ssim:.3f}   MAE {scores.mae_rad:.3f}"
-            _write(canvas, caption, left, top + 2 * _TILE + _GAP + 16)
-    _scale(canvas, _SIDE, height - _FOOT + 22, cv2.COLORMAP_VIRIDIS, f"phase, 0 to {comparison.phase_range_rad:.3g} rad")
-    error = f"absolute error, means removed, 0 to {_ERROR_RANGE * comparison.phase_range_rad:.2g} rad"
-    _scale(canvas, _SIDE + 2 * pitch_x, height - _FOOT + 22, cv2.COLORMAP_INFERNO, error)
-    return canvas
+    return _Drawing(comparison).png()
 
 
-def _phase_tile(phase: NDArray[np.float32], comparison: MethodComparison) -> Picture:
-    return _tile(phase / np.float32(comparison.phase_range_rad), comparison.mask, cv2.COLORMAP_VIRIDIS)
+class _Drawing:
+    """Places tiles by pixels: the layout engines of matplotlib take seconds for a hundred axes."""
+
+    def __init__(self, comparison: MethodComparison) -> None:
+        self._comparison = comparison
+        self._columns = 1 + len(comparison.rows)
+        self._width_px = LEFT_PX + self._columns * (TILE_PX + GAP_PX)
+        self._pitch_px = 2 * TILE_PX + GAP_PX + CAPTION_PX
+        self._height_px = TOP_PX + len(comparison.truths_rad) * self._pitch_px + BOTTOM_PX
+
+    def png(self) -> bytes:
+        comparison = self._comparison
+        size_in = (self._width_px / _DOTS_PER_INCH, self._height_px / _DOTS_PER_INCH)
+        with new_figure(*size_in, layout=None) as figure:
+            for column, name in enumerate(["truth and frame", *(row.entry.method.name for row in comparison.rows)]):
+                title = "\n".join(textwrap.wrap(name, 24)[:3])
+                self._write(figure, title, self._left_px(column), TOP_PX - 8, verticalalignment="bottom")
+            for index in range(len(comparison.truths_rad)):
+                self._draw_truth(figure, index)
+                for column in range(1, self._columns):
+                    self._draw_method(figure, index, column)
+            phase_range_rad = comparison.phase_range_rad
+            self._draw_scale(figure, 0, _PHASE_COLOURS, phase_range_rad, "phase, rad")
+            self._draw_scale(
+                figure, 1, _ERROR_COLOURS, _ERROR_RANGE * phase_range_rad, "absolute error, mean phase removed, rad"
+            )
+            return png(figure, _DOTS_PER_INCH)
+
+    def _draw_truth(self, figure: Figure, index: int) -> None:
+        top_px = self._top_px(index)
+        for text, row in (("phase", 0), ("frame,\nerror", 1)):
+            middle_px = top_px + row * (TILE_PX + GAP_PX) + TILE_PX // 2
+            self._write(figure, text, 8, middle_px, color=FAINT, verticalalignment="center")
+        self._draw_phase(figure, self._comparison.truths_rad[index], 0, top_px)
+        frame = to_grid(self._comparison.frames[index].astype(np.float32), TILE_PX)
+        axes = self._tile(figure, 0, top_px + TILE_PX + GAP_PX)
+        axes.imshow(frame, cmap="gray", vmin=0, vmax=float(np.percentile(frame, 99.5)))
+
+    def _draw_method(self, figure: Figure, index: int, column: int) -> None:
+        row, top_px, left_px = self._comparison.rows[column - 1], self._top_px(index), self._left_px(column)
+        if index >= len(row.phases_rad):
+            middle_px = top_px + TILE_PX // 2
+            self._write(figure, "image not used: too slow", left_px + 4, middle_px, color=FAINT)
+            return
+        phase, scores, mask = row.phases_rad[index], row.per_image[index], self._comparison.mask
+        self._draw_phase(figure, phase, column, top_px)
+        error = phase - self._comparison.truths_rad[index]
+        error = np.abs(error - error[mask].mean())
+        axes = self._tile(figure, column, top_px + TILE_PX + GAP_PX)
+        axes.imshow(_inside(error, mask), cmap=_ERROR_COLOURS, vmin=0, vmax=_ERROR_RANGE * self._comparison.phase_range_rad)
+        caption = f"SSIM {scores.ssim:.3f}   MAE {scores.mae_rad:.3f} rad"
+        self._write(figure, caption, left_px, top_px + 2 * TILE_PX + GAP_PX + 4, verticalalignment="top")
+
+    def _draw_phase(self, figure: Figure, phase_rad: NDArray[np.float32], column: int, top_px: int) -> None:
+        axes = self._tile(figure, column, top_px)
+        shown = _inside(phase_rad, self._comparison.mask)
+        axes.imshow(shown, cmap=_PHASE_COLOURS, vmin=0, vmax=self._comparison.phase_range_rad)
+
+    def _draw_scale(self, figure: Figure, number: int, colours: str, largest: float, title: str) -> None:
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        left_px = LEFT_PX + 2 * number * (TILE_PX + GAP_PX)
+        axes = self._axes(figure, left_px, self._height_px - BOTTOM_PX + 8, TILE_PX, 12)
+        figure.colorbar(ScalarMappable(Normalize(0, largest), colours), cax=axes, orientation="horizontal")
+        axes.tick_params(labelsize=_FONT_SIZE)
+        axes.set_xlabel(title, fontsize=_FONT_SIZE, loc="left")
+
+    def _tile(self, figure: Figure, column: int, top_px: int) -> Axes:
+        axes = self._axes(figure, self._left_px(column), top_px, TILE_PX, TILE_PX)
+        axes.set_axis_off()
+        return axes
+
+    def _axes(self, figure: Figure, left_px: int, top_px: int, width_px: int, height_px: int) -> Axes:
+        bottom_px = self._height_px - top_px - height_px
+        return figure.add_axes(
+            (
+                left_px / self._width_px,
+                bottom_px / self._height_px,
+                width_px / self._width_px,
+                height_px / self._height_px,
+            )
+        )
+
+    def _write(self, figure: Figure, text: str, left_px: int, top_px: int, **style: Any) -> None:
+        figure.text(left_px / self._width_px, 1 - top_px / self._height_px, text, fontsize=_FONT_SIZE, **style)
+
+    def _left_px(self, column: int) -> int:
+        return LEFT_PX + column * (TILE_PX + GAP_PX)
+
+    def _top_px(self, index: int) -> int:
+        return TOP_PX + index * self._pitch_px
 
 
-def _error_tile(phase: NDArray[np.float32], truth: NDArray[np.float32], comparison: MethodComparison) -> Picture:
-    error = phase - truth
-    error = np.abs(error - error[comparison.mask].mean())
-    return _tile(error / np.float32(_ERROR_RANGE * comparison.phase_range_rad), comparison.mask, cv2.COLORMAP_INFERNO)
-
-
-def _tile(values: NDArray[Any], mask: NDArray[np.bool_], colours: int) -> Picture:
-    """Colour values from 0 to 1 inside the mask; white outside."""
-    coloured = cv2.applyColorMap(grey(np.where(mask, values, 0), 0, 1), colours)
-    coloured[~mask] = 255
-    return np.asarray(cv2.resize(coloured, (_TILE, _TILE), interpolation=cv2.INTER_NEAREST), np.uint8)
-
-
-def _scale(canvas: Picture, left: int, top: int, colours: int, words: str) -> None:
-    ramp = np.tile(np.linspace(0, 255, _TILE).astype(np.uint8), (14, 1))
-    _put(canvas, np.asarray(cv2.applyColorMap(ramp, colours), np.uint8), left, top)
-    _write(canvas, words, left, top + 32)
-
-
-def _put(canvas: Picture, tile: Picture, left: int, top: int) -> None:
-    height, width = tile.shape[:2]
-    canvas[top : top + height, left : left + width] = tile
-
-
-def _write(canvas: Picture, words: str, left: int, base: int, ink: tuple[int, int, int] = _INK) -> None:
-    cv2.putText(canvas, words, (left, base), _FONT, 0.45, ink, 1, cv2.LINE_AA)
-
-
-def _wrapped(name: str) -> list[str]:
-    """Break a name into at most three lines that fit a tile."""
-    lines = [""]
-    for word in name.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if cv2.getTextSize(longer, _FONT, 0.45, 1)[0][0] <= _TILE:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return [line for line in lines if line][:3]
+def _inside(values: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return values that have a colour inside the mask and none outside."""
+    return np.where(mask, values, np.nan)

@@ -1,8 +1,9 @@
-"""Which methods enter the table: the baseline, every model that fits the fibre, and what works without a network."""
+"""The methods that are compared: the baseline, every model that fits the fibre, and methods without a network."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,39 +38,44 @@ from reconstruction.retrieval.gradient import RetrievalConfig, retrieve
 
 Phase = NDArray[np.float32]
 
+#: Number of reference pairs of the methods that need no training.
 REFERENCES = 8
-#: Draw of the baseline's training pairs, of the source that models train on; no held-out pattern comes from it.
+#: Seed of the baseline's training pairs. They come from the source that models train on, never from the held-out source.
 _BASELINE_SEED = 11
-#: Steps of samplers where everything has to be quick.
-_QUICK_STEPS = 4
+#: From this number of pairs on, simulating them in several processes is faster.
+_MANY_PAIRS = 100
+_MEAN_UNKNOWN = "no training; the mean phase is not measured"
+_COUNTS_STEPS = "each step is one evaluation"
 
 
 class NetworkMethod:
-    """A model on the fastest engine that takes it.
+    """A model on the fastest engine that can run it.
 
     Parameters
     ----------
     model : Model
-        Its ``network`` is changed where ``steps`` says so.
+        The number of steps of its ``network`` is changed if ``steps`` is not 0.
     name : str
-        For the row.
+        Name in the comparison.
     steps : int
-        Sampler steps instead of the model's own; 0 leaves them.
+        Sampler steps; 0 keeps the model's own number.
     frames : CheckFrames, optional
-        Real frames that the engine is judged on.
+        Real frames for checking the engine.
     """
 
     def __init__(self, model: Model, name: str, steps: int = 0, frames: CheckFrames | None = None) -> None:
-        self.model, self.name = model, name
+        self.model = model
+        self.name = name
         if steps:
             model.network.set_steps(steps)
         self.evaluations = model.network.evaluations
         self.through_fibre = isinstance(model.network, CalibratedFewStep)
         chosen = open_engine(model, frames=frames)
-        self.engine, self.run = chosen.name, chosen.run
+        self.engine = chosen.name
+        self.run = chosen.run
 
     def deviation(self, frame: Counts, reference: Phase) -> tuple[Phase, Phase] | None:
-        """Phase and its standard deviation (grid, grid) in radians, if the network has one."""
+        """Return phase and standard deviation, (grid, grid) in radians each; None if the network gives no deviation."""
         with torch.inference_mode():
             inputs = (torch.from_numpy(np.array(image, np.float32))[None, None] for image in (frame, reference))
             both = self.model.network.deviation(*inputs)
@@ -77,17 +83,19 @@ class NetworkMethod:
 
 
 class FastPairs:
-    """Integrated displacements of the speckle against reference pairs."""
+    """The fast few-pair estimate: integrated displacements of the speckle against reference pairs."""
 
-    engine, evaluations = "displacements", 1
+    engine = "displacements"
+    evaluations = 1
 
     def __init__(self, reference_pairs: ReferencePairs, grid_px: int) -> None:
         method = PairsMethod(reference_pairs, grid_px)
-        self.name, self.run = f"{method.name}, fast", method.run
+        self.name = f"{method.name}, fast"
+        self.run = method.run
 
 
 class ProbablePairs:
-    """The most probable phase given reference pairs."""
+    """The few-pair reconstruction: the most probable phase, given reference pairs."""
 
     engine = "torch fp32"
 
@@ -98,30 +106,48 @@ class ProbablePairs:
 
     def run(self, frame: Counts, reference: Phase) -> Phase:
         """Return the phase on the camera's pixels, in radians."""
-        del reference  # the pairs hold all that is needed
+        del reference  # the reference pairs are used instead
         return self._pairs.reconstruct(frame)
 
 
 class Descent:
-    """Gradient descent through the calibrated fibre."""
+    """Gradient descent through the calibrated fibre.
 
-    name, engine = "gradient retrieval through the response", "torch fp32"
+    Parameters
+    ----------
+    response : FibreResponse
+        The calibrated fibre.
+    exposure_s : float
+        Exposure of the frames in seconds.
+    steps : int
+        Number of steps.
+    """
+
+    name = "gradient retrieval through the response"
+    engine = "torch fp32"
 
     def __init__(self, response: FibreResponse, exposure_s: float, steps: int = 150) -> None:
         noise_rad = response.core_noise_rad if len(response.core_gain) > 1 else 0.0
         self._config = RetrievalConfig(steps=steps, core_noise_rad=noise_rad)
-        self._optics, self._background, self._exposure_s = response.optics(), response.background, exposure_s
+        self._optics = response.optics()
+        self._background = response.background
+        self._exposure_s = exposure_s
         self.evaluations = self._config.steps
 
     def run(self, frame: Counts, reference: Phase) -> Phase:
         """Return the phase on the camera's pixels, in radians."""
-        del reference  # the response holds all that is needed
+        del reference  # the calibrated response is used instead
         counts_per_s = np.asarray(frame / self._exposure_s, np.float32)
         return retrieve(counts_per_s, self._optics, self._background, self._config).phase_rad
 
 
 def model_folders(more: Path | None) -> list[Path]:
-    """Shipped models, then those in a folder of models (or that one model), by name.
+    """Return the folders of the shipped models, then those of one folder of models, by name.
+
+    Parameters
+    ----------
+    more : Path, optional
+        A model folder, or a folder of model folders.
 
     Raises
     ------
@@ -130,46 +156,74 @@ def model_folders(more: Path | None) -> list[Path]:
     """
     folders = [SHIPPED / name for name in shipped_models()]
     if more is not None:
-        found = sorted(card.parent for card in [*more.glob(CARD), *more.glob(f"*/{CARD}")])
-        if not found:
+        others = sorted(card.parent for card in [*more.glob(CARD), *more.glob(f"*/{CARD}")])
+        if not others:
             raise ReconstructionError(f"no model folder in {more}; give a model, or the folder that holds models")
-        folders += found
+        folders += others
     return folders
 
 
+@dataclass(frozen=True)
+class Requirements:
+    """What a model must fit: the fibre, the side of the frames in pixels."""
+
+    fibre: str
+    frame_px: int
+
+
 def models(
-    folders: Sequence[Path],
-    fibre: str,
-    frame_px: int,
-    response: Path | None,
-    quick: bool,
-    skipped: list[str],
-    config: InstrumentConfig,
-) -> Iterator[Entry]:
-    """Yield an entry of every model that fits; ``skipped`` gets a line for each that does not."""
+    folders: Iterable[Path], config: InstrumentConfig, needed: Requirements, sampler_steps: int = 0
+) -> tuple[list[Entry], list[str]]:
+    """Load every model that fits.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Model folders.
+    config : InstrumentConfig
+        Names the calibrated response, which some models need.
+    needed : Requirements
+        Fibre and frame.
+    sampler_steps : int
+        Models with more steps are cut to so many; 0 cuts none.
+
+    Returns
+    -------
+    (list of Entry, list of str)
+        The models, and for each other folder the reason why it was skipped.
+    """
+    entries: list[Entry] = []
+    skipped: list[str] = []
     names: set[str] = set()
     for folder in folders:
         try:
             model = load_model(folder)
-            model.check_frame((frame_px, frame_px))
-            model.check_fibre(fibre)
-            attach(model, response, fibre)
+            model.check_frame((needed.frame_px, needed.frame_px))
+            model.check_fibre(needed.fibre)
+            attach(model, config.response, needed.fibre)
         except ReconstructionError as error:
             skipped.append(str(error))
             continue
         name = model.card.name if model.card.name not in names else f"{model.card.name} ({model.id})"
         names.add(name)
-        note, steps = f"kind {model.card.kind}", 0
-        if quick and model.network.most_steps != 0 and model.network.evaluations > _QUICK_STEPS + 1:
-            note, steps = f"{note}; {_QUICK_STEPS} steps instead of {model.network.evaluations}, to be quick", _QUICK_STEPS
-        parameters = sum(parameter.numel() for parameter in model.network.parameters())
-        yield Entry(NetworkMethod(model, name, steps, frames_for(model, config)), parameters, model.id, note)
+        entries.append(_model_entry(model, name, sampler_steps, frames_for(model, config)))
+    return entries, skipped
+
+
+def _model_entry(model: Model, name: str, sampler_steps: int, frames: CheckFrames | None) -> Entry:
+    network = model.network
+    note, steps = f"kind {model.card.kind}", 0
+    if sampler_steps and network.most_steps != 0 and network.evaluations > sampler_steps + 1:
+        note, steps = f"{note}; {sampler_steps} steps instead of {network.evaluations}, to save time", sampler_steps
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Entry(NetworkMethod(model, name, steps, frames), parameters, model.id, note)
 
 
 def baseline(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs: int) -> Entry:
-    """Fit the baseline to training pairs: the dataset's, or simulated ones of the configured twin."""
+    """Fit the linear baseline to training pairs of the dataset, or to simulated pairs of the configured twin."""
     if dataset is None:
-        with simulated_pool(twin_data(config, "mixed", pairs, _BASELINE_SEED, grid_px), cores() if pairs > 100 else 0) as pool:
+        data, workers = twin_data(config, "mixed", pairs, _BASELINE_SEED, grid_px), cores() if pairs > _MANY_PAIRS else 0
+        with simulated_pool(data, workers) as pool:
             method = RidgeBaseline((np.array(frame) for frame in pool.speckle), np.array(pool.phase_rad))
     else:
         training = from_archive(dataset, grid_px, "training")
@@ -179,23 +233,27 @@ def baseline(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs
 
 
 def few_pair(config: InstrumentConfig, dataset: Path | None, grid_px: int) -> list[Entry]:
-    """Prepare what works from reference pairs: training pairs of the dataset, or shown on the configured twin."""
+    """Prepare the few-pair methods. Reference pairs are training pairs of the dataset, or shown on the configured twin."""
     reference_pairs = _twin_references(config) if dataset is None else _dataset_references(dataset)
-    note = "no training; the phase's level is a guess"
     return [
-        Entry(FastPairs(reference_pairs, grid_px), note=note),
-        Entry(ProbablePairs(reference_pairs), note=f"{note}; evaluations are steps"),
+        Entry(FastPairs(reference_pairs, grid_px), note=_MEAN_UNKNOWN),
+        Entry(ProbablePairs(reference_pairs), note=f"{_MEAN_UNKNOWN}; {_COUNTS_STEPS}"),
     ]
 
 
 def retrieval(response: FibreResponse, exposure_s: float) -> Entry:
-    """Prepare descent through a calibrated fibre."""
-    note = f"calibrated with {response.probe_patterns} probes; no training; the phase's level is a guess; evaluations are steps"
+    """Prepare gradient descent through a calibrated fibre."""
+    note = f"calibrated with {response.probe_patterns} probe patterns; {_MEAN_UNKNOWN}; {_COUNTS_STEPS}"
     return Entry(Descent(response, exposure_s), response.transmission().size * 2, note=note)
 
 
+def network_methods(entries: Sequence[Entry]) -> list[NetworkMethod]:
+    """Return those methods that are models."""
+    return [entry.method for entry in entries if isinstance(entry.method, NetworkMethod)]
+
+
 def _twin_references(config: InstrumentConfig) -> ReferencePairs:
-    """Show reference patterns on the configured twin, on virtual time."""
+    """Show reference patterns on the configured twin, in virtual time."""
     rig: Rig = open_rig(config.model_copy(update={"camera": "simulated", "slm": "simulated"}), VirtualClock())[0]
     try:
         return retune.fit(retune.acquire(rig, REFERENCES, config.phase_range_rad))
@@ -208,6 +266,11 @@ def _dataset_references(dataset: Path) -> ReferencePairs:
     chosen = [pairs[index] for index in np.linspace(0, len(pairs) - 1, min(REFERENCES, len(pairs))).astype(int)]
     frames = tuple(speckle[0].numpy() for speckle, _ in chosen)
     phases = tuple(phase[0].numpy() for _, phase in chosen)
-    placed = register_pairs(frames, phases)
-    warped = tuple(placed.warp(phase, fill=None) for phase in phases)
-    return ReferencePairs(np.mean(frames, axis=0, dtype=np.float32), frames, warped, placed, 1.0)
+    registration = register_pairs(frames, phases)
+    return ReferencePairs(
+        reference=np.mean(frames, axis=0, dtype=np.float32),
+        frames=frames,
+        phases_rad=tuple(registration.warp(phase, fill=None) for phase in phases),
+        registration=registration,
+        stability=1.0,
+    )

@@ -1,22 +1,21 @@
-"""The table as files: Markdown to paste, CSV to compute with, a figure, and the spread of SSIM over images."""
+"""The comparison as files: Markdown to read, CSV for further computation, a figure, and the SSIM of single images."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
-import cv2
 import numpy as np
 
-from acquisition.archive.atomic_files import write_whole
+from acquisition.archive.atomic_files import write_bytes, write_whole
 from app.comparison.comparison import MethodComparison
 from app.comparison.figure import comparison_figure
-from drivers.base import SpeckleScopeError
+from app.reporting.plots import FAINT, TEAL, new_figure, svg
 
-#: Column, heading, and format of numbers.
+#: Key, heading, and format of the numbers.
 COLUMNS = (
     ("method", "method", ""),
     ("ssim", "SSIM", ".3f"),
@@ -29,19 +28,18 @@ COLUMNS = (
     ("nrmse", "NRMSE", ".3f"),
     ("ssim_centred", "SSIM, mean removed", ".3f"),
     ("ssim_common", "SSIM, common images", ".3f"),
-    ("usaf_um", "USAF bars, um", ".2f"),
-    ("usaf_weak_um", "USAF at 1 rad, um", ".2f"),
+    ("usaf_um", "USAF bars, µm", ".2f"),
+    ("usaf_weak_um", "USAF bars at 1 rad, µm", ".2f"),
     ("evaluations", "evaluations", "d"),
-    ("ms_per_frame", "ms a frame", ".1f"),
+    ("ms_per_frame", "ms per frame", ".1f"),
     ("engine", "engine", ""),
     ("parameters", "parameters", "d"),
     ("images", "images", "d"),
 )
 _REMEDY = "choose another folder for --out"
-_SVG_STYLE = (
-    "text { font: 12px system-ui, sans-serif; fill: #44505c; } .grid { stroke: #e3e8ee; } circle { fill: #14746f; } "
-    ".box { fill: #14746f; fill-opacity: 0.15; stroke: #14746f; } .middle { stroke: #14746f; stroke-width: 2; }"
-)
+#: Size of the plot of single images, in inches: width, height of a method, and height of axis and title.
+_WIDTH_IN, _ROW_IN, _FRAME_IN = 10.0, 0.45, 1.3
+_TITLE: Final[Mapping[str, Any]] = {"fontsize": 11, "loc": "left", "color": FAINT}
 
 
 def write_report(comparison: MethodComparison, folder: Path) -> list[str]:
@@ -55,49 +53,47 @@ def write_report(comparison: MethodComparison, folder: Path) -> list[str]:
     rows = rows_of(comparison.numbers)
     write_whole(folder / "comparison.md", markdown(comparison.numbers), _REMEDY)
     write_whole(folder / "comparison.csv", as_csv(rows), _REMEDY)
+    write_bytes(folder / "comparison.png", comparison_figure(comparison), _REMEDY)
     write_whole(folder / "ssim.svg", ssim_plot(rows), _REMEDY)
-    picture = folder / "comparison.png"
-    try:
-        picture.write_bytes(cv2.imencode(".png", comparison_figure(comparison))[1].tobytes())
-    except OSError as error:
-        raise SpeckleScopeError(f"cannot write {picture}: {error.strerror or error}; {_REMEDY}") from error
     return [str(folder / name) for name in ("comparison.md", "comparison.csv", "comparison.png", "ssim.svg")]
 
 
 def rows_of(numbers: Mapping[str, object]) -> list[dict[str, object]]:
-    """Return the table's rows."""
+    """Return the numbers of each method."""
     rows = numbers["rows"]
     assert isinstance(rows, list)
     return rows
 
 
 def cell(value: object, form: str) -> str:
-    """Return a value as the table shows it: a dash for what there is not."""
+    """Return a value as text; a dash if there is none."""
     if value is None:
         return "-"
     return format(value, form) if isinstance(value, int | float) else str(value)
 
 
 def markdown(numbers: Mapping[str, object]) -> str:
-    """Return the table with what has to be known to read it."""
+    """Return the comparison as Markdown, with what is needed to understand it."""
+    rows = rows_of(numbers)
     lines = [
         "# Every method on the same held-out data",
         "",
-        f"{numbers['data']}, fibre '{numbers['fibre']}'. Scores are means over whole images inside the fibre's disc; SSIM and "
-        f"PSNR have the range {numbers['phase_range_rad']:.3g} rad. Times are medians of single frames on {numbers['threads']} "
-        "threads, all methods in turn. Slow methods saw fewer images; the first "
-        f"{numbers['images_common']} are common to all.",
+        f"{numbers['data']}, fibre '{numbers['fibre']}'. Scores are means over whole images inside the fibre's disc. SSIM and "
+        f"PSNR use the phase range {numbers['phase_range_rad']:.3g} rad. Times are medians of single frames on "
+        f"{numbers['threads']} threads; all methods ran in turn. Slow methods saw fewer images. All methods saw the first "
+        f"{numbers['images_common']}.",
         "",
         "|" + "|".join(f" {heading} " for _, heading, _ in COLUMNS) + "|",
         "|" + "---|" * len(COLUMNS),
     ]
-    rows = rows_of(numbers)
     lines += ["|" + "|".join(f" {_safe(cell(row[key], form))} " for key, _, form in COLUMNS) + "|" for row in rows]
     lines += ["", "## Notes", ""]
     lines += [f"- {_safe(str(row['method']))}: {_safe(str(row['note']))}" for row in rows if row["note"]]
     skipped = numbers["skipped"]
     if isinstance(skipped, list):
-        lines += [f"- not in the table: {_safe(each)}" for each in skipped]
+        lines += [f"- skipped: {_safe(each)}" for each in skipped]
+    if speed := speed_lines(numbers):
+        lines += ["", "## Speed", "", *(f"- {_safe(line)}" for line in speed)]
     curve = numbers["reliability"]
     if isinstance(curve, Mapping):
         lines += ["", f"## Intervals of {_safe(str(numbers['interval_method']))}", "", "| nominal | observed |", "|---|---|"]
@@ -105,8 +101,30 @@ def markdown(numbers: Mapping[str, object]) -> str:
     return "\n".join([*lines, ""])
 
 
+def speed_lines(numbers: Mapping[str, object]) -> list[str]:
+    """Return the speed-ups of the comparison as sentences."""
+    lines = []
+    over_specdiffusion, over_descent = numbers["speed_over_specdiffusion"], numbers["speed_over_descent"]
+    if isinstance(over_specdiffusion, Mapping):
+        lines += [f"{name}: speed-up over SpecDiffusion: {r:.0f}x" for name, r in over_specdiffusion["ratios"].items()]
+    if isinstance(over_descent, Mapping):
+        lines += [_over_descent(name, speed) for name, speed in over_descent["methods"].items()]
+    return lines
+
+
+def _over_descent(name: str, speed: Mapping[str, object]) -> str:
+    reached, reached_with_mean = speed["descent_reaches_it"], speed["descent_reaches_it_with_mean"]
+    at_least = "" if reached else "at least "
+    line = f"{name}: speed-up over gradient descent to the same SSIM, mean removed: {at_least}{speed['ratio']:.1f}x"
+    if not reached:
+        return f"{line}. Gradient descent does not reach the same SSIM."
+    if not reached_with_mean:
+        return f"{line}. Gradient descent reaches the same SSIM only after the mean phase is removed."
+    return line
+
+
 def as_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return the rows with all their single numbers, headed by their keys."""
+    """Return the rows with all their single numbers; the first line has the keys."""
     keys = [key for key, value in rows[0].items() if not isinstance(value, list)]
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, extrasaction="ignore", lineterminator="\n")
@@ -117,38 +135,34 @@ def as_csv(rows: Sequence[Mapping[str, object]]) -> str:
 
 def ssim_plot(rows: Sequence[Mapping[str, object]]) -> str:
     """Return an SVG file: for each method a box from quartile to quartile, its median, and every image as a dot."""
-    left, right, top, pitch = 250, 20, 30, 34
-    width, height = 820, top + pitch * len(rows) + 44
+    names = [str(row["method"]) for row in rows]
     samples = [np.asarray(row["ssim_per_image"], float) for row in rows]
     low = min(0.0, np.floor(10 * min(float(each.min()) for each in samples)) / 10)
-
-    def across(value: float) -> float:
-        return round(left + (value - low) / (1 - low) * (width - left - right), 1)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
-        f'<style>{_SVG_STYLE}</style><rect width="{width}" height="{height}" fill="white"/>',
-    ]
-    for value in np.arange(round(10 * low), 11, 2) / 10:
-        x = across(float(value))
-        parts.append(f'<line x1="{x}" x2="{x}" y1="{top - 8}" y2="{height - 40}" class="grid"/>')
-        parts.append(f'<text x="{x}" y="{height - 24}" text-anchor="middle">{value:.1f}</text>')
-    for number, (row, each) in enumerate(zip(rows, samples, strict=True)):
-        middle = top + pitch * number + pitch / 2 - 6
-        first, median, third = (across(float(value)) for value in np.percentile(each, (25, 50, 75)))
-        name = html.escape(str(row["method"]))
-        parts.append(f'<text x="{left - 10}" y="{middle + 4}" text-anchor="end">{name}</text>')
-        parts.append(f'<rect x="{first}" y="{middle - 9}" width="{max(1.0, third - first):.1f}" height="18" class="box"/>')
-        parts.append(f'<line x1="{median}" x2="{median}" y1="{middle - 9}" y2="{middle + 9}" class="middle"/>')
-        # Dots are shifted a little, always alike, so that equal scores stay apart.
-        shifts = 5 * np.sin(2.4 * np.arange(len(each)))
-        parts += [
-            f'<circle cx="{across(float(value))}" cy="{middle + shift:.1f}" r="2" fill-opacity="0.6"/>'
-            for value, shift in zip(each, shifts, strict=True)
-        ]
-    title = "SSIM of single images: every dot one, the box half of them, the line their median"
-    parts.append(f'<text x="{left}" y="{height - 6}">{title}</text>')
-    return "\n".join([*parts, "</svg>", ""])
+    with new_figure(_WIDTH_IN, _FRAME_IN + _ROW_IN * len(rows)) as figure:
+        axes = figure.add_subplot()
+        axes.boxplot(
+            samples,
+            orientation="horizontal",
+            tick_labels=names,
+            widths=0.6,
+            showcaps=False,
+            whiskerprops={"linestyle": "none"},
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": f"{TEAL}26", "edgecolor": TEAL},
+            medianprops={"color": TEAL, "linewidth": 2.2},
+        )
+        for number, each in enumerate(samples, start=1):
+            # Dots are shifted by fixed amounts, so that equal scores remain visible.
+            shifts = 0.15 * np.sin(2.4 * np.arange(len(each)))
+            (dots,) = axes.plot(each, number + shifts, "o", color=TEAL, alpha=0.6, markersize=3.5, markeredgewidth=0)
+            dots.set_gid(f"images-of-method-{number}")
+        axes.set_xlim(low, 1.0)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set_title("Each dot is one image. The box contains half of the images, the thick line is their median.", **_TITLE)
+        axes.set_xlabel("SSIM of single images")
+        return svg(figure)
 
 
 def _safe(text: str) -> str:

@@ -26,7 +26,8 @@ Numbers = Sequence[float] | NDArray[Any]
 
 TEAL: Final = "#14746f"
 INK: Final = "#1d242c"
-_FAINT, _RED = "#44505c", "#b42318"
+FAINT: Final = "#44505c"
+_RED = "#b42318"
 _ORANGE, _GREY = "#c2570c", "#7b8794"
 #: As wide as the text of a report.
 _WIDTH_IN, _HEIGHT_IN = 10.0, 3.8
@@ -53,8 +54,8 @@ _STYLE: Final[Mapping[str, Any]] = {
     "text.color": INK,
     # Names of models and files may contain a dollar sign. It does not begin a formula.
     "text.parse_math": False,
-    "xtick.color": _FAINT,
-    "ytick.color": _FAINT,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
 }
 
 

@@ -1,10 +1,11 @@
-"""The table of all methods on a small twin: every row complete, every file readable, nothing hidden."""
+"""The comparison of all methods on a small twin: every row complete, every file readable, nothing hidden."""
 
 from __future__ import annotations
 
 import csv
 import json
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,13 @@ import torch
 from acquisition.capture.dataset_archive import open_dataset
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.runner import acquire
-from app.cli.evaluate import evaluate
+from app.cli.commands.evaluate import EvaluationOptions, evaluate
 from app.cli.output import write_json
+from app.comparison import comparison as comparison_module
+from app.comparison import methods
 from app.comparison.comparison import INTERVAL_SCALE, EvaluationBudget, MethodComparison, evaluate_all
-from app.comparison.report import COLUMNS, rows_of, write_report
+from app.comparison.figure import GAP_PX, LEFT_PX, TILE_PX, TOP_PX
+from app.comparison.report import COLUMNS, rows_of, speed_lines, ssim_plot, write_report
 from app.comparison.sampler_steps import score_steps
 from app.instrument.config import InstrumentConfig, TwinConfig
 from app.instrument.opening import open_rig
@@ -29,6 +33,7 @@ from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
 from reconstruction.evaluation.comparison import Entry, compare
 from reconstruction.evaluation.ridge_baseline import RidgeBaseline
+from reconstruction.few_pair.few_pair import FewPair, FewPairConfig
 from reconstruction.models.model import ModelCard, save_model
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_model
 
@@ -38,7 +43,7 @@ REQUIRED |= {"ms_per_frame", "engine", "ssim_centred", "images", "parameters", "
 
 
 def quiet(stage: str, done: int, total: int, note: str = "") -> None:
-    """Report of nothing."""
+    """Report nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +82,7 @@ def test_the_full_size_of_specdiffusion_is_timed_beside_the_models(comparison: M
     assert min(timed["ratios"].values()) > 10
 
 
-def test_what_is_not_in_the_table_is_said(comparison: MethodComparison) -> None:
+def test_a_model_of_another_fibre_is_skipped_with_the_reason(comparison: MethodComparison) -> None:
     skipped = " ".join(comparison.numbers["skipped"])  # type: ignore[arg-type]
     assert "default-twin" in skipped
     assert "--response" in skipped
@@ -101,43 +106,84 @@ def test_the_report_can_be_read_back(comparison: MethodComparison, tmp_path: Pat
     read = list(csv.DictReader(files[1].read_text().splitlines()))
     assert [row["method"] for row in read] == [row["method"] for row in rows]
     assert float(read[0]["ssim"]) == pytest.approx(rows[0]["ssim"])
-    lines = [line for line in files[0].read_text().splitlines() if line.startswith("|")]
+    text = files[0].read_text()
+    assert "- skipped: " in text
+    assert text.count("speed-up over SpecDiffusion: ") == 2
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows)
     assert {line.count("|") for line in lines} == {len(COLUMNS) + 1}
-    dots = [element for element in ET.parse(files[3]).iter() if element.tag.endswith("circle")]
-    assert len(dots) == sum(len(row["ssim_per_image"]) for row in rows)  # type: ignore[arg-type]
+    groups = [str(element.get("id")) for element in ET.parse(files[3]).iter() if element.get("id")]
+    assert len([name for name in groups if name.startswith("images-of-method-")]) == len(rows)
+    for number, row in enumerate(rows, start=1):
+        group = next(each for each in ET.parse(files[3]).iter() if each.get("id") == f"images-of-method-{number}")
+        dots = [element for element in group.iter() if element.tag.endswith("}use")]
+        assert len(dots) == len(row["ssim_per_image"])  # type: ignore[arg-type]
+    assert {str(row["method"]) for row in rows} <= {str(element.text) for element in ET.parse(files[3]).iter()}
+
+
+def numbers_with_speed(*, reached: bool, reached_with_mean: bool) -> dict[str, object]:
+    speed = {"ratio": 31.4, "descent_reaches_it": reached, "descent_reaches_it_with_mean": reached_with_mean}
+    return {"speed_over_specdiffusion": {"ratios": {"m": 213.7}}, "speed_over_descent": {"methods": {"m": speed}}}
+
+
+@pytest.mark.parametrize(
+    ("reached", "reached_with_mean", "end"),
+    [
+        (True, True, ", mean removed: 31.4x"),
+        (True, False, "31.4x. Gradient descent reaches the same SSIM only after the mean phase is removed."),
+        (False, False, "at least 31.4x. Gradient descent does not reach the same SSIM."),
+    ],
+)
+def test_speed_ups_are_sentences(*, reached: bool, reached_with_mean: bool, end: str) -> None:
+    first, second = speed_lines(numbers_with_speed(reached=reached, reached_with_mean=reached_with_mean))
+    assert first == "m: speed-up over SpecDiffusion: 214x"
+    assert second.startswith("m: speed-up over gradient descent to the same SSIM, ")
+    assert second.endswith(end)
+    assert speed_lines({"speed_over_specdiffusion": None, "speed_over_descent": None}) == []
 
 
 def test_the_figure_shows_every_method(comparison: MethodComparison, tmp_path: Path) -> None:
     write_report(comparison, tmp_path)
     figure = cv2.imread(str(tmp_path / "comparison.png"))
     assert figure is not None
-    columns = [figure[:, left : left + 192] for left in range(84, figure.shape[1] - 192, 200)]
-    assert len(columns) == 1 + len(comparison.rows)
-    assert all(column[100:-100].std() > 10 for column in columns)
+    pitch = TILE_PX + GAP_PX
+    assert figure.shape[1] == LEFT_PX + (1 + len(comparison.rows)) * pitch
+    for column in range(1 + len(comparison.rows)):
+        tile = figure[TOP_PX : TOP_PX + TILE_PX, LEFT_PX + column * pitch :][:, :TILE_PX]
+        assert tile.std() > 10
+        name = figure[:TOP_PX, LEFT_PX + column * pitch :][:, :TILE_PX]
+        assert name.min() < 100, "no name above the column"
 
 
-def test_the_floor_learns_a_linear_fibre_and_no_more(rng: np.random.Generator) -> None:
+def test_any_name_of_a_model_can_be_drawn() -> None:
+    text = ssim_plot([{"method": "<b>5 $ and 6 $</b>", "ssim_per_image": [0.5, -0.31]}])
+    assert "<b>" not in text
+    assert "<b>5 $ and 6 $</b>" in {element.text for element in ET.fromstring(text).iter()}
+
+
+def test_the_baseline_learns_a_linear_fibre_and_no_more(rng: np.random.Generator) -> None:
     mixing = rng.standard_normal((64, 16 * 16))
     truths = rng.uniform(0, 1, (140, 8, 8)).astype(np.float32)
     frames = (truths.reshape(140, 64) @ mixing).reshape(140, 16, 16) + 100
     ridge = RidgeBaseline(frames[:120], truths[:120])
-    found = np.stack([ridge.run(frame, frames[0]) for frame in frames[120:]])
-    assert np.abs(found - truths[120:]).mean() < 0.05
+    estimates = np.stack([ridge.run(frame, frames[0]) for frame in frames[120:]])
+    assert np.abs(estimates - truths[120:]).mean() < 0.05
     unrelated = RidgeBaseline(rng.uniform(50, 150, (120, 16, 16)), truths[:120])
     guess = unrelated.run(rng.uniform(50, 150, (16, 16)), frames[0])
-    assert np.abs(guess - truths.mean(0)).mean() < 0.1, "where frames tell nothing, the mean is the best answer"
+    assert np.abs(guess - truths.mean(0)).mean() < 0.1, "if the frames are unrelated to the phases, the mean is the best answer"
     with pytest.raises(ReconstructionError, match="at least 2"):
         RidgeBaseline(frames[:1], truths[:1])
 
 
 class Slow:
-    """Takes its time, as a counter tells it; or refuses."""
+    """A method with many evaluations; counts its calls, or refuses every frame."""
 
     engine, evaluations = "none", 100
 
-    def __init__(self, name: str, refuses: bool = False) -> None:
-        self.name, self.calls, self._refuses = name, 0, refuses
+    def __init__(self, name: str, *, refuses: bool = False) -> None:
+        self.name = name
+        self.calls = 0
+        self._refuses = refuses
 
     def run(self, frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
         self.calls += 1
@@ -156,13 +202,15 @@ def test_a_method_beyond_its_budget_sees_fewer_images_and_one_that_refuses_is_na
     assert rows[0].phases_rad[0].shape == (GRID_PX, GRID_PX)
 
 
-def test_steps_are_counted_only_where_there_are_some(tmp_path: Path) -> None:
+def test_a_model_without_sampler_steps_is_refused(tmp_path: Path) -> None:
     small_model(tmp_path / "m")
-    with pytest.raises(ReconstructionError, match="no steps to count"):
+    with pytest.raises(ReconstructionError, match="no sampler steps"):
         score_steps(CONFIG, quiet, tmp_path / "m", 2, quick=True)
 
 
-def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(tmp_path: Path) -> None:
+def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig, fibre = open_rig(CONFIG, VirtualClock())
     plan = CapturePlan(source="cells", pairs=40, seed=4)
     with open_dataset(tmp_path, "d", plan, rig, {"fibre": fibre}) as writer:
@@ -173,21 +221,27 @@ def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(tmp_path
     )
     card = ModelCard("sampler", fibre, 0.9, 2.85, shape.to_dict(), "specdiffusion", training={INTERVAL_SCALE: 100.0})
     save_model(tmp_path / "sampler", SpecDiffusion(shape), card)
-    budget = EvaluationBudget(images=4, baseline_pairs=30, charts=1, budget_s=2.0)
-    numbers = evaluate_all(CONFIG, quiet, writer.path, tmp_path / "sampler", budget=budget, quick=True).numbers
+    monkeypatch.setattr(methods, "shipped_models", tuple)  # all of them are for another fibre
+    monkeypatch.setattr(methods, "FewPair", partial(FewPair, config=FewPairConfig(steps=3)))
+    monkeypatch.setattr(comparison_module, "speed_over_specdiffusion", lambda *_: None)
+    budget = EvaluationBudget(images=4, baseline_pairs=30, charts=1, budget_s=2.0, sampler_steps=4)
+    numbers = evaluate_all(CONFIG, quiet, writer.path, tmp_path / "sampler", budget).numbers
     assert writer.path.name in str(numbers["data"])
+    assert {"8 reference pairs, fast", "8 reference pairs, most probable"} < {row["method"] for row in rows_of(numbers)}
     sampler = next(row for row in rows_of(numbers) if row["method"] == "sampler")
     assert sampler["evaluations"] == 4
     assert "4 steps instead of 9" in str(sampler["note"])
     assert numbers["interval_method"] == "sampler"
-    assert float(str(numbers["interval90_coverage"])) > 0.95, "a hundred standard deviations hold nearly everything"
+    assert float(str(numbers["interval90_coverage"])) > 0.95, (
+        "an interval of a hundred standard deviations contains nearly every truth"
+    )
     curve = score_steps(CONFIG, quiet, tmp_path / "sampler", 2, quick=True)
     assert curve["steps"] == [1, 2, 4]
     assert all(len(curve[name]) == 3 for name in ("ssim", "psnr_db", "correlation", "ms_per_frame"))  # type: ignore[arg-type]
 
 
-def test_options_of_the_table_are_refused_without_it(tmp_path: Path) -> None:
-    with pytest.raises(SpeckleScopeError, match="--out belong to 'evaluate --all'"):
-        evaluate(out=tmp_path)
+def test_options_of_the_comparison_are_refused_without_it(tmp_path: Path) -> None:
+    with pytest.raises(SpeckleScopeError, match="--out need --all"):
+        evaluate(options=EvaluationOptions(out=tmp_path))
     with pytest.raises(SpeckleScopeError, match="two different reports"):
-        evaluate(all_=True, steps=tmp_path)
+        evaluate(options=EvaluationOptions(all_=True, steps=tmp_path))

@@ -83,7 +83,7 @@ def test_text_is_never_markup() -> None:
     outline = Outline(html)
     assert outline.seen.count("img") == 1
     assert not [name for name, _ in outline.attributes if name == "onerror"]
-    assert "".join(outline.text).count(HOSTILE) == 9
+    assert "".join(outline.text).count(HOSTILE) == 10
     assert ("alt", HOSTILE) in outline.attributes
 
 
