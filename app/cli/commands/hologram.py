@@ -66,7 +66,7 @@ def hologram(
     import cv2
     import numpy as np
 
-    from acquisition.holograms.gerchberg_saxton import gerchberg_saxton
+    from acquisition.holograms.gerchberg_saxton import IterationSettings, gerchberg_saxton
     from app.instrument.devices import panel_of
     from drivers.base import Pattern
 
@@ -75,7 +75,8 @@ def hologram(
     if out.suffix not in _SUFFIXES:
         raise SpeckleScopeError(f"cannot write {out}: a hologram is .npy (radians) or .png (grey levels); choose one of them")
     with console.status("computing"):
-        result = gerchberg_saxton(amplitude, iterations=options.iterations, seed=options.seed, method=options.method)
+        settings = IterationSettings(method=options.method, seed=options.seed)
+        result = gerchberg_saxton(amplitude, iterations=options.iterations, settings=settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npy":
         np.save(out, result.phase_rad)

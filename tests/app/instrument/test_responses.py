@@ -59,7 +59,15 @@ def test_only_models_that_work_through_a_fibre_get_one(tmp_path: Path) -> None:
     stored(tmp_path / "r", "ours")
     attach(small_model(tmp_path / "plain"), None, "nobody's")
     loop = CalibratedFewStep(FewStepConfig(frame_px=128, grid_px=32, steps=1, base_channels=4, multipliers=(1, 2)))
-    model = Model(loop, ModelCard("loop", "ours", 0.9, 2.85, loop.config.to_dict(), "calibrated"), "0" * 12)
+    card = ModelCard(
+        name="loop",
+        fibre="ours",
+        field_radius=0.9,
+        phase_range_rad=2.85,
+        network=loop.config.to_dict(),
+        kind="calibrated",
+    )
+    model = Model(loop, card, "0" * 12)
     attach(model, tmp_path / "r", "ours")
     assert loop.fibre is not None
     assert loop.fibre.grid_px == 32

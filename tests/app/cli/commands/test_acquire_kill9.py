@@ -16,6 +16,7 @@ from app.datasets.audit import audit_pairs
 from app.instrument.config import to_yaml
 from drivers.twin.optics import FibreOptics
 from tests.conftest import ROOT
+from tests.helpers.command import run_here
 from tests.helpers.small_instrument import OPTICS, small_instrument
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a PO
 def acknowledged(path: Path) -> dict[int, tuple[str, tuple[tuple[str, int], ...]]]:
     try:
         rows = Archive.open(path).rows()
-    except StorageError:  # killed before the archive was born
+    except StorageError:  # killed before the archive existed
         return {}
     return {row.index: (row.pattern_id, tuple(row.crc32.items())) for row in rows}
 
@@ -52,18 +53,15 @@ def kill_and_resume(root: Path, kills: int, pairs: int, seed: int) -> None:
                 assert child.poll() is None, "it finished before it could be killed; ask for more pairs"
                 never.wait(moments.uniform(0, 1.0))
                 assert path is not None
-                seen = acknowledged(path)
+                before = acknowledged(path)
             finally:
                 child.kill()
         done += 1
         after = acknowledged(path)
-        assert known.items() <= seen.items() <= after.items(), f"kill {done} lost or changed an acknowledged pair"
+        assert known.items() <= before.items() <= after.items(), f"kill {done} lost or changed an acknowledged pair"
         known = after
     assert path is not None
-    last = subprocess.run(
-        [*command, "--resume", str(path)], cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
-    assert last.returncode == 0, last.stderr
+    run_here("acquire", "--resume", path, "--config", config, cwd=root)
     archive = Archive.open(path)
     rows = archive.rows()
     assert known.items() <= acknowledged(path).items()

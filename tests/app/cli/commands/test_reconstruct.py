@@ -157,7 +157,7 @@ def test_a_stored_registration_is_taken(here: Path, capsys: pytest.CaptureFixtur
     assert np.array_equal(reconstruct(out="own.npy"), by_hand)
     for index in range(5):
         write(Path(f"pairs/label/{index}.png"), np.zeros((128, 128), np.uint8))
-    assert "the registration is of (256, 256)" in refused(capsys, *USUAL, "--registration", "placed", "--out", "no.npy")
+    assert "the registration is for (256, 256)" in refused(capsys, *USUAL, "--registration", "placed", "--out", "no.npy")
 
 
 def test_frames_of_any_size_work(here: Path) -> None:
@@ -194,7 +194,7 @@ def test_references_that_are_of_no_use(here: Path, capsys: pytest.CaptureFixture
     label.unlink()
     assert "label/2.png: No such file" in refused(capsys, *USUAL)
     label.write_bytes(good[: len(good) // 2])
-    assert "label/2.png: it is cut short" in refused(capsys, *USUAL)
+    assert "label/2.png: it is truncated" in refused(capsys, *USUAL)
     write(label, shots(95)[1][2].astype(np.uint16))
     assert "label/2.png has 16 bits" in refused(capsys, *USUAL)
     write(label, shots(95)[1][2][:200])
@@ -213,15 +213,15 @@ def test_references_that_are_of_no_use(here: Path, capsys: pytest.CaptureFixture
 def test_frames_that_do_not_belong(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, "other.png", "--references", "pairs")
     assert "correlates" in line
-    assert "at least 0.45 is needed: another session, or the fibre has moved" in line
+    assert "at least 0.45 is needed: the session is another one, or the fibre has moved" in line
     write(Path("dark.png"), np.zeros((PX, PX), np.uint8))
     assert "the frame is dark" in refused(capsys, "dark.png", "--references", "pairs")
     write(Path("small.png"), shots(95)[0][4][:128, :128])
-    assert "the frame is (128, 128), reference 1 is (256, 256)" in refused(capsys, "small.png", "--references", "pairs")
+    assert "the frame is (128, 128) px, reference 1 is (256, 256) px" in refused(capsys, "small.png", "--references", "pairs")
     labels = [path.read_bytes() for path in sorted(Path("pairs/label").iterdir())]
     for index in range(4):
         Path(f"pairs/label/{index}.png").write_bytes(labels[(index + 1) % 4])
-    assert "0.5 are needed; check that names" in refused(capsys, *USUAL)
+    assert "at least 0.5 is needed; check the names" in refused(capsys, *USUAL)
     for index in range(5):
         write(Path(f"pairs/input/{index}.png"), shots(95)[0][index][:32, :32])
     assert "at least 64 px, got (32, 32)" in refused(capsys, *USUAL)
