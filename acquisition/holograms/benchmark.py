@@ -1,4 +1,4 @@
-"""How fast and how good our Gerchberg-Saxton is beside slmsuite's, in turns on one machine from one start."""
+"""Speed and quality of our Gerchberg-Saxton and of slmsuite's, measured in turns on one machine from the same start."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import logging
 import statistics
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from acquisition.holograms.closed_form import Amplitude, Phase
-from acquisition.holograms.gerchberg_saxton import HologramResult, Method, Quality, gerchberg_saxton
+from acquisition.holograms.gerchberg_saxton import HologramResult, IterationSettings, Method, Quality, gerchberg_saxton
 
 #: slmsuite's names of the methods.
 SLMSUITE_METHODS: dict[Method, str] = {"gs": "GS", "wgs": "WGS-Leonardo", "wgs-kim": "WGS-Kim"}
@@ -24,49 +26,55 @@ def slmsuite_hologram(
     iterations: int,
     method: Method = "gs",
     source: Amplitude | None = None,
-    *,
-    double: bool = False,
 ) -> tuple[float, HologramResult] | None:
     """Compute a hologram with slmsuite.
 
     Parameters
     ----------
     target, phase0_rad, iterations, method, source
-        As for :func:`acquisition.holograms.gerchberg_saxton.gerchberg_saxton`.
-    double : bool
-        Whether it computes in double precision, which tells its rounding errors from differences.
+        As for :func:`acquisition.holograms.gerchberg_saxton.gerchberg_saxton`. With a ``phase0_rad`` of float64, slmsuite
+        computes in double precision, which distinguishes its rounding errors from other differences.
 
     Returns
     -------
     seconds : float
-        From the amplitude to the judged hologram.
+        Time from the amplitude to the hologram and its quality.
     result : HologramResult
-        Its hologram, judged by slmsuite. None instead of both without slmsuite.
+        The hologram, with the quality that slmsuite computes. Without slmsuite, None is returned instead of both.
     """
-    log = logging.getLogger("slmsuite")
-    level = log.level
-    # It warns of an absent GPU and of sizes that are no powers of two, and logs every hologram.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet_slmsuite():
         try:
             algorithms = importlib.import_module("slmsuite.holography.algorithms")
         except ImportError:
             return None
-        log.setLevel(logging.ERROR)
-        try:
-            start = time.perf_counter()
-            hologram: Any = algorithms.Hologram(
-                target, amp=source, phase=phase0_rad, dtype=np.float64 if double else np.float32
-            )
-            hologram.optimize(SLMSUITE_METHODS[method], maxiter=iterations, verbose=False)
-            stats: dict[str, Any] = {}
-            hologram._calculate_stats_computational(stats, ["computational"])
-            phase_rad = hologram.get_phase().astype(np.float32)
-            seconds = time.perf_counter() - start
-        finally:
-            log.setLevel(level)
-    quality = stats["computational"]
+
+        class Hologram(algorithms.Hologram):  # type: ignore[name-defined, misc]
+            def quality(self) -> dict[str, float]:
+                stats: dict[str, Any] = {}
+                self._calculate_stats_computational(stats, ["computational"])
+                return dict(stats["computational"])
+
+        start = time.perf_counter()
+        hologram = Hologram(target, amp=source, phase=phase0_rad, dtype=phase0_rad.dtype.type)
+        hologram.optimize(SLMSUITE_METHODS[method], maxiter=iterations, verbose=False)
+        quality = hologram.quality()
+        phase_rad = hologram.get_phase().astype(np.float32)
+        seconds = time.perf_counter() - start
     return seconds, HologramResult(phase_rad, quality["efficiency"], quality["uniformity"])
+
+
+@contextmanager
+def _quiet_slmsuite() -> Iterator[None]:
+    """Silence slmsuite: it warns of a missing GPU and of sizes that are not powers of two, and logs every hologram."""
+    log = logging.getLogger("slmsuite")
+    log_level = log.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            log.setLevel(logging.ERROR)
+            yield
+        finally:
+            log.setLevel(log_level)
 
 
 def hologram_ratio(
@@ -74,9 +82,8 @@ def hologram_ratio(
     iterations: int = 20,
     rounds: int = 5,
     *,
-    method: Method = "gs",
     target: Amplitude | None = None,
-    device: str = "cpu",
+    settings: IterationSettings | None = None,
 ) -> dict[str, Any]:
     """Measure our Gerchberg-Saxton and slmsuite's in turns.
 
@@ -85,37 +92,37 @@ def hologram_ratio(
     shape : (int, int)
         Height and width of the SLM in pixels.
     iterations : int
-        Of each hologram.
+        Iterations of each hologram.
     rounds : int
-        Holograms of each; the first to compute changes every round.
-    method : {"gs", "wgs", "wgs-kim"}
-        As for :func:`acquisition.holograms.gerchberg_saxton.gerchberg_saxton`.
+        Holograms of each program; the one that computes first changes every round.
     target : ndarray of float32, shape (H, W), optional
-        Wanted amplitude. Left out, a random one that fills the far field, which leaves ours nothing to skip.
-    device : str
-        Where ours computes.
+        Wanted amplitude. If left out, a random one that fills the far field, so that ours can skip nothing.
+    settings : IterationSettings, optional
+        Method of both, and device of ours.
 
     Returns
     -------
     dict
-        ``ours`` and ``slmsuite``: ``ms_per_iteration`` (median; whole calls, with their preparation and judgement),
-        ``efficiency`` and ``uniformity``; ``ratio`` (median over rounds of slmsuite's time by ours), ``ratio_range`` (lowest
-        and highest). Without slmsuite, ``slmsuite``, ``ratio`` and ``ratio_range`` are None.
+        ``ours`` and ``slmsuite``: ``ms_per_iteration`` (median of whole calls, including preparation and quality),
+        ``efficiency`` and ``uniformity``; ``ratio`` (slmsuite's time divided by ours, median over rounds), ``ratio_range``
+        (lowest and highest). Without slmsuite, ``slmsuite``, ``ratio`` and ``ratio_range`` are None.
     """
+    settings = settings or IterationSettings()
     rng = np.random.default_rng(0)
     if target is None:
         target = rng.uniform(0.1, 1, shape).astype(np.float32)
     phase0_rad = rng.uniform(-np.pi, np.pi, shape).astype(np.float32)
     mine: list[tuple[float, Quality]] = []
     theirs: list[tuple[float, Quality]] = []
-    gerchberg_saxton(target, iterations=1, phase0_rad=phase0_rad, device=device)  # plans its transforms
+    warm_up = IterationSettings(device=settings.device)  # the first call plans its transforms
+    gerchberg_saxton(target, iterations=1, phase0_rad=phase0_rad, settings=warm_up)
     for number in range(rounds):
         for turn in (number, number + 1):
             if turn % 2:
                 start = time.perf_counter()
-                result = gerchberg_saxton(target, None, iterations, phase0_rad=phase0_rad, method=method, device=device)
+                result = gerchberg_saxton(target, None, iterations, phase0_rad=phase0_rad, settings=settings)
                 mine.append((time.perf_counter() - start, Quality(result.efficiency, result.uniformity)))
-            elif (other := slmsuite_hologram(target, phase0_rad, iterations, method)) is not None:
+            elif (other := slmsuite_hologram(target, phase0_rad, iterations, settings.method)) is not None:
                 theirs.append((other[0], Quality(other[1].efficiency, other[1].uniformity)))
     ratios = [slow / fast for (slow, _), (fast, _) in zip(theirs, mine, strict=False)]
     return {

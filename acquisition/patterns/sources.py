@@ -25,6 +25,8 @@ from drivers.recorded.video_file import VideoFile
 
 #: Grey 255 on the default twin, in radians; with it the twin meets the statistics of the real fibre.
 DEFAULT_PHASE_RANGE_RAD = 2.85
+#: Name of the flat pattern, whose speckle is the reference, and of its source.
+BLANK = "blank"
 
 Grey = NDArray[np.float32]
 
@@ -121,7 +123,7 @@ def open_source(
         drawers = [_leaves(shape, seed), _cells(shape, seed), _crops(shape, seed)]
         return PatternSource(name, count, _alternate(drawers), phase_range_rad)
     simple: dict[str, Callable[[], Callable[[int], tuple[str, Grey]]]] = {
-        "blank": lambda: lambda index: ("blank", np.zeros(shape, np.float32)),
+        BLANK: lambda: lambda index: (BLANK, np.zeros(shape, np.float32)),
         "builtin": lambda: _photographs(TRAINING_IMAGES, shape),
         "cells": lambda: _cells(shape, seed),
         "leaves": lambda: _leaves(shape, seed),
@@ -142,7 +144,7 @@ def open_source(
 
 def blank(shape: tuple[int, int]) -> Pattern:
     """Return the flat pattern whose speckle is the fibre's reference."""
-    return Pattern(np.zeros(shape, np.float32), name="blank")
+    return Pattern(np.zeros(shape, np.float32), name=BLANK)
 
 
 def read_grey(path: Path, shape: tuple[int, int]) -> Grey:

@@ -119,7 +119,7 @@ def test_a_damaged_image_is_the_archives_error_and_a_failed_frame_of_the_camera(
     camera = ReplayCamera(found, clock=VirtualClock())
     camera.arm(TriggerMode.FREE_RUN)
     assert [camera.read(1.0).index for _ in range(2)] == [0, 1]
-    with pytest.raises(FrameFailedError, match=r"frame 2 of the recording is lost: row 2 .* differs"):
+    with pytest.raises(FrameFailedError, match=r"frame 2 of the recording cannot be read: row 2 .* differs"):
         camera.read(1.0)
     frame = camera.read(1.0)
     assert frame.index == 3

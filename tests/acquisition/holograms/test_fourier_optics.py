@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from acquisition.holograms.closed_form import add, carrier, encode_field, far_field, fresnel_lens, grating, spot_grid
-from acquisition.holograms.gerchberg_saxton import gerchberg_saxton
+from acquisition.holograms.gerchberg_saxton import IterationSettings, gerchberg_saxton
 
 SHAPE = (96, 128)
 
@@ -133,7 +133,7 @@ def test_the_error_of_plain_iterations_never_rises(seed: int, lit: float) -> Non
     target = (rng.uniform(0.1, 1, (30, 44)) * (rng.random((30, 44)) < lit)).astype(np.float32)
     target[11, 17] = 1
     source = rng.uniform(0, 1, (30, 44)).astype(np.float32)
-    result = gerchberg_saxton(target, source, 30, seed=seed, record=True)
+    result = gerchberg_saxton(target, source, 30, settings=IterationSettings(seed=seed, record=True))
     efficiency = [quality.efficiency for quality in result.history] + [result.efficiency]
     assert np.diff(efficiency).min() > -1e-5
     assert 0 < efficiency[0] < efficiency[-1] <= 1 + 1e-5
@@ -143,7 +143,7 @@ def test_the_error_of_plain_iterations_never_rises(seed: int, lit: float) -> Non
 def test_weights_make_spots_equally_bright(method: str) -> None:
     target = spot_grid((256, 320), (8, 8), 12)
     plain = gerchberg_saxton(target, iterations=30)
-    weighted = gerchberg_saxton(target, iterations=30, method=method)  # type: ignore[arg-type]
+    weighted = gerchberg_saxton(target, iterations=30, settings=IterationSettings(method=method))  # type: ignore[arg-type]
     assert plain.uniformity < 0.8
     assert weighted.uniformity > 0.95
     # Even spots cost little light.
@@ -155,7 +155,7 @@ def test_weights_make_spots_equally_bright(method: str) -> None:
 def test_spots_of_two_brightnesses_get_their_share() -> None:
     target = spot_grid((128, 160), (4, 4), 12)
     target[:64] *= np.sqrt(2, dtype=np.float32)
-    spots = abs(far_field(gerchberg_saxton(target, iterations=40, method="wgs").phase_rad)) ** 2
+    spots = abs(far_field(gerchberg_saxton(target, iterations=40, settings=IterationSettings(method="wgs")).phase_rad)) ** 2
     upper, lower = (spots[half][target[half] > 0] for half in (slice(64), slice(64, None)))
     assert upper.mean() / lower.mean() == pytest.approx(2, rel=0.02)
 

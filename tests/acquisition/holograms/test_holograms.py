@@ -1,4 +1,4 @@
-"""Holograms say what is wrong with a request, fit the SLM's edge, and iterate as slmsuite does."""
+"""Holograms: impossible requests are refused with the reason, and the iterations are those of slmsuite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acquisition.holograms import gerchberg_saxton as iterated
+from acquisition.holograms.backends import TorchBackend
 from acquisition.holograms.benchmark import hologram_ratio, slmsuite_hologram
 from acquisition.holograms.closed_form import (
     HologramError,
@@ -21,7 +21,7 @@ from acquisition.holograms.closed_form import (
     grating,
     spot_grid,
 )
-from acquisition.holograms.gerchberg_saxton import METHODS, HologramResult, Method, gerchberg_saxton
+from acquisition.holograms.gerchberg_saxton import METHODS, HologramResult, IterationSettings, Method, gerchberg_saxton
 from drivers.base import Pattern
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
@@ -57,7 +57,7 @@ def beam(shape: tuple[int, int] = SHAPE) -> NDArray[np.float32]:
     return np.exp(-(x**2) - 2 * (y - 0.1) ** 2).astype(np.float32)
 
 
-def test_phases_are_float32_within_a_turn_and_patterns() -> None:
+def test_phases_are_float32_between_0_and_2_pi_and_can_be_patterns() -> None:
     shown = carrier(SHAPE, (0.1, -0.3))
     for phase in (
         shown,
@@ -74,7 +74,7 @@ def test_phases_are_float32_within_a_turn_and_patterns() -> None:
         Pattern(phase)
 
 
-def test_a_carrier_on_a_large_panel_is_right_to_a_grey_level() -> None:
+def test_a_carrier_on_a_large_panel_is_exact_to_a_fraction_of_a_grey_level() -> None:
     frequency = (0.31234567, 0.4987654)
     shown = carrier((1080, 1920), frequency)
     wanted = TURN * ((1079 * frequency[0] + 1919 * frequency[1]) % 1)
@@ -93,30 +93,30 @@ def test_adding_wraps_and_needs_one_shape() -> None:
 
 
 @pytest.mark.parametrize("frequency", [(0.51, 0.0), (0.0, -0.6), (float("nan"), 0.0)])
-def test_carriers_that_pixels_cannot_show_are_refused(frequency: tuple[float, float]) -> None:
+def test_carriers_above_half_a_cycle_per_pixel_are_refused(frequency: tuple[float, float]) -> None:
     with pytest.raises(HologramError, match=r"0\.5 cycles/px"):
         carrier(SHAPE, frequency)
 
 
 @pytest.mark.parametrize("period_px", [1.9, 0.0, -8.0, float("nan")])
-def test_gratings_that_pixels_cannot_show_are_refused(period_px: float) -> None:
+def test_gratings_below_two_pixels_are_refused(period_px: float) -> None:
     with pytest.raises(HologramError, match="at least 2 px"):
         grating(SHAPE, period_px)
 
 
-def test_a_lens_too_strong_is_refused_with_the_strongest_that_works() -> None:
-    with pytest.raises(HologramError, match="shortest focal length there is") as refused:
+def test_too_strong_a_lens_is_refused_with_the_shortest_focal_length() -> None:
+    with pytest.raises(HologramError, match="shortest focal length is") as refused:
         fresnel_lens((1080, 1920), 20, 0.633, 8)
     shortest_mm = float(str(refused.value).split(" mm")[-2].split()[-1])
     fresnel_lens((1080, 1920), -shortest_mm * 1.001, 0.633, 8)
     with pytest.raises(HologramError):
         fresnel_lens((1080, 1920), shortest_mm * 0.999, 0.633, 8)
-    # Off the axis its far edge is finer still.
+    # Off the axis, the fringes at its far edge are narrower still.
     with pytest.raises(HologramError):
         fresnel_lens((1080, 1920), shortest_mm * 1.001, 0.633, 8, centre_px=(0, 100))
 
 
-def test_the_lens_at_its_limit_turns_by_half_a_turn_a_pixel_at_the_edge() -> None:
+def test_the_strongest_lens_changes_by_pi_per_pixel_at_the_edge() -> None:
     # One row, so that only x counts: edge 39.5 px.
     lens = fresnel_lens((1, 80), 2 * 39.5 * 64 / 0.633 * 1e-3 * 1.0001, 0.633, 8)
     steps = np.angle(np.exp(1j * np.diff(lens[0].astype(float))))
@@ -140,7 +140,7 @@ def test_fields_that_cannot_be_encoded_are_refused() -> None:
         encode_field(flat[1:], flat, flat)
 
 
-def test_a_grid_of_spots_lies_around_the_zero_order() -> None:
+def test_a_grid_of_spots_is_centred_on_the_zero_order() -> None:
     target = spot_grid((9, 11), (3, 3), 2)
     assert np.argwhere(target).mean(axis=0).tolist() == [4, 5]
     assert target.sum() == 9
@@ -169,20 +169,25 @@ def test_impossible_settings_are_refused() -> None:
     with pytest.raises(HologramError, match="start phase"):
         gerchberg_saxton(full(), phase0_rad=np.zeros((4, 4), np.float32))
     with pytest.raises(HologramError, match="use 'cpu'"):
-        gerchberg_saxton(full(), device="nonsense")
-    for wrong in ({"iterations": 0}, {"method": "magic"}, {"exponent": 0.0}, {"fix_after": 0}):
-        with pytest.raises(ValueError, match="no hologram"):
-            gerchberg_saxton(full(), **wrong)  # type: ignore[arg-type]
+        gerchberg_saxton(full(), settings=IterationSettings(device="nonsense"))
+    with pytest.raises(ValueError, match="no hologram with iterations=0"):
+        gerchberg_saxton(full(), iterations=0)
+    for wrong in ({"method": "magic"}, {"exponent": 0.0}, {"fix_after": 0}):
+        with pytest.raises(ValueError, match="no hologram by"):
+            IterationSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_arguments_are_left_alone_and_repeats_are_equal() -> None:
+def test_arguments_are_not_changed_and_repeats_are_equal() -> None:
     target, source, phase0 = picture(), beam(), start()
     copies = target.copy(), source.copy(), phase0.copy()
-    first, second = (gerchberg_saxton(target, source, 3, phase0_rad=phase0, method="wgs-kim", fix_after=2) for _ in range(2))
+    first, second = (
+        gerchberg_saxton(target, source, 3, phase0_rad=phase0, settings=IterationSettings(method="wgs-kim", fix_after=2))
+        for _ in range(2)
+    )
     for argument, copy in zip((target, source, phase0), copies, strict=True):
         np.testing.assert_array_equal(argument, copy)
     np.testing.assert_array_equal(first.phase_rad, second.phase_rad)
-    seeds = [gerchberg_saxton(target, iterations=1, seed=seed).phase_rad for seed in (0, 0, 1)]
+    seeds = [gerchberg_saxton(target, iterations=1, settings=IterationSettings(seed=seed)).phase_rad for seed in (0, 0, 1)]
     np.testing.assert_array_equal(seeds[0], seeds[1])
     assert not np.array_equal(seeds[0], seeds[2])
 
@@ -197,48 +202,48 @@ def test_scales_and_integer_images_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_start_with_dark_pixels_stays_finite(method: Method) -> None:
+def test_a_start_with_dark_pixels_gives_finite_phases(method: Method) -> None:
     target = np.zeros((8, 8), np.float32)
     target[4, 2] = target[4, 6] = 1  # a cosine, whose zeros are pixels
     source = np.ones((8, 8), np.float32)
     source[0] = 0
     for start_rad in (0.0, 1.0):
         flat = np.full((8, 8), start_rad, np.float32)
-        result = gerchberg_saxton(target, source, 30, phase0_rad=flat, method=method, record=True)
+        result = gerchberg_saxton(target, source, 30, phase0_rad=flat, settings=IterationSettings(method=method, record=True))
         assert np.isfinite(result.phase_rad).all()
         assert np.isfinite(result.history).all()
 
 
-def test_history_is_what_shorter_runs_give() -> None:
-    long = gerchberg_saxton(picture(), iterations=4, method="wgs", record=True)
+def test_the_history_equals_the_results_of_shorter_runs() -> None:
+    long = gerchberg_saxton(picture(), iterations=4, settings=IterationSettings(method="wgs", record=True))
     assert len(long.history) == 4
     for count in (1, 2, 3):
-        short = gerchberg_saxton(picture(), iterations=count, method="wgs")
+        short = gerchberg_saxton(picture(), iterations=count, settings=IterationSettings(method="wgs"))
         assert long.history[count] == (short.efficiency, short.uniformity)
         assert short.history == ()
 
 
 @pytest.mark.parametrize("target", [picture(), corners(), spot_grid(SHAPE, (5, 5), 6), full()])
-def test_the_stated_quality_is_that_of_the_hologram(target: NDArray[np.float32]) -> None:
-    result = gerchberg_saxton(target, beam(), 5, method="wgs")
-    seen = abs(far_field(result.phase_rad, beam())).astype(float)
+def test_the_quality_is_the_one_of_the_hologram(target: NDArray[np.float32]) -> None:
+    result = gerchberg_saxton(target, beam(), 5, settings=IterationSettings(method="wgs"))
+    actual = abs(far_field(result.phase_rad, beam())).astype(float)
     wanted = target / np.linalg.norm(target)
-    ratio = (seen[target > 0] / wanted[target > 0]) ** 2
-    assert result.efficiency == pytest.approx((seen * wanted).sum() ** 2, rel=1e-5)
+    ratio = (actual[target > 0] / wanted[target > 0]) ** 2
+    assert result.efficiency == pytest.approx((actual * wanted).sum() ** 2, rel=1e-5)
     assert result.uniformity == pytest.approx(1 - (ratio.max() - ratio.min()) / (ratio.max() + ratio.min()), abs=1e-4)
 
 
 def on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let torch do on the CPU what it does on a GPU."""
-    monkeypatch.setattr(iterated, "_backend", lambda device: iterated._Torch("cpu"))
+    """Let torch compute on the CPU as it does on a GPU."""
+    monkeypatch.setattr("acquisition.holograms.gerchberg_saxton.backend_for", TorchBackend)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("target", [picture(), corners()])
 def test_torch_and_scipy_agree(method: Method, target: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = gerchberg_saxton(target, beam(), 4, method=method, fix_after=2)
+    ours = gerchberg_saxton(target, beam(), 4, settings=IterationSettings(method=method, fix_after=2))
     on_torch(monkeypatch)
-    theirs = gerchberg_saxton(target, beam(), 4, method=method, fix_after=2)
+    theirs = gerchberg_saxton(target, beam(), 4, settings=IterationSettings(method=method, fix_after=2))
     assert_equal_quality(ours, theirs)
 
 
@@ -254,31 +259,31 @@ def assert_equal_quality(ours: HologramResult, theirs: HologramResult, tolerance
 @pytest.mark.parametrize("draw", [picture, corners, full])
 def test_it_iterates_as_slmsuite_does(shape: tuple[int, int], source: object, method: Method, draw: object) -> None:
     target, light = draw(shape), source and source(shape)  # type: ignore[operator]
-    # In double precision: on images weights raise the darkest pixels without end, and with them rounding errors.
+    # In double precision: on images the weights of the darkest pixels grow without limit, and rounding errors with them.
     iterations = 20 if method == "gs" or draw is corners else 11
-    ours = gerchberg_saxton(target, light, iterations, phase0_rad=start(shape), method=method)
-    run = slmsuite_hologram(target, start(shape), iterations, method, light, double=True)
+    ours = gerchberg_saxton(target, light, iterations, phase0_rad=start(shape), settings=IterationSettings(method=method))
+    run = slmsuite_hologram(target, start(shape).astype(np.float64), iterations, method, light)
     assert run is not None
     assert_equal_quality(ours, run[1], 1e-5 if method == "gs" or draw is corners else 1e-4)
-    # The same hologram, but for one phase of all pixels.
+    # The same hologram, except for one phase that all pixels share.
     difference = np.exp(1j * (ours.phase_rad - run[1].phase_rad))
     assert abs(difference.mean()) > 0.9999
 
 
 def test_the_comparison_measures_both_in_turns() -> None:
-    found = hologram_ratio((32, 48), iterations=3, rounds=2)
-    assert found["ours"]["ms_per_iteration"] > 0
-    if found["slmsuite"] is None:
-        assert found["ratio"] is None
+    numbers = hologram_ratio((32, 48), iterations=3, rounds=2)
+    assert numbers["ours"]["ms_per_iteration"] > 0
+    if numbers["slmsuite"] is None:
+        assert numbers["ratio"] is None
     else:
-        assert found["ratio_range"][0] <= found["ratio"] <= found["ratio_range"][1]
-        assert found["ours"]["efficiency"] == pytest.approx(found["slmsuite"]["efficiency"], abs=1e-5)
-        assert found["ours"]["uniformity"] == pytest.approx(found["slmsuite"]["uniformity"], abs=1e-4)
+        assert numbers["ratio_range"][0] <= numbers["ratio"] <= numbers["ratio_range"][1]
+        assert numbers["ours"]["efficiency"] == pytest.approx(numbers["slmsuite"]["efficiency"], abs=1e-5)
+        assert numbers["ours"]["uniformity"] == pytest.approx(numbers["slmsuite"]["uniformity"], abs=1e-4)
 
 
-def test_the_comparison_does_without_slmsuite(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_works_without_slmsuite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "slmsuite.holography.algorithms", None)
-    found = hologram_ratio((8, 8), iterations=1, rounds=1)
-    assert found["slmsuite"] is None
-    assert found["ratio"] is None
-    assert found["ours"]["efficiency"] > 0
+    numbers = hologram_ratio((8, 8), iterations=1, rounds=1)
+    assert numbers["slmsuite"] is None
+    assert numbers["ratio"] is None
+    assert numbers["ours"]["efficiency"] > 0
