@@ -1,7 +1,7 @@
-"""What every camera and SLM is: frames, patterns, device protocols and the error tree.
+"""Interfaces of cameras and SLMs, the frames and patterns that they exchange, and all device errors.
 
-Data are frozen dataclasses with read-only arrays, so a frame can be handed to several threads without copying.
-Images are ``(H, W)``; units stand in the names.
+Frames and patterns are frozen dataclasses with read-only arrays, so several threads may share them without copies.
+Images have the shape ``(H, W)``. Names end in their unit.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 
 class SpeckleScopeError(Exception):
-    """Anything SpeckleScope can explain: the message names the cause, the value and the remedy."""
+    """An error that SpeckleScope can explain: its message names the cause, the value and the remedy."""
 
 
 class DeviceError(SpeckleScopeError):
-    """A camera or SLM did not do what it was asked."""
+    """A camera or SLM did not do what was requested."""
 
 
 class DeviceTimeoutError(DeviceError):
@@ -32,24 +32,24 @@ class DeviceTimeoutError(DeviceError):
 
 
 class DeviceLostError(DeviceError):
-    """A device disappeared (unplugged, powered off, driver gone) and has to be opened again."""
+    """A device disappeared (unplugged, powered off, driver ended) and must be opened again."""
 
 
 class FrameFailedError(DeviceError):
-    """The camera delivered a buffer that it declares incomplete; its pixels must not be used."""
+    """The camera delivered an image that it declares incomplete; the pixels must not be used."""
 
 
 class TriggerIgnoredError(DeviceError):
-    """A trigger was sent while the camera could not take it, so no frame will answer it."""
+    """A trigger was sent while the camera could not accept it, so no frame follows."""
 
 
 class WrongPatternError(DeviceError):
-    """A pattern does not fit the SLM (shape, dtype or range)."""
+    """A pattern does not fit the SLM (shape, dtype or values)."""
 
 
 def frozen_array(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
-    """Return a contiguous array that nobody can write to; copies all but a read-only array that owns its memory."""
-    # A read-only view verifies nothing: whoever holds the array or buffer beneath it may still write there.
+    """Return a contiguous read-only array. It is a copy unless ``array`` is contiguous, read-only and owns its memory."""
+    # A read-only view is not enough: the owner of its memory may still write there.
     if array.flags.writeable or not array.flags.c_contiguous or array.base is not None:
         array = np.array(array, order="C", copy=True)
         array.flags.writeable = False
@@ -58,7 +58,7 @@ def frozen_array(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One camera image and the facts that came with it.
+    """One camera image with its number, time and exposure.
 
     Parameters
     ----------
@@ -73,9 +73,14 @@ class Frame:
     bit_depth : int
         Number of significant bits (8, 10, 12 or 16).
     pattern_id : str, optional
-        Content hash of the pattern that was displayed and settled during the whole exposure, where known.
+        ``Pattern.id`` of the pattern that was displayed and settled during the whole exposure, where known.
     device_ns : int, optional
-        The camera's own time stamp in nanoseconds of its own clock, where it has one.
+        The camera's own time stamp, in nanoseconds of its own clock, if it has one.
+
+    Raises
+    ------
+    ValueError
+        ``pixels`` has another shape or dtype.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -89,7 +94,7 @@ class Frame:
     def __post_init__(self) -> None:
         pixels = self.pixels
         if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"a frame is (H, W) uint8 or uint16, got {pixels.shape} {pixels.dtype}")
+            raise ValueError(f"a frame must be (H, W) uint8 or uint16, got {pixels.shape} {pixels.dtype}")
         object.__setattr__(self, "pixels", frozen_array(pixels))
 
     @property
@@ -100,7 +105,7 @@ class Frame:
 
     @property
     def full_scale(self) -> int:
-        """The count at which the camera saturates."""
+        """Largest possible count, at which the camera saturates."""
         return int(2**self.bit_depth - 1)
 
     def saturated_fraction(self) -> float:
@@ -108,7 +113,7 @@ class Frame:
         return float(np.count_nonzero(self.pixels >= self.full_scale)) / self.pixels.size
 
     def labelled(self, pattern_id: str) -> Frame:
-        """Return the same frame, known to have been exposed under ``pattern_id``."""
+        """Return the same frame with ``pattern_id``, without copying pixels."""
         return replace(self, pattern_id=pattern_id)
 
 
@@ -119,9 +124,14 @@ class Pattern:
     Parameters
     ----------
     phase_rad : ndarray of float32, shape (H, W)
-        Phase in radians, not wrapped. Grey levels exist only at the SLM's edge, through its LUT.
+        Phase in radians, not wrapped. Only the SLM's driver turns it into grey levels, through its look-up table.
     name : str
-        For people: where the pattern came from. Not part of its identity.
+        Where the pattern came from, for display. It does not affect ``id``.
+
+    Raises
+    ------
+    WrongPatternError
+        ``phase_rad`` has another shape or dtype, or values that are not finite.
     """
 
     phase_rad: NDArray[np.float32]
@@ -130,9 +140,9 @@ class Pattern:
     def __post_init__(self) -> None:
         phase = np.asarray(self.phase_rad)
         if phase.ndim != 2 or phase.dtype != np.float32:
-            raise WrongPatternError(f"a pattern is (H, W) float32 radians, got {phase.shape} {phase.dtype}")
+            raise WrongPatternError(f"a pattern must be (H, W) float32 radians, got {phase.shape} {phase.dtype}")
         if not np.isfinite(phase).all():
-            raise WrongPatternError(f"pattern {self.name!r} holds values that are not finite; check its source image")
+            raise WrongPatternError(f"pattern {self.name!r} contains values that are not finite; check its source image")
         object.__setattr__(self, "phase_rad", frozen_array(phase))
 
     @cached_property
@@ -157,11 +167,24 @@ class TriggerMode(enum.StrEnum):
     HARDWARE = "hardware"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CameraCapabilities:
-    """What a camera is and can do; fixed while it is open.
+    """Properties and limits of a camera, constant while it is open.
 
-    ``trigger_delay_s`` passes between an edge on its line and the exposure, in hardware mode.
+    Parameters
+    ----------
+    model, serial : str
+        Name and serial number.
+    shape : (int, int)
+        Height and width of a frame in pixels.
+    bit_depths : tuple of int
+        Significant bits that it can deliver.
+    exposure_range_s : (float, float)
+        Shortest and longest exposure time in seconds.
+    readout_s : float
+        Longest time from the end of an exposure to the delivered frame, in seconds.
+    trigger_delay_s : float
+        Time from an edge on the trigger line to the exposure in hardware mode, in seconds.
     """
 
     model: str
@@ -173,11 +196,24 @@ class CameraCapabilities:
     trigger_delay_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlmCapabilities:
-    """What an SLM is and how long it takes; a camera must not expose before ``latency_s + settle_s``.
+    """Properties of an SLM, constant while it is open.
 
-    ``latency_s`` is the longest time from :meth:`Slm.show` to the first new light, ``settle_s`` the liquid crystal's.
+    A camera must not expose earlier than ``latency_s + settle_s`` after :meth:`Slm.show`.
+
+    Parameters
+    ----------
+    model, serial : str
+        Name and serial number.
+    shape : (int, int)
+        Height and width of a pattern in pixels.
+    refresh_s : float
+        Refresh period in seconds.
+    latency_s : float
+        Longest time from :meth:`Slm.show` to the first light of the new pattern, in seconds.
+    settle_s : float
+        Settling time of the liquid crystal after that, in seconds.
     """
 
     model: str
@@ -190,9 +226,10 @@ class SlmCapabilities:
 
 @dataclass(frozen=True)
 class CameraCounters:
-    """Counts since the camera was armed. ``triggers == frames + failed + pending`` on a healthy camera.
+    """Counts since the camera was armed.
 
-    In hardware mode a trigger is an edge that the camera is known to have taken.
+    Without faults ``triggers`` is ``frames + failed`` plus the frames that are still to come. In hardware mode ``triggers``
+    counts the edges that the camera is known to have accepted.
     """
 
     triggers: int
@@ -211,14 +248,14 @@ class _Device(Protocol):
 
 @runtime_checkable
 class Camera(_Device, Protocol):
-    """A camera that delivers frames one by one, in order, and says when it could not.
+    """A camera that delivers frames one by one, in order, and reports every frame that it loses.
 
-    No call blocks longer than its deadline. Only the thread that armed the camera talks to it.
+    No call blocks longer than its deadline. Only the thread that armed the camera may call it.
     """
 
     @property
     def capabilities(self) -> CameraCapabilities:
-        """What the camera can do; constant while it is open."""
+        """Properties and limits, constant while it is open."""
 
     @property
     def counters(self) -> CameraCounters:
@@ -226,33 +263,50 @@ class Camera(_Device, Protocol):
 
     @property
     def exposure_s(self) -> float:
-        """Exposure time in seconds, as the camera has it."""
+        """Exposure time in seconds, as the camera reports it."""
 
     @property
     def bit_depth(self) -> int:
-        """Significant bits of the frames to come, one of ``capabilities.bit_depths``."""
+        """Significant bits of the next frames, one of ``capabilities.bit_depths``."""
 
     def set_exposure(self, exposure_s: float) -> None:
-        """Set the exposure time; raises DeviceError outside ``capabilities.exposure_range_s``."""
+        """Set the exposure time for the next exposures.
+
+        Raises
+        ------
+        DeviceError
+            ``exposure_s`` lies outside ``capabilities.exposure_range_s``.
+        """
 
     def arm(self, trigger: TriggerMode) -> None:
-        """Empty the queue, set counters to zero and wait for triggers or edges on the line (or run freely)."""
+        """Empty the queue, set the counters to zero, then wait for triggers or for edges on the line, or run freely."""
 
     def trigger(self) -> None:
         """Start one exposure now.
 
-        Raises TriggerIgnoredError when the camera is not ready, DeviceError in free run and while it waits for its line.
+        Raises
+        ------
+        TriggerIgnoredError
+            The camera is not armed or not ready.
+        DeviceError
+            It runs freely or waits for edges on its line.
         """
 
     def read(self, timeout_s: float) -> Frame:
         """Return the next frame in order.
 
-        Raises DeviceTimeoutError after ``timeout_s``, FrameFailedError for a buffer that the driver declares bad, and
-        DeviceLostError when the camera is gone.
+        Raises
+        ------
+        DeviceTimeoutError
+            No frame arrived within ``timeout_s``.
+        FrameFailedError
+            The driver declares the frame incomplete, or lost it.
+        DeviceLostError
+            The camera has disappeared.
         """
 
     def disarm(self) -> None:
-        """Stop exposing and drop what is queued."""
+        """Stop exposing and discard queued frames."""
 
     def reconnect(self) -> None:
         """Open the same device again after DeviceLostError, with its settings restored and disarmed."""
@@ -260,24 +314,29 @@ class Camera(_Device, Protocol):
 
 @runtime_checkable
 class Slm(_Device, Protocol):
-    """A phase SLM that knows what it shows and how long that takes."""
+    """A phase SLM that reports what it shows and when it is settled."""
 
     @property
     def capabilities(self) -> SlmCapabilities:
-        """What the SLM can do; constant while it is open."""
+        """Properties, constant while it is open."""
 
     @property
     def shown(self) -> Pattern | None:
-        """The pattern most recently asked for, or None before the first."""
+        """The pattern of the last :meth:`show`, or None before the first."""
 
     def show(self, pattern: Pattern) -> int:
         """Queue ``pattern`` and return the monotonic time in ns from which it is displayed and settled.
 
-        Raises WrongPatternError when it does not fit, DeviceLostError when the display is gone.
+        Raises
+        ------
+        WrongPatternError
+            The pattern does not fit the SLM.
+        DeviceLostError
+            The display has disappeared.
         """
 
     def check(self) -> None:
-        """Raise DeviceLostError when the display is known to be gone; an exposure that ended just now is then worthless."""
+        """Raise DeviceLostError when the display has disappeared; the exposure before that must not be used."""
 
     def reconnect(self) -> None:
         """Open the same display again after DeviceLostError."""
@@ -285,7 +344,7 @@ class Slm(_Device, Protocol):
 
 @runtime_checkable
 class GreySlm(Slm, Protocol):
-    """An SLM that is a display: what it was sent last can be looked at, and it takes grey images past calibration."""
+    """An SLM that is a display: it also accepts grey images without calibration, and keeps the last one sent."""
 
     @property
     def panel_shape(self) -> tuple[int, int]:
@@ -293,10 +352,10 @@ class GreySlm(Slm, Protocol):
 
     @property
     def grey(self) -> NDArray[np.uint8] | None:
-        """The very bytes shown last, (H, W) of the panel's native shape, or None before the first image."""
+        """The grey levels sent last, (H, W) of the panel's native shape, or None before the first image."""
 
     def show_grey(self, grey: NDArray[np.uint8]) -> int:
-        """Show grey levels as they are, for test cards and blanking; ``shown`` is None afterwards.
+        """Show grey levels unchanged, for test cards and for blanking; ``shown`` is None afterwards.
 
-        Returns and raises what :meth:`Slm.show` does; raises WrongPatternError unless ``grey`` is uint8 of the panel's shape.
+        Returns and raises as :meth:`Slm.show` does; raises WrongPatternError unless ``grey`` is uint8 of the panel's shape.
         """

@@ -1,4 +1,4 @@
-"""Time for devices: the real clock, or a virtual one in which waiting costs nothing."""
+"""Clocks for devices: the computer's clock, or a virtual one on which waiting takes no time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Clock(Protocol):
         """Return the time in ns."""
 
     def wait_until(self, t_ns: int) -> None:
-        """Return when ``now_ns() >= t_ns``; at once if that is past."""
+        """Return when ``now_ns() >= t_ns``; immediately if that time has passed."""
 
 
 class RealClock:
-    """The host's monotonic clock, the one that stamps frames."""
+    """The computer's monotonic clock, which also gives frames their time stamps."""
 
     def now_ns(self) -> int:
         """Monotonic time in nanoseconds."""
@@ -31,7 +31,7 @@ class RealClock:
 
 
 class VirtualClock:
-    """A clock that moves only when somebody waits: simulated hours pass in seconds, and every run is the same run."""
+    """A clock that advances only when a caller waits: simulated hours pass in seconds, and every run is identical."""
 
     def __init__(self, start_ns: int = 1_000_000_000) -> None:
         self._now_ns = start_ns
@@ -42,6 +42,6 @@ class VirtualClock:
         return self._now_ns
 
     def wait_until(self, t_ns: int) -> None:
-        """Move the clock to ``t_ns``."""
+        """Advance the clock to ``t_ns``."""
         with self._lock:
             self._now_ns = max(self._now_ns, t_ns)

@@ -13,24 +13,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
 from acquisition.archive.writer import Archive
+from acquisition.capture.dataset_archive import faults_of, open_dataset
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan
-from acquisition.capture.runner import AcquisitionReport, acquire, faults_of, open_dataset
+from acquisition.capture.progress import AcquisitionReport, RunCallbacks
+from acquisition.capture.runner import acquire
 from app.benchmarks.contract_suites import Report, SuiteResult, contract_suites
-from app.benchmarks.virtual_screens import MonitorView, ProgramMissingError, VirtualScreens, wait_until_lost
+from app.benchmarks.virtual_screens import MonitorView, NotInstalledError, VirtualScreens, wait_until_lost
 from app.datasets.audit import audit_pairs
 from app.instrument.devices import SCREEN_COMMAND
 from drivers.base import Pattern, SpeckleScopeError
 from drivers.clock import RealClock, VirtualClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.screen import ScreenConfig, ScreenSlm
-from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
+from drivers.twin.camera import Fault, FaultConfig, SimulatedCamera, SimulatedCameraConfig
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.slm import SimulatedSlm, SimulatedSlmConfig
@@ -47,11 +50,11 @@ _UNPLUG_S = 10.0
 
 
 class FaultKind(enum.StrEnum):
-    """What goes wrong during an acquisition; the values are those of :class:`drivers.twin.camera.FaultConfig`'s counts."""
+    """What goes wrong during an acquisition."""
 
-    FAILED = "failed"
-    HUNG = "hung"
-    DISCONNECTED = "disconnected"
+    FAILED = Fault.FAILED
+    HUNG = Fault.HUNG
+    DISCONNECTED = Fault.DISCONNECTED
     #: The cable of the SLM's monitor is pulled.
     UNPLUGGED = "unplugged"
 
@@ -136,7 +139,7 @@ def _screen_results(report: Report, scalings: tuple[str, ...], patterns: int) ->
     for scaling in scalings:
         try:
             fractions[scaling], rates[scaling] = screen_pixels(scaling, patterns, partial(report, f"patterns at {scaling} %"))
-        except ProgramMissingError as error:
+        except NotInstalledError as error:
             fractions[scaling] = rates[scaling] = f"skipped: {error}"
     return {"slm_exact_fraction": fractions, "slm_patterns_per_s": rates}
 
@@ -160,7 +163,7 @@ def screen_pixels(scaling: str, count: int, progress: Callable[[int, int], None]
 
     Raises
     ------
-    ProgramMissingError
+    NotInstalledError
         Xvfb or xrandr is not installed.
     """
     rng = np.random.default_rng(0)
@@ -208,13 +211,13 @@ class _Trial:
     def acquire(self, rig: Rig, progress: Callable[[int], None] | None = None) -> AcquisitionReport:
         show = progress or self.progress
         with rig.camera, open_dataset(self.root, "faults", self.plan, rig, {"fibre": "bench"}) as writer:
-            return acquire(rig, self.plan, writer, threading.Event(), on_pair=lambda shot, frame: show(shot.number + 1))
+            return acquire(rig, self.plan, writer, callbacks=RunCallbacks(on_pair=lambda shot, frame: show(shot.number + 1)))
 
 
 def acquisitions(report: Report, pairs: int) -> Faults:
     """Acquire under faults, one kind after another, and audit every pair by its speckle.
 
-    A kind that needs a program which is not installed is skipped.
+    A kind that needs a program or library which is not installed is skipped.
 
     Raises
     ------
@@ -231,7 +234,7 @@ def acquisitions(report: Report, pairs: int) -> Faults:
             report(trial.name, 0, plan_pairs)
             try:
                 _run_trial(faults, trial, optics)
-            except ProgramMissingError as error:
+            except NotInstalledError as error:
                 faults.skipped[kind] = str(error)
     return faults
 
@@ -260,12 +263,14 @@ def _run_trial(faults: Faults, trial: _Trial, optics: FibreOptics) -> None:
 
 def _with_failed_buffers(trial: _Trial, optics: FibreOptics) -> tuple[AcquisitionReport, int]:
     """Acquire through pylon, whose emulator declares buffers incomplete."""
+    if find_spec("pypylon") is None:
+        raise NotInstalledError("pypylon is not installed; pip install pypylon")
     from drivers.basler.emulator import TwinFedBasler
 
     slm = SimulatedSlm((_OPTICS.image_px, _OPTICS.image_px), _FAST_SLM)
     sensor = SimulatedCamera(slm, optics, _SENSOR, FaultConfig(failed_at=trial.fault_frames()))
     result = trial.acquire(Rig(TwinFedBasler(sensor), slm, RealClock()))
-    return result, sensor.injected.get(trial.kind, 0)
+    return result, sensor.injected.get(Fault.FAILED, 0)
 
 
 def _with_lost_camera(trial: _Trial, optics: FibreOptics) -> tuple[AcquisitionReport, int]:
@@ -275,7 +280,7 @@ def _with_lost_camera(trial: _Trial, optics: FibreOptics) -> tuple[AcquisitionRe
     slm = SimulatedSlm((_OPTICS.image_px, _OPTICS.image_px), _FAST_SLM, clock)
     camera = SimulatedCamera(slm, optics, _SENSOR, schedule, clock)
     result = trial.acquire(Rig(camera, slm, clock))
-    return result, camera.injected.get(trial.kind, 0)
+    return result, camera.injected.get(Fault(trial.kind), 0)
 
 
 def _with_unplugged_slm(trial: _Trial, optics: FibreOptics) -> tuple[AcquisitionReport, int]:

@@ -27,8 +27,8 @@ _RGB_MASK = np.uint32(0xFFFFFF)
 _GREY_TO_RGB = np.uint32(0x010101)
 
 
-class ProgramMissingError(SpeckleScopeError):
-    """A program that virtual monitors need is not installed."""
+class NotInstalledError(SpeckleScopeError):
+    """A program or library that is needed here is not installed."""
 
 
 class VirtualScreens:
@@ -43,7 +43,7 @@ class VirtualScreens:
 
     Raises
     ------
-    ProgramMissingError
+    NotInstalledError
         Xvfb or xrandr is not installed.
     SpeckleScopeError
         The server does not start.
@@ -52,7 +52,7 @@ class VirtualScreens:
     def __init__(self, operator: tuple[int, int] = (1080, 1280), panel: tuple[int, int] = (1080, 1920)) -> None:
         for program, package in (("Xvfb", "xvfb"), ("xrandr", "x11-xserver-utils")):
             if shutil.which(program) is None:
-                raise ProgramMissingError(f"{program} is not installed; apt-get install {package}")
+                raise NotInstalledError(f"{program} is not installed; apt-get install {package}")
         self._operator = operator
         self._panel = panel
         self._folder = tempfile.TemporaryDirectory(prefix="specklescope-x-")

@@ -1,9 +1,13 @@
 """Basler cameras through pypylon.
 
-The rules that a table taught: frames are grabbed one by one, never the latest only; a trigger is sent only when the camera
-says that it is ready, and one is outstanding at a time; after arming, the settings are read back; a failed buffer has error
-code 0 and full pixels, so only ``GrabSucceeded()`` decides. pylon's own time-outs are never used: on Linux they are a SIGALRM,
-and where anybody else in the process handles that signal a call of 50 ms waits for ever. It is asked again and again instead.
+Rules learned on an optical bench:
+
+- Frames are grabbed one by one, never only the latest.
+- A trigger is sent only when the camera reports that it is ready, and only one is outstanding at a time.
+- After arming, the settings are read back.
+- An incomplete frame has error code 0 and a full array of pixels, so only ``GrabSucceeded()`` tells.
+- pylon's own time-outs are not used. On Linux they rely on SIGALRM; if other code in the process handles that signal, a call
+  of 50 ms waits for ever. The driver polls instead.
 """
 
 from __future__ import annotations
@@ -33,29 +37,29 @@ from drivers.basler.config import BaslerConfig
 from drivers.basler.device import configure, describe, find, value
 from drivers.clock import Clock, RealClock
 
-#: How long a camera that is armed and idle may take to accept a trigger, in seconds.
+#: Longest time that an armed, idle camera may need to accept a trigger, in seconds.
 _READY_S = 0.2
-#: Pause between two questions, in nanoseconds: lost in the time of any exposure.
-_ASK_NS = 500_000
+#: Pause between two polls, in nanoseconds; short compared with any exposure.
+_POLL_NS = 500_000
 
 
 class BaslerCamera:
     """A :class:`drivers.base.Camera` on pylon.
 
-    Frames are stamped with the host's clock: one triggered by software with its trigger plus the exposure, any other with
-    its arrival less the readout time.
+    Time stamps are on the computer's clock. A frame with a software trigger has the time of the trigger plus the exposure;
+    any other frame has its arrival time minus the readout time.
 
     Parameters
     ----------
     config : BaslerConfig
         Which camera and its settings.
     clock : Clock, optional
-        The host's clock.
+        The computer's clock.
 
     Raises
     ------
     DeviceError
-        No such camera, another program has it, or it refuses a setting.
+        The camera is missing, another program uses it, or it refuses a setting.
     """
 
     def __init__(self, config: BaslerConfig | None = None, clock: Clock | None = None) -> None:
@@ -69,19 +73,19 @@ class BaslerCamera:
         self._next_block: int | None = None
         self._serial = self.config.serial
         self._camera = self._open()
-        # GigE cameras count ticks and say how many make a second; the others count nanoseconds.
+        # GigE cameras count ticks and report how many make a second. The others count nanoseconds.
         hertz = value(self._camera, "GevTimestampTickFrequency", "TimestampTickFrequency")
         self._tick_ns = 1e9 / hertz if isinstance(hertz, int) and hertz > 0 else 1.0
         self.capabilities = self._describe()
 
     @property
     def counters(self) -> CameraCounters:
-        """Triggers, frames and failed buffers since arming."""
+        """Triggers, frames and failed frames since arming."""
         return CameraCounters(self._triggers, self._frames, self._failed)
 
     @property
     def exposure_s(self) -> float:
-        """Exposure time in seconds, as the camera has it."""
+        """Exposure time in seconds, as the camera reports it."""
         return self._exposure_s
 
     @property
@@ -91,7 +95,7 @@ class BaslerCamera:
 
     @property
     def temperature_c(self) -> float | None:
-        """Temperature of the camera in degrees Celsius, where it tells."""
+        """Temperature of the camera in degrees Celsius, or None if it has no sensor."""
         temperature = value(self._camera, "DeviceTemperature", "TemperatureAbs", "BslTemperature")
         return temperature if isinstance(temperature, float) else None
 
@@ -99,36 +103,17 @@ class BaslerCamera:
         """Set the exposure time; raises DeviceError outside the camera's range."""
         low_s, high_s = self.capabilities.exposure_range_s
         if not low_s <= exposure_s <= high_s:
-            raise DeviceError(f"the exposure must lie in {low_s:g} to {high_s:g} s, got {exposure_s} s")
+            raise DeviceError(f"the exposure must be {low_s:g} to {high_s:g} s, got {exposure_s} s")
         self._alive()
         with self._errors(f"set the exposure to {exposure_s} s"):
             self._write_exposure(exposure_s)
 
     def arm(self, trigger: TriggerMode) -> None:
-        """Set the trigger up, read it back, empty the queue and start grabbing."""
+        """Set the trigger, read it back, empty the queue and start grabbing."""
         self.disarm()
         self._alive()
         with self._errors("arm"):
-            # Any other trigger that is left on, of a burst for instance, would hold every frame back.
-            for selector in self._camera.TriggerSelector.Symbolics:
-                self._camera.TriggerSelector.Value = selector
-                if self._camera.TriggerMode.Value != "Off":
-                    self._camera.TriggerMode.Value = "Off"
-            burst = self.config.trigger_burst if trigger is TriggerMode.HARDWARE else 1
-            self._camera.TriggerSelector.Value = "FrameBurstStart" if burst > 1 else "FrameStart"
-            source = self._trigger_source(trigger)
-            if source:
-                self._camera.TriggerSource.Value = source
-                self._camera.TriggerMode.Value = "On"
-                line = trigger is TriggerMode.HARDWARE
-                self._camera.TriggerDelay.Value = self.config.trigger_delay_s * 1e6 if line else 0.0
-                if line:
-                    self._camera.TriggerActivation.Value = self.config.trigger_activation
-                if burst > 1:
-                    self._camera.AcquisitionBurstFrameCount.Value = burst
-            found = (self._camera.TriggerMode.Value, self._camera.TriggerSource.Value if source else "")
-            if found != (("On", source) if source else ("Off", "")):
-                raise DeviceError(f"{self._name} took trigger mode and source {found} instead of {source or 'Off'}; reset it")
+            self._set_trigger(trigger)
             self._triggers = self._frames = self._failed = 0
             self._next_block = None
             self._camera.StartGrabbing(pylon.GrabStrategy_OneByOne)
@@ -138,12 +123,12 @@ class BaslerCamera:
         """Start one exposure now; see :meth:`drivers.base.Camera.trigger`."""
         self._alive()
         if self._mode in (TriggerMode.FREE_RUN, TriggerMode.HARDWARE):
-            doing = "runs freely" if self._mode is TriggerMode.FREE_RUN else f"waits for {self.config.trigger_line}"
-            raise DeviceError(f"the camera {doing}; arm it for software triggers first")
+            state = "runs freely" if self._mode is TriggerMode.FREE_RUN else f"waits for {self.config.trigger_line}"
+            raise DeviceError(f"the camera {state}; arm it for software triggers first")
         if self._mode is None:
             raise TriggerIgnoredError("the camera is not armed; arm it before triggering")
         if self._pending:
-            raise TriggerIgnoredError("a frame is still outstanding; read it before the next trigger")
+            raise TriggerIgnoredError("the last triggered frame was not read yet; read it before the next trigger")
         with self._errors("trigger"):
             if not self._await_ready():
                 raise TriggerIgnoredError(f"{self._name} was not ready for a trigger within {_READY_S} s")
@@ -159,14 +144,16 @@ class BaslerCamera:
         with self._errors("read a frame"):
             result = self._retrieve(timeout_s)
             if result is None:
-                raise DeviceTimeoutError(f"no frame from {self._name} within {timeout_s:.3f} s; check trigger and cable")
+                raise DeviceTimeoutError(
+                    f"no frame from {self._name} within {timeout_s:.3f} s; check the trigger and the cable"
+                )
             try:
                 return self._frame(result)
             finally:
                 result.Release()
 
     def disarm(self) -> None:
-        """Stop grabbing and drop what is queued."""
+        """Stop grabbing and discard queued frames."""
         self._mode = None
         self._pending.clear()
         if not self._lost and not self._closed:
@@ -174,12 +161,12 @@ class BaslerCamera:
                 self._camera.StopGrabbing()
 
     def reconnect(self) -> None:
-        """Open the same camera again, with the settings it had, disarmed.
+        """Open the same camera again, with its earlier settings, disarmed.
 
         Raises
         ------
         DeviceLostError
-            It is still away.
+            It is still disconnected.
         """
         self._release()
         try:
@@ -199,28 +186,28 @@ class BaslerCamera:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    # ---- what the emulator does in its own way
+    # ---- the emulator overrides these
 
     def _fire(self) -> None:
         self._camera.ExecuteSoftwareTrigger()
 
     def _retrieve(self, timeout_s: float) -> Any:
-        """Return the next grab result, or None in time."""
+        """Return the next grab result, or None when none arrives within ``timeout_s``."""
 
-        def result() -> Any:
-            found = self._camera.RetrieveResult(0, pylon.TimeoutHandling_Return)
-            return found if found.IsValid() else None
+        def next_result() -> Any:
+            result = self._camera.RetrieveResult(0, pylon.TimeoutHandling_Return)
+            return result if result.IsValid() else None
 
-        return self._ask(result, timeout_s)
+        return self._poll(next_result, timeout_s)
 
     def _await_ready(self) -> bool:
-        return bool(self._ask(lambda: self._camera.WaitForFrameTriggerReady(0, pylon.TimeoutHandling_Return), _READY_S))
+        return bool(self._poll(lambda: self._camera.WaitForFrameTriggerReady(0, pylon.TimeoutHandling_Return), _READY_S))
 
-    def _ask(self, question: Callable[[], Any], timeout_s: float) -> Any:
-        """Ask until there is an answer or the time is over."""
+    def _poll(self, query: Callable[[], Any], timeout_s: float) -> Any:
+        """Call ``query`` until its result is true or the time is over; return the last result."""
         deadline_ns = self._clock.now_ns() + round(timeout_s * 1e9)
-        while not (answer := question()) and self._clock.now_ns() < deadline_ns:
-            self._clock.wait_until(min(deadline_ns, self._clock.now_ns() + _ASK_NS))
+        while not (answer := query()) and self._clock.now_ns() < deadline_ns:
+            self._clock.wait_until(min(deadline_ns, self._clock.now_ns() + _POLL_NS))
         return answer
 
     def _trigger_source(self, trigger: TriggerMode) -> str:
@@ -231,7 +218,33 @@ class BaslerCamera:
         node.Value = exposure_s * 1e6
         self._exposure_s = round(node.Value * 1e-6, 9)
 
-    # ---- inside
+    # ---- internal
+
+    def _set_trigger(self, trigger: TriggerMode) -> None:
+        """Write the trigger's settings; raise DeviceError when the camera reports others afterwards."""
+        camera = self._camera
+        # Any other trigger that is still on, such as that of a burst, would hold back every frame.
+        for selector in camera.TriggerSelector.Symbolics:
+            camera.TriggerSelector.Value = selector
+            if camera.TriggerMode.Value != "Off":
+                camera.TriggerMode.Value = "Off"
+        by_line = trigger is TriggerMode.HARDWARE
+        burst = self.config.trigger_burst if by_line else 1
+        camera.TriggerSelector.Value = "FrameBurstStart" if burst > 1 else "FrameStart"
+        source = self._trigger_source(trigger)
+        if source:
+            camera.TriggerSource.Value = source
+            camera.TriggerMode.Value = "On"
+            camera.TriggerDelay.Value = self.config.trigger_delay_s * 1e6 if by_line else 0.0
+            if by_line:
+                camera.TriggerActivation.Value = self.config.trigger_activation
+            if burst > 1:
+                camera.AcquisitionBurstFrameCount.Value = burst
+        reported = (camera.TriggerMode.Value, camera.TriggerSource.Value if source else "")
+        if reported != (("On", source) if source else ("Off", "")):
+            raise DeviceError(
+                f"{self._name} reports trigger mode and source {reported} instead of {source or 'Off'}; reset the camera"
+            )
 
     @property
     def _name(self) -> str:
@@ -257,20 +270,18 @@ class BaslerCamera:
 
     def _frame(self, result: Any) -> Frame:
         arrived_ns = self._clock.now_ns()
-        stop_ns, exposure_s = (
-            self._pending.popleft()
-            if self._pending
-            else (arrived_ns - round(self.capabilities.readout_s * 1e9), self._exposure_s)
-        )
-        block = result.BlockID
-        lost = 0 if self._next_block is None else block - self._next_block
-        self._next_block = block + 1
+        if self._pending:
+            stop_ns, exposure_s = self._pending.popleft()
+        else:
+            stop_ns, exposure_s = arrived_ns - round(self.capabilities.readout_s * 1e9), self._exposure_s
+        lost = 0 if self._next_block is None else result.BlockID - self._next_block
+        self._next_block = result.BlockID + 1
         if self._mode is TriggerMode.HARDWARE:
             self._triggers += 1 + max(0, lost)
         if not result.GrabSucceeded() or lost:
             self._failed += 1 + max(0, lost)
             reason = f"{lost} frames before it are missing" if lost else " ".join(result.ErrorDescription.split())
-            raise FrameFailedError(f"{self._name} delivered a bad buffer: {reason}; check the cable and the bandwidth")
+            raise FrameFailedError(f"{self._name} delivered an incomplete frame: {reason}; check the cable and the bandwidth")
         pixels = np.asarray(result.Array)
         index = self._frames
         self._frames += 1
@@ -281,7 +292,7 @@ class BaslerCamera:
 
     def _alive(self) -> None:
         if self._lost:
-            raise DeviceLostError(f"{self._name} is gone; plug it in and reconnect it")
+            raise DeviceLostError(f"{self._name} is disconnected; plug it in and reconnect it")
         if self._closed:
             raise DeviceError(f"{self._name} is closed; open it again")
 
@@ -292,11 +303,11 @@ class BaslerCamera:
             self._camera.Close()
             self._camera.DestroyDevice()
         except genicam.GenericException:
-            pass  # it went away, which is what was wanted
+            pass  # it has been unplugged, so there is nothing to close
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
-        """Turn pylon's exceptions into ours, with its first line."""
+        """Turn pylon's exceptions into DeviceError, with the first line of the message."""
         try:
             yield
         except genicam.GenericException as error:

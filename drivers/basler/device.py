@@ -1,4 +1,4 @@
-"""What a Basler camera is told when it is opened, and what it tells: settings, region, formats, limits."""
+"""Find a Basler camera, write its settings, and read its properties and limits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pypylon import genicam, pylon
 from drivers.base import CameraCapabilities, DeviceError
 from drivers.basler.config import BaslerConfig
 
-#: Assumed where a camera does not state its readout time, in seconds.
+#: Readout time in seconds of a camera that does not report it.
 _READOUT_S = 0.02
 
 
 def list_cameras() -> list[tuple[str, str]]:
     """Return model and serial number of every Basler camera that pylon finds now."""
-    found = pylon.TlFactory.GetInstance().EnumerateDevices()
-    return [(device.GetModelName(), device.GetSerialNumber()) for device in found]
+    devices = pylon.TlFactory.GetInstance().EnumerateDevices()
+    return [(device.GetModelName(), device.GetSerialNumber()) for device in devices]
 
 
 def describe(camera: Any) -> CameraCapabilities:
-    """Return what an open camera can do."""
+    """Return the properties and limits of an open camera."""
     info, formats = camera.GetDeviceInfo(), set(camera.PixelFormat.Symbolics)
     readout_us = value(camera, "SensorReadoutTime")
     return CameraCapabilities(
@@ -34,7 +34,7 @@ def describe(camera: Any) -> CameraCapabilities:
 
 
 def value(camera: Any, *names: str) -> object:
-    """Return the first of the named features that this camera has and lets read, or None."""
+    """Return the value of the first named feature that this camera has and that can be read, or None."""
     for name in names:
         node = camera.GetNodeMap().GetNode(name)
         if node is not None and genicam.IsReadable(node):
@@ -43,31 +43,31 @@ def value(camera: Any, *names: str) -> object:
 
 
 def find(serial: str) -> Any:
-    """Return pylon's description of the camera with this serial number; an empty one stands for the only camera there is.
+    """Return pylon's description of the camera with this serial number; an empty text selects the only camera.
 
     Raises
     ------
     DeviceError
-        None, or more than one, with what is there.
+        No camera or more than one matches; the message lists those that are connected.
     """
-    found = pylon.TlFactory.GetInstance().EnumerateDevices()
-    serials = ", ".join(device.GetSerialNumber() for device in found)
-    matching = [device for device in found if serial in ("", device.GetSerialNumber())]
+    devices = pylon.TlFactory.GetInstance().EnumerateDevices()
+    serials = ", ".join(device.GetSerialNumber() for device in devices)
+    matching = [device for device in devices if serial in ("", device.GetSerialNumber())]
     if not matching:
-        there = f"found only {serials}" if serials else "found none at all"
-        raise DeviceError(f"no Basler camera with serial '{serial}', {there}; check power, cable and the serial number")
+        connected = f"found only {serials}" if serials else "found no camera"
+        raise DeviceError(f"no Basler camera with serial '{serial}', {connected}; check power, cable and the serial number")
     if len(matching) > 1:
-        raise DeviceError(f"there are {len(matching)} Basler cameras; choose one by its serial: {serials}")
+        raise DeviceError(f"there are {len(matching)} Basler cameras; choose one by its serial number: {serials}")
     return matching[0]
 
 
 def configure(camera: Any, config: BaslerConfig) -> None:
-    """Bring an open camera into the configured state; pylon's own exceptions say what it does not take."""
+    """Write the settings to an open camera; pylon's own exception names a setting that it refuses."""
     if config.user_set:
         camera.UserSetSelector.Value = config.user_set
         camera.UserSetLoad.Execute()
     camera.PixelFormat.Value = f"Mono{config.bit_depth}"
-    # Offsets first to 0: a wide region does not fit behind an old offset.
+    # Offsets become 0 first: a wide region does not fit beside an old offset.
     camera.OffsetX.Value = camera.OffsetY.Value = 0
     camera.Width.Value = config.width or camera.Width.Max
     camera.Height.Value = config.height or camera.Height.Max

@@ -1,6 +1,6 @@
-"""Basler's own camera emulator, which pylon ships, alone or fed with the twin's light: the real API with no camera.
+"""Basler's camera emulator, which is part of pylon: the real API without a camera, with test images or simulated frames.
 
-What it leaves out is made up here and nowhere else: it does not take the time of an exposure, and it cannot be unplugged.
+The emulator does not need the time of an exposure, and it cannot be unplugged. Both are added here.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from drivers.basler.camera import BaslerCamera
 from drivers.basler.config import BaslerConfig
 from drivers.twin.camera import SimulatedCamera
 
-#: The emulator's own time for a frame with some margin, in seconds.
+#: Time that the emulator needs for a frame, with some margin, in seconds.
 TRANSPORT_S = 0.015
 SERIAL = "0815-0000"
 
 
 class EmulatedBasler(BaslerCamera):
-    """The emulator with its test images; takes the parameters of :class:`drivers.basler.camera.BaslerCamera`."""
+    """The emulator with its test images; ``config`` is that of :class:`drivers.basler.camera.BaslerCamera`."""
 
     def __init__(self, config: BaslerConfig | None = None) -> None:
-        os.environ.setdefault("PYLON_CAMEMU", "1")  # read when pylon is asked for its devices for the first time
+        os.environ.setdefault("PYLON_CAMEMU", "1")  # pylon reads this when it lists its devices for the first time
         super().__init__(replace(config or BaslerConfig(width=512, height=512), serial=SERIAL))
 
     def fail_next(self, frames: int = 1) -> None:
-        """Fault: the next buffers arrive incomplete."""
+        """Inject a fault: the next ``frames`` frames are incomplete."""
         self._camera.ForceFailedBufferCount.Value = frames
         self._camera.ForceFailedBuffer.Execute()
 
     def edge(self) -> None:
-        """Send an edge to its line: the emulator takes a software trigger whatever its source is set to."""
+        """Send an edge to its line. The emulator accepts a software trigger whatever its trigger source is."""
         self._await_ready()
         self._camera.ExecuteSoftwareTrigger()
 
     def unplug(self) -> None:
-        """Fault: the camera disappears until :meth:`reconnect`."""
+        """Inject a fault: the camera is disconnected until :meth:`reconnect`."""
         self._lost, self._mode = True, None
         self._release()
 
@@ -55,32 +55,39 @@ class EmulatedBasler(BaslerCamera):
     def _retrieve(self, timeout_s: float) -> Any:
         if not self._pending:
             return super()._retrieve(timeout_s)
-        stop_ns, deadline_ns = self._pending[0][0], self._clock.now_ns() + round(timeout_s * 1e9)
-        self._clock.wait_until(min(stop_ns, deadline_ns))  # the emulator answers a trigger at once, whatever the exposure
+        stop_ns = self._pending[0][0]
+        deadline_ns = self._clock.now_ns() + round(timeout_s * 1e9)
+        # The emulator answers a trigger immediately, whatever the exposure.
+        self._clock.wait_until(min(stop_ns, deadline_ns))
         return super()._retrieve((deadline_ns - self._clock.now_ns()) * 1e-9) if stop_ns <= deadline_ns else None
 
 
 class TwinFedBasler(EmulatedBasler):
-    """The emulator as the cable of a simulated sensor: every frame of the twin goes through pylon, pixel by pixel.
+    """The emulator that delivers the frames of a simulated camera through pylon, unchanged.
 
-    Faults that the sensor is told to have come out as the camera's own: an incomplete buffer is one that pylon declares.
+    Faults of the simulated camera become faults of this one: pylon itself declares an incomplete frame.
 
     Parameters
     ----------
     sensor : SimulatedCamera
-        Sees the twin's light; 8 bit, on the real clock.
+        The simulated camera; 8 bit, on the real clock.
+
+    Raises
+    ------
+    DeviceError
+        ``sensor`` does not have 8 bit.
     """
 
     def __init__(self, sensor: SimulatedCamera) -> None:
         if sensor.bit_depth != 8:
-            raise DeviceError(f"pylon's emulator is fed with 8-bit images, got {sensor.bit_depth} bit; set bit_depth to 8")
+            raise DeviceError(f"pylon's emulator takes 8-bit images, got {sensor.bit_depth} bit; set bit_depth to 8")
         self.sensor = sensor
         self._folder = tempfile.TemporaryDirectory(prefix="specklescope-basler-")
         height, width = sensor.capabilities.shape
         super().__init__(BaslerConfig(width=width, height=height, exposure_s=sensor.exposure_s))
 
     def set_exposure(self, exposure_s: float) -> None:
-        """Set the exposure time of sensor and camera."""
+        """Set the exposure time of the emulator and of the simulated camera."""
         super().set_exposure(exposure_s)
         self.sensor.set_exposure(exposure_s)
 
@@ -100,7 +107,7 @@ class TwinFedBasler(EmulatedBasler):
         super().reconnect()
 
     def close(self) -> None:
-        """Release both, and the folder between them."""
+        """Release both, and the folder through which the images pass."""
         super().close()
         self.sensor.close()
         self._folder.cleanup()
@@ -108,7 +115,7 @@ class TwinFedBasler(EmulatedBasler):
     def _configure(self, camera: Any) -> None:
         super()._configure(camera)
         folder = Path(self._folder.name)
-        # A single file is read once and kept; two names of one file are read again and again.
+        # pylon reads a single file only once. It reads two names of the same file again and again.
         (folder / "in").mkdir(exist_ok=True)
         self._feed(np.zeros(self.sensor.capabilities.shape, np.uint8))
         for name in ("a.bmp", "b.bmp"):
@@ -119,18 +126,17 @@ class TwinFedBasler(EmulatedBasler):
         camera.ImageFilename.Value = str(folder / "in")
 
     def _describe(self) -> CameraCapabilities:
-        found, sensor = super()._describe(), self.sensor.capabilities
-        readout_s = sensor.readout_s + 2 * TRANSPORT_S
+        sensor = self.sensor.capabilities
         return replace(
-            found,
+            super()._describe(),
             bit_depths=(8,),
             exposure_range_s=sensor.exposure_range_s,
-            readout_s=readout_s,
+            readout_s=sensor.readout_s + 2 * TRANSPORT_S,
             trigger_delay_s=sensor.trigger_delay_s,
         )
 
     def _trigger_source(self, trigger: TriggerMode) -> str:
-        return "Software"  # the sensor knows what starts it; pylon carries one frame at a time
+        return "Software"  # the simulated camera has its own trigger; pylon carries one frame at a time
 
     def _fire(self) -> None:
         self.sensor.trigger()
@@ -149,11 +155,11 @@ class TwinFedBasler(EmulatedBasler):
             self._pending.append((frame.t_ns, frame.exposure_s))
         self._await_ready()
         self._camera.ExecuteSoftwareTrigger()
-        return BaslerCamera._retrieve(self, 1.0)
+        return super()._retrieve(1.0)
 
     def _feed(self, pixels: NDArray[Any]) -> None:
-        done, image = cv2.imencode(".bmp", pixels)
-        assert done
+        encoded, image = cv2.imencode(".bmp", pixels)
+        assert encoded
         part = Path(self._folder.name) / "part"
         part.write_bytes(image.tobytes())
         part.replace(Path(self._folder.name) / "now.bmp")

@@ -1,1 +1,1 @@
-"""SLMs that are monitors, ours or slmPy's, and how phase becomes grey levels."""
+"""SLMs that are displays, and the conversion of phase to grey levels."""

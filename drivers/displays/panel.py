@@ -1,4 +1,4 @@
-"""Where on the SLM's panel a pattern lies: enlarged, placed, corrected and turned into the grey image that is sent."""
+"""From a pattern to the grey image of a whole panel: enlarge, place, correct, and convert phase to grey levels."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
 @dataclass(frozen=True)
 class PanelConfig:
-    """A panel and the part of it that the fibre sees.
+    """A panel, and the area of it that the fibre sees.
 
     Parameters
     ----------
     shape : (int, int)
         The panel's native height and width in pixels.
     pattern_shape : (int, int)
-        Height and width of a pattern; zeros stand for all that fits on the panel.
+        Height and width of a pattern in its own pixels; 0 means as many as fit on the panel.
     zoom : int
-        Panel pixels along each side of a pattern pixel.
+        Number of panel pixels along each side of a pattern pixel.
     offset_px : (int, int)
-        How far the pattern's centre lies below and right of the panel's, in panel pixels.
+        Offset of the pattern's centre from the panel's centre, down and to the right, in panel pixels.
     slm_range_rad, gamma : float
-        Response without a calibration: level 255 makes ``slm_range_rad``, level g makes ``(g / 255)**gamma`` of it.
+        Response without a calibration: grey level g gives the phase ``(g / 255)**gamma * slm_range_rad``.
     lut_file : str
-        Calibrated response instead: 256 phases in radians, as text (one a line) or ``.npy``.
+        File with the calibrated response, used instead: 256 phases in radians, as text (one per line) or ``.npy``.
     correction_file : str
-        ``.npy`` of float32 radians with the panel's shape, added to every pattern: the negative of its wavefront error.
+        ``.npy`` file of float32 radians with the panel's shape, added to every pattern: the negative of the wavefront error.
+
+    Raises
+    ------
+    ValueError
+        The pattern does not fit on the panel.
     """
 
     shape: tuple[int, int] = (1080, 1920)
@@ -45,17 +50,17 @@ class PanelConfig:
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1 or min(self.pattern_shape) < 0 or self.zoom < 1:
-            raise ValueError(f"a panel must have a positive shape and zoom, got {self.shape} and {self.zoom}")
-        for size, wanted, offset in zip(self.shape, self._size_px, self.offset_px, strict=True):
-            if wanted > size or abs(2 * offset) > size - wanted:
+            raise ValueError(f"shape and zoom of a panel must be positive, got {self.shape} and {self.zoom}")
+        for size, pattern_size, offset in zip(self.shape, self._size_px, self.offset_px, strict=True):
+            if pattern_size > size or abs(2 * offset) > size - pattern_size:
                 raise ValueError(
-                    f"the pattern must lie on the panel, but {self._size_px} px moved by {self.offset_px} leaves {self.shape}"
+                    f"the pattern must lie on the panel, but {self._size_px} px moved by {self.offset_px} leave {self.shape}"
                 )
 
     @property
     def fitted_shape(self) -> tuple[int, int]:
         """Height and width of a pattern in its own pixels."""
-        height, width = (wanted or size // self.zoom for size, wanted in zip(self.shape, self.pattern_shape, strict=True))
+        height, width = (chosen or size // self.zoom for size, chosen in zip(self.shape, self.pattern_shape, strict=True))
         return height, width
 
     @property
@@ -65,19 +70,19 @@ class PanelConfig:
 
 
 class Panel:
-    """Makes the grey images of one panel.
+    """Convert patterns to the grey images of one panel.
 
     Parameters
     ----------
     config : PanelConfig
         Its geometry.
     encoder : GreyEncoder, optional
-        Its response and correction; from ``config`` when left out.
+        Its response and correction; by default those of ``config``.
 
     Raises
     ------
     DeviceError
-        A calibration file cannot be used, or the correction has another shape than the panel.
+        A calibration file cannot be read, or the correction does not have the panel's shape.
     """
 
     def __init__(self, config: PanelConfig | None = None, encoder: GreyEncoder | None = None) -> None:
@@ -86,7 +91,7 @@ class Panel:
         correction = self.encoder.correction_rad
         if correction is not None and correction.shape != config.shape:
             raise DeviceError(
-                f"the correction must be as large as the panel, {config.shape}, got {correction.shape}; resize it"
+                f"the correction must be as large as the panel, {config.shape}, but it is {correction.shape}; resize it"
             )
         height, width = config.fitted_shape
         tops = [
@@ -104,11 +109,11 @@ class Panel:
 
     @property
     def pattern_shape(self) -> tuple[int, int]:
-        """Height and width of the patterns it takes."""
+        """Height and width of a pattern."""
         return self.config.fitted_shape
 
     def grey(self, pattern: Pattern) -> NDArray[np.uint8]:
-        """Return what is sent to the panel: the pattern in its place, phase 0 around it, all corrected.
+        """Return the grey image for the panel: the pattern in its place, phase 0 around it, all corrected.
 
         Parameters
         ----------
@@ -118,16 +123,17 @@ class Panel:
         Returns
         -------
         ndarray of uint8, shape (H, W)
-            Of the panel's shape, new.
+            A new array of the panel's shape.
 
         Raises
         ------
         WrongPatternError
-            When the pattern has another shape.
+            The pattern has another shape.
         """
         if pattern.shape != self.pattern_shape:
             raise WrongPatternError(
-                f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.pattern_shape}; resize the pattern"
+                f"pattern {pattern.name!r} has the shape {pattern.shape}, but the SLM needs {self.pattern_shape}; "
+                "resize the pattern"
             )
         phase, zoom = pattern.phase_rad, self.config.zoom
         if zoom > 1:
@@ -140,17 +146,16 @@ class Panel:
         return grey
 
     def phase_of(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the phase in radians that a grey image means in the pattern's area, of ``pattern_shape``."""
+        """Return the phase in radians that a grey image stands for in the pattern's area, of ``pattern_shape``."""
         zoom = self.config.zoom
-        part = grey[self._area]
-        phase = self._part.phase_of(part)
+        phase = self._part.phase_of(grey[self._area])
         return np.ascontiguousarray(phase[::zoom, ::zoom])
 
     def check(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a grey image as a read-only array; raises WrongPatternError unless it is uint8 of the panel's shape."""
         if grey.shape != self.shape or grey.dtype != np.uint8:
             raise WrongPatternError(
-                f"a grey image is uint8 {self.shape}, got {grey.dtype} {grey.shape}; resize it to the panel"
+                f"a grey image must be uint8 {self.shape}, got {grey.dtype} {grey.shape}; resize it to the panel"
             )
         return frozen_array(grey)
 

@@ -1,4 +1,4 @@
-"""What SLMs that are displays have in common: patterns become grey through a panel, and what is shown is remembered."""
+"""Common part of all SLMs that are displays: a panel turns patterns into grey images, and the last image is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drivers.displays.panel import Panel
 
 
 class PanelSlm(ABC):
-    """The part of :class:`drivers.base.GreySlm` that does not depend on how bytes reach the display."""
+    """The part of :class:`drivers.base.GreySlm` that does not depend on how an image reaches the display."""
 
     capabilities: SlmCapabilities
     panel: Panel
@@ -28,30 +28,30 @@ class PanelSlm(ABC):
 
     @property
     def shown(self) -> Pattern | None:
-        """The last pattern that the display took, or None before the first and after a grey image."""
+        """The last pattern that the display accepted, or None before the first and after a grey image."""
         return self._shown
 
     @property
     def grey(self) -> NDArray[np.uint8] | None:
-        """The very bytes that the display took last, (H, W), or None before the first image."""
+        """The grey levels that the display accepted last, (H, W), or None before the first image."""
         return self._grey
 
     def show(self, pattern: Pattern) -> int:
-        """Show a pattern; see :meth:`drivers.base.Slm.show`. After a failure what the panel shows is unknown."""
+        """Show a pattern; see :meth:`drivers.base.Slm.show`. After an error it is unknown what the panel shows."""
         settled_ns = self.show_grey(self.panel.grey(pattern))
         self._shown = pattern
         return settled_ns
 
     def show_grey(self, grey: NDArray[np.uint8]) -> int:
-        """Show grey levels as they are; see :meth:`drivers.base.GreySlm.show_grey`."""
+        """Show grey levels unchanged; see :meth:`drivers.base.GreySlm.show_grey`."""
         grey = self.panel.check(grey)
-        taken_ns = self._send(grey)
+        accepted_ns = self._send(grey)
         self._grey, self._shown = grey, None
-        return taken_ns + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
+        return accepted_ns + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
 
     @abstractmethod
     def _send(self, grey: NDArray[np.uint8]) -> int:
-        """Hand bytes to the display; return the monotonic time in ns at which it had taken them, or raise a DeviceError."""
+        """Send an image to the display; return the monotonic time in ns at which it was accepted, or raise a DeviceError."""
 
     @abstractmethod
     def close(self) -> None:

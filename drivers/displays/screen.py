@@ -1,7 +1,7 @@
-"""The phase SLM as a monitor of this computer, driven through a window in a process of its own.
+"""A phase SLM that is a monitor of this computer. A separate process shows the window.
 
-Pixels travel in a shared file, words as lines of JSON through pipes; only one image is ever under way. The process ends
-when its standard input closes, so it does not outlive the program, however that ends.
+Pixels pass through a shared file, commands and answers as lines of JSON through pipes. Only one image is under way at a time.
+The process ends when its standard input closes, so it never outlives the program.
 """
 
 from __future__ import annotations
@@ -26,24 +26,29 @@ from drivers.base import DeviceError, DeviceLostError, SlmCapabilities
 from drivers.displays.panel import Panel
 from drivers.displays.panel_slm import PanelSlm
 
-#: Loading Qt on a slow computer.
+#: Longest time for loading Qt on a slow computer, in seconds.
 _START_S = 30.0
 
 
 @dataclass(frozen=True)
 class ScreenConfig:
-    """Which monitor, and how long light takes after the window system has an image.
+    """Which monitor, and how long an image takes from the window system to the light.
 
     Parameters
     ----------
     screen : str
-        Name or serial number of the monitor; empty takes the only one that is not the operator's.
+        Name or serial number of the monitor; empty selects the only one besides the operator's monitor.
     latency_frames : int
-        Refresh periods from then to the first new light, at most: the scan-out, and what the SLM's electronics hold back.
+        Largest number of refresh periods until the first light of a new image: scan-out and delay of the SLM's electronics.
     settle_s : float
-        Settling time of the liquid crystal.
+        Settling time of the liquid crystal in seconds.
     timeout_s : float
-        Deadline of one image.
+        Longest time for one image, in seconds.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
     """
 
     screen: str = ""
@@ -62,16 +67,16 @@ class ScreenSlm(PanelSlm):
     Parameters
     ----------
     command : sequence of str
-        Starts the window's process (``app.gui.slm_screen.main``); monitor, height, width and shared file are appended.
+        Starts the window's process (``app.gui.slm_screen``); monitor, height, width and shared file are appended.
     config : ScreenConfig, optional
         The monitor.
     panel : Panel, optional
-        Its native shape, response and the pattern's place.
+        Its native shape, its response and the position of the pattern.
 
     Raises
     ------
     DeviceError
-        No such monitor, or one with other pixels than the panel's.
+        The monitor is missing, or its number of pixels is not the panel's.
     """
 
     def __init__(self, command: Sequence[str], config: ScreenConfig | None = None, panel: Panel | None = None) -> None:
@@ -103,19 +108,19 @@ class ScreenSlm(PanelSlm):
         return int(self._ask("show")["t_ns"])
 
     def check(self) -> None:
-        """Raise DeviceLostError when the monitor or the window's process has gone since the last image."""
+        """Raise DeviceLostError when the monitor or the window's process has disappeared since the last image."""
         while not self._answers.empty():
             self._notice(self._answers.get_nowait())
         if self._gone:
             raise DeviceLostError(self._gone)
 
     def reconnect(self) -> None:
-        """Place the window again on its monitor, in a new process where the old one ended.
+        """Place the window on its monitor again, in a new process if the old one has ended.
 
         Raises
         ------
         DeviceLostError
-            The monitor is still away.
+            The monitor is still disconnected.
         """
         with suppress(DeviceLostError):
             self.check()
@@ -151,7 +156,7 @@ class ScreenSlm(PanelSlm):
             text=True,
             bufsize=1,
             env=_environment(),
-            # Ctrl+C in the terminal is for this program, which closes its devices in order.
+            # Ctrl+C in the terminal must reach only this program, which then closes its devices in order.
             start_new_session=True,
         )
         threading.Thread(target=_listen, args=(self._child, self._answers), name="slm-screen", daemon=True).start()
@@ -162,7 +167,7 @@ class ScreenSlm(PanelSlm):
             self._end()
             raise
         finally:
-            # Both ends have it open; where the system allows, nothing is left behind however the program ends.
+            # Both processes have the file open. Deleted now, it never remains when the program crashes.
             with suppress(OSError):
                 self._file.unlink()
 
@@ -171,14 +176,14 @@ class ScreenSlm(PanelSlm):
             raise self._lost("the SLM's window has ended; reconnect it")
         self._number += 1
         try:
-            # A line is far smaller than a pipe, so this does not block on a window that hangs.
+            # A line is far smaller than a pipe's buffer, so this does not block while the window hangs.
             self._child.stdin.write(json.dumps({"do": action, "number": self._number}) + "\n")
         except OSError as error:
             raise self._lost("the SLM's window has ended; reconnect it") from error
         return self._await(self.config.timeout_s)
 
     def _await(self, timeout_s: float) -> dict[str, Any]:
-        """Return the answer to the last request; answers that come too late for an earlier one are dropped."""
+        """Return the answer to the last request; late answers to earlier requests are discarded."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             try:
@@ -219,38 +224,39 @@ class ScreenSlm(PanelSlm):
 
 
 def list_screens(command: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what the window system says of every monitor: name, serial, model, shape, refresh_hz, scaling, primary."""
+    """Return name, serial, model, shape, refresh_hz, scaling and primary of every monitor."""
     screens = _query(command).get("screens", [])
     return screens if isinstance(screens, list) else []
 
 
 def measured_period_s(command: Sequence[str], screen: str) -> float:
-    """Return the measured frame period of a monitor in seconds, or 0 where it cannot be measured."""
+    """Return the measured refresh period of a monitor in seconds, or 0 if it cannot be measured."""
     return float(_query([*command, "--period", screen]).get("period_s", 0.0))
 
 
 def _query(command: Sequence[str]) -> dict[str, Any]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_START_S, env=_environment(), check=False)
-        return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_START_S, env=_environment(), check=False)
+        return json.loads(result.stdout.splitlines()[-1]) if result.returncode == 0 else {}
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
         return {}
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without a platform that draws into memory: a panel is a real display or none."""
-    drawn = os.environ.get("QT_QPA_PLATFORM", "") in ("offscreen", "minimal")
-    return {key: value for key, value in os.environ.items() if not (drawn and key == "QT_QPA_PLATFORM")}
+    """Return the environment without a Qt platform that only draws into memory: an SLM needs a real display."""
+    in_memory = os.environ.get("QT_QPA_PLATFORM", "") in ("offscreen", "minimal")
+    return {key: value for key, value in os.environ.items() if not (in_memory and key == "QT_QPA_PLATFORM")}
 
 
 def _listen(child: subprocess.Popen[str], answers: queue.Queue[dict[str, Any]]) -> None:
-    """Queue the child's lines; its end is the last of them, with the first that it said in other words."""
+    """Queue the process's answers, then its end together with the first line that is no answer, such as an error of Qt."""
     assert child.stdout is not None
-    other = ""
+    first_other_line = ""
     with child.stdout as lines:
         for line in lines:
             try:
                 answers.put(json.loads(line))
             except ValueError:
-                other = other or f": {line.strip()}"
-    answers.put({"event": "lost", "number": 0, "text": f"the SLM's window has ended{other}; is there a display? reconnect it"})
+                first_other_line = first_other_line or f": {line.strip()}"
+    text = f"the SLM's window has ended{first_other_line}; check that there is a display, then reconnect the SLM"
+    answers.put({"event": "lost", "number": 0, "text": text})

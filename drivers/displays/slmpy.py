@@ -1,15 +1,15 @@
 """A phase SLM on another computer, driven through the TCP server of slmPy (``SLMdisplay.listen_port``).
 
-An image goes out as its length (int32 in the machine's byte order) and its bytes, row by row, compressed in the way the
-server was started with. The server answers ``done`` once the image is queued for its window, which is not yet light, or
-``err``. What follows from how that server is written:
+An image is sent as its length (int32 in the machine's byte order) and its bytes, row by row, compressed by the method that the
+server was started with. The server answers ``done`` when the image is queued for its window, which is before its first light,
+or ``err``. Properties of that server and what this driver does about them:
 
-- It serves one connection in its life: after a disconnection it has to be started again, and until then it lets a new
-  client connect and never answers. So a connection that works is kept, and silence is reported as a lost device.
-- It ends when the size or the compression is not its own, unless it checks sizes, and locally slmPy stretches images to
-  the screen. So the panel's shape has to be the server's screen, and no other pattern is sent.
-- It has no password, no encryption, and listens on all its network interfaces: whoever reaches the port writes to the
-  panel. It belongs on a private link between two computers (or inside an SSH tunnel), never on a laboratory's network.
+- It serves only one connection: after a disconnection it must be started again. Until then a new client can connect, but gets
+  no answer. The driver therefore keeps a connection that works, and reports silence as a lost device.
+- It ends when the size or the compression of an image is wrong, unless it checks sizes, and slmPy stretches an image to its
+  screen. The panel's shape must therefore be the server's screen, and the driver sends nothing else.
+- It has no password and no encryption, and listens on all network interfaces: everyone who reaches the port can write to the
+  panel. Use it on a private link between two computers or through an SSH tunnel, never on a laboratory's network.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from drivers.displays.panel_slm import PanelSlm
 
 Compression = Literal["zlib", "gzip", "bz2", "none"]
 
-# The fastest level of each: wrapped phase hardly shrinks, and the server decompresses any level.
+# The fastest level of each method: wrapped phase compresses poorly at any level, and the server accepts all of them.
 _COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
     "zlib": lambda data: zlib.compress(data, 1),
     "gzip": lambda data: gzip.compress(data, 1, mtime=0),
@@ -47,27 +47,33 @@ _LENGTH = struct.Struct("=i")
 _ANSWERS = (b"done", b"err")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlmPyConfig:
-    """Where the server is and how it was started.
+    """Address of the server, and how it was started.
 
     Parameters
     ----------
     host : str
-        IPv4 address of the server; slmPy knows no other. Names are refused, because looking one up has no deadline.
+        IPv4 address of the server; slmPy supports no other. Names are refused because a name look-up has no deadline.
     port : int
         Its TCP port.
     refresh_hz : float
-        Refresh rate of its screen.
+        Refresh rate of its screen in hertz.
     latency_s : float
-        Longest time from the server's answer to the first new light: its window's repaint, the compositor and the
-        video chain. The default is a careful guess; measure it with a sync check.
+        Longest time in seconds from the server's answer to the first light of the new image: repainting the window, the
+        compositor and the video signal. The default is a cautious estimate; measure it with a sync check.
     settle_s : float
-        Settling time of the liquid crystal.
+        Settling time of the liquid crystal in seconds.
     compression : {"zlib", "gzip", "bz2", "none"}
-        The one the server was started with. On a fast link ``none`` saves time at both ends.
+        The method that the server was started with. On a fast link ``none`` saves time on both computers.
     timeout_s : float
-        Deadline for connecting, and for sending one image and having its answer. slmPy's own is 10 s an image.
+        Longest time in seconds for connecting, and for sending one image and receiving its answer. slmPy's own limit is 10 s
+        per image.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
     """
 
     host: str = "127.0.0.1"
@@ -94,19 +100,19 @@ class SlmPyConfig:
 
 
 class SlmPySlm(PanelSlm):
-    """A :class:`drivers.base.GreySlm` at the other end of an slmPy server; opened by creating it.
+    """A :class:`drivers.base.GreySlm` behind an slmPy server. Creating the object connects to it.
 
     Parameters
     ----------
     config : SlmPyConfig, optional
         The server.
     panel : Panel, optional
-        Its screen: its native shape, which the protocol cannot ask for, its response and the pattern's place.
+        The server's screen: its native shape, which the protocol does not report, its response and the position of the pattern.
 
     Raises
     ------
     DeviceLostError
-        When nothing listens there.
+        No server accepts the connection.
     """
 
     def __init__(self, config: SlmPyConfig | None = None, panel: Panel | None = None) -> None:
@@ -129,9 +135,9 @@ class SlmPySlm(PanelSlm):
         self.reconnect()
 
     def _send(self, grey: NDArray[np.uint8]) -> int:
-        """Send an image, and return when the server acknowledged it, within ``timeout_s``.
+        """Send an image; return the time at which the server acknowledged it, within ``timeout_s``.
 
-        After any failure the connection is closed, since a late answer could pass for that of the next image.
+        After any error the connection is closed: a late answer could be taken for that of the next image.
         """
         data = self._compress(grey.tobytes())
         with self._lock:
@@ -140,22 +146,22 @@ class SlmPySlm(PanelSlm):
             if answer != b"done":
                 self._drop()
                 raise DeviceError(
-                    f"{self._name} refused the image; check that its screen is {self.panel.shape} and the link fast"
+                    f"{self._name} refused the image; check that its screen is {self.panel.shape} and that the link is fast"
                 )
         return answered_ns
 
     def check(self) -> None:
-        """Raise DeviceLostError when the server has left, or says what nobody asked."""
+        """Raise DeviceLostError when the server has closed the connection or has sent something that was not requested."""
         with self._lock:
             self._in_order()
 
     def reconnect(self) -> None:
-        """Connect again; a connection that is still in order is kept, because slmPy would not accept another.
+        """Connect again. A connection that still works is kept, because slmPy accepts no second one.
 
         Raises
         ------
         DeviceLostError
-            When nothing accepts the connection before the deadline.
+            No server accepts the connection within ``timeout_s``.
         """
         with self._lock:
             if self._link is not None and self._unread(self._link) is None:
@@ -166,20 +172,20 @@ class SlmPySlm(PanelSlm):
             except OSError as error:
                 raise self._lost(f"does not accept connections ({error})") from error
             self._link = link
-            # An image should not wait for the acknowledgement of the one before.
+            # Send an image at once, without waiting for the acknowledgement of the data before it.
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
-        """Disconnect. An slmPy server has to be started again after this."""
+        """Disconnect. Afterwards an slmPy server must be started again."""
         with self._lock:
             self._drop()
 
     def _exchange(self, message: bytes) -> bytes:
-        """Send one image and return the answer to it, or drop the connection and raise DeviceLostError."""
+        """Send one image and return the server's answer, or close the connection and raise DeviceLostError."""
         link = self._in_order()
         deadline_s = time.monotonic() + self._timeout_s
         try:
-            # For sendall a time-out is the total; for recv it is each call's.
+            # The time-out of sendall is for the whole message, that of recv is for each call.
             link.settimeout(self._timeout_s)
             link.sendall(message)
             answer = b""
@@ -188,9 +194,9 @@ class SlmPySlm(PanelSlm):
                 if left_s <= 0:
                     raise TimeoutError
                 link.settimeout(left_s)
-                # One by one: an answer that follows in the same parcel is not part of this one.
+                # Byte by byte: the same packet may contain a further answer, which is not part of this one.
                 if not (more := link.recv(1)):
-                    raise ConnectionError("it closed the connection; its size or compression may be another")
+                    raise ConnectionError("it closed the connection, perhaps because its size or compression differs")
                 answer += more
                 if not any(known.startswith(answer) for known in _ANSWERS):
                     raise ConnectionError(f"it answered {answer!r}, which is not slmPy's protocol")
@@ -203,20 +209,22 @@ class SlmPySlm(PanelSlm):
         return answer
 
     def _in_order(self) -> socket.socket:
-        """Return the connection, on which nothing is owed; drops it and raises DeviceLostError otherwise."""
+        """Return the connection if no unexpected data has arrived; otherwise close it and raise DeviceLostError."""
         link = self._link
         if link is None:
             raise self._lost("is not connected")
         if (unread := self._unread(link)) is not None:
             self._drop()
-            raise self._lost(f"sent {unread!r} unasked, so its answers are out of step" if unread else "closed the connection")
+            raise self._lost(
+                f"sent {unread!r} without a request, so its answers are out of step" if unread else "closed the connection"
+            )
         return link
 
     @staticmethod
     def _unread(link: socket.socket) -> bytes | None:
-        """Return what arrived although nothing is owed: None when nothing, empty when the other end is gone."""
+        """Return data that arrived without a request: None if there is none, empty if the server closed the connection."""
         try:
-            link.setblocking(False)
+            link.settimeout(0.0)
             return link.recv(16)
         except BlockingIOError:
             return None

@@ -1,7 +1,7 @@
-"""slmPy's window on a monitor of this computer as an SLM: a child process shows it, the slmPy client feeds it.
+"""slmPy's window on a monitor of this computer as an SLM: a child process shows the window, the slmPy client sends images.
 
-The child (:mod:`drivers.displays.slmpy_window`) runs under an interpreter of its own, because wxPython is rarely
-installed where this program is. It is ended by closing its standard input, which also happens when this process is killed.
+The child (:mod:`drivers.displays.slmpy_window`) runs under another Python interpreter, because wxPython is rarely installed
+beside this program. It ends when its standard input closes, which also happens when this process is killed.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from drivers.displays.slmpy import SlmPyConfig, SlmPySlm
 log = logging.getLogger(__name__)
 
 _SCRIPT = Path(__file__).with_name("slmpy_window.py")
-#: Time that the child has to end by itself, in seconds.
+#: Longest time that the child may need to end by itself, in seconds.
 _END_S = 2.0
 
 
 @dataclass(frozen=True)
 class SlmPyWindowConfig:
-    """Where slmPy's window is, what shows it, and how fast its light is.
+    """Which monitor slmPy's window covers, which interpreter runs it, and its times.
 
     Parameters
     ----------
@@ -43,13 +43,18 @@ class SlmPyWindowConfig:
         Interpreter that has wxPython and numpy, at least Python 3.9; Debian's, with ``python3-wxgtk4.0``, is
         ``/usr/bin/python3``.
     slmpy_path : str
-        Folder of a checkout of wavefrontshaping/slmPy; empty where slmPy is installed for that interpreter.
+        Folder of a checkout of wavefrontshaping/slmPy; empty if slmPy is installed for that interpreter.
     monitor : int
         Number of the monitor as wxPython counts them; the first is 0.
     start_s : float
-        Deadline for the window to open.
+        Longest time for the window to open, in seconds.
     refresh_hz, latency_s, settle_s, timeout_s : float
         As in :class:`drivers.displays.slmpy.SlmPyConfig`.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
     """
 
     python: str = "python3"
@@ -63,7 +68,7 @@ class SlmPyWindowConfig:
 
     def __post_init__(self) -> None:
         if not self.python or self.monitor < 0 or not self.start_s > 0:
-            raise ValueError(f"an slmPy window must have an interpreter, a monitor of 0 or more and time to start, got {self}")
+            raise ValueError(f"python must not be empty, monitor must be 0 or more and start_s positive, got {self}")
         self.link(1)
 
     def link(self, port: int) -> SlmPyConfig:
@@ -79,23 +84,23 @@ class SlmPyWindowConfig:
 
 
 class LocalSlmPySlm:
-    """A :class:`drivers.base.GreySlm` in an slmPy window of its own; the window opens with it.
+    """A :class:`drivers.base.GreySlm` in an slmPy window. Creating the object opens the window.
 
-    Any failure of the window ends its process, and :meth:`reconnect` starts another.
+    Any error of the window ends its process; :meth:`reconnect` starts another.
 
     Parameters
     ----------
     config : SlmPyWindowConfig, optional
         The window.
     panel : Panel, optional
-        Must have the monitor's shape; by default a linear 2 pi panel that has it.
+        It must have the monitor's shape; by default a linear panel of 2 pi with this shape.
 
     Raises
     ------
     DeviceLostError
         The window did not open.
     DeviceError
-        The monitor's shape is not the panel's.
+        The panel does not have the monitor's shape.
     """
 
     def __init__(self, config: SlmPyWindowConfig | None = None, panel: Panel | None = None) -> None:
@@ -108,12 +113,12 @@ class LocalSlmPySlm:
 
     @property
     def panel(self) -> Panel:
-        """The panel that the images are made for."""
+        """The panel that makes the grey images."""
         return self._slm.panel
 
     @property
     def shown(self) -> Pattern | None:
-        """The last pattern that the window took, or None before its first: a window that opened again shows none."""
+        """The last pattern that this window accepted, or None; a window that was opened again shows none."""
         return self._slm.shown
 
     @property
@@ -123,13 +128,13 @@ class LocalSlmPySlm:
 
     @property
     def grey(self) -> NDArray[np.uint8] | None:
-        """The grey image that the window took last, or None before its first."""
+        """The last grey image that this window accepted, or None."""
         return self._slm.grey
 
     def show(self, pattern: Pattern) -> int:
         """Show a pattern; see :meth:`drivers.displays.slmpy.SlmPySlm.show`.
 
-        Every failure but WrongPatternError is a DeviceLostError.
+        Every error except WrongPatternError is a DeviceLostError.
         """
         with self._ending_with_failure():
             return self._slm.show(pattern)
@@ -140,19 +145,19 @@ class LocalSlmPySlm:
             return self._slm.show_grey(grey)
 
     def check(self) -> None:
-        """Raise DeviceLostError when the window has closed, or left its monitor more than 0.1 s ago."""
+        """Raise DeviceLostError when the window was closed, or when it left its monitor more than 0.1 s ago."""
         with self._ending_with_failure():
             self._slm.check()
 
     def reconnect(self) -> None:
-        """Open the window again; one that is in order is kept.
+        """Open the window again; a window that works is kept.
 
         Raises
         ------
         DeviceLostError
             The window did not open.
         DeviceError
-            The monitor has another shape now.
+            The monitor now has another shape.
         """
         if self._window.alive:
             with suppress(DeviceError):
@@ -162,7 +167,7 @@ class LocalSlmPySlm:
         self._window, self._slm = self._open()
 
     def close(self) -> None:
-        """Close the window and end its process, by force after 2 s."""
+        """Close the window and end its process; kill the process after 2 s."""
         self._slm.close()
         self._window.end()
 
@@ -172,7 +177,8 @@ class LocalSlmPySlm:
             panel = self._panel or Panel(PanelConfig(shape=window.shape))
             if panel.shape != window.shape:
                 raise DeviceError(
-                    f"monitor {self._config.monitor} is {window.shape}, the panel {panel.shape}; choose another or set its mode"
+                    f"monitor {self._config.monitor} has the shape {window.shape}, the panel {panel.shape}; "
+                    "choose another monitor or set its resolution"
                 )
             self._panel = panel
             return window, SlmPySlm(self._config.link(window.port), panel)
@@ -188,7 +194,7 @@ class LocalSlmPySlm:
             raise
         except DeviceError as error:
             self.close()
-            cause = self._window.last_words or str(error).partition(";")[0]
+            cause = self._window.exit_reason or str(error).partition(";")[0]
             raise DeviceLostError(f"{self._window.name} is lost ({cause}); reconnect to open it again") from error
 
     def __enter__(self) -> Self:
@@ -208,13 +214,13 @@ class _Window:
         command += [f"--slmpy-path={config.slmpy_path}"] if config.slmpy_path else []
         pipe = subprocess.PIPE
         try:
-            # A session of its own: Ctrl+C in the terminal is for this program, which closes its devices in order.
+            # In a new session: Ctrl+C in the terminal must reach only this program, which then closes its devices in order.
             self._process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
             )
         except OSError as error:
             raise DeviceLostError(
-                f"{self.name} needs an interpreter, but {config.python!r} does not start ({error})"
+                f"the interpreter {config.python!r} of {self.name} does not start ({error}); choose another"
             ) from error
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._last = ""
@@ -232,12 +238,12 @@ class _Window:
         return self._process.poll() is None
 
     @property
-    def last_words(self) -> str:
-        """Why the process ended, if it could say so."""
+    def exit_reason(self) -> str:
+        """Last line of a process that ended with an error of its own; empty otherwise."""
         return self._last if self._process.poll() == 2 else ""
 
     def end(self) -> None:
-        """Ask the process to end, wait, then kill it."""
+        """Ask the process to end; kill it if it does not."""
         assert self._process.stdin
         with suppress(OSError):
             self._process.stdin.close()
@@ -250,7 +256,7 @@ class _Window:
         self._reader.join(_END_S)
 
     def _read(self) -> None:
-        """Keep the pipe empty, so that the child never waits for it."""
+        """Read the child's output, so that it never blocks on a full pipe."""
         assert self._process.stdout
         with self._process.stdout as lines:
             for line in lines:
@@ -261,7 +267,7 @@ class _Window:
 
     def _ready(self, deadline_s: float) -> tuple[int, tuple[int, int]]:
         """Return port and shape once the window is open."""
-        last = "it said nothing"
+        last = "it printed nothing"
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, deadline_s - time.monotonic()))
@@ -269,9 +275,9 @@ class _Window:
                 line, last = "", f"not ready in time, last line: {last}"
             if not line:
                 raise DeviceLostError(f"{self.name} did not open ({last}); check monitor, DISPLAY, interpreter and slmpy_path")
-            # Toolkits print warnings of their own before.
+            # Toolkits may print warnings before this line.
             with suppress(ValueError, KeyError, TypeError):
-                found = json.loads(line)
-                height, width = found["shape"]
-                return int(found["port"]), (int(height), int(width))
+                ready = json.loads(line)
+                height, width = ready["shape"]
+                return int(ready["port"]), (int(height), int(width))
             last = line.strip() or last

@@ -1,15 +1,19 @@
 """An slmPy window on a monitor of this computer, served over slmPy's own protocol, on the loopback address only.
 
-A program of its own (``python slmpy_window.py --help``), because wxPython wants a process for itself and often another
-interpreter: it needs Python 3.9, wxPython, numpy and slmPy, and nothing else of this repository. It prints one line of
-JSON, ``{"port": ..., "shape": [height, width]}``, when images are taken. A failure is one line on stderr and exit code 2.
+This is a separate program (``python slmpy_window.py --help``) because wxPython needs its own process and often another
+interpreter. It needs Python 3.9, wxPython, numpy and slmPy, and nothing else of this repository. When it is ready for images
+it prints one line of JSON, ``{"port": ..., "shape": [height, width]}``. An error is one line on stderr and exit code 2.
 It ends when its standard input closes, so it never outlives the program that started it.
 
-It differs from ``SLMdisplay.listen_port`` in this: other computers cannot reach it; it takes a new connection after the last
-one ended; images of another size are refused instead of stretched; ``done`` comes when the window has painted the image; a
-monitor that does not exist, or a window that was closed, ends it instead of blocking for ever. And the window is where it
-should be: left alone, slmPy's lands on another monitor when that suits the window manager. A window that does not cover its
-monitor exactly, also because the monitor went away later, ends the program.
+Differences from ``SLMdisplay.listen_port``:
+
+- Other computers cannot reach it.
+- It accepts a new connection after the last one ended.
+- It refuses images of another size instead of stretching them.
+- It answers ``done`` when the window has painted the image.
+- A monitor that does not exist, or a window that was closed, ends it instead of blocking for ever.
+- It places the window on its monitor; the window manager may put slmPy's own window on another one. If the window does not
+  cover its monitor exactly, also later because the monitor was unplugged, the program ends.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 try:
     import numpy as np
 except ImportError:
-    print(f"{sys.executable} has no numpy; install numpy and wxPython for it or choose another", file=sys.stderr)
+    print(f"{sys.executable} has no numpy; install numpy and wxPython for it, or choose another interpreter", file=sys.stderr)
     sys.exit(2)
 
 if TYPE_CHECKING:
@@ -49,23 +53,23 @@ _DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
 }
 _LENGTH = struct.Struct("=i")
-#: How often, and every how many seconds, a window that opens is put in its place.
+#: Number of attempts to place a new window, and the seconds between them.
 _ATTEMPTS, _ATTEMPT_S = 60, 0.05
-#: So many times in a row it has to be found there: window managers answer late, and wx believes what it asked for.
+#: Number of times in a row that the window must be in place: window managers answer late, and wx reports its own request.
 _STEADY = 5
-#: How often it is looked at later, in seconds.
+#: Time between two later checks of its place, in seconds.
 _WATCH_S = 0.1
 
 
 def fail(reason: str) -> NoReturn:
-    """Print one line and end the process from whatever thread."""
+    """Print one line and end the process, from any thread."""
     print(" ".join(reason.split()), file=sys.stderr, flush=True)
-    # No sys.exit: wx's thread crashes while Python cleans up, and slmPy's constructor may wait for ever.
+    # Not sys.exit: wx's thread crashes while Python shuts down, and slmPy's constructor may block for ever.
     os._exit(2)
 
 
 def end_with_stdin() -> None:
-    """Wait until nobody holds the other end of stdin any more, however they ended, and end."""
+    """End the process when the other end of stdin is closed, which also happens when its owner crashes."""
     while os.read(0, 1024):
         pass
     os._exit(0)
@@ -73,27 +77,27 @@ def end_with_stdin() -> None:
 
 def open_display(monitor: int, slmpy_path: str) -> Any:
     """Return slmPy's ``SLMdisplay``, full screen and on top."""
-    # This folder holds another slmpy, the client.
+    # This folder contains another slmpy.py, the client, which must not be imported here.
     sys.path[:] = [folder for folder in sys.path if Path(folder or ".").resolve() != _HERE]
     if slmpy_path:
         sys.path.insert(0, slmpy_path)
-    # One image pixel is one panel pixel; and only X11 lets a window choose its monitor.
+    # No scaling, so that an image pixel is a panel pixel. Only X11 lets a window choose its monitor.
     os.environ.update(GDK_SCALE="1", GDK_BACKEND="x11")
     try:
         display_class = importlib.import_module("slmpy").SLMdisplay
     except (ImportError, AttributeError) as error:
-        fail(f"cannot load slmPy ({error}); it needs wxPython and a checkout of wavefrontshaping/slmPy named by --slmpy-path")
+        fail(f"cannot load slmPy ({error}); install wxPython and give a checkout of wavefrontshaping/slmPy with --slmpy-path")
     return display_class(monitor=monitor, isImageLock=True, alwaysTop=True)
 
 
 class Picture(np.ndarray):
-    """An array with the method that slmPy calls and that NumPy 2.3 no longer has."""
+    """An array with the method that slmPy calls and that NumPy removed in version 2.3."""
 
     tostring = np.ndarray.tobytes
 
 
 class Screen:
-    """slmPy's window, put over the whole of its monitor and asked only in the thread that may touch it."""
+    """slmPy's window, covering its whole monitor. Only wx's own thread calls the window."""
 
     def __init__(self, monitor: int, slmpy_path: str) -> None:
         self.display = open_display(monitor, slmpy_path)
@@ -107,40 +111,40 @@ class Screen:
             if steady == _STEADY:
                 return
             time.sleep(_ATTEMPT_S)
-        fail(f"slmPy's window does not cover monitor {monitor}; give it a window manager that lets it, or another monitor")
+        fail(f"slmPy's window does not cover monitor {monitor}; use another monitor or another window manager")
 
     def show(self, grey: NDArray[np.uint8]) -> None:
-        """Show an image (H, W) and return when it is painted; end the program when it is not where it should be."""
+        """Show an image (H, W) and return when it is painted; end the program if the window does not cover its monitor."""
         self.display.updateArray(np.repeat(grey[:, :, None], 3, axis=2).view(Picture), sleep=0.0)
-        # slmPy holds this lock until the window has the image.
+        # slmPy holds this lock until the window has received the image.
         with self.display.eventLock:
             pass
         self.insist(self.painted_in_place)
 
     def watch(self) -> NoReturn:
-        """End the program when the window is not where it should be."""
+        """Check the window's place for ever; end the program when it does not cover its monitor."""
         while True:
             self.insist(self.covers)
             time.sleep(_WATCH_S)
 
     def insist(self, in_place: Callable[[], bool]) -> None:
-        """End the program unless the answer is yes."""
+        """End the program unless ``in_place`` returns true in wx's thread."""
         if not self.ask(in_place):
-            fail(f"slmPy's window does not cover monitor {self.monitor} any more; check cables, power and screen settings")
+            fail(f"slmPy's window no longer covers monitor {self.monitor}; check cables, power and screen settings")
 
     def place(self) -> bool:
-        """Put the window where it belongs; return whether it was there."""
-        if not (there := self.covers()):
+        """Return whether the window covers its monitor; if not, place it there."""
+        if not (in_place := self.covers()):
             self.display.vt.frame.SetSize(self.wx.Display(self.monitor).GetGeometry())
-        return there
+        return in_place
 
     def painted_in_place(self) -> bool:
-        """Paint now instead of when nothing else is to be done; return whether the window is where it belongs."""
+        """Paint immediately instead of when wx is idle; return whether the window covers its monitor."""
         self.display.vt.frame.Window.Update()
         return self.covers()
 
     def covers(self) -> bool:
-        """Whether the window's pixels are the monitor's pixels."""
+        """Return whether the window has exactly the monitor's pixels."""
         display = self.wx.Display
         return bool(
             self.monitor < display.GetCount()
@@ -148,7 +152,7 @@ class Screen:
         )
 
     def ask(self, question: Callable[[], bool]) -> bool:
-        """Return the answer from wx's thread; end the program when that has ended."""
+        """Return the result of ``question`` from wx's thread; end the program when that thread has ended."""
         answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
         with suppress(AssertionError):  # wx has ended
             self.wx.CallAfter(lambda: answers.put(question()))
@@ -159,22 +163,22 @@ class Screen:
 
 
 def serve(listener: socket.socket, screen: Screen, compression: str) -> NoReturn:
-    """Take images, one connection after the other."""
+    """Accept one connection after the other and show their images."""
     while True:
         connection, _ = listener.accept()
         with connection, suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            talk(connection, screen, compression)
+            serve_connection(connection, screen, compression)
 
 
-def talk(connection: socket.socket, screen: Screen, compression: str) -> None:
-    """Take images from one connection until it ends, which is an OSError, or is beyond understanding."""
+def serve_connection(connection: socket.socket, screen: Screen, compression: str) -> None:
+    """Show the images of one connection until it ends, which is an OSError, or sends an impossible length."""
     height, width = screen.shape
     while True:
         (length,) = _LENGTH.unpack(receive(connection, _LENGTH.size))
-        # What is longer than an image can be, however badly compressed, is not worth reading.
-        understood = 0 <= length <= 2 * height * width + 1024
-        data = receive(connection, length) if understood else b""
+        # No image is longer than this, however badly it is compressed.
+        possible = 0 <= length <= 2 * height * width + 1024
+        data = receive(connection, length) if possible else b""
         try:
             image = np.frombuffer(_DECOMPRESS[compression](data), np.uint8)
         except (OSError, EOFError, ValueError, zlib.error):
@@ -182,7 +186,7 @@ def talk(connection: socket.socket, screen: Screen, compression: str) -> None:
         if fits := image.size == height * width:
             screen.show(image.reshape(height, width))
         connection.sendall(b"done" if fits else b"err")
-        if not understood:
+        if not possible:
             return
 
 
@@ -202,12 +206,12 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(description="Show slmPy's window on a monitor and serve slmPy's protocol on 127.0.0.1.")
     parser.add_argument("--monitor", type=int, default=1, help="number of the monitor; the first is 0")
     parser.add_argument("--port", type=int, default=9999, help="TCP port; 0 takes a free one")
-    parser.add_argument("--compression", choices=_DECOMPRESS, default="zlib", help="how the images come")
-    parser.add_argument("--slmpy-path", default="", help="folder of slmPy's checkout, where it is not installed")
+    parser.add_argument("--compression", choices=_DECOMPRESS, default="zlib", help="compression of the images")
+    parser.add_argument("--slmpy-path", default="", help="folder of a checkout of slmPy, if it is not installed")
     options = parser.parse_args()
 
-    # Also for wx's own thread: an error there would leave slmPy's constructor waiting for ever.
-    threading.excepthook = lambda args: fail(f"slmPy says {getattr(args.exc_type, '__name__', '')}: {args.exc_value}")
+    # This includes wx's thread: after an error there, slmPy's constructor would block for ever.
+    threading.excepthook = lambda args: fail(f"slmPy failed, {getattr(args.exc_type, '__name__', '')}: {args.exc_value}")
     threading.Thread(target=end_with_stdin, name="stdin", daemon=True).start()
     try:
         listener = socket.create_server(("127.0.0.1", options.port))

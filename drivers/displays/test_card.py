@@ -1,4 +1,4 @@
-"""A grey image by which a display is judged at a glance: the right monitor, the right way up, pixel for pixel."""
+"""A grey test image, which shows whether a display is the right one, the right way up and exact to the pixel."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 def draw_test_card(shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the test card.
 
-    A frame of one pixel shows whether the edges are cut; corner letters (TL, TR, BL, BR) and the arrow up, whether it is
-    turned or mirrored; the circle, whether it is stretched; 16 grey steps, whether contrast is bent; and a patch of single
-    pixels in the middle turns plain grey or striped where the image is resampled.
+    It has
+
+    - a border of one pixel, which shows whether the edges are cut off;
+    - letters in the corners (TL, TR, BL, BR) and an arrow up, which show whether the image is rotated or mirrored;
+    - a circle, which shows whether the image is stretched;
+    - 16 grey steps, which show whether the contrast is distorted;
+    - a chequerboard of single pixels in the middle, which becomes plain grey or striped if the image is resampled.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Any UVC camera, or a video file, through OpenCV."""
+"""USB video cameras (UVC) and video files through OpenCV."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,37 +15,37 @@ import cv2
 
 from drivers.base import Camera, CameraCapabilities, CameraCounters, DeviceError, Frame, FrameFailedError, TriggerMode
 from drivers.clock import Clock, RealClock
-from drivers.opencv.reader import Capture, CaptureReader, Lost
+from drivers.opencv.reader import Capture, CaptureReader, LostFrames, ReaderConfig
 from drivers.recorded.replay import ReplayCamera
 from drivers.recorded.video_file import VideoFile
 
 _SYSFS = Path("/sys/class/video4linux")
-#: Frames a second of a UVC camera of which none were asked for.
+#: Assumed frames per second of a UVC camera for which no rate is configured.
 _FPS = 30.0
 
 
 @dataclass(frozen=True)
 class OpenCvConfig:
-    """Which camera or file, and how.
+    """Which camera or file, and its settings.
 
     Parameters
     ----------
     source : str
-        A UVC camera's number ("0" is the first) or its path (``/dev/video0``, ``/dev/v4l/by-id/...``, which stays the same
-        when cameras are plugged in another order); anything else is the path of a video file.
+        Number of a UVC camera ("0" is the first) or its path. ``/dev/v4l/by-id/...`` stays the same when cameras are plugged in
+        another order; ``/dev/video0`` may not. Anything else is the path of a video file.
     exposure_s : float
-        Exposure time that the frames shall carry, in seconds. Neither a video file nor, reliably, a UVC camera can tell its
-        own: switch automatic exposure off with the camera's tool, and state here what was set there.
+        Exposure time of the frames in seconds. A video file cannot report it, and a UVC camera not reliably: switch automatic
+        exposure off with the camera's tool, and enter here the value that is set there.
     width, height : int
-        Size in pixels that is wanted, 0 for the one it has. Another one delivered is an error.
+        Requested size in pixels; 0 keeps the size of the camera or file. It is an error if another size is delivered.
     fps : float
-        Frames per second that are wanted, 0 for what it has. A UVC camera may choose otherwise; a file obeys.
+        Requested frames per second; 0 keeps the rate of the camera or file. A UVC camera may use another rate.
     bit_depth : int
-        8: OpenCV gives no more.
+        Always 8: OpenCV does not deliver more.
     loop : bool
-        Start a file again at its end; otherwise reading then raises DeviceError.
+        Whether a file starts again at its end. Otherwise reading then raises DeviceError.
     lost_after_s : float
-        A UVC camera that delivers nothing for so long is lost, in seconds; longer than its exposure.
+        A UVC camera that delivers nothing for this time is lost, in seconds; longer than its exposure.
 
     Raises
     ------
@@ -54,6 +54,7 @@ class OpenCvConfig:
     """
 
     source: str = "0"
+    _: KW_ONLY
     exposure_s: float = 0.01
     width: int = 0
     height: int = 0
@@ -64,9 +65,9 @@ class OpenCvConfig:
 
     def __post_init__(self) -> None:
         if not self.source:
-            raise ValueError("source must be a camera's number or path, or a video file, got nothing")
+            raise ValueError("source must be the number or path of a camera or the path of a video file, got an empty text")
         if self.bit_depth != 8:
-            raise ValueError(f"bit_depth must be 8, all that OpenCV delivers, got {self.bit_depth}")
+            raise ValueError(f"bit_depth must be 8, because OpenCV delivers no more, got {self.bit_depth}")
         if self.width < 0 or self.height < 0 or (self.width == 0) != (self.height == 0):
             raise ValueError(f"width and height must both be positive or both 0, got {self.width} x {self.height}")
         if not 0 <= self.fps < math.inf:
@@ -76,18 +77,18 @@ class OpenCvConfig:
 
     @property
     def device(self) -> Path | None:
-        """Device node of a UVC camera; None for a file."""
+        """Device file of a UVC camera; None for a video file."""
         if self.source.isdecimal():
             return Path(f"/dev/video{int(self.source)}")
         return Path(self.source) if self.source.startswith("/dev/") else None
 
 
 def list_opencv_cameras(sysfs: Path = _SYSFS) -> list[str]:
-    """Return number and name of every video capture device that Linux knows, without opening any; elsewhere an empty list."""
-    # A UVC camera has further nodes without images, of a higher index.
+    """Return number and name of every video capture device, without opening any; on other systems than Linux none."""
+    # A UVC camera also has device files without images; their index is not 0.
     nodes = [node for node in sysfs.glob("video*") if _text(node / "index") in ("", "0")]
-    found = sorted((int(number), _text(node / "name")) for node in nodes if (number := node.name[5:]).isdecimal())
-    return [f"{number} {name}".rstrip() for number, name in found]
+    cameras = sorted((int(number), _text(node / "name")) for node in nodes if (number := node.name[5:]).isdecimal())
+    return [f"{number} {name}".rstrip() for number, name in cameras]
 
 
 def open_opencv(config: OpenCvConfig | None = None, clock: Clock | None = None) -> Camera:
@@ -96,51 +97,51 @@ def open_opencv(config: OpenCvConfig | None = None, clock: Clock | None = None) 
     Raises
     ------
     DeviceError
-        It is missing or unreadable, is used by another program, or has another size than wanted.
+        It is missing or unreadable, another program uses it, or it does not have the requested size.
     """
     config = config or OpenCvConfig()
     if config.device is not None:
         return OpenCvCamera(config, clock)
     video = VideoFile(Path(config.source), config.exposure_s)
-    camera = ReplayCamera(video, 1 / config.fps if config.fps else None, clock, config.loop)
+    camera = ReplayCamera(video, 1 / config.fps if config.fps else None, clock, loop=config.loop)
     _check_size(config, f"the video {config.source}", camera.capabilities.shape)
     return camera
 
 
 def open_uvc(config: OpenCvConfig) -> Capture:
-    """Open a UVC camera as OpenCV does; raises DeviceError when it is not there or not allowed."""
+    """Open a UVC camera with OpenCV; raises DeviceError when it is missing or this account may not use it."""
     node, is_linux = config.device, sys.platform == "linux"
     if node is None:
-        raise DeviceError(f"{config.source} is no camera's number or path; a video file is for open_opencv")
-    # Asked first, because OpenCV writes its own lines to the terminal about a device that it cannot open.
+        raise DeviceError(f"{config.source} is not the number or path of a camera; open a video file with open_opencv")
+    # Checked first, because OpenCV prints its own lines to the terminal about a device that it cannot open.
     if is_linux and not node.exists():
-        there = "; ".join(list_opencv_cameras()) or "none at all"
-        raise DeviceError(f"there is no camera {node}; plug it in, or choose another (found: {there})")
+        present = "; ".join(list_opencv_cameras()) or "no camera"
+        raise DeviceError(f"there is no camera {node}; plug it in, or choose another (found: {present})")
     if is_linux and not os.access(node, os.R_OK | os.W_OK):
         raise DeviceError(f"this account may not use the camera {node}; add it to the group 'video' and log in again")
     return cv2.VideoCapture(str(node), cv2.CAP_V4L2) if is_linux else cv2.VideoCapture(int(config.source))
 
 
 class OpenCvCamera:
-    """A UVC camera as a :class:`drivers.base.Camera` that runs freely; opened by creating it.
+    """A UVC camera as a free-running :class:`drivers.base.Camera`. Creating the object opens the camera.
 
-    Colour becomes grey, as ``cv2.cvtColor`` does. Frames are stamped with their arrival, their exposure is what the
-    configuration states. The camera is read all the time; frames that wait too long for their reader are lost, and
-    :meth:`read` says so in their place.
+    ``cv2.cvtColor`` converts colour to grey. The time stamp of a frame is its arrival; its exposure is that of the
+    configuration. The camera is read continuously. Frames that are not read in time are lost, and :meth:`read` reports them in
+    their place.
 
     Parameters
     ----------
     config : OpenCvConfig, optional
-        Which camera; a video file is for :func:`open_opencv`.
+        Which camera; :func:`open_opencv` also opens video files.
     clock : Clock, optional
-        The host's clock.
+        The computer's clock.
     open_capture : callable, optional
         Opens the device.
 
     Raises
     ------
     DeviceError
-        No such camera, another program has it, it delivers nothing, or frames of another size than wanted.
+        The camera is missing, another program uses it, or it delivers nothing or frames of another size than requested.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class OpenCvCamera:
         except DeviceError as error:
             self.close()
             raise DeviceError(str(error)) from error
-        # Nothing tells how long a UVC camera takes to hand a frame over; it is ready before the next one.
+        # A UVC camera does not report its readout time. A frame has been delivered before the next one is ready.
         self.capabilities = CameraCapabilities(
             model=_name_of(self.config.device) or "UVC camera",
             serial=self.config.source,
@@ -174,12 +175,12 @@ class OpenCvCamera:
 
     @property
     def counters(self) -> CameraCounters:
-        """Frames, and frames lost before they were read, since arming."""
+        """Frames, and frames that were lost before they were read, since arming."""
         return CameraCounters(0, self._frames, self._failed)
 
     @property
     def exposure_s(self) -> float:
-        """Exposure time in seconds, as the configuration states it."""
+        """Exposure time of the configuration in seconds."""
         return self.config.exposure_s
 
     @property
@@ -188,15 +189,15 @@ class OpenCvCamera:
         return 8
 
     def set_exposure(self, exposure_s: float) -> None:
-        """Refuse anything but the stated exposure."""
+        """Refuse any exposure except that of the configuration."""
         if exposure_s != self.config.exposure_s:
             raise DeviceError(
-                f"{self._name} keeps the stated exposure of {self.config.exposure_s} s, got {exposure_s} s; "
-                "set it with the camera's own tool and state it in the configuration"
+                f"{self._name} keeps the configured exposure of {self.config.exposure_s} s, got {exposure_s} s; "
+                "set it with the camera's own tool, then enter it in the configuration"
             )
 
     def arm(self, trigger: TriggerMode) -> None:
-        """Empty the queue and number the frames from 0; only free run is possible."""
+        """Empty the queue and number the frames from 0. Only free run is possible."""
         self._alive()
         if trigger is not TriggerMode.FREE_RUN:
             raise self._no_trigger()
@@ -205,7 +206,7 @@ class OpenCvCamera:
         self._armed = True
 
     def trigger(self) -> None:
-        """Refuse: a UVC camera takes no trigger."""
+        """Refuse: a UVC camera has no trigger."""
         self._alive()
         raise self._no_trigger()
 
@@ -215,7 +216,7 @@ class OpenCvCamera:
         if not self._armed:
             raise DeviceError("the camera is not armed; arm it before reading frames")
         item = self._reader.get(timeout_s)
-        if isinstance(item, Lost):
+        if isinstance(item, LostFrames):
             self._failed += item.count
             raise FrameFailedError(
                 f"{self._name}: {item.count} frames from number {item.first} on were not read in time and are lost; "
@@ -225,7 +226,7 @@ class OpenCvCamera:
         return item
 
     def disarm(self) -> None:
-        """Drop what is queued."""
+        """Discard queued frames."""
         self._armed = False
         self._reader.disarm()
 
@@ -235,7 +236,7 @@ class OpenCvCamera:
         Raises
         ------
         DeviceLostError
-            It is still away, or does not deliver what it did.
+            It is still disconnected, or it delivers frames of another shape.
         """
         self._armed, self._closed = False, False
         self._reader.stop()
@@ -243,7 +244,7 @@ class OpenCvCamera:
         self._reader.wait_until_open()
 
     def close(self) -> None:
-        """Release the camera, or leave that to its thread where that hangs; safe to call twice."""
+        """Release the camera; if its thread hangs, the thread releases it later. Safe to call twice."""
         self._armed, self._closed = False, True
         self._reader.stop()
 
@@ -254,19 +255,22 @@ class OpenCvCamera:
         self.close()
 
     def _start(self, shape: tuple[int, int] | None = None) -> CaptureReader:
-        return CaptureReader(self._configured, self._name, self.config.exposure_s, self.config.lost_after_s, self._clock, shape)
+        config = ReaderConfig(
+            name=self._name, exposure_s=self.config.exposure_s, lost_after_s=self.config.lost_after_s, shape=shape
+        )
+        return CaptureReader(self._configured, config, self._clock)
 
     def _configured(self) -> Capture:
-        """Open the device and ask for the settings, in the thread that will read it."""
+        """Open the device and request the settings; runs in the thread that reads it."""
         capture = self._open_capture(self.config)
         if not capture.isOpened():
             raise DeviceError(f"{self._name} cannot be opened; close the program that uses it")
-        wanted = {
+        settings = {
             cv2.CAP_PROP_FRAME_WIDTH: self.config.width,
             cv2.CAP_PROP_FRAME_HEIGHT: self.config.height,
             cv2.CAP_PROP_FPS: self.config.fps,
         }
-        for setting, value in wanted.items():
+        for setting, value in settings.items():
             if value:
                 capture.set(setting, value)
         return capture
@@ -284,7 +288,7 @@ def _check_size(config: OpenCvConfig, name: str, shape: tuple[int, int]) -> None
     if config.width and shape != (config.height, config.width):
         raise DeviceError(
             f"{name} delivers {shape[1]} x {shape[0]} pixels instead of {config.width} x {config.height}; "
-            "ask for a size that it has, or for 0 x 0"
+            "configure a size that it has, or 0 x 0"
         )
 
 

@@ -1,1 +1,1 @@
-"""Cameras that repeat recorded frames or a video file."""
+"""Recorded frames and video files as cameras."""

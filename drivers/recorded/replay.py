@@ -1,4 +1,4 @@
-"""Recorded frames as a camera: for benchmarks, for work away from the table, and to look at a recording again."""
+"""Recorded frames as a camera, for benchmarks, for work without the instrument, and for viewing a recording."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from drivers.base import (
 )
 from drivers.clock import Clock, RealClock
 
-#: Rate of a single frame, which has none of its own.
+#: Period of a recording of a single frame, which has no rate of its own, in nanoseconds.
 _SINGLE_NS = round(1e9 / 30)
 
 
 class LazyFrames(Sequence[Frame]):
-    """Frames of one shape and bit depth that are read when they are asked for; their times are known beforehand.
+    """Frames of one shape and bit depth that are read on access; their times are known in advance.
 
     Parameters
     ----------
     times_ns : ndarray of int64, shape (N,)
-        Time of every frame in nanoseconds, as its ``t_ns`` will be.
+        ``t_ns`` of every frame, in nanoseconds.
     """
 
     def __init__(self, times_ns: NDArray[np.int64]) -> None:
@@ -40,7 +40,7 @@ class LazyFrames(Sequence[Frame]):
 
     @abstractmethod
     def load(self, index: int) -> Frame:
-        """Read frame ``index``, 0 to ``len - 1``; raises a SpeckleScopeError when that fails."""
+        """Read frame ``index``, 0 to ``len - 1``; raises SpeckleScopeError when it cannot be read."""
 
     def __len__(self) -> int:
         return len(self.times_ns)
@@ -59,39 +59,39 @@ class LazyFrames(Sequence[Frame]):
 class ReplayCamera:
     """A free-running :class:`drivers.base.Camera` that repeats recorded frames.
 
-    Each comes at its own recorded time after the first, gaps included; the first follows arming, and the start of a new
-    loop the last frame, by one mean period. Frames are read from where they lie before they are due, so that a disk which
-    keeps up with the recording costs no delay.
+    Every frame arrives as long after the first one as it was recorded, so gaps are repeated. The first frame arrives one mean
+    period after arming, and a repetition starts one mean period after the last frame. Frames are read before they are due, so a
+    disk that is as fast as the recording causes no delay.
 
     Parameters
     ----------
     frames : sequence of Frame
-        What it delivers; of a :class:`LazyFrames` only the first is read before they are due.
+        The recorded frames. Of :class:`LazyFrames` only the first is read immediately.
     period_s : float, optional
-        Time between frames in seconds, in place of the recorded times.
+        Time between frames in seconds, used instead of the recorded times.
     clock : Clock, optional
         Real or virtual time.
     loop : bool
-        Start again after the last frame; otherwise :meth:`read` then raises DeviceError.
+        Whether to start again after the last frame. Otherwise :meth:`read` then raises DeviceError.
 
     Raises
     ------
     DeviceError
-        No frames, frames of different shapes or bit depths, a period that is not positive, or, where none is stated, times
-        that do not rise.
+        There are no frames, their shapes or bit depths differ, ``period_s`` is not positive, or without ``period_s`` the
+        recorded times do not rise.
     SpeckleScopeError
-        The first of lazy frames cannot be read.
+        The first of :class:`LazyFrames` cannot be read.
     """
 
     def __init__(
-        self, frames: Sequence[Frame], period_s: float | None = None, clock: Clock | None = None, loop: bool = True
+        self, frames: Sequence[Frame], period_s: float | None = None, clock: Clock | None = None, *, loop: bool = True
     ) -> None:
-        looked_at = frames[:1] if isinstance(frames, LazyFrames) else frames
-        kinds = {(frame.shape, frame.bit_depth) for frame in looked_at}
+        checked = frames[:1] if isinstance(frames, LazyFrames) else frames
+        kinds = {(frame.shape, frame.bit_depth) for frame in checked}
         if len(kinds) != 1:
             raise DeviceError(f"replay needs frames of one shape and bit depth, got {len(frames)} of {len(kinds)} kinds")
         if period_s is not None and not period_s > 0:
-            raise DeviceError(f"replay needs a period of more than 0 s between frames, got {period_s}")
+            raise DeviceError(f"period_s of a replay must be more than 0 s, got {period_s}")
         self._frames = frames
         self._clock = clock or RealClock()
         self._loop = loop
@@ -101,15 +101,20 @@ class ReplayCamera:
         self._armed = False
         self._index = self._failed = 0
         self._armed_ns = 0
-        first = looked_at[0]
+        first = checked[0]
         self._exposure_s = first.exposure_s
         self.capabilities = CameraCapabilities(
-            "replay", "recorded", first.shape, (first.bit_depth,), (first.exposure_s, first.exposure_s), 0.0
+            model="replay",
+            serial="recorded",
+            shape=first.shape,
+            bit_depths=(first.bit_depth,),
+            exposure_range_s=(first.exposure_s, first.exposure_s),
+            readout_s=0.0,
         )
 
     @property
     def counters(self) -> CameraCounters:
-        """Frames and unreadable frames since arming; a replay takes no triggers."""
+        """Frames and unreadable frames since arming; a replay has no triggers."""
         return CameraCounters(0, self._index - self._failed, self._failed)
 
     @property
@@ -123,49 +128,55 @@ class ReplayCamera:
         return self.capabilities.bit_depths[0]
 
     def set_exposure(self, exposure_s: float) -> None:
-        """Refuse anything but the recorded exposure."""
+        """Refuse any exposure except the recorded one."""
         if exposure_s != self._exposure_s:
-            raise DeviceError(f"a replay keeps its recorded exposure of {self._exposure_s} s, got {exposure_s} s")
+            raise DeviceError(
+                f"a replay keeps its recorded exposure of {self._exposure_s} s, got {exposure_s} s; use the recorded value"
+            )
 
     def arm(self, trigger: TriggerMode) -> None:
-        """Start from the first frame; only free run is possible."""
+        """Start with the first frame. Only free run is possible."""
         if trigger is not TriggerMode.FREE_RUN:
             raise DeviceError("a replay cannot be triggered; it can only run freely")
-        self._armed, self._index, self._failed, self._armed_ns = True, 0, 0, self._clock.now_ns()
+        self._armed = True
+        self._index = self._failed = 0
+        self._armed_ns = self._clock.now_ns()
 
     def trigger(self) -> None:
-        """Refuse: recorded frames answer no trigger."""
+        """Refuse: recorded frames have no trigger."""
         raise DeviceError("a replay cannot be triggered; it can only run freely")
 
     def read(self, timeout_s: float) -> Frame:
-        """Return the next recorded frame, with a new counter and stamped with the time at which it was due.
+        """Return the next recorded frame with a new number; its time stamp is the time at which it was due.
 
         Raises
         ------
         DeviceTimeoutError
-            It is not due before the deadline.
+            It is not due within ``timeout_s``.
         FrameFailedError
-            It cannot be read or is damaged; the next call goes on with the one after it.
+            It cannot be read or is damaged. The next call continues with the frame after it.
         DeviceError
-            The camera is not armed, or the recording is over and does not loop.
+            The camera is not armed, or the recording has ended and ``loop`` is false.
         """
         if not self._armed:
             raise DeviceError("the camera is not armed; arm it before reading frames")
         deadline_ns = self._clock.now_ns() + round(timeout_s * 1e9)
         lap, number = divmod(self._index, len(self._frames))
         if lap and not self._loop:
-            raise DeviceError(f"the recording ended after {self._index} frames; arm again to start over, or let it loop")
-        # A reader that fell behind gets the rest at once: a replay never drops on its own.
+            raise DeviceError(f"the recording ended after {self._index} frames; arm again to start over, or set loop")
+        # A caller that is late gets the frames that are due immediately: a replay never drops a frame.
         due_ns = self._armed_ns + self._period_ns + lap * self._lap_ns + int(self._offsets_ns[number])
         if due_ns > deadline_ns:
             self._clock.wait_until(deadline_ns)
-            raise DeviceTimeoutError(f"no frame within {timeout_s:.3f} s; the recording is slower than that or has a gap here")
+            raise DeviceTimeoutError(
+                f"no frame within {timeout_s:.3f} s; the recording is slower than that or has a gap here; wait longer"
+            )
         index, self._index = self._index, self._index + 1
         try:
             source = self._frames[number]
         except SpeckleScopeError as error:
             self._failed += 1
-            raise FrameFailedError(f"frame {number} of the recording is lost: {error}") from error
+            raise FrameFailedError(f"frame {number} of the recording cannot be read: {error}") from error
         finally:
             self._clock.wait_until(due_ns)
         return Frame(source.pixels, index, due_ns, source.exposure_s, source.bit_depth, source.pattern_id)
@@ -175,7 +186,7 @@ class ReplayCamera:
         self._armed = False
 
     def reconnect(self) -> None:
-        """Disarm: a replay is never lost."""
+        """Disarm; a replay is never lost."""
         self.disarm()
 
     def close(self) -> None:
@@ -202,6 +213,6 @@ def _recorded(frames: Sequence[Frame]) -> tuple[NDArray[np.int64], int]:
     if (steps_ns <= 0).any():
         at = int(np.argmax(steps_ns <= 0))
         raise DeviceError(
-            f"replay needs times that rise, but frame {at + 1} comes {-steps_ns[at] * 1e-9:g} s before the last; state period_s"
+            f"replay needs times that rise, but frame {at + 1} comes {-steps_ns[at] * 1e-9:g} s before frame {at}; set period_s"
         )
     return times_ns - times_ns[0], round(steps_ns.mean()) if len(steps_ns) else _SINGLE_NS

@@ -1,1 +1,1 @@
-"""Cameras and SLMs of slmsuite, through adapters."""
+"""Adapters for the cameras and SLMs of slmsuite."""

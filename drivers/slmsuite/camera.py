@@ -1,13 +1,15 @@
-"""Any camera class of slmsuite.
+"""Cameras of slmsuite.
 
-slmsuite's ``get_image`` is a snapshot: an image asked for now, one after another. Some of its classes start an exposure for
-it, others hand out the newest image of a camera that runs by itself, and that one may have been exposed before it was asked
-for. slmsuite does not say which, so ``triggered`` has to; without it, the camera runs freely and takes no triggers.
+slmsuite's ``get_image`` takes one image at a time. Some of its classes start an exposure for it. Others return the newest
+image of a camera that runs freely, which may have been exposed before the call. slmsuite does not report which, so the setting
+``triggered`` states it. Without it the camera runs freely and has no trigger.
 
-What follows from how slmsuite is written: a failed capture is tried again, up to five times and in silence, which would
-answer a trigger with a later image, so this is switched off; averaging sums frames, HDR changes the exposure and the
-orientation turns images, so all are off; ``bitdepth`` may be that of the pixel format (16 for a 12-bit camera), or the data
-may be left-justified, so counts are compared with it.
+Properties of slmsuite and what this driver does about them:
+
+- It silently repeats a failed capture up to five times, which would answer a trigger with a later image. This is switched off.
+- Averaging sums frames, HDR changes the exposure and the orientation rotates images. All of them are switched off.
+- ``bitdepth`` may be that of the pixel format (16 for a 12-bit camera), or the data may be left-justified. Counts are therefore
+  compared with the stated bit depth.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,42 +33,49 @@ from drivers.base import (
     TriggerMode,
 )
 from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, keywords, load_class, reason_of
-from drivers.slmsuite.snapshot import Found, Snapshot, capture, counts, describe
+from drivers.slmsuite.snapshot import CameraFacts, Snapshot, capture, counts, describe
 
-#: How long the camera may still be busy with an abandoned snapshot when it is triggered, in nanoseconds.
+#: Longest time that a trigger waits for an abandoned snapshot to end, in nanoseconds.
 _READY_NS = 200_000_000
-#: So many failures in a row are no longer bad frames: SDKs raise the same errors for a camera that was unplugged.
+#: Number of errors in a row after which the camera is lost: SDKs raise the same errors for a camera that was unplugged.
 _LOST_AFTER = 3
 
 
 @dataclass(frozen=True)
 class SlmsuiteCameraConfig:
-    """Which of slmsuite's cameras, and what slmsuite does not tell about it.
+    """Which of slmsuite's cameras, and the properties that slmsuite does not report.
 
     Parameters
     ----------
     class_path : str
-        Such as ``slmsuite.hardware.cameras.thorlabs.ThorCam``; empty only for a camera that was made elsewhere.
+        Class, such as ``slmsuite.hardware.cameras.thorlabs.ThorCam``; empty only for an object given to ``wrap``.
     arguments : dict
-        For its constructor, by name: numbers, texts, lists of numbers.
+        Arguments of its constructor by name: numbers, texts, lists of numbers.
     triggered : bool
-        Whether ``get_image`` starts a new exposure. Where it may return an image exposed earlier, pairs would be wrong.
+        Whether ``get_image`` always starts a new exposure. If it may return an earlier image, pairs would be wrong.
     exposure_s : float
         Exposure time in seconds.
     exposure_range_s : (float, float)
-        Used where slmsuite states no ``exposure_bounds_s``.
+        Used if slmsuite reports no ``exposure_bounds_s``.
     bit_depth : int
-        Significant bits, right-justified: 8, 10, 12 or 16; 0 believes slmsuite.
+        Significant bits, right-justified: 8, 10, 12 or 16; 0 uses slmsuite's value.
     readout_s : float
         Time from the end of an exposure to the image, in seconds.
     timeout_s : float
-        For a setting, and for an image beyond its exposure. A camera that takes twice as long is lost.
+        Longest time in seconds for a setting, and for an image in addition to its exposure. After twice this time the camera is
+        lost.
     open_timeout_s : float
-        For opening.
+        Longest time for opening, in seconds.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
     """
 
     class_path: str = ""
     arguments: dict[str, Argument] = field(default_factory=dict, hash=False)
+    _: KW_ONLY
     triggered: bool = False
     exposure_s: float = 0.010
     exposure_range_s: tuple[float, float] = (1e-5, 10.0)
@@ -81,7 +90,7 @@ class SlmsuiteCameraConfig:
         object.__setattr__(self, "arguments", keywords(self.arguments))
         low_s, high_s = self.exposure_range_s
         if not (0 < low_s <= high_s and self.exposure_s > 0 and min(self.timeout_s, self.open_timeout_s) > 0):
-            raise ValueError(f"exposures and time-outs must be positive and ranges rise, got {self}")
+            raise ValueError(f"exposures and time-outs must be positive and exposure_range_s must rise, got {self}")
         if self.bit_depth not in (0, 8, 10, 12, 16) or self.readout_s < 0:
             raise ValueError(f"bit_depth must be 0, 8, 10, 12 or 16 and readout_s 0 or more, got {self}")
 
@@ -89,9 +98,9 @@ class SlmsuiteCameraConfig:
 class SlmsuiteCamera:
     """A :class:`drivers.base.Camera` on slmsuite.
 
-    Free run takes snapshots on demand: :meth:`read` asks for the next one, and one that came too late for its reader is
-    there for the next. A frame that was asked for anew is stamped with that moment plus its exposure, any other with its
-    arrival less the readout time.
+    In free run every :meth:`read` starts the next snapshot. A snapshot that ends after its time-out is returned by the next
+    call. With ``triggered`` the time stamp is the start of the snapshot plus the exposure, otherwise the arrival minus the
+    readout time.
 
     Parameters
     ----------
@@ -102,26 +111,30 @@ class SlmsuiteCamera:
     ------
     DeviceError
         slmsuite or the class is missing, the camera cannot be opened, or it sums frames or pixels.
+    ValueError
+        ``config`` names no class.
     """
 
     def __init__(self, config: SlmsuiteCameraConfig) -> None:
         if not config.class_path:
-            raise ValueError("class_path must name a class of slmsuite.hardware.cameras; wrap() takes a camera made elsewhere")
+            raise ValueError(
+                "class_path must name a class of slmsuite.hardware.cameras; use wrap() for an existing camera object"
+            )
         maker = load_class(config.class_path, "Camera")
         self._begin(config, lambda: maker(**config.arguments), lambda camera: camera.close())
 
     @classmethod
     def wrap(cls, camera: Any, config: SlmsuiteCameraConfig | None = None) -> Self:
-        """Return an adapter for an slmsuite camera that was made elsewhere, and is closed there.
+        """Return an adapter for an existing slmsuite camera, which the caller must close.
 
-        Its ``capture_attempts`` and its exposure are changed. Reconnecting uses the same object again, on a new thread.
+        Its ``capture_attempts`` and its exposure are changed. Reconnecting uses the same object on a new thread.
 
         Parameters
         ----------
         camera : slmsuite.hardware.cameras.camera.Camera
-            Used by nobody else in the meantime.
+            No other code may use it in the meantime.
         config : SlmsuiteCameraConfig, optional
-            All but ``class_path`` and ``arguments`` is used.
+            ``class_path`` and ``arguments`` are ignored.
 
         Raises
         ------
@@ -151,7 +164,7 @@ class SlmsuiteCamera:
 
     @property
     def exposure_s(self) -> float:
-        """Exposure time in seconds, as slmsuite read it back."""
+        """Exposure time in seconds, as slmsuite reports it."""
         return self._exposure_s
 
     @property
@@ -160,22 +173,24 @@ class SlmsuiteCamera:
         return self.capabilities.bit_depths[0]
 
     def set_exposure(self, exposure_s: float) -> None:
-        """Set the exposure time, after a snapshot under way; raises DeviceError outside the camera's range."""
+        """Set the exposure time after the current snapshot; raises DeviceError outside the camera's range."""
         self._alive()
         low_s, high_s = self.capabilities.exposure_range_s
         if not low_s <= exposure_s <= high_s:
-            raise DeviceError(f"the exposure must lie in {low_s:g} to {high_s:g} s, got {exposure_s} s")
+            raise DeviceError(f"the exposure must be {low_s:g} to {high_s:g} s, got {exposure_s} s")
         try:
             self._exposure_s = self._write_exposure(self._sdk, exposure_s, self._busy_s + self.config.timeout_s)
         except DeviceTimeoutError as error:
             raise self._losing(str(error)) from error
 
     def arm(self, trigger: TriggerMode) -> None:
-        """Drop what is outstanding and wait for triggers or readers; software triggers only with ``triggered``."""
+        """Discard the current snapshot, then wait for triggers or reads; software triggers need ``triggered``."""
         self.disarm()
         self._alive()
         if trigger is TriggerMode.HARDWARE:
-            raise DeviceError(f"{self._name} cannot wait for its line, because slmsuite cannot; choose another driver")
+            raise DeviceError(
+                f"{self._name} cannot wait for its line, because slmsuite does not support it; choose another driver"
+            )
         if trigger is TriggerMode.SOFTWARE:
             self._must_take_triggers()
         self._triggers = self._frames = self._failed = 0
@@ -190,16 +205,17 @@ class SlmsuiteCamera:
         if self._mode is None:
             raise TriggerIgnoredError("the camera is not armed; arm it before triggering")
         if self._snapshot is not None:
-            raise TriggerIgnoredError("a frame is still outstanding; read it before the next trigger")
+            raise TriggerIgnoredError("the last triggered frame was not read yet; read it before the next trigger")
         if not self._returned(self._abandoned, time.monotonic_ns() + _READY_NS):
-            raise TriggerIgnoredError(f"{self._name} is still busy with the image before; wait for it")
+            raise TriggerIgnoredError(f"{self._name} is still busy with the last image; trigger again later")
         self._triggers += 1
         self._ask()
 
     def read(self, timeout_s: float) -> Frame:
         """Return the next frame; see :meth:`drivers.base.Camera.read`.
 
-        An error of the SDK is a failed frame; the third in a row, or silence of twice ``timeout_s``, is a lost camera.
+        An error of the SDK is a failed frame. After three in a row, or when nothing arrives for the exposure plus twice
+        ``timeout_s``, the camera is lost.
         """
         self._alive()
         if self._mode is None:
@@ -213,23 +229,25 @@ class SlmsuiteCamera:
                 self._ask()
         snapshot = self._snapshot
         if snapshot is None or not self._returned(snapshot, deadline_ns):
-            raise DeviceTimeoutError(f"no frame from {self._name} within {timeout_s:.3f} s; allow for its exposure or check it")
+            raise DeviceTimeoutError(
+                f"no frame from {self._name} within {timeout_s:.3f} s; wait longer than its exposure, or check the camera"
+            )
         self._snapshot = None
         return self._frame(snapshot)
 
     def disarm(self) -> None:
-        """Stop and drop what is outstanding, at once: a snapshot under way ends by itself and is not delivered."""
+        """Stop immediately; the current snapshot ends by itself and is not delivered."""
         self._mode = None
         if self._snapshot is not None:
             self._abandoned, self._snapshot = self._snapshot, None
 
     def reconnect(self) -> None:
-        """Make the camera again on a new thread, with its exposure restored and disarmed.
+        """Open the camera again on a new thread, with its exposure restored, disarmed.
 
         Raises
         ------
         DeviceLostError
-            It is still away.
+            It is still disconnected.
         """
         self._release()
         try:
@@ -240,7 +258,7 @@ class SlmsuiteCamera:
         self._lost = self._closed = False
 
     def close(self) -> None:
-        """Close the camera unless it was made elsewhere; safe to call twice and after it was lost."""
+        """Close the camera, except one given to ``wrap``; safe to call twice and after it was lost."""
         if not self._closed:
             self._release()
         self._closed = True
@@ -251,7 +269,7 @@ class SlmsuiteCamera:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    # ---- inside
+    # ---- internal
 
     @property
     def _name(self) -> str:
@@ -259,13 +277,13 @@ class SlmsuiteCamera:
 
     @property
     def _busy_s(self) -> float:
-        """Longest time that a healthy camera may still be busy with a snapshot."""
+        """Longest time that a working camera may still be busy with a snapshot, in seconds."""
         pending = self._snapshot or self._abandoned
         idle = self._lost or pending is None or pending.done()
         return 0.0 if idle else max(0.0, (self._hangs_ns - time.monotonic_ns()) * 1e-9)
 
     def _returned(self, snapshot: Future[Snapshot] | None, deadline_ns: int) -> bool:
-        """Wait for a snapshot and say whether it returned; raise DeviceLostError when it hangs."""
+        """Wait for a snapshot and return whether it has ended; raise DeviceLostError when it hangs."""
         until_ns = min(deadline_ns, self._hangs_ns)
         if snapshot is None or wait([snapshot], max(0.0, (until_ns - time.monotonic_ns()) * 1e-9)).done:
             return True
@@ -276,8 +294,8 @@ class SlmsuiteCamera:
     def _open(self) -> SdkThread:
         sdk = SdkThread(self._name, self._make, self._close, self.config.open_timeout_s)
         try:
-            found = sdk.call("describe itself", describe, self.config.timeout_s)
-            self.capabilities = self._capabilities(found)
+            facts = sdk.call("describe itself", describe, self.config.timeout_s)
+            self.capabilities = self._capabilities(facts)
             low_s, high_s = self.capabilities.exposure_range_s
             exposure_s = min(max(self._exposure_s, low_s), high_s)
             self._exposure_s = self._write_exposure(sdk, exposure_s, self.config.timeout_s)
@@ -286,23 +304,30 @@ class SlmsuiteCamera:
             raise
         return sdk
 
-    def _capabilities(self, found: Found) -> CameraCapabilities:
-        depth = self.config.bit_depth or found.bits
+    def _capabilities(self, facts: CameraFacts) -> CameraCapabilities:
+        depth = self.config.bit_depth or facts.bits
         if depth not in (8, 10, 12, 16):
-            raise DeviceError(f"{self._name} has {found.bits} bit according to slmsuite; set bit_depth to 8, 10, 12 or 16")
-        bounds = found.exposure_bounds_s or self.config.exposure_range_s
-        return CameraCapabilities(found.model, found.serial, found.shape, (depth,), bounds, self.config.readout_s)
+            raise DeviceError(f"{self._name} has {facts.bits} bit according to slmsuite; set bit_depth to 8, 10, 12 or 16")
+        return CameraCapabilities(
+            model=facts.model,
+            serial=facts.serial,
+            shape=facts.shape,
+            bit_depths=(depth,),
+            exposure_range_s=facts.exposure_bounds_s or self.config.exposure_range_s,
+            readout_s=self.config.readout_s,
+        )
 
     @staticmethod
     def _write_exposure(sdk: SdkThread, exposure_s: float, timeout_s: float) -> float:
         return round(float(sdk.call("set the exposure", lambda camera: camera.set_exposure(exposure_s), timeout_s)), 9)
 
     def _ask(self) -> None:
-        """Start the next snapshot; there is never more than one."""
+        """Start the next snapshot; only one is under way at a time."""
         exposure_s, timeout_s = self._exposure_s, self.config.timeout_s
-        # slmsuite's own time-out should come at half of this.
+        # slmsuite's own time-out ends a snapshot after the exposure plus timeout_s.
         self._hangs_ns = time.monotonic_ns() + round((exposure_s + 2 * timeout_s) * 1e9)
-        self._abandoned, self._snapshot = None, self._sdk.start(lambda camera: capture(camera, exposure_s, timeout_s))
+        self._abandoned = None
+        self._snapshot = self._sdk.start(lambda camera: capture(camera, exposure_s, timeout_s))
 
     def _frame(self, snapshot: Future[Snapshot]) -> Frame:
         error = snapshot.exception()
@@ -312,21 +337,21 @@ class SlmsuiteCamera:
                 raise self._losing(f"{self._name} failed {_LOST_AFTER} times in a row, {reason_of(error)}") from error
             self._failed += 1
             raise FrameFailedError(
-                f"{self._name} could not take an image, {reason_of(error)}; check cable and power"
+                f"{self._name} could not capture an image, {reason_of(error)}; check cable and power"
             ) from error
         self._failed_in_a_row = 0
-        taken = snapshot.result()
+        result = snapshot.result()
         try:
-            pixels = counts(taken.image, self.capabilities.shape, self.bit_depth)
+            pixels = counts(result.image, self.capabilities.shape, self.bit_depth)
         except FrameFailedError as bad:
             self._failed += 1
             raise FrameFailedError(f"{self._name} {bad}") from None
-        stop_ns = taken.done_ns - round(self.config.readout_s * 1e9)
+        stop_ns = result.done_ns - round(self.config.readout_s * 1e9)
         if self.config.triggered:
-            stop_ns = min(taken.done_ns, taken.started_ns + round(taken.exposure_s * 1e9))
+            stop_ns = min(result.done_ns, result.started_ns + round(result.exposure_s * 1e9))
         index = self._frames
         self._frames += 1
-        return Frame(pixels, index, stop_ns, taken.exposure_s, self.bit_depth)
+        return Frame(pixels, index, stop_ns, result.exposure_s, self.bit_depth)
 
     def _must_take_triggers(self) -> None:
         if not self.config.triggered:
@@ -336,14 +361,14 @@ class SlmsuiteCamera:
 
     def _alive(self) -> None:
         if self._lost:
-            raise DeviceLostError(f"{self._name} is gone; plug it in and reconnect it")
+            raise DeviceLostError(f"{self._name} is disconnected; plug it in and reconnect it")
         if self._closed:
             raise DeviceError(f"{self._name} is closed; open it again")
 
-    def _losing(self, what: str) -> DeviceLostError:
+    def _losing(self, reason: str) -> DeviceLostError:
         self.disarm()
         self._lost = True
-        return DeviceLostError(f"{what}; plug it in and reconnect it")
+        return DeviceLostError(f"{reason}; plug it in and reconnect it")
 
     def _release(self) -> None:
         self.disarm()

@@ -1,7 +1,7 @@
-"""slmsuite at arm's length: its classes by name, and each of its objects on a thread of its own.
+"""slmsuite's classes by name, and a thread for each of its objects, so that every call has a deadline.
 
-slmsuite's calls end when the vendor's SDK lets them, which may be never. Here a call has a deadline: what hangs is left
-behind with its thread, and the program goes on. An SDK that hangs with Python's interpreter lock held still stops it all.
+A call of slmsuite ends when the vendor's SDK returns, which may be never. A call that hangs is abandoned with its thread, and
+the program continues. An SDK that hangs while it holds Python's interpreter lock still stops the whole program.
 """
 
 from __future__ import annotations
@@ -29,11 +29,9 @@ _KINDS = {"Camera": "slmsuite.hardware.cameras.camera", "SLM": "slmsuite.hardwar
 
 
 def check_class_path(class_path: str) -> None:
-    """Raise ValueError unless ``class_path`` lies within ``slmsuite.hardware``: it comes from a file that people exchange."""
+    """Raise ValueError unless ``class_path`` lies within ``slmsuite.hardware``: it comes from a file that others may write."""
     if not _PATH.fullmatch(class_path):
-        raise ValueError(
-            f"class_path must be a class such as slmsuite.hardware.cameras.basler.Basler, nowhere else, got {class_path!r}"
-        )
+        raise ValueError(f"class_path must be a class such as slmsuite.hardware.cameras.basler.Basler, got {class_path!r}")
 
 
 def load_class(class_path: str, kind: Literal["Camera", "SLM"]) -> type[Any]:
@@ -44,33 +42,33 @@ def load_class(class_path: str, kind: Literal["Camera", "SLM"]) -> type[Any]:
     class_path : str
         Dotted name, within ``slmsuite.hardware``.
     kind : {"Camera", "SLM"}
-        slmsuite's class that it has to be derived from.
+        Base class of slmsuite that it must be derived from.
 
     Raises
     ------
     ValueError
-        The name lies elsewhere.
+        The name does not lie within ``slmsuite.hardware``.
     DeviceError
-        slmsuite is not installed, has no such class, or it is not one of that kind.
+        slmsuite is not installed, does not have the class, or the class is of another kind.
     """
     check_class_path(class_path)
     module, _, name = class_path.rpartition(".")
     base = getattr(_import(_KINDS[kind]), kind)
-    found = getattr(_import(module), name, None)
-    if not (isinstance(found, type) and issubclass(found, base) and found is not base):
+    hardware_class = getattr(_import(module), name, None)
+    if not (isinstance(hardware_class, type) and issubclass(hardware_class, base) and hardware_class is not base):
         raise DeviceError(f"{class_path} is not one of slmsuite's {kind} classes; check the name in its documentation")
-    return found
+    return hardware_class
 
 
 def _import(module: str) -> Any:
     first = "slmsuite" not in sys.modules
     try:
-        # It warns of every optional SDK that is absent.
+        # slmsuite warns of every optional SDK that is missing.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for name in ("slmsuite", module):
                 loaded = importlib.import_module(name)
-    except Exception as error:  # a vendor's SDK raises anything while it loads
+    except Exception as error:  # a vendor's SDK may raise any exception while it loads
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing == "slmsuite":
             raise DeviceError(NOT_INSTALLED) from error
@@ -78,7 +76,7 @@ def _import(module: str) -> Any:
             raise DeviceError(f"slmsuite has no module {missing}; check the name in its documentation") from error
         raise DeviceError(f"cannot load {module} ({reason_of(error)}); install what it needs") from error
     if first:
-        # Importing it starts a log on stdout that bypasses ours; whoever set it up before us wanted that.
+        # Importing slmsuite starts a log of its own on stdout. If other code imported it earlier, that log is kept.
         sys.modules["slmsuite"].configure_logging(None)
         log = logging.getLogger("slmsuite")
         log.propagate, log.level = True, logging.WARNING
@@ -86,36 +84,38 @@ def _import(module: str) -> Any:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return an exception's first line with its kind, for a message of one line."""
+    """Return the type and the first line of an exception."""
     return " ".join([f"{type(error).__name__}:", *(str(error).strip().splitlines() or ["no reason given"])[0].split()])
 
 
 class SdkThread:
-    """One slmsuite object and the thread that alone makes it, calls it and ends it.
+    """One slmsuite object, and the only thread that makes, calls and closes it.
 
     Parameters
     ----------
     name : str
-        For messages, such as "the slmsuite camera Basler".
+        Name for messages, such as "the slmsuite camera Basler".
     make : callable
         Returns the object; called on the thread.
     close : callable
-        Takes the object when the thread ends, however late that is.
+        Called with the object when the thread ends, even if that is late.
     timeout_s : float
-        Deadline for ``make``.
+        Longest time for ``make``, in seconds.
 
     Raises
     ------
     DeviceTimeoutError
-        ``make`` did not return in time. If it ever does, the object is closed.
+        ``make`` did not return in time. If it returns later, the object is closed.
     DeviceError
         ``make`` failed.
     """
 
     def __init__(self, name: str, make: Callable[[], Any], close: Callable[[Any], None], timeout_s: float) -> None:
-        self._name, self._make, self._close = name, make, close
+        self._name = name
+        self._make = make
+        self._close = close
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[Any], Any]] | None] = SimpleQueue()
-        # Not a ThreadPoolExecutor: Python waits for its threads at exit, for ever if one hangs.
+        # Not a ThreadPoolExecutor: at exit Python waits for its threads, for ever if one hangs.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
         try:
@@ -125,7 +125,7 @@ class SdkThread:
             raise
 
     def start(self, function: Callable[[Any], ResultT]) -> Future[ResultT]:
-        """Call ``function`` with the object once all calls before it returned, and return its future result."""
+        """Queue a call of ``function`` with the object; return the future of its result."""
         job: Future[ResultT] = Future()
         self._jobs.put((job, function))
         return job
@@ -136,9 +136,9 @@ class SdkThread:
         Raises
         ------
         DeviceTimeoutError
-            It, or a call before it, did not return within ``timeout_s``.
+            This call, or one before it, did not return within ``timeout_s``.
         DeviceError
-            It failed; ``action`` says what was tried.
+            The call failed; ``action`` names it in the message.
         """
         job = self.start(function)
         if not wait([job], timeout_s).done:
@@ -150,28 +150,28 @@ class SdkThread:
         return job.result()
 
     def end(self, timeout_s: float) -> None:
-        """Close the object and end the thread; what hangs longer than ``timeout_s`` is left to do so when it can."""
+        """Close the object and end the thread; a call that hangs longer than ``timeout_s`` does both when it returns."""
         self._jobs.put(None)
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:
-            made, failure = self._make(), None
-        except Exception as error:  # noqa: BLE001 - an SDK raises anything
-            made, failure = None, error
+            device, failure = self._make(), None
+        except Exception as error:  # noqa: BLE001 - an SDK may raise any exception
+            device, failure = None, error
         while entry := self._jobs.get():
             job, function = entry
             try:
                 if failure is not None:
                     raise failure
-                job.set_result(function(made))
+                job.set_result(function(device))
             except BaseException as error:  # noqa: BLE001
                 job.set_exception(error)
-            # A frame or an exception must not live until the next call.
+            # Release the frame or the exception now, not at the next call.
             del entry, job, function
         if failure is None:
             with suppress(Exception):
-                self._close(made)
+                self._close(device)
 
 
 def keywords(arguments: Mapping[str, Argument]) -> dict[str, Argument]:

@@ -1,10 +1,10 @@
-"""Any SLM class of slmsuite, sent grey levels of our own.
+"""SLMs of slmsuite, which receive grey levels from this program.
 
-slmsuite's ``set_phase`` takes phases or integers. For phases it has a convention of its own: the sign is flipped (grey 255 is
-phase 0, and rising phase darkens), levels are 2 pi / 256 apart, and a wavefront correction may be added. Integers of the
-panel's own type go to it as they are. They are what is sent here, so that phase becomes grey in one place, through the
-panel's calibrated response, and every driver sends the same bytes to the same panel. In slmsuite's book-keeping
-(``slm.phase``) such an image is the negative of our phase, unless the panel's response says otherwise.
+slmsuite's ``set_phase`` accepts phases or integers. For phases it has its own convention: the sign is inverted (grey 255 is
+phase 0, and a larger phase is darker), levels are 2 pi / 256 apart, and a wavefront correction may be added. Integers of the
+panel's own type are sent to the panel unchanged. This driver sends such integers: phase becomes grey levels in one place only,
+through the panel's calibrated response, and every driver sends the same image to the same panel. In slmsuite's own record
+(``slm.phase``) the image is then the negative of the phase here, unless the panel's response differs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -26,27 +26,33 @@ from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, k
 
 @dataclass(frozen=True)
 class SlmsuiteSlmConfig:
-    """Which of slmsuite's SLMs, and what slmsuite does not tell about it.
+    """Which of slmsuite's SLMs, and the properties that slmsuite does not report.
 
     Parameters
     ----------
     class_path : str
-        Such as ``slmsuite.hardware.slms.screenmirrored.ScreenMirrored``; empty only for an SLM that was made elsewhere.
+        Class, such as ``slmsuite.hardware.slms.screenmirrored.ScreenMirrored``; empty only for an object given to ``wrap``.
     arguments : dict
-        For its constructor, by name: numbers, texts, lists of numbers.
+        Arguments of its constructor by name: numbers, texts, lists of numbers.
     refresh_hz : float
-        Refresh rate of the panel.
+        Refresh rate of the panel in hertz.
     latency_s : float
-        Longest time from slmsuite's return to the first new light. The default is a careful guess for a video output;
-        measure it with a sync check.
+        Longest time in seconds from slmsuite's return to the first light of the new image. The default is a cautious estimate
+        for a video output; measure it with a sync check.
     settle_s : float, optional
-        Settling time of the liquid crystal; None takes slmsuite's ``settle_time_s``, which is 0.3 s unless it was told.
+        Settling time of the liquid crystal in seconds; None uses slmsuite's ``settle_time_s``, whose default is 0.3 s.
     timeout_s, open_timeout_s : float
-        Deadlines for an image and for opening.
+        Longest times for an image and for opening, in seconds.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
     """
 
     class_path: str = ""
     arguments: dict[str, Argument] = field(default_factory=dict, hash=False)
+    _: KW_ONLY
     refresh_hz: float = 60.0
     latency_s: float = 0.1
     settle_s: float | None = None
@@ -64,46 +70,48 @@ class SlmsuiteSlmConfig:
 
 
 class SlmsuiteSlm(PanelSlm):
-    """A :class:`drivers.base.GreySlm` on slmsuite; opened by creating it.
+    """A :class:`drivers.base.GreySlm` on slmsuite. Creating the object opens it.
 
     Parameters
     ----------
     config : SlmsuiteSlmConfig
         Which SLM.
     panel : Panel, optional
-        Its native shape, its response and the pattern's place; a linear panel of 2 pi of slmsuite's shape when left out.
+        Its native shape, its response and the position of the pattern; by default a linear panel of 2 pi with slmsuite's shape.
 
     Raises
     ------
     DeviceError
-        slmsuite or the class is missing, the SLM cannot be opened, has not 8 bit, or another shape than ``panel``.
+        slmsuite or the class is missing, the SLM cannot be opened, does not have 8 bit, or does not have the panel's shape.
+    ValueError
+        ``config`` names no class.
     """
 
     def __init__(self, config: SlmsuiteSlmConfig, panel: Panel | None = None) -> None:
         if not config.class_path:
-            raise ValueError("class_path must name a class of slmsuite.hardware.slms; wrap() takes an SLM made elsewhere")
+            raise ValueError("class_path must name a class of slmsuite.hardware.slms; use wrap() for an existing SLM object")
         maker = load_class(config.class_path, "SLM")
         self._begin(config, panel, lambda: maker(**config.arguments), lambda slm: slm.close())
 
     @classmethod
     def wrap(cls, slm: Any, config: SlmsuiteSlmConfig | None = None, panel: Panel | None = None) -> Self:
-        """Return an adapter for an slmsuite SLM that was made elsewhere, and is closed there.
+        """Return an adapter for an existing slmsuite SLM, which the caller must close.
 
-        Reconnecting uses the same object again, on a new thread.
+        Reconnecting uses the same object on a new thread.
 
         Parameters
         ----------
         slm : slmsuite.hardware.slms.slm.SLM
-            Used by nobody else in the meantime.
+            No other code may use it in the meantime.
         config : SlmsuiteSlmConfig, optional
-            All but ``class_path`` and ``arguments`` is used.
+            ``class_path`` and ``arguments`` are ignored.
         panel : Panel, optional
             As for the constructor.
 
         Raises
         ------
         DeviceError
-            It has not 8 bit, has another shape than ``panel``, or does not answer.
+            It does not have 8 bit, does not have the panel's shape, or does not answer.
         """
         self = cls.__new__(cls)
         self._begin(config or SlmsuiteSlmConfig(), panel, lambda: slm, lambda _: None)
@@ -113,7 +121,9 @@ class SlmsuiteSlm(PanelSlm):
         self, config: SlmsuiteSlmConfig, panel: Panel | None, make: Callable[[], Any], close: Callable[[Any], None]
     ) -> None:
         self.config = config
-        self._make, self._close, self._panel = make, close, panel
+        self._make = make
+        self._close = close
+        self._panel = panel
         self._name = f"the slmsuite SLM {config.class_path.rpartition('.')[2]}".rstrip()
         self._lock = threading.Lock()
         self._sdk: SdkThread | None = self._open()
@@ -122,7 +132,7 @@ class SlmsuiteSlm(PanelSlm):
         with self._lock:
             sdk = self._open_thread()
             try:
-                # No settling here: the caller may prepare the next image in the meantime.
+                # Do not wait for settling: the caller may prepare the next image in the meantime.
                 sdk.call("show an image", lambda slm: slm.set_phase(grey, settle=False), self.config.timeout_s)
             except DeviceError as error:
                 self._release(0.0)
@@ -130,16 +140,16 @@ class SlmsuiteSlm(PanelSlm):
             return time.monotonic_ns()
 
     def check(self) -> None:
-        """Raise DeviceLostError when the last image failed; slmsuite has no other way to tell that an SLM is gone."""
+        """Raise DeviceLostError when the last image failed; slmsuite does not report the loss of an SLM in any other way."""
         self._open_thread()
 
     def reconnect(self) -> None:
-        """Make the SLM again on a new thread.
+        """Open the SLM again on a new thread.
 
         Raises
         ------
         DeviceLostError
-            It is still away.
+            It is still disconnected.
         """
         with self._lock:
             self._release(self.config.timeout_s)
@@ -149,11 +159,11 @@ class SlmsuiteSlm(PanelSlm):
                 raise DeviceLostError(f"{error}; then reconnect") from error
 
     def close(self) -> None:
-        """Close the SLM unless it was made elsewhere; safe to call twice and after it was lost."""
+        """Close the SLM, except one given to ``wrap``; safe to call twice and after it was lost."""
         with self._lock:
             self._release(self.config.timeout_s)
 
-    # ---- inside
+    # ---- internal
 
     def _open_thread(self) -> SdkThread:
         if self._sdk is None:
@@ -172,7 +182,7 @@ class SlmsuiteSlm(PanelSlm):
     def _describe(self, slm: Any) -> tuple[SlmCapabilities, Panel]:
         height, width = (int(size) for size in slm.shape)
         if slm.bitdepth != 8 or slm.dtype != np.uint8:
-            raise DeviceError(f"{self._name} has {slm.bitdepth} bit, patterns have 8; choose its 8-bit mode")
+            raise DeviceError(f"{self._name} has {slm.bitdepth} bit, but 8 bit are needed; choose its 8-bit mode")
         panel = self._panel or Panel(PanelConfig((height, width)))
         if panel.shape != (height, width):
             raise DeviceError(f"{self._name} has {(height, width)} pixels, the panel {panel.shape}; correct the panel's shape")

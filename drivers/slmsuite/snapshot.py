@@ -1,6 +1,6 @@
-"""What is asked of an slmsuite camera object: what it is, one image, and whether the image is what it should be.
+"""Read the properties of an slmsuite camera, capture one image, and check its counts.
 
-Everything here but :func:`counts` runs on the camera's own thread.
+All functions except :func:`counts` run on the camera's own thread.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from drivers.base import DeviceError, FrameFailedError
 
 
-@dataclass(frozen=True)
-class Found:
-    """What slmsuite tells about a camera: (H, W) of its raw images, bits, and exposure bounds in seconds where it knows."""
+@dataclass(frozen=True, kw_only=True)
+class CameraFacts:
+    """Properties that slmsuite reports: (H, W) of raw images, bits, and exposure bounds in seconds or None."""
 
     model: str
     serial: str
@@ -26,9 +26,9 @@ class Found:
     exposure_bounds_s: tuple[float, float] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What came back from ``get_image``, the exposure it was asked with, and when it was called and returned in ns."""
+    """Result of ``get_image``, the exposure it was called with, and the times of call and return in ns."""
 
     image: Any
     exposure_s: float
@@ -36,20 +36,20 @@ class Snapshot:
     done_ns: int
 
 
-def describe(camera: Any) -> Found:
-    """Return what a camera is, and stop it from trying a failed capture again.
+def describe(camera: Any) -> CameraFacts:
+    """Return the properties of a camera, and stop it from repeating a failed capture.
 
     Raises
     ------
     DeviceError
-        It sums frames or pixels, so that counts are not the sensor's.
+        It sums frames or pixels, so its counts are not those of the sensor.
     """
     camera.capture_attempts = 1
     bits, kind, bounds = int(camera.bitdepth), type(camera).__name__, camera.exposure_bounds_s
     if camera.bitresolution != 1 << bits:
-        raise DeviceError(f"slmsuite's {kind} sums frames or pixels; switch its averaging and its software binning off")
+        raise DeviceError(f"slmsuite's {kind} sums frames or pixels; switch off its averaging and its software binning")
     height, width = camera.transform.inverse.transform_shape(camera.shape)
-    return Found(
+    return CameraFacts(
         model=f"slmsuite {kind}",
         serial=str(camera.name or kind),
         shape=(int(height), int(width)),
@@ -59,31 +59,31 @@ def describe(camera: Any) -> Found:
 
 
 def capture(camera: Any, exposure_s: float, timeout_s: float) -> Snapshot:
-    """Return one raw image, neither turned, averaged nor HDR; slmsuite waits ``timeout_s`` beyond the exposure."""
+    """Capture one raw image, without rotation, averaging or HDR; slmsuite waits ``timeout_s`` longer than the exposure."""
     started_ns = time.monotonic_ns()
     image = camera.get_image(timeout_s=timeout_s, transform=False, hdr=False, averaging=False)
-    return Snapshot(image, exposure_s, started_ns, time.monotonic_ns())
+    return Snapshot(image=image, exposure_s=exposure_s, started_ns=started_ns, done_ns=time.monotonic_ns())
 
 
 def counts(image: Any, shape: tuple[int, int], bit_depth: int) -> NDArray[Any]:
-    """Return an image as uint8 (8 bit) or uint16 counts, new and read-only.
+    """Return an image as a new, read-only array of uint8 (8 bit) or uint16 counts.
 
     Raises
     ------
     FrameFailedError
-        It is not integer, not of ``shape``, or holds a count that ``bit_depth`` cannot.
+        The image is not integer, does not have ``shape``, or has a count outside ``bit_depth``.
     """
     pixels = np.asarray(image)
     if pixels.shape != shape or pixels.dtype.kind not in "iu":
         raise FrameFailedError(
-            f"delivered {pixels.dtype} {pixels.shape}, not integer {shape}; reset its window, averaging and HDR and reconnect"
+            f"delivered {pixels.dtype} {pixels.shape}, not integer {shape}; reset its window, averaging and HDR, then reconnect"
         )
     low, high, full_scale = int(pixels.min()), int(pixels.max()), (1 << bit_depth) - 1
     if low < 0 or high > full_scale:
         raise FrameFailedError(
             f"delivered a count of {low if low < 0 else high}, but {bit_depth} bit end at {full_scale};"
-            " correct bit_depth, or make its pixel format right-justified"
+            " correct bit_depth, or choose a right-justified pixel format"
         )
     pixels = pixels.astype(np.uint8 if bit_depth == 8 else np.uint16, order="C")
-    pixels.flags.writeable = False  # so that a Frame need not copy it again
+    pixels.flags.writeable = False  # then a Frame does not copy it
     return pixels

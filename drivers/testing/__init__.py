@@ -1,1 +1,1 @@
-"""What every camera and every SLM must do, as test classes to inherit from."""
+"""Test classes that state what every camera and every SLM must do, and simulated devices to test with."""

@@ -1,8 +1,8 @@
-"""What every camera promises: the docstrings of :class:`drivers.base.Camera` as tests.
+"""What every camera must do: the docstrings of :class:`drivers.base.Camera` as tests.
 
-Inherit from the classes that apply and give the fixture ``subject``, as ``test_cameras.py`` does for every camera. The
-tests wait on the subject's clock only: a twin's hours cost nothing, and a camera on a cable passes the same lines on the
-host's clock.
+Inherit from the classes that apply and provide the fixture ``subject``, as the modules of ``app/benchmarks/contracts`` do. The
+tests wait only on the subject's clock. Simulated cameras therefore take no time, and real cameras pass the same tests on the
+computer's clock.
 """
 
 from __future__ import annotations
@@ -31,8 +31,18 @@ from drivers.clock import Clock
 class Subject:
     """One camera under test.
 
-    ``mode`` is how :meth:`take` gets a frame; ``grace_s`` is how late the host may be; ``unplug`` makes the camera
-    disappear and ``edge`` sends an edge to its line, where that can be done.
+    Parameters
+    ----------
+    camera : Camera
+        The camera, open.
+    clock : Clock
+        Its clock.
+    mode : TriggerMode
+        How :meth:`capture` gets a frame.
+    grace_s : float
+        How late the computer may be, in seconds.
+    unplug, edge : callable, optional
+        Disconnects the camera; sends an edge to its trigger line.
     """
 
     camera: Camera
@@ -44,27 +54,27 @@ class Subject:
 
     @property
     def frame_s(self) -> float:
-        """Time within which a frame that was started has to arrive, on a punctual host."""
+        """Longest time from the start of an exposure to the frame on a computer that is not busy, in seconds."""
         return self.camera.exposure_s + self.camera.capabilities.readout_s + 0.02
 
     def read(self) -> Frame:
         return self.camera.read(self.frame_s + self.grace_s)
 
     def nothing_comes(self, timeout_s: float | None = None) -> float:
-        """Check that no frame arrives and return after how many seconds the camera said so."""
+        """Check that reading times out; return the number of seconds after which it did."""
         start_ns = self.clock.now_ns()
         with pytest.raises(DeviceTimeoutError):
             self.camera.read(self.frame_s if timeout_s is None else timeout_s)
         return (self.clock.now_ns() - start_ns) * 1e-9
 
-    def take(self) -> Frame:
-        """Return one frame in whatever mode the camera is armed."""
+    def capture(self) -> Frame:
+        """Return one frame, with a trigger if ``mode`` needs one."""
         if self.mode is TriggerMode.SOFTWARE:
             self.camera.trigger()
         return self.read()
 
     def arm(self) -> None:
-        """Arm for :meth:`take`."""
+        """Arm for :meth:`capture`."""
         self.camera.arm(self.mode)
 
 
@@ -75,7 +85,7 @@ def started_ns(frame: Frame) -> int:
 class CameraContract:
     """For every camera."""
 
-    # ---- what it is
+    # ---- properties
 
     def test_is_a_camera(self, subject: Subject) -> None:
         assert isinstance(subject.camera, Camera)
@@ -90,7 +100,7 @@ class CameraContract:
         assert 0 < low_s <= subject.camera.exposure_s <= high_s
         assert capabilities.readout_s >= 0
         subject.arm()
-        subject.take()
+        subject.capture()
         assert subject.camera.capabilities == capabilities
 
     # ---- exposure
@@ -102,7 +112,7 @@ class CameraContract:
             subject.camera.set_exposure(exposure_s)
             assert subject.camera.exposure_s == pytest.approx(exposure_s, rel=0.01)
             subject.arm()
-            assert subject.take().exposure_s == subject.camera.exposure_s
+            assert subject.capture().exposure_s == subject.camera.exposure_s
 
     def test_exposure_out_of_range_is_refused_and_changes_nothing(self, subject: Subject) -> None:
         low_s, high_s = subject.camera.capabilities.exposure_range_s
@@ -116,7 +126,7 @@ class CameraContract:
 
     def test_frames_are_what_the_capabilities_say(self, subject: Subject) -> None:
         subject.arm()
-        frame = subject.take()
+        frame = subject.capture()
         assert frame.shape == subject.camera.capabilities.shape
         assert frame.bit_depth in subject.camera.capabilities.bit_depths
         assert frame.pixels.dtype == (np.uint8 if frame.bit_depth == 8 else np.uint16)
@@ -125,17 +135,17 @@ class CameraContract:
 
     def test_a_frame_stays_as_it_was_read(self, subject: Subject) -> None:
         subject.arm()
-        frame = subject.take()
+        frame = subject.capture()
         before = frame.pixels.copy()
         with pytest.raises(ValueError, match="read-only"):
             frame.pixels[0, 0] = 0
         for _ in range(3):
-            subject.take()
+            subject.capture()
         assert np.array_equal(frame.pixels, before)
 
     def test_frames_are_numbered_counted_and_timed_in_order(self, subject: Subject) -> None:
         subject.arm()
-        frames = [subject.take() for _ in range(5)]
+        frames = [subject.capture() for _ in range(5)]
         assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
         assert (subject.camera.counters.frames, subject.camera.counters.failed) == (5, 0)
         for earlier, later in itertools.pairwise(frames):
@@ -151,18 +161,18 @@ class CameraContract:
     def test_arming_again_starts_from_nothing(self, subject: Subject) -> None:
         subject.arm()
         for _ in range(3):
-            subject.take()
+            subject.capture()
         subject.arm()
         armed_ns = subject.clock.now_ns()
         assert subject.camera.counters == CameraCounters(0, 0, 0)
         subject.clock.wait_until(armed_ns + round(subject.frame_s * 1e9))
-        frame = subject.take()
+        frame = subject.capture()
         assert frame.index == 0
-        assert started_ns(frame) >= armed_ns - round(subject.grace_s * 1e9), "a frame of the arming before"
+        assert started_ns(frame) >= armed_ns - round(subject.grace_s * 1e9), "a frame from before arming"
 
     def test_disarming_stops_it_and_may_be_repeated(self, subject: Subject) -> None:
         subject.arm()
-        subject.take()
+        subject.capture()
         subject.camera.disarm()
         subject.camera.disarm()
         with pytest.raises(DeviceError):
@@ -182,7 +192,7 @@ class CameraContract:
         assert subject.camera.counters.triggers == 0
         assert subject.read().index == 0
 
-    def test_an_impatient_reader_is_told_in_time_and_loses_nothing(self, subject: Subject) -> None:
+    def test_a_read_times_out_in_time_and_loses_no_frame(self, subject: Subject) -> None:
         subject.camera.set_exposure(min(0.2, subject.camera.capabilities.exposure_range_s[1]))
         subject.camera.arm(TriggerMode.FREE_RUN)
         deadline_s = subject.camera.exposure_s / 4
@@ -196,7 +206,7 @@ class CameraContract:
             subject.camera.arm(TriggerMode.FREE_RUN)
             assert subject.nothing_comes(deadline_s) <= deadline_s + subject.grace_s + 1e-6
 
-    # ---- the end
+    # ---- closing
 
     def test_nothing_is_read_after_closing_and_closing_may_be_repeated(self, subject: Subject) -> None:
         subject.arm()
@@ -239,7 +249,7 @@ class TriggerContract:
             assert triggered.camera.counters == CameraCounters(number + 1, number, 0)
             frame = triggered.read()
             late_s = (started_ns(frame) - asked_ns) * 1e-9
-            assert -1e-6 <= late_s <= triggered.grace_s + 1e-6, "the exposure does not answer its trigger"
+            assert -1e-6 <= late_s <= triggered.grace_s + 1e-6, "the exposure does not follow its trigger"
             assert triggered.camera.counters == CameraCounters(number + 1, number + 1, 0)
             triggered.nothing_comes()
 
@@ -249,7 +259,7 @@ class TriggerContract:
         triggered.clock.wait_until(asked_ns + round((triggered.frame_s + 0.2) * 1e9))
         assert triggered.camera.read(0.0).t_ns <= asked_ns + round((triggered.frame_s + triggered.grace_s) * 1e9)
 
-    def test_a_trigger_while_busy_is_ignored_and_says_so(self, triggered: Subject) -> None:
+    def test_a_trigger_while_busy_is_ignored_and_reported(self, triggered: Subject) -> None:
         triggered.camera.set_exposure(min(0.1, triggered.camera.capabilities.exposure_range_s[1]))
         triggered.camera.trigger()
         with pytest.raises(TriggerIgnoredError):
@@ -257,27 +267,27 @@ class TriggerContract:
         assert triggered.camera.counters.triggers == 1
         assert triggered.read().index == 0
         triggered.nothing_comes()
-        assert triggered.take().index == 1
+        assert triggered.capture().index == 1
 
-    def test_a_trigger_while_unarmed_is_ignored_and_says_so(self, triggered: Subject) -> None:
+    def test_a_trigger_while_unarmed_is_ignored_and_reported(self, triggered: Subject) -> None:
         triggered.camera.disarm()
         with pytest.raises(TriggerIgnoredError):
             triggered.camera.trigger()
 
     @pytest.mark.parametrize("disarm", [True, False])
-    def test_a_frame_on_its_way_does_not_survive_arming(self, triggered: Subject, disarm: bool) -> None:
+    def test_a_frame_on_its_way_does_not_survive_arming(self, triggered: Subject, *, disarm: bool) -> None:
         triggered.camera.trigger()
         if disarm:
             triggered.camera.disarm()
         triggered.camera.arm(TriggerMode.SOFTWARE)
         triggered.nothing_comes()
-        assert triggered.take().index == 0
+        assert triggered.capture().index == 0
 
-    def test_changing_the_exposure_does_not_change_the_one_under_way(self, triggered: Subject) -> None:
+    def test_changing_the_exposure_does_not_change_the_current_one(self, triggered: Subject) -> None:
         triggered.camera.set_exposure(0.004)
         triggered.camera.trigger()
         triggered.camera.set_exposure(0.008)
-        assert [triggered.read().exposure_s, triggered.take().exposure_s] == pytest.approx([0.004, 0.008], rel=0.01)
+        assert [triggered.read().exposure_s, triggered.capture().exposure_s] == pytest.approx([0.004, 0.008], rel=0.01)
 
     def test_a_frame_on_its_way_does_not_survive_reconnecting(self, triggered: Subject) -> None:
         triggered.camera.trigger()
@@ -287,7 +297,7 @@ class TriggerContract:
 
 
 class LineContract:
-    """For cameras whose line can be given an edge."""
+    """For cameras whose trigger line can be tested."""
 
     @pytest.fixture
     def waiting(self, subject: Subject) -> Subject:
@@ -296,7 +306,7 @@ class LineContract:
         return subject
 
     def send(self, subject: Subject) -> Frame:
-        """Send an edge and return the frame that answers it."""
+        """Send an edge and return its frame."""
         assert subject.edge is not None
         subject.edge()
         return subject.camera.read(subject.frame_s + subject.camera.capabilities.trigger_delay_s + subject.grace_s)
@@ -321,7 +331,7 @@ class LineContract:
             waiting.camera.trigger()
         assert self.send(waiting).index == 0
 
-    def test_an_edge_from_before_arming_is_forgotten(self, waiting: Subject) -> None:
+    def test_an_edge_from_before_arming_is_ignored(self, waiting: Subject) -> None:
         assert waiting.edge is not None
         waiting.edge()
         waiting.camera.disarm()
@@ -346,13 +356,13 @@ class LostContract:
 
     @pytest.fixture
     def unplugged(self, subject: Subject) -> Subject:
-        """The camera, armed and then gone."""
+        """The camera, armed and then disconnected."""
         assert subject.unplug is not None
         subject.arm()
         subject.unplug()
         return subject
 
-    def test_says_that_it_is_gone_and_can_still_be_closed(self, unplugged: Subject) -> None:
+    def test_reports_its_loss_and_can_still_be_closed(self, unplugged: Subject) -> None:
         camera = unplugged.camera
         for call in (lambda: camera.read(0.0), camera.trigger, lambda: camera.arm(TriggerMode.FREE_RUN)):
             with pytest.raises(DeviceLostError):
@@ -367,4 +377,4 @@ class LostContract:
             unplugged.camera.read(0.0)
         assert not isinstance(caught.value, DeviceLostError | DeviceTimeoutError)
         unplugged.arm()
-        assert unplugged.take().index == 0
+        assert unplugged.capture().index == 0

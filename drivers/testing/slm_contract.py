@@ -1,7 +1,7 @@
-"""What every SLM promises: the docstrings of :class:`drivers.base.Slm` as tests.
+"""What every SLM must do: the docstrings of :class:`drivers.base.Slm` as tests.
 
-Inherit from the class and give the fixture ``subject``. The tests never wait; a display on a cable passes the same lines
-as the twin's.
+Inherit from the class and provide the fixture ``subject``, as the modules of ``app/benchmarks/contracts`` do. The tests never
+wait, so simulated and real SLMs pass the same ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drivers.clock import Clock
 
 @dataclass
 class Subject:
-    """One SLM under test; ``unplug`` makes it disappear."""
+    """One SLM under test; ``unplug`` disconnects it."""
 
     slm: Slm
     clock: Clock
@@ -41,17 +41,17 @@ class SlmContract:
         assert 0 < capabilities.refresh_s <= capabilities.latency_s
         assert capabilities.settle_s >= 0
 
-    def test_says_when_the_pattern_will_have_settled(self, subject: Subject) -> None:
+    def test_returns_the_time_at_which_the_pattern_is_settled(self, subject: Subject) -> None:
         capabilities = subject.slm.capabilities
-        asked_ns = subject.clock.now_ns()
+        called_ns = subject.clock.now_ns()
         settled_ns = subject.slm.show(flat(1.0, capabilities.shape))
         returned_ns = subject.clock.now_ns()
-        # The promise counts from some moment inside the call; a nanosecond is lost in rounding.
-        promised_ns = round((capabilities.latency_s + capabilities.settle_s) * 1e9)
-        assert asked_ns + promised_ns - 2 <= settled_ns <= returned_ns + promised_ns + 2
+        # The time counts from some moment during the call. Rounding changes it by a nanosecond.
+        delay_ns = round((capabilities.latency_s + capabilities.settle_s) * 1e9)
+        assert called_ns + delay_ns - 2 <= settled_ns <= returned_ns + delay_ns + 2
         assert settled_ns > returned_ns
 
-    def test_knows_what_was_asked_for_last(self, subject: Subject) -> None:
+    def test_keeps_the_last_pattern(self, subject: Subject) -> None:
         assert subject.slm.shown is None
         shape = subject.slm.capabilities.shape
         for pattern in (flat(1.0, shape), flat(2.0, shape), flat(1.0, shape)):
@@ -67,14 +67,14 @@ class SlmContract:
                 subject.slm.show(flat(2.0, shape))
             assert subject.slm.shown is good
 
-    def test_a_pattern_with_holes_never_reaches_it(self, subject: Subject) -> None:
+    def test_a_pattern_that_is_not_finite_never_reaches_it(self, subject: Subject) -> None:
         phase = np.zeros(subject.slm.capabilities.shape, np.float32)
         phase[0, 0] = np.nan
         with pytest.raises(WrongPatternError, match="not finite"):
             subject.slm.show(Pattern(phase))
         assert subject.slm.shown is None
 
-    def test_says_that_it_is_gone_comes_back_and_can_be_closed_at_any_time(self, subject: Subject) -> None:
+    def test_reports_its_loss_comes_back_and_can_be_closed_at_any_time(self, subject: Subject) -> None:
         pattern = flat(1.0, subject.slm.capabilities.shape)
         subject.slm.show(pattern)
         subject.slm.check()

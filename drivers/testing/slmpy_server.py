@@ -1,6 +1,6 @@
-"""A server of slmPy's protocol for tests, in a thread on a free port of this machine, that keeps what it was sent.
+"""A server of slmPy's protocol for tests. It runs in a thread, on a free port of this computer, and keeps all images.
 
-Unlike slmPy's, it takes a new connection after the last one ended, as if somebody had started it again.
+Unlike slmPy's own server it accepts a new connection after the last one ended, as if it had been started again.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 class SlmPyServer:
-    """Listens as soon as it exists.
+    """Listens from its creation on.
 
-    ``answer`` is what it sends for an image, ``parcel`` bytes at a time: ``None`` is silence, ``b""`` drops the
-    connection. While ``reading`` is not set it does not even read. ``cut`` ends the connection now; ``close`` ends all.
+    It sends ``answer`` for every image, ``packet_bytes`` at a time: None sends nothing, ``b""`` closes the connection. While
+    ``reading`` is not set it reads nothing.
     """
 
     def __init__(self, shape: tuple[int, int], compression: str = "zlib") -> None:
@@ -40,7 +40,7 @@ class SlmPyServer:
         self.answered_ns: list[int] = []
         self.connections = 0
         self.answer: bytes | None = b"done"
-        self.parcel = 1
+        self.packet_bytes = 1
         self.reading = threading.Event()
         self.reading.set()
         self._shape = shape
@@ -49,7 +49,7 @@ class SlmPyServer:
         self._connection: socket.socket | None = None
         self._closed = False
         self._listener = socket.create_server(("127.0.0.1", 0))
-        # Small, so that a client notices soon when nobody reads.
+        # Small, so that a client soon notices that nothing is read.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, name="slmPy server", daemon=True)
@@ -85,11 +85,11 @@ class SlmPyServer:
                     self._connection = connection
                     self.connections += 1
                 with suppress(OSError):
-                    self._talk(connection)
+                    self._serve_connection(connection)
                 with self._lock:
                     self._connection = None
 
-    def _talk(self, connection: socket.socket) -> None:
+    def _serve_connection(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reading.wait()
         while length := self._receive(connection, 4):
@@ -104,13 +104,13 @@ class SlmPyServer:
             if answer == b"":
                 return
             self.answered_ns.append(time.monotonic_ns())
-            # TCP keeps the order, not the parcels.
-            for start in range(0, len(answer or b""), self.parcel):
-                connection.sendall((answer or b"")[start : start + self.parcel])
+            # TCP keeps the order of the bytes, but not how they were split.
+            for start in range(0, len(answer or b""), self.packet_bytes):
+                connection.sendall((answer or b"")[start : start + self.packet_bytes])
 
     @staticmethod
     def _receive(connection: socket.socket, size: int) -> bytes:
-        """Return exactly ``size`` bytes, or none when the other end is gone."""
+        """Return exactly ``size`` bytes, or none if the connection has ended."""
         data = b""
         while len(data) < size:
             more = connection.recv(size - len(data))

@@ -1,7 +1,8 @@
-"""The twin's camera: it sees what the simulated SLM sends through the simulated fibre, in time, with faults on demand."""
+"""The simulated camera: it images the simulated SLM through the simulated fibre, with real timing and injected faults."""
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,9 +28,45 @@ from drivers.twin.optics import FibreOptics
 from drivers.twin.sensor import SensorConfig, expose
 
 
-@dataclass(frozen=True)
+class Fault(enum.StrEnum):
+    """What can go wrong with a frame."""
+
+    #: The frame never arrives.
+    DROPPED = "dropped"
+    #: The pixels of the last frame arrive again.
+    DUPLICATED = "duplicated"
+    #: The frame arrives ``late_s`` later.
+    LATE = "late"
+    #: The camera declares the frame incomplete.
+    FAILED = "failed"
+    #: The camera delivers nothing until it is armed again.
+    HUNG = "hung"
+    #: The camera is disconnected.
+    DISCONNECTED = "disconnected"
+    #: The frame is 50 times too bright.
+    SATURATED = "saturated"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FaultConfig:
-    """Faults to inject. Rates are probabilities per frame; ``*_at`` lists frame numbers since the camera was opened."""
+    """Faults to inject.
+
+    Parameters
+    ----------
+    dropped_rate, duplicated_rate, late_rate, failed_rate : float
+        Probability of each fault per frame.
+    late_s : float
+        Delay of a late frame in seconds.
+    hang_at, disconnect_at, failed_at, saturate_at : tuple of int
+        Numbers of the frames with a fault, counted since the camera was opened.
+    seed : int
+        Seed of the random faults.
+
+    Raises
+    ------
+    ValueError
+        A rate is negative, or their sum exceeds 1.
+    """
 
     dropped_rate: float = 0.0
     duplicated_rate: float = 0.0
@@ -48,9 +85,28 @@ class FaultConfig:
             raise ValueError(f"fault rates must be 0 or more and sum to at most 1, got {rates}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SimulatedCameraConfig:
-    """A global-shutter camera that delivers 8, 10 or 12 bit, right-justified. Its line is wired to the SLM's sync output."""
+    """A global-shutter camera. Its trigger line is connected to the SLM's sync output.
+
+    Parameters
+    ----------
+    bit_depth : int
+        8, 10 or 12 significant bits, right-justified.
+    exposure_s, readout_s : float
+        Exposure time, and time from its end to the delivered frame, in seconds.
+    trigger_delay_s : float
+        Time from an edge on the line to the exposure, in seconds.
+    sensor : SensorConfig
+        The sensor.
+    noise_seed : int
+        Seed of shot noise and read noise.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
+    """
 
     bit_depth: int = 8
     exposure_s: float = 0.010
@@ -61,17 +117,17 @@ class SimulatedCameraConfig:
 
     def __post_init__(self) -> None:
         if self.bit_depth not in (8, 10, 12):
-            raise ValueError(f"the simulated camera has 8, 10 or 12 bit, got {self.bit_depth}")
+            raise ValueError(f"bit_depth of the simulated camera must be 8, 10 or 12 bit, got {self.bit_depth}")
         if self.trigger_delay_s < 0:
-            raise ValueError(f"a trigger's delay must be 0 s or more, got {self.trigger_delay_s}")
+            raise ValueError(f"trigger_delay_s must be 0 or more, got {self.trigger_delay_s}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Exposure:
     start_ns: int
     exposure_s: float
     ready_ns: int
-    fault: str
+    fault: Fault | None
 
     @property
     def stop_ns(self) -> int:
@@ -79,16 +135,16 @@ class _Exposure:
 
 
 class Illuminating(Protocol):
-    """What a simulated camera looks at: a panel that knows what it shows, and when it did."""
+    """What a simulated camera images: a panel that knows what it showed at which time."""
 
     def phase_at(self, t_ns: int) -> tuple[NDArray[np.float32], bool]:
         """Return the phase (H, W) in radians at a time, and whether it had settled."""
 
     def lit_between(self, start_ns: int, stop_ns: int) -> tuple[str, ...]:
-        """Return names of all that was shown at any time in an interval."""
+        """Return the names of all patterns that were shown at any time in an interval."""
 
     def edges_between(self, after_ns: int, until_ns: int) -> tuple[int, ...]:
-        """Return when its sync output rose."""
+        """Return the times at which its sync output rose."""
 
 
 class SimulatedCamera:
@@ -97,11 +153,22 @@ class SimulatedCamera:
     Parameters
     ----------
     slm : Illuminating
-        What it looks at, such as a :class:`drivers.twin.slm.SimulatedSlm`.
+        What it images, such as a :class:`drivers.twin.slm.SimulatedSlm`.
     optics : FibreOptics
-        Through which fibre.
-    config, faults, clock
-        Sensor and timing; faults to inject; real or virtual time.
+        The fibre in between.
+    config : SimulatedCameraConfig, optional
+        Sensor and timing.
+    faults : FaultConfig, optional
+        Faults to inject.
+    clock : Clock, optional
+        Real or virtual time.
+
+    Attributes
+    ----------
+    injected : dict of Fault to int
+        Number of injected faults of each kind.
+    lit : dict of int to tuple of str
+        For every frame since arming, the names of the patterns that were on the panel during its exposure.
     """
 
     EXPOSURE_RANGE_S = (20e-6, 1.0)
@@ -128,7 +195,7 @@ class SimulatedCamera:
         self._busy_until_ns = self._edge_ns = 0
         self._triggers = self._frames = self._failed = self._exposed = 0
         self._last_pixels: NDArray[np.uint8] | NDArray[np.uint16] | None = None
-        self.injected: dict[str, int] = {}
+        self.injected: dict[Fault, int] = {}
         self.lit: dict[int, tuple[str, ...]] = {}
         n = optics.config.image_px
         self.capabilities = CameraCapabilities(
@@ -143,7 +210,7 @@ class SimulatedCamera:
 
     @property
     def counters(self) -> CameraCounters:
-        """Triggers, frames and failed buffers since arming."""
+        """Triggers, frames and failed frames since arming."""
         return CameraCounters(self._triggers, self._frames, self._failed)
 
     @property
@@ -158,13 +225,13 @@ class SimulatedCamera:
 
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure time; see :meth:`drivers.base.Camera.set_exposure`."""
-        low, high = self.EXPOSURE_RANGE_S
-        if not low <= exposure_s <= high:
-            raise DeviceError(f"exposure {exposure_s} s is outside {low} .. {high} s of this camera")
+        low_s, high_s = self.EXPOSURE_RANGE_S
+        if not low_s <= exposure_s <= high_s:
+            raise DeviceError(f"the exposure must be {low_s:g} to {high_s:g} s, got {exposure_s} s")
         self._exposure_s = exposure_s
 
     def arm(self, trigger: TriggerMode) -> None:
-        """Empty the queue, reset counters, wait for triggers or run freely."""
+        """Empty the queue, set the counters to zero, then wait for triggers or run freely."""
         self._check_present()
         self.disarm()
         self.lit.clear()
@@ -177,12 +244,12 @@ class SimulatedCamera:
         """Start an exposure now."""
         self._check_present()
         if self._mode is None:
-            raise TriggerIgnoredError("trigger sent to a camera that is not armed; arm it with TriggerMode.SOFTWARE first")
+            raise TriggerIgnoredError("the camera is not armed; arm it before triggering")
         if self._mode is not TriggerMode.SOFTWARE:
-            doing = "runs freely" if self._mode is TriggerMode.FREE_RUN else "waits for its line"
-            raise DeviceError(f"the camera {doing} and takes no triggers; arm it with TriggerMode.SOFTWARE first")
+            state = "runs freely" if self._mode is TriggerMode.FREE_RUN else "waits for its line"
+            raise DeviceError(f"the camera {state}; arm it for software triggers first")
         if self._clock.now_ns() < self._busy_until_ns:
-            raise TriggerIgnoredError("trigger sent while the camera was still exposing or reading out; wait for the frame")
+            raise TriggerIgnoredError("the camera is still exposing or reading out; read the frame before the next trigger")
         self._triggers += 1
         self._begin_exposure(self._clock.now_ns())
 
@@ -191,25 +258,25 @@ class SimulatedCamera:
         self._check_present()
         if self._mode is None:
             raise DeviceError("the camera is not armed; arm it before reading frames")
-        deadline = self._clock.now_ns() + round(timeout_s * 1e9)
-        if self._mode is TriggerMode.FREE_RUN and not self._queue and self._busy_until_ns <= deadline:
-            # The twin exposes when asked and never faster than its frame period: its arithmetic is the slow part.
+        deadline_ns = self._clock.now_ns() + round(timeout_s * 1e9)
+        if self._mode is TriggerMode.FREE_RUN and not self._queue and self._busy_until_ns <= deadline_ns:
+            # It exposes when a frame is read, and never faster than its frame period, because the calculation is slow.
             self._clock.wait_until(self._busy_until_ns)
             self._begin_exposure(self._clock.now_ns())
             self._check_present()
         if self._mode is TriggerMode.HARDWARE:
-            self._take_edges(deadline)
-        if self._hung or not self._queue or self._queue[0].ready_ns > deadline:
-            self._clock.wait_until(deadline)
+            self._accept_edges(deadline_ns)
+        if self._hung or not self._queue or self._queue[0].ready_ns > deadline_ns:
+            self._clock.wait_until(deadline_ns)
             raise DeviceTimeoutError(f"no frame within {timeout_s:.3f} s; check trigger, cable and exposure")
         exposure = self._queue.popleft()
-        if exposure.fault == "failed":
+        if exposure.fault is Fault.FAILED:
             self._clock.wait_until(exposure.ready_ns)
             self._failed += 1
-            raise FrameFailedError("the camera declared a buffer incomplete; retake it and check cable and bandwidth")
+            raise FrameFailedError("the camera declared a frame incomplete; capture it again, check cable and bandwidth")
         if self._mode is TriggerMode.FREE_RUN:
             self._clock.wait_until(exposure.ready_ns)
-        # Under a trigger the twin's arithmetic happens while it exposes and reads out, as a real camera's physics does.
+        # With a trigger the calculation takes place during exposure and readout.
         pixels = self._expose(exposure)
         self._clock.wait_until(exposure.ready_ns)
         index = self._frames
@@ -217,7 +284,7 @@ class SimulatedCamera:
         return Frame(pixels, index, exposure.stop_ns, exposure.exposure_s, self.config.bit_depth)
 
     def disarm(self) -> None:
-        """Stop exposing and drop what is queued."""
+        """Stop exposing and discard queued frames."""
         self._mode = None
         self._queue.clear()
         self._busy_until_ns = 0
@@ -232,7 +299,7 @@ class SimulatedCamera:
         self.disarm()
 
     def unplug(self) -> None:
-        """Fault: the camera disappears until :meth:`reconnect`."""
+        """Inject a fault: the camera is disconnected until :meth:`reconnect`."""
         self._lost = True
 
     def __enter__(self) -> Self:
@@ -245,57 +312,67 @@ class SimulatedCamera:
         if self._lost:
             raise DeviceLostError("the simulated camera was unplugged; reconnect it")
 
-    def _take_edges(self, until_ns: int) -> None:
+    def _accept_edges(self, until_ns: int) -> None:
         delay_ns = round(self.config.trigger_delay_s * 1e9)
         for edge_ns in self._slm.edges_between(self._edge_ns, until_ns):
             self._edge_ns = edge_ns
-            if edge_ns + delay_ns >= self._busy_until_ns:  # a busy camera takes no edge, and nobody tells
+            if edge_ns + delay_ns >= self._busy_until_ns:  # a busy camera ignores an edge silently
                 self._triggers += 1
                 self._begin_exposure(edge_ns + delay_ns)
         self._check_present()
 
-    def _begin_exposure(self, start: int) -> None:
-        fault = self._draw_fault()
-        self._busy_until_ns = start + round((self._exposure_s + self.config.readout_s) * 1e9)
-        late_ns = round(self.faults.late_s * 1e9) if fault == "late" else 0
-        if fault == "disconnected":
+    def _begin_exposure(self, start_ns: int) -> None:
+        fault = self._next_fault()
+        self._busy_until_ns = start_ns + round((self._exposure_s + self.config.readout_s) * 1e9)
+        if fault is Fault.DISCONNECTED:
             self._lost = True
-        elif fault == "hung":
+        elif fault is Fault.HUNG:
             self._hung = True
-        elif fault != "dropped":
-            self._queue.append(_Exposure(start, self._exposure_s, self._busy_until_ns + late_ns, fault))
+        elif fault is not Fault.DROPPED:
+            late_ns = round(self.faults.late_s * 1e9) if fault is Fault.LATE else 0
+            self._queue.append(
+                _Exposure(start_ns=start_ns, exposure_s=self._exposure_s, ready_ns=self._busy_until_ns + late_ns, fault=fault)
+            )
 
-    def _draw_fault(self) -> str:
-        faults, number = self.faults, self._exposed
+    def _next_fault(self) -> Fault | None:
+        """Return the fault of the next exposure: a scheduled one, else a random one, else None."""
+        fault = self._scheduled_fault(self._exposed)
         self._exposed += 1
+        random_fault = self._random_fault()  # always drawn, so that a schedule does not change the later random faults
+        fault = fault or random_fault
+        if fault is Fault.DUPLICATED and self._last_pixels is None:
+            return None  # there is no frame yet to repeat
+        if fault is not None:
+            self.injected[fault] = self.injected.get(fault, 0) + 1
+        return fault
+
+    def _scheduled_fault(self, number: int) -> Fault | None:
+        schedule = {
+            Fault.HUNG: self.faults.hang_at,
+            Fault.DISCONNECTED: self.faults.disconnect_at,
+            Fault.FAILED: self.faults.failed_at,
+            Fault.SATURATED: self.faults.saturate_at,
+        }
+        return next((fault for fault, numbers in schedule.items() if number in numbers), None)
+
+    def _random_fault(self) -> Fault | None:
         draw = self._rng.random()
-        scheduled = {
-            "hung": faults.hang_at,
-            "disconnected": faults.disconnect_at,
-            "failed": faults.failed_at,
-            "saturated": faults.saturate_at,
-        }
-        kind = next((name for name, at in scheduled.items() if number in at), "")
         rates = {
-            "dropped": faults.dropped_rate,
-            "duplicated": faults.duplicated_rate,
-            "late": faults.late_rate,
-            "failed": faults.failed_rate,
+            Fault.DROPPED: self.faults.dropped_rate,
+            Fault.DUPLICATED: self.faults.duplicated_rate,
+            Fault.LATE: self.faults.late_rate,
+            Fault.FAILED: self.faults.failed_rate,
         }
-        for name, rate in rates.items():
-            if not kind and draw < rate:
-                kind = name
+        for fault, rate in rates.items():
+            if draw < rate:
+                return fault
             draw -= rate
-        if kind == "duplicated" and self._last_pixels is None:
-            kind = ""  # there is no frame yet to repeat
-        if kind:
-            self.injected[kind] = self.injected.get(kind, 0) + 1
-        return kind
+        return None
 
     def _expose(self, exposure: _Exposure) -> NDArray[np.uint8] | NDArray[np.uint16]:
         stop_ns = exposure.stop_ns
         self.lit[self._frames] = self._slm.lit_between(exposure.start_ns, stop_ns)
-        if exposure.fault == "duplicated" and self._last_pixels is not None:
+        if exposure.fault is Fault.DUPLICATED and self._last_pixels is not None:
             self.lit[self._frames] = ()
             return self._last_pixels
         moments = [(exposure.start_ns + stop_ns) // 2]
@@ -306,7 +383,7 @@ class SimulatedCamera:
             phase = torch.from_numpy(np.stack([self._slm.phase_at(moment)[0] for moment in moments]))
             noise = self.optics.shot_noise_rad(1, self._generator).expand(len(moments), -1)
             intensity = self.optics.intensity(phase, noise).mean(0) + self.optics.config.background
-            if exposure.fault == "saturated":
+            if exposure.fault is Fault.SATURATED:
                 intensity = intensity * 50
             pixels = expose(intensity, exposure.exposure_s, self.config.bit_depth, self.config.sensor, self._generator)
         pixels.flags.writeable = False

@@ -1,4 +1,4 @@
-"""Where a drawn fibre's cores lie: a polycrystal of jittered hexagonal grains."""
+"""Positions of a fibre's cores: hexagonal crystal grains of random orientation, with jitter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def core_lattice(config: OpticsConfig, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Core centres of a drawn fibre: jittered hexagonal crystallites (grains) of random orientation.
+    """Draw the core centres of a fibre: hexagonal grains of random orientation, with jitter.
 
     Returns
     -------
@@ -25,7 +25,8 @@ def core_lattice(config: OpticsConfig, rng: np.random.Generator) -> NDArray[np.f
     reach = (config.field_radius_um + 3 * config.edge_um) / config.pixel_um
     seeds = rng.uniform(-reach, reach, (config.lattice_grains, 2))
     count = int(reach / pitch) + 3
-    i, j = np.meshgrid(np.arange(-2 * count, 2 * count), np.arange(-2 * count, 2 * count))
+    index = np.arange(-2 * count, 2 * count)
+    i, j = np.meshgrid(index, index)
     lattice = np.stack((j.ravel() * np.sqrt(3) / 2, i.ravel() + j.ravel() / 2), 1) * pitch
     kept = []
     for grain in range(config.lattice_grains):
@@ -42,7 +43,7 @@ def core_lattice(config: OpticsConfig, rng: np.random.Generator) -> NDArray[np.f
 
 
 def _thin(positions: NDArray[np.float64], closest_px: float) -> NDArray[np.float64]:
-    """Drop one of every two cores that grain boundaries or jitter pushed closer than glass allows."""
+    """Remove one of every two cores that lie closer than ``closest_px``, at grain boundaries or because of the jitter."""
     pairs = spatial.cKDTree(positions).query_pairs(closest_px, output_type="ndarray")
     keep = np.ones(len(positions), bool)
     for first, second in pairs:

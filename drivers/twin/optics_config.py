@@ -5,14 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OpticsConfig:
-    """One fibre and the optics around it; lengths are at the fibre's facet.
+    """One fibre and the optics around it; all lengths are at the fibre's facet.
 
-    The defaults reproduce the statistics of a real multi-core fibre (see ``docs/twin.md``): 2.18 px grain, pair
-    correlation 0.75, second-order locality 9 px. ``distance_um`` sets a = wavelength * distance / pixel^2 = 57 px.
-    A core at ``p`` (y, x) from the camera's centre sees the SLM at ``scale * turn(rotation) p + shift`` from its centre; with
+    The defaults reproduce the statistics of a real multi-core fibre (see ``docs/twin.md``): speckle grains of 2.18 px, pair
+    correlation 0.75, second-order locality 9 px. ``distance_um`` gives a = wavelength * distance / pixel^2 = 57 px.
+    A core at ``p`` (y, x) from the camera's centre sees the SLM at ``scale * turn(rotation) p + shift`` from its centre. With
     ``flip`` its x is mirrored before the shift.
+
+    Parameters
+    ----------
+    seed : int
+        Draws the core positions, gains, phases and coupling: a seed is a fibre.
+    image_px : int
+        Width and height of image and pattern in pixels.
+    pixel_um, wavelength_um, distance_um : float
+        Pixel size, wavelength, and distance from the output facet to the image plane, in micrometres.
+    field_radius_um, edge_um : float
+        Radius of the fibre's field, and width of its soft edge, in micrometres.
+    core_pitch_um, core_jitter, lattice_grains
+        Distance of neighbouring cores in micrometres, standard deviation of their position as a fraction of it, and number of
+        crystal grains.
+    mode_radius_um, mode_weights
+        Radius of a core's mode in micrometres, and relative power of every mode.
+    coupling_sigma_um : float
+        Standard deviation of the neighbourhood in which cores couple, in micrometres.
+    gain_relief, relief_sigma_um : float
+        Relative standard deviation of the cores' power, and the size of its patches in micrometres.
+    background : float
+        Share of the light that carries no image.
+    phase_noise_rad : float
+        Standard deviation of every core's phase from shot to shot, in radians.
+    drift_rad, drift_seed
+        How far the core phases have moved, rms in radians, and the seed of the direction.
+    scale, rotation_deg, shift_px, flip
+        Pose of the SLM relative to the camera.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
     """
 
     seed: int = 1

@@ -1,4 +1,4 @@
-"""Batches on a processor: one frame a thread, each thread on its own, which wastes less than all threads on one frame."""
+"""Batches on a CPU: one thread for each frame, which is faster than all threads on one frame after the other."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 
 
 def parallel_map(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Return ``[work(item) for item in items]``, computed by as many threads as torch may use, without gradients.
+    """Return ``[work(item) for item in items]``, computed without gradients by as many threads as torch uses.
 
-    With a single thread or item, or where gradients are wanted, it is that list comprehension.
+    With one thread or one item, or when gradients are enabled, the caller's thread computes the list.
     """
     threads = torch.get_num_threads()
     if threads == 1 or len(items) == 1 or torch.is_grad_enabled():
         return [work(item) for item in items]
 
-    def alone(item: T) -> R:
+    def without_gradients(item: T) -> R:
         with torch.no_grad():
             return work(item)
 
-    return list(_pool(threads).map(alone, items))
+    return list(_pool(threads).map(without_gradients, items))
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
     with _lock:
         if threads not in _pools:
             _pools[threads] = ThreadPoolExecutor(threads, "frames")
-            # torch keeps its number of threads per thread, and starts new ones with the last number that anybody set.
+            # torch keeps the number of threads for each thread separately. New threads start with the number set last.
             started = threading.Barrier(threads)
 
             def begin(_: int) -> None:

@@ -1,4 +1,4 @@
-"""The twin's camera chip: intensity to counts, with full well, shot noise, read noise, quantisation and saturation."""
+"""The simulated camera's sensor: intensity to counts, with shot noise, read noise, full well, quantisation, saturation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 class SensorConfig:
     """A small industrial CMOS sensor at unit gain.
 
-    ``electrons_per_s`` is the photo-electron rate of a pixel at intensity 1 (the mean over the fibre); with the default
-    exposure of 10 ms the mean speckle lies at 14 % of full scale, as in the real captures.
+    Parameters
+    ----------
+    full_well_e : float
+        Electrons at full scale.
+    electrons_per_s : float
+        Photo-electrons per second of a pixel at intensity 1, the mean over the fibre. With an exposure of 10 ms the mean of the
+        speckle is 14 % of full scale, as in the real captures.
+    read_noise_e : float
+        Standard deviation of the read noise in electrons.
     """
 
     full_well_e: float = 10_500.0
@@ -29,18 +36,18 @@ def expose(
     config: SensorConfig,
     generator: torch.Generator | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Turn intensity into raw counts.
+    """Convert intensity to raw counts.
 
     Parameters
     ----------
     intensity : tensor, shape (..., H, W)
-        Relative intensity, 1 is the fibre's mean.
+        Relative intensity; 1 is the mean over the fibre.
     exposure_s : float
         Exposure time in seconds.
     bit_depth : int
         8 gives uint8; 10, 12 and 16 give right-justified uint16.
     config : SensorConfig
-        The chip.
+        The sensor.
     generator : torch.Generator, optional
         Source of the noise.
 
@@ -50,7 +57,7 @@ def expose(
 
     Notes
     -----
-    Shot noise is drawn as a normal with Poisson variance, indistinguishable above some ten electrons.
+    Shot noise is drawn from a normal distribution with Poisson variance, which is accurate above about ten electrons.
     """
     electrons = intensity * (config.electrons_per_s * exposure_s)
     variance = electrons + config.read_noise_e**2

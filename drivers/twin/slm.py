@@ -1,4 +1,4 @@
-"""The twin's phase SLM: refresh, video latency, liquid-crystal settling and a look-up table, all in time."""
+"""The simulated phase SLM: refresh, video latency, settling of the liquid crystal, and a look-up table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,33 @@ from drivers.base import DeviceLostError, Pattern, SlmCapabilities, WrongPattern
 from drivers.clock import Clock, RealClock
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SimulatedSlmConfig:
-    """A 60 Hz panel on a video cable. Latency is drawn per image between the two bounds, in refresh periods.
+    """A 60 Hz panel on a video cable.
 
-    ``lut_gamma`` bends the panel's true response; ``assumed_lut_gamma`` is what the driver corrects for, so that a wrong
-    calibration shows up as a wrong phase.
+    Parameters
+    ----------
+    refresh_hz : float
+        Refresh rate in hertz.
+    latency_frames : (int, int)
+        Smallest and largest latency in refresh periods; it is drawn for every image.
+    time_constant_s : float
+        Time constant of the liquid crystal, in seconds.
+    settle_s : float
+        Time after which the panel reports that it is settled, in seconds.
+    slm_range_rad : float
+        Phase at grey level 255, in radians.
+    lut_gamma : float
+        Exponent of the panel's true response.
+    assumed_lut_gamma : float
+        Exponent that the driver corrects for. If it differs from ``lut_gamma``, the phase is wrong.
+    seed : int
+        Seed of the drawn latencies.
+
+    Raises
+    ------
+    ValueError
+        A setting is impossible.
     """
 
     refresh_hz: float = 60.0
@@ -34,11 +55,14 @@ class SimulatedSlmConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.latency_frames[0] <= self.latency_frames[1]:
-            raise ValueError(f"latency_frames must rise from 0 or more, got {self.latency_frames}")
+            raise ValueError(f"latency_frames must be two numbers that do not decrease, 0 or more, got {self.latency_frames}")
         if self.refresh_hz <= 0 or self.time_constant_s < 0 or self.settle_s < 0 or self.slm_range_rad <= 0:
-            raise ValueError(f"refresh, time constant, settle time and range must be positive: {self}")
+            raise ValueError(
+                f"refresh_hz and slm_range_rad must be positive, time_constant_s and settle_s 0 or more, got {self}"
+            )
 
 
+#: Number of images that are always kept, of which the camera may still need the phase.
 _HISTORY = 16
 
 
@@ -55,10 +79,10 @@ class SimulatedSlm:
     Parameters
     ----------
     shape : (int, int)
-        Panel height and width in pixels.
-    config : SimulatedSlmConfig
+        Height and width of the panel in pixels.
+    config : SimulatedSlmConfig, optional
         Its timing and response.
-    clock : Clock
+    clock : Clock, optional
         Real or virtual time.
     """
 
@@ -83,7 +107,7 @@ class SimulatedSlm:
 
     @property
     def shown(self) -> Pattern | None:
-        """The pattern most recently asked for."""
+        """The pattern of the last :meth:`show`, or None before the first."""
         return self._shown
 
     def show(self, pattern: Pattern) -> int:
@@ -91,17 +115,18 @@ class SimulatedSlm:
         self.check()
         if pattern.shape != self.capabilities.shape:
             raise WrongPatternError(
-                f"pattern {pattern.name!r} is {pattern.shape}, the SLM is {self.capabilities.shape}; resize the pattern"
+                f"pattern {pattern.name!r} has the shape {pattern.shape}, but the SLM needs {self.capabilities.shape}; "
+                "resize the pattern"
             )
         now = self._clock.now_ns()
         period_ns = round(1e9 / self.config.refresh_hz)
         low, high = self.config.latency_frames
         with self._lock:
             latch = (now // period_ns + 1 + int(self._rng.integers(low, high + 1))) * period_ns
-            # Video is a queue: a later image cannot overtake an earlier one.
+            # A later image cannot overtake an earlier one.
             latch = max(latch, self._switches[-1].t_ns + 1)
             self._switches.append(_Switch(latch, pattern, self.displayed_phase(pattern.phase_rad)))
-            # The camera looks back no further than one exposure, but what the panel shows now has to stay.
+            # The camera looks back no further than one exposure. The image that the panel shows now must be kept.
             while len(self._switches) > _HISTORY and self._switches[2].t_ns <= now:
                 self._switches.popleft()
             self._shown = pattern
@@ -109,14 +134,14 @@ class SimulatedSlm:
         return max(declared, latch + round(self.config.settle_s * 1e9))
 
     def displayed_phase(self, phase_rad: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the panel makes of a phase: wrap, 8-bit grey through the assumed LUT, then its true response."""
-        wanted = np.mod(phase_rad, np.float32(2 * np.pi)) / self.config.slm_range_rad
-        grey = np.rint(255 * np.clip(wanted, 0, 1) ** (1 / self.config.assumed_lut_gamma))
+        """Return the phase that the panel really shows: wrap, 8-bit grey through the assumed LUT, then the true response."""
+        fraction = np.mod(phase_rad, np.float32(2 * np.pi)) / self.config.slm_range_rad
+        grey = np.rint(255 * np.clip(fraction, 0, 1) ** (1 / self.config.assumed_lut_gamma))
         response = (np.arange(256) / 255) ** self.config.lut_gamma * self.config.slm_range_rad
         return response.astype(np.float32)[grey.astype(np.uint8)]
 
     def phase_at(self, t_ns: int) -> tuple[NDArray[np.float32], bool]:
-        """Phase on the panel at a time, and whether it had settled (to the declared settle time)."""
+        """Return the phase on the panel at a time, and whether it had settled for ``settle_s``."""
         with self._lock:
             past = [switch for switch in self._switches if switch.t_ns <= t_ns]
         now = past[-1]
@@ -124,11 +149,11 @@ class SimulatedSlm:
         if len(past) == 1 or age_ns >= round(self.config.settle_s * 1e9):
             return now.phase_rad, True
         tau = self.config.time_constant_s
-        left = np.float32(np.exp(-age_ns * 1e-9 / tau) if tau > 0 else 0.0)
-        return now.phase_rad + left * (past[-2].phase_rad - now.phase_rad), False
+        remaining = np.float32(np.exp(-age_ns * 1e-9 / tau) if tau > 0 else 0.0)
+        return now.phase_rad + remaining * (past[-2].phase_rad - now.phase_rad), False
 
     def lit_between(self, start_ns: int, stop_ns: int) -> tuple[str, ...]:
-        """Ids of the patterns that were on the panel at any time in an interval: the truth tests compare with."""
+        """Return the ids of all patterns that were on the panel at any time in an interval, as the truth for tests."""
         with self._lock:
             switches = list(self._switches)
         ids = []
@@ -144,20 +169,20 @@ class SimulatedSlm:
             raise DeviceLostError("the simulated SLM was unplugged; reconnect it")
 
     def edges_between(self, after_ns: int, until_ns: int) -> tuple[int, ...]:
-        """Return when its sync output rises: whenever a new image is on the panel; ``after_ns`` is excluded."""
+        """Return the times at which its sync output rises, which is for every new image; ``after_ns`` is excluded."""
         with self._lock:
             return tuple(switch.t_ns for switch in self._switches if after_ns < switch.t_ns <= until_ns)
 
     def unplug(self) -> None:
-        """Fault: the display disappears until :meth:`reconnect`."""
+        """Inject a fault: the display is disconnected until :meth:`reconnect`."""
         self._lost = True
 
     def reconnect(self) -> None:
-        """Plug it in again; it shows what it showed."""
+        """Connect it again; it still shows the last pattern."""
         self._lost = False
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing: there is nothing to release."""
 
     def __enter__(self) -> Self:
         return self

@@ -43,7 +43,7 @@ def test_a_frame_cannot_be_changed() -> None:
     ids=["three dimensions", "one dimension", "float", "signed"],
 )
 def test_a_frame_is_two_dimensional_counts(pixels: np.ndarray[Any, Any]) -> None:
-    with pytest.raises(ValueError, match="a frame is"):
+    with pytest.raises(ValueError, match="a frame must be"):
         frame_of(pixels)
 
 
@@ -96,13 +96,13 @@ def test_a_pattern_cannot_be_changed_under_its_id() -> None:
 def test_a_pattern_that_is_not_finite_is_refused(value: float) -> None:
     phase = np.zeros((2, 3), np.float32)
     phase[1, 2] = value
-    with pytest.raises(WrongPatternError, match="'broken' holds values that are not finite"):
+    with pytest.raises(WrongPatternError, match="'broken' contains values that are not finite"):
         Pattern(phase, "broken")
 
 
 @pytest.mark.parametrize("phase", [np.zeros((2, 3), np.float64), np.zeros((2, 3), np.uint8), np.zeros((1, 2, 3), np.float32)])
 def test_a_pattern_is_two_dimensional_float32(phase: np.ndarray[Any, Any]) -> None:
-    with pytest.raises(WrongPatternError, match="a pattern is"):
+    with pytest.raises(WrongPatternError, match="a pattern must be"):
         Pattern(phase)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.benchmarks.virtual_screens import ProgramMissingError, VirtualScreens, wait_until_lost
+from app.benchmarks.virtual_screens import NotInstalledError, VirtualScreens, wait_until_lost
 from app.instrument.devices import SCREEN_COMMAND
 from drivers.clock import RealClock
 from drivers.displays.panel import Panel, PanelConfig
@@ -23,7 +23,7 @@ def monitors() -> Iterator[VirtualScreens]:
     """Return two virtual monitors."""
     try:
         screens = VirtualScreens((300, 300), SHAPE)
-    except ProgramMissingError as error:
+    except NotInstalledError as error:
         pytest.skip(str(error))
     with screens:
         yield screens

@@ -137,7 +137,7 @@ def test_opening_reads_no_image_and_the_camera_only_the_first(archive_root: Path
 
 def test_a_dataset_that_went_on_after_a_restart_of_the_host_needs_a_stated_period(archive_root: Path) -> None:
     found = RecordedFrames.open(dataset(archive_root, frames(times_ms=[500, 520, 0, 20]), {}))
-    with pytest.raises(DeviceError, match=r"frame 2 comes 0\.52 s before the last; state period_s"):
+    with pytest.raises(DeviceError, match=r"frame 2 comes 0\.52 s before frame 1; set period_s"):
         ReplayCamera(found)
     camera = ReplayCamera(found, 0.02, VirtualClock())
     camera.arm(TriggerMode.FREE_RUN)

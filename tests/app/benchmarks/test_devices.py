@@ -6,7 +6,7 @@ import pytest
 
 from app.benchmarks import devices, virtual_screens
 from app.benchmarks.contract_suites import SuiteResult
-from app.benchmarks.devices import FAULTS, acquisitions, bench_devices, screen_pixels
+from app.benchmarks.devices import FAULTS, FaultKind, acquisitions, bench_devices, screen_pixels
 
 
 def test_every_fault_of_an_acquisition_is_reported_and_no_pair_is_wrong() -> None:
@@ -25,6 +25,14 @@ def test_the_benchmark_reads_the_screen_back() -> None:
     assert fraction == 1
     assert rate > 0
     assert steps[-1] == (5, 5)
+
+
+def test_without_pypylon_the_failed_buffers_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "find_spec", lambda name: None)
+    monkeypatch.setattr(devices, "FAULTS", {FaultKind.FAILED: 200})
+    faults = acquisitions(lambda *_: None, 20)
+    assert faults.skipped == {"failed": "pypylon is not installed; pip install pypylon"}
+    assert faults.pairs == 0
 
 
 def test_without_xvfb_only_what_needs_it_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:

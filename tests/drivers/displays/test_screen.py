@@ -179,7 +179,7 @@ def test_monitors_are_listed_and_one_in_memory_has_no_period_to_measure(screens:
 def test_without_a_display_there_is_an_error_and_no_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
-    with pytest.raises(DeviceError, match="is there a display"):
+    with pytest.raises(DeviceError, match="check that there is a display"):
         opened()
     assert list_screens(SCREEN_COMMAND) == []
 

@@ -130,11 +130,11 @@ def test_a_server_that_stops_reading_is_a_lost_device_within_the_deadline() -> N
 # ---- failures
 
 
-@pytest.mark.parametrize(("answer", "parcel"), [(b"err", 1), (b"errerrdone", 1), (b"errerrdone", 99)])
-def test_an_image_that_the_server_refuses_is_an_error_and_not_shown(answer: bytes, parcel: int) -> None:
+@pytest.mark.parametrize(("answer", "packet_bytes"), [(b"err", 1), (b"errerrdone", 1), (b"errerrdone", 99)])
+def test_an_image_that_the_server_refuses_is_an_error_and_not_shown(answer: bytes, packet_bytes: int) -> None:
     """A slow image is refused again and again by slmPy, and then taken after all."""
     with pair() as (slm, server):
-        server.parcel = parcel
+        server.packet_bytes = packet_bytes
         good = flat(1.0, SHAPE)
         slm.show(good)
         server.answer = answer

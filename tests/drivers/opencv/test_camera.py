@@ -274,7 +274,7 @@ def test_closing_a_hung_camera_returns_and_releases_it_later() -> None:
         (ScriptedCapture(opens=False), {}, "cannot be opened; close the program that uses it"),
         (ScriptedCapture(), {"lost_after_s": 0.05}, r"delivered nothing for 0\.05 s"),
         (ScriptedCapture(None), {}, "returned no frame"),
-        (ScriptedCapture(random_colours(0)), {"width": 32, "height": 24}, "delivers 16 x 12 pixels instead of 32 x 24; ask"),
+        (ScriptedCapture(random_colours(0)), {"width": 32, "height": 24}, "delivers 16 x 12 pixels instead of 32 x 24; configure"),
     ],
     ids=["refused", "hangs", "no frame", "wrong size"],
 )
@@ -452,13 +452,13 @@ def sound_file(folder: Path) -> Path:
         (lambda folder: folder, {}, "no video file .*; check the path"),
         (text_file, {}, r"cannot be read as a video \(.*\); choose another file"),
         (empty_file, {}, r"cannot be read as a video \(.*\); choose another file"),
-        (sound_file, {}, "holds no video; choose another file"),
+        (sound_file, {}, "contains no video; choose another file"),
         (
             lambda folder: ffv1(folder, [image.astype(np.uint16) * 16 for image in greys(2)], [0, 40]),
             {},
-            "holds 16 bits a pixel, of which OpenCV keeps 8; replay",
+            "has 16 bits per pixel, of which OpenCV keeps 8; replay",
         ),
-        (lambda folder: write_mjpeg(folder, 2, 25), {"width": 64, "height": 64}, "64 x 48 pixels instead of 64 x 64; ask"),
+        (lambda folder: write_mjpeg(folder, 2, 25), {"width": 64, "height": 64}, "64 x 48 pixels instead of 64 x 64; configure"),
     ],
     ids=["missing", "folder", "text", "empty", "sound", "16 bit", "wrong size"],
 )

@@ -85,11 +85,14 @@ def test_a_single_frame_is_replayed_at_thirty_a_second() -> None:
 
 @pytest.mark.parametrize(
     ("times_ns", "reason"),
-    [([5 * MS, 5 * MS, 5 * MS], "frame 1 comes 0 s before"), ([0, 50 * MS, 20 * MS], r"frame 2 comes 0\.03 s before")],
+    [
+        ([5 * MS, 5 * MS, 5 * MS], "frame 1 comes 0 s before frame 0"),
+        ([0, 50 * MS, 20 * MS], r"frame 2 comes 0\.03 s before frame 1"),
+    ],
     ids=["equal", "falling"],
 )
 def test_times_that_do_not_rise_are_refused_unless_a_period_is_stated(times_ns: list[int], reason: str) -> None:
-    with pytest.raises(DeviceError, match=f"times that rise, but {reason} the last; state period_s"):
+    with pytest.raises(DeviceError, match=f"times that rise, but {reason}; set period_s"):
         ReplayCamera(recorded(times_ns))
     assert period_s(recorded(times_ns), 0.01) == pytest.approx(0.01)
 
@@ -219,7 +222,7 @@ def test_a_frame_that_cannot_be_read_is_failed_at_its_time_and_the_next_one_foll
     camera.arm(TriggerMode.FREE_RUN)
     armed_ns = clock.now_ns()
     assert camera.read(1.0).index == 0
-    with pytest.raises(FrameFailedError, match="frame 1 of the recording is lost: row 1 is damaged"):
+    with pytest.raises(FrameFailedError, match="frame 1 of the recording cannot be read: row 1 is damaged"):
         camera.read(1.0)
     assert clock.now_ns() == armed_ns + 40 * MS
     frame = camera.read(1.0)

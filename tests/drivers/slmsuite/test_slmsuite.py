@@ -111,7 +111,7 @@ def test_a_failed_capture_is_told_once_and_not_tried_again_behind_our_back() -> 
         for fails in (False, True, False, True, True, False):
             table.fault = (lambda image: 1 / 0) if fails else (lambda image: image)
             if fails:
-                with pytest.raises(FrameFailedError, match=r"could not take an image, ZeroDivisionError: .*; check"):
+                with pytest.raises(FrameFailedError, match=r"could not capture an image, ZeroDivisionError: .*; check"):
                     take(camera)
             else:
                 take(camera)
@@ -135,7 +135,7 @@ def test_three_failures_in_a_row_are_a_lost_camera_even_when_it_is_armed_again_i
 
 
 @pytest.mark.parametrize("triggered", [True, False])
-def test_a_hanging_camera_is_late_then_lost_and_never_blocks(triggered: bool) -> None:
+def test_a_hanging_camera_is_late_then_lost_and_never_blocks(*, triggered: bool) -> None:
     with opened(triggered=triggered, timeout_s=0.05) as (camera, table):
         table.hang()
         camera.arm(TriggerMode.SOFTWARE if triggered else TriggerMode.FREE_RUN)

@@ -316,7 +316,7 @@ def test_cores_keep_their_distance_and_density() -> None:
 
 @pytest.mark.parametrize("shape", [(PX, PX), (1, PX, PX + 1), (1, 64, 64), (1, 1, PX, PX)])
 def test_a_phase_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(WrongPatternError, match=r"take phase \(b, 128, 128\).*resize"):
+    with pytest.raises(WrongPatternError, match=r"need a phase \(b, 128, 128\).*resize"):
         fibre().intensity(torch.zeros(shape))
 
 
