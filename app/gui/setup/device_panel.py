@@ -135,8 +135,9 @@ class DevicePanel(QFrame):
                     self.devices.setCurrentIndex(self.devices.count() - 1)
         else:
             searching = self._searching and result is None
-            self.devices.addItem("searching\N{HORIZONTAL ELLIPSIS}" if searching else "no device was found automatically")
+            self.devices.addItem("searching\N{HORIZONTAL ELLIPSIS}" if searching else "no device found")
         self.devices.setEnabled(isinstance(result, list) and bool(result))
+        self.devices.setVisible(self.name in self._sections)  # a simulated device is always there
 
     def _is_chosen(self, device: DetectedDevice) -> bool:
         """Whether the forms name this device."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import docstring_parser
 import yaml
+from docstring_parser import DocstringStyle
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
@@ -108,19 +109,12 @@ def title(name: str) -> str:
 
 def described(section: type[object]) -> dict[str, str]:
     """Return the description of every parameter in the numpydoc docstring of a class."""
-    lines = (inspect.getdoc(section) or "").splitlines()
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    inside = False
-    for line in lines:
-        if line.strip() in ("Parameters", "Raises", "Examples", "Notes"):
-            inside, names = line.strip() == "Parameters", []
-        elif inside and (match := re.match(r"^(\w+(?:, \w+)*) : ", line)):
-            names = match[1].split(", ")
-        elif names and line.startswith("    "):
-            for name in names:
-                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip().replace("``", "")
-    return texts
+    docstring = docstring_parser.parse(inspect.getdoc(section) or "", DocstringStyle.NUMPYDOC)
+    return {
+        name: " ".join((parameter.description or "").replace("``", "").split())
+        for parameter in docstring.params
+        for name in parameter.arg_name.split(", ")
+    }
 
 
 def _editor(hint: Any) -> QWidget:
