@@ -250,13 +250,13 @@ class _Training:
     def run_on(self, pools: TrainingPools, description: str, on_progress: Progress) -> tuple[Model, Evaluation] | None:
         """Train, evaluate on the test pairs, and write the model."""
         assert self.run is not None
-        fine_tuned = self.job.start is not None and self.job.start.card.fibre == self.fibre
-        if self.run.checkpoint is None and self.job.world.first and not fine_tuned:
-            fitting = partial(_report_fit, on_progress)
-            self.network.prepare(pools.training, fitting)
+        start, world = self.job.start, self.job.world
+        fitted_before = start is not None and start.card.fibre == self.fibre
+        if self.run.checkpoint is None and world.first and not fitted_before:
+            self.network.prepare(pools.training, partial(_report_fit, on_progress))
         card = self._card(description)
         network, report = self._train(self.run, pools, card, on_progress)
-        if not self.job.world.first:
+        if not world.first:
             return None
         return self._write(network, replace(card, seconds=report.seconds), report.steps, pools)
 
@@ -333,16 +333,14 @@ def _network_for(job: Job, fixed: Mapping[str, object]) -> Reconstructor:
         torch.manual_seed(job.training.seed)
         network = build(job.kind, config)
     except ValueError as error:
-        raise ReconstructionError(
-            f"kind '{job.kind}' does not fit the instrument ({error}); change it with --set"
-        ) from error
+        raise ReconstructionError(f"kind '{job.kind}' does not fit the instrument ({error}); change it with --set") from error
     if job.start is not None:
         _load_weights(network, job.start)
     return network
 
 
 def _interval_scale(model: Model, validation: PairPool) -> float | None:
-    """Return the factor that makes 90 % intervals contain 90 % of the validation pixels; None for models without uncertainty."""
+    """Return the factor that makes 90 % intervals contain 90 % of the validation pixels; None without uncertainty."""
     if model.network.evaluations > MAX_EVALUATIONS:
         return None
     estimates = []

@@ -65,7 +65,7 @@ class StatusStrip(QFrame):
         self.dropped.show_parts(
             (count(status.dropped_display), "display", ""),
             (count(status.dropped_inference), "inference", ""),
-            (count(status.dropped_record), "record", ALARM if status.dropped_record else ""),
+            (count(status.dropped_record), "recording", ALARM if status.dropped_record else ""),
         )
         self.drift.show_status(status)
         self.engine.show_text(": ".join(part for part in (status.engine, status.engine_reason) if part) or UNKNOWN)

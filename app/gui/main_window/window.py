@@ -168,7 +168,7 @@ class MainWindow(QMainWindow):
         else:
             self._attempt(lambda: self.session.start_recording(name))
 
-    def take_snapshot(self) -> None:
+    def save_snapshot(self) -> None:
         """Save the present view, and show where."""
 
         def save() -> None:
@@ -334,7 +334,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         self.controls.live_clicked.connect(self.toggle_live)
         self.controls.record_clicked.connect(self.toggle_recording)
-        self.controls.snapshot_clicked.connect(self.take_snapshot)
+        self.controls.snapshot_clicked.connect(self.save_snapshot)
         self.controls.export_clicked.connect(self.export_recording)
         self.controls.help_clicked.connect(self.show_about)
         self.controls.setup_clicked.connect(self.go_to_setup)
@@ -349,7 +349,7 @@ class MainWindow(QMainWindow):
         for key, action in (
             ("Space", self.toggle_live),
             ("R", self.toggle_recording),
-            ("S", self.take_snapshot),
+            ("S", self.save_snapshot),
             ("E", self.export_recording),
             ("T", self.retune),
             ("F", self.pictures.fit),

@@ -32,6 +32,7 @@ class TrainingPlots(QWidget):
         self._correlation = self.scores.plot(pen=pg.mkPen(OUTLINE, width=2), symbolBrush=OUTLINE, **dots)
         self._rate = self.rate.plot(pen=pg.mkPen(GOOD, width=2))
         self.rate.setMaximumHeight(130)
+        self.rate.getAxis("left").setStyle(maxTickLevel=0)  # the plot is too low for more labels
         self.picture = Picture("Held-out images appear after the first validation")
         self.picture.setAccessibleName("Held-out images")
         columns = caption_label("truth | reconstruction | error")

@@ -1,4 +1,4 @@
-"""``specklescope compile`` and ``bench engines``, and plans built for cards that are elsewhere."""
+"""``specklescope compile``, and plans that are built for a GPU of another machine."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return small_model(tmp_path_factory.mktemp("models") / "small")
 
 
-def run(*words: str) -> int:
+def run(*arguments: str) -> int:
     try:
-        main(list(words))
+        main(list(arguments))
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
 
 
-def test_compile_proves_every_engine_and_remembers_the_fastest(tmp_path: Path) -> None:
+def test_compile_checks_every_engine_and_stores_the_fastest(tmp_path: Path) -> None:
     numbers, instrument = tmp_path / "numbers.json", tmp_path / "instrument.yaml"
     config = small_instrument(tmp_path)
     save_config(config, instrument)
@@ -62,7 +62,7 @@ def test_compile_refuses_what_loses_too_much(capfd: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (("unet-twin", "--precision", "bf16"), "name one with --engine"),
         (("unet-twin", "--engine", "warp"), "no engine named 'warp"),
@@ -71,14 +71,14 @@ def test_compile_refuses_what_loses_too_much(capfd: pytest.CaptureFixture[str]) 
         (("unet-twin", "--frames", "nowhere"), "nowhere"),
     ],
 )
-def test_compile_says_what_is_wrong(words: tuple[str, ...], told: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run("compile", *words) == 1
-    assert told in capfd.readouterr().err
+def test_compile_says_what_is_wrong(arguments: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("compile", *arguments) == 1
+    assert message in capfd.readouterr().err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.BF16])
-def test_a_plan_for_rtx_is_built_without_a_card(precision: Precision, model: Model) -> None:
+def test_a_plan_for_rtx_is_built_without_a_gpu(precision: Precision, model: Model) -> None:
     stages: list[str] = []
     plan = plan_of("tensorrt_rtx", model, precision, lambda stage, done, total: stages.append(stage))
     content = plan.load()
@@ -86,7 +86,7 @@ def test_a_plan_for_rtx_is_built_without_a_card(precision: Precision, model: Mod
     assert len(content) > 10_000
     assert stages
     stages.clear()
-    again = plan_of("tensorrt_rtx", model, precision, lambda *words: stages.append(words[0]))
+    again = plan_of("tensorrt_rtx", model, precision, lambda stage, *_: stages.append(stage))
     assert (again.path, stages) == (plan.path, [])
 
 

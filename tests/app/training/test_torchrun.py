@@ -1,4 +1,4 @@
-"""Two processes under torchrun learn what one learns, and one that fails ends both."""
+"""Two processes under torchrun learn the same as one, and one that fails ends both."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ def instrument(tmp_path: Path) -> Path:
 
 
 def train(start: tuple[str, ...], folder: str, *more: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    words = ("specklescope", "train", folder, *NETWORK, "--source", "cells", "--pairs", "64", "--config", "small.yaml", *more)
+    command = ("specklescope", "train", folder, *NETWORK, "--source", "cells", "--pairs", "64", "--config", "small.yaml", *more)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "TMPDIR": str(cwd)}
-    return subprocess.run([*start, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        [*start, *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def losses(folder: Path) -> np.ndarray:

@@ -35,8 +35,8 @@ def instrument(tmp_path: Path) -> Path:
 
 
 def command(folder: str, *more: object) -> list[str]:
-    words = ("train", folder, *SMALL, *DATA, "--config", "small.yaml", *more)
-    return [sys.executable, "-m", "specklescope", *map(str, words)]
+    arguments = ("train", folder, *SMALL, *DATA, "--config", "small.yaml", *more)
+    return [sys.executable, "-m", "specklescope", *map(str, arguments)]
 
 
 def environment() -> dict[str, str]:
@@ -94,7 +94,7 @@ def test_three_kills_change_no_bit(instrument: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_polite_end_says_how_to_go_on_and_the_options_must_stay(instrument: Path, tmp_path: Path) -> None:
+def test_sigterm_says_how_to_continue_and_the_options_must_stay(instrument: Path, tmp_path: Path) -> None:
     length = ("--steps", 10**6, "--validate-every", 10)
     with subprocess.Popen(command("m", *length), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as child:
         try:
@@ -106,12 +106,12 @@ def test_a_polite_end_says_how_to_go_on_and_the_options_must_stay(instrument: Pa
         finally:
             child.kill()
     assert child.returncode == 1
-    assert "go on with: specklescope train m " in errors
+    assert "continue with: specklescope train m " in errors
     assert errors.rstrip().endswith("--resume")
     assert load_model(tmp_path / "m").card.scores.keys() == {"stopped_at_step"}
     assert "not empty" in refused("m", *length, cwd=tmp_path)
     changed = refused("m", "--steps", 20, "--validate-every", 10, "--resume", cwd=tmp_path)
-    assert "begun with training.steps = 1000000, not 20" in changed
+    assert "started with training.steps = 1000000, not 20" in changed
     path = tmp_path / "m" / RUN / CHECKPOINT
     path.write_bytes(path.read_bytes()[:1000])
     assert "is no checkpoint of this run" in refused("m", *length, "--resume", cwd=tmp_path)
@@ -121,9 +121,9 @@ def test_a_polite_end_says_how_to_go_on_and_the_options_must_stay(instrument: Pa
 @pytest.mark.timeout(300)
 def test_fine_tuning_starts_with_the_weights_of_a_model(instrument: Path, tmp_path: Path) -> None:
     length = ("--steps", 40, "--validate-every", 40)
-    words = ("train", "tuned", "--from", "small-model", *DATA, *length, "--config", "small.yaml")
+    arguments = ("train", "fine", "--from", "small-model", *DATA, *length, "--config", "small.yaml")
     done = subprocess.run(
-        [sys.executable, "-m", "specklescope", *map(str, words)],
+        [sys.executable, "-m", "specklescope", *map(str, arguments)],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
@@ -131,8 +131,8 @@ def test_fine_tuning_starts_with_the_weights_of_a_model(instrument: Path, tmp_pa
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    tuned, start = load_model(tmp_path / "tuned"), load_model(tmp_path / "small-model")
-    assert tuned.card.training["learning_rate"] == pytest.approx(2e-4)
-    assert start.id in tuned.card.data
-    moved = (tuned.network.head.weight - start.network.head.weight).abs().max()
+    fine, start = load_model(tmp_path / "fine"), load_model(tmp_path / "small-model")
+    assert fine.card.training["learning_rate"] == pytest.approx(2e-4)
+    assert start.id in fine.card.data
+    moved = (fine.network.head.weight - start.network.head.weight).abs().max()
     assert 1e-4 < moved < 2e-2

@@ -185,7 +185,7 @@ def test_the_strip_shows_every_number_with_its_unit(window, session):
     assert strip.camera.text == "Camera 30.0 fps"
     assert strip.duration.text == "Inference, median 12.3 ms"
     assert strip.latency.text == "Latency, software path 38 ms p50 61 ms p99"
-    assert strip.dropped.text == "Dropped frames 3 display 15 inference 1 record"
+    assert strip.dropped.text == "Dropped frames 3 display 15 inference 1 recording"
     assert strip.engine.full_text == "OpenVINO bf16: fastest of 3 measured on this machine"
     assert strip.model.full_text == "referenced-unet 3fa9c21e"
     assert [correlation_colour(c, 0.5) for c in (0.77, 0.55, 0.49)] == [GOOD, WARNING, ALARM]
