@@ -8,11 +8,11 @@ from drivers.base import SpeckleScopeError
 
 
 class PatternError(SpeckleScopeError):
-    """A pattern source does not exist, cannot be read, or has a parameter that it does not take."""
+    """A pattern source does not exist, cannot be read, or does not take a parameter."""
 
 
 class Parameters:
-    """The parameters of one source name; every one has to be asked for, or :meth:`done` refuses it.
+    """The parameters of one source name. :meth:`done` refuses those that were never read.
 
     Parameters
     ----------
@@ -22,47 +22,49 @@ class Parameters:
     Raises
     ------
     PatternError
-        A parameter without a number.
+        A parameter has no number.
     """
 
     def __init__(self, name: str) -> None:
         self.base, _, query = name.partition("?")
         self._name = name
         self._values: dict[str, float] = {}
-        self._asked: dict[str, str] = {}
+        self._read: dict[str, str] = {}
         for part in query.split("&") if query else []:
             key, _, value = part.partition("=")
             try:
                 self._values[key] = float(value)
             except ValueError:
-                raise PatternError(f"pattern source {name!r}: {part!r} is no 'name=number'; write {self.base}?name=1") from None
+                raise PatternError(
+                    f"pattern source {name!r}: {part!r} is not 'name=number'; write {self.base}?name=1"
+                ) from None
 
     def number(self, key: str, default: float, low: float, high: float) -> float:
-        """Return a parameter, within its bounds."""
-        self._asked[key] = f"{key} ({low:g} to {high:g})"
+        """Return a parameter, or its default; raises PatternError outside ``low`` to ``high``."""
+        self._read[key] = f"{key} ({low:g} to {high:g})"
         value = self._values.get(key, default)
         if key in self._values and not low <= value <= high:
             raise PatternError(f"pattern source {self._name!r}: {key} must lie in {low:g} to {high:g}, got {value:g}")
         return value
 
     def whole(self, key: str, default: int, low: int, high: int) -> int:
-        """Return a parameter that is a whole number, within its bounds."""
+        """Return a parameter that is a whole number; raises PatternError otherwise, as :meth:`number` does."""
         value = self.number(key, default, low, high)
         if value != int(value):
             raise PatternError(f"pattern source {self._name!r}: {key} must be a whole number, got {value:g}")
         return int(value)
 
     def done(self) -> None:
-        """Refuse parameters that nobody asked for."""
-        unknown = sorted(set(self._values) - set(self._asked))
+        """Raise PatternError when the name has parameters that were never read."""
+        unknown = sorted(set(self._values) - set(self._read))
         if unknown:
-            known = ", ".join(self._asked.values()) or "no parameters"
+            known = ", ".join(self._read.values()) or "no parameters"
             raise PatternError(f"pattern source {self._name!r} does not take {', '.join(unknown)}; {self.base} takes {known}")
 
 
-#: Sources by name, with what they show; for help texts and the window.
+#: What each source shows, by its name; for help texts and the window.
 DESCRIPTIONS: Mapping[str, str] = {
-    "mixed": "cells, overlapping shapes and parts of photographs in turn: what models are trained on",
+    "mixed": "cells, overlapping shapes and parts of photographs in turn, as used for training",
     "cells": "synthetic adherent cells",
     "leaves": "overlapping shapes with the edges of natural images",
     "crops": "parts of packaged photographs",

@@ -1,8 +1,8 @@
 """Phase patterns to display: packaged images, a folder of images, synthetic cells and textures, flat references.
 
-Every source is a deterministic sequence of :class:`drivers.base.Pattern`: the same arguments give the same patterns, which is
-what makes an interrupted acquisition resumable. Grey 0..1 becomes ``0..phase_range_rad``. Whole photographs are split between
-training, validation and test, so a test image is one that no training run can have seen.
+Every source is a deterministic sequence of :class:`drivers.base.Pattern`: the same arguments give the same patterns, so that an
+interrupted acquisition can be resumed. Grey 0..1 becomes a phase of ``0..phase_range_rad``. Whole photographs are split between
+training, validation and test, so that no training run sees a test image.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from acquisition.patterns.targets import target_drawer
 from drivers.base import Pattern
 from drivers.recorded.video_file import VideoFile
 
-#: Grey 255 on the default twin, in radians; with it the twin meets the statistics of the real fibre.
+#: Phase of grey 255 on the default twin, in radians. With it the twin has the statistics of the real fibre.
 DEFAULT_PHASE_RANGE_RAD = 2.85
 #: Name of the flat pattern, whose speckle is the reference, and of its source.
 BLANK = "blank"
 
 Grey = NDArray[np.float32]
 
-# Stereo pairs and near-duplicates stay on one side of the split.
+# Stereo pairs and near-duplicates belong to the same part of the split.
 TEST_IMAGES = ("camera", "chelsea", "coins", "retina", "rocket", "moon")
 VALIDATION_IMAGES = ("coffee", "clock")
 TRAINING_IMAGES = (
@@ -50,25 +50,30 @@ TRAINING_IMAGES = (
 
 
 class PatternSource(Sequence[Pattern]):
-    """A deterministic sequence of patterns, drawn when asked for.
+    """A deterministic sequence of patterns; each is drawn when it is used.
 
     Parameters
     ----------
     name : str
-        Appears in pattern names and dataset cards.
+        Name of the source, for messages.
     count : int
         Number of patterns.
     draw : callable
         ``index -> (label, grey)`` with grey (H, W) float32 in 0..1.
     phase_range_rad : float
-        Phase of grey 1, in radians.
+        Phase of grey 1 in radians.
+
+    Raises
+    ------
+    PatternError
+        There is no pattern, or the phase range is not in (0, 8 pi] rad.
     """
 
     def __init__(self, name: str, count: int, draw: Callable[[int], tuple[str, Grey]], phase_range_rad: float) -> None:
         if count < 1:
             raise PatternError(f"pattern source {name!r} holds {count} patterns; ask for at least 1")
         if not 0 < phase_range_rad <= 8 * np.pi:
-            raise PatternError(f"phase depth must lie in (0, 8 pi] rad, got {phase_range_rad}")
+            raise PatternError(f"the phase range must lie in (0, 8 pi] rad, got {phase_range_rad}; change phase_range_rad")
         self.name = name
         self.phase_range_rad = phase_range_rad
         self._count = count
@@ -94,20 +99,20 @@ def open_source(
     name : str
         One of :data:`acquisition.patterns.source_name.DESCRIPTIONS`, ``held-out`` (test photographs, then test cells),
         ``validation``, the path of a folder of images, or of a video. Parameters follow the name: ``usaf?bar_px=20``,
-        ``my-images?size_px=980`` (fitted into that square, centred, phase 0 around it).
+        ``my-images?size_px=980`` (each image is fitted into a centred square of this size, with phase 0 around it).
     shape : (int, int)
         Height and width of the SLM's active area in pixels.
     count : int
-        How many patterns; photographs and folders repeat from the start when they hold fewer.
+        Number of patterns; photographs and folders repeat from the start when they hold fewer.
     seed : int
-        Draws differ between seeds. Held-out sources ignore it.
+        Different seeds give different patterns. Held-out sources ignore it.
     phase_range_rad : float
-        Phase of white, in radians.
+        Phase of white in radians.
 
     Raises
     ------
     PatternError
-        Unknown name or parameter, empty folder or unreadable image.
+        The name or a parameter is unknown, the folder holds no image, or an image cannot be read.
     """
     parameters = Parameters(name)
     if (target := target_drawer(parameters, shape, seed)) is not None:
@@ -143,17 +148,17 @@ def open_source(
 
 
 def blank(shape: tuple[int, int]) -> Pattern:
-    """Return the flat pattern whose speckle is the fibre's reference."""
+    """Return the flat pattern, whose speckle is the fibre's reference."""
     return Pattern(np.zeros(shape, np.float32), name=BLANK)
 
 
 def read_grey(path: Path, shape: tuple[int, int]) -> Grey:
-    """Read any image file as grey in 0..1, cut to the target's aspect ratio and resized.
+    """Read an image file as grey in 0..1, cropped to the aspect ratio of ``shape`` and resized to it.
 
     Raises
     ------
     PatternError
-        The file is no image that OpenCV can read.
+        OpenCV cannot read the file.
     """
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
@@ -162,11 +167,11 @@ def read_grey(path: Path, shape: tuple[int, int]) -> Grey:
 
 
 def to_grey(image: NDArray[Any], shape: tuple[int, int]) -> Grey:
-    """Turn a grey, colour or alpha image of any integer depth into (H, W) float32 in 0..1."""
+    """Convert a grey or colour image, with or without alpha, to (H, W) float32 in 0..1, cropped and resized to ``shape``."""
     if image.dtype == bool:
         image = image.astype(np.uint8) * 255
-    top = float(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
-    grey = image.astype(np.float32) / np.float32(top)
+    white = float(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
+    grey = image.astype(np.float32) / np.float32(white)
     if grey.ndim == 3:
         grey = grey[..., :3].mean(-1)
     height, width = grey.shape
@@ -223,7 +228,7 @@ def _alternate(drawers: Sequence[Callable[[int], tuple[str, Grey]]]) -> Callable
 
 
 def _crops(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey]]:
-    """Random parts of the training photographs: zoomed, turned, mirrored, with random contrast."""
+    """Random parts of the training photographs, with random zoom, rotation, mirroring and contrast."""
 
     def draw(index: int) -> tuple[str, Grey]:
         rng = np.random.default_rng((seed, 3, index))
@@ -276,7 +281,7 @@ def _leaves(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Gre
 
 
 def _cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey]]:
-    """Adherent cells: smooth bodies with brighter nuclei and granules. Their phase is counted from the medium, which is 0."""
+    """Adherent cells: smooth bodies with brighter nuclei and granules. The phase of the medium around them is 0."""
 
     def draw(index: int) -> tuple[str, Grey]:
         rng = np.random.default_rng((seed, 2, index))
@@ -304,7 +309,7 @@ def _cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey
 
 
 def _window(shape: tuple[int, int], centre: NDArray[np.float64], reach: float) -> tuple[tuple[slice, slice], Grey, Grey]:
-    """Part of the image within ``reach`` of ``centre``, and its y and x coordinates from there."""
+    """Return the part of the image within ``reach`` of ``centre``, and its y and x coordinates relative to ``centre``."""
     low = np.maximum(np.floor(centre - reach), 0).astype(int)
     high = np.minimum(np.ceil(centre + reach) + 1, shape).astype(int)
     y, x = np.mgrid[low[0] : high[0], low[1] : high[1]].astype(np.float32)
@@ -312,7 +317,7 @@ def _window(shape: tuple[int, int], centre: NDArray[np.float64], reach: float) -
 
 
 def _texture(rng: np.random.Generator, shape: tuple[int, int], contrast: float) -> Grey:
-    """Gaussian 1/f noise with standard deviation ``contrast``."""
+    """Return Gaussian 1/f noise with standard deviation ``contrast``."""
     f = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :])
     f[0, 0] = np.inf
     spectrum = scipy.fft.rfft2(rng.standard_normal(shape, np.float32)) / f ** rng.uniform(0.9, 1.8)

@@ -1,4 +1,4 @@
-"""Zernike modes on the unit disc, in Noll's order and norm: Noll, J. Opt. Soc. Am. 66, 207 (1976)."""
+"""Zernike modes on the unit disc, in the order and normalisation of Noll, J. Opt. Soc. Am. 66, 207 (1976)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def noll_to_nm(index: int) -> tuple[int, int]:
-    """Return radial degree n and azimuthal frequency m of Noll index 1, 2, ...; m is negative for sines.
+    """Return the radial degree n and the azimuthal frequency m of Noll index 1, 2, ...; m is negative for sine modes.
 
     Raises
     ------
@@ -27,14 +27,14 @@ def noll_to_nm(index: int) -> tuple[int, int]:
 
 
 def zernike(index: int, radius: NDArray[np.float64], angle_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return mode ``index`` (Noll, eq. 1 and 2), with unit variance over the disc.
+    """Return mode ``index`` (Noll, eqs. 1 and 2), normalised to unit variance over the disc.
 
     Parameters
     ----------
     index : int
-        Noll index, from 1 (piston).
+        Noll index; 1 is piston.
     radius, angle_rad : ndarray
-        Polar coordinates; the disc ends at 1, beyond which the polynomial goes on.
+        Polar coordinates. The edge of the disc is at radius 1; outside, the values of the polynomial are returned.
     """
     n, signed = noll_to_nm(index)
     m = abs(signed)

@@ -1,4 +1,4 @@
-"""Threads and what flows between them: channels with a stated overflow policy, and stages that report their errors."""
+"""Threads and the channels between them: channels with a stated overflow policy, and stages that report their errors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ T = TypeVar("T")
 class Overflow(enum.Enum):
     """What a full channel does with one more item."""
 
-    DROP_OLDEST = "drop oldest"  # display and inference: the newest matters, every drop is counted
-    FAIL = "fail"  # recording: lossless or stopped, never a silent gap
-    WAIT = "wait"  # datasets: the producer can afford to wait
+    #: Drop the oldest item and count it: for display and inference, where only the newest frame matters.
+    DROP_OLDEST = "drop oldest"
+    #: Refuse the item with an error: for recordings, which are complete or stopped, but never have a silent gap.
+    FAIL = "fail"
+    #: Let the producer wait: for datasets.
+    WAIT = "wait"
 
 
 class ChannelClosedError(SpeckleScopeError):
-    """The producer finished; no item will follow."""
+    """The channel is closed; no further item will come."""
 
 
 class ChannelOverflowError(SpeckleScopeError):
@@ -31,20 +34,25 @@ class ChannelOverflowError(SpeckleScopeError):
 
 
 class Channel(Generic[T]):
-    """A bounded hand-over from one producer thread to one consumer thread.
+    """A bounded queue from one producer thread to one consumer thread.
 
     Parameters
     ----------
     name : str
-        Appears in error messages and status lines.
+        Name for messages.
     capacity : int
-        Items held before the overflow policy applies.
+        Largest number of waiting items; with more, the overflow policy applies.
     overflow : Overflow
         The policy.
 
+    Raises
+    ------
+    ValueError
+        The capacity is below 1.
+
     Notes
     -----
-    A channel closed with an error raises that error to the consumer after the items that preceded it.
+    When a channel was closed with an error, the consumer first gets the items before it and then this error.
     """
 
     def __init__(self, name: str, capacity: int, overflow: Overflow) -> None:
@@ -62,39 +70,41 @@ class Channel(Generic[T]):
 
     @property
     def dropped(self) -> int:
-        """Items lost to DROP_OLDEST so far."""
+        """Number of items that DROP_OLDEST has dropped so far."""
         return self._dropped
 
     @property
     def accepted(self) -> int:
-        """Items put so far, dropped ones included."""
+        """Number of items put so far, including dropped ones."""
         return self._accepted
 
     @property
     def closed(self) -> bool:
-        """True once the producer finished or failed."""
+        """Whether the channel is closed."""
         return self._closed
 
     def put(self, item: T, timeout_s: float | None = None) -> None:
-        """Hand over one item.
+        """Put one item into the channel.
 
         Raises
         ------
         ChannelClosedError
-            The channel was closed, by either side.
+            The channel was closed, by the producer or by the consumer.
         ChannelOverflowError
-            Policy FAIL and full, or policy WAIT and still full after ``timeout_s``.
+            The channel is full and its policy is FAIL, or it is WAIT and the channel is still full after ``timeout_s``.
         """
         with self._condition:
             if self.overflow is Overflow.WAIT and not self._condition.wait_for(
                 lambda: self._closed or len(self._items) < self.capacity, timeout_s
             ):
-                raise ChannelOverflowError(f"channel {self.name!r} still full after {timeout_s} s; its consumer is stuck")
+                raise ChannelOverflowError(f"channel {self.name!r} is still full after {timeout_s} s; its consumer is stuck")
             if self._closed:
                 raise ChannelClosedError(f"channel {self.name!r} is closed")
             if len(self._items) >= self.capacity:
                 if self.overflow is Overflow.FAIL:
-                    raise ChannelOverflowError(f"channel {self.name!r} is full ({self.capacity} items): the disk is too slow")
+                    raise ChannelOverflowError(
+                        f"channel {self.name!r} is full ({self.capacity} items): the disk is too slow; use a faster one"
+                    )
                 self._items.popleft()
                 self._dropped += 1
             self._items.append(item)
@@ -107,19 +117,25 @@ class Channel(Generic[T]):
         Raises
         ------
         TimeoutError
-            Nothing came within ``timeout_s``.
+            No item came within ``timeout_s``.
         ChannelClosedError
-            The producer finished.
+            The channel is closed and empty.
         BaseException
-            The producer's own error, when it failed.
+            The error with which the producer closed the channel.
         """
         with self._condition:
             if not self._condition.wait_for(lambda: self._items or self._closed, timeout_s):
-                raise TimeoutError(f"channel {self.name!r}: nothing within {timeout_s} s")
+                raise TimeoutError(f"channel {self.name!r}: no item came within {timeout_s} s")
             return self._pop()
 
     def poll(self) -> T | None:
-        """Return the newest item and forget older ones (uncounted), or None; raises like :meth:`get` once closed."""
+        """Return the newest item, or None when there is none. Older items are skipped and not counted as dropped.
+
+        Raises
+        ------
+        ChannelClosedError, BaseException
+            As :meth:`get`.
+        """
         with self._condition:
             while len(self._items) > 1:
                 self._items.popleft()
@@ -137,7 +153,7 @@ class Channel(Generic[T]):
         raise ChannelClosedError(f"channel {self.name!r} is closed")
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the stream, with the producer's error if it failed. The first close wins."""
+        """Close the channel, with the producer's error if it failed. Only the first close counts."""
         with self._condition:
             if not self._closed:
                 self._closed = True
@@ -145,7 +161,7 @@ class Channel(Generic[T]):
                 self._condition.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        """Yield until the producer finishes; raises its error if it failed."""
+        """Yield every item until the channel is closed; raises the producer's error if it failed."""
         while True:
             try:
                 yield self.get()
@@ -154,18 +170,23 @@ class Channel(Generic[T]):
 
 
 class Stage:
-    """A named thread that runs one function and closes its output channels when that ends, with its error if it failed.
+    """A named thread that runs one function, and then closes its output channels, with the function's error if it failed.
 
     Parameters
     ----------
     name : str
-        Thread name, and prefix of its errors.
+        Name of the thread.
     work : callable
-        Called with the stop event; returns when done or soon (<= 100 ms) after the event is set.
+        Called with the stop event. It returns when its work is done, or at most 100 ms after the event is set.
     outputs : sequence of Channel
-        Closed when the work ends.
+        Channels that are closed when the work ends.
     after : Stage, optional
-        Waited for before the work begins: whoever used the same devices.
+        A stage that uses the same devices; the work begins when that stage has ended.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        The error with which the work ended.
     """
 
     def __init__(
@@ -193,11 +214,11 @@ class Stage:
 
     @property
     def running(self) -> bool:
-        """True while the thread is alive."""
+        """Whether the thread is alive."""
         return self._thread.is_alive()
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for the thread; True when it ended."""
+        """Wait for the thread; return whether it has ended."""
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -207,7 +228,7 @@ class Stage:
             if self._after is not None:
                 self._after.join()
             self._work(self._stop)
-        except BaseException as error:  # noqa: BLE001 - a stage's error belongs to whoever consumes or joins it
+        except BaseException as error:  # noqa: BLE001 - raised to the consumer, and kept as `error`
             self.error = error
         finally:
             for output in self._outputs:
@@ -215,18 +236,24 @@ class Stage:
 
 
 class RateMeter:
-    """Events per second over a sliding window; thread-safe for one writer and many readers."""
+    """Events per second in a sliding window; one thread may count, and several may read.
+
+    Parameters
+    ----------
+    window_s : float
+        Length of the window in seconds.
+    """
 
     def __init__(self, window_s: float = 2.0) -> None:
         self._window_s = window_s
         self._times: deque[float] = deque(maxlen=4096)
 
     def tick(self) -> None:
-        """Count one event now."""
+        """Count one event at the present time."""
         self._times.append(time.monotonic())
 
     def per_second(self) -> float:
-        """Events per second within the window; 0 when fewer than two."""
+        """Return the events per second in the window; 0 when there are fewer than two."""
         now = time.monotonic()
         recent = [t for t in list(self._times) if now - t <= self._window_s]
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0

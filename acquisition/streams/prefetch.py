@@ -1,4 +1,4 @@
-"""Items computed ahead of their use, in a thread of its own, so that the SLM never waits for a hologram."""
+"""Items computed ahead of their use in a separate thread, so that the SLM never waits for a hologram."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ T = TypeVar("T")
 
 
 class PrefetchStuckError(SpeckleScopeError):
-    """An item takes so long to compute that its thread had to be left behind."""
+    """The computation of an item did not end in time, so its thread is still running."""
 
 
 class Prefetcher(Generic[T]):
-    """An iterator over ``make(number)`` for each number, in order, computed before it is asked for.
+    """An iterator over ``make(number)`` for each number, in order; items are computed before they are used.
 
-    To be used as a context manager: the thread starts on entering and has ended on leaving.
+    Use it as a context manager: the thread starts on entering, and has ended on leaving.
 
     Parameters
     ----------
     make : callable
-        ``number -> item``; called in the thread, never twice at once.
+        ``number -> item``; called in the thread, one call at a time.
     numbers : iterable of int
-        Endless ones are welcome; read in the thread.
+        Numbers of the items, possibly without end; read in the thread.
     depth : int
-        Items at most that are computed, or being computed, and not yet taken.
+        Largest number of items that are computed, or being computed, and not yet used.
     stop_s : float
-        Time that the item in work is given to end when the iterator is closed, in seconds.
+        How long :meth:`close` waits for the item that is being computed, in seconds.
 
     Raises
     ------
@@ -40,22 +40,22 @@ class Prefetcher(Generic[T]):
 
     Notes
     -----
-    An error of ``make`` or ``numbers`` is raised where the failing item would have come, after those before it.
+    An error of ``make`` or ``numbers`` is raised in place of the item that failed, after the items before it.
     """
 
     def __init__(self, make: Callable[[int], T], numbers: Iterable[int], depth: int = 4, *, stop_s: float = 10.0) -> None:
         self._make = make
         self._numbers = numbers
         self._stop_s = stop_s
-        self._channel: Channel[T] = Channel("ahead", depth, Overflow.WAIT)
-        # The channel alone would let one more be computed while it is full.
-        self._room = threading.Semaphore(depth)
-        self._stage = Stage("ahead", self._work, [self._channel])
+        self._channel: Channel[T] = Channel("prefetch", depth, Overflow.WAIT)
+        # While the channel is full, one more item could be computed. The semaphore prevents this.
+        self._free = threading.Semaphore(depth)
+        self._stage = Stage("prefetch", self._work, [self._channel])
         self._closed = False
 
     def _work(self, stop: threading.Event) -> None:
         for number in self._numbers:
-            self._room.acquire()
+            self._free.acquire()
             if stop.is_set():
                 return
             item = self._make(number)
@@ -72,16 +72,16 @@ class Prefetcher(Generic[T]):
         self.close()
 
     def close(self) -> None:
-        """End the thread and forget what it computed; may be called twice, and from any thread.
+        """End the thread and discard its items; may be called twice, and from any thread.
 
         Raises
         ------
         PrefetchStuckError
-            The item in work did not end within ``stop_s``; its thread ends with it.
+            The item that is being computed did not end within ``stop_s``. Its thread ends when the item is done.
         """
         self._closed = True
         self._stage.request_stop()
-        self._room.release()
+        self._free.release()
         self._channel.close()
         if not self._stage.join(self._stop_s):
             raise PrefetchStuckError(
@@ -93,14 +93,14 @@ class Prefetcher(Generic[T]):
 
     def __next__(self) -> T:
         if not (self._closed or self._stage.running or self._channel.closed):
-            raise RuntimeError("computing ahead starts on entering: use `with Prefetcher(...) as items`")
+            raise RuntimeError("the thread has not started: use `with Prefetcher(...) as items`")
         try:
             item = self._channel.get()
         except ChannelClosedError:
             if self._stage.error is not None and not self._closed:
-                raise self._stage.error from None  # also where `make` itself met a closed channel
+                raise self._stage.error from None  # `make` may have raised ChannelClosedError itself
             raise StopIteration from None
         if self._closed:
             raise StopIteration
-        self._room.release()
+        self._free.release()
         return item

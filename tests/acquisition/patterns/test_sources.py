@@ -1,4 +1,4 @@
-"""Pattern sources: the same arguments give the same patterns, and what cannot be shown is refused by name."""
+"""Pattern sources: the same arguments give the same patterns, and wrong arguments are named."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquisition.patterns.source_name import PatternError
 from acquisition.patterns.sources import (
     TEST_IMAGES,
     TRAINING_IMAGES,
     VALIDATION_IMAGES,
-    PatternError,
     blank,
     open_source,
     read_grey,
@@ -26,7 +26,7 @@ NAMES = ("builtin", "cells", "leaves", "crops", "mixed", "held-out", "validation
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_source_is_the_same_sequence_however_it_is_read(name: str) -> None:
+def test_a_source_is_the_same_sequence_in_any_order_of_reading(name: str) -> None:
     source, again = (open_source(name, SHAPE, count=7, seed=3, phase_range_rad=2.0) for _ in range(2))
     forwards = [source[k].id for k in range(7)]
     backwards = [again[k].id for k in reversed(range(7))][::-1]
@@ -53,9 +53,9 @@ def test_a_test_pattern_is_in_no_training_source() -> None:
         assert not held_out & {p.id for p in open_source(name, SHAPE, count=24)}
 
 
-def test_depth_scales_the_phase() -> None:
-    shallow, deep = (open_source("cells", SHAPE, count=1, phase_range_rad=depth)[0].phase_rad for depth in (1.0, 3.0))
-    np.testing.assert_allclose(deep, 3 * shallow, rtol=1e-6)
+def test_the_phase_range_scales_the_phase() -> None:
+    small, large = (open_source("cells", SHAPE, count=1, phase_range_rad=range_rad)[0].phase_rad for range_rad in (1.0, 3.0))
+    np.testing.assert_allclose(large, 3 * small, rtol=1e-6)
 
 
 def test_blank_is_flat_and_zero() -> None:
@@ -65,12 +65,12 @@ def test_blank_is_flat_and_zero() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_folder_of_any_mode_is_read_and_repeats(tmp_path: Path, dtype: type, channels: int) -> None:
+def test_a_folder_of_any_image_type_is_read_and_repeats(tmp_path: Path, dtype: type, channels: int) -> None:
     top = np.iinfo(dtype).max
     for k, value in enumerate((0, 0.5, 1)):
         image = np.full((60, 80, channels), round(value * top), dtype)
         if channels == 4:
-            image[..., 3] = top // 3  # transparency is no phase
+            image[..., 3] = top // 3  # transparency must not change the phase
         assert cv2.imwrite(str(tmp_path / f"{k}.png"), image.squeeze())
     (tmp_path / "notes.txt").write_text("not an image")
     source = open_source(str(tmp_path), SHAPE, count=5, phase_range_rad=1.0)
@@ -93,7 +93,7 @@ def test_grey_keeps_the_range_and_the_aspect_ratio(height: int, width: int, rows
         assert abs((grey.sum(0) * np.arange(columns)).sum() / mass - (columns - 1) / 2) < 1.5
 
 
-def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG and no more")
     with pytest.raises(PatternError, match=r"cannot read .*broken\.png"):
         read_grey(tmp_path / "broken.png", SHAPE)
@@ -103,16 +103,16 @@ def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("no-such-thing", {}, "no pattern source or folder named 'no-such-thing'; use one of"),
         ("cells", {"count": 0}, "holds 0 patterns"),
-        ("cells", {"phase_range_rad": 0.0}, "phase depth"),
-        ("cells", {"phase_range_rad": float("nan")}, "phase depth"),
+        ("cells", {"phase_range_rad": 0.0}, "the phase range must lie in"),
+        ("cells", {"phase_range_rad": float("nan")}, "the phase range must lie in"),
     ],
 )
-def test_what_cannot_be_shown_is_refused(name: str, options: dict[str, float], said: str) -> None:
-    with pytest.raises(PatternError, match=said):
+def test_wrong_arguments_are_refused(name: str, options: dict[str, float], message: str) -> None:
+    with pytest.raises(PatternError, match=message):
         open_source(name, SHAPE, **options)  # type: ignore[arg-type]
 
 
@@ -122,6 +122,6 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("index", [-1, 3])
-def test_there_is_nothing_beyond_the_end(index: int) -> None:
+def test_an_index_outside_the_source_is_refused(index: int) -> None:
     with pytest.raises(IndexError):
         open_source("cells", SHAPE, count=3)[index]

@@ -1,4 +1,4 @@
-"""Test targets are exact to the pixel against their definition, written down here a second time."""
+"""Test targets are exact to the pixel, compared with an independent implementation of their definition."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from acquisition.patterns.source_name import DESCRIPTIONS, PatternError
 from acquisition.patterns.sources import open_source
-from acquisition.patterns.targets import checkerboard, grating, siemens, usaf, usaf_elements
+from acquisition.patterns.targets import GratingKind, checkerboard, grating, siemens, usaf, usaf_elements
 from acquisition.patterns.zernike import noll_to_nm, zernike
 
 
 @given(side=st.integers(60, 220), extra=st.integers(0, 200), share=st.floats(0.15, 1))
-def test_every_pixel_of_a_usaf_chart_is_what_its_bars_say(side: int, extra: int, share: float) -> None:
+def test_every_pixel_of_a_usaf_chart_agrees_with_its_bars(side: int, extra: int, share: float) -> None:
     shape = (side, side + extra)
     bar_px = max(1.5, share * side / 33)
     elements = usaf_elements(shape, bar_px)
@@ -36,20 +36,20 @@ def test_usaf_elements_follow_the_standard() -> None:
     assert [(e.group, e.element) for e in elements[:7]] == [(0, 1), (0, 2), (0, 3), (0, 4), (0, 5), (0, 6), (1, 1)]
     assert min(e.bar_px for e in elements) >= 1
     for element in elements:
-        # Line pairs per length grow by 2**(1/6) an element: MIL-STD-150A.
+        # Line pairs per length increase by 2**(1/6) per element: MIL-STD-150A.
         assert element.bar_px == pytest.approx(12 / 2 ** (element.group + (element.element - 1) / 6))
         assert len(element.bars) == 6
-        sides = Counter()
+        sides: Counter[str] = Counter()
         for top, left, bottom, right in element.bars:
             height, width = bottom - top, right - left
             assert max(height, width) == pytest.approx(5 * element.bar_px)
             assert min(height, width) == pytest.approx(element.bar_px)
-            sides["upright" if height > width else "lying"] += 1
+            sides["vertical" if height > width else "horizontal"] += 1
             assert top >= 0
             assert bottom <= 512
             assert left >= 0
             assert right <= 512
-        assert sides == {"upright": 3, "lying": 3}
+        assert sides == {"vertical": 3, "horizontal": 3}
         lefts = sorted(bar[1] for bar in element.bars[:3])
         assert np.diff(lefts) == pytest.approx([2 * element.bar_px] * 2), "a space is as wide as a bar"
     every = [bar for element in elements for bar in element.bars]
@@ -69,7 +69,7 @@ def test_a_whole_number_of_pixels_gives_whole_bars() -> None:
 
 
 @given(height=st.integers(20, 120), width=st.integers(20, 120), spokes=st.integers(2, 60))
-def test_every_pixel_of_a_siemens_star_is_what_its_angle_says(height: int, width: int, spokes: int) -> None:
+def test_every_pixel_of_a_siemens_star_agrees_with_its_angle(height: int, width: int, spokes: int) -> None:
     star = siemens((height, width), spokes)
     radius = 0.45 * min(height, width)
     rng = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def test_every_pixel_of_a_siemens_star_is_what_its_angle_says(height: int, width
         assert star[row, column] == float(wave >= -1e-9 and math.hypot(y, x) <= radius)
 
 
-def test_a_siemens_star_has_its_spokes_and_its_symmetry() -> None:
+def test_a_siemens_star_has_its_number_of_spokes_and_its_symmetry() -> None:
     star = siemens((401, 401), 18)
     angles = np.linspace(-np.pi, np.pi, 20_000, endpoint=False)
     ring = star[np.rint(200 + 150 * np.sin(angles)).astype(int), np.rint(200 + 150 * np.cos(angles)).astype(int)]
@@ -89,13 +89,13 @@ def test_a_siemens_star_has_its_spokes_and_its_symmetry() -> None:
 
 
 def test_gratings_and_checkerboards_are_periodic() -> None:
-    binary = grating((8, 64), "binary", 8, 0.0)
+    binary = grating((8, 64), GratingKind.BINARY, 8, 0.0)
     assert np.array_equal(binary[0, :8], binary[0, 8:16])
     assert binary.mean() == 0.5
-    blazed = grating((8, 64), "blazed", 16, 0.0)[0]
+    blazed = grating((8, 64), GratingKind.BLAZED, 16, 0.0)[0]
     assert np.diff(blazed[:16]).min() > 0 or np.diff(blazed[8:24]).min() < 0
     assert sorted(set(np.round(np.diff(blazed), 6))) == [round(-15 / 16, 6), round(1 / 16, 6)]
-    turned = grating((64, 8), "sinusoidal", 8, math.pi / 2)
+    turned = grating((64, 8), GratingKind.SINUSOIDAL, 8, math.pi / 2)
     assert np.allclose(turned, turned[:, :1], atol=1e-6)
     board = checkerboard((6, 6), 2)
     assert board[0, 0] == 0
@@ -117,7 +117,7 @@ def test_zernike_modes_are_orthonormal_in_nolls_order() -> None:
 
 
 @pytest.mark.parametrize("name", [*DESCRIPTIONS, "usaf?bar_px=2", "siemens?spokes=8", "random?cell_px=4", "zernike?first=7"])
-def test_every_source_is_deterministic_and_within_its_depth(name: str) -> None:
+def test_every_source_is_deterministic_and_within_its_phase_range(name: str) -> None:
     shape = (72, 96)
     first, again = (open_source(name, shape, count=6, seed=3, phase_range_rad=2.0) for _ in range(2))
     for index in range(6):
@@ -130,23 +130,23 @@ def test_every_source_is_deterministic_and_within_its_depth(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("usaf?bar_px=500", "bar_px must lie in 1 to 72, got 500"),
         ("usaf?bar_px=20", "does not fit into"),
         ("siemens?spokes=3.5", "spokes must be a whole number"),
         ("siemens?arms=3", "does not take arms; siemens takes spokes"),
-        ("random?cell_px", "is no 'name=number'"),
-        ("random?cell_px=x", "is no 'name=number'"),
+        ("random?cell_px", "is not 'name=number'"),
+        ("random?cell_px=x", "is not 'name=number'"),
         ("nothing?a=1", "no pattern source or folder named"),
     ],
 )
-def test_a_wrong_parameter_is_named(name: str, words: str) -> None:
-    with pytest.raises(PatternError, match=words.replace("?", r"\?")):
+def test_a_wrong_parameter_is_named(name: str, message: str) -> None:
+    with pytest.raises(PatternError, match=message.replace("?", r"\?")):
         open_source(name, (72, 96))
 
 
-def test_images_may_be_fitted_and_centred(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_images_are_fitted_into_a_centred_square(tmp_path: Path, rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (40, 40), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image)
     phase = open_source(f"{tmp_path}?size_px=40", (60, 100), phase_range_rad=1.0)[0].phase_rad
@@ -165,7 +165,7 @@ def test_a_video_is_a_source(tmp_path: Path, rng: np.random.Generator) -> None:
     assert source[0].id == source[3].id
 
 
-def test_a_folder_called_like_a_source_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_the_name_of_a_source_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_source("cells", (16, 16), count=1)[0].id
     (tmp_path / "cells").mkdir()
     monkeypatch.chdir(tmp_path)

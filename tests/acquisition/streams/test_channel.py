@@ -1,4 +1,4 @@
-"""Channels lose nothing they promise to keep, say what they drop, and never leave a thread waiting."""
+"""Channels keep what they promise to keep, count what they drop, and never leave a thread waiting."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from acquisition.streams import channel
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, RateMeter, Stage
 
 T = TypeVar("T")
-PATIENCE_S = 10.0  # only a hang takes that long
+#: Only a thread that hangs takes this long.
+PATIENCE_S = 10.0
 
 
 class AnnouncingCondition(threading.Condition):
-    """Says when a thread is about to wait; whoever then gets the lock knows that it waits."""
+    """Announces that a thread is about to wait. A thread that gets the lock after that knows that the other one waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,9 +33,9 @@ class AnnouncingCondition(threading.Condition):
 
 
 def outcome_of_blocked(channel: Channel[int], call: Callable[[], T], unblock: Callable[[], object]) -> T | BaseException:
-    """Run ``call`` in a thread, ``unblock`` it once it really waits, and return what came of it."""
+    """Run ``call`` in a thread, ``unblock`` it when it really waits, and return its result or its error."""
     condition = AnnouncingCondition()
-    channel._condition = condition
+    vars(channel)["_condition"] = condition
     outcomes: list[T | BaseException] = []
 
     def body() -> None:
@@ -109,7 +110,7 @@ def test_poll_makes_room_for_a_blocked_producer() -> None:
 
 
 def test_get_gives_up_at_its_deadline() -> None:
-    with pytest.raises(TimeoutError, match=r"'test': nothing within 0\.001 s"):
+    with pytest.raises(TimeoutError, match=r"'test': no item came within 0\.001 s"):
         filled(Overflow.WAIT, 1, 0).get(timeout_s=0.001)
 
 
@@ -131,7 +132,7 @@ def test_close_wakes_a_blocked_producer_and_its_item_is_not_accepted() -> None:
 
 
 @pytest.mark.parametrize("overflow", Overflow)
-def test_a_closed_channel_takes_nothing(overflow: Overflow) -> None:
+def test_a_closed_channel_refuses_items(overflow: Overflow) -> None:
     channel = filled(overflow, 2, 1)
     channel.close()
     with pytest.raises(ChannelClosedError):
@@ -143,15 +144,15 @@ def test_a_closed_channel_takes_nothing(overflow: Overflow) -> None:
 def test_an_error_reaches_the_consumer_after_the_items_before_it() -> None:
     channel = filled(Overflow.FAIL, 3, 2)
     channel.close(OSError("disk full"))
-    seen: list[int] = []
+    received: list[int] = []
     with pytest.raises(OSError, match="disk full"):
-        seen.extend(channel)
-    assert seen == [0, 1]
+        received.extend(channel)
+    assert received == [0, 1]
     with pytest.raises(OSError, match="disk full"):
         channel.get()
 
 
-def test_the_first_close_wins() -> None:
+def test_only_the_first_close_counts() -> None:
     clean, failed = filled(Overflow.FAIL, 1, 0), filled(Overflow.FAIL, 1, 0)
     clean.close()
     clean.close(OSError("too late"))
@@ -178,7 +179,7 @@ def test_poll_gives_the_last_item_before_the_error() -> None:
 
 
 @given(items=st.lists(st.integers(), max_size=60), capacity=st.integers(1, 4), fails=st.booleans())
-def test_a_waiting_channel_loses_and_reorders_nothing(items: list[int], capacity: int, fails: bool) -> None:
+def test_a_waiting_channel_loses_and_reorders_nothing(items: list[int], capacity: int, *, fails: bool) -> None:
     channel: Channel[int] = Channel("test", capacity, Overflow.WAIT)
 
     def produce(stop: threading.Event) -> None:
@@ -189,11 +190,11 @@ def test_a_waiting_channel_loses_and_reorders_nothing(items: list[int], capacity
 
     stage = Stage("producer", produce, [channel])
     stage.start()
-    seen: list[int] = []
+    received: list[int] = []
     with pytest.raises(OSError, match="at the end") if fails else nullcontext():
-        seen.extend(channel)
+        received.extend(channel)
     assert stage.join(PATIENCE_S)
-    assert seen == items
+    assert received == items
     assert (stage.error is not None) == fails
     assert (channel.accepted, channel.dropped) == (len(items), 0)
 
@@ -201,18 +202,19 @@ def test_a_waiting_channel_loses_and_reorders_nothing(items: list[int], capacity
 @given(puts=st.lists(st.booleans(), max_size=60), capacity=st.integers(1, 4))
 def test_every_item_of_a_lossy_channel_is_delivered_or_counted(puts: list[bool], capacity: int) -> None:
     channel: Channel[int] = Channel("test", capacity, Overflow.DROP_OLDEST)
-    seen, waiting = [], 0
+    received: list[int] = []
+    waiting = 0
     for number, is_put in enumerate(puts):
         if is_put:
             channel.put(number)
             waiting = min(waiting + 1, capacity)
         elif waiting:
-            seen.append(channel.get())
+            received.append(channel.get())
             waiting -= 1
     channel.close()
-    seen += channel
-    assert seen == sorted(seen)
-    assert len(seen) + channel.dropped == channel.accepted == sum(puts)
+    received += channel
+    assert received == sorted(received)
+    assert len(received) + channel.dropped == channel.accepted == sum(puts)
 
 
 def test_a_failing_stage_closes_every_output_with_its_error() -> None:
@@ -232,7 +234,7 @@ def test_a_failing_stage_closes_every_output_with_its_error() -> None:
     assert isinstance(stage.error, OSError)
 
 
-def test_a_stage_stops_when_asked_and_ends_its_outputs_cleanly() -> None:
+def test_a_stage_stops_on_request_and_closes_its_outputs_without_error() -> None:
     output: Channel[int] = Channel("display", 1, Overflow.DROP_OLDEST)
     started = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Computing ahead keeps the order, stays within its depth, puts errors in their place and leaves no thread."""
+"""The prefetcher keeps the order, stays within its depth, raises errors in their place and leaves no thread."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ import pytest
 from acquisition.streams.channel import ChannelClosedError
 from acquisition.streams.prefetch import Prefetcher, PrefetchStuckError
 
-PATIENCE_S = 10.0  # only a hang takes that long
+#: Only a thread that hangs takes this long.
+PATIENCE_S = 10.0
 
 
 class Maker:
-    """Counts what it makes, and tells when it has made or begun a number."""
+    """Records the numbers that it gets, and lets a test wait for them."""
 
     def __init__(self) -> None:
-        self.made: list[int] = []
+        self.numbers: list[int] = []
         self.changed = threading.Condition()
 
     def __call__(self, number: int) -> str:
         with self.changed:
-            self.made.append(number)
+            self.numbers.append(number)
             self.changed.notify_all()
         return f"item {number}"
 
     def wait_for(self, count: int) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.made) >= count, PATIENCE_S), f"only {self.made} were made"
+            assert self.changed.wait_for(lambda: len(self.numbers) >= count, PATIENCE_S), f"only {self.numbers} came"
 
 
 @pytest.fixture(autouse=True)
@@ -45,41 +46,41 @@ def test_items_come_in_order_and_end() -> None:
         assert list(items) == []
 
 
-def test_nothing_to_make_is_an_empty_iterator() -> None:
+def test_no_numbers_give_an_empty_iterator() -> None:
     with Prefetcher(str, []) as items:
         assert list(items) == []
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_never_more_than_depth_ahead_and_always_that_many(depth: int) -> None:
+def test_exactly_depth_items_are_computed_ahead(depth: int) -> None:
     make = Maker()
     most = 0
 
     def watched(number: int) -> str:
         nonlocal most
-        most = max(most, len(make.made) + 1 - taken)  # what is begun counts
+        most = max(most, len(make.numbers) + 1 - used)  # an item that is being computed counts
         return make(number)
 
-    taken = 0
+    used = 0
     with Prefetcher(watched, itertools.count(), depth=depth) as items:
         for _ in range(20):
-            make.wait_for(taken + depth)
-            assert len(make.made) == taken + depth
-            taken += 1  # before the recording, which makes room
-            assert next(items) == f"item {taken - 1}"
+            make.wait_for(used + depth)
+            assert len(make.numbers) == used + depth
+            used += 1  # before the item is used, which lets the next one be computed
+            assert next(items) == f"item {used - 1}"
     assert most <= depth
 
 
-def test_it_works_while_the_user_does_something_else() -> None:
+def test_items_are_computed_while_the_caller_does_something_else() -> None:
     make = Maker()
     with Prefetcher(make, range(3), depth=3) as items:
         make.wait_for(3)
-        assert make.made == [0, 1, 2]
+        assert make.numbers == [0, 1, 2]
         assert next(items) == "item 0"
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("no light"), ChannelClosedError("a channel of somebody else")])
-def test_an_error_comes_where_its_item_would_have(error: Exception) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("no light"), ChannelClosedError("another channel")])
+def test_an_error_is_raised_in_place_of_its_item(error: Exception) -> None:
     def make(number: int) -> int:
         if number == 2:
             raise error
@@ -91,7 +92,7 @@ def test_an_error_comes_where_its_item_would_have(error: Exception) -> None:
             next(items)
 
 
-def test_an_error_of_the_numbers_comes_too() -> None:
+def test_an_error_of_the_numbers_is_raised() -> None:
     def numbers() -> Iterator[int]:
         yield 7
         raise OSError("the list ends here")
@@ -108,17 +109,17 @@ def test_closing_early_ends_the_thread_and_the_iteration() -> None:
         make.wait_for(2)
         next(items)
         items.close()
-        made = list(make.made)
+        before = list(make.numbers)
         assert list(items) == []
-    assert make.made == made
+    assert make.numbers == before
 
 
-def test_an_error_of_the_user_passes_and_ends_the_thread() -> None:
+def test_an_error_of_the_caller_is_raised_and_ends_the_thread() -> None:
     with pytest.raises(KeyError, match="mine"), Prefetcher(str, itertools.count()):
         raise KeyError("mine")
 
 
-def test_closing_wakes_who_waits() -> None:
+def test_closing_wakes_a_waiting_reader() -> None:
     begun, release = threading.Event(), threading.Event()
 
     def make(number: int) -> int:
@@ -126,9 +127,9 @@ def test_closing_wakes_who_waits() -> None:
         release.wait(PATIENCE_S)
         return number
 
-    seen: list[int] = []
+    received: list[int] = []
     with Prefetcher(make, [1], stop_s=PATIENCE_S) as items:
-        reader = threading.Thread(target=lambda: seen.extend(items))
+        reader = threading.Thread(target=lambda: received.extend(items))
         reader.start()
         assert begun.wait(PATIENCE_S)
         closer = threading.Thread(target=items.close)
@@ -138,7 +139,7 @@ def test_closing_wakes_who_waits() -> None:
         closer.join(PATIENCE_S)
         assert not reader.is_alive()
         assert not closer.is_alive()
-    assert seen == []
+    assert received == []
 
 
 def test_an_item_that_hangs_is_reported_and_not_waited_for() -> None:
@@ -153,11 +154,11 @@ def test_an_item_that_hangs_is_reported_and_not_waited_for() -> None:
     with pytest.raises(PrefetchStuckError, match=r"0\.01 s"), items:
         assert begun.wait(PATIENCE_S)
     release.set()
-    items._stop_s = PATIENCE_S
+    vars(items)["_stop_s"] = PATIENCE_S
     items.close()
 
 
-def test_it_has_to_be_entered() -> None:
+def test_it_must_be_entered_first() -> None:
     with pytest.raises(RuntimeError, match="with Prefetcher"):
         next(Prefetcher(str, [1]))
 
