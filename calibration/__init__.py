@@ -1,1 +1,1 @@
-"""Measuring the instrument: devices, registration, and the fibre."""
+"""Calibrations of the instrument: its devices, the registration of pattern and camera, and the fibre."""

@@ -1,7 +1,7 @@
-"""A new reference and a handful of reference pairs in under a minute, for a fibre that has moved.
+"""Re-tune: a new reference and a few reference pairs in less than a minute, for a fibre that has moved.
 
-Whatever the fibre did, a few images that are shown and seen tell enough to read phase again from displacements of the speckle,
-and also where the patterns lie on the camera.
+After any movement of the fibre, a few known images and their frames suffice to reconstruct phase from displacements of the
+speckle, and to find where the patterns lie on the camera.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from drivers.base import frozen_array
 
 Counts = NDArray[np.uint8] | NDArray[np.uint16]
 
-#: Draw of the probes: no dataset and no evaluation uses it.
+#: Seed of the probe patterns; no dataset and no evaluation uses it.
 _SEED = 424_242
 PROBE_PATTERNS = 8
 _FLATS = 4
-#: Amplitude correlation of flat shots before and after the probes: less, and the fibre moves too fast to be tuned to.
-_LEAST_STILL = 0.6
+#: Least amplitude correlation of the flat pattern before and after the probe patterns. Below it the fibre moves too fast.
+_LEAST_STABILITY = 0.6
 
 
 @dataclass(frozen=True, eq=False)
 class RetuneData:
-    """Shots of a re-tune.
+    """Frames of a re-tune.
 
     Parameters
     ----------
     flats : tuple of ndarray, shape (H, W)
-        The flat pattern before and after the probes, in counts.
+        Frames of the flat pattern before and after the probe patterns, in counts.
     frames : tuple of ndarray, shape (H, W)
-        Of the probes.
+        Frames of the probe patterns, in counts.
     phases_rad : tuple of ndarray of float32, shape (h, w)
-        The probes, on the pattern's grid.
+        Phases of the probe patterns, on the pattern's grid.
     """
 
     flats: tuple[Counts, ...]
@@ -49,29 +49,29 @@ class RetuneData:
     phases_rad: tuple[NDArray[np.float32], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReferencePairs:
-    """What an instrument needs to go on.
+    """The reference and the reference pairs of a fibre in its present position.
 
     Parameters
     ----------
     reference : ndarray of float32, shape (H, W)
         Mean speckle of the flat pattern, in counts.
     frames : tuple of ndarray, shape (H, W)
-        Of the probes.
+        Frames of the probe patterns, in counts.
     phases_rad : tuple of ndarray of float32, shape (H, W)
-        The probes on the camera's grid.
+        Phases of the probe patterns, on the camera's grid.
     registration : Registration
         Where patterns lie on the camera.
-    stillness : float
-        Correlation of flat shots before and after.
+    stability : float
+        Amplitude correlation of the flat pattern before and after the probe patterns.
     """
 
     reference: NDArray[np.float32]
     frames: tuple[Counts, ...]
     phases_rad: tuple[NDArray[np.float32], ...]
     registration: Registration
-    stillness: float
+    stability: float
 
 
 def acquire(
@@ -80,28 +80,28 @@ def acquire(
     phase_range_rad: float = DEFAULT_PHASE_RANGE_RAD,
     progress: Callable[[int], None] = lambda done: None,
 ) -> RetuneData:
-    """Show the flat pattern, the probes, and the flat pattern again.
+    """Show the flat pattern, the probe patterns, and the flat pattern again.
 
     Parameters
     ----------
     rig : Rig
-        Used by this thread.
-    probes : int
-        Images of random shapes and textures.
+        Used by this thread only.
+    probe_patterns : int
+        Number of probe patterns, which are images of random shapes and textures.
     phase_range_rad : float
-        Phase of white in them.
+        Phase of white in the probe patterns.
     progress : callable
-        Called with the number of frames taken.
+        Called with the number of frames captured.
 
     Raises
     ------
     CaptureError, DeviceError
-        The devices failed, or frames are dark or saturated.
+        A device failed, or frames are dark or saturated.
     """
     shape = rig.display().capabilities.shape
     flat = blank(shape)
-    shown = open_source("leaves", shape, count=probe_patterns, seed=_SEED, phase_range_rad=phase_range_rad)
-    patterns = [*[flat] * (_FLATS // 2), *(shown[index] for index in range(probe_patterns)), *[flat] * (_FLATS // 2)]
+    source = open_source("leaves", shape, count=probe_patterns, seed=_SEED, phase_range_rad=phase_range_rad)
+    patterns = [*[flat] * (_FLATS // 2), *(source[index] for index in range(probe_patterns)), *[flat] * (_FLATS // 2)]
     capture = PairCapture(rig)
     frames = []
     try:
@@ -116,22 +116,26 @@ def acquire(
 
 
 def fit(data: RetuneData) -> ReferencePairs:
-    """Average the reference and register the probes.
+    """Average the reference and register the probe patterns.
 
     Raises
     ------
     CalibrationError
-        Too few probes, the fibre moved meanwhile, or the speckle does not follow the patterns.
+        There are too few probe patterns, the fibre moved during the re-tune, or the speckle does not follow the patterns.
     """
     inside = lit_field(data.flats)
     before, after = (speckle_amplitude(np.mean(part, axis=0)) for part in np.split(np.stack(data.flats), 2))
-    stillness = float(np.corrcoef(before[inside], after[inside])[0, 1])
-    if stillness < _LEAST_STILL:
+    stability = float(np.corrcoef(before[inside], after[inside])[0, 1])
+    if stability < _LEAST_STABILITY:
         raise CalibrationError(
-            f"the flat pattern's speckle before and after the probes correlates {stillness:.2f}, at least "
-            f"{_LEAST_STILL} is needed; the fibre is moving: let it rest and re-tune again"
+            f"the flat pattern's speckle before and after the probe patterns correlates {stability:.2f}, at least "
+            f"{_LEAST_STABILITY} is needed: the fibre is moving; wait until it is still and re-tune again"
         )
-    placed = register_pairs(data.frames, data.phases_rad)
-    phases = tuple(frozen_array(placed.warp(phase, fill=None)) for phase in data.phases_rad)
-    reference = frozen_array(np.mean(data.flats, axis=0, dtype=np.float32))
-    return ReferencePairs(reference, data.frames, phases, placed, stillness)
+    registration = register_pairs(data.frames, data.phases_rad)
+    return ReferencePairs(
+        reference=frozen_array(np.mean(data.flats, axis=0, dtype=np.float32)),
+        frames=data.frames,
+        phases_rad=tuple(frozen_array(registration.warp(phase, fill=None)) for phase in data.phases_rad),
+        registration=registration,
+        stability=stability,
+    )

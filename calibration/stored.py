@@ -1,4 +1,4 @@
-"""Calibrations on disk: dated, and bound to the devices that they were measured on."""
+"""Read and write calibrations on disk, each with its date and the devices that it was measured on."""
 
 from __future__ import annotations
 
@@ -17,28 +17,39 @@ from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
 
 FILE = "calibration.yaml"
+#: Values of calibrations that version 0.1.0 wrote under other names: old name, present name.
+_OLD_VALUES = {
+    "range_rad": "slm_range_rad",
+    "unexplained": "residual_fraction",
+    "judged": "evaluated_pixels",
+    "depth_scale": "phase_scale",
+    "depth_scale_sd": "phase_scale_sd",
+    "spread": "bandwidth",
+    "floor": "repeatability",
+    "floor_sd": "repeatability_sd",
+}
 
 
 class CalibrationError(SpeckleScopeError):
-    """A calibration failed, is damaged, or does not fit the instrument; the message has the number that says so."""
+    """A calibration failed, is damaged, or does not belong to this instrument. The message contains the measured value."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A calibration as it lies on disk.
+    """A calibration as it is stored on disk.
 
     Parameters
     ----------
     kind : str
-        Such as ``phase LUT``.
+        Kind of calibration, such as ``phase LUT``.
     devices : mapping of str to str
-        What it holds for, see :func:`devices_of`.
+        The devices for which the calibration is valid, see :func:`devices_of`.
     values : mapping
         Plain numbers and texts.
     arrays : mapping of str to ndarray
-        Each becomes a ``.npy`` file.
+        Each array becomes one ``.npy`` file.
     made_utc : str
-        ISO 8601.
+        Date and time of the measurement, ISO 8601.
     """
 
     kind: str
@@ -49,12 +60,12 @@ class Stored:
 
     @property
     def age_days(self) -> float:
-        """Time since it was made, in days."""
+        """Time since the measurement, in days."""
         return (datetime.now(UTC) - datetime.fromisoformat(self.made_utc)).total_seconds() / 86_400
 
 
 def devices_of(rig: Rig) -> dict[str, str]:
-    """Return what identifies the devices of a rig."""
+    """Return a text for each device of a rig that identifies it."""
     camera, slm = rig.camera.capabilities, rig.display().capabilities
     return {
         "camera": f"{camera.model} {camera.serial}, {camera.shape[1]} x {camera.shape[0]} px, {rig.camera.bit_depth} bit",
@@ -63,12 +74,12 @@ def devices_of(rig: Rig) -> dict[str, str]:
 
 
 def save(stored: Stored, folder: Path) -> Path:
-    """Write a calibration into a folder, its description last; return the folder.
+    """Write a calibration into a folder, its description last, and return the folder.
 
     Raises
     ------
     CalibrationError
-        It cannot be written.
+        The folder or a file cannot be written.
     """
     content = {"kind": stored.kind, "made_utc": stored.made_utc, "devices": dict(stored.devices)}
     content |= {"values": dict(stored.values), "arrays": sorted(stored.arrays)}
@@ -82,7 +93,8 @@ def save(stored: Stored, folder: Path) -> Path:
         part.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         part.replace(folder / FILE)
     except OSError as error:
-        raise CalibrationError(f"cannot write the calibration into {folder}: {error.strerror or error}; check it") from error
+        reason = error.strerror or error
+        raise CalibrationError(f"cannot write the calibration into {folder}: {reason}; check the folder") from error
     return folder
 
 
@@ -92,12 +104,12 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
     Raises
     ------
     CalibrationError
-        Missing, damaged, of another kind or of other devices, or older than ``max_age_days``.
+        The calibration is missing, damaged, of another kind, of other devices, or older than ``max_age_days``.
     """
     try:
         content = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in content["arrays"]}
-        arrays, values = with_present_names(arrays), with_present_names(content["values"], range_rad="slm_range_rad")
+        arrays, values = with_present_names(arrays), with_present_names(content["values"], **_OLD_VALUES)
         stored = Stored(content["kind"], content["devices"], values, arrays, content["made_utc"])
         age = stored.age_days
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
@@ -107,10 +119,13 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
         raise CalibrationError(f"{folder} holds a calibration of '{stored.kind}', not '{kind}'; choose another folder")
     if age > max_age_days:
         raise CalibrationError(
-            f"the calibration in {folder} is {age:.0f} days old, {max_age_days:g} are allowed; calibrate again"
+            f"the calibration in {folder} is {age:.0f} days old, at most {max_age_days:g} are allowed; calibrate again"
         )
     if rig is not None:
         for name, device in devices_of(rig).items():
-            if (then := stored.devices.get(name)) != device:
-                raise CalibrationError(f"calibration {folder} holds for {name} '{then}', this is '{device}'; calibrate again")
+            if (calibrated := stored.devices.get(name)) != device:
+                raise CalibrationError(
+                    f"the calibration in {folder} was measured with {name} '{calibrated}', the instrument has '{device}'; "
+                    "calibrate again"
+                )
     return stored

@@ -1,4 +1,4 @@
-"""What a reconstructor takes and gives, whatever network or engine is behind it."""
+"""The result of a reconstruction and its error, for every network and engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drivers.base import SpeckleScopeError, frozen_array
 
 
 class ReconstructionError(SpeckleScopeError):
-    """A frame, reference, model or engine cannot be used as asked."""
+    """A frame, reference, model or engine cannot be used as requested."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +25,19 @@ class Reconstruction:
     phase_rad : ndarray of float32, shape (h, w)
         Phase in radians on the model's grid, over the whole field of view.
     frame_index : int
-        The camera's counter of the frame it came from.
+        The camera's counter of the frame.
     latency_s : float
-        From the end of exposure (as time-stamped by the host) to the finished reconstruction, in seconds.
+        Time from the end of exposure (time stamp of the host) to the finished reconstruction, in seconds.
     inference_s : float
-        Time inside the engine alone.
+        Time inside the engine alone, in seconds.
     model_id : str
         Content hash of the weights.
     engine : str
-        Name of the engine that ran.
+        Name of the engine.
     segmenter : callable, optional
-        Gives ``labels`` from the phase.
+        Computes ``labels`` from the phase.
     uncertainty_rad : ndarray of float32, shape (h, w), optional
-        One standard deviation of the phase, where the model gives it.
+        Standard deviation of the phase, if the model gives one.
     """
 
     phase_rad: NDArray[np.float32]
@@ -57,9 +57,10 @@ class Reconstruction:
 
     @cached_property
     def labels(self) -> NDArray[np.uint16] | None:
-        """Segmentation (h, w): 0 is background, 1.. are objects; None without a segmenter.
+        """Segmentation (h, w): 0 is background; 1, 2, ... are the objects; None without a segmenter.
 
-        Made when first asked for, by whoever asks: an eye takes 30 frames a second, and the engine should not wait for it.
+        It is computed at the first access, in the thread of the caller: the display needs only 30 frames per second, and the
+        engine must not wait for the segmentation.
         """
         if self.segmenter is None:
             return None

@@ -1,4 +1,4 @@
-"""The grid of the phase and the disc that the fibre sees of it."""
+"""The grid of the phase, and the fibre's disc on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 
 def to_grid(phase_rad: NDArray[np.float32], grid_px: int) -> NDArray[np.float32]:
-    """Average a phase image (H, W) over the cells of a (grid_px, grid_px) grid; radians in, radians out."""
+    """Average a phase image (H, W) over the cells of a grid; return (grid_px, grid_px) in the same unit."""
     resized = cv2.resize(phase_rad, (grid_px, grid_px), interpolation=cv2.INTER_AREA)
     return np.asarray(resized, np.float32)
 
 
 def field_mask(grid_px: int, radius: float) -> NDArray[np.bool_]:
-    """Disc of the fibre on a square grid; ``radius`` as a fraction of half the side. Nothing outside it is observable."""
+    """Return the fibre's disc on a square grid, (grid_px, grid_px); ``radius`` is a fraction of half the side.
+
+    Nothing outside the disc can be observed.
+    """
     axis = (np.arange(grid_px) + 0.5) / grid_px * 2 - 1
     return np.asarray(np.hypot(axis[:, None], axis[None, :]) <= radius)

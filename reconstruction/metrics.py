@@ -1,7 +1,8 @@
-"""Scores of a reconstructed phase against the displayed one, as the papers define them, inside the fibre's disc.
+"""Scores of a reconstructed phase against the displayed phase, as the papers define them, inside the fibre's disc.
 
-Every score exists twice: as it is, and with each image's mean phase removed (``*_centred``), because speckle senses
-variation of phase and hardly its absolute level. Scores are per image, then averaged; nothing is pooled over a batch.
+The scores that depend on the piston exist twice: as they are, and with the mean phase of each image removed (``*_centred``),
+because speckle depends on the variation of phase and hardly on its absolute level. Scores are computed per image and then
+averaged; nothing is pooled over a batch.
 """
 
 from __future__ import annotations
@@ -16,20 +17,33 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 Phase = NDArray[np.float32]
 
-#: Scales of MS-SSIM, and the pixels that its coarsest needs for a window.
+#: Number of scales of MS-SSIM, and the least side of its coarsest image in pixels.
 _MS_SCALES, _LEAST_PX = 5, 8
-#: Wang's constant for contrast, in units of the range.
+#: Wang's constant for the contrast, in units of the phase range.
 _K2 = 0.03
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one image, or their mean over several.
+    """Scores of one image, or their means over several images.
 
-    ``mae_rad`` mean absolute error; ``psnr_db`` = 10 log10(R^2 / MSE) with R the full phase range; ``ssim`` (Wang et al.,
-    IEEE TIP 13, 600, 2004) with range R and the 11 px Gaussian window of sigma 1.5; ``correlation`` Pearson's;
-    ``prstd_rad`` the standard deviation of the absolute error (so MSE = mae^2 + prstd^2 for one image); ``nrmse`` the root
-    of the MSE over the truth's own range; ``ms_ssim`` of :func:`ms_ssim`.
+    Parameters
+    ----------
+    mae_rad, mae_rad_centred : float
+        Mean absolute error.
+    psnr_db, psnr_db_centred : float
+        10 log10(R^2 / MSE) with the full phase range R.
+    ssim, ssim_centred : float
+        Structural similarity (Wang et al., IEEE TIP 13, 600, 2004) with the range R and a Gaussian window of 11 px and sigma
+        1.5.
+    correlation : float
+        Pearson's correlation.
+    prstd_rad, prstd_rad_centred : float
+        Standard deviation of the absolute error, so that MSE = mae^2 + prstd^2 for one image.
+    nrmse : float
+        Square root of the MSE divided by the range of the truth itself.
+    ms_ssim : float
+        Multi-scale structural similarity, see :func:`ms_ssim`.
     """
 
     mae_rad: float
@@ -51,33 +65,47 @@ def score(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], phase_ran
     Parameters
     ----------
     phase_rad, truth_rad : ndarray of float32, shape (h, w)
-        Reconstruction and displayed phase in radians.
+        Reconstructed and displayed phase in radians.
     mask : ndarray of bool, shape (h, w)
-        Where the fibre sees: pixels outside count nowhere.
+        The fibre's disc; no score depends on pixels outside.
     phase_range_rad : float
-        R of PSNR and SSIM: the phase of white.
+        The range R of PSNR and SSIM, which is the phase of white.
 
     Raises
     ------
     ValueError
-        Shapes differ or the mask is empty.
+        The shapes differ, or the mask is empty.
     """
     if phase_rad.shape != truth_rad.shape or mask.shape != truth_rad.shape:
         raise ValueError(f"shapes differ: phase {phase_rad.shape}, truth {truth_rad.shape}, mask {mask.shape}")
     if not mask.any():
-        raise ValueError("the mask is empty: no pixel to score")
-    plain = _errors(phase_rad, truth_rad, mask, phase_range_rad)
+        raise ValueError("the mask is empty, there is no pixel to score")
+    mae_rad, psnr_db, ssim, prstd_rad = _errors(phase_rad, truth_rad, mask, phase_range_rad)
     centred = _errors(phase_rad - phase_rad[mask].mean(), truth_rad - truth_rad[mask].mean(), mask, phase_range_rad)
-    correlation = pearson(phase_rad[mask], truth_rad[mask])
-    seen = truth_rad[mask].astype(np.float64)
-    rmse, peak_to_valley_rad = float(np.hypot(plain[0], plain[3])), float(np.ptp(seen))
-    nrmse = rmse / peak_to_valley_rad if peak_to_valley_rad > 0 else float("inf") if rmse > 0 else 0.0
-    multiscale = ms_ssim(phase_rad, truth_rad, mask, phase_range_rad)
-    return Scores(plain[0], plain[1], plain[2], correlation, plain[3], *centred, nrmse, multiscale)
+    rmse, peak_to_valley_rad = float(np.hypot(mae_rad, prstd_rad)), float(np.ptp(truth_rad[mask].astype(np.float64)))
+    return Scores(
+        mae_rad=mae_rad,
+        psnr_db=psnr_db,
+        ssim=ssim,
+        correlation=pearson(phase_rad[mask], truth_rad[mask]),
+        prstd_rad=prstd_rad,
+        mae_rad_centred=centred[0],
+        psnr_db_centred=centred[1],
+        ssim_centred=centred[2],
+        prstd_rad_centred=centred[3],
+        nrmse=rmse / peak_to_valley_rad if peak_to_valley_rad > 0 else float("inf") if rmse > 0 else 0.0,
+        ms_ssim=ms_ssim(phase_rad, truth_rad, mask, phase_range_rad),
+    )
 
 
 def mean_scores(scores: list[Scores]) -> Scores:
-    """Mean of every score over images."""
+    """Return the mean of every score over images.
+
+    Raises
+    ------
+    ValueError
+        There is no image.
+    """
     if not scores:
         raise ValueError("no image was scored")
     names = Scores.__dataclass_fields__
@@ -85,14 +113,14 @@ def mean_scores(scores: list[Scores]) -> Scores:
 
 
 def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Pearson's correlation of two arrays; 0 when either is constant."""
+    """Return Pearson's correlation of two arrays; 0 if either is constant."""
     a, b = a.ravel() - a.mean(), b.ravel() - b.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / norm if norm > 0 else 0.0
 
 
 def ssim_map(phase_rad: torch.Tensor, truth_rad: torch.Tensor, phase_range_rad: float) -> torch.Tensor:
-    """Local SSIM of (b, 1, h, w) phase images, same shape, differentiable."""
+    """Return the local SSIM of phase images (b, 1, h, w), in the same shape; differentiable."""
     _, full = structural_similarity_index_measure(
         phase_rad,
         truth_rad,
@@ -106,11 +134,12 @@ def ssim_map(phase_rad: torch.Tensor, truth_rad: torch.Tensor, phase_range_rad: 
 
 
 def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], phase_range_rad: float) -> float:
-    """Multi-scale SSIM (Wang et al., Asilomar 2003, equation 7) as PI-DDPM takes it: five scales, all exponents 1.
+    """Return the multi-scale SSIM (Wang et al., Asilomar 2003, equation 7) as in PI-DDPM: five scales, all exponents 1.
 
-    The product of mean contrast and structure on the four finer scales and of mean SSIM on the coarsest; negative means count
-    as 0. Windows are those of ``ssim`` on every scale, images are halved by averaging, and means are weighted by how much of
-    a pixel lies in the mask. Five scales take 128 px; a smaller grid is halved while 8 px are left.
+    It is the product of the mean contrast and structure on the four finer scales and of the mean SSIM on the coarsest scale.
+    Negative means count as 0. The window is that of ``ssim`` on every scale, images are halved by averaging, and means are
+    weighted by the fraction of a pixel that lies in the mask. Five scales need 128 px; a smaller grid is halved as long as 8 px
+    remain.
 
     Parameters
     ----------
@@ -131,7 +160,7 @@ def ms_ssim(phase_rad: Phase, truth_rad: Phase, mask: NDArray[np.bool_], phase_r
 
 
 def contrast_structure(phase_rad: torch.Tensor, truth_rad: torch.Tensor, phase_range_rad: float) -> torch.Tensor:
-    """Local SSIM of (b, 1, h, w) phase images without its luminance term, same shape."""
+    """Return the local SSIM of phase images (b, 1, h, w) without its luminance term, in the same shape."""
     axis = torch.arange(-5, 6, dtype=torch.float32, device=phase_rad.device)
     line = torch.exp(-0.5 * (axis / 1.5).square())
     window = torch.outer(line, line)[None, None] / line.sum().square()
@@ -143,10 +172,11 @@ def contrast_structure(phase_rad: torch.Tensor, truth_rad: torch.Tensor, phase_r
 
 
 def _errors(phase: Phase, truth: Phase, mask: NDArray[np.bool_], phase_range_rad: float) -> tuple[float, float, float, float]:
+    """Return mean absolute error, PSNR, SSIM, and the standard deviation of the absolute error."""
     error = np.abs(phase[mask].astype(np.float64) - truth[mask])
     mse = float(np.mean(error**2))
     psnr = 10 * np.log10(phase_range_rad**2 / mse) if mse > 0 else float("inf")
-    # Outside the disc both images are set equal, or windows at its rim would be judged by what nobody can see.
+    # Both images are set to the same value outside the disc, because SSIM windows at the rim extend beyond it.
     a, b = (torch.from_numpy(np.where(mask, t, 0))[None, None].float() for t in (phase, truth))
     local = ssim_map(a, b, phase_range_rad)
     ssim = float(local[0, 0][torch.from_numpy(mask)].mean())

@@ -27,9 +27,9 @@ from drivers.twin.optics import FibreOptics
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool, TwinExposure, from_archive
 from reconstruction.data.simulation import simulated_pool
-from reconstruction.evaluation.comparison import Entry, Row, compare, on_grid
+from reconstruction.evaluation.comparison import Entry, HeldOut, Row, compare, on_grid
 from reconstruction.evaluation.intervals import Estimate, Reliability, reliability
-from reconstruction.evaluation.usaf import Resolved, charts, resolution
+from reconstruction.evaluation.usaf import Resolution, charts, resolution
 from reconstruction.few_pair.likelihood import CELL_PX
 from reconstruction.field import field_mask
 
@@ -255,27 +255,25 @@ class _Evaluation:
         data = self.data
         return compare(
             entries,
-            data.pool,
-            data.mask,
-            data.phase_range_rad,
+            HeldOut(data.pool, data.mask, data.phase_range_rad),
             self.budget.budget_s,
             lambda done, name: self.report("scoring", done, data.pool.ready, name),
         )
 
-    def _resolutions(self, rows: Sequence[Row]) -> dict[str, list[Resolved | str]]:
+    def _resolutions(self, rows: Sequence[Row]) -> dict[str, list[Resolution | str]]:
         """Measure the resolution for two phases of the bars; empty if the pairs come from another fibre than the twin's."""
         if self.data.fibre != fibre_name(self.config.twin.optics):
             return {}
         phases = {"usaf_um": self.data.phase_range_rad, "usaf_weak_um": WEAK_RAD}
         return {key: self._resolution(rows, phase_rad) for key, phase_rad in phases.items()}
 
-    def _resolution(self, rows: Sequence[Row], bars_rad: float) -> list[Resolved | str]:
+    def _resolution(self, rows: Sequence[Row], bars_rad: float) -> list[Resolution | str]:
         """Show charts on the twin; return a text for methods that would take too long, or that refuse the frames."""
         camera, optics = self.config.twin.camera, self.config.twin.optics
         shown = charts(optics.image_px, field_radius(self.config), bars_rad, self.budget.charts)
         exposure = TwinExposure(FibreOptics(optics), camera.sensor, camera.exposure_s, _CHART_SEED)
         frames = [exposure(chart.phase_rad[None])[0] for chart in shown]
-        results: list[Resolved | str] = []
+        results: list[Resolution | str] = []
         stage = f"charts of {bars_rad:.3g} rad"
         for number, row in enumerate(rows):
             self.report(stage, number, len(rows), row.entry.method.name)
@@ -347,7 +345,7 @@ class _Evaluation:
         return speed
 
     def _row_numbers(
-        self, rows: Sequence[Row], resolved: Mapping[str, list[Resolved | str]], intervals: Sequence[Reliability | None]
+        self, rows: Sequence[Row], resolved: Mapping[str, list[Resolution | str]], intervals: Sequence[Reliability | None]
     ) -> list[dict[str, object]]:
         pixel_um, common = self.config.twin.optics.pixel_um, _common_images(rows)
         numbers = []
@@ -366,12 +364,12 @@ def _common_images(rows: Sequence[Row]) -> int:
 
 
 def _numbers_of(
-    row: Row, resolved: Mapping[str, Resolved | str], interval: Reliability | None, pixel_um: float
+    row: Row, resolved: Mapping[str, Resolution | str], interval: Reliability | None, pixel_um: float
 ) -> dict[str, object]:
     numbers, notes = row.to_dict(), [row.entry.note]
     for key, phase in (("usaf_um", "the full phase range"), ("usaf_weak_um", f"{WEAK_RAD:g} rad")):
         result = resolved.get(key, "the twin is another fibre")
-        numbers[key] = result.bar_px * pixel_um if isinstance(result, Resolved) and result.bar_px is not None else None
+        numbers[key] = result.bar_px * pixel_um if isinstance(result, Resolution) and result.bar_px is not None else None
         if isinstance(result, str):
             notes.append(f"resolution at {phase} not measured: {result}")
         elif result.bar_px is None:

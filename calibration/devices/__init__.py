@@ -1,1 +1,1 @@
-"""Calibration of the devices: phase look-up table, timing, camera."""
+"""Calibrations of the camera and the SLM: exposure, noise, phase look-up table, timing."""

@@ -1,4 +1,4 @@
-"""The exposure that fills the camera's scale, in a few shots."""
+"""Find, in a few shots, the exposure at which the brightest pixels reach a given fraction of full scale."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from acquisition.capture.pair_capture import Rig
 from calibration.stored import CalibrationError
 from drivers.base import Frame, TriggerMode
 
-#: The level has come near enough to its target.
+#: Relative deviation from the target level at which the search stops.
 _TOLERANCE = 0.08
 _MOST_SHOTS = 16
-#: Steps where the level says nothing: all but saturated, or all but dark.
+#: Factors on the exposure when the level is no guide: the frame is nearly saturated, or nearly dark.
 _SHORTER, _LONGER = 0.25, 8.0
 
 
 def capture(rig: Rig, exposure_s: float, count: int) -> list[Frame]:
-    """Return frames at an exposure of whatever the camera sees; it is disarmed afterwards.
+    """Return ``count`` frames at an exposure in seconds; the pattern on the SLM does not change.
+
+    The camera is disarmed afterwards.
 
     Raises
     ------
@@ -37,26 +39,28 @@ def capture(rig: Rig, exposure_s: float, count: int) -> list[Frame]:
 
 
 def find_exposure(rig: Rig, fill: float = 0.8, percentile: float = 99.9) -> float:
-    """Return the exposure at which a percentile of the pixels lies at a fraction of full scale; the camera is left with it.
+    """Set and return the exposure at which a percentile of the pixels lies at a fraction of full scale.
 
     Parameters
     ----------
     rig : Rig
-        Used by this thread; its SLM keeps what it shows.
+        Used by this thread only. Its SLM keeps its pattern, its camera keeps the new exposure.
     fill : float
-        Wanted level, between 0.05 and 0.95 of full scale.
+        Target level as a fraction of full scale, 0.05 .. 0.95.
     percentile : float
-        Of all pixels, in percent.
+        Which percentile of all pixels reaches the target level, in percent.
 
     Returns
     -------
     float
-        In seconds.
+        The exposure in seconds.
 
     Raises
     ------
+    ValueError
+        ``fill`` lies outside 0.05 .. 0.95.
     CalibrationError
-        The light is too dark or too bright for the camera's range of exposures, or it flickers.
+        There is too little or too much light for the camera's range of exposures, or the light flickers.
     DeviceError
         The camera failed.
     """
@@ -72,17 +76,17 @@ def find_exposure(rig: Rig, fill: float = 0.8, percentile: float = 99.9) -> floa
             return rig.camera.exposure_s
         if level < fill and exposure_s >= longest_s:
             raise CalibrationError(
-                f"the light is too dark: the brightest pixels reach {100 * level:.1f} % of full scale at the longest, "
-                f"{longest_s:g} s, {100 * fill:.0f} % are wanted; give more light or gain"
+                f"the light is too dark: the brightest pixels reach {100 * level:.1f} % of full scale at the longest exposure, "
+                f"{longest_s:g} s, {100 * fill:.0f} % are needed; increase the light or the gain"
             )
         if level > fill and exposure_s <= shortest_s:
             raise CalibrationError(
-                f"the light is too bright: the brightest pixels reach {100 * level:.1f} % of full scale at the shortest, "
-                f"{shortest_s:g} s, {100 * fill:.0f} % are wanted; attenuate it"
+                f"the light is too bright: the brightest pixels reach {100 * level:.1f} % of full scale at the shortest "
+                f"exposure, {shortest_s:g} s, {100 * fill:.0f} % are needed; attenuate the light"
             )
         factor = _SHORTER if level >= 0.99 else min(fill / max(level, 1e-6), _LONGER)
         exposure_s = min(max(exposure_s * factor, shortest_s), longest_s)
     raise CalibrationError(
-        f"the level was {100 * level:.0f} % of full scale after {_MOST_SHOTS} shots, {100 * fill:.0f} % are wanted; "
-        "check that the light does not flicker"
+        f"the brightest pixels are at {100 * level:.0f} % of full scale after {_MOST_SHOTS} shots, {100 * fill:.0f} % are "
+        "needed; check that the light does not flicker"
     )

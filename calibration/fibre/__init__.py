@@ -1,1 +1,1 @@
-"""Calibration of the fibre: its statistics, its complex response, its reference."""
+"""Calibrations of the fibre: its second-order statistics, its reference and its complex response."""

@@ -1,4 +1,7 @@
-"""How much phase acts when a phase is asked for, from checkerboards of rising depth; and standard errors by jackknife."""
+"""The phase scale, which is actual phase divided by requested phase, from checkerboards of increasing phase range.
+
+Also the jackknife, which gives standard errors of everything that is fitted over the field.
+"""
 
 from __future__ import annotations
 
@@ -8,77 +11,84 @@ from scipy import optimize
 
 from calibration.stored import CalibrationError
 
+#: Range in which the phase scale is searched.
 _SCALES = (0.4, 1.7)
-#: Share of the light's change that the depth has to explain.
+#: Fraction of the light's change that the checkerboard's phase range must explain.
 _MIN_SHARE = 0.5
-#: The field is cut into so many squared parts, of which the jackknife leaves out one at a time.
+#: The image is divided into this many parts along each axis. The jackknife leaves out one part at a time.
 _PARTS = 5
 _MIN_PIXELS = 50
 
 
 def field_parts(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the number of the part in which each pixel of an (H, W) image lies, from 0."""
+    """Return, for each pixel of an (H, W) image, the number of the part in which it lies, from 0."""
     rows, columns = (np.arange(side) * _PARTS // side for side in shape)
     return np.asarray(rows[:, None] * _PARTS + columns[None, :])
 
 
 def jackknife(estimates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the standard error (Efron and Stein, Ann. Stat. 9, 586, 1981) from estimates that each leave one part out.
+    """Return the jackknife standard error (Efron and Stein, Ann. Stat. 9, 586, 1981).
 
     Parameters
     ----------
-    estimates : ndarray, shape (parts, ...)
+    estimates : ndarray of float64, shape (parts, ...)
+        Each estimate leaves out one part of the data.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
     """
     n = len(estimates)
     return np.asarray(np.sqrt((n - 1) / n * ((estimates - estimates.mean(0)) ** 2).sum(0)))
 
 
-def depth_scale(
+def fit_phase_scale(
     flats: NDArray[np.float32], sweep: NDArray[np.float32], phase_ranges_rad: NDArray[np.float64], parts: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """Return K, the factor between the phase asked for and the phase that acts, and its standard error.
+    """Return K, which is actual phase divided by requested phase, and its standard error.
 
-    Every pixel goes as ``A + B cos(K d) + C sin(K d)``; K leaves the least residual_fraction in all of them together (variable
-    projection; Golub and Pereyra, SIAM J. Numer. Anal. 10, 413, 1973).
+    The counts of every pixel follow ``A + B cos(K d) + C sin(K d)`` for a phase range d. K minimises the residual of all pixels
+    together (variable projection; Golub and Pereyra, SIAM J. Numer. Anal. 10, 413, 1973).
 
     Parameters
     ----------
     flats, sweep : ndarray of float32, shape (F, H, W) and (D, H, W)
-        Frames of the flat pattern, and of one binary pattern whose depth rises.
+        Frames of the flat pattern, and of one binary pattern with increasing phase range.
     phase_ranges_rad : ndarray of float64, shape (D,)
-        Depths asked for.
+        Requested phase ranges of the binary pattern.
     parts : ndarray of int, shape (H, W)
-        From :func:`field_parts`, negative outside the fibre.
+        Part of the field of each pixel, from :func:`field_parts`; negative outside the fibre.
 
     Raises
     ------
     CalibrationError
-        The depth does not explain how the light changes.
+        The phase range of the pattern does not explain how the light changes.
     """
-    depths = np.concatenate([np.zeros(len(flats)), phase_ranges_rad])
-    # Not normalised shot by shot: cores at the cells' edges lose light with cos(K d) too, and that belongs to B and C.
+    ranges_rad = np.concatenate([np.zeros(len(flats)), phase_ranges_rad])
+    # The shots are not normalised one by one: cores at the edges of cells lose light with cos(K d), which belongs to B and C.
     counts = np.concatenate([flats, sweep]).astype(np.float64) / float(flats.mean())
     numbers = [number for number in range(_PARTS**2) if np.count_nonzero(parts == number) > _MIN_PIXELS]
     products = np.stack([(pixels := counts[:, parts == number]) @ pixels.T for number in numbers])
 
-    def left(scale: float, product: NDArray[np.float64]) -> float:
-        basis, _ = np.linalg.qr(np.column_stack([np.ones_like(depths), np.cos(scale * depths), np.sin(scale * depths)]))
+    def residual(scale: float, product: NDArray[np.float64]) -> float:
+        columns = [np.ones_like(ranges_rad), np.cos(scale * ranges_rad), np.sin(scale * ranges_rad)]
+        basis, _ = np.linalg.qr(np.column_stack(columns))
         return float(np.trace(product) - np.trace(basis.T @ product @ basis))
 
     def best(product: NDArray[np.float64]) -> float:
         scales = np.linspace(*_SCALES, 66)
-        near = float(scales[np.argmin([left(scale, product) for scale in scales])])
-        return float(
-            optimize.minimize_scalar(lambda k: left(k, product), bounds=(near - 0.02, near + 0.02), method="bounded").x
-        )
+        near = float(scales[np.argmin([residual(scale, product) for scale in scales])])
+        bounds = (near - 0.02, near + 0.02)
+        return float(optimize.minimize_scalar(lambda scale: residual(scale, product), bounds=bounds, method="bounded").x)
 
     whole = products.sum(0)
     scale = best(whole)
     change = float(np.trace(whole) - whole.mean() * len(whole))
-    share = 1 - left(scale, whole) / change
+    share = 1 - residual(scale, whole) / change
     if share < _MIN_SHARE or not _SCALES[0] < scale < _SCALES[1]:
         raise CalibrationError(
-            f"the checkerboard's depth explains {100 * share:.0f} % of the light's change, with a phase scale of {scale:.2f}; "
-            f"{100 * _MIN_SHARE:.0f} % and a scale of {_SCALES[0]} .. {_SCALES[1]} are needed; does the fibre see the SLM?"
+            f"the checkerboard's phase explains {100 * share:.0f} % of the light's change, with a phase scale of {scale:.2f}; "
+            f"{100 * _MIN_SHARE:.0f} % and a phase scale of {_SCALES[0]} .. {_SCALES[1]} are needed; check that the SLM's "
+            "light reaches the fibre"
         )
     return scale, float(jackknife(np.array([best(whole - part) for part in products])))

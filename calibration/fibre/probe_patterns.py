@@ -1,15 +1,15 @@
-"""Designed probes: random phase on every SLM pixel, and the speckle of each, some of them left out to judge a fit by.
+"""Probe patterns: random phase on every SLM pixel, and the speckle of each; some are held out to test a fit.
 
-Per-pixel random phase lights every core with an amplitude and a phase of its own, different in every probe, so that a few
-probes tell all cores apart; cells larger than a core light neighbours alike and do not. Most of such light misses the cores,
-so the camera's exposure is set for it first.
+A random phase in every pixel gives each core an amplitude and a phase of its own, which differ from pattern to pattern. A few
+probe patterns therefore distinguish all cores. Cells larger than a core would light neighbouring cores alike and could not
+distinguish them. Most of the scattered light misses the cores, so the camera's exposure is adapted first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,109 +19,130 @@ from calibration.devices.exposure import find_exposure
 from calibration.stored import CalibrationError
 from drivers.base import Frame, Pattern
 
-#: Values of a probe's pixels: any phase, or 0 and pi, for panels that are known in two levels only.
-Kind = Literal["random", "binary"]
-#: Where the brightest thousandth of a frame is put, as a fraction of full scale.
+#: Target level of the brightest 0.1 % of the pixels, as a fraction of full scale.
 _BRIGHTEST = 0.8
 
 
-@dataclass(frozen=True, eq=False)
+class PixelValues(StrEnum):
+    """Which phases the pixels of a probe pattern have."""
+
+    #: Any phase between 0 and 2 pi.
+    RANDOM = "random"
+    #: 0 or pi, for an SLM of which only two grey levels are calibrated.
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbePatternPlan:
+    """Which probe patterns to show.
+
+    Parameters
+    ----------
+    count : int
+        Number of probe patterns for the fit.
+    held_out : int
+        Number of further probe patterns that only test the fit; each is captured twice.
+    seed : int
+        Seed of the random phases.
+    values : PixelValues
+        Which phases the pixels have.
+    """
+
+    count: int = 6
+    held_out: int = 2
+    seed: int = 0
+    values: PixelValues = PixelValues.RANDOM
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ProbePatternData:
-    """Probes and their speckle.
+    """Probe patterns and their speckle.
 
     Parameters
     ----------
     phases_rad : ndarray of float32, shape (N, H, W)
-        Displayed phase.
+        Displayed phase of the patterns for the fit.
     frames : ndarray of float32, shape (N, h, w)
-        Intensity in counts per second.
-    left_rad : ndarray of float32, shape (M, H, W)
-        Probes that no fit may see.
-    left_first, left_again : ndarray of float32, shape (M, h, w)
-        Their frames before all others, and after: how alike those are is the best that any prediction can be.
+        Their intensity in counts per second.
+    held_out_rad : ndarray of float32, shape (M, H, W)
+        Displayed phase of the held-out patterns, which the fit does not use.
+    held_out_first, held_out_again : ndarray of float32, shape (M, h, w)
+        Their intensity before and after all other patterns. The correlation of the two limits how good a prediction can be.
     """
 
     phases_rad: NDArray[np.float32]
     frames: NDArray[np.float32]
-    left_rad: NDArray[np.float32]
-    left_first: NDArray[np.float32]
-    left_again: NDArray[np.float32]
+    held_out_rad: NDArray[np.float32]
+    held_out_first: NDArray[np.float32]
+    held_out_again: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if not len(self.phases_rad) == len(self.frames) > 0 or not len(self.left_rad) == len(self.left_first) > 0:
+        if not len(self.phases_rad) == len(self.frames) > 0 or not len(self.held_out_rad) == len(self.held_out_first) > 0:
             raise CalibrationError(
-                f"{len(self.phases_rad)} probes with {len(self.frames)} frames, {len(self.left_rad)} left out; "
-                "at least one of each is needed"
+                f"{len(self.phases_rad)} probe patterns with {len(self.frames)} frames for the fit, {len(self.held_out_rad)} "
+                f"with {len(self.held_out_first)} held out; at least one pattern of each is needed, each with its frame"
             )
 
 
-def probe_pattern_phases(count: int, shape: tuple[int, int], seed: int, kind: Kind = "random") -> NDArray[np.float32]:
-    """Draw probes: phase (count, H, W) in radians, independent in every pixel."""
+def probe_pattern_phases(
+    count: int, shape: tuple[int, int], seed: int, values: PixelValues = PixelValues.RANDOM
+) -> NDArray[np.float32]:
+    """Draw probe patterns: phase (count, H, W) in radians, independent in every pixel."""
     rng = np.random.default_rng((seed, 11))
     draw = rng.random((count, *shape), np.float32)
     wave = np.float32(2 * np.pi)
-    return wave * draw if kind == "random" else np.where(draw < 0.5, wave / 2, 0).astype(np.float32)
+    if values is PixelValues.BINARY:
+        return np.where(draw < 0.5, wave / 2, 0).astype(np.float32)
+    return wave * draw
 
 
 def acquire(
-    rig: Rig,
-    probe_patterns: int = 6,
-    skipped: int = 2,
-    seed: int = 0,
-    kind: Kind = "random",
-    progress: Callable[[int], None] = lambda done: None,
+    rig: Rig, plan: ProbePatternPlan | None = None, progress: Callable[[int], None] = lambda done: None
 ) -> ProbePatternData:
-    """Show probes and take a frame of each.
+    """Show probe patterns and capture a frame of each.
 
     Parameters
     ----------
     rig : Rig
-        Used by this thread; its exposure is changed meanwhile.
-    probes, skipped : int
-        How many to fit, and how many to judge the fit by; these are taken twice.
-    seed : int
-        Other seeds give other probes.
-    kind : {"random", "binary"}
-        Values of their pixels.
+        Used by this thread only. Its exposure is changed and restored afterwards.
+    plan : ProbePatternPlan, optional
+        Which probe patterns to show.
     progress : callable
-        Called with the number of frames taken.
+        Called with the number of frames captured, ``count + 2 * held_out`` in all.
 
     Raises
     ------
     CaptureError, DeviceError
-        The devices failed.
+        A device failed.
     CalibrationError
-        No exposure suits the light.
+        No exposure of the camera suits the light.
     """
-    phases = probe_pattern_phases(probe_patterns + skipped, rig.display().capabilities.shape, seed, kind)
+    plan = plan or ProbePatternPlan()
+    phases = probe_pattern_phases(plan.count + plan.held_out, rig.display().capabilities.shape, plan.seed, plan.values)
+    fitted, held_out = range(plan.count), range(plan.count, plan.count + plan.held_out)
     usual_s = rig.camera.exposure_s
     capture = PairCapture(rig)
-    order = [
-        *range(probe_patterns, probe_patterns + skipped),
-        *range(probe_patterns),
-        *range(probe_patterns, probe_patterns + skipped),
-    ]
     frames = []
     try:
-        rig.clock.wait_until(rig.display().show(Pattern(phases[0], "probe 0")))
+        rig.clock.wait_until(rig.display().show(Pattern(phases[0], "probe pattern 0")))
         find_exposure(rig, _BRIGHTEST)
-        for number in order:
-            frame = capture.capture(Pattern(phases[number], f"probe {number}"))
+        for number in (*held_out, *fitted, *held_out):
+            frame = capture.capture(Pattern(phases[number], f"probe pattern {number}"))
             frames.append(per_second(frame))
             progress(len(frames))
     finally:
         capture.release()
         rig.camera.set_exposure(usual_s)
-    seen = np.stack(frames)
+    intensity = np.stack(frames)
     return ProbePatternData(
-        phases[:probe_patterns],
-        seen[skipped : skipped + probe_patterns],
-        phases[probe_patterns:],
-        seen[:skipped],
-        seen[skipped + probe_patterns :],
+        phases_rad=phases[: plan.count],
+        frames=intensity[plan.held_out : plan.held_out + plan.count],
+        held_out_rad=phases[plan.count :],
+        held_out_first=intensity[: plan.held_out],
+        held_out_again=intensity[plan.held_out + plan.count :],
     )
 
 
 def per_second(frame: Frame) -> NDArray[np.float32]:
-    """Return a frame as counts per second, which a change of exposure does not change."""
+    """Return a frame in counts per second, a unit that does not depend on the exposure."""
     return np.asarray(frame.pixels / frame.exposure_s, np.float32)

@@ -1,4 +1,4 @@
-"""A fibre's measured response: what every core makes of the light it gets, ready for retrieval and for the disk."""
+"""The complex response of a fibre: how every core transmits light. It is used by phase retrieval and stored on disk."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ _ARRAYS = ("core_phase_rad", "core_gain", "coupling")
 _NUMBERS = ("background", "probe_patterns", "correlation", "weakest", "ceiling")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FibreResponse:
-    """What self-calibration found. One phase that all cores and modes share is unknown, and without effect.
+    """Result of a self-calibration. One phase that all cores and modes share is unknown and has no effect.
 
     Parameters
     ----------
     config : OpticsConfig
-        The structure it holds for: where the cores lie, and the optics around them.
+        Structure of the fibre: where the cores lie, and the optics around them.
     core_phase_rad, core_gain : ndarray of float32, shape (modes, cores)
-        Phase and amplitude; the square of the gain is in counts per second.
+        Phase and amplitude of every core; the square of the gain is in counts per second.
     coupling : ndarray of complex64, shape (modes, cores, k)
-        What every core has from its neighbours, itself first with a phase of 0, every row of unit power.
+        Relative amplitude that every core receives from its k neighbours. The core itself comes first, with phase 0; every row
+        has unit power.
     background : float
-        Counts per second that carry no speckle.
+        Intensity without speckle, in counts per second.
     probe_patterns : int
-        How many were fitted.
+        Number of probe patterns in the fit.
     correlation, weakest : float
-        Of predicted and seen intensity, on the probes that were left out of the fit: of the field, and of its worst tile.
+        Correlation of predicted and measured intensity on the held-out probe patterns: over the field, and in its worst tile.
     ceiling : float
-        What it would be with the true response, as far as the repeats of those probes tell.
+        Correlation that the true response would reach, estimated from the repeated frames of the held-out probe patterns.
     """
 
     config: OpticsConfig
@@ -65,40 +66,40 @@ class FibreResponse:
 
     @property
     def quality(self) -> float:
-        """Correlation over its ceiling: 1 is as good as shot-to-shot noise lets anybody see."""
+        """Correlation divided by its ceiling; 1 is as good as the noise from shot to shot allows."""
         return self.correlation / self.ceiling
 
     @property
     def core_noise_rad(self) -> float:
-        """Phase noise of a core in one shot, rms, as it follows from the ceiling when nothing else limits that."""
+        """Root-mean-square phase noise of a core in one shot; follows from the ceiling if nothing else limits it."""
         return math.sqrt(max(0.0, -math.log(min(1.0, self.ceiling))))
 
     def transmission(self) -> NDArray[np.complex64]:
-        """Complex amplitude of every core's light from each neighbour, (modes, cores, k): all three arrays in one."""
+        """Return the complex amplitude of every core's light from each neighbour, (modes, cores, k)."""
         response = self.core_gain * np.exp(1j * self.core_phase_rad)
         return np.asarray(response[..., None] * self.coupling, np.complex64)
 
     def optics(self, device: torch.device | str = "cpu") -> FibreOptics:
-        """Return a model of this fibre; its intensity is in counts per second, without the background."""
+        """Return a model of this fibre. Its intensity is in counts per second, without the background."""
         phase, gain, coupling = (torch.tensor(getattr(self, name), device=device) for name in _ARRAYS)
         return FibreOptics(self.config, device).with_response(gain, phase, coupling)
 
     def stored(self, devices: Mapping[str, str]) -> Stored:
-        """Return it as :func:`calibration.stored.save` takes it."""
+        """Return the response in the form that :func:`calibration.stored.save` writes."""
         values = {"optics": asdict(self.config)} | {name: getattr(self, name) for name in _NUMBERS}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        # Half precision, real and imaginary parts side by side: 1 in 2000 of a coefficient is far below what a fit knows.
+        # Half precision, with real and imaginary parts side by side: its error of 1 in 2000 is far below the error of a fit.
         arrays["coupling"] = np.ascontiguousarray(self.coupling).view(np.float32).astype(np.float16)
         return Stored(KIND, devices, values, arrays)
 
     @classmethod
     def from_stored(cls, stored: Stored) -> FibreResponse:
-        """Read it back.
+        """Return the response of a stored calibration.
 
         Raises
         ------
         CalibrationError
-            Something is missing or does not fit.
+            A value is missing or has the wrong type or shape.
         """
         try:
             optics: dict[str, Any] = dict(stored.values["optics"])
@@ -107,17 +108,24 @@ class FibreResponse:
             phase, gain, coupling = (stored.arrays[name] for name in _ARRAYS)
             if coupling.dtype == np.float16:
                 coupling = np.ascontiguousarray(coupling, np.float32).view(np.complex64)
-            return cls(OpticsConfig(**optics), phase, gain, coupling, **numbers)
+            config = OpticsConfig(**optics)
+            return cls(config=config, core_phase_rad=phase, core_gain=gain, coupling=coupling, **numbers)
         except (KeyError, TypeError, ValueError) as error:
-            raise CalibrationError(f"the stored fibre response lacks or spoils {error}; calibrate again") from error
+            raise CalibrationError(f"the stored fibre response is incomplete or damaged: {error}; calibrate again") from error
 
 
 def from_transmission(
     config: OpticsConfig, transmission: NDArray[np.complex64], background: float, probe_patterns: int
 ) -> FibreResponse:
-    """Split transmissions (modes, cores, k) into gain, phase and rows of unit power."""
+    """Split transmissions (modes, cores, k) into gains, phases and coupling rows of unit power."""
     gain = np.linalg.norm(transmission, axis=-1)
     phase = np.angle(transmission[..., 0])
     rows = transmission / np.maximum(gain, 1e-12)[..., None] * np.exp(-1j * phase)[..., None]
-    arrays = phase.astype(np.float32), gain.astype(np.float32), rows.astype(np.complex64)
-    return FibreResponse(config, *arrays, background, probe_patterns)
+    return FibreResponse(
+        config=config,
+        core_phase_rad=phase.astype(np.float32),
+        core_gain=gain.astype(np.float32),
+        coupling=rows.astype(np.complex64),
+        background=background,
+        probe_patterns=probe_patterns,
+    )

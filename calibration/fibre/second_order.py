@@ -1,12 +1,13 @@
-"""The second-order statistics of a fibre's speckle: how alike two frames are, place by place, and by how much they are shifted.
+"""Second-order statistics of a fibre's speckle: the local covariance of two frames, at shifts of a few pixels.
 
-Two phases on the input facet give two speckles whose local covariance does not depend on the unknown phases of the cores:
+Two phases on the input facet give two speckles. Their local covariance does not depend on the unknown phases of the cores:
 
-``cov(I_i(r), I_j(r+D)) = floor |sum_x S((r-x)/a) exp(-2 pi i (r-x).D/a) [exp(i(phi_i-phi_j)) * gauss(sc)](x)|^2``
+``cov(I_i(r), I_j(r+D)) = c |sum_x S((r-x)/a) exp(-2 pi i (r-x).D/a) [exp(i(phi_i-phi_j)) * gauss(sc)](x)|^2``
 
-Light of core x reaches camera pixel r with weight S, the angular spectrum of a core's mode (van Cittert-Zernike; Goodman,
-Statistical Optics, section 5.7), the cores around x within ``sc`` trade light at random, and Siegert's relation turns the
-field's coherence into the covariance of intensities. Prediction and measurement smooth with the same window, so they compare.
+Light of the core at x reaches the camera pixel at r with weight S, the angular spectrum of a core's mode (van Cittert-Zernike;
+Goodman, Statistical Optics, section 5.7). Cores within ``sc`` around x couple light with random phases. Siegert's relation
+turns the coherence of the fields into the covariance of the intensities. ``c`` is the correlation of two frames of the same
+pattern. Prediction and measurement are smoothed with the same window and can be compared directly.
 """
 
 from __future__ import annotations
@@ -21,27 +22,29 @@ import torch
 from numpy.typing import NDArray
 from scipy import fft
 
+#: A shift ``(dy, dx)`` in pixels.
 Lag = tuple[float, float]
 
-#: Scale over which the mean intensity is taken, in camera pixels: many grains. A wider one leaves relief of the fibre's gain in
-#: the contrast, which is alike in all frames and passes for coherence: with 20 px, sc comes out 6 % too small on small fibres.
+#: Standard deviation of the window for the local mean intensity, in camera pixels: many grains. With a wider window the uneven
+#: gain of the fibre stays in the contrast. It is the same in all frames and appears as coherence: with 20 px, sc becomes 6 %
+#: too small on small fibres.
 _MEAN_PX = 10.0
 
 
 @dataclass(frozen=True)
 class SecondOrder:
-    """One fibre's second-order model.
+    """Second-order model of one fibre.
 
     Parameters
     ----------
-    depth_scale : float
-        K, the factor between the phase given to the model and the phase that acts: 1 for a calibrated SLM and radians,
-        the phase of white in radians for images of 0 .. 1.
+    phase_scale : float
+        K, actual phase divided by the phase that is given to the model: 1 for phases in radians and a calibrated SLM, the
+        phase range in radians for images of 0 .. 1.
     defocus_px : float
         a = wavelength * distance / pixel^2, in pixels.
     coupling_px : float
-        sc: light goes from a core to another at distance d with mean power ``exp(-d^2 / (2 sc^2))``, in pixels.
-    floor : float
+        sc, in pixels: two cores at distance d couple with mean power ``exp(-d^2 / (2 sc^2))``.
+    repeatability : float
         Local correlation of two frames of the same pattern, 0 .. 1.
     bandwidth : float
         Standard deviation of S per axis in units of x/a, which is the bandwidth of a core's mode in cycles per pixel.
@@ -49,22 +52,24 @@ class SecondOrder:
     Raises
     ------
     ValueError
-        A length, the spread or the floor is impossible.
+        ``defocus_px`` or ``bandwidth`` is not positive, ``coupling_px`` is negative, or ``repeatability`` is not in 0 .. 1.
     """
 
-    depth_scale: float
+    phase_scale: float
     defocus_px: float
     coupling_px: float
-    floor: float = 1.0
+    repeatability: float = 1.0
     bandwidth: float = 0.122
 
     def __post_init__(self) -> None:
-        if self.defocus_px <= 0 or self.coupling_px < 0 or self.bandwidth <= 0 or not 0 <= self.floor <= 1:
-            raise ValueError(f"defocus_px and spread must be positive, coupling_px 0 or more, floor 0 .. 1: {self}")
+        if self.defocus_px <= 0 or self.coupling_px < 0 or self.bandwidth <= 0 or not 0 <= self.repeatability <= 1:
+            raise ValueError(
+                f"defocus_px and bandwidth must be positive, coupling_px 0 or more, repeatability 0 .. 1, got {self}"
+            )
 
     @property
     def locality_px(self) -> float:
-        """Standard deviation of the neighbourhood of x that acts on one camera pixel."""
+        """Standard deviation of the neighbourhood on the input facet that acts on one camera pixel."""
         return math.hypot(self.defocus_px * self.bandwidth, self.coupling_px)
 
 
@@ -73,8 +78,27 @@ def square_lags(reach: int = 2) -> tuple[tuple[int, int], ...]:
     return tuple((dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1))
 
 
+@dataclass(frozen=True)
+class MapSampling:
+    """Where covariance maps are evaluated; prediction and measurement must use the same.
+
+    Parameters
+    ----------
+    lags : sequence of (float, float)
+        Shifts ``D = (dy, dx)`` between the two frames, in pixels; whole pixels for measured maps.
+    window_px : float
+        Standard deviation of the Gaussian smoothing window; 0 for no smoothing, which only predictions allow.
+    stride : int
+        Maps are evaluated on every ``stride``-th pixel. They are so smooth that a stride of 4 loses nothing and costs 1/16.
+    """
+
+    lags: Sequence[Lag]
+    window_px: float = 6.0
+    stride: int = 1
+
+
 class LocalCovariance:
-    """Predicts normalised local covariance maps of two speckles; differentiable in both phases.
+    """Predicts the normalised local covariance maps of two speckles; differentiable in both phases.
 
     Parameters
     ----------
@@ -82,56 +106,66 @@ class LocalCovariance:
         The fibre.
     shape : (int, int)
         Height and width of the phases, on the camera's grid.
-    lags : sequence of (float, float)
-        ``D = (dy, dx)`` in pixels.
+    sampling : MapSampling
+        Where the maps are evaluated.
     aperture : ndarray, shape (H, W), optional
-        Relative power of the cores there, 0 outside the fibre; without it the fibre fills the image, and nothing lies beyond.
-    window_px : float
-        Standard deviation of the smoothing window, as in :func:`local_covariance`; 0 for none.
-    stride : int
-        Maps are computed on every ``stride``-th pixel only. They are so smooth that 4 loses nothing and costs a sixteenth.
+        Relative power of the cores, 0 outside the fibre. Without it the fibre fills the image and ends at its border.
     device : torch device
-        Where it computes.
+        Where to compute.
     """
 
     def __init__(
         self,
         model: SecondOrder,
         shape: tuple[int, int],
-        lags: Sequence[Lag],
+        sampling: MapSampling,
         aperture: NDArray[np.floating] | None = None,
-        window_px: float = 6.0,
-        stride: int = 1,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.model, self.shape, self.lags, self.stride = model, shape, tuple(lags), stride
-        self._depth, self._floor = model.depth_scale, model.floor
-        # A margin of dark keeps light that leaves one edge from entering at the other (FFTs are periodic).
+        self.model = model
+        self.shape = shape
+        self.sampling = sampling
+        stride = sampling.stride
+        # A dark margin: FFTs are periodic, and light that leaves at one edge must not enter at the opposite edge.
         margin = math.ceil(3 * model.locality_px + 1)
-        self._size = [stride * fft.next_fast_len(-(-(side + margin) // stride)) for side in shape]
-        self._kept = [-(-side // stride) for side in shape]
+        self._size = [stride * fft.next_fast_len(math.ceil((side + margin) / stride)) for side in shape]
+        self._kept = [math.ceil(side / stride) for side in shape]
+        self._small = [side // stride for side in self._size]
         lit = torch.ones(shape) if aperture is None else torch.as_tensor(np.asarray(aperture, np.float32))
         self._aperture = lit.to(device)
-        self._small = [side // stride for side in self._size]
-        frequency = [torch.fft.fftfreq(n, stride, dtype=torch.float64) for n in self._small]
-        window = [torch.exp(-2 * (math.pi * window_px * f) ** 2).to(torch.float32).to(device) for f in frequency]
-        self._plain = window_px == 0
-        self._window = window[0][:, None] * window[1][None, : self._small[1] // 2 + 1]
-        # Beyond the image nothing is known: the window takes what is inside, as its measured counterpart does.
-        self._seen = self._windowed(torch.ones(self._kept, device=self._window.device))
-        # The Fourier transform of S((r-x)/a) exp(-2 pi i (r-x) D/a), blurred by the coupling, is a Gaussian around -D/a.
-        a, reach, sc = model.defocus_px, model.defocus_px * model.bandwidth, model.coupling_px
-
-        def kernel(f: torch.Tensor, step: int) -> torch.Tensor:
-            moved = torch.exp(-2 * math.pi**2 * (reach**2 * (f + step / a) ** 2 + sc**2 * f**2))
-            return moved.to(torch.complex64).to(device)
-
-        rows, columns = (
-            {step: kernel(f, step) for step in {0, *steps}} for f, steps in zip(frequency, zip(*lags, strict=True), strict=True)
-        )
-        self._kernels = torch.stack([rows[dy][:, None] * columns[dx] for dy, dx in self.lags])
-        power = torch.fft.ifft2(self._spectrum(self._aperture) * (rows[0][:, None] * columns[0])).abs()
+        self._window = self._smoothing_window()
+        # Pixels beyond the image are unknown. The window averages over pixels inside the image only, as the measurement does.
+        self._inside = self._windowed(torch.ones(self._kept, device=self._aperture.device))
+        self._kernels = torch.stack([self._kernel(lag) for lag in sampling.lags])
+        power = torch.fft.ifft2(self._spectrum(self._aperture) * self._kernel((0, 0))).abs()
         self._power = power.clamp(min=1e-3 * float(power.max())) ** 2
+
+    def _frequency(self, axis: int) -> torch.Tensor:
+        return torch.fft.fftfreq(self._small[axis], self.sampling.stride, dtype=torch.float64)
+
+    def _smoothing_window(self) -> torch.Tensor | None:
+        """Return the Fourier transform of the smoothing window, for real FFTs; None for no smoothing."""
+        if self.sampling.window_px == 0:
+            return None
+        rows, columns = (
+            torch.exp(-2 * (math.pi * self.sampling.window_px * self._frequency(axis)) ** 2).to(torch.float32)
+            for axis in (0, 1)
+        )
+        return (rows[:, None] * columns[None, : self._small[1] // 2 + 1]).to(self._aperture.device)
+
+    def _kernel(self, lag: Lag) -> torch.Tensor:
+        """Return the Fourier transform of ``S((r-x)/a) exp(-2 pi i (r-x) D/a)``, blurred by the coupling.
+
+        It is a Gaussian around -D/a.
+        """
+        a, reach, sc = self.model.defocus_px, self.model.defocus_px * self.model.bandwidth, self.model.coupling_px
+
+        def along(axis: int) -> torch.Tensor:
+            f = self._frequency(axis)
+            gauss = torch.exp(-2 * math.pi**2 * (reach**2 * (f + lag[axis] / a) ** 2 + sc**2 * f**2))
+            return gauss.to(torch.complex64).to(self._aperture.device)
+
+        return along(0)[:, None] * along(1)
 
     def __call__(self, phase_i: torch.Tensor, phase_j: torch.Tensor | float = 0.0) -> torch.Tensor:
         """Return the maps, normalised by the local contrasts of both frames.
@@ -139,38 +173,38 @@ class LocalCovariance:
         Parameters
         ----------
         phase_i, phase_j : tensor of float32, shape (..., H, W)
-            Phases in the units of ``depth_scale``; a number for a flat phase.
+            Phases in the units of ``phase_scale``; a number stands for a flat phase.
 
         Returns
         -------
         tensor of float32, shape (..., L, ceil(H / stride), ceil(W / stride))
-            For each lag D, of ``I_i(r)`` with ``I_j(r+D)``; 1 is the same speckle without noise.
+            For each lag D the covariance of ``I_i(r)`` and ``I_j(r+D)``; 1 is the same speckle without noise.
         """
-        difference = self._depth * (phase_i - phase_j)
+        difference = self.model.phase_scale * (phase_i - phase_j)
         spectrum = self._spectrum(torch.polar(self._aperture.expand_as(difference), difference))
         fields = torch.fft.ifft2(spectrum[..., None, :, :] * self._kernels)
-        like = (fields.real.square() + fields.imag.square()) / self._power
-        return self._floor * self._windowed(like[..., : self._kept[0], : self._kept[1]]) / self._seen
+        coherence = (fields.real.square() + fields.imag.square()) / self._power
+        return self.model.repeatability * self._windowed(coherence[..., : self._kept[0], : self._kept[1]]) / self._inside
 
     def _windowed(self, maps: torch.Tensor) -> torch.Tensor:
-        if self._plain:
-            return maps[..., : self._kept[0], : self._kept[1]]
-        smooth = torch.fft.irfft2(torch.fft.rfft2(maps, s=self._small) * self._window, s=self._small)
-        return smooth[..., : self._kept[0], : self._kept[1]]
+        if self._window is not None:
+            maps = torch.fft.irfft2(torch.fft.rfft2(maps, s=self._small) * self._window, s=self._small)
+        return maps[..., : self._kept[0], : self._kept[1]]
 
     def _spectrum(self, field: torch.Tensor) -> torch.Tensor:
         """Return the low frequencies of a field, as many as the strided grid holds."""
+        stride = self.sampling.stride
         spectrum = torch.fft.fft2(field, s=self._size)
         for axis in (-2, -1):
-            kept = self._size[axis] // self.stride
+            kept = self._size[axis] // stride
             high = self._size[axis] - kept // 2
             index = torch.cat([torch.arange((kept + 1) // 2), torch.arange(high, self._size[axis])])
             spectrum = spectrum.index_select(axis, index.to(spectrum.device))
-        return spectrum / self.stride**2
+        return spectrum / stride**2
 
 
 def contrast(speckle: NDArray[np.floating], inside: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """Return a speckle's deviation from its local mean, in units of that mean; 0 outside.
+    """Return a speckle's deviation from its local mean, divided by that mean; 0 outside the fibre.
 
     Parameters
     ----------
@@ -190,35 +224,27 @@ def contrast(speckle: NDArray[np.floating], inside: NDArray[np.bool_] | None = N
 
 
 def local_covariance(
-    contrast_i: NDArray[np.float32],
-    contrast_j: NDArray[np.float32],
-    lags: Sequence[tuple[int, int]],
-    window_px: float = 6.0,
-    stride: int = 1,
+    contrast_i: NDArray[np.float32], contrast_j: NDArray[np.float32], sampling: MapSampling
 ) -> NDArray[np.float32]:
-    """Measure what :class:`LocalCovariance` predicts.
+    """Measure the maps that :class:`LocalCovariance` predicts.
 
     Parameters
     ----------
     contrast_i, contrast_j : ndarray of float32, shape (H, W)
-        From :func:`contrast`.
-    lags : sequence of (int, int)
-        ``D = (dy, dx)`` in pixels.
-    window_px : float
-        Standard deviation of the window over which covariances and variances are taken.
-    stride : int
-        Every how many pixels.
+        Contrasts of two frames, from :func:`contrast`.
+    sampling : MapSampling
+        Where the maps are evaluated; its lags are whole pixels and its window is not 0.
 
     Returns
     -------
     ndarray of float32, shape (L, ceil(H / stride), ceil(W / stride))
-        For each lag D, of ``I_i(r)`` with ``I_j(r+D)``.
+        For each lag D the covariance of ``I_i(r)`` and ``I_j(r+D)``.
     """
-    kept = (slice(None, None, stride), slice(None, None, stride))
+    window_px, kept = sampling.window_px, (slice(None, None, sampling.stride),) * 2
     both = _smooth(contrast_i**2, window_px)[kept] * _smooth(contrast_j**2, window_px)[kept]
     scale = 1 / np.sqrt(np.maximum(both, 1e-12))
-    maps = [_smooth(contrast_i * np.roll(contrast_j, (-dy, -dx), (0, 1)), window_px)[kept] * scale for dy, dx in lags]
-    return np.stack(maps).astype(np.float32)
+    shifted = (np.roll(contrast_j, (-int(dy), -int(dx)), (0, 1)) for dy, dx in sampling.lags)
+    return np.stack([_smooth(contrast_i * other, window_px)[kept] * scale for other in shifted]).astype(np.float32)
 
 
 def _smooth(image: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:

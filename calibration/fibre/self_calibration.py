@@ -1,12 +1,12 @@
-"""The fibre calibrates itself: its complex response from the speckle of known probes, without any interferometer.
+"""Self-calibration: the fibre's complex response from the speckle of known probe patterns, without an interferometer.
 
-The twin's forward model is differentiable, so the response of every core is found by descent on the difference of measured
-and predicted amplitudes, as in Wirtinger flow (Candes, Li and Soltanolkotabi, IEEE Trans. Inf. Theory 61, 1985, 2015) on the
-amplitude loss (Zhang and Liang, NIPS 2016), from a random start. Known beforehand is the structure: where cores lie, how wide
-their modes and the reach of their coupling are, and how light travels to the camera. A core's phase noise during each shot
-is an unknown of its own with a Gaussian prior; without that it would be learned as if it were the fibre's.
+The twin's forward model is differentiable. Gradient descent from a random start minimises the difference of measured and
+predicted amplitudes and so finds the response of every core. This is Wirtinger flow (Candes, Li and Soltanolkotabi, IEEE Trans.
+Inf. Theory 61, 1985, 2015) with the amplitude loss (Zhang and Liang, NIPS 2016). The structure must be known: where the cores
+lie, how wide their modes are, how far they couple, and how light travels to the camera. The phase noise of every core in every
+shot is an unknown of its own with a Gaussian prior. Otherwise the fit would attribute it to the fibre.
 
-After the fibre has moved, a few probes re-tune an earlier response: only core phases are unknown then.
+After the fibre has moved, a few probe patterns re-tune an earlier response. Then only the core phases are unknown.
 """
 
 from __future__ import annotations
@@ -25,43 +25,51 @@ from calibration.stored import CalibrationError
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 
-#: A fit that explains less than this part of what repeats, anywhere in the field, on probes that it has not seen, is refused.
+#: A fit is refused if its correlation with held-out probe patterns, over the field or in any tile, is below this fraction of
+#: the ceiling.
 LEAST_QUALITY = 0.8
-#: Below this the light did not even repeat.
+#: If the ceiling is lower, not even the same pattern gives the same speckle again.
 _LEAST_CEILING = 0.5
 _BATCH = 8
 _TILE_PX = 32
-_FLOOR = 1e-4
-#: Side of each coarse grid of phases across the field.
+#: Keeps the square root of a dark pixel's intensity differentiable; the mean intensity is 1.
+_DARK = 1e-4
+#: Sides of the coarse grids of phases across the field.
 _COARSE = (3, 6, 12, 24)
-#: The descent looks at this radius first and has reached the rim at this part of its way: phases that settle everywhere at once
-#: leave vortices, about which the phase turns by 2 pi, where regions that chose differently meet.
-_SEED_UM, _GROWN = 20.0, 0.6
+#: The descent starts with a disc of this radius, and the disc reaches the rim of the field after this fraction of the steps. If
+#: the phases settled everywhere at once, vortices, around which the phase turns by 2 pi, would remain where different regions
+#: meet.
+_FIRST_RADIUS_UM, _GROWTH = 20.0, 0.6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How the descent goes.
+    """Settings of the gradient descent.
 
     Parameters
     ----------
     steps : int
-        Of Adam (Kingma and Ba, ICLR 2015), on up to 8 probes each. 0 takes 400 and, where coupling is to be found, 800 or 100
-        for every 8 probes.
+        Steps of Adam (Kingma and Ba, ICLR 2015), on up to 8 probe patterns each. 0 means 400 without coupling. With coupling
+        it means 100 for every 8 probe patterns, at least 800.
     rate : float
-        First step of a core's response, in units of its expected size; all steps fall to nearly 0 as a cosine.
+        First step of a core's response, in units of its expected size. All steps decrease to nearly 0 as a cosine.
     phase_rate_rad : float
-        First step of a core's noise and of the phases of coarse grids.
+        First step of a core's phase noise and of the phases on the coarse grids.
     background_rate : float
         First step of the background, in units of the mean intensity.
     prior : float
-        Weight of the Gaussian prior of the response, whose width over distance is ``coupling_sigma_um``, for 32 probes; it
-        falls with the square of their number. It is for coupling only.
+        Weight, for 32 probe patterns, of the Gaussian prior of the response, whose width over distance is
+        ``coupling_sigma_um``. The weight decreases with the square of their number. Used with coupling only.
     noise_prior : float
-        Weight of the Gaussian prior of a core's phase noise, per rad^2; 0 takes 0.01 for a coupled fibre, else 1: few
-        probes cannot tell noise from what they are there for.
+        Weight of the Gaussian prior of a core's phase noise, per rad^2. 0 means 0.01 with coupling and 1 without: few probe
+        patterns cannot separate the noise from the response.
     seed : int
-        Of the random start.
+        Seed of the random start.
+    least_quality : float
+        Correlation that the fit must reach over the field and in every tile, as a fraction of the ceiling; see
+        :class:`calibration.fibre.response.FibreResponse`.
+    device : torch device
+        Where to compute.
     """
 
     steps: int = 0
@@ -71,6 +79,8 @@ class FitConfig:
     prior: float = 0.002
     noise_prior: float = 0.0
     seed: int = 0
+    least_quality: float = LEAST_QUALITY
+    device: torch.device | str = "cpu"
 
 
 def fit(
@@ -79,85 +89,82 @@ def fit(
     *,
     start: FibreResponse | None = None,
     config: FitConfig | None = None,
-    least_quality: float = LEAST_QUALITY,
-    device: torch.device | str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FibreResponse:
-    """Find the response that explains the probes.
+    """Fit the response to the frames of the probe patterns.
 
     Parameters
     ----------
     data : ProbePatternData
-        Probes and their frames.
+        Probe patterns and their frames.
     structure : OpticsConfig
-        Core positions, mode size, geometry, number of modes, reach of coupling. The response that its seed draws is not read.
+        Core positions, mode size, geometry, number of modes, reach of coupling. Its seed is not used.
     start : FibreResponse, optional
-        An earlier response, of which only the core phases are fitted anew.
-    config : FitConfig
+        An earlier response. If given, only its core phases are fitted again.
+    config : FitConfig, optional
         Settings.
-    least_quality : float
-        What correlation and weakest have to reach as a fraction of the ceiling, see :class:`FibreResponse`.
-    device : torch device
-        Where to compute.
     progress : callable
-        Called with steps done and in all.
+        Called with the number of steps done and the number of all steps.
 
     Raises
     ------
     CalibrationError
-        Frames do not fit the structure, do not repeat, or are not predicted well enough.
+        The frames do not have the shape of the structure, do not repeat, or are not predicted well enough.
     """
     config = config or FitConfig()
     n = structure.image_px
     if data.frames.shape[1:] != (n, n) or data.phases_rad.shape[1:] != (n, n):
         raise CalibrationError(
-            f"frames are {data.frames.shape[1:]}, probes {data.phases_rad.shape[1:]}, the structure {n} px; register first"
+            f"the frames are {data.frames.shape[1:]} px, the probe patterns {data.phases_rad.shape[1:]} px, the fibre's "
+            f"structure is for {(n, n)} px; register first"
         )
     ceiling = repeatability(data, structure)
     if not ceiling > _LEAST_CEILING:
         raise CalibrationError(
-            f"a probe shown twice gives frames that allow a correlation of {ceiling:.2f} at most ({_LEAST_CEILING} needed); "
-            "check that the fibre sees the panel and lies still"
+            f"the frames of a repeated probe pattern allow a correlation of {ceiling:.2f} at most, {_LEAST_CEILING} is needed; "
+            "check that the SLM's light reaches the fibre and that the fibre does not move"
         )
-    optics = FibreOptics(structure, device)
+    optics = FibreOptics(structure, config.device)
     with torch.enable_grad():
         descent = _Descent(data, optics, start, config)
         descent.run(progress)
     transmission, background = descent.result()
-    found = from_transmission(structure, transmission, background, len(data.frames))
-    correlation, weakest = _agreement(found.optics(device), data)
-    if not min(correlation, weakest) >= least_quality * ceiling:
+    response = from_transmission(structure, transmission, background, len(data.frames))
+    correlation, weakest = held_out_correlation(response.optics(config.device), data)
+    if not min(correlation, weakest) >= config.least_quality * ceiling:
         raise CalibrationError(
-            f"left-out probes are predicted with a correlation of {correlation:.3f}, in the worst place {weakest:.3f}, where "
-            f"{ceiling:.3f} is possible ({least_quality} of that is needed); use more than {len(data.frames)} probes"
+            f"held-out probe patterns are predicted with a correlation of {correlation:.3f}, in the worst tile {weakest:.3f}; "
+            f"{ceiling:.3f} is possible and {config.least_quality} of that is needed; use more than {len(data.frames)} probe "
+            "patterns"
         )
-    return replace(found, correlation=correlation, weakest=weakest, ceiling=ceiling)
+    return replace(response, correlation=correlation, weakest=weakest, ceiling=ceiling)
 
 
 def repeatability(data: ProbePatternData, structure: OpticsConfig) -> float:
-    """Root of the correlation of repeated frames: what the true response's prediction would have with one of them."""
+    """Return the root of the correlation of repeated frames, which is the true response's correlation with one frame."""
     disc = _disc(structure)
-    pairs = zip(data.left_first, data.left_again, strict=True)
+    pairs = zip(data.held_out_first, data.held_out_again, strict=True)
     return math.sqrt(max(0.0, float(np.mean([np.corrcoef(a[disc], b[disc])[0, 1] for a, b in pairs]))))
 
 
-def _agreement(optics: FibreOptics, data: ProbePatternData) -> tuple[float, float]:
-    """Correlation of predicted and seen intensity on left-out probes: mean over them, and in the worst tile of the field.
+def held_out_correlation(optics: FibreOptics, data: ProbePatternData) -> tuple[float, float]:
+    """Return the correlation of predicted and measured intensity of the held-out probe patterns.
 
-    A vortex in the core phases spoils few pixels and hence no mean, but turns the phase of half the field.
+    The first value is for the whole field, the second for its worst tile. The worst tile matters because a vortex in the core
+    phases spoils few pixels, and hence no mean, but it turns the phase of half the field.
     """
     with torch.no_grad():
-        phases = torch.from_numpy(data.left_rad).to(optics.device)
+        phases = torch.from_numpy(data.held_out_rad).to(optics.device)
         predicted = torch.cat([optics.intensity(phase) for phase in phases.split(1)]).cpu().numpy()
-    predicted, seen = np.concatenate([predicted, predicted]), np.concatenate([data.left_first, data.left_again])
+    predicted, measured = np.concatenate([predicted, predicted]), np.concatenate([data.held_out_first, data.held_out_again])
     disc = _disc(optics.config)
-    whole = float(np.mean([np.corrcoef(a[disc], b[disc])[0, 1] for a, b in zip(predicted, seen, strict=True)]))
+    whole = float(np.mean([np.corrcoef(a[disc], b[disc])[0, 1] for a, b in zip(predicted, measured, strict=True)]))
     tiles = []
     for row in range(0, len(disc) - _TILE_PX + 1, _TILE_PX // 2):
         for column in range(0, len(disc) - _TILE_PX + 1, _TILE_PX // 2):
             place = slice(row, row + _TILE_PX), slice(column, column + _TILE_PX)
             if disc[place].all():
-                tiles.append(np.corrcoef(predicted[:, *place].ravel(), seen[:, *place].ravel())[0, 1])
+                tiles.append(np.corrcoef(predicted[:, *place].ravel(), measured[:, *place].ravel())[0, 1])
     return whole, float(min(tiles, default=whole))
 
 
@@ -171,10 +178,11 @@ def _disc(structure: OpticsConfig) -> NDArray[np.bool_]:
 
 
 class _Descent:
-    """Unknowns, and the descent on them. Intensities are in units of their mean."""
+    """The unknowns and the gradient descent. Intensities are in units of their mean."""
 
     def __init__(self, data: ProbePatternData, optics: FibreOptics, start: FibreResponse | None, config: FitConfig) -> None:
-        self._optics, self._config = optics, config
+        self._optics = optics
+        self._config = config
         device = optics.device
         self._mean = float(data.frames.mean())
         self._amplitude = torch.from_numpy(np.sqrt(np.maximum(data.frames / self._mean, 0))).to(device)
@@ -184,11 +192,11 @@ class _Descent:
         modes = len(optics.config.mode_weights)
         if start is None:
             generator = torch.Generator().manual_seed(config.seed)
-            self._frame = self._envelope()
-            unknown = torch.randn((modes, *self._frame.shape, 2), generator=generator) / math.sqrt(2)
+            self._expected = self._envelope()
+            unknown = torch.randn((modes, *self._expected.shape, 2), generator=generator) / math.sqrt(2)
         else:
-            self._frame = torch.tensor(start.transmission() / math.sqrt(self._mean), device=device)
-            unknown = torch.tensor([1.0, 0.0]).expand(*self._frame.shape[:2], 1, 2).clone()
+            self._expected = torch.tensor(start.transmission() / math.sqrt(self._mean), device=device)
+            unknown = torch.tensor([1.0, 0.0]).expand(*self._expected.shape[:2], 1, 2).clone()
         self._retune = start is not None
         self._unknown = unknown.to(device).requires_grad_()
         self._noise = torch.zeros(self._launched.shape[:2], device=device, requires_grad=True)
@@ -196,7 +204,7 @@ class _Descent:
         self._background = torch.tensor(first, device=device, requires_grad=True)
         self._radius_um = torch.from_numpy(_radius_um(optics.config)).to(device)
         self._hats = _hats(optics).to(device)
-        self._swell = torch.zeros((modes, self._hats.shape[1]), device=device, requires_grad=True)
+        self._coarse_rad = torch.zeros((modes, self._hats.shape[1]), device=device, requires_grad=True)
         if start is None:
             self._scale_to_light()
 
@@ -212,14 +220,14 @@ class _Descent:
 
     def _scale_to_light(self) -> None:
         with torch.no_grad():
-            self._frame = self._frame / self._predict(torch.arange(min(2, len(self._launched)))).mean().sqrt()
+            self._expected = self._expected / self._predict(torch.arange(min(2, len(self._launched)))).mean().sqrt()
 
     def _transmission(self) -> torch.Tensor:
         unknown = torch.view_as_complex(self._unknown)
         if self._retune:
             unknown = unknown / unknown.abs().clamp(min=1e-6)
-        swell = self._swell @ self._hats.T
-        return self._frame * unknown * torch.polar(torch.ones_like(swell), swell)[..., None]
+        coarse_rad = self._coarse_rad @ self._hats.T
+        return self._expected * unknown * torch.polar(torch.ones_like(coarse_rad), coarse_rad)[..., None]
 
     def _predict(self, chosen: torch.Tensor) -> torch.Tensor:
         launched = self._launched[chosen][:, self._optics.neighbours]
@@ -230,37 +238,44 @@ class _Descent:
 
     def run(self, progress: Callable[[int, int], None]) -> None:
         config, count = self._config, len(self._launched)
-        rich = self._unknown.shape[2] > 1
-        rim_um = self._optics.config.field_radius_um
-        steps = config.steps or (max(800, 100 * count // _BATCH) if rich else 400)
-        prior = config.prior * (32 / count) ** 2 if rich else 0.0
-        noise_prior = config.noise_prior or (0.01 if self._optics.neighbours.shape[1] > 1 else 1.0)
+        steps = config.steps or (max(800, 100 * count // _BATCH) if self._coupling_unknown else 400)
         rates = (config.rate, config.phase_rate_rad, config.phase_rate_rad, config.background_rate)
-        groups = zip((self._unknown, self._noise, self._swell, self._background), rates, strict=True)
+        groups = zip((self._unknown, self._noise, self._coarse_rad, self._background), rates, strict=True)
         adam = torch.optim.Adam([{"params": [what], "lr": rate} for what, rate in groups], betas=(0.9, 0.99))
         generator = torch.Generator().manual_seed(config.seed)
         batches: list[torch.Tensor] = []
         for step in range(steps):
-            fall = 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01
+            decay = 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01
             for group, rate in zip(adam.param_groups, rates, strict=True):
-                group["lr"] = rate * fall
+                group["lr"] = rate * decay
             batches = batches or list(torch.randperm(count, generator=generator).split(_BATCH))
-            chosen = batches.pop()
-            predicted = (self._predict(chosen) + self._background.clamp(min=0) + _FLOOR).sqrt()
-            error = (predicted - self._amplitude[chosen]).square()
-            part = step / (_GROWN * steps)
-            if part < 1:
-                error = error * (self._radius_um < _SEED_UM + part * (rim_um - _SEED_UM))
-            loss = error.mean()
-            loss = loss + noise_prior * self._noise[chosen].square().mean()
-            loss = loss + prior * self._unknown.square().sum(-1).mean()
+            loss = self._loss(batches.pop(), step / (_GROWTH * steps))
             adam.zero_grad()
             loss.backward()
             adam.step()
             progress(step + 1, steps)
 
+    @property
+    def _coupling_unknown(self) -> bool:
+        """Whether a core's response to its neighbours is fitted, too, and not only to its own light."""
+        return self._unknown.shape[2] > 1
+
+    def _loss(self, chosen: torch.Tensor, growth: float) -> torch.Tensor:
+        """Return the loss on chosen probe patterns, in a disc that has its full size when ``growth`` reaches 1."""
+        config = self._config
+        predicted = (self._predict(chosen) + self._background.clamp(min=0) + _DARK).sqrt()
+        error = (predicted - self._amplitude[chosen]).square()
+        if growth < 1:
+            rim_um = self._optics.config.field_radius_um
+            error = error * (self._radius_um < _FIRST_RADIUS_UM + growth * (rim_um - _FIRST_RADIUS_UM))
+        noise_prior = config.noise_prior or (0.01 if self._optics.neighbours.shape[1] > 1 else 1.0)
+        prior = config.prior * (32 / len(self._launched)) ** 2 if self._coupling_unknown else 0.0
+        loss = error.mean()
+        loss = loss + noise_prior * self._noise[chosen].square().mean()
+        return loss + prior * self._unknown.square().sum(-1).mean()
+
     def result(self) -> tuple[NDArray[np.complex64], float]:
-        """Transmission (modes, cores, k) and background, in the units of the frames."""
+        """Return transmission (modes, cores, k) and background, in the units of the frames."""
         with torch.no_grad():
             transmission = self._transmission() * math.sqrt(self._mean)
             if not self._retune:
@@ -270,7 +285,7 @@ class _Descent:
 
 
 def _hats(optics: FibreOptics) -> torch.Tensor:
-    """Bilinear weights of every core on the nodes of all coarse grids, (cores, nodes)."""
+    """Return the bilinear weights of every core on the nodes of all coarse grids, (cores, nodes)."""
     reach_px = np.abs(optics.core_positions_px).max()
     parts = []
     for side in _COARSE:
@@ -281,10 +296,10 @@ def _hats(optics: FibreOptics) -> torch.Tensor:
 
 
 def _principal(transmission: torch.Tensor) -> torch.Tensor:
-    """Turn modes so that they are uncorrelated, the strongest first.
+    """Mix the modes unitarily so that they are uncorrelated, the strongest first.
 
-    Incoherent sums do not change when modes are mixed unitarily, but core phases that move later do so in the fibre's own
-    modes, which are independent and hence nearly uncorrelated over a whole fibre.
+    A unitary mixture does not change the intensity, which is an incoherent sum. But when the fibre moves, the core phases
+    change in the fibre's own modes, which are independent and therefore nearly uncorrelated over a whole fibre.
     """
     flat = transmission.flatten(1)
     _, vectors = torch.linalg.eigh(flat @ flat.mH)

@@ -1,4 +1,4 @@
-"""Where the fibre lies on the camera, how coarse its speckle is, and where the SLM's pixels come out."""
+"""Geometry of the speckle field: where the fibre lies on the camera, how large its grains are, and where SLM pixels appear."""
 
 from __future__ import annotations
 
@@ -11,70 +11,73 @@ from scipy import optimize
 
 from calibration.stored import CalibrationError
 
-#: How softly the fibre ends, and by how much its light spreads on its way to the camera, in camera pixels.
+#: Width of the fibre's soft edge, and of the blur of its light on the way to the camera, in camera pixels.
 EDGE_PX = 4.0
 _BANDWIDTH_PX = 7.0
-#: The disc is looked for in every so many pixels.
+#: The disc is fitted to every fourth pixel along both axes.
 _COARSE = 4
 
 
 def disc(mean: NDArray[np.floating]) -> tuple[tuple[float, float], float]:
-    """Return centre (row, column) and radius in pixels of the soft disc that is nearest to the fibre's light.
+    """Fit a disc with a soft edge to the fibre's light; return its centre (row, column) and its radius in pixels.
 
     Parameters
     ----------
     mean : ndarray, shape (H, W)
-        Mean of frames of different patterns, so that little speckle is left.
+        Mean of frames of different patterns, so that little speckle remains.
     """
     blurred = cv2.GaussianBlur(mean, (0, 0), 4.0, borderType=cv2.BORDER_REFLECT)[::_COARSE, ::_COARSE]
     rows, columns = np.indices(blurred.shape) * float(_COARSE)
     bright = blurred > 0.5 * np.percentile(blurred, 90)
     level, area = float(blurred[bright].mean()), float(bright.sum()) * _COARSE**2
 
-    def off(found: NDArray[np.float64]) -> NDArray[np.float64]:
-        # Relief of the gain would pull the disc to the brighter side, so the light may tilt.
-        y, x = rows - found[0], columns - found[1]
-        light = found[3] + found[4] * y + found[5] * x
-        return np.asarray((light / (1 + np.exp((np.hypot(y, x) - found[2]) / EDGE_PX)) - blurred / level).ravel())
+    def residual(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        # The light may have a slope. Otherwise a fibre whose gain is uneven would pull the disc to its brighter side.
+        row, column, radius, mean_light, slope_y, slope_x = parameters
+        y, x = rows - row, columns - column
+        light = mean_light + slope_y * y + slope_x * x
+        return np.asarray((light / (1 + np.exp((np.hypot(y, x) - radius) / EDGE_PX)) - blurred / level).ravel())
 
     start = [float(rows[bright].mean()), float(columns[bright].mean()), math.sqrt(area / math.pi), 1.0, 0.0, 0.0]
-    row, column, radius, *_ = optimize.least_squares(off, start).x
+    row, column, radius, *_ = optimize.least_squares(residual, start).x
     return (float(row), float(column)), float(radius)
 
 
 def rolled_off(aperture: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return how the mean light falls towards the fibre's edge on the camera, 1 well inside and never 0.
+    """Return how the mean light decreases towards the fibre's edge on the camera, 1 well inside and never 0.
 
-    Divided by it, frames keep no common slope there, which would pass for a correlation that no phase can take away.
+    Frames are divided by it. Otherwise this decrease, which all frames share, would appear as a correlation that no phase can
+    remove.
     """
     light = cv2.GaussianBlur(aperture.astype(np.float32), (0, 0), _BANDWIDTH_PX, borderType=cv2.BORDER_REFLECT)
     return np.asarray(np.maximum(light, 0.01), np.float32)
 
 
 def neighbour_correlation(contrasts: list[NDArray[np.float32]], core: NDArray[np.bool_]) -> float:
-    """Return the speckle's correlation with itself one pixel away, free of the camera's noise.
+    """Return the correlation of neighbouring pixels of the speckle, without the contribution of the camera's noise.
 
     Parameters
     ----------
-    contrasts : list of ndarray, shape (H, W)
-        Two or more frames of one pattern; one half of them is correlated with the other.
+    contrasts : list of ndarray of float32, shape (H, W)
+        Contrast of two or more frames of one pattern. One half of the frames is correlated with the other half.
     core : ndarray of bool, shape (H, W)
-        Which pixels count.
+        Pixels that are evaluated.
 
     Raises
     ------
     CalibrationError
-        Grains far too fine or too coarse for the camera.
+        The speckle grains are much too small or too large for the camera.
     """
     first, second = np.mean(contrasts[::2], axis=0), np.mean(contrasts[1::2], axis=0)
     steps = ((0, 1), (1, 0), (0, -1), (-1, 0))
     moved = float(np.mean([(first * np.roll(second, step, (0, 1)))[core].mean() for step in steps]))
-    found = moved / float((first * second)[core].mean())
-    if not 0.05 < found < 0.98:
+    correlation = moved / float((first * second)[core].mean())
+    if not 0.05 < correlation < 0.98:
         raise CalibrationError(
-            f"neighbouring pixels of the speckle correlate {found:.2f}, allowed are 0.05 .. 0.98; focus or magnify otherwise"
+            f"neighbouring pixels of the speckle correlate {correlation:.2f}, 0.05 .. 0.98 is allowed; change focus or "
+            "magnification"
         )
-    return found
+    return correlation
 
 
 def on_camera(phase: NDArray[np.float32], shape: tuple[int, int], affine: NDArray[np.float64] | None) -> NDArray[np.float32]:
@@ -83,11 +86,16 @@ def on_camera(phase: NDArray[np.float32], shape: tuple[int, int], affine: NDArra
     Parameters
     ----------
     phase : ndarray of float32, shape (h, w)
-        Not wrapped.
+        Phase on the SLM, not wrapped.
     shape : (int, int)
-        Of the camera.
+        Height and width of the camera's frames.
     affine : ndarray of float64, shape (2, 3), optional
-        Takes ``(x, y, 1)`` on the SLM, in its pixels from the centre, to ``(x, y)`` on the camera, in its own.
+        Maps ``(x, y, 1)`` in SLM pixels from the SLM's centre to ``(x, y)`` in camera pixels from the camera's centre.
+        Without it the two grids are the same.
+
+    Returns
+    -------
+    ndarray of float32, shape ``shape``
     """
     if affine is None:
         return phase

@@ -1,1 +1,1 @@
-"""Where a pattern lies on the camera."""
+"""Registration: where the pixels of a pattern lie on the camera, and how far the speckle moves."""

@@ -24,16 +24,16 @@ class Registration:
     Parameters
     ----------
     matrix : ndarray of float64, shape (2, 3)
-        ``(y, x)`` in pattern pixels from the pattern's centre, and 1, to ``(y, x)`` in camera pixels from the frame's centre.
+        Maps ``(y, x, 1)`` in pattern pixels from the pattern's centre to ``(y, x)`` in camera pixels from the frame's centre.
     pattern_shape, camera_shape : (int, int)
-        Pixels of each.
+        Height and width in pixels.
     correlation : float
-        Of the measured maps of local correlation with those that the affine predicts, 1 is perfect.
+        Correlation of measured data with what the map predicts; 1 is perfect.
     uncertainty_px : float
-        Root mean square over the fibre, in camera pixels, of half the difference between the affines that the even and the
-        odd shots give by themselves.
+        Half the difference between the maps from the even shots and from the odd shots, in camera pixels, root mean square over
+        the fibre.
     locality_px : float
-        Standard deviation of the blur by which a phase acts on the speckle around it, in camera pixels.
+        Standard deviation of the region around a pattern pixel in which its phase changes the speckle, in camera pixels.
     """
 
     matrix: Floats
@@ -45,28 +45,28 @@ class Registration:
 
     @property
     def matrix_xy(self) -> Floats:
-        """The same map for ``(x, y, 1)``, as OpenCV wants it: still from centre to centre."""
+        """The same map for ``(x, y, 1)``, the order of OpenCV; still from centre to centre."""
         return np.ascontiguousarray(self.matrix[::-1][:, [1, 0, 2]])
 
     @property
     def scale(self) -> float:
-        """Camera pixels per pattern pixel: the root of the change of area."""
+        """Camera pixels per pattern pixel: the square root of the change of area."""
         return float(math.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
 
     @property
     def flipped(self) -> bool:
-        """Whether the pattern's x is mirrored, before it is turned."""
+        """Whether the pattern's x axis is mirrored; the mirror comes before the rotation."""
         return bool(np.linalg.det(self.matrix[:, :2]) < 0)
 
     @property
     def rotation_deg(self) -> float:
-        """Angle from the pattern's y to the camera's, positive towards x, after the mirror."""
+        """Angle from the pattern's y axis to the camera's y axis, positive towards x, after the mirror."""
         (yy, yx), (xy, xx) = self.matrix[:, :2] @ np.diag([1, -1 if self.flipped else 1])
         return math.degrees(math.atan2(xy - yx, yy + xx))
 
     @property
     def shift_px(self) -> tuple[float, float]:
-        """Where the pattern's centre lies, ``(y, x)`` in camera pixels from the frame's centre."""
+        """Position of the pattern's centre, ``(y, x)`` in camera pixels from the frame's centre."""
         return float(self.matrix[0, 2]), float(self.matrix[1, 2])
 
     def to_camera(self, points: Floats) -> Floats:
@@ -78,19 +78,21 @@ class Registration:
         return np.asarray((points - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T)
 
     def warp(self, image: NDArray[np.float32], fill: float | None = 0.0) -> NDArray[np.float32]:
-        """Return a pattern's image (H, W) as the camera would see it, on the camera's grid.
+        """Return an image on the pattern's grid, (H, W), on the camera's grid.
 
-        Beside the pattern lies ``fill``, or, where that is None, what lies at its edge.
+        Pixels outside the pattern become ``fill``, or the value at the pattern's edge if ``fill`` is None.
 
         Raises
         ------
         CalibrationError
-            The image has another shape than the patterns that were registered.
+            The image and the registered patterns have different shapes.
         """
         if image.shape != self.pattern_shape:
-            raise CalibrationError(f"the image is {image.shape}, the registration is of {self.pattern_shape}; resize the image")
+            raise CalibrationError(
+                f"the image is {image.shape} px, the registration is for {self.pattern_shape} px; resize the image"
+            )
         source: NDArray[Any] = np.asarray(image, np.float32)
-        if self.scale < 0.8:  # several pattern pixels share one of the camera's: average them first
+        if self.scale < 0.8:  # one camera pixel covers several pattern pixels: average them first
             source = cv2.GaussianBlur(source, (0, 0), 0.5 * math.sqrt(self.scale**-2 - 1))
         linear = self.matrix_xy[:, :2]
         centre, onto = (
@@ -109,7 +111,7 @@ class Registration:
         return np.asarray(warped, np.float32)
 
     def stored(self, devices: Mapping[str, str]) -> Stored:
-        """Return it as :func:`calibration.stored.save` takes it."""
+        """Return the registration in the form that :func:`calibration.stored.save` writes."""
         values = {
             "scale": self.scale,
             "rotation_deg": self.rotation_deg,
@@ -126,19 +128,19 @@ class Registration:
 
     @classmethod
     def from_stored(cls, stored: Stored) -> Registration:
-        """Read it back.
+        """Return the registration of a stored calibration.
 
         Raises
         ------
         CalibrationError
-            Something is missing or does not fit.
+            A value is missing or has the wrong type or shape.
         """
         try:
             pattern, camera = (tuple(map(int, stored.values[f"{name}_shape"])) for name in ("pattern", "camera"))
             numbers = [float(stored.values[name]) for name in ("correlation", "uncertainty_px", "locality_px")]
             matrix = np.asarray(stored.arrays["matrix"], np.float64)
             if matrix.shape != (2, 3) or len(pattern) != 2 or len(camera) != 2:
-                raise ValueError(f"a matrix of {matrix.shape} between {pattern} and {camera}")
+                raise ValueError(f"matrix of shape {matrix.shape}, pattern_shape {pattern}, camera_shape {camera}")
             return cls(matrix, (pattern[0], pattern[1]), (camera[0], camera[1]), *numbers)
         except (KeyError, TypeError, ValueError) as error:
-            raise CalibrationError(f"the stored registration lacks or spoils {error}; calibrate again") from error
+            raise CalibrationError(f"the stored registration is incomplete or damaged: {error}; calibrate again") from error

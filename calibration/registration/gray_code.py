@@ -1,11 +1,11 @@
-"""Where the camera sees each pixel of the pattern, found in the speckle itself: no grid target, no focus, 28 shots.
+"""Registration of pattern and camera from the speckle itself: no target and no focusing are needed, only 28 shots.
 
-Scrambling the phase in one place changes the speckle only there, within the fibre's second-order locality. So stripes of
-scrambled phase write a Gray code of position into the speckle (structured light: Inokuchi, Sato and Matsuda, ICPR 1984):
-where a frame still correlates with that of the flat pattern, its bit is 0. Decoded bits give a first affine, whatever scale,
-rotation, shift or mirror. Then coarse blocks of phase 0 or pi refine it: with ``m`` the blurred indicator of pi, theory says
-``correlation = offset + gain (1 - 4 m (1 - m))``, for any depth of the panel's phase, and the affine, offset and gain that
-make the sums and differences of the frames likeliest are found by Fisher scoring.
+A random phase at one place of the pattern changes the speckle only near this place, within the fibre's second-order locality.
+Stripes of random phase therefore write a Gray code of position into the speckle (structured light: Inokuchi, Sato and Matsuda,
+ICPR 1984): where a frame still correlates with the frame of the flat pattern, its bit is 0. The decoded bits give a first
+affine map for any scale, rotation, shift or mirror. Coarse blocks of phase 0 or pi then refine the map. If ``m`` is the blurred
+indicator of pi, theory gives ``correlation = offset + gain (1 - 4 m (1 - m))`` for any phase range of the SLM. Fisher scoring
+finds the affine map, offset and gain of largest likelihood for the sums and differences of the frames.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from calibration.registration.affine import Floats, Registration
 from calibration.stored import CalibrationError
 from drivers.base import Pattern
 
-#: Sizes below are in units of the locality (standard deviation by which a phase acts on the speckle around it).
+#: Locality: standard deviation of the region in which the phase of a pixel changes the speckle. The sizes below are in units of
+#: it.
 _LOCALITY_PX = 8.5
 _INTERVAL = 3.7
 _SCRAMBLE = 1.0
 _BLOCK = 4.7
 _MARGIN = 2.4
-#: Gaussian window of a frame's local mean and contrast, and camera pixels per sample of the maps both ways.
+#: Standard deviation of the window for a frame's local mean and contrast, and camera pixels per sample of the maps along each
+#: axis.
 _WINDOW_PX = 16.0
 _STRIDE = 4
 _MIN_CONTRAST = 0.3
@@ -44,23 +46,23 @@ _MAX_SCALE = 20
 _MOST_STEPS = 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegistrationData:
     """Frames of the flat pattern, of stripes and of blocks.
 
     Parameters
     ----------
     flat : ndarray of float32, shape (R, H, W)
-        Frames of the flat pattern, in counts; the later half was taken last of all.
+        Frames of the flat pattern, in counts: the first half before all other frames, the second half after them.
     masks : ndarray of bool, shape (N, h, w)
-        Where each other pattern had phase pi, in pattern pixels: first the code's bits along y, widest first, then along x,
-        then blocks.
+        Where each of the other patterns has phase pi, in pattern pixels: first the bits of the code along y, widest first, then
+        the bits along x, then the blocks.
     frames : ndarray of float32, shape (N, H, W)
-        Frames of those, in counts.
+        Frames of these patterns, in counts.
     bits : (int, int)
-        Bits of the code along y and x.
+        Number of bits of the code along y and x.
     saturated : float
-        Largest fraction of saturated pixels of any frame.
+        Largest fraction of saturated pixels in any frame.
     """
 
     flat: NDArray[np.float32]
@@ -71,20 +73,20 @@ class RegistrationData:
 
 
 def _code(length: int, bit: int, bits: int) -> NDArray[np.bool_]:
-    """Return one bit of the Gray code of position along ``length`` pixels; bit 0 is the widest."""
+    """Return one bit of the Gray code of the position along ``length`` pixels; bit 0 has the widest stripes."""
     interval = np.arange(length) * 2**bits // length
     return (interval ^ (interval >> 1)) >> (bits - 1 - bit) & 1 == 1
 
 
 def _random_blocks(shape: tuple[int, int], size: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return blocks that are on or off at random, with their grid at random too."""
+    """Return blocks that are on or off at random, on a grid at a random position."""
     cells = rng.integers(0, 2, [side // size + 2 for side in shape]) == 1
     top, left = rng.integers(0, size, 2)
     return np.repeat(np.repeat(cells, size, 0), size, 1)[top : top + shape[0], left : left + shape[1]]
 
 
 def probe_pattern_masks(shape: tuple[int, int], blocks: int, locality_px: float) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """Return where the patterns have phase pi, (N, h, w): bits of the code, then blocks; and how many bits y and x have."""
+    """Return where the patterns have phase pi, (N, h, w), bits of the code before blocks; and the number of bits of y and x."""
     rng = np.random.default_rng(11)
     sizes = [max(1, round(part * locality_px)) for part in (_SCRAMBLE, _BLOCK)]
     high, wide = (max(2, int(math.log2(side / (_INTERVAL * locality_px)))) for side in shape)
@@ -100,28 +102,30 @@ def acquire(
     locality_px: float = _LOCALITY_PX,
     progress: Callable[[int], None] = lambda done: None,
 ) -> RegistrationData:
-    """Show the flat pattern, stripes and blocks, and take a frame of each.
+    """Show the flat pattern, stripes and blocks, and capture a frame of each.
 
     Parameters
     ----------
     rig : Rig
-        Used by this thread.
+        Used by this thread only.
     blocks : int
-        Patterns of random blocks, at least 2; the accuracy grows with their root.
+        Number of patterns of random blocks, at least 2. The error decreases with the square root of this number.
     references : int
-        Frames of the flat pattern, at least 2, half of them at the end.
+        Number of frames of the flat pattern, at least 2; half of them are captured at the end.
     locality_px : float
-        How far a phase acts on the speckle around it, about, in pattern pixels: stripes and blocks are made to its measure.
+        Approximate locality in pattern pixels. The sizes of stripes and blocks follow from it.
     progress : callable
-        Called with the number of frames taken.
+        Called with the number of frames captured.
 
     Raises
     ------
+    ValueError
+        ``blocks`` or ``references`` is less than 2.
     CaptureError, DeviceError
-        The devices failed, or the frames are too bright or too dark.
+        A device failed, or frames are too bright or too dark.
     """
     if blocks < 2 or references < 2:
-        raise ValueError(f"a registration needs 2 blocks and 2 references at least, got {blocks} and {references}")
+        raise ValueError(f"a registration needs at least 2 blocks and 2 references, got {blocks} and {references}")
     shape = rig.display().capabilities.shape
     masks, bits = probe_pattern_masks(shape, blocks, locality_px)
     flat = Pattern(np.zeros(shape, np.float32), "flat")
@@ -138,56 +142,64 @@ def acquire(
     finally:
         capture.release()
     after = before + len(probe_patterns)
-    return RegistrationData(np.stack(frames[:before] + frames[after:]), masks, np.stack(frames[before:after]), bits, saturated)
+    return RegistrationData(
+        flat=np.stack(frames[:before] + frames[after:]),
+        masks=masks,
+        frames=np.stack(frames[before:after]),
+        bits=bits,
+        saturated=saturated,
+    )
 
 
 def fit(data: RegistrationData) -> Registration:
-    """Find the affine map that explains where the speckle changed.
+    """Fit the affine map to the places where the speckle changed.
 
     Raises
     ------
     CalibrationError
-        Frames are saturated, the flat pattern's do not repeat, the stripes did not change the speckle (the fibre does not see
-        the SLM), or no affine explains how they did.
+        Frames are saturated, the speckle of the flat pattern does not repeat, the stripes do not change the speckle because the
+        SLM's light does not reach the fibre, or no affine map explains the changes.
     """
     if data.saturated > _MAX_SATURATED:
         raise CalibrationError(
-            f"{100 * data.saturated:.1f} % of a frame's pixels are saturated, {100 * _MAX_SATURATED:.0f} % may be; expose less"
+            f"{100 * data.saturated:.1f} % of a frame's pixels are saturated, at most {100 * _MAX_SATURATED:.0f} % is allowed; "
+            "shorten the exposure"
         )
     maps = _maps_of(data)
     if not maps.repeat >= _MIN_REPEAT:
         raise CalibrationError(
-            f"the flat pattern's speckle came back with a correlation of {maps.repeat:.2f}, at least {_MIN_REPEAT} is needed; "
-            "check that there is light and that the fibre lies still"
+            f"the flat pattern's speckle before and after correlates {maps.repeat:.2f}, at least {_MIN_REPEAT} is needed; "
+            "check that there is light and that the fibre does not move"
         )
     start = _decode(data, maps)
-    whole = _likeliest(data, maps, start, _LOCALITY_PX)
-    locality_px = _best_locality(data, maps, whole)
-    whole = _likeliest(data, maps, whole, locality_px)
-    predicted = _predict(_contrast(data.masks, whole, locality_px), whole @ maps.points)
+    to_pattern = _likeliest(data, maps, start, _LOCALITY_PX)
+    locality_px = _best_locality(data, maps, to_pattern)
+    to_pattern = _likeliest(data, maps, to_pattern, locality_px)
+    predicted = _predict(_contrast(data.masks, to_pattern, locality_px), to_pattern @ maps.points)
     correlation = float(np.corrcoef(_centred(predicted[:, maps.lit]).ravel(), _centred(maps.smooth[:, maps.lit]).ravel())[0, 1])
     if correlation < _MIN_CORRELATION:
         raise CalibrationError(
-            f"the best affine explains the changes with a correlation of {correlation:.2f}, {_MIN_CORRELATION} is needed; "
-            "check that the fibre lies still and that the whole field sees the panel"
+            f"the best affine map explains the changes with a correlation of {correlation:.2f}, at least {_MIN_CORRELATION} is "
+            "needed; check that the fibre does not move and that the SLM's light fills the whole field"
         )
-    halves = [_likeliest(data, maps, whole, locality_px, slice(part, None, 2)) for part in (0, 1)]
+    halves = [_likeliest(data, maps, to_pattern, locality_px, slice(part, None, 2)) for part in (0, 1)]
     points = maps.points[:, maps.lit]
-    apart = np.linalg.solve(whole[:, :2], (halves[0] - halves[1]) @ points)
+    apart = np.linalg.solve(to_pattern[:, :2], (halves[0] - halves[1]) @ points)
     uncertainty_px = float(np.sqrt(np.mean(np.sum(apart**2, axis=0)))) / 2
-    linear = np.linalg.inv(whole[:, :2])
-    matrix = np.column_stack([linear, -linear @ whole[:, 2]])
+    linear = np.linalg.inv(to_pattern[:, :2])
+    matrix = np.column_stack([linear, -linear @ to_pattern[:, 2]])
     height, width = data.masks.shape[1:]
     return Registration(matrix, (height, width), data.flat.shape[1:], correlation, uncertainty_px, locality_px)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Maps:
-    """What the frames say at ``n`` samples of the camera.
+    """Correlation of the frames with the reference, at ``n`` samples of the camera.
 
-    ``sums`` and ``differences`` (N, n) are half the squares of the normalised frames' sum and difference with the reference;
-    their expectations are 1 + correlation and 1 - correlation. ``smooth`` is the correlation, blurred. ``points`` (3, n) are y
-    and x from the centre, and 1; ``lit`` is where they lie well within the light.
+    ``sums`` and ``differences`` (N, n) are half the squares of the sum and of the difference of normalised frame and reference;
+    their expectations are 1 + correlation and 1 - correlation. ``smooth`` (N, n) is the blurred correlation. ``points`` (3, n)
+    are y and x from the centre, and 1. ``lit`` (n,) marks the samples that lie well inside the light. ``repeat`` is the
+    correlation of the flat pattern's frames before and after all others.
     """
 
     sums: Floats
@@ -203,7 +215,7 @@ def _maps_of(data: RegistrationData) -> _Maps:
     mean = data.flat.mean(axis=0)
     light = cv2.GaussianBlur(mean, (0, 0), _LOCALITY_PX) - np.percentile(mean, 1)
     bright = (light > 0.4 * np.percentile(light, 90)).astype(np.uint8)
-    # At the edge of the light only one side acts on the speckle, which would pull the map inwards.
+    # Samples near the edge of the light are not used: only one side acts on their speckle, which would shift the map inwards.
     lit = _coarse(np.minimum(cv2.distanceTransform(bright, cv2.DIST_L2, 5), 1e3)) > _MARGIN * _LOCALITY_PX
     reference, first, last = (_normal(frame) for frame in (mean, data.flat[:half].mean(axis=0), data.flat[half:].mean(axis=0)))
     frames = [_normal(frame) for frame in data.frames]
@@ -215,18 +227,26 @@ def _maps_of(data: RegistrationData) -> _Maps:
     points = np.stack([y.ravel(), x.ravel(), np.ones(y.size)])
     repeat = float(np.mean(_coarse(first * last)[lit])) if lit.any() else 0.0
     rows = (len(frames), -1)
-    return _Maps(sums.reshape(rows), differences.reshape(rows), smooth.reshape(rows), points, lit.ravel(), repeat)
+    return _Maps(
+        sums=sums.reshape(rows),
+        differences=differences.reshape(rows),
+        smooth=smooth.reshape(rows),
+        points=points,
+        lit=lit.ravel(),
+        repeat=repeat,
+    )
 
 
 def _normal(frame: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the frame's amplitude less its local mean, in units of its local contrast."""
-    amplitude = np.sqrt(frame)  # amplitudes are nearer to a Gaussian than intensities
+    """Return the frame's amplitude, normalised to a local mean of 0 and a local standard deviation of 1."""
+    amplitude = np.sqrt(frame)  # the distribution of amplitudes is closer to a Gaussian than that of intensities
     centred = amplitude - cv2.GaussianBlur(amplitude, (0, 0), _WINDOW_PX)
     contrast = np.sqrt(cv2.GaussianBlur(centred * centred, (0, 0), _WINDOW_PX))
     return np.asarray(centred / np.maximum(contrast, 1e-3), np.float32)
 
 
 def _coarse(image: NDArray[np.float32] | Floats) -> Floats:
+    """Average an image over squares of ``_STRIDE`` pixels."""
     height, width = (side // _STRIDE for side in image.shape)
     blocks = image[: height * _STRIDE, : width * _STRIDE].reshape(height, _STRIDE, width, _STRIDE)
     return np.asarray(blocks.mean(axis=(1, 3)), np.float64)
@@ -237,14 +257,14 @@ def _centred(rows: Floats) -> Floats:
 
 
 def _decode(data: RegistrationData, maps: _Maps) -> Floats:
-    """Return the affine (2, 3) from camera points to the pattern that the bits of the code give, good to some pixels."""
+    """Return the affine map (2, 3) from camera points to the pattern that follows from the code, correct to a few pixels."""
     points = maps.points[:, maps.lit].T
     coded = maps.smooth[: sum(data.bits)][:, maps.lit]
     contrast = float(np.median(np.ptp(coded, axis=0)))
     if not contrast >= _MIN_CONTRAST:
         raise CalibrationError(
-            f"the stripes changed the speckle's correlation by {contrast:.2f}, at least {_MIN_CONTRAST} is needed; "
-            "check that the fibre sees the SLM"
+            f"the stripes changed the correlation of the speckle by {contrast:.2f}, at least {_MIN_CONTRAST} is needed; "
+            "check that the SLM's light reaches the fibre"
         )
     low, high = np.percentile(coded, [10, 90])
     changed = (coded < (low + high) / 2).astype(np.int64)
@@ -264,55 +284,56 @@ def _decode(data: RegistrationData, maps: _Maps) -> Floats:
         if explained < _MIN_DECODED:
             raise CalibrationError(
                 f"{100 * explained:.0f} % of the decoded positions fit one affine map, {100 * _MIN_DECODED:.0f} % are needed; "
-                "check that the fibre lies still and that the whole field sees the panel"
+                "check that the fibre does not move and that the SLM's light fills the whole field"
             )
         rows.append(row)
     affine = np.stack(rows)
     scale = _scale(affine)
     if not 1 / _MAX_SCALE < scale < _MAX_SCALE:
         raise CalibrationError(
-            f"a camera pixel would be {scale:.2g} pattern pixels, allowed are 1/{_MAX_SCALE} to {_MAX_SCALE}; "
-            "check that the fibre sees the SLM"
+            f"a camera pixel would cover {scale:.2g} pattern pixels, 1/{_MAX_SCALE} to {_MAX_SCALE} is allowed; "
+            "check that the SLM's light reaches the fibre"
         )
     return affine
 
 
 def _scale(to_pattern: Floats) -> float:
+    """Return pattern pixels per camera pixel."""
     return math.sqrt(abs(float(np.linalg.det(to_pattern[:, :2]))))
 
 
 def _contrast(masks: NDArray[np.bool_], to_pattern: Floats, locality_px: float) -> list[NDArray[np.float32]]:
-    """Return what phase pi where the masks say leaves of the correlation, on the pattern's grid: 1 - 4 m (1 - m)."""
+    """Return the correlation ``1 - 4 m (1 - m)`` that remains with phase pi inside the masks, on the pattern's grid."""
     sigma = locality_px * _scale(to_pattern)
     blurred = (cv2.GaussianBlur(m.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for m in masks)
     return [1 - 4 * m * (1 - m) for m in blurred]
 
 
 def _predict(contrast: list[NDArray[np.float32]], at: Floats) -> Floats:
-    """Sample every contrast at pattern positions (2, n) from the centre: (N, n)."""
+    """Interpolate every contrast at pattern positions (2, n) from the centre; return (N, n)."""
     corner = at + (np.array(contrast[0].shape)[:, None] - 1) / 2
     return np.stack([ndimage.map_coordinates(each, corner, order=1, mode="nearest") for each in contrast]).astype(np.float64)
 
 
 def _inside(data: RegistrationData, maps: _Maps, to_pattern: Floats, locality_px: float) -> NDArray[np.bool_]:
-    """Say which lit samples see the pattern away from its border."""
+    """Return which lit samples lie inside the pattern and away from its border, (n,)."""
     margin_px = 2 * locality_px * _scale(to_pattern)
     limit = np.array(data.masks.shape[1:])[:, None] / 2 - margin_px
     inside = maps.lit & (np.abs(to_pattern @ maps.points) < limit).all(axis=0)
     if inside.sum() < _MIN_SAMPLES:
         raise CalibrationError(
-            f"{inside.sum() * _STRIDE**2} px of the fibre see the pattern, at least {_MIN_SAMPLES * _STRIDE**2} are needed; "
-            "check the alignment of fibre and SLM"
+            f"{inside.sum() * _STRIDE**2} px of the fibre lie inside the pattern, at least {_MIN_SAMPLES * _STRIDE**2} are "
+            "needed; check the alignment of fibre and SLM"
         )
     return inside
 
 
 def _likeliest(data: RegistrationData, maps: _Maps, start: Floats, locality_px: float, shots: slice = slice(None)) -> Floats:
-    """Refine the affine by Fisher scoring: frame and reference are a pair of unit Gaussians of the predicted correlation."""
+    """Refine the affine map by Fisher scoring; frame and reference are unit Gaussians with the predicted correlation."""
     inside = _inside(data, maps, start, locality_px)
     contrast = _contrast(data.masks[shots], start, locality_px)
     points, sums, differences = maps.points[:, inside], maps.sums[shots][:, inside], maps.differences[shots][:, inside]
-    # One unit of every parameter moves the map by up to a pixel.
+    # One unit of each of the six parameters moves the map by at most one pixel.
     units = np.array([np.abs(points[0]).max(), np.abs(points[1]).max(), 1.0])
     scaled, affine = points / units[:, None], start.copy()
     offset, gain = 0.0, 0.9
@@ -332,12 +353,13 @@ def _likeliest(data: RegistrationData, maps: _Maps, start: Floats, locality_px: 
         if np.abs(step[:6]).max() < 1e-3:
             return affine
     raise CalibrationError(
-        f"the affine still moves by {np.abs(step[:6]).max():.2f} px after {_MOST_STEPS} steps; check that the fibre lies still"
+        f"the affine map still changes by {np.abs(step[:6]).max():.2f} px after {_MOST_STEPS} steps; check that the fibre does "
+        "not move"
     )
 
 
 def _best_locality(data: RegistrationData, maps: _Maps, to_pattern: Floats) -> float:
-    """Return the blur, in camera pixels, whose predictions are the nearest to the measured correlations."""
+    """Return the locality, in camera pixels, whose predictions are closest to the measured correlations."""
     inside = _inside(data, maps, to_pattern, _LOCALITY_PX)
     at = to_pattern @ maps.points[:, inside]
     measured = _centred((maps.sums[:, inside] - maps.differences[:, inside]) / 2).ravel()

@@ -1,1 +1,1 @@
-"""Few-step reconstruction through the calibrated response of the fibre."""
+"""The calibrated model: a few learned descent steps through the calibrated response of the fibre, and its training data."""

@@ -1,17 +1,17 @@
-"""Few steps through the calibrated fibre: predict the speckle, see what is wrong with it, let a network correct.
+"""The calibrated few-step model: predict the speckle, compare it with the frame, and correct the phase with a small network.
 
-A learned descent in the sense of Adler and Oktem (IEEE Trans. Med. Imaging 37, 1322, 2018) on two unknowns: the picture, on a
-grid finer than what is shown, and every core's own phase in this very shot, which left out would be taken for picture. Both go
-by their own gradient (:mod:`reconstruction.calibrated.speckle_residual`), the picture on several scales at once, and by what
-a small network, one for each step, makes of the residual.
+This is learned gradient descent (Adler and Oktem, IEEE Trans. Med. Imaging 37, 1322, 2018) on two unknowns: the picture, on a
+grid finer than the output, and the phase noise of every core in this shot. Without the second unknown, the noise would appear
+in the picture. Both unknowns follow their own gradients (:mod:`reconstruction.calibrated.speckle_residual`), the picture on
+several scales at once. In addition a small network, one for each step, computes a correction from the residual.
 
-The networks know nothing of a particular fibre, only maps over its facet: trained on many simulated fibres, with the errors
-that calibrations have, they take any calibrated one. Faster and better is to start from what a referenced model of the same
-fibre gives, which counts as the first step. How far a fibre has moved since its calibration is seen in the
-reference, whose phase is known to be flat: its residual is another input.
+The networks see maps over the facet and nothing that is specific to one fibre. They are trained on many simulated fibres with
+realistic calibration errors and work with any calibrated fibre. The result is faster and better if the descent starts from the
+output of a referenced model of the same fibre, which counts as the first step. The reference shows how far the fibre has moved
+since its calibration, because its phase is known to be flat: its residual is another input of the networks.
 
-No intensity tells the phase's level. :class:`reconstruction.networks.piston.PistonNet` guesses it from the picture and says how
-surely; where there is a start, its own guess counts too.
+Intensities do not depend on the phase's absolute level, the piston. :class:`reconstruction.networks.piston.PistonNet` estimates
+it from the picture, with a standard deviation. If there is a start, its piston is a second estimate.
 """
 
 from __future__ import annotations
@@ -32,22 +32,24 @@ from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.piston import PistonNet, fit_piston
 from reconstruction.networks.step_unet import StepUNet
 
-#: Phase pixels per grid cell and side: what a core sees is finer than what is shown.
+#: Pixels of the fine grid per grid cell and side: a core resolves finer detail than the output has.
 FINE = 2
-#: Maps of one residual at the cores, of the reference's, and what goes with them: core phases, cells with cores, disc.
+#: Number of maps of a residual, of the reference's residual, and of the others: core noise, cells with cores, disc.
 _RESIDUAL_MAPS, _REFERENCE_MAPS, _OTHERS = 5, 3, 3
-#: Scales on which the picture descends, each twice as coarse as the one before.
+#: Number of scales of the picture's gradient, each twice as coarse as the one before.
 _SCALES = 5
-#: Factors of one descent, which are learned: of the picture's scales, its momentum, the cores' own phases, their momentum. At
-#: first the cores go: theirs are the larger errors.
+#: Initial values of the learned factors of the first descent and of all later ones: the picture's gradient on every scale, the
+#: picture's momentum, the core noise's gradient, the core noise's momentum. The first descent mainly corrects the core noise,
+#: because its error is larger.
 _FIRST, _LATER = ((0.5,) * _SCALES, 0.0, 3.0, 0.0), ((4.0,) * _SCALES, 0.5, 2.0, 0.5)
-#: How far a start's level is off, root mean square over validation images.
+#: Root-mean-square error of the piston of a start, over validation images.
 _START_PISTON_STD_RAD = 0.2
-#: Of what is beyond black and white, in training.
+#: In training, the fraction that remains of phase below 0 or above white.
 _BEYOND = 0.1
-#: What is left of a slope is small; networks see it larger.
+#: The remaining slopes are small; the networks get them multiplied by this factor.
 _SLOPE_SCALE = 5.0
-#: Weight of earlier steps, of the fine picture, of the core noise, where that is known, and of the spread, in the loss.
+#: Weights in the loss: of earlier steps, of the fine picture, of the core noise where it is known, and of the standard
+#: deviation.
 _EARLIER, _FINE_WEIGHT, _NOISE_WEIGHT, _SIGMA_WEIGHT = 0.4, 0.3, 10.0, 0.1
 
 
@@ -58,12 +60,16 @@ class FewStepConfig(NetworkConfig):
     Parameters
     ----------
     start : str
-        Referenced model whose phase the first step starts from; flat without one.
+        Name of the referenced model whose phase the first step starts from; flat without one.
     steps : int
-        Each has a U-Net of its own, of ``base_channels`` and ``multipliers``, and hands ``hidden`` maps on to the next.
+        Number of steps. Each has a U-Net of its own.
     descents : int
-        Residuals for every step: picture and cores go by their gradients so often before a network looks at what is left, and
-        keep their momentum (Polyak, USSR Comput. Math. Math. Phys. 4, 1, 1964).
+        Number of gradient steps of picture and core noise before each network; they keep their momentum (Polyak, USSR Comput.
+        Math. Math. Phys. 4, 1, 1964).
+    base_channels, multipliers : int, tuple of int
+        Widths of the U-Nets.
+    hidden : int
+        Number of maps that a network passes on to the next.
     """
 
     start: str = ""
@@ -76,7 +82,7 @@ class FewStepConfig(NetworkConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.steps, self.descents) < 1 or self.hidden < 0:
-            raise ValueError(f"a loop has at least one step of each kind and no negative number of hidden maps, got {self}")
+            raise ValueError(f"steps and descents must be 1 or more and hidden 0 or more, got {self}")
         halvings = max(len(self.multipliers) - 1, _SCALES - 2)
         if self.grid_px % 2**halvings:
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
@@ -89,9 +95,9 @@ class FibreBatch(Batch):
     Parameters
     ----------
     fibre : SpeckleResidual
-        The fibre as its calibration has it.
+        The fibre with its calibrated response.
     core_noise_rad : tensor of float32, shape (b, cores)
-        What the cores' phases really were beyond the calibrated ones, averaged over the modes.
+        True phases of the cores minus their calibrated phases, averaged over the modes.
     """
 
     fibre: SpeckleResidual
@@ -100,93 +106,105 @@ class FibreBatch(Batch):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """Where the loop stands.
+    """State of the loop.
 
     Parameters
     ----------
     fine : tensor, shape (b, 4, g, g)
-        Phase in radians on the fine grid, folded.
+        Phase in radians on the fine grid, folded into four channels.
     core_noise_rad : tensor, shape (b, cores)
-        The cores' own phases.
-    moved : tuple of tensor, optional
-        How far both went in the last descent.
+        Phase noise of the cores.
+    last_change : tuple of tensor, optional
+        Change of both in the last descent, for the momentum.
     """
 
     fine: torch.Tensor
     core_noise_rad: torch.Tensor
-    moved: tuple[torch.Tensor, torch.Tensor] | None = None
+    last_change: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
     def phase_rad(self) -> torch.Tensor:
-        """On the grid, (b, 1, g, g)."""
+        """Phase on the output's grid, (b, 1, g, g)."""
         return self.fine.mean(1, keepdim=True)
 
 
 class CalibratedFewStep(Reconstructor):
-    """A few steps of descent through the calibrated fibre, each corrected by a small network.
+    """A few steps of gradient descent through the calibrated fibre, each corrected by a small network.
 
-    Before it can run, :meth:`attach` has to give it a fibre.
+    Call :meth:`attach` with a fibre before the first reconstruction.
     """
 
     kind: ClassVar[str] = "calibrated"
+    needs_response: ClassVar[bool] = True
     renamed_parts: ClassVar[Mapping[str, str]] = {"level": "piston", "spread": "sigma_head"}
-    # Fourier transforms on complex numbers, which the exporter and the CPU engines do not do well.
+    # The exporter and the CPU engines do not support Fourier transforms of complex numbers well.
     exportable: ClassVar[bool] = False
     config: FewStepConfig
 
     def __init__(self, config: FewStepConfig) -> None:
         super().__init__(config)
-        maps = self.maps = 2 * FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
-        gives = FINE**2 + 1 + config.hidden
-        self.steps = nn.ModuleList(StepUNet(maps, gives, config.base_channels, config.multipliers) for _ in range(config.steps))
+        inputs = 2 * FINE**2 + _RESIDUAL_MAPS + _REFERENCE_MAPS + _OTHERS + config.hidden
+        outputs = FINE**2 + 1 + config.hidden
+        self.maps = inputs
+        self.steps = nn.ModuleList(
+            StepUNet(inputs, outputs, config.base_channels, config.multipliers) for _ in range(config.steps)
+        )
         rates = [_FIRST, *[_LATER] * config.steps * config.descents]
         self.rates = nn.Parameter(torch.tensor([[*scales, *others] for scales, *others in rates]))
-        self.sigma_head = StepUNet(maps + gives, 1, config.base_channels // 2, config.multipliers)
+        self.sigma_head = StepUNet(inputs + outputs, 1, config.base_channels // 2, config.multipliers)
         self.piston = PistonNet()
-        self.most_steps = self._taken = config.steps
+        self.most_steps = config.steps
+        self._step_count = config.steps
         self.fibre: SpeckleResidual | None = None
-        # In a list, so that its weights are not taken for this one's: it is a model of its own.
+        # In a list, because torch would add the weights of a module attribute to this model's weights.
         self._start: list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = []
-        self._still: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._cached: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
     def evaluations(self) -> int:
-        """One for every step, and one for the start."""
-        return self._taken + bool(self.config.start)
+        """Evaluations of networks for one frame: one for every step, and one for the start."""
+        return self._step_count + bool(self.config.start)
 
     @property
     def truth_px(self) -> int:
-        """It learns on a finer grid than it shows."""
+        """Side of the phase images for the loss, which is on a finer grid than the output."""
         return FINE * self.config.grid_px
 
     def set_steps(self, count: int) -> None:
-        """Take only the first so many steps from now on; raises ValueError where there are not so many."""
+        """Use only the first ``count`` steps from now on.
+
+        Raises
+        ------
+        ValueError
+            ``count`` is less than 1 or more than the number of steps.
+        """
         if not 1 <= count <= self.config.steps:
-            raise ValueError(f"this loop takes 1 to {self.config.steps} steps, got {count}")
-        self._taken = count
+            raise ValueError(f"this model has 1 to {self.config.steps} steps, got {count}")
+        self._step_count = count
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
-        """Return every step's network."""
+        """Return the network of every step, with an example of its input."""
         maps = torch.zeros((1, self.maps, self.config.grid_px, self.config.grid_px))
         return {f"steps.{number}": (maps,) for number in range(len(self.steps))}
 
     def attach(self, fibre: SpeckleResidual) -> None:
         """Use this fibre from now on."""
-        self.fibre, self._still = fibre, None
+        self.fibre = fibre
+        self._cached = None
 
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Learn the level of whole pictures, for which no fibre is needed."""
+        """Train the piston network on whole pictures, for which no fibre is needed."""
         pictures = F.adaptive_avg_pool2d(torch.from_numpy(pool.pictures_rad()), self.config.grid_px)
         fit_piston(self.piston, pictures.numpy(), self.inside, on_progress=on_progress)
 
-    def train(self, mode: bool = True) -> CalibratedFewStep:
-        """Switch modes; the level stays as it was prepared."""
+    def train(self, mode: bool = True) -> CalibratedFewStep:  # noqa: FBT001, FBT002 (torch's signature)
+        """Switch between training and evaluation; the piston network stays as :meth:`prepare` left it."""
         super().train(mode)
-        self.piston.eval().requires_grad_(False)
+        self.piston.eval().requires_grad_(requires_grad=False)
         return self
 
     def start_with(self, network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
-        """Take the phase to start from from ``network(frame, reference)``."""
+        """Start every reconstruction from the phase ``network(frame, reference)``."""
         self._start = [network]
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -198,69 +216,69 @@ class CalibratedFewStep(Reconstructor):
             No fibre is attached.
         """
         fibre = self._attached()
-        return self._shown(self._with_piston(self.run(fibre, frame, reference)[0][-1].phase_rad, fibre)[0])
+        steps, _ = self.run(fibre, frame, reference)
+        return self._clamped(self._with_piston(steps[-1].phase_rad, fibre)[0])
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Phase and its standard deviation: of the picture and of its level together."""
+        """Return the phase and its standard deviation, which includes that of the piston."""
         fibre = self._attached()
-        made, inputs = self.run(fibre, frame, reference)
-        phase, piston_std_rad = self._with_piston(made[-1].phase_rad, fibre)
-        return self._shown(phase), self._std(inputs, piston_std_rad)
+        steps, last_maps = self.run(fibre, frame, reference)
+        phase, piston_std_rad = self._with_piston(steps[-1].phase_rad, fibre)
+        return self._clamped(phase), self._std(last_maps, piston_std_rad)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Sum over the steps; the spread learns from what the last one gives, but does not change it."""
+        """Return the losses of all steps, and the likelihood of the last step's errors for the standard deviation."""
         fibre = batch.fibre if isinstance(batch, FibreBatch) else self._attached()
-        made, inputs = self.run(fibre, batch.frames, batch.reference)
+        steps, last_maps = self.run(fibre, batch.frames, batch.reference)
         inside, fine = fibre.inside, F.pixel_unshuffle(batch.phase_rad, FINE)
         truth = fine.mean(1, keepdim=True)
         total = torch.zeros((), device=truth.device)
-        for number, step in enumerate(made):
+        for number, step in enumerate(steps):
             phase, piston_std_rad = self._with_piston(step.phase_rad, fibre)
-            phase = self._shown(phase)
+            phase = self._clamped(phase)
             loss = phase_loss(phase, truth, inside, self.config.phase_range_rad)
-            away = (step.fine - step.phase_rad + phase - fine) * inside
-            loss = loss + _FINE_WEIGHT * away.abs().mean() / inside.mean() / self.config.phase_range_rad * 4
+            error = (step.fine - step.phase_rad + phase - fine) * inside
+            loss = loss + _FINE_WEIGHT * error.abs().mean() / inside.mean() / self.config.phase_range_rad * 4
             if isinstance(batch, FibreBatch):
                 loss = loss + _NOISE_WEIGHT * self._core_loss(step, batch)
-            total = total + (1.0 if number == len(made) - 1 else _EARLIER) * loss
-        std = self._std([part.detach() for part in inputs], piston_std_rad)
+            total = total + (1.0 if number == len(steps) - 1 else _EARLIER) * loss
+        std = self._std([part.detach() for part in last_maps], piston_std_rad)
         return total + _SIGMA_WEIGHT * uncertain_loss(phase.detach(), std, truth, inside)
 
     def _core_loss(self, step: Step, batch: FibreBatch) -> torch.Tensor:
-        """Mean square of the core phases' errors, without what all cores have in common, which no light tells."""
+        """Return the mean square error of the core noise, without the mean over all cores, which no intensity depends on."""
         fibre = batch.fibre
-        seen = fibre.from_grid(fibre.inside)[0, 0] > 0
-        error = (step.core_noise_rad - batch.core_noise_rad)[:, seen]
+        inside = fibre.from_grid(fibre.inside)[0, 0] > 0
+        error = (step.core_noise_rad - batch.core_noise_rad)[:, inside]
         return (error - error.mean(1, keepdim=True)).square().mean()
 
     def run(
         self, fibre: SpeckleResidual, frame: torch.Tensor, reference: torch.Tensor
     ) -> tuple[list[Step], list[torch.Tensor]]:
-        """Take all steps; return them, and the maps that the last one had and gave."""
+        """Run all steps; return their states, and input and output of the last network."""
         amplitude = fibre.amplitude(frame, reference)
         fine = self._first(frame, reference, fibre.grid_px).expand(-1, FINE**2, -1, -1)
-        still = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1)
-        still, hidden = still.expand(len(fine), -1, -1, -1), fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
+        fixed = torch.cat([self._reference_maps(fibre, reference), fibre.occupied, fibre.inside], 1)
+        fixed = fixed.expand(len(fine), -1, -1, -1)
+        hidden = fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
         state = Step(fine, fine.new_zeros((len(fine), fibre.optics.cores)))
         rates = iter(self.rates)
         state = _descended(fibre, _compare(fibre, amplitude, state), state, next(rates))
-        made, inputs = [], []
-        for network in list(self.steps)[: self._taken]:
+        states, last_maps = [], []
+        for network in list(self.steps)[: self._step_count]:
             residual = _compare(fibre, amplitude, state)
             for _ in range(self.config.descents - 1):
                 state = _descended(fibre, residual, state, next(rates))
                 residual = _compare(fibre, amplitude, state)
-            slope = _SLOPE_SCALE * F.pixel_unshuffle(_on_fine_grid(residual, fibre), FINE)
-            noise = fibre.to_grid(state.core_noise_rad[:, None])
-            x = torch.cat([state.fine, slope, fibre.maps(residual), noise, still, hidden], 1)
+            x = torch.cat([_network_maps(fibre, residual, state), fixed, hidden], 1)
             change = network(x).float()
             state = _descended(fibre, residual, state, next(rates))
             cores = fibre.from_grid(change[:, FINE**2 : FINE**2 + 1])[:, 0]
             state = replace(state, fine=state.fine + change[:, : FINE**2], core_noise_rad=state.core_noise_rad + cores)
             hidden = change[:, FINE**2 + 1 :]
-            made.append(state)
-            inputs = [x, change]
-        return made, inputs
+            states.append(state)
+            last_maps = [x, change]
+        return states, last_maps
 
     def _first(self, frame: torch.Tensor, reference: torch.Tensor, side: int) -> torch.Tensor:
         """Return the phase to start from, (b, 1, g, g)."""
@@ -274,21 +292,22 @@ class CalibratedFewStep(Reconstructor):
             return torch.as_tensor(self._start[0](frame, reference))
 
     def _with_piston(self, phase: torch.Tensor, fibre: SpeckleResidual) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the phase at its level, and the level's own standard deviation (b, 1, 1, 1)."""
+        """Return the phase with its piston, and the piston's standard deviation (b, 1, 1, 1)."""
         shape = centred(phase, fibre.inside)
         with torch.no_grad():
             piston_rad, std = self.piston(shape, fibre.inside)
         if self.config.start:
-            own = (phase - shape).mean((2, 3), keepdim=True)
-            certainty, own_certainty = std**-2, _START_PISTON_STD_RAD**-2
-            piston_rad = (certainty * piston_rad + own_certainty * own) / (certainty + own_certainty)
-            std = (certainty + own_certainty) ** -0.5
+            # The start has a piston of its own: average both, weighted with their inverse variances.
+            start_piston_rad = (phase - shape).mean((2, 3), keepdim=True)
+            weight, start_weight = std**-2, _START_PISTON_STD_RAD**-2
+            piston_rad = (weight * piston_rad + start_weight * start_piston_rad) / (weight + start_weight)
+            std = (weight + start_weight) ** -0.5
         return shape + piston_rad, std
 
-    def _shown(self, phase: torch.Tensor) -> torch.Tensor:
-        """Phase between 0 and white, where it has to be; while learning, what is beyond still matters a little.
+    def _clamped(self, phase: torch.Tensor) -> torch.Tensor:
+        """Clamp the phase between 0 and white; in training a small part beyond remains, so that it has a gradient.
 
-        Dark surroundings of cells are exactly 0, and the eye, and SSIM, see a hundredth of a radian there.
+        The dark surroundings of cells are exactly 0. There SSIM, like the eye, is sensitive to a hundredth of a radian.
         """
         within = phase.clamp(0, self.config.phase_range_rad)
         return within + _BEYOND * (phase - within) if self.training else within
@@ -299,16 +318,17 @@ class CalibratedFewStep(Reconstructor):
         return torch.as_tensor((picture.square() + piston_std_rad.square()).sqrt())
 
     def _reference_maps(self, fibre: SpeckleResidual, reference: torch.Tensor) -> torch.Tensor:
-        """Return what the reference says about the fibre, (1 or b, 3, g, g); kept as long as it is the same reference."""
-        if self._still is not None and self._still[0] is reference and fibre is self.fibre:
-            return self._still[1]
+        """Return maps of the reference's residual, (1 or b, 3, g, g); cached as long as the reference is the same object."""
+        if self._cached is not None and self._cached[0] is reference and fibre is self.fibre:
+            return self._cached[1]
         n = fibre.optics.config.image_px
         with torch.no_grad(), torch.autocast(reference.device.type, enabled=False):
-            flat, quiet = reference.new_zeros((len(reference), n, n)), reference.new_zeros((len(reference), fibre.optics.cores))
-            found = fibre(fibre.amplitude(reference, reference), flat, quiet)
-            maps = fibre.to_grid(torch.stack([found.entering.imag, found.leaving.real, found.leaving.imag], 1))
+            flat = reference.new_zeros((len(reference), n, n))
+            no_noise = reference.new_zeros((len(reference), fibre.optics.cores))
+            residual = fibre(fibre.amplitude(reference, reference), flat, no_noise)
+            maps = fibre.to_grid(torch.stack([residual.entering.imag, residual.leaving.real, residual.leaving.imag], 1))
         if fibre is self.fibre:
-            self._still = reference, maps
+            self._cached = reference, maps
         return maps
 
     def _attached(self) -> SpeckleResidual:
@@ -319,8 +339,14 @@ class CalibratedFewStep(Reconstructor):
         return self.fibre
 
 
+def _network_maps(fibre: SpeckleResidual, residual: Residual, state: Step) -> torch.Tensor:
+    """Return the part of a network's input that changes from step to step, without the hidden maps."""
+    slope = _SLOPE_SCALE * F.pixel_unshuffle(_on_fine_grid(residual, fibre), FINE)
+    return torch.cat([state.fine, slope, fibre.maps(residual), fibre.to_grid(state.core_noise_rad[:, None])], 1)
+
+
 def _compare(fibre: SpeckleResidual, amplitude: torch.Tensor, state: Step) -> Residual:
-    """Return what is wrong with picture and cores; nothing is learned through the fibre itself."""
+    """Return the residual of picture and core noise; gradients of the training do not pass through the fibre."""
     n = fibre.optics.config.image_px
     with torch.no_grad(), torch.autocast(amplitude.device.type, enabled=False):
         picture = F.interpolate(F.pixel_shuffle(state.fine.float(), FINE), (n, n), mode="bilinear", align_corners=False)
@@ -333,7 +359,7 @@ def _on_fine_grid(residual: Residual, fibre: SpeckleResidual) -> torch.Tensor:
 
 
 def _descended(fibre: SpeckleResidual, residual: Residual, state: Step, rates: torch.Tensor) -> Step:
-    """Return where both have gone by their gradients and their momentum, the picture on all scales at once."""
+    """Return the state after one gradient step with momentum, for the picture on all scales at once."""
     scales = [_on_fine_grid(residual, fibre)]
     while len(scales) < _SCALES:
         scales.append(F.avg_pool2d(scales[-1], 2))
@@ -342,7 +368,8 @@ def _descended(fibre: SpeckleResidual, residual: Residual, state: Step, rates: t
         finer = F.interpolate(picture, scales[number].shape[-2:], mode="bilinear", align_corners=False)
         picture = finer + rates[number] * scales[number]
     momentum, core_rate, core_momentum = rates[_SCALES:]
-    moved = F.pixel_unshuffle(picture, FINE), core_rate * fibre.core_steps(residual)
-    if state.moved is not None:
-        moved = moved[0] + momentum * state.moved[0], moved[1] + core_momentum * state.moved[1]
-    return Step(state.fine + moved[0], state.core_noise_rad + moved[1], moved)
+    change, core_change = F.pixel_unshuffle(picture, FINE), core_rate * fibre.core_steps(residual)
+    if state.last_change is not None:
+        change = change + momentum * state.last_change[0]
+        core_change = core_change + core_momentum * state.last_change[1]
+    return Step(state.fine + change, state.core_noise_rad + core_change, (change, core_change))

@@ -1,4 +1,4 @@
-"""Pairs made while training: fresh noise for every batch, several fibres, and calibrations with the errors they have."""
+"""Pairs that are simulated during training: new noise for every batch, several fibres, and realistic calibration errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconstruction.calibrated.few_step import FINE, FibreBatch
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.field import to_grid
 
-#: For what is learned from pictures alone.
+#: Largest number of pictures for training on pictures alone.
 _PICTURES = 3000
 
 
@@ -29,11 +29,13 @@ class StreamConfig:
     Parameters
     ----------
     error_rad : float
-        Largest error of a core's calibrated phase in a mode, root mean square; each batch has one up to it.
+        Largest root-mean-square error of a core's calibrated phase in a mode. Every batch has an error between 0 and this
+        value.
     noise_rad : (float, float)
-        Range of the phase noise of a core in one shot, root mean square.
+        Range of the root-mean-square phase noise of a core in one shot.
     reference_shots : int
-        Averaged into a reference, which every batch has anew; half of what the instrument takes, to save time.
+        Number of shots that are averaged into a reference, which every batch has anew. It is half of what the instrument uses,
+        to save time.
     """
 
     error_rad: float = 0.15
@@ -42,17 +44,19 @@ class StreamConfig:
 
 
 class TwinStream:
-    """Simulates a batch when asked for it.
+    """Simulates every batch when it is requested.
 
     Parameters
     ----------
     patterns : sequence of Pattern
-        Drawn when needed, which is fast beside the light's way through the fibre.
+        Drawn when needed, which takes little time compared with the propagation through the fibre.
     fibres : sequence of SpeckleResidual
-        As their calibrations have them, all of the same size; where they see less than a picture, it is cut at random.
-    sensor, exposure_s
-        The camera.
-    config : StreamConfig
+        Fibres with their calibrated responses, all of the same size. Pictures larger than the fibre are cut at random.
+    sensor : SensorConfig
+        The camera's sensor.
+    exposure_s : float
+        Exposure in seconds.
+    config : StreamConfig, optional
         Errors and noise.
     """
 
@@ -64,8 +68,11 @@ class TwinStream:
         exposure_s: float,
         config: StreamConfig | None = None,
     ) -> None:
-        self.patterns, self.fibres, self.config = patterns, list(fibres), config or StreamConfig()
-        self._sensor, self._exposure_s = sensor, exposure_s
+        self.patterns = patterns
+        self.fibres = list(fibres)
+        self.config = config or StreamConfig()
+        self._sensor = sensor
+        self._exposure_s = exposure_s
         self._side = fibres[0].optics.config.image_px
         self._fine_px = self._side // fibres[0].grid_px // FINE
 
@@ -75,12 +82,12 @@ class TwinStream:
         return len(self.patterns)
 
     def pictures_rad(self) -> NDArray[np.float32]:
-        """Return pictures as phase on the fine grid, (n, g, g): whole, not cut, the first few thousand at most."""
+        """Return whole pictures as phase on the fine grid, (n, g, g), 3000 at most."""
         drawn = (self.patterns[index].phase_rad for index in range(min(_PICTURES, self.ready)))
         return np.stack([to_grid(phase, len(phase) // self._fine_px) for phase in drawn])
 
     def batch(self, indices: NDArray[np.int64], seed: int) -> FibreBatch:
-        """Show these pictures, cut and turned at random, to one of the fibres."""
+        """Simulate these pictures, cut, rotated and mirrored at random, with one of the fibres."""
         rng = np.random.default_rng((seed, 5))
         generator = torch.Generator().manual_seed(seed)
         fibre = self.fibres[int(rng.integers(len(self.fibres)))]
@@ -90,8 +97,8 @@ class TwinStream:
         noise_rad = rng.uniform(*self.config.noise_rad)
         noise = noise_rad * torch.randn((len(phase), optics.cores), generator=generator)
         flat = torch.zeros((self.config.reference_shots, *phase.shape[1:]))
-        still = noise_rad * torch.randn((len(flat), optics.cores), generator=generator)
-        reference = self._expose(optics, fibre.background, flat, still, generator).mean(0, keepdim=True)
+        flat_noise = noise_rad * torch.randn((len(flat), optics.cores), generator=generator)
+        reference = self._expose(optics, fibre.background, flat, flat_noise, generator).mean(0, keepdim=True)
         frames = self._expose(optics, fibre.background, phase, noise, generator)
         fine = F.avg_pool2d(phase[:, None], self._fine_px)
         return FibreBatch(frames, reference, fine, fibre, noise + drift.mean(0))
@@ -119,16 +126,16 @@ class TwinStream:
 
 
 def _moved(fibre: SpeckleResidual, drift_rad: torch.Tensor) -> FibreOptics:
-    """Return the fibre with every core's phase moved in every mode; its intensity is in the loop's unit."""
+    """Return the fibre with other phases of the cores in every mode; its intensity is in the scaled unit."""
     gain = fibre.transmission.abs().square().sum(-1).sqrt()
     rows = fibre.transmission / gain.clamp(min=1e-12)[..., None]
     return fibre.optics.with_response(gain, drift_rad, rows)
 
 
 def fresh_fibres(optics: OpticsConfig, window_px: int, cell_px: int, count: int, first_seed: int) -> list[SpeckleResidual]:
-    """Draw fibres like ``optics`` on frames of ``window_px``, the disc shrunk with them.
+    """Draw fibres like ``optics`` on frames of ``window_px``, with a disc that is smaller by the same factor.
 
-    Steps that see only their neighbourhood learn as much from a quarter of a field, four times as fast.
+    The networks see only a neighbourhood. They learn as much from a quarter of a field, four times as fast.
     """
     radius_um = optics.field_radius_um * window_px / optics.image_px
     like = replace(optics, image_px=window_px, field_radius_um=radius_um)

@@ -1,1 +1,1 @@
-"""Diffusion models, their schedules and samplers, and the mean flow."""
+"""Diffusion models with their noise schedules and samplers, and the mean flow."""

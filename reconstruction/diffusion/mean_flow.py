@@ -1,10 +1,11 @@
-"""Conditional mean flow: one evaluation gives the posterior's mean, few more move it to a sample of the posterior.
+"""Conditional mean flow: one evaluation gives the mean of the posterior, a few more turn it into a sample of the posterior.
 
-After posterior-mean rectified flow (Ohayon, Michaeli and Elad, ICLR 2025): the mean ``mu`` of a regressor, a little noise on
-it, and a straight flow from there to pictures. The flow starts at the mean, never at the speckle. A sample has up to twice the
-squared error of the mean, so that forward() with ``flow_steps`` 0 has the best scores; samples are for texture and spread.
+This is posterior-mean rectified flow (Ohayon, Michaeli and Elad, ICLR 2025). A regressor gives the mean ``mu``. A little noise
+is added, and a straight flow leads from there to pictures. The flow starts at the mean, never at the speckle. A sample has up
+to twice the squared error of the mean, so forward() with ``flow_steps`` 0 has the best scores. Samples show texture and
+variation.
 
-The regressor also says how sure it is, in one evaluation, by a head that is trained with the likelihood of its errors.
+A separate head gives the standard deviation of the mean in one evaluation. It is trained with the likelihood of the errors.
 """
 
 from __future__ import annotations
@@ -22,26 +23,30 @@ from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.networks.step_unet import StepUNet
 from reconstruction.networks.unet import ReferencedUNet, UNetConfig
 
-#: Of the likelihood beside the other losses; it has a network of its own, but one limit of the gradient is shared.
+#: Weight of the likelihood beside the other losses. It trains its own network only, but all share one limit of the gradient's
+#: norm.
 _SIGMA_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
 class MeanFlowConfig(UNetConfig):
-    """Shape of the regressor, and the flow after it.
+    """Shape of the regressor and of the flow.
 
     Parameters
     ----------
     mean : str
-        A trained referenced model that the regressor is taken from, and then kept; trained along when left out.
+        Name of a trained referenced model that becomes the regressor and is not trained further. Without it the regressor is
+        trained together with the flow.
     start_std : float
-        Noise on the mean, on the scale where phase goes from -1 to 1.
+        Standard deviation of the noise on the mean, on a scale where phase goes from -1 to 1.
     flow_steps : int
-        Steps of Euler from the mean to a sample; 0 gives the mean.
+        Euler steps from the mean to a sample; 0 gives the mean.
     flow_channels : int
         Width of the flow's network.
-    seed, samples : int
-        Of the noise to start from, and how many samples :meth:`MeanFlow.sampled_deviation` draws.
+    seed : int
+        Seed of the noise on the mean.
+    samples : int
+        Number of samples that :meth:`MeanFlow.sampled_deviation` draws.
     """
 
     mean: str = ""
@@ -54,11 +59,11 @@ class MeanFlowConfig(UNetConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.flow_steps < 0 or self.start_std <= 0 or self.samples < 2:
-            raise ValueError(f"flow_steps cannot be negative, start_std is positive, samples at least 2: {self}")
+            raise ValueError(f"flow_steps must be 0 or more, start_std positive, and samples 2 or more, got {self}")
 
 
 class MeanFlow(Reconstructor):
-    """Regressor, its uncertainty, and the flow; ``flow_steps`` may be changed at any time."""
+    """The regressor, the head for its standard deviation, and the flow; ``flow_steps`` may be changed at any time."""
 
     kind: ClassVar[str] = "mean-flow"
     renamed_parts: ClassVar[Mapping[str, str]] = {"spread": "sigma_head"}
@@ -82,15 +87,15 @@ class MeanFlow(Reconstructor):
 
     @property
     def evaluations(self) -> int:
-        """The regressor and the flow's steps."""
+        """Evaluations of networks for one frame: one of the regressor, and one for each step of the flow."""
         return 1 + self.flow_steps
 
     def set_steps(self, count: int) -> None:
-        """Let the flow take so many steps."""
+        """Set the number of the flow's steps."""
         self.flow_steps = count
 
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Take the regressor over, or fit what it fits in closed form."""
+        """Load the trained regressor, or fit the part of a new one that has a closed form."""
         if not self.config.mean:
             self.mean.prepare(pool, on_progress)
             return
@@ -98,15 +103,15 @@ class MeanFlow(Reconstructor):
 
         self.mean.load_state_dict(load_model(self.config.mean).network.state_dict())
 
-    def train(self, mode: bool = True) -> MeanFlow:
-        """Switch modes; a regressor that was taken over stays as it is, its running statistics included."""
+    def train(self, mode: bool = True) -> MeanFlow:  # noqa: FBT001, FBT002 (torch's signature)
+        """Switch between training and evaluation; a loaded regressor never changes, including its running statistics."""
         super().train(mode)
         if self.config.mean:
-            self.mean.eval().requires_grad_(False)
+            self.mean.eval().requires_grad_(requires_grad=False)
         return self
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Squared error of the velocity at stratified times, and the likelihood of the mean's errors."""
+        """Return the squared error of the velocity at stratified times, and the likelihood of the mean's errors."""
         inside, scale = self.inside, self.config.phase_range_rad / 2
         learned = self.mean.loss(batch) if not self.config.mean else torch.zeros((), device=batch.frames.device)
         with torch.no_grad():
@@ -114,7 +119,7 @@ class MeanFlow(Reconstructor):
             mean = self.mean(batch.frames, batch.reference)
         sigma = uncertain_loss(mean, self._std(maps, mean), batch.phase_rad, inside)
         count = len(mean)
-        # One time from each of as many equal parts, so that every batch sees early and late ones.
+        # One random time from each of ``count`` equal intervals, so that every batch has early and late times.
         time = ((torch.randperm(count) + torch.rand(count)) / count).to(mean.device)[:, None, None, None]
         clean = batch.phase_rad / scale
         start = mean / scale + self.config.start_std * torch.randn(mean.shape).to(mean.device)
@@ -129,12 +134,12 @@ class MeanFlow(Reconstructor):
         return self._flowed(frame, reference, self.start.expand(len(frame), -1, -1, -1))
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and what its head says of it, in one evaluation each."""
+        """Return the mean and its standard deviation from the head, with one evaluation of each."""
         mean = self.mean(frame, reference)
         return mean, self._std(self.mean.features(frame, reference), mean)
 
     def sampled_deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation over ``config.samples`` samples."""
+        """Return mean and standard deviation over ``config.samples`` samples."""
         drawn = self.sample(frame, reference, range(self.config.seed, self.config.seed + self.config.samples))
         return drawn.mean(0), drawn.std(0)
 

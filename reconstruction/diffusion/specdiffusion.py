@@ -1,10 +1,12 @@
-"""SpecDiffusion as published: a diffusion model that draws phase images that could have given the speckle.
+"""SpecDiffusion as published: a diffusion model that draws phase images that are compatible with the speckle.
 
-The speckle, shrunk to the phase's grid, is put beside a noisy phase image; the network tells the noise. It sees no reference,
-and its loss counts the whole grid, what the fibre cannot see included. Ours alone is the scaling of counts to the condition.
+The input of the network is the speckle, averaged to the phase's grid, together with a noisy phase image. The network estimates
+the noise. It has no reference as input, and its loss includes the grid outside the fibre's disc. Only the scaling of counts to
+the condition differs from the publication.
 
-A sample of the posterior has twice the squared error of the posterior's mean: more steps buy realism, not PSNR. Samples are
-for texture and for uncertainty (:meth:`SpecDiffusion.deviation`); their mean over K has 1 + 1/K of the mean's error.
+A sample of the posterior has twice the squared error of the posterior's mean: more steps give more realistic images, not a
+higher PSNR. Samples show texture and uncertainty (:meth:`SpecDiffusion.deviation`). The mean of K samples has 1 + 1/K times the
+squared error of the posterior's mean.
 """
 
 from __future__ import annotations
@@ -18,32 +20,33 @@ import torch.nn.functional as F
 
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
-from reconstruction.diffusion.samplers import SAMPLERS
+from reconstruction.diffusion.samplers import SAMPLERS, Denoiser
 from reconstruction.diffusion.schedules import draw_gamma, preset
 from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
-from reconstruction.networks.film_unet import FilmUNet
+from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape
 from reconstruction.networks.speckle_only import shrunk_speckle
 
-#: Of the condition. On the twin it gives what an object changes in the condition, 0.13 of a frame's mean, a standard deviation
-#: of 0.5, about that of phase on -1..1; that of the whole condition, grain and dark rim included, is then 2.6.
+#: Factor on the condition. On the twin an object changes the condition by 0.13 of a frame's mean. With this factor the change
+#: has a standard deviation of 0.5, about that of phase on -1..1, and the whole condition, with grain and dark rim, one of 2.6.
 CONDITION_GAIN = 4.0
 
 
 @dataclass(frozen=True)
 class SpecDiffusionConfig(NetworkConfig):
-    """Shape of the network, published as the defaults, and how it samples unless told otherwise.
+    """Shape of the network, with the published defaults, and the default sampling.
 
     Parameters
     ----------
     base_channels, multipliers, residual_blocks, heads, dropout
-        Of :class:`~reconstruction.networks.film_unet.FilmUNet`.
-    sampler, schedule : str
-        Names in :data:`~reconstruction.diffusion.samplers.SAMPLERS` and for
-        :func:`~reconstruction.diffusion.schedules.preset`.
+        See :class:`~reconstruction.networks.film_unet.FilmUNetShape`.
+    sampler : str
+        Name in :data:`~reconstruction.diffusion.samplers.SAMPLERS`.
+    schedule : str
+        Name for :func:`~reconstruction.diffusion.schedules.preset`.
     seed : int
-        Of the noise to sample from.
+        Seed of the noise from which a sample starts.
     samples : int
-        How many give a standard deviation; at least 2.
+        Number of samples for a standard deviation, at least 2.
     """
 
     base_channels: int = 64
@@ -72,7 +75,7 @@ class SpecDiffusionConfig(NetworkConfig):
 
 
 class SpecDiffusion(Reconstructor):
-    """Diffusion model of phase given speckle; ``sampler`` and ``schedule`` are attributes that may be changed at any time.
+    """Diffusion model of phase given speckle; the attributes ``sampler`` and ``schedule`` may be changed at any time.
 
     Parameters
     ----------
@@ -82,16 +85,22 @@ class SpecDiffusion(Reconstructor):
 
     kind: ClassVar[str] = "specdiffusion"
     learning_rate: ClassVar[float] = 1e-4
-    exportable: ClassVar[bool] = False  # the sampler's loop stays outside of any graph
+    exportable: ClassVar[bool] = False  # the sampler's loop cannot be part of a graph
     most_steps: int | None = None
     config: SpecDiffusionConfig
 
     def __init__(self, config: SpecDiffusionConfig) -> None:
         super().__init__(config)
-        self.sampler, self.schedule = config.sampler, config.schedule
-        self.network = FilmUNet(
-            2, 1, config.base_channels, config.multipliers, config.residual_blocks, config.dropout, config.heads
+        self.sampler = config.sampler
+        self.schedule = config.schedule
+        shape = FilmUNetShape(
+            base_channels=config.base_channels,
+            multipliers=config.multipliers,
+            residual_blocks=config.residual_blocks,
+            dropout=config.dropout,
+            heads=config.heads,
         )
+        self.network = FilmUNet(2, 1, shape)
 
     @property
     def evaluations(self) -> int:
@@ -99,20 +108,20 @@ class SpecDiffusion(Reconstructor):
         return len(preset(self.schedule).gammas)
 
     def set_steps(self, count: int) -> None:
-        """Take a schedule of so many steps, uniform in log-SNR."""
+        """Use a schedule of ``count`` steps, uniform in log-SNR."""
         self.schedule = f"uniform-{count}"
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
-        """Return the network; the sampler's loop is around it."""
+        """Return the network without the sampler's loop, with an example of its input."""
         return {"network": (torch.zeros((1, 2, self.config.grid_px, self.config.grid_px)), torch.full((1,), 0.5))}
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean absolute error of the noise that is told, at noise levels drawn as published."""
+        """Return the mean absolute error of the estimated noise, at noise levels that are drawn as published."""
         clean = 2 * batch.phase_rad / self.config.phase_range_rad - 1
         gamma = draw_gamma(len(clean)).to(clean.device)
-        level = gamma[:, None, None, None]
+        per_image = gamma[:, None, None, None]
         eps = torch.randn(clean.shape).to(clean.device)
-        noisy = level.sqrt() * clean + (1 - level).sqrt() * eps
+        noisy = per_image.sqrt() * clean + (1 - per_image).sqrt() * eps
         return F.l1_loss(self.network(torch.cat([self.condition(batch.frames), noisy], 1), gamma), eps)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -120,7 +129,7 @@ class SpecDiffusion(Reconstructor):
         return self.sample(frame, reference, [self.config.seed])
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation over ``config.samples`` samples, in radians, both (b, 1, grid_px, grid_px)."""
+        """Return mean and standard deviation over ``config.samples`` samples, in radians, both (b, 1, grid_px, grid_px)."""
         seeds = range(self.config.seed, self.config.seed + self.config.samples)
         samples = self.sample(frame, reference, seeds).unflatten(0, (len(frame), len(seeds)))
         return samples.mean(1), samples.std(1)
@@ -134,9 +143,9 @@ class SpecDiffusion(Reconstructor):
         frame : tensor of float32, shape (b, 1, frame_px, frame_px)
             Raw camera counts.
         reference : tensor
-            Not looked at, as published.
+            Not used, as published.
         seeds : sequence of int
-            One sample of every frame each; what a seed gives depends neither on the other seeds nor on the other frames.
+            One sample of every frame for each seed. A sample depends neither on the other seeds nor on the other frames.
 
         Returns
         -------
@@ -146,24 +155,24 @@ class SpecDiffusion(Reconstructor):
         Raises
         ------
         ReconstructionError
-            ``self.sampler`` or ``self.schedule`` names nothing.
+            ``self.sampler`` or ``self.schedule`` is not a known name.
         """
         if self.sampler not in SAMPLERS:
-            raise ReconstructionError(f"no sampler is named {self.sampler!r}; give one of {', '.join(SAMPLERS)}")
+            raise ReconstructionError(f"no sampler has the name {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
         condition = self.condition(frame).repeat_interleave(len(seeds), 0)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
         def noise() -> torch.Tensor:
-            # On the CPU and one image at a time, so that a seed means the same on every device and in every batch.
+            # On the CPU and one image at a time, so that a seed gives the same noise on every device and in every batch.
             drawn = [torch.randn(condition.shape[1:], generator=generator) for generator in generators]
             return torch.stack(drawn).repeat(len(frame), 1, 1, 1).to(condition.device)
 
         def predict_eps(y: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
             return torch.as_tensor(self.network(torch.cat([condition, y], 1), gamma))
 
-        image = SAMPLERS[self.sampler](predict_eps, noise(), preset(self.schedule).gammas, noise, True)
+        image = SAMPLERS[self.sampler](Denoiser(predict_eps), noise(), preset(self.schedule).gammas, noise)
         return (image + 1) / 2 * self.config.phase_range_rad
 
     def condition(self, frame: torch.Tensor) -> torch.Tensor:
-        """Shrink frames of counts (b, 1, frame_px, frame_px) to the condition (b, 1, grid_px, grid_px), of mean 0."""
+        """Average frames of counts (b, 1, frame_px, frame_px) to the condition (b, 1, grid_px, grid_px), of mean 0."""
         return CONDITION_GAIN * shrunk_speckle(frame, self.config.grid_px)

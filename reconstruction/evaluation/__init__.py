@@ -1,1 +1,1 @@
-"""Scores of models on held-out images: metrics, resolution, intervals, baselines."""
+"""Evaluation of methods on held-out images: scores, resolution, uncertainty intervals, and the baseline."""

@@ -1,4 +1,4 @@
-"""Several methods on the same held-out pairs: one row of a table each, timed in turn in one run."""
+"""Compare several methods on the same held-out pairs, with their times, in one run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from reconstruction.segmentation.threshold_watershed import iou_foreground, iou_
 
 Phase = NDArray[np.float32]
 _QUARTILES = (0, 25, 50, 75, 100)
-#: Methods of more evaluations need no call before they are timed: they are their own warm-up.
-_WARMED = 16
+#: A method with more evaluations per frame needs no warm-up call before its time is measured.
+_WARM_UP_EVALUATIONS = 16
 
 
 class Method(Protocol):
-    """A way from counts to phase."""
+    """A way to reconstruct phase from counts."""
 
     @property
     def name(self) -> str:
-        """For people, and unlike every other row's."""
+        """Name for people; different from that of every other method of the comparison."""
 
     @property
     def engine(self) -> str:
-        """What computes it."""
+        """Name of the engine or library that computes it."""
 
     @property
     def evaluations(self) -> int:
@@ -44,18 +44,18 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """A method that enters the table, and what a row says beside its scores.
+    """A method of the comparison, and what the result states beside its scores.
 
     Parameters
     ----------
     method : Method
-        Used by this thread.
+        Used by this thread only.
     parameters : int
-        Numbers that it learned or keeps.
+        Number of parameters that it learned or stores.
     model_id : str
-        Hash of its weights, where it has some.
+        Hash of its weights; empty without weights.
     note : str
-        What a reader has to know.
+        Remark for the reader.
     """
 
     method: Method
@@ -65,8 +65,41 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The held-out pairs of a comparison.
+
+    Parameters
+    ----------
+    pool : PairPool
+        The pairs.
+    mask : ndarray of bool, shape (grid, grid)
+        The fibre's disc. Methods with another grid are resampled to this one.
+    phase_range_rad : float
+        Phase of white.
+    """
+
+    pool: PairPool
+    mask: NDArray[np.bool_]
+    phase_range_rad: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Row:
-    """A scored method: scores and times of every image, and the reconstructions themselves."""
+    """A scored method.
+
+    Parameters
+    ----------
+    entry : Entry
+        The method.
+    per_image : tuple of Scores
+        Scores of every image.
+    iou, iou_matched : float
+        Intersection over union of the segmented foregrounds and of matched objects, means over the images.
+    ms_per_frame : float
+        Median time per frame, in milliseconds.
+    phases_rad : tuple of ndarray of float32, shape (grid, grid)
+        The reconstructions.
+    """
 
     entry: Entry
     per_image: tuple[Scores, ...]
@@ -76,7 +109,7 @@ class Row:
     phases_rad: tuple[Phase, ...] = field(repr=False)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain types, for JSON."""
+        """Return plain types, for JSON."""
         scores, method = mean_scores(list(self.per_image)), self.entry.method
         ssim = np.percentile([each.ssim for each in self.per_image], _QUARTILES)
         return {
@@ -107,37 +140,32 @@ class Row:
 
 def compare(
     entries: Sequence[Entry],
-    pool: PairPool,
-    mask: NDArray[np.bool_],
-    phase_range_rad: float,
+    held_out: HeldOut,
     budget_s: float = 120.0,
     on_progress: Callable[[int, str], None] = lambda done, name: None,
 ) -> tuple[list[Row], list[str]]:
-    """Score every method on the pool's images, the first as many as its time allows.
+    """Score every method on the held-out pairs, or on the first of them if the time is short.
 
-    For each image all methods run in turn, so that a slow spell of the computer falls on all of them; a method's time is the
-    median over its images, after one call that is not counted.
+    For each image all methods run one after another, so that a slow period of the computer affects all of them. The time of a
+    method is the median over its images, after one warm-up call.
 
     Parameters
     ----------
     entries : sequence of Entry
-        In the order of the table.
-    pool : PairPool
-        Held-out pairs.
-    mask : ndarray of bool, shape (grid, grid)
-        Where the fibre sees; methods of another grid are resampled to it.
-    phase_range_rad : float
-        Phase of white.
+        The methods, in the order of the result.
+    held_out : HeldOut
+        The pairs.
     budget_s : float
-        What one method may take over all images. One that is slower sees fewer, at least two.
+        Longest time in seconds for one method over all images. A slower method is scored on fewer images, at least two.
     on_progress : callable
-        Called with the number of images done, and with the method at work.
+        Called with the number of images done and the name of the running method.
 
     Returns
     -------
     (list of Row, list of str)
-        Rows, and a line for each method that refused a frame and is left out.
+        The scored methods, and a line for each method that is skipped because it refused a frame.
     """
+    pool, mask = held_out.pool, held_out.mask
     reference = np.ascontiguousarray(pool.reference, np.float32)
     phases: list[list[Phase]] = [[] for _ in entries]
     times_s: list[list[float]] = [[] for _ in entries]
@@ -145,24 +173,24 @@ def compare(
     for index in range(pool.ready):
         frame = np.array(pool.speckle[index])
         for number, entry in enumerate(entries):
-            taken = times_s[number]
-            if number in refused or (len(taken) >= 2 and sum(taken) + max(taken) > budget_s):
+            spent_s = times_s[number]
+            if number in refused or (len(spent_s) >= 2 and sum(spent_s) + max(spent_s) > budget_s):
                 continue
             on_progress(index, entry.method.name)
             try:
-                if not taken and entry.method.evaluations <= _WARMED:
+                if not spent_s and entry.method.evaluations <= _WARM_UP_EVALUATIONS:
                     entry.method.run(frame, reference)
                 start = time.perf_counter()
                 phase = entry.method.run(frame, reference)
             except ReconstructionError as error:
                 refused[number] = f"{entry.method.name}: {error}"
                 continue
-            taken.append(time.perf_counter() - start)
+            spent_s.append(time.perf_counter() - start)
             phases[number].append(on_grid(phase, len(mask)))
         on_progress(index + 1, "")
     truths = [np.asarray(truth, np.float32) for truth in pool.phase_rad[: pool.ready]]
     rows = [
-        _row(entry, phases[number], truths, mask, phase_range_rad, 1e3 * float(np.median(times_s[number])))
+        _row(entry, phases[number], truths, held_out, 1e3 * float(np.median(times_s[number])))
         for number, entry in enumerate(entries)
         if number not in refused
     ]
@@ -170,19 +198,25 @@ def compare(
 
 
 def on_grid(phase_rad: Phase, grid_px: int) -> Phase:
-    """Resample a phase image (n, n) to a grid: cells are averaged, or interpolated between."""
+    """Resample a phase image (n, n) to a grid: by averaging to a coarser one, by interpolation to a finer one."""
     if len(phase_rad) >= grid_px:
         return to_grid(phase_rad, grid_px)
     return np.asarray(cv2.resize(phase_rad, (grid_px, grid_px), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _row(
-    entry: Entry, phases: Sequence[Phase], truths: Sequence[Phase], mask: NDArray[np.bool_], phase_range_rad: float, ms: float
-) -> Row:
-    scores, overlaps, matches = [], [], []
-    for phase, truth in zip(phases, truths, strict=False):  # a slow method has seen only the first
-        scores.append(score(phase, truth, mask, phase_range_rad))
-        found, true = (segment(np.where(mask, image, np.float32(0)), mask) for image in (phase, truth))
-        overlaps.append(iou_foreground(found, true))
-        matches.append(iou_matched(found, true))
-    return Row(entry, tuple(scores), float(np.mean(overlaps)), float(np.mean(matches)), ms, tuple(phases))
+def _row(entry: Entry, phases: Sequence[Phase], truths: Sequence[Phase], held_out: HeldOut, ms_per_frame: float) -> Row:
+    mask = held_out.mask
+    scores, foreground, matched = [], [], []
+    for phase, truth in zip(phases, truths, strict=False):  # a slow method has only the first images
+        scores.append(score(phase, truth, mask, held_out.phase_range_rad))
+        labels, true_labels = (segment(np.where(mask, image, np.float32(0)), mask) for image in (phase, truth))
+        foreground.append(iou_foreground(labels, true_labels))
+        matched.append(iou_matched(labels, true_labels))
+    return Row(
+        entry=entry,
+        per_image=tuple(scores),
+        iou=float(np.mean(foreground)),
+        iou_matched=float(np.mean(matched)),
+        ms_per_frame=ms_per_frame,
+        phases_rad=tuple(phases),
+    )

@@ -1,4 +1,4 @@
-"""Scoring a model on held-out pairs: the numbers of a model card and of the ``evaluate`` command."""
+"""Score a model on held-out pairs, for the model card and the ``evaluate`` command."""
 
 from __future__ import annotations
 
@@ -15,9 +15,25 @@ from reconstruction.models.model import Model
 from reconstruction.segmentation.threshold_watershed import iou_foreground, segment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Mean scores over a pool, and what one frame costs."""
+    """Scores of a model over a pool of pairs.
+
+    Parameters
+    ----------
+    scores : Scores
+        Means over the images.
+    iou_foreground : float
+        Mean intersection over union of the segmented foregrounds.
+    ms_per_frame : float
+        Median time per frame, in milliseconds.
+    images : int
+        Number of images.
+    engine : str
+        Name of the engine.
+    per_image : tuple of Scores
+        Scores of every image.
+    """
 
     scores: Scores
     iou_foreground: float
@@ -27,7 +43,7 @@ class Evaluation:
     per_image: tuple[Scores, ...]
 
     def to_dict(self) -> dict[str, object]:
-        """Plain types, for JSON and cards."""
+        """Return plain types, for JSON and model cards."""
         numbers = {name: round(value, 5) for name, value in asdict(self.scores).items()}
         extra = {"iou_foreground": round(self.iou_foreground, 4), "ms_per_frame": round(self.ms_per_frame, 2)}
         return {**numbers, **extra, "images": self.images, "engine": self.engine}
@@ -36,7 +52,19 @@ class Evaluation:
 def evaluate(
     model: Model, engine: Engine, pool: PairPool, on_progress: Callable[[int], None] = lambda done: None
 ) -> Evaluation:
-    """Reconstruct and score every pair of ``pool``, one frame at a time, as in live use."""
+    """Reconstruct and score every pair of a pool, one frame at a time as in live use.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    engine : Engine
+        Runs the model; used by this thread only.
+    pool : PairPool
+        Held-out pairs.
+    on_progress : callable
+        Called with the number of images done.
+    """
     mask, reference = model.mask, np.ascontiguousarray(pool.reference, np.float32)
     scores, ious, times = [], [], []
     for index in range(pool.ready):
@@ -49,5 +77,10 @@ def evaluate(
         ious.append(iou_foreground(segment(np.where(mask, phase, 0), mask), segment(np.where(mask, truth, 0), mask)))
         on_progress(index + 1)
     return Evaluation(
-        mean_scores(scores), float(np.mean(ious)), float(np.median(times)), pool.ready, engine.name, tuple(scores)
+        scores=mean_scores(scores),
+        iou_foreground=float(np.mean(ious)),
+        ms_per_frame=float(np.median(times)),
+        images=pool.ready,
+        engine=engine.name,
+        per_image=tuple(scores),
     )

@@ -1,7 +1,7 @@
-"""Whether a standard deviation is honest: how often the truth lies where it says.
+"""Reliability of a standard deviation: how often the truth lies inside the predicted interval.
 
-A central interval of level p is ``phase +- z std`` with z the normal quantile of (1 + p) / 2. Over held-out pixels it should
-hold the truth in a fraction p of cases (a reliability curve: nominal against observed).
+The central interval of level p is ``phase +- z std``, where z is the normal quantile of (1 + p) / 2. It should contain the
+truth for a fraction p of the held-out pixels. The observed fraction against p is the reliability curve.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 Phase = NDArray[np.float32]
 
+#: Levels of the reliability curve.
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-#: The level that is reported as one number, and that :func:`interval_scale` sets right.
+#: The level that is reported as one number, and for which :func:`interval_scale` corrects the intervals.
 LEVEL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A reconstruction with its standard deviation, and the truth; all (h, w), in radians."""
+    """A reconstruction, its standard deviation and the truth, each (h, w) in radians."""
 
     phase_rad: Phase
     std_rad: Phase
@@ -31,14 +32,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What intervals were worth.
+    """Reliability of the intervals.
 
     Parameters
     ----------
     nominal, observed : tuple of float
-        Levels, and the fraction of pixels whose interval held the truth.
+        Levels, and the fraction of pixels whose interval contains the truth.
     coverage : float
-        Observed at :data:`LEVEL`.
+        Observed fraction at :data:`LEVEL`.
     width_rad : float
         Mean width of the intervals at :data:`LEVEL`.
     """
@@ -50,21 +51,21 @@ class Reliability:
 
 
 def reliability(estimates: Sequence[Estimate], mask: NDArray[np.bool_], scale: float = 1.0) -> Reliability:
-    """Count over all pixels of the mask in all images.
+    """Measure the reliability over all pixels of the mask in all images.
 
     Parameters
     ----------
     estimates : sequence of Estimate
         Held-out images.
     mask : ndarray of bool, shape (h, w)
-        Where the fibre sees.
+        The fibre's disc.
     scale : float
         Factor on the standard deviations, from :func:`interval_scale`.
 
     Raises
     ------
     ValueError
-        No image.
+        There is no image.
     """
     ratio, std = _ratios(estimates, mask)
     observed = tuple(float(np.mean(ratio <= _z(level) * scale)) for level in LEVELS)
@@ -73,24 +74,25 @@ def reliability(estimates: Sequence[Estimate], mask: NDArray[np.bool_], scale: f
 
 
 def interval_scale(estimates: Sequence[Estimate], mask: NDArray[np.bool_]) -> float:
-    """Return the factor on the standard deviation with which 90 % intervals hold 90 % of the pixels.
+    """Return the factor on the standard deviation for which 90 % intervals contain the truth for 90 % of the pixels.
 
-    Conformal calibration by one number (Angelopoulos and Bates, "A gentle introduction to conformal prediction", 2021,
-    section 2.3). For validation images only: taken from the images that are reported on, coverage would be right by itself.
+    This is conformal calibration with one number (Angelopoulos and Bates, "A gentle introduction to conformal prediction",
+    2021, section 2.3). Use validation images only. With the images of the report, the coverage would be correct by
+    construction.
 
     Raises
     ------
     ValueError
-        No image.
+        There is no image.
     """
     ratio, _ = _ratios(estimates, mask)
     return float(np.quantile(ratio, LEVEL)) / _z(LEVEL)
 
 
 def _ratios(estimates: Sequence[Estimate], mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Errors over their standard deviations, and those, of all pixels."""
+    """Return errors divided by their standard deviations, and the standard deviations, of all pixels."""
     if not estimates:
-        raise ValueError("no image to judge intervals by")
+        raise ValueError("there is no image to evaluate intervals with")
     std = np.concatenate([each.std_rad[mask] for each in estimates]).astype(np.float64)
     error = np.concatenate([np.abs(each.truth_rad - each.phase_rad)[mask] for each in estimates]).astype(np.float64)
     return error / np.maximum(std, 1e-9), std

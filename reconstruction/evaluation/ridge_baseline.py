@@ -1,8 +1,8 @@
-"""The baseline of every table: ridge regression from the raw frame to the phase, with no calibration and no reference.
+"""The baseline of every comparison: ridge regression from the raw frame to the phase, without calibration and reference.
 
-One linear map from intensities to phase, fitted in dual form, so that what grows is the number of pairs and not of pixels
-(Saunders et al., "Ridge regression learning algorithm in dual variables", ICML 1998). A method that is no better than this
-has learned nothing of the fibre.
+It is one linear map from intensities to phase. It is fitted in dual form, so the size of the problem is the number of pairs and
+not of pixels (Saunders et al., "Ridge regression learning algorithm in dual variables", ICML 1998). A method that is not better
+than the baseline has learned nothing about the fibre.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from reconstruction.base import ReconstructionError
 from reconstruction.field import to_grid
 
-#: Side of the frame that is regressed on: half the pixels of a grain are left of 512.
+#: Side of the frame in the regression; a frame of 512 px keeps half of its resolution.
 FEATURE_PX = 256
-#: Ridges that are tried, in units of the mean diagonal of the Gram matrix.
+#: Ridge penalties that are tried, in units of the mean diagonal of the Gram matrix.
 _RIDGES = tuple(10.0**power for power in range(-4, 4))
 
 
@@ -28,22 +28,24 @@ class RidgeBaseline:
     Parameters
     ----------
     frames : iterable of ndarray, shape (H, W)
-        Training counts.
+        Counts of the training pairs.
     phase_rad : ndarray of float32, shape (n, grid, grid)
-        Their phases.
+        Phases of the training pairs.
 
     Raises
     ------
     ReconstructionError
-        Fewer than two pairs.
+        There are fewer than two pairs.
     """
 
-    name, engine, evaluations = "ridge on raw intensity", "numpy fp32", 1
+    name = "ridge on raw intensity"
+    engine = "numpy fp32"
+    evaluations = 1
 
     def __init__(self, frames: Iterable[NDArray[Any]], phase_rad: NDArray[np.float32]) -> None:
         features = np.stack([_features(frame) for frame in frames])
         if len(features) < 2 or len(features) != len(phase_rad):
-            raise ReconstructionError(f"ridge regression takes at least 2 training pairs, got {len(features)}; add some")
+            raise ReconstructionError(f"ridge regression takes at least 2 training pairs, got {len(features)}; add pairs")
         self._shape = phase_rad.shape[1:]
         self._mean_in = features.mean(0)
         self._mean_out = phase_rad.reshape(len(features), -1).mean(0)
@@ -55,14 +57,14 @@ class RidgeBaseline:
 
     @property
     def parameters(self) -> int:
-        """Numbers that it keeps."""
+        """Number of parameters that it stores."""
         return self._features.size + self._dual.size + self._mean_in.size + self._mean_out.size
 
     def run(self, frame: NDArray[Any], reference: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the phase (grid, grid) in radians; the reference is not looked at."""
+        """Return the phase (grid, grid) in radians; the reference is not used."""
         del reference
-        like = self._features @ (_features(frame) - self._mean_in)
-        return np.asarray((like @ self._dual + self._mean_out).reshape(self._shape), np.float32)
+        products = self._features @ (_features(frame) - self._mean_in)
+        return np.asarray((products @ self._dual + self._mean_out).reshape(self._shape), np.float32)
 
 
 def _features(frame: NDArray[Any]) -> NDArray[np.float32]:
@@ -72,17 +74,17 @@ def _features(frame: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _best_ridge(gram: NDArray[np.float64], outputs: NDArray[np.float64]) -> float:
-    """Ridge of the least leave-one-out error over the training pairs, from the Gram matrices of inputs and outputs.
+    """Return the penalty of least leave-one-out error over the training pairs, from the Gram matrices of inputs and outputs.
 
-    What is left out misses by its residual over 1 - H_ii, H the map from outputs to fits (Hastie, Tibshirani and Friedman, The
-    Elements of Statistical Learning, equation 7.64); the means, which are fitted too, are the 1 / n in it.
+    The error of a pair that is left out is its residual divided by 1 - H_ii, where H maps outputs to fitted outputs (Hastie,
+    Tibshirani and Friedman, The Elements of Statistical Learning, equation 7.64). The term 1 / n is for the fitted means.
     """
     count = len(gram)
     values, vectors = np.linalg.eigh(gram)
     errors = {}
     for relative in _RIDGES:
         ridge = relative * float(np.trace(gram)) / count
-        residual = (vectors * (ridge / (np.maximum(values, 0) + ridge))) @ vectors.T  # 1 - H, but for the means
-        missed = np.einsum("ij,jk,ik->i", residual, outputs, residual, optimize=True)
-        errors[ridge] = float((missed / np.maximum(np.diag(residual) - 1 / count, 1e-9) ** 2).sum())
+        residual = (vectors * (ridge / (np.maximum(values, 0) + ridge))) @ vectors.T  # 1 - H without the means
+        squared = np.einsum("ij,jk,ik->i", residual, outputs, residual, optimize=True)
+        errors[ridge] = float((squared / np.maximum(np.diag(residual) - 1 / count, 1e-9) ** 2).sum())
     return min(errors, key=lambda ridge: errors[ridge])

@@ -1,9 +1,10 @@
-"""Resolution by the USAF-1951 chart: the narrowest bars that a method still keeps apart on a fibre.
+"""Resolution by the USAF-1951 chart: the narrowest bars that a method resolves on a fibre.
 
-Each width of bars is seen at several places, on charts of several sizes. What is averaged along the bars counts as resolved
-where the two spaces dip by at least 26.4 % of the bars' height (Rayleigh's criterion: two points at the first zero of each
-other's Airy pattern leave 0.735 of the peak between them), for upright and for lying bars, and every wider bar is resolved too.
-Heights are measured from what lies dark around an element, because the phase's own level is unknown.
+Bars of each width appear at several places, on charts of several sizes. The profile of an element is averaged along the bars.
+An element is resolved if the two spaces between the bars dip by at least 26.4 % of the bars' height (Rayleigh's criterion: two
+points at the first zero of each other's Airy pattern leave 0.735 of the peak between them), for vertical and for horizontal
+bars, and if all wider bars are resolved, too. Heights are measured from the dark surroundings of an element, because the
+absolute level of the phase is unknown.
 """
 
 from __future__ import annotations
@@ -23,30 +24,38 @@ Phase = NDArray[np.float32]
 
 #: Least dip between bars, as a fraction of their height.
 RAYLEIGH_DIP = 0.264
-#: Bars lower than this fraction of the displayed depth are not there, whatever their noise looks like.
+#: Bars lower than this fraction of the displayed phase range are treated as missing, because they may be noise.
 _LEAST_HEIGHT = 0.1
-#: Bars of the largest element as a fraction of the frame, the widest of a chart that fits; and elements that are wider still.
+#: Width of the bars of the largest element that fits a whole chart, as a fraction of the frame; and number of wider elements.
 _LARGEST, _WIDER = 1 / 31.5, 4
 
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """A chart to show: phase (n, n) in radians, and its elements that lie in the fibre's disc."""
+    """A chart to show.
+
+    Parameters
+    ----------
+    phase_rad : ndarray of float32, shape (n, n)
+        The chart's phase in radians.
+    elements : tuple of UsafElement
+        The elements that lie in the fibre's disc.
+    """
 
     phase_rad: Phase
     elements: tuple[UsafElement, ...]
 
 
 @dataclass(frozen=True)
-class Resolved:
+class Resolution:
     """Resolution of a method.
 
     Parameters
     ----------
     bar_px : float, optional
-        Narrowest bars that are resolved, in camera pixels; None where not even the widest are.
+        Width of the narrowest resolved bars in camera pixels; None if not even the widest bars are resolved.
     dips : mapping of float to float
-        Dip of the less clear orientation, by width of bars, widest first.
+        Dip by width of the bars, widest first; the smaller dip of the two orientations.
     """
 
     bar_px: float | None
@@ -54,19 +63,19 @@ class Resolved:
 
 
 def charts(frame_px: int, field_radius: float, phase_range_rad: float, whole: int = 4) -> tuple[Chart, ...]:
-    """Return charts on which the same widths of bars come at different places.
+    """Return charts on which bars of the same width appear at different places.
 
     Parameters
     ----------
     frame_px : int
         Side of the frame.
     field_radius : float
-        Radius of the fibre's disc as a fraction of half the frame; elements that stick out are left out.
+        Radius of the fibre's disc as a fraction of half the frame. Elements that are partly outside are skipped.
     phase_range_rad : float
         Phase of the bars.
     whole : int
-        Charts that fit the frame as a whole, 1 to 4, each two elements smaller than the one before. Three cut-outs of a
-        larger one come first, with the wide bars.
+        Number of whole charts that fit the frame, 1 to 4, each two elements smaller than the one before. They come after three
+        cut-outs of a larger chart with the wide bars.
     """
     shape = (frame_px, frame_px)
     largest_px = frame_px * _LARGEST
@@ -76,7 +85,7 @@ def charts(frame_px: int, field_radius: float, phase_range_rad: float, whole: in
     shown = []
     for first in (1, 3, 5):
         pair = [bar for each in drawn if each.group == 0 and each.element in (first, first + 1) for bar in each.bars]
-        # The window's middle is that of two neighbouring elements of the widest group.
+        # The cut-out is centred on two neighbouring elements of the widest group.
         down, across = (
             min(max(0, round((min(b[low] for b in pair) + max(b[low + 2] for b in pair) - frame_px) / 2)), frame_px)
             for low in (0, 1)
@@ -95,22 +104,22 @@ def charts(frame_px: int, field_radius: float, phase_range_rad: float, whole: in
     )
 
 
-def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_range_rad: float) -> Resolved:
+def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_range_rad: float) -> Resolution:
     """Find the narrowest resolved bars.
 
     Parameters
     ----------
     reconstructed : sequence of ndarray of float32, shape (grid, grid)
-        Of each chart, in radians.
+        Reconstructed phase of each chart, in radians.
     shown : sequence of Chart
-        In the same order.
+        The charts, in the same order.
     phase_range_rad : float
-        Phase of the bars as displayed.
+        Displayed phase of the bars.
 
     Returns
     -------
-    Resolved
-        Bars narrower than a cell of the grid are not looked at: the grid cannot hold them.
+    Resolution
+        Bars narrower than a cell of the grid are not evaluated, because the grid cannot represent them.
     """
     heights: dict[float, dict[int, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
     for phase, chart in zip(reconstructed, shown, strict=True):
@@ -120,7 +129,7 @@ def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_ran
             if element.bar_px >= n / len(phase):
                 width = round(element.bar_px, 2)
                 heights[width][0].append(_heights(image, element.bars[:3]))
-                # Lying bars are upright ones of the transposed image.
+                # Horizontal bars are vertical bars of the transposed image.
                 turned: list[Rectangle] = [(left, top, right, bottom) for top, left, bottom, right in element.bars[3:]]
                 heights[width][1].append(_heights(image.T, turned))
     dips = {
@@ -131,7 +140,7 @@ def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_ran
         if dip < RAYLEIGH_DIP:
             break
         narrowest = width
-    return Resolved(narrowest, dips)
+    return Resolution(narrowest, dips)
 
 
 def _moved(element: UsafElement, down: int, across: int) -> UsafElement:
@@ -146,18 +155,18 @@ def _within(element: UsafElement, frame_px: int, field_radius: float) -> bool:
 
 
 def _heights(image: NDArray[np.float64], bars: Sequence[Rectangle]) -> tuple[float, float, float]:
-    """Mean level of the lowest bar, of the highest space, and of the dark beside three upright bars."""
+    """Return the mean phase of the lowest bar, of the highest space, and of the surroundings of three vertical bars."""
     top, left, bottom, right = bars[0]
     width = right - left
-    # Half a width of both ends is left out, and what is compared is the middle half of bars and spaces.
+    # Half a width at both ends of the bars is not used. The middle halves of bars and spaces are compared.
     profile = image[round(top + width / 2) : round(bottom - width / 2)].mean(0)
     middles = [left + (0.5 + k) * width for k in range(-1, 6)]
-    levels = [_mean(profile, middle - width / 4, middle + width / 4) for middle in middles]
-    return min(levels[1], levels[3], levels[5]), max(levels[2], levels[4]), (levels[0] + levels[6]) / 2
+    means = [_mean(profile, middle - width / 4, middle + width / 4) for middle in middles]
+    return min(means[1], means[3], means[5]), max(means[2], means[4]), (means[0] + means[6]) / 2
 
 
 def _mean(profile: NDArray[np.float64], low: float, high: float) -> float:
-    """Mean of a profile between two places, pixel k being k..k+1, parts of pixels by their share."""
+    """Return the mean of a profile between two positions; pixel k extends from k to k + 1, and parts of pixels count."""
     total = np.concatenate([[0.0], np.cumsum(profile)])
     ends = np.clip([low, high], 0, len(profile))
     edges = np.interp(ends, np.arange(len(total)), total)
@@ -165,7 +174,7 @@ def _mean(profile: NDArray[np.float64], low: float, high: float) -> float:
 
 
 def _dip(elements: Sequence[tuple[float, float, float]], phase_range_rad: float) -> float:
-    """Dip between bars over their height, of levels averaged over places; 0 where there are no bars."""
+    """Return the dip between the bars divided by their height, averaged over places; 0 without bars."""
     bar, space, dark = np.mean(elements, axis=0)
     height = bar - dark
     return float((bar - space) / height) if height >= _LEAST_HEIGHT * phase_range_rad else 0.0

@@ -1,1 +1,1 @@
-"""Phase from a few reference pairs of the same session, without training."""
+"""Reconstruction of phase from a few reference pairs of the same session, without training."""

@@ -1,1 +1,1 @@
-"""The networks."""
+"""Neural networks: U-Nets of several kinds, and the linear maps and the piston estimate that some of them contain."""

@@ -1,8 +1,8 @@
-"""The published direct networks: phase from the speckle alone, shrunk to the grid, without reference or calibration.
+"""The published direct networks: phase from the speckle alone, averaged to the grid, without reference or calibration.
 
-``unet`` is the baseline of the SpecDiffusion paper, ``resunet`` the network of the calibration-free multi-core-fibre paper: the
-same U with residual blocks. Both papers leave widths open; here both have those of :class:`ReferencedUNet`'s, and its loss, so
-that rows of a table differ in what the networks see and in nothing else.
+``unet`` is the baseline of the SpecDiffusion paper, ``resunet`` is the network of the calibration-free multi-core-fibre paper:
+the same U-Net with residual blocks. The papers do not state the widths. Here both networks have the widths and the loss of
+:class:`~reconstruction.networks.unet.ReferencedUNet`, so the methods of a comparison differ only in the networks' inputs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from reconstruction.networks.step_unet import conv_block
 
 @dataclass(frozen=True)
 class SpeckleOnlyConfig(NetworkConfig):
-    """Widths of the levels."""
+    """Widths of the network.
+
+    Parameters
+    ----------
+    base_channels, multipliers : int, tuple of int
+        The channels of every grid, from the finest, are ``base_channels`` times the multipliers.
+    """
 
     base_channels: int = 24
     multipliers: tuple[int, ...] = (1, 2, 4, 8)
@@ -34,17 +40,17 @@ class SpeckleOnlyConfig(NetworkConfig):
 
 
 def shrunk_speckle(frame: torch.Tensor, grid_px: int) -> torch.Tensor:
-    """Speckle as the published codes see it: (b, 1, H, W) counts averaged to the grid, (b, 1, grid, grid).
+    """Average counts (b, 1, H, W) to the grid, (b, 1, grid, grid), as the published codes do.
 
-    Those scale 8-bit counts to -1..1. Counts have no such bounds and change with exposure and power: here the mean of the frame
-    is the unit, and taken off.
+    The published codes scale 8-bit counts to -1..1. Counts in general have no such bounds and change with exposure and laser
+    power. Here they are divided by the mean of the frame, and 1 is subtracted.
     """
     cells = F.avg_pool2d(frame.float(), frame.shape[-1] // grid_px)
     return cells / (cells.mean((2, 3), keepdim=True) + 1e-6) - 1
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions around which the input passes (He et al., CVPR 2016)."""
+    """Two 3 x 3 convolutions whose input is added to their output (He et al., CVPR 2016)."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -52,7 +58,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Conv2d(channels_in, channels_out, 1, bias=False) if channels_in != channels_out else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply."""
+        """Apply the block to (b, channels_in, h, w)."""
         return F.relu(self.body(x) + self.skip(x))
 
 
@@ -75,7 +81,7 @@ class SpeckleUNet(Reconstructor):
         return conv_block(channels_in, channels_out)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; the reference is not looked at."""
+        """Reconstruct; the reference is not used."""
         x = shrunk_speckle(frame, self.config.grid_px)
         skips = []
         for level, block in enumerate(self.down):
@@ -87,13 +93,13 @@ class SpeckleUNet(Reconstructor):
         return torch.as_tensor(self.head(x).float())
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Absolute error and structural similarity, see :func:`reconstruction.models.losses.phase_loss`."""
+        """Return absolute error and structural similarity, see :func:`reconstruction.models.losses.phase_loss`."""
         phase = self(batch.frames, batch.reference)
         return phase_loss(phase, batch.phase_rad, self.inside, self.config.phase_range_rad)
 
 
 class SpeckleResUNet(SpeckleUNet):
-    """The same with residual blocks."""
+    """U-Net with residual blocks."""
 
     kind: ClassVar[str] = "resunet"
 

@@ -1,4 +1,4 @@
-"""A small U-Net whose output starts at zero: one step of a loop, or the velocity of a flow."""
+"""A small U-Net whose output is zero before training, for one step of a loop or the velocity of a flow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Two 3 x 3 convolutions with batch norm, which engines fold into them."""
+    """Return two 3 x 3 convolutions, each with batch norm, which engines fold into the convolution."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),
@@ -37,7 +37,7 @@ class StepUNet(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply."""
+        """Apply the network to (b, channels_in, h, w)."""
         x = self.norm(x)
         skips = []
         for level, block in enumerate(self.down):

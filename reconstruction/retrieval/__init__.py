@@ -1,1 +1,1 @@
-"""Phase retrieval by gradient descent through the fibre's response."""
+"""Phase retrieval through the calibrated response of the fibre, without a network."""

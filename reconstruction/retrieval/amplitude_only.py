@@ -1,9 +1,10 @@
-"""The classical way: alternate between the camera's amplitude and what the facet allows, no gradients.
+"""Classical phase retrieval: alternating projections between the amplitudes on the camera and at the facet, without gradients.
 
-Gerchberg and Saxton, Optik 35, 237 (1972), between two planes that the calibrated fibre connects; Fienup, Appl. Opt. 21, 2758
-(1982), calls it error reduction. On the camera the field takes the measured amplitude; at the facet it is projected on the
-cores' modes, and every core takes the amplitude that the calibration gave it. What is left in a core beside its calibrated
-phase is the object's phase there. It works for one mode without coupling only: elsewhere a core's light is not one pixel's.
+This is the algorithm of Gerchberg and Saxton, Optik 35, 237 (1972), between two planes that the calibrated fibre connects;
+Fienup, Appl. Opt. 21, 2758 (1982), calls it error reduction. On the camera the field gets the measured amplitude. At the facet
+the field is projected on the cores' modes, and every core gets its calibrated amplitude. The phase of a core minus its
+calibrated phase is the object's phase at this place. The algorithm requires one mode and no coupling. Otherwise the light of
+one core does not come from one place of the object.
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ from skimage.restoration import unwrap_phase
 
 from drivers.twin.optics import FibreOptics
 from reconstruction.base import ReconstructionError
-from reconstruction.retrieval.gradient import Retrieved, with_piston
+from reconstruction.retrieval.gradient import RetrievedPhase, with_piston
 
 
 def retrieve_amplitude_only(
     intensity: NDArray[np.float32], optics: FibreOptics, background: float = 0.0, iterations: int = 100, core_smooth: int = 7
-) -> Retrieved:
-    """Find the phase by alternating projections from a flat start.
+) -> RetrievedPhase:
+    """Find the phase by alternating projections; the start is a flat phase.
 
     Parameters
     ----------
     intensity : ndarray of float32, shape (n, n)
-        The frame in the unit of the calibration.
+        The frame, in the unit of the calibration.
     optics : FibreOptics
-        With the calibrated response, of one mode and without coupling.
+        The fibre with its calibrated response; it has one mode and no coupling.
     background : float
-        Intensity that carries no speckle.
+        Intensity without speckle.
     iterations : int
-        To the camera and back.
+        Number of iterations to the camera and back.
     core_smooth : int
-        Cores averaged over, the core and its nearest, which takes off noise.
+        Number of cores, the core itself and its nearest neighbours, over which the result is averaged to reduce noise.
 
     Raises
     ------
     ReconstructionError
-        The fibre has modes or coupling, or the frame does not fit it.
+        The fibre has several modes or coupling, or the frame has the wrong shape.
     """
     n, modes = optics.config.image_px, len(optics.core_phase)
     if modes > 1 or optics.neighbours.shape[1] > 1:
@@ -49,22 +50,25 @@ def retrieve_amplitude_only(
             f"{optics.neighbours.shape[1]} neighbours; use gradient retrieval"
         )
     if intensity.shape != (n, n):
-        raise ReconstructionError(f"the frame is {intensity.shape}, the calibrated fibre {(n, n)}; crop the camera")
+        raise ReconstructionError(
+            f"the frame is {intensity.shape} px, the calibrated fibre {(n, n)} px; set the camera's ROI to this size"
+        )
     amplitude = torch.from_numpy(np.sqrt(np.maximum(intensity - background, 0))).to(optics.device)
     response = torch.polar(optics.core_gain.expand_as(optics.core_phase), optics.core_phase)
     with torch.no_grad():
         light = torch.ones(optics.cores, dtype=torch.complex64, device=optics.device)
         for _ in range(iterations):
             field = optics.propagate((light * response)[None])[0, 0]
-            seen = amplitude * field / field.abs().clamp(min=1e-12)
-            light = optics.collect(seen[None, None])[0, 0] * response[0].conj()
+            corrected = amplitude * field / field.abs().clamp(min=1e-12)
+            light = optics.collect(corrected[None, None])[0, 0] * response[0].conj()
             light = light / light.abs().clamp(min=1e-12)
-        left = (optics.propagate((light * response)[None])[0, 0].abs() - amplitude).square().mean() / amplitude.square().mean()
-    return Retrieved(with_piston(_image(light.cpu().numpy(), optics, core_smooth), optics), float(left))
+        predicted = optics.propagate((light * response)[None])[0, 0].abs()
+        residual = (predicted - amplitude).square().mean() / amplitude.square().mean()
+    return RetrievedPhase(with_piston(_image(light.cpu().numpy(), optics, core_smooth), optics), float(residual))
 
 
 def _image(light: NDArray[np.complex64], optics: FibreOptics, core_smooth: int) -> NDArray[np.float32]:
-    """Phase image (n, n) from the cores' light: averaged over neighbours, nearest core on each pixel, unwrapped."""
+    """Return the unwrapped phase image (n, n) of the cores' light, averaged over neighbours and interpolated between cores."""
     n = optics.config.image_px
     tree = spatial.cKDTree(optics.core_positions_px)
     _, near = tree.query(optics.core_positions_px, k=np.arange(1, core_smooth + 1))

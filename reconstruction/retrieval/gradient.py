@@ -1,9 +1,9 @@
-"""Phase from one frame by descent through the calibrated fibre: no network, no training, the bound that networks are judged by.
+"""Phase retrieval from one frame by gradient descent through the calibrated fibre, without a network and without training.
 
-The phase is a sum of images of rising resolution, all descended on at once, so that the large structure falls into place first:
-speckle is lost between distant phases, and a start that is blurred but near finds its way. What is compared are amplitudes,
-whose camera noise is the same everywhere. Every core's own phase during the shot can be an unknown of its own, small by a
-Gaussian prior, as a real fibre's is.
+Networks are compared with this result. The phase is a sum of images of increasing resolution, which are optimised together, so
+that the large structures converge first. This matters because the speckles of two very different phases are uncorrelated: the
+descent succeeds only from a phase that is close, even if blurred. It compares amplitudes, because their camera noise is the
+same everywhere. The phase noise of every core during the shot can be an additional unknown, which a Gaussian prior keeps small.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from drivers.twin.optics import FibreOptics
 from reconstruction.base import ReconstructionError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RetrievalConfig:
-    """How the descent goes.
+    """Settings of the gradient descent.
 
     Parameters
     ----------
     steps : int
-        Of Adam (Kingma and Ba, ICLR 2015).
+        Steps of Adam (Kingma and Ba, ICLR 2015).
     rate_rad : float
-        First step of every pixel of every level; it falls to 0 as a cosine.
+        First step of every pixel at every resolution; it decreases to 0 as a cosine.
     finest_px : int
-        Camera pixels per pixel of the finest level.
+        Camera pixels per pixel of the finest image.
     levels : int
-        Each has twice the pixels of the one before.
+        Number of images; each has twice the pixels per side of the image before.
     smoothness : float
-        Weight of total variation, per radian between pixels of the finest level.
+        Weight of the total variation, per radian between pixels of the finest image.
     core_noise_rad : float
-        Phase noise of a core in one shot, root mean square; 0 takes the fibre as it was calibrated.
+        Root-mean-square phase noise of a core in one shot. 0 means that the cores keep their calibrated phases.
     noise_weight : float
-        Of that prior beside the data, where it is taken.
+        Weight of the prior of the core noise beside the data; used if ``core_noise_rad`` is positive.
     """
 
     steps: int = 150
@@ -58,15 +58,16 @@ class RetrievalConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Retrieved:
+class RetrievedPhase:
     """A retrieved phase.
 
     Parameters
     ----------
     phase_rad : ndarray of float32, shape (n, n)
-        On the camera's grid. Its lowest percentile in the fibre's disc is 0: no intensity tells the absolute level.
+        Phase on the camera's grid. Its lowest percentile in the fibre's disc is 0, because intensities do not depend on the
+        absolute level.
     residual : float
-        Mean square difference of amplitudes over the mean intensity. It does not tell a wrong calibration from a right one.
+        Mean square difference of amplitudes divided by the mean intensity. It does not detect a wrong calibration.
     """
 
     phase_rad: NDArray[np.float32]
@@ -79,49 +80,59 @@ def retrieve(
     background: float = 0.0,
     config: RetrievalConfig | None = None,
     start_rad: NDArray[np.float32] | None = None,
-) -> Retrieved:
-    """Find the phase image whose speckle is the one that was seen.
+) -> RetrievedPhase:
+    """Find the phase image whose predicted speckle agrees with the frame.
 
     Parameters
     ----------
     intensity : ndarray of float32, shape (n, n)
-        The frame in the unit of the calibration, such as counts per second.
+        The frame, in the unit of the calibration, such as counts per second.
     optics : FibreOptics
-        With the calibrated response.
+        The fibre with its calibrated response.
     background : float
-        Intensity that carries no speckle.
-    config : RetrievalConfig
+        Intensity without speckle.
+    config : RetrievalConfig, optional
         Settings.
     start_rad : ndarray of float32, shape (n, n), optional
-        Phase to start from, such as a network's; flat when left out.
+        Phase to start from, such as the output of a network. Without it the start is flat.
 
     Raises
     ------
     ReconstructionError
-        The frame or the start is not of the optics' shape, or is dark.
+        The frame or the start has the wrong shape, or the frame is dark.
     """
     config = config or RetrievalConfig()
     n = optics.config.image_px
     for name, image in (("frame", intensity), ("start", start_rad)):
         if image is not None and image.shape != (n, n):
-            raise ReconstructionError(f"the {name} is {image.shape}, the calibrated fibre {(n, n)}; crop the camera")
+            raise ReconstructionError(
+                f"the {name} is {image.shape} px, the calibrated fibre {(n, n)} px; set the camera's ROI to this size"
+            )
     mean = float(intensity.mean())
     if not mean > 0:
-        raise ReconstructionError(f"the frame's mean is {mean:g}; is the light on?")
+        raise ReconstructionError(f"the frame's mean is {mean:g} counts; is the light on?")
     amplitude = torch.from_numpy(intensity / np.float32(mean)).to(optics.device).clamp(min=0).sqrt()
-    still = torch.zeros((n, n)) if start_rad is None else torch.from_numpy(np.array(start_rad, np.float32))
-    still = still.to(optics.device)
+    start = torch.zeros((n, n)) if start_rad is None else torch.from_numpy(np.array(start_rad, np.float32))
+    start = start.to(optics.device)
     finest = math.ceil(n / config.finest_px)
     sides = [max(2, finest >> level) for level in range(config.levels)]
     images = [torch.zeros((1, 1, side, side), device=optics.device, requires_grad=True) for side in sides]
     noise = torch.zeros((1, optics.cores), device=optics.device, requires_grad=config.core_noise_rad > 0)
-    moved = [*images, noise] if noise.requires_grad else images
-    adam = torch.optim.Adam(moved, lr=config.rate_rad, betas=(0.9, 0.99))
+    unknowns = [*images, noise] if noise.requires_grad else images
+    adam = torch.optim.Adam(unknowns, lr=config.rate_rad, betas=(0.9, 0.99))
+
+    def change_of() -> torch.Tensor:
+        coarser = (F.interpolate(image, (finest, finest), mode="bilinear") for image in images[1:])
+        return torch.as_tensor(sum(coarser) + images[0])
+
+    def phase_of(change: torch.Tensor) -> torch.Tensor:
+        return start + F.interpolate(change, (n, n), mode="bicubic")[0, 0]
+
     with torch.enable_grad():
         for step in range(config.steps):
             adam.param_groups[0]["lr"] = config.rate_rad * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-            change = sum(F.interpolate(image, (finest, finest), mode="bilinear") for image in images[1:]) + images[0]
-            phase = still + F.interpolate(change, (n, n), mode="bicubic")[0, 0]
+            change = change_of()
+            phase = phase_of(change)
             speckle = optics.intensity(phase[None], noise if noise.requires_grad else None)[0] + background
             residual = ((speckle / mean + 1e-4).sqrt() - amplitude).square().mean()
             loss = residual + config.smoothness * _variation(change)
@@ -131,19 +142,18 @@ def retrieve(
             loss.backward()
             adam.step()
     with torch.no_grad():
-        change = sum(F.interpolate(image, (finest, finest), mode="bilinear") for image in images[1:]) + images[0]
-        phase = still + F.interpolate(change, (n, n), mode="bicubic")[0, 0]
-    return Retrieved(with_piston(phase.cpu().numpy(), optics), float(residual.detach()))
+        phase = phase_of(change_of())
+    return RetrievedPhase(with_piston(phase.cpu().numpy(), optics), float(residual.detach()))
 
 
 def _variation(image: torch.Tensor) -> torch.Tensor:
-    """Total variation (Rudin, Osher and Fatemi, Physica D 60, 259, 1992), rounded off at 0.03 rad."""
+    """Return the total variation (Rudin, Osher and Fatemi, Physica D 60, 259, 1992), smoothed below 0.03 rad."""
     down, right = image.diff(dim=-2)[..., :-1], image.diff(dim=-1)[..., :-1, :]
     return (down.square() + right.square() + 1e-3).sqrt().mean()
 
 
 def with_piston(phase_rad: NDArray[np.float32], optics: FibreOptics) -> NDArray[np.float32]:
-    """Return the phase with its lowest percentile inside the fibre's disc at 0."""
+    """Return the phase shifted so that its lowest percentile inside the fibre's disc is 0."""
     n = optics.config.image_px
     axis = np.arange(n) - (n - 1) / 2
     disc = np.hypot(axis[:, None], axis[None, :]) * optics.config.pixel_um <= optics.config.field_radius_um

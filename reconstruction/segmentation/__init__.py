@@ -1,1 +1,1 @@
-"""Segmentation of a phase image into objects."""
+"""Segmentation of a phase image into objects, and scores of a segmentation."""

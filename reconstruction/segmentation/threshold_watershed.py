@@ -1,4 +1,4 @@
-"""A simple default segmentation of a phase image: Otsu's threshold, then watershed to part touching objects."""
+"""A simple default segmentation of a phase image: Otsu's threshold, then watershed to separate touching objects."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from skimage.segmentation import watershed
 
 
 def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px: int = 12) -> NDArray[np.uint16]:
-    """Label what stands out of the background by its phase.
+    """Label the objects whose phase is larger than that of the background.
 
     Parameters
     ----------
     phase_rad : ndarray of float32, shape (h, w)
         Phase in radians.
     mask : ndarray of bool, shape (h, w)
-        Where the fibre sees.
+        The fibre's disc.
     min_area_px : int
-        Smaller objects are noise.
+        Objects with fewer pixels are removed as noise.
 
     Returns
     -------
     ndarray of uint16, shape (h, w)
-        0 is background, 1.. are objects, numbered without gaps.
+        0 is background; 1, 2, ... are the objects, numbered without gaps.
     """
     inside = phase_rad[mask]
     low, high = (float(v) for v in np.percentile(inside[::8], (0.5, 99.5)))
@@ -38,22 +38,24 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
     foreground = ((grey > threshold) & mask).astype(np.uint8)
     foreground = np.asarray(cv2.morphologyEx(foreground, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
     distance = cv2.GaussianBlur(cv2.distanceTransform(foreground, cv2.DIST_L2, 5), (0, 0), 1.0)
-    # Peaks of the distance to the border, at least a small cell's radius apart, are one object each.
+    # Every peak of the distance to the border is one object. Peaks are at least the radius of a small cell apart.
     peaks = (distance >= cv2.dilate(distance, np.ones((9, 9), np.uint8))) & (distance > 1.0)
     _, markers = cv2.connectedComponents(peaks.astype(np.uint8))
-    # scikit-image's, which floods by height; OpenCV's floods by colour steps and lets the background in.
-    # On every other pixel: only where touching objects part does that show, and it is the live view's largest cost.
+    # The watershed of scikit-image floods by height. That of OpenCV floods by colour steps and lets the background in.
+    # It runs on every other pixel, because it is the largest cost of the live view. The difference shows only where touching
+    # objects are separated.
     coarse = watershed(-distance[::2, ::2], _coarse(markers.astype(np.uint16)), mask=_coarse(foreground) > 0)
     labels = np.repeat(np.repeat(coarse, 2, 0), 2, 1)[: foreground.shape[0], : foreground.shape[1]]
     return _renumber(np.where(foreground > 0, labels, 0).astype(np.int32), min_area_px)
 
 
 def _coarse(image: NDArray[Any]) -> NDArray[Any]:
-    """Largest value in every square of 2 x 2 pixels."""
+    """Return the largest value in every square of 2 x 2 pixels."""
     return np.asarray(cv2.dilate(image, np.ones((2, 2), np.uint8), anchor=(0, 0))[::2, ::2])
 
 
 def _renumber(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint16]:
+    """Remove small objects and number the others without gaps."""
     areas = np.bincount(labels.ravel())
     keep = areas >= min_area_px
     keep[0] = False
@@ -62,16 +64,16 @@ def _renumber(labels: NDArray[np.int32], min_area_px: int) -> NDArray[np.uint16]
 
 
 def iou_foreground(labels: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float:
-    """Intersection over union of the two foregrounds; 1 when both are empty, 0 when one is."""
+    """Return the intersection over union of the two foregrounds: 1 if both are empty, 0 if one of them is."""
     a, b = labels > 0, truth > 0
     union = np.count_nonzero(a | b)
     return float(np.count_nonzero(a & b)) / union if union else 1.0
 
 
 def iou_matched(labels: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float:
-    """Mean intersection over union of the objects, matched one to one so that the sum is largest (Hungarian method).
+    """Return the mean intersection over union of the objects, matched one to one for the largest sum (Hungarian method).
 
-    Objects without a partner count as 0: the mean is over the larger of the two numbers. 1 when both are empty.
+    Objects without a partner count as 0: the mean is over the larger of the two numbers of objects. 1 if both images are empty.
     """
     count, true_count = int(labels.max()), int(truth.max())
     if not max(count, true_count):

@@ -1,4 +1,4 @@
-"""A re-tune finds where the patterns lie and gives pairs that read phase; a moving fibre and mixed-up probes are refused."""
+"""A re-tune registers the patterns and gives pairs that reconstruct phase; it refuses a moving fibre and swapped patterns."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ def reference_pairs(optics: OpticsConfig = OPTICS) -> ReferencePairs:
 
 
 def test_the_reference_is_the_mean_of_the_flat_shots() -> None:
-    found = reference_pairs()
-    assert found.reference.dtype == np.float32
-    np.testing.assert_allclose(found.reference, np.mean(shots()[0].flats, axis=0), atol=1e-3)
-    assert 0.75 < found.stillness < 0.99, "shots of one pattern differ by phase noise, averaged in twos"
-    assert len(found.frames) == len(found.phases_rad) == PROBE_PATTERNS
-    assert all(phase.shape == (PX, PX) and phase.dtype == np.float32 for phase in found.phases_rad)
+    pairs = reference_pairs()
+    assert pairs.reference.dtype == np.float32
+    np.testing.assert_allclose(pairs.reference, np.mean(shots()[0].flats, axis=0), atol=1e-3)
+    assert 0.75 < pairs.stability < 0.99, "shots of one pattern differ by phase noise, averaged in twos"
+    assert len(pairs.frames) == len(pairs.phases_rad) == PROBE_PATTERNS
+    assert all(phase.shape == (PX, PX) and phase.dtype == np.float32 for phase in pairs.phases_rad)
 
 
 def test_a_turned_and_mirrored_pattern_is_laid_on_the_camera() -> None:
     data, frame, phase = shots(POSED)
-    found = reference_pairs(POSED)
-    assert found.registration.flipped
-    assert found.registration.scale == pytest.approx(1 / POSED.scale, abs=0.02)
-    assert found.registration.rotation_deg == pytest.approx(-POSED.rotation_deg, abs=0.8)
-    assert found.registration.shift_px == pytest.approx(found.registration.to_camera(np.zeros((1, 2)))[0])
-    method = PairsMethod(found)
-    truth = to_grid(found.registration.warp(phase, fill=None), PX // 4)
-    read = method.run(frame, found.reference)
+    pairs = reference_pairs(POSED)
+    assert pairs.registration.flipped
+    assert pairs.registration.scale == pytest.approx(1 / POSED.scale, abs=0.02)
+    assert pairs.registration.rotation_deg == pytest.approx(-POSED.rotation_deg, abs=0.8)
+    assert pairs.registration.shift_px == pytest.approx(pairs.registration.to_camera(np.zeros((1, 2)))[0])
+    method = PairsMethod(pairs)
+    truth = to_grid(pairs.registration.warp(phase, fill=None), PX // 4)
+    read = method.run(frame, pairs.reference)
     assert pearson(read[method.mask], truth[method.mask]) > 0.6
-    raw = PairsMethod(ReferencePairs(found.reference, data.frames, data.phases_rad, found.registration, 1.0))
+    raw = PairsMethod(replace(pairs, frames=data.frames, phases_rad=data.phases_rad))
     assert method.correlation() > raw.correlation() + 0.1, "without the registration pairs do not fit together"
 
 
@@ -76,20 +76,20 @@ def test_a_fibre_that_moves_meanwhile_is_refused(drift_rad: float) -> None:
     data = shots()[0]
     later = TwinExposure(FibreOptics(replace(OPTICS, drift_rad=drift_rad)), SensorConfig(), 0.01, 2)
     flats = later(np.zeros((2, PX, PX), np.float32))
-    with pytest.raises(CalibrationError, match=r"correlates -?0\.[0-5]\d, at least 0\.6 is needed; the fibre is moving"):
+    with pytest.raises(CalibrationError, match=r"correlates -?0\.[0-5]\d, at least 0\.6 is needed: the fibre is moving"):
         retune.fit(replace(data, flats=(*data.flats[:2], *flats)))
 
 
-def test_a_small_drift_is_lived_with() -> None:
+def test_a_small_drift_is_accepted() -> None:
     data = shots()[0]
     later = TwinExposure(FibreOptics(replace(OPTICS, drift_rad=0.2)), SensorConfig(), 0.01, 2)
-    found = retune.fit(replace(data, flats=(*data.flats[:2], *later(np.zeros((2, PX, PX), np.float32)))))
-    assert 0.6 < found.stillness < reference_pairs().stillness
+    pairs = retune.fit(replace(data, flats=(*data.flats[:2], *later(np.zeros((2, PX, PX), np.float32)))))
+    assert 0.6 < pairs.stability < reference_pairs().stability
 
 
 def test_probes_in_another_order_and_too_few_are_refused() -> None:
     data = shots()[0]
-    with pytest.raises(CalibrationError, match=r"correlation of -?0\.[0-4]\d only"):
+    with pytest.raises(CalibrationError, match=r"correlation of -?0\.[0-4]\d, at least"):
         retune.fit(replace(data, frames=data.frames[1:] + data.frames[:1]))
     with pytest.raises(CalibrationError, match="at least 2 pairs, got 1"):
         retune.fit(replace(data, frames=data.frames[:1], phases_rad=data.phases_rad[:1]))
@@ -102,13 +102,13 @@ def test_the_shots_are_taken_by_an_instrument() -> None:
     # So small a field is only seven times wider than the reach of a phase.
     assert done == list(range(1, 9))
     assert (len(data.flats), len(data.frames), len(data.phases_rad)) == (4, 4, 4)
-    found = retune.fit(data)
-    assert found.registration.scale == pytest.approx(1.0, abs=0.1)
-    assert abs(found.registration.rotation_deg) < 3
-    assert not found.registration.flipped
+    pairs = retune.fit(data)
+    assert pairs.registration.scale == pytest.approx(1.0, abs=0.1)
+    assert abs(pairs.registration.rotation_deg) < 3
+    assert not pairs.registration.flipped
 
 
-def test_pairs_say_honestly_how_well_they_read() -> None:
+def test_pairs_report_honestly_how_well_they_reconstruct() -> None:
     _, frame, phase = shots()
     method = PairsMethod(reference_pairs())
     read = method.run(frame, reference_pairs().reference)
@@ -136,7 +136,7 @@ def test_methods_are_compared_on_the_same_pairs() -> None:
     method = PairsMethod(reference_pairs())
     reference = reference_pairs().reference
     assert method.correlation_of(_Constant(method), reference) < method.correlation() - 0.3
-    # With its own pairs among the references it knows the answers: so the honest number leaves them out.
+    # With its own pairs among the references the method knows the answers. The honest number leaves them out.
     assert method.correlation_of(method, reference) > method.correlation()
 
 

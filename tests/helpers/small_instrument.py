@@ -26,7 +26,7 @@ def small_network(front_end: str = "ridge", seed: int = 0) -> ReferencedUNet:
     config = UNetConfig(
         frame_px=FRAME_PX,
         grid_px=GRID_PX,
-        front_end=front_end,  # type: ignore[arg-type]
+        front_end=front_end,
         base_channels=4,
         multipliers=(1, 2, 4),
         field_radius=radius,

@@ -1,4 +1,4 @@
-"""Scores agree with their definitions and with scikit-image, and see only what the fibre sees."""
+"""Scores agree with their definitions and with scikit-image, and depend only on pixels in the fibre's disc."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_correlation_of_a_constant_is_zero() -> None:
     assert pearson(np.ones(9), np.arange(9.0)) == 0.0
 
 
-def test_squared_error_is_mean_and_spread_of_the_absolute_one(rng: np.random.Generator) -> None:
+def test_squared_error_is_mean_and_standard_deviation_of_the_absolute_error(rng: np.random.Generator) -> None:
     phase, truth = images(rng)
     mask = field_mask(64, 0.9)
     result = score(phase, truth, mask, RANGE)
@@ -93,7 +93,7 @@ def test_squared_error_is_mean_and_spread_of_the_absolute_one(rng: np.random.Gen
 
 
 def textures(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Structure on every scale, and the same with a tenth of other structure."""
+    """Return a mixture with a tenth of other structure, and structure on every scale."""
     spectrum = 1 / np.maximum(np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)), 1 / side)
     truth, other = (np.fft.ifft2(np.fft.fft2(rng.standard_normal((side, side))) * spectrum).real for _ in range(2))
     truth, other = (1.4 + 0.5 * (image - image.mean()) / image.std() for image in (truth, other))

@@ -31,7 +31,7 @@ from drivers.clock import VirtualClock
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
-from reconstruction.evaluation.comparison import Entry, compare
+from reconstruction.evaluation.comparison import Entry, HeldOut, compare
 from reconstruction.evaluation.ridge_baseline import RidgeBaseline
 from reconstruction.few_pair.few_pair import FewPair, FewPairConfig
 from reconstruction.models.model import ModelCard, save_model
@@ -194,9 +194,10 @@ class Slow:
 
 def test_a_method_beyond_its_budget_sees_fewer_images_and_one_that_refuses_is_named(rng: np.random.Generator) -> None:
     truths = rng.uniform(0, 2, (5, GRID_PX, GRID_PX)).astype(np.float32)
-    pool = PairPool(np.ones((5, 64, 64), np.uint8), truths, np.ones((64, 64), np.float32), 5)
+    pool = PairPool(speckle=np.ones((5, 64, 64), np.uint8), phase_rad=truths, reference=np.ones((64, 64), np.float32), ready=5)
     slow, broken = Slow("slow"), Slow("broken", refuses=True)
-    rows, refused = compare([Entry(slow), Entry(broken)], pool, np.ones((GRID_PX, GRID_PX), bool), 2.85, budget_s=0.0)
+    held_out = HeldOut(pool, np.ones((GRID_PX, GRID_PX), bool), 2.85)
+    rows, refused = compare([Entry(slow), Entry(broken)], held_out, budget_s=0.0)
     assert refused == ["broken: the frame is dark"]
     assert (slow.calls, broken.calls, len(rows), len(rows[0].per_image)) == (2, 1, 1, 2)
     assert rows[0].phases_rad[0].shape == (GRID_PX, GRID_PX)
@@ -219,7 +220,15 @@ def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(
     shape = SpecDiffusionConfig(
         frame_px=FRAME_PX, grid_px=GRID_PX, base_channels=4, multipliers=(1, 2), heads=1, schedule="uniform-9", samples=3
     )
-    card = ModelCard("sampler", fibre, 0.9, 2.85, shape.to_dict(), "specdiffusion", training={INTERVAL_SCALE: 100.0})
+    card = ModelCard(
+        name="sampler",
+        fibre=fibre,
+        field_radius=0.9,
+        phase_range_rad=2.85,
+        network=shape.to_dict(),
+        kind="specdiffusion",
+        training={INTERVAL_SCALE: 100.0},
+    )
     save_model(tmp_path / "sampler", SpecDiffusion(shape), card)
     monkeypatch.setattr(methods, "shipped_models", tuple)  # all of them are for another fibre
     monkeypatch.setattr(methods, "FewPair", partial(FewPair, config=FewPairConfig(steps=3)))

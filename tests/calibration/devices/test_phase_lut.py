@@ -1,4 +1,4 @@
-"""The phase LUT is recovered through the fibre, whatever the panel's response; what cannot be measured is refused."""
+"""The phase LUT is recovered through the fibre for any response of the SLM; what cannot be measured is refused."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def twin(gamma: float, slm_range_rad: float = 2 * np.pi, seed: int = 1) -> Rig:
 
 @pytest.mark.parametrize("gamma", [0.7, 0.9, 1.0, 1.2, 1.4])
 def test_any_response_is_recovered(gamma: float) -> None:
-    found = phase_lut.fit(phase_lut.acquire(twin(gamma), LINEAR))
+    fit = phase_lut.fit(phase_lut.acquire(twin(gamma), LINEAR))
     true = (np.arange(256) / 255) ** gamma * 2 * np.pi
     # Only differences of phase exist: the first level's own error is not the LUT's.
-    error = found.phases_rad - true
+    error = fit.phases_rad - true
     assert np.sqrt(np.mean((error - error.mean()) ** 2)) < 0.05
-    assert found.residual_rad < 0.1
-    assert np.nanmax(found.region_rms_rad) < 0.3
-    GreyLut(found.phases_rad)  # a valid LUT
+    assert fit.residual_rad < 0.1
+    assert np.nanmax(fit.region_rms_rad) < 0.3
+    GreyLut(fit.phases_rad)  # a valid LUT
 
 
 def test_a_panel_of_less_than_a_wave_is_recovered_on_any_fibre() -> None:
     nominal = np.arange(256) / 255 * 4.0
     for seed in (2, 3):
-        found = phase_lut.fit(phase_lut.acquire(twin(1.2, 4.0, seed), nominal, levels=48))
-        error = found.phases_rad - (np.arange(256) / 255) ** 1.2 * 4.0
+        fit = phase_lut.fit(phase_lut.acquire(twin(1.2, 4.0, seed), nominal, levels=48))
+        error = fit.phases_rad - (np.arange(256) / 255) ** 1.2 * 4.0
         assert np.sqrt(np.mean((error - error.mean()) ** 2)) < 0.06
 
 
@@ -56,8 +56,7 @@ def test_noise_and_a_blind_camera_are_refused_with_the_number(rng: np.random.Gen
 
 def test_a_calibration_is_stored_and_bound_to_its_devices(tmp_path: Path) -> None:
     rig = twin(1.0)
-    made = Stored(phase_lut.KIND, devices_of(rig), {"residual_rad": 0.01}, {"phases_rad": LINEAR})
-    save(made, tmp_path / "lut")
+    save(Stored(phase_lut.KIND, devices_of(rig), {"residual_rad": 0.01}, {"phases_rad": LINEAR}), tmp_path / "lut")
     again = load(tmp_path / "lut", phase_lut.KIND, rig, max_age_days=1)
     assert again.values == {"residual_rad": 0.01}
     assert np.array_equal(again.arrays["phases_rad"], LINEAR)
@@ -68,7 +67,7 @@ def test_a_calibration_is_stored_and_bound_to_its_devices(tmp_path: Path) -> Non
         load(tmp_path / "lut", "timing")
     old = Stored(phase_lut.KIND, devices_of(rig), {}, {}, "2020-01-01T00:00:00+00:00")
     save(old, tmp_path / "old")
-    with pytest.raises(CalibrationError, match="days old, 30 are allowed"):
+    with pytest.raises(CalibrationError, match="days old, at most 30 are allowed"):
         load(tmp_path / "old", phase_lut.KIND, max_age_days=30)
 
 

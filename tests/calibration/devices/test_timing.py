@@ -1,4 +1,4 @@
-"""Latency is recovered exactly, fixed or random, and the settling time well enough to wait for it."""
+"""Latency is recovered exactly, whether fixed or random, and the settling time well enough for a delay."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def twin(latency_frames: tuple[int, int], time_constant_s: float) -> Rig:
 @pytest.mark.parametrize("time_constant_s", [0.002, 0.004])
 def test_latency_is_exact_and_settling_near(latency_frames: tuple[int, int], time_constant_s: float) -> None:
     rig = twin(latency_frames, time_constant_s)
-    found = timing.fit(timing.acquire(rig))
-    assert found.latency_frames == latency_frames
-    assert found.latency_s == pytest.approx((latency_frames[1] + 1) / 60)
-    assert 1 / 1.7 < found.time_constant_s / time_constant_s < 1.7
-    assert found.trigger_delay_s > found.settle_s
-    assert found.residual_fraction < 0.05
+    fit = timing.fit(timing.acquire(rig))
+    assert fit.latency_frames == latency_frames
+    assert fit.latency_s == pytest.approx((latency_frames[1] + 1) / 60)
+    assert 1 / 1.7 < fit.time_constant_s / time_constant_s < 1.7
+    assert fit.trigger_delay_s > fit.settle_s
+    assert fit.residual_fraction < 0.05
     assert rig.camera.exposure_s == 0.01, "the exposure is as it was"
 
 
 def test_light_that_does_not_change_is_refused(rng: np.random.Generator) -> None:
     delays = np.linspace(0, 0.1, 240)
-    with pytest.raises(CalibrationError, match=r"had gone .* % of the way"):
+    with pytest.raises(CalibrationError, match=r"% of the light's change was complete at the longest delays, 50 % are needed"):
         timing.fit(timing.TimingData(delays, rng.normal(0, 0.02, 240), 1 / 60))
 
 

@@ -1,4 +1,4 @@
-"""K, a and sc of unknown twins are recovered within 5 %; what cannot be measured is refused with the number."""
+"""Phase scale, a and sc of unknown twins are recovered within 5 %; what cannot be measured is refused with the number."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from acquisition.capture.pair_capture import CaptureError, Rig
 from app.instrument.config import checked
 from app.instrument.opening import open_rig
 from calibration.fibre import reference
-from calibration.fibre.reference import FibreData
+from calibration.fibre.reference import FibreData, ReferencePlan
 from calibration.fibre.speckle_field import disc, on_camera
 from calibration.stored import CalibrationError
 from drivers.clock import VirtualClock
+from drivers.twin.camera import SimulatedCamera
 from drivers.twin.slm import SimulatedSlm
 
 
 class Misjudged(SimulatedSlm):
-    """A panel that makes another phase than its driver believes."""
+    """An SLM whose actual phase is not the requested one."""
 
     factor = 1.0
 
@@ -33,29 +34,30 @@ def twin(factor: float = 1.0, px: int = 128, **optics: object) -> Rig:
     settings = {"twin": {"optics": {"image_px": px, "field_radius_um": 0.32 * px, **optics}}}
     rig = open_rig(checked(settings, "test"), VirtualClock())[0]
     assert isinstance(rig.slm, SimulatedSlm)
+    assert isinstance(rig.camera, SimulatedCamera)
     slm = Misjudged((px, px), rig.slm.config, rig.clock)
     slm.factor = factor
-    rig.camera._slm = slm  # type: ignore[attr-defined]
-    return Rig(rig.camera, slm, rig.clock, rig.trigger)
+    camera = SimulatedCamera(slm, rig.camera.optics, rig.camera.config, rig.camera.faults, rig.clock)
+    return Rig(camera, slm, rig.clock, rig.trigger)
 
 
 @pytest.fixture(scope="module")
 def data() -> FibreData:
-    return reference.acquire(twin(seed=1), pairs=8)
+    return reference.acquire(twin(seed=1), ReferencePlan(pairs=8))
 
 
 def recovered(seed: int, factor: float, distance_um: float, coupling_um: float, px: int) -> tuple[float, float, float]:
     rig = twin(factor, px, seed=seed, distance_um=distance_um, coupling_sigma_um=coupling_um)
-    found = reference.fit(reference.acquire(rig, seed=seed))
-    assert found.correlation > 0.55
-    assert found.radius_px == pytest.approx(0.32 * px / 0.68, rel=0.03)
-    assert found.centre_px == pytest.approx(((px - 1) / 2, (px - 1) / 2), abs=4)
-    assert found.grain_fwhm_px == pytest.approx(2.16, rel=0.03)
+    fit = reference.fit(reference.acquire(rig, ReferencePlan(seed=seed)))
+    assert fit.correlation > 0.55
+    assert fit.radius_px == pytest.approx(0.32 * px / 0.68, rel=0.03)
+    assert fit.centre_px == pytest.approx(((px - 1) / 2, (px - 1) / 2), abs=4)
+    assert fit.grain_fwhm_px == pytest.approx(2.16, rel=0.03)
     # The phase noise of the cores, exp(-2 * 0.22^2), and a little of the camera's.
-    assert found.model.floor == pytest.approx(0.905, abs=0.012)
+    assert fit.model.repeatability == pytest.approx(0.905, abs=0.012)
     true = (factor, 0.532 * distance_um / 0.68**2, coupling_um / 0.68)
-    model = found.model
-    errors = (model.depth_scale / true[0] - 1, model.defocus_px / true[1] - 1, model.coupling_px / true[2] - 1)
+    model = fit.model
+    errors = (model.phase_scale / true[0] - 1, model.defocus_px / true[1] - 1, model.coupling_px / true[2] - 1)
     return errors
 
 
@@ -79,14 +81,14 @@ def test_the_whole_twin_is_recovered(seed: int) -> None:
 
 
 def test_a_small_fibre_says_how_sure_it_is(data: FibreData) -> None:
-    found = reference.fit(data)
-    assert np.array_equal(found.speckle, data.flats.mean(0))
-    assert set(found.sd) == {"depth_scale", "defocus_px", "coupling_px", "floor"}
-    for name, true in (("depth_scale", 1.0), ("defocus_px", 56.95), ("coupling_px", 4.79)):
-        sd = found.sd[name]
+    fit = reference.fit(data)
+    assert np.array_equal(fit.speckle, data.flats.mean(0))
+    assert set(fit.sd) == {"phase_scale", "defocus_px", "coupling_px", "repeatability"}
+    for name, true in (("phase_scale", 1.0), ("defocus_px", 56.95), ("coupling_px", 4.79)):
+        sd = fit.sd[name]
         assert 0 < sd < 0.1 * true
-        assert abs(getattr(found.model, name) - true) < 3 * sd + 0.03 * true
-    assert 0.85 < found.shot_correlation < 0.95
+        assert abs(getattr(fit.model, name) - true) < 3 * sd + 0.03 * true
+    assert 0.85 < fit.shot_correlation < 0.95
 
 
 def test_a_registered_panel_is_as_good(data: FibreData) -> None:
@@ -94,12 +96,12 @@ def test_a_registered_panel_is_as_good(data: FibreData) -> None:
     turn = np.deg2rad(12.0)
     to_slm = 0.9 * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])  # (x, y), as the optics turn (y, x)
     affine = np.asarray(cv2.invertAffineTransform(np.column_stack([to_slm, [-3.0, 4.0]])), np.float64)
-    found = reference.fit(reference.acquire(rig, pairs=8, affine=affine))
-    assert found.correlation > reference.fit(data).correlation - 0.05
-    assert found.model.defocus_px == pytest.approx(56.95, rel=0.1)
+    fit = reference.fit(reference.acquire(rig, ReferencePlan(pairs=8), affine))
+    assert fit.correlation > reference.fit(data).correlation - 0.05
+    assert fit.model.defocus_px == pytest.approx(56.95, rel=0.1)
 
 
-def test_probes_never_wrap() -> None:
+def test_smooth_phases_never_wrap() -> None:
     phases = reference.smooth_phases((96, 128), 4, px=1.5, seed=3)
     assert phases.shape == (4, 96, 128)
     assert phases.min() >= 0
@@ -126,13 +128,15 @@ def test_the_disc_is_found_off_centre(rng: np.random.Generator) -> None:
 def test_bad_frames_are_refused_with_the_number(data: FibreData) -> None:
     dark = data.frames.copy()
     dark[2] *= 0.01
-    with pytest.raises(CalibrationError, match=r"smooth frame 2 is dark: mean 0\.\d\d %"):
+    with pytest.raises(
+        CalibrationError, match=r"smooth frame 2 is dark: its mean is 0\.\d\d % of full scale, 0\.5 % are needed"
+    ):
         reference.fit(replace(data, frames=dark))
     bright = data.sweep.copy()
     bright[1] = np.clip(bright[1] * 20, 0, 255)
-    with pytest.raises(CalibrationError, match=r"\d % of depth frame 1 is saturated"):
+    with pytest.raises(CalibrationError, match=r"\d % of checkerboard frame 1 is saturated, at most 1 % is allowed"):
         reference.fit(replace(data, sweep=bright))
-    with pytest.raises(CalibrationError, match=r"4 smooth phases, .* got 3, 6 and 5"):
+    with pytest.raises(CalibrationError, match=r"at least 4 smooth phases, .* got 3, 6 and 5"):
         reference.fit(replace(data, frames=data.frames[:3], phases_rad=data.phases_rad[:3]))
 
 
@@ -142,7 +146,7 @@ def test_a_moved_fibre_is_refused(data: FibreData) -> None:
         reference.fit(replace(data, flats=moved))
 
 
-def test_wrong_patterns_and_a_blind_fibre_are_refused(data: FibreData) -> None:
+def test_wrong_patterns_and_a_fibre_without_the_slms_light_are_refused(data: FibreData) -> None:
     for wrong in (np.roll(data.phases_rad, 1, axis=0), data.phases_rad[:, ::-1].copy()):
         with pytest.raises(CalibrationError, match=r"maps correlate -?0\.\d\d"):
             reference.fit(replace(data, phases_rad=wrong))

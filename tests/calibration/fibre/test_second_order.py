@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from calibration.fibre.reference import smooth_phases
-from calibration.fibre.second_order import LocalCovariance, SecondOrder, contrast, local_covariance, square_lags
+from calibration.fibre.second_order import LocalCovariance, MapSampling, SecondOrder, contrast, local_covariance, square_lags
 from calibration.fibre.speckle_field import disc, on_camera, rolled_off
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
@@ -25,37 +25,37 @@ REAL = Path(__file__).resolve().parents[4] / "shared" / "real-mcf"
 
 def test_a_flat_phase_gives_the_grain_everywhere() -> None:
     lags = square_lags()
-    maps = LocalCovariance(SecondOrder(1.0, 57.0, 4.8, 0.9), (120, 128), lags)(torch.zeros(120, 128))
+    maps = LocalCovariance(SecondOrder(1.0, 57.0, 4.8, 0.9), (120, 128), MapSampling(lags))(torch.zeros(120, 128))
     assert maps.shape == (25, 120, 128)
-    for lag, found in zip(lags, maps[:, 60, 64], strict=True):
+    for lag, value in zip(lags, maps[:, 60, 64], strict=True):
         grain = math.exp(-4 * (math.pi * MODEL.bandwidth * math.hypot(*lag)) ** 2)
-        assert float(found) == pytest.approx(0.9 * grain, abs=2e-3)
+        assert float(value) == pytest.approx(0.9 * grain, abs=2e-3)
 
 
 @pytest.mark.parametrize("slope", [(0.15, 0.0), (0.0, -0.15), (0.1, 0.1)])
-def test_a_tilt_shifts_the_speckle_and_the_exchange_weakens_it(slope: tuple[float, float]) -> None:
+def test_a_slope_shifts_the_speckle_and_the_coupling_weakens_it(slope: tuple[float, float]) -> None:
     rows, columns = np.indices((96, 96), np.float32)
     tilt = torch.from_numpy(slope[0] * rows + slope[1] * columns)
     lags = square_lags(4)
-    found = LocalCovariance(MODEL, (96, 96), lags)(tilt)[:, 48, 48].numpy()
+    covariance = LocalCovariance(MODEL, (96, 96), MapSampling(lags))(tilt)[:, 48, 48].numpy()
     shift = -MODEL.defocus_px * np.array(slope) / (2 * math.pi)
-    off = np.array(lags) - shift * np.sign(shift @ np.array(lags)[int(np.argmax(found))])
+    off = np.array(lags) - shift * np.sign(shift @ np.array(lags)[int(np.argmax(covariance))])
     grain = np.exp(-4 * (math.pi * MODEL.bandwidth) ** 2 * (off**2).sum(1))
     lost = math.exp(-((math.hypot(*slope) * MODEL.coupling_px) ** 2))
-    assert np.allclose(found, lost * grain, atol=5e-3)
+    assert np.allclose(covariance, lost * grain, atol=5e-3)
 
 
 def test_stride_loses_nothing() -> None:
     phase = torch.from_numpy(smooth_phases((128, 120), 1)[0])
-    whole = LocalCovariance(MODEL, (128, 120), square_lags())(phase)[:, ::4, ::4]
-    coarse = LocalCovariance(MODEL, (128, 120), square_lags(), stride=4)(phase)
+    whole = LocalCovariance(MODEL, (128, 120), MapSampling(square_lags()))(phase)[:, ::4, ::4]
+    coarse = LocalCovariance(MODEL, (128, 120), MapSampling(square_lags(), stride=4))(phase)
     assert coarse.shape == (25, 32, 30)
     assert float((whole - coarse)[:, 5:-5, 5:-5].abs().max()) < 1e-3
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
     phases = torch.from_numpy(smooth_phases((32, 32), 2)).double().requires_grad_()
-    maps = LocalCovariance(MODEL, (32, 32), ((0, 0), (0, 1)), stride=2)
+    maps = LocalCovariance(MODEL, (32, 32), MapSampling(((0, 0), (0, 1)), stride=2))
     maps(phases[:1].float(), phases[1:].float()).sum().backward()
     assert phases.grad is not None
     step = torch.zeros_like(phases)
@@ -77,10 +77,11 @@ def test_the_twin_speckle_has_these_covariances(seed: int) -> None:
     contrasts = [contrast(frame / rolled_off(aperture), from_centre < 71) for frame in frames]
     core = (from_centre < 60)[::4, ::4]
     pairs = list(combinations(range(7), 2))
-    measured = np.stack([local_covariance(contrasts[i], contrasts[j], square_lags(), 6.0, 4)[:, core] for i, j in pairs])
+    sampling = MapSampling(square_lags(), window_px=6.0, stride=4)
+    measured = np.stack([local_covariance(contrasts[i], contrasts[j], sampling)[:, core] for i, j in pairs])
 
     def alike(model: SecondOrder) -> tuple[float, float]:
-        maps = LocalCovariance(model, (160, 160), square_lags(), aperture, 6.0, 4)
+        maps = LocalCovariance(model, (160, 160), sampling, aperture)
         predicted = np.stack([maps(phases[i], phases[j]).numpy()[:, core] for i, j in pairs])
         scale = float((predicted * measured).sum() / (predicted**2).sum())
         about = [values - values.mean((0, 2), keepdims=True) for values in (predicted, measured)]
@@ -97,9 +98,9 @@ def test_the_twin_speckle_has_these_covariances(seed: int) -> None:
 def test_contrast_knows_no_relief_and_no_outside() -> None:
     rows, columns = np.indices((100, 100))
     inside = np.hypot(rows - 50, columns - 50) < 40
-    found = contrast((1 + 0.005 * rows + 0.003 * columns).astype(np.float32), inside)
-    assert np.abs(found).max() < 0.1
-    assert not found[~inside].any()
+    image = contrast((1 + 0.005 * rows + 0.003 * columns).astype(np.float32), inside)
+    assert np.abs(image).max() < 0.1
+    assert not image[~inside].any()
 
 
 def test_impossible_models_are_refused() -> None:
@@ -118,7 +119,7 @@ def grey(file: Path) -> NDArray[np.float32]:
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real captures are not in {REAL}")
 def test_real_pairs_have_these_covariances() -> None:
-    # Scale, angle and shifts that the pairs' own statistics script finds.
+    # Scale, angle and shifts that the script of the pairs' own statistics gives.
     name, registration = "imagenet", (1.07859, -0.03899, -0.80134, 2.34769, 0.9908)
     files = sorted((REAL / name / "input").glob("*.png"))
     frames = [grey(file) for file in files]
@@ -134,17 +135,19 @@ def test_real_pairs_have_these_covariances() -> None:
     aperture = 1 / (1 + np.exp((from_centre - radius) / 4))
     contrasts = [contrast(frame / rolled_off(aperture), from_centre < radius - 2) for frame in frames]
     core = (from_centre < radius - 30)[::4, ::4]
-    pairs, lags = list(combinations(range(len(files)), 2)), square_lags()
-    measured = np.stack([local_covariance(contrasts[i], contrasts[j], lags, 6.0, 4)[:, core] for i, j in pairs])
+    pairs, sampling = list(combinations(range(len(files)), 2)), MapSampling(square_lags(), window_px=6.0, stride=4)
+    measured = np.stack([local_covariance(contrasts[i], contrasts[j], sampling)[:, core] for i, j in pairs])
 
     def predicted(x: NDArray[np.float64]) -> NDArray[np.float32]:
-        maps = LocalCovariance(SecondOrder(x[0], x[1], x[2]), (512, 512), lags, aperture, 6.0, 4)
+        maps = LocalCovariance(SecondOrder(x[0], x[1], x[2]), (512, 512), sampling, aperture)
         every = np.stack([maps(phases[i], phases[j]).numpy()[:, core] for i, j in pairs])
         return np.asarray(every * ((every * measured).sum() / (every**2).sum()))
 
-    found = optimize.least_squares(lambda x: (predicted(x) - measured).ravel(), [2.5, 55, 5], diff_step=0.01, xtol=1e-3).x
-    fitted = predicted(found)
+    start = [2.5, 55, 5]
+    solution = optimize.least_squares(lambda x: (predicted(x) - measured).ravel(), start, diff_step=0.01, xtol=1e-3)
+    scale, defocus_px, coupling_px = solution.x
+    fitted = predicted(np.array([scale, defocus_px, coupling_px]))
     assert np.corrcoef(fitted[:, 12].ravel(), measured[:, 12].ravel())[0, 1] > 0.87
-    assert 2.3 < found[0] < 3.0
-    assert 45 < found[1] < 70
-    assert 4 < found[2] < 6.2
+    assert 2.3 < scale < 3.0
+    assert 45 < defocus_px < 70
+    assert 4 < coupling_px < 6.2

@@ -1,4 +1,4 @@
-"""Shifts of the speckle come in pixels and with the stated sign, a slope of the phase shifts it by the law."""
+"""Shifts of the speckle are measured in pixels and with the right sign; a slope of the phase shifts the speckle by the law."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def from_centre(centre: tuple[float, float] = (127.5, 127.5)) -> NDArray[np.floa
 
 @pytest.mark.parametrize("by", [(0.0, 0.0), (0.1, 0.0), (0.3, -0.2), (0.0, 0.5), (-0.5, 0.4)])
 def test_a_shift_is_found_in_pixels_and_with_its_sign(speckle: NDArray[np.float64], by: tuple[float, float]) -> None:
-    found = displacement(speckle_amplitude(moved(speckle, by)), speckle_amplitude(moved(speckle, (0, 0))), CELL_PX)
-    assert found.shift_px.shape == (2, PX // CELL_PX, PX // CELL_PX)
-    assert found.weight.shape == found.shift_px.shape[1:]
-    assert found.shift_px.dtype == found.weight.dtype == np.float32
-    core = found.shift_px[:, 5:-5, 5:-5]
+    move = displacement(speckle_amplitude(moved(speckle, by)), speckle_amplitude(moved(speckle, (0, 0))), CELL_PX)
+    assert move.shift_px.shape == (2, PX // CELL_PX, PX // CELL_PX)
+    assert move.weight.shape == move.shift_px.shape[1:]
+    assert move.shift_px.dtype == move.weight.dtype == np.float32
+    core = move.shift_px[:, 5:-5, 5:-5]
     length = math.hypot(*by)
-    # Central differences make fine grains' slopes a little too small, shifts a little too large.
+    # Central differences make the slopes of fine grains a little too small, and the shifts a little too large.
     assert core.mean((1, 2)) == pytest.approx(np.array(by), abs=0.12 * length + 0.003)
     assert core.std((1, 2)).max() < 0.03 * length + 0.003
 
@@ -58,9 +58,9 @@ def test_a_shift_is_found_in_pixels_and_with_its_sign(speckle: NDArray[np.float6
 def test_two_places_move_their_own_ways(speckle: NDArray[np.float64]) -> None:
     frame = moved(speckle, (0.3, 0.0))
     frame[:, PX // 2 :] = moved(speckle, (-0.3, 0.2))[:, PX // 2 :]
-    found = displacement(speckle_amplitude(frame), speckle_amplitude(moved(speckle, (0, 0))), CELL_PX).shift_px
-    assert found[:, 8:-8, 8:24].mean((1, 2)) == pytest.approx(np.array([0.3, 0.0]), abs=0.05)
-    assert found[:, 8:-8, 40:56].mean((1, 2)) == pytest.approx(np.array([-0.3, 0.2]), abs=0.05)
+    shift_px = displacement(speckle_amplitude(frame), speckle_amplitude(moved(speckle, (0, 0))), CELL_PX).shift_px
+    assert shift_px[:, 8:-8, 8:24].mean((1, 2)) == pytest.approx(np.array([0.3, 0.0]), abs=0.05)
+    assert shift_px[:, 8:-8, 40:56].mean((1, 2)) == pytest.approx(np.array([-0.3, 0.2]), abs=0.05)
 
 
 def test_exchanging_the_frames_turns_the_shift_round(speckle: NDArray[np.float64]) -> None:
@@ -86,20 +86,20 @@ def test_a_slope_of_the_phase_shifts_the_speckle_by_the_law(fibre: FibreOptics, 
     phases = np.stack([slope[0] * rows + slope[1] * columns, np.zeros((PX, PX), np.float32)]).astype(np.float32)
     with torch.inference_mode():
         sloped, flat = fibre.intensity(torch.from_numpy(phases)).numpy() * 40
-    found = displacement(speckle_amplitude(sloped), speckle_amplitude(flat), CELL_PX)
+    move = displacement(speckle_amplitude(sloped), speckle_amplitude(flat), CELL_PX)
     inside = from_centre()[2::CELL_PX, 2::CELL_PX] < 90
-    seen = np.average(found.shift_px[:, inside], axis=1, weights=found.weight[inside])
-    # The frame shows at r what the other has a little down the slope: light goes where the phase rises.
+    measured = np.average(move.shift_px[:, inside], axis=1, weights=move.weight[inside])
+    # The frame at r equals the other frame a little down the slope, because light moves to where the phase increases.
     law = -OPTICS.defocus_px * np.array(slope) / (2 * math.pi)
-    assert seen == pytest.approx(law, abs=0.1 * float(np.hypot(*law)) + 0.005)
+    assert measured == pytest.approx(law, abs=0.1 * float(np.hypot(*law)) + 0.005)
 
 
 def test_the_slopes_of_a_phase_are_per_camera_pixel() -> None:
     rows, columns = np.mgrid[:64, :64].astype(np.float32)
-    found = slopes(np.asarray(CELL_PX * (0.03 * rows - 0.01 * columns), np.float32), CELL_PX)
-    assert found.shape == (2, 64, 64)
-    assert found[0, 12:-12, 12:-12] == pytest.approx(0.03, rel=1e-3)
-    assert found[1, 12:-12, 12:-12] == pytest.approx(-0.01, rel=1e-3)
+    slope = slopes(np.asarray(CELL_PX * (0.03 * rows - 0.01 * columns), np.float32), CELL_PX)
+    assert slope.shape == (2, 64, 64)
+    assert slope[0, 12:-12, 12:-12] == pytest.approx(0.03, rel=1e-3)
+    assert slope[1, 12:-12, 12:-12] == pytest.approx(-0.01, rel=1e-3)
 
 
 def test_the_amplitude_knows_neither_exposure_nor_relief(speckle: NDArray[np.float64]) -> None:
@@ -120,12 +120,12 @@ def test_the_amplitude_knows_neither_exposure_nor_relief(speckle: NDArray[np.flo
 def test_the_fibre_is_found_wherever_it_lies(centre: tuple[float, float], radius_px: int, rng: np.random.Generator) -> None:
     distance = from_centre(centre)
     frames = [(rng.exponential(40, (PX, PX)) * (distance < radius_px) + rng.uniform(0, 2, (PX, PX))) for _ in range(3)]
-    found = lit_field([frame.astype(np.uint8) for frame in frames])
-    assert found.dtype == bool
-    assert found[distance < radius_px - 7].all(), "the border of the image is no border of the fibre"
-    assert not found[distance > radius_px].any()
+    lit = lit_field([frame.astype(np.uint8) for frame in frames])
+    assert lit.dtype == bool
+    assert lit[distance < radius_px - 7].all(), "the border of the image is no border of the fibre"
+    assert not lit[distance > radius_px].any()
     wide, narrow = (lit_field(frames, inward).sum() for inward in (0.5, 12.0))
-    assert narrow < found.sum() < wide
+    assert narrow < lit.sum() < wide
 
 
 def test_light_on_the_whole_frame_is_all_fibre(rng: np.random.Generator) -> None:

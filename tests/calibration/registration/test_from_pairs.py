@@ -44,7 +44,7 @@ def first(optics: OpticsConfig, count: int) -> Pairs:
     return frames[:count], phases[:count]
 
 
-def errors_px(found: Registration, optics: OpticsConfig, label_px: int = PX) -> NDArray[np.float64]:
+def errors_px(registration: Registration, optics: OpticsConfig, label_px: int = PX) -> NDArray[np.float64]:
     """Distances over the fibre's disc between where the camera sees a label's point and where the map says."""
     radius = optics.field_radius_um / optics.pixel_um
     axis = np.arange(-radius, radius, 4)
@@ -53,7 +53,7 @@ def errors_px(found: Registration, optics: OpticsConfig, label_px: int = PX) -> 
     angle = math.radians(optics.rotation_deg)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     on_slm = optics.scale * disc @ turn.T * [1, -1 if optics.flip else 1] + optics.shift_px
-    return np.hypot(*(found.to_camera(on_slm * label_px / PX) - disc).T)
+    return np.hypot(*(registration.to_camera(on_slm * label_px / PX) - disc).T)
 
 
 def rms(values: NDArray[np.float64]) -> float:
@@ -64,13 +64,13 @@ def rms(values: NDArray[np.float64]) -> float:
 def test_any_likely_pose_is_found(count: int, most_px: float) -> None:
     errors = []
     for optics in POSES:
-        found = register_pairs(*first(optics, count))
-        assert found.flipped == optics.flip
-        assert found.scale == pytest.approx(1 / optics.scale, abs=0.03)
-        assert found.rotation_deg == pytest.approx(-optics.rotation_deg, abs=1.5)
-        assert found.correlation > 0.75
-        assert (found.pattern_shape, found.camera_shape) == ((PX, PX), (PX, PX))
-        errors.append(rms(errors_px(found, optics)))
+        registration = register_pairs(*first(optics, count))
+        assert registration.flipped == optics.flip
+        assert registration.scale == pytest.approx(1 / optics.scale, abs=0.03)
+        assert registration.rotation_deg == pytest.approx(-optics.rotation_deg, abs=1.5)
+        assert registration.correlation > 0.75
+        assert (registration.pattern_shape, registration.camera_shape) == ((PX, PX), (PX, PX))
+        errors.append(rms(errors_px(registration, optics)))
     assert max(errors) < most_px
     assert rms(np.array(errors)) < 0.8 * most_px
 
@@ -78,7 +78,7 @@ def test_any_likely_pose_is_found(count: int, most_px: float) -> None:
 def test_a_warped_label_lies_on_its_speckle() -> None:
     optics = POSES[1]
     frames, phases = first(optics, 6)
-    found = register_pairs(frames, phases)
+    registration = register_pairs(frames, phases)
     rows, columns = np.mgrid[:PX, :PX] - (PX - 1) / 2
     angle = math.radians(optics.rotation_deg)
     on_slm = optics.scale * np.stack(
@@ -87,7 +87,7 @@ def test_a_warped_label_lies_on_its_speckle() -> None:
     on_slm = on_slm * np.array([1, -1])[:, None, None] + np.array(optics.shift_px)[:, None, None] + (PX - 1) / 2
     truth = cv2.remap(phases[0], on_slm[1].astype(np.float32), on_slm[0].astype(np.float32), cv2.INTER_LINEAR)
     inside = np.hypot(rows, columns) < 100
-    warped = found.warp(phases[0], fill=None)
+    warped = registration.warp(phases[0], fill=None)
     assert np.corrcoef(warped[inside], truth[inside])[0, 1] > 0.93
     assert np.corrcoef(phases[0][inside], truth[inside])[0, 1] < 0.7, "the pose matters"
 
@@ -97,31 +97,31 @@ def test_labels_may_have_another_size_than_frames(label_px: int) -> None:
     optics = POSES[3]
     frames, phases = first(optics, 4)
     labels = [cv2.resize(phase, (label_px, label_px), interpolation=cv2.INTER_AREA) for phase in phases]
-    found = register_pairs(frames, labels)  # type: ignore[arg-type]
-    assert found.pattern_shape == (label_px, label_px)
-    assert found.scale == pytest.approx(PX / label_px / optics.scale, rel=0.03)
-    assert rms(errors_px(found, optics, label_px)) < 1.6
-    assert found.warp(labels[0], fill=None).shape == (PX, PX)  # type: ignore[arg-type]
+    registration = register_pairs(frames, labels)  # type: ignore[arg-type]
+    assert registration.pattern_shape == (label_px, label_px)
+    assert registration.scale == pytest.approx(PX / label_px / optics.scale, rel=0.03)
+    assert rms(errors_px(registration, optics, label_px)) < 1.6
+    assert registration.warp(labels[0], fill=None).shape == (PX, PX)  # type: ignore[arg-type]
 
 
 def test_frames_may_be_a_part_of_the_pattern() -> None:
     frames, phases = first(STRAIGHT, 4)
     cut = [frame[20:220, 8:248] for frame in frames]
-    found = register_pairs(cut, [phase[20:220, 8:248] for phase in phases])
-    assert found.camera_shape == (200, 240)
-    assert rms(errors_px(found, STRAIGHT)) < 1.6
+    registration = register_pairs(cut, [phase[20:220, 8:248] for phase in phases])
+    assert registration.camera_shape == (200, 240)
+    assert rms(errors_px(registration, STRAIGHT)) < 1.6
 
 
 @pytest.mark.parametrize("optics", [STRAIGHT, *POSES], ids=lambda optics: f"seed {optics.seed}")
 def test_labels_of_other_frames_are_refused(optics: OpticsConfig) -> None:
     frames, phases = first(optics, 4)
-    with pytest.raises(CalibrationError, match=r"correlation of -?0\.[0-4]\d only, 0\.5 are needed; check that names"):
+    with pytest.raises(CalibrationError, match=r"correlation of -?0\.[0-4]\d, at least 0\.5 is needed; check the names"):
         register_pairs(frames, phases[1:] + phases[:1])
 
 
 def test_labels_without_anything_on_them_are_refused() -> None:
     frames, phases = first(STRAIGHT, 3)
-    with pytest.raises(CalibrationError, match=r"correlation of -?0\.00 only"):
+    with pytest.raises(CalibrationError, match=r"correlation of -?0\.00, at least"):
         register_pairs(frames, [np.full_like(phase, 1.5) for phase in phases])
 
 

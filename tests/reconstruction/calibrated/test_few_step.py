@@ -1,4 +1,4 @@
-"""The calibrated loop: what it needs, what it gives, that it learns, and that its training data are what they say."""
+"""The calibrated model: its inputs and outputs, that it learns, and that its training data belong together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reconstruction.calibrated.speckle_residual import SpeckleResidual
 from reconstruction.calibrated.twin_stream import StreamConfig, TwinStream, fresh_fibres
 from reconstruction.field import field_mask
 from reconstruction.models.losses import centred
-from reconstruction.networks.piston import PistonNet, fit_piston
+from reconstruction.networks.piston import PistonNet, PistonTraining, fit_piston
 
 OPTICS = OpticsConfig(image_px=128, field_radius_um=41.0)
 SHAPE = FewStepConfig(frame_px=128, grid_px=32, field_radius=0.94, steps=2, base_channels=4, hidden=2)
@@ -48,7 +48,7 @@ def counts() -> tuple[torch.Tensor, torch.Tensor]:
     return frames[:2], frames[2:]
 
 
-def test_without_a_fibre_it_says_what_to_do() -> None:
+def test_without_a_fibre_the_error_names_the_remedy() -> None:
     with pytest.raises(ReconstructionError, match="measure its response first"), torch.inference_mode():
         network().eval()(*counts())
 
@@ -77,14 +77,14 @@ def test_fewer_steps_are_the_first_of_all(fibre: SpeckleResidual) -> None:
         one = loop.run(fibre, frames, reference)[0]
     assert (loop.evaluations, loop.most_steps, len(one), len(both)) == (1, 2, 1, 2)
     assert torch.equal(one[0].phase_rad, both[0].phase_rad)
-    with pytest.raises(ValueError, match="1 to 2 steps, got 3"):
+    with pytest.raises(ValueError, match="has 1 to 2 steps, got 3"):
         loop.set_steps(3)
 
 
 def test_another_reference_is_not_mistaken_for_the_last_one(fibre: SpeckleResidual) -> None:
     loop = network().eval()
     loop.attach(fibre)
-    for parameter in loop.parameters():  # heads start at zero: let them do something
+    for parameter in loop.parameters():  # the output layers start at zero
         torch.nn.init.normal_(parameter, std=0.2)
     with torch.inference_mode():
         frames, reference = counts()
@@ -109,7 +109,7 @@ def test_what_is_shown_lies_between_black_and_white(fibre: SpeckleResidual) -> N
     assert bright.max() == pytest.approx(SHAPE.phase_range_rad)
 
 
-def test_a_batch_is_what_its_seed_says(stream: TwinStream) -> None:
+def test_a_batch_depends_on_its_seed_alone(stream: TwinStream) -> None:
     indices = np.arange(3)
     one, two, other = stream.batch(indices, 5), stream.batch(indices, 5), stream.batch(indices, 6)
     assert torch.equal(one.frames, two.frames)
@@ -127,17 +127,17 @@ def test_its_speckle_belongs_to_its_fibre_phase_and_noise() -> None:
     stream = TwinStream([Pattern(picture)], fibres, SensorConfig(), 0.01, StreamConfig(error_rad=0.0))
     batch = stream.batch(np.zeros(2, np.int64), 3)
     fibre = batch.fibre
-    seen = fibre.amplitude(batch.frames, batch.reference)
+    amplitude = fibre.amplitude(batch.frames, batch.reference)
     with torch.no_grad():
         phase = F.interpolate(batch.phase_rad, (64, 64))[:, 0]
-        right = fibre(seen, phase, batch.core_noise_rad)
-        without = fibre(seen, phase, 0 * batch.core_noise_rad)
-        flat = fibre(seen, 0 * phase, batch.core_noise_rad)
+        right = fibre(amplitude, phase, batch.core_noise_rad)
+        without = fibre(amplitude, phase, 0 * batch.core_noise_rad)
+        flat = fibre(amplitude, 0 * phase, batch.core_noise_rad)
     assert (right.error < 0.5 * without.error).all()
     assert (right.error < 0.5 * flat.error).all()
 
 
-def test_it_learns_a_batch_by_heart(stream: TwinStream) -> None:
+def test_it_can_learn_one_batch(stream: TwinStream) -> None:
     loop = network().train()
     adam = torch.optim.Adam(loop.parameters(), 5e-3)
     batch = stream.batch(np.arange(4), 1)
@@ -159,17 +159,17 @@ def test_descents_alone_come_nearer_to_speckle_and_picture(fibre: SpeckleResidua
         np.zeros(1, np.int64), 1
     )
     truth = F.avg_pool2d(batch.phase_rad, 2)
-    left, wrong = [], []
+    residuals, errors = [], []
     for descents in (1, 6):
         torch.manual_seed(0)
         loop = CalibratedFewStep(replace(SHAPE, descents=descents)).eval()
         with torch.inference_mode():
             last = loop.run(fibre, batch.frames, batch.reference)[0][-1]
             shown = F.interpolate(last.phase_rad, (128, 128), mode="bilinear")[:, 0]
-            left.append(float(fibre(fibre.amplitude(batch.frames, batch.reference), shown, last.core_noise_rad).error))
-            wrong.append(float((centred(last.phase_rad - truth, fibre.inside) * fibre.inside).square().mean()))
-    assert left[1] < 0.8 * left[0]
-    assert wrong[1] < 0.8 * wrong[0]
+            residuals.append(float(fibre(fibre.amplitude(batch.frames, batch.reference), shown, last.core_noise_rad).error))
+            errors.append(float((centred(last.phase_rad - truth, fibre.inside) * fibre.inside).square().mean()))
+    assert residuals[1] < 0.8 * residuals[0]
+    assert errors[1] < 0.8 * errors[0]
 
 
 def test_pairs_without_known_noise_do_as_well(fibre: SpeckleResidual) -> None:
@@ -182,14 +182,13 @@ def test_pairs_without_known_noise_do_as_well(fibre: SpeckleResidual) -> None:
     assert torch.isfinite(loss)
 
 
-def test_levels_of_pictures_with_full_contrast_are_found() -> None:
-    """Phase lies between 0 and white: where both are there, only one level fits."""
+def test_pistons_of_pictures_with_full_contrast_are_found() -> None:
+    """Phase lies between 0 and white: if a picture contains both, only one piston is possible."""
     torch.manual_seed(0)
     rng = np.random.default_rng(1)
     pictures = np.where(rng.random((64, 32, 32)) < rng.random((64, 1, 1)), 2.85, 0).astype(np.float32)
     inside = torch.from_numpy(field_mask(32, 0.9))[None, None].float()
-    piston_rad = PistonNet()
-    assert fit_piston(piston_rad, pictures, inside, steps=150, batch=16) < 0.25
+    assert fit_piston(PistonNet(), pictures, inside, PistonTraining(steps=150, batch=16)) < 0.25
     deviation = np.abs(pictures.mean((1, 2)) - pictures.mean()).mean()
     assert deviation > 0.4
 

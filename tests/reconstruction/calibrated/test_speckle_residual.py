@@ -1,11 +1,11 @@
-"""The residual, at the cores and in the picture, is the gradient that differentiating the fibre automatically gives."""
+"""The residual, at the cores and in the picture, is the gradient that automatic differentiation of the fibre gives."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from drivers.twin.optics import FibreOptics
+from drivers.twin.optics import CoreResponse, FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
 
@@ -23,7 +23,9 @@ def fibre(optics: FibreOptics) -> SpeckleResidual:
     return SpeckleResidual(optics, BACKGROUND, GRID)
 
 
-def seen(optics: FibreOptics, fibre: SpeckleResidual, phase: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+def speckle_of(
+    optics: FibreOptics, fibre: SpeckleResidual, phase: torch.Tensor, noise: torch.Tensor | None = None
+) -> torch.Tensor:
     with torch.no_grad():
         flat, frame = (optics.intensity(p, noise)[:, None] + BACKGROUND for p in (torch.zeros_like(phase), phase))
     return fibre.amplitude(50 * frame, 50 * flat)
@@ -43,10 +45,10 @@ def test_the_true_phase_leaves_nothing(optics: FibreOptics, fibre: SpeckleResidu
 
 
 def test_all_gradients_agree_with_automatic_differentiation(optics: FibreOptics, fibre: SpeckleResidual) -> None:
-    target = seen(optics, fibre, torch.rand((1, N, N), generator=torch.Generator().manual_seed(3)))
+    target = speckle_of(optics, fibre, torch.rand((1, N, N), generator=torch.Generator().manual_seed(3)))
     guess = torch.rand((1, N, N), generator=torch.Generator().manual_seed(4)).requires_grad_()
     noise = torch.zeros((1, optics.cores), requires_grad=True)
-    # A phase of its own for each core, by adding it to what the core has taken in.
+    # A separate phase for each core, added to the light that enters the core.
     entering = torch.zeros((1, optics.cores), requires_grad=True)
     with torch.enable_grad():
         launched = optics.launch(guess) * torch.polar(torch.ones_like(entering), entering)
@@ -57,16 +59,16 @@ def test_all_gradients_agree_with_automatic_differentiation(optics: FibreOptics,
         loss = 0.5 * (target - power.sqrt()).square().sum()
         by_noise, by_entering, by_pixel = torch.autograd.grad(loss, (noise, entering, guess))
     with torch.no_grad():
-        found = fibre(target, guess.detach(), torch.zeros((1, optics.cores)))
+        residual = fibre(target, guess.detach(), torch.zeros((1, optics.cores)))
     inside = fibre.from_grid(torch.ones((1, 1, GRID, GRID)))[0, 0] > 0
-    for automatic, ours in ((by_noise, found.leaving.imag), (by_entering, found.entering.imag)):
+    for automatic, ours in ((by_noise, residual.leaving.imag), (by_entering, residual.entering.imag)):
         a, b = automatic[0][inside], -ours[0][inside]
         assert torch.corrcoef(torch.stack([a, b]))[0, 1] > 0.999
-    middle = slice(N // 4, -N // 4)  # light is the same there, up to where pixels lie between cores
-    by_pixel, slope = by_pixel[0, middle, middle], -found.slope_rad[0, middle, middle]
-    told = by_pixel != 0
-    assert torch.equal(by_pixel[told].sign(), slope[told].sign())
-    assert torch.corrcoef(torch.stack([by_pixel[told], slope[told]]))[0, 1] > 0.8
+    middle = slice(N // 4, -N // 4)  # the light is the same there, except where pixels lie between cores
+    by_pixel, slope = by_pixel[0, middle, middle], -residual.slope_rad[0, middle, middle]
+    lit = by_pixel != 0
+    assert torch.equal(by_pixel[lit].sign(), slope[lit].sign())
+    assert torch.corrcoef(torch.stack([by_pixel[lit], slope[lit]]))[0, 1] > 0.8
 
 
 def test_light_launched_back_is_the_transpose(optics: FibreOptics) -> None:
@@ -85,9 +87,21 @@ def fibre_mean(optics: FibreOptics) -> float:
     return float(flat[residual.disc].mean())
 
 
-def test_exposure_and_laser_power_drop_out(optics: FibreOptics, fibre: SpeckleResidual) -> None:
+def test_exposure_and_laser_power_do_not_matter(optics: FibreOptics, fibre: SpeckleResidual) -> None:
     frame, flat = torch.rand((1, 1, N, N)), torch.rand((1, 1, N, N)) + 1
     assert torch.allclose(fibre.amplitude(frame, flat), fibre.amplitude(7 * frame, 7 * flat))
+
+
+def test_a_fibre_on_another_device_has_no_tensor_left_behind(fibre: SpeckleResidual) -> None:
+    def devices(value: object) -> set[str]:
+        if isinstance(value, torch.Tensor):
+            return {value.device.type}
+        if isinstance(value, SpeckleResidual | FibreOptics | CoreResponse):
+            return set().union(*(devices(part) for part in vars(value).values()))
+        return set()
+
+    assert devices(fibre.to("meta")) == {"meta"}
+    assert devices(fibre) == {"cpu"}, "the original stays where it is"
 
 
 def test_core_values_go_to_the_grid_and_come_back(fibre: SpeckleResidual) -> None:

@@ -43,7 +43,7 @@ def test_no_steps_give_the_mean_and_some_give_a_sample_of_it() -> None:
     assert one.shape == (2, 1, GRID_PX, GRID_PX)
 
 
-def test_a_seed_is_a_sample_and_samples_have_a_spread() -> None:
+def test_a_seed_gives_one_sample_and_samples_vary() -> None:
     flow = network().eval()
     frames, reference = counts(1)
     with torch.inference_mode():
@@ -57,7 +57,7 @@ def test_a_seed_is_a_sample_and_samples_have_a_spread() -> None:
     assert (sigma > 0).all()
 
 
-def test_both_parts_learn_a_batch_by_heart() -> None:
+def test_both_parts_can_learn_one_batch() -> None:
     flow = network().train()
     frames, reference = counts(4)
     batch = Batch(frames, reference, torch.rand((4, 1, GRID_PX, GRID_PX)))
@@ -73,13 +73,13 @@ def test_both_parts_learn_a_batch_by_heart() -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_mean_that_was_taken_over_stays_as_it_was(tmp_path: Path) -> None:
-    taken = small_model(tmp_path / "mean", "fold")
-    shape = taken.network.config
+def test_a_loaded_regressor_never_changes(tmp_path: Path) -> None:
+    loaded = small_model(tmp_path / "mean", "fold")
+    shape = loaded.network.config
     flow = network(mean=str(tmp_path / "mean"), field_radius=shape.field_radius)
     flow.prepare(None)  # type: ignore[arg-type]  # needs no pairs for that
     before = {key: value.clone() for key, value in flow.mean.state_dict().items()}
-    assert all(torch.equal(value, before[key]) for key, value in taken.network.state_dict().items())
+    assert all(torch.equal(value, before[key]) for key, value in loaded.network.state_dict().items())
     frames, reference = counts(2)
     flow.train()
     flow.loss(Batch(frames, reference, torch.rand((2, 1, GRID_PX, GRID_PX)))).backward()

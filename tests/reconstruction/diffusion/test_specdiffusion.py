@@ -1,4 +1,4 @@
-"""SpecDiffusion: the published size, schedules, condition and loss, and samples that can be had again."""
+"""SpecDiffusion: the published size, schedules, condition and loss, and reproducible samples."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
 from reconstruction.diffusion.schedules import TRAINING_GAMMAS, draw_gamma, preset
 from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
-from reconstruction.networks.film_unet import FilmUNet, gamma_embedding, log_snr_embedding, time_embedding
+from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape, gamma_embedding, log_snr_embedding, time_embedding
 
 FRAME_PX, GRID_PX = 64, 16
+TWO_GRIDS = FilmUNetShape(base_channels=8, multipliers=(1, 2), residual_blocks=1, heads=4)
 CONFIG = SpecDiffusionConfig(
     frame_px=FRAME_PX, grid_px=GRID_PX, base_channels=8, multipliers=(1, 2), heads=4, schedule="uniform-4", samples=3
 )
 
 
-def woken(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Give the layers that start at zero something to say."""
+def activated(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Set the layers that start at zero to random weights."""
     torch.manual_seed(seed)
     for parameter in network.parameters():
         if not parameter.any():
@@ -33,7 +34,7 @@ def woken(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 
 def small(config: SpecDiffusionConfig = CONFIG) -> SpecDiffusion:
     torch.manual_seed(0)
-    return woken(SpecDiffusion(config))
+    return activated(SpecDiffusion(config))
 
 
 def counts(batch: int) -> torch.Tensor:
@@ -58,7 +59,8 @@ def test_the_published_network_has_its_parameters_and_operations() -> None:
 @pytest.mark.parametrize("base", [8, 12, 16, 20])
 @pytest.mark.parametrize("embedding", [gamma_embedding, log_snr_embedding, time_embedding])
 def test_the_network_takes_any_width_and_level(base: int, embedding: object) -> None:
-    network = woken(FilmUNet(3, 2, base, (1, 2, 2), 1, heads=4, embedding=embedding))  # type: ignore[arg-type]
+    shape = FilmUNetShape(base_channels=base, multipliers=(1, 2, 2), residual_blocks=1, heads=4)
+    network = activated(FilmUNet(3, 2, shape, embedding))  # type: ignore[arg-type]
     x = torch.randn(2, 3, 16, 24)
     with torch.inference_mode():
         one, other = (network(x, torch.tensor(level)) for level in ([0.0, 1.0], [0.0, 0.5]))
@@ -69,13 +71,13 @@ def test_the_network_takes_any_width_and_level(base: int, embedding: object) -> 
 
 
 def test_attention_and_every_skip_reach_the_output() -> None:
-    network = woken(FilmUNet(2, 1, 8, (1, 2), 1, heads=4))
+    network = activated(FilmUNet(2, 1, TWO_GRIDS))
     network(torch.randn(2, 2, 16, 16), torch.tensor([0.2, 0.8])).square().mean().backward()
     assert [name for name, parameter in network.named_parameters() if not parameter.grad.any()] == []
 
 
 def test_the_network_gives_float32_under_autocast() -> None:
-    network = woken(FilmUNet(2, 1, 8, (1, 2), 1, heads=4))
+    network = activated(FilmUNet(2, 1, TWO_GRIDS))
     x, level = torch.randn(2, 2, 16, 16), torch.tensor([0.2, 0.8])
     with torch.inference_mode():
         exact = network(x, level)
@@ -85,7 +87,7 @@ def test_the_network_gives_float32_under_autocast() -> None:
     assert torch.allclose(rough, exact, atol=0.05 * exact.std().item() + 0.02)
 
 
-def test_log_snr_tells_apart_the_noisy_levels_that_gamma_itself_does_not() -> None:
+def test_log_snr_separates_the_noisy_levels_that_gamma_itself_does_not() -> None:
     levels = torch.tensor([1e-4, 1e-3])
     near, far = ((a - b).norm() for a, b in (gamma_embedding(levels), log_snr_embedding(levels)))
     assert near < 0.01
@@ -93,22 +95,22 @@ def test_log_snr_tells_apart_the_noisy_levels_that_gamma_itself_does_not() -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"grid_px": 14, "frame_px": 28, "multipliers": (1, 2, 2)}, "cannot be halved 2 times"),
         ({"sampler": "magic"}, "sampler is one of"),
-        ({"schedule": "paper-7"}, "no schedule is named 'paper-7'"),
+        ({"schedule": "paper-7"}, "no schedule has the name 'paper-7'"),
         ({"samples": 1}, "at least 2"),
     ],
 )
-def test_configurations_that_make_no_sense_are_refused(change: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_configurations_that_make_no_sense_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         SpecDiffusionConfig(**change)  # type: ignore[arg-type]
 
 
 def test_heads_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="16 heads cannot share 24 channels"):
-        FilmUNet(2, 1, 12, (1, 2))
+        FilmUNetShape(base_channels=12, multipliers=(1, 2))
 
 
 def test_a_configuration_survives_plain_types() -> None:
@@ -138,7 +140,7 @@ def test_uniform_schedules_step_evenly_in_log_snr_over_what_was_trained(steps: i
 
 @pytest.mark.parametrize("name", ["", "paper-10", "uniform-0", "uniform-2001", "uniform-08", "uniform-8 ", "uniform-²"])
 def test_unknown_schedules_are_errors(name: str) -> None:
-    with pytest.raises(ReconstructionError, match="no schedule is named"):
+    with pytest.raises(ReconstructionError, match="no schedule has the name"):
         preset(name)
 
 
@@ -151,7 +153,7 @@ def test_levels_are_drawn_evenly_in_t() -> None:
         assert level / 2000 == pytest.approx(1 - part, abs=0.015)
 
 
-def test_the_loss_falls_and_starts_at_the_noise_that_nobody_told() -> None:
+def test_the_loss_falls_from_that_of_a_network_that_estimates_no_noise() -> None:
     torch.manual_seed(0)
     model, batch = SpecDiffusion(CONFIG), pairs(8)
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
@@ -162,11 +164,11 @@ def test_the_loss_falls_and_starts_at_the_noise_that_nobody_told() -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[0] == pytest.approx(math.sqrt(2 / math.pi), rel=0.05)  # E|eps|, by a network that says 0
+    assert losses[0] == pytest.approx(math.sqrt(2 / math.pi), rel=0.05)  # E|eps|, for an output of 0
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
 
 
-def test_who_knows_phase_and_level_has_no_loss() -> None:
+def test_the_exact_noise_has_no_loss() -> None:
     model, batch = small(), pairs(200)
     levels = []
 
@@ -218,7 +220,7 @@ def test_exposure_does_not_matter_to_samples() -> None:
     assert torch.allclose(model(frames, frames), model(5 * frames, frames), atol=1e-3)
 
 
-def test_a_seed_means_the_same_among_any_others() -> None:
+def test_a_seed_gives_the_same_sample_among_any_others() -> None:
     model, frames = small(), counts(2)
     many = model.sample(frames, frames[:1], [4, 9, 1])
     assert many.shape == (6, 1, GRID_PX, GRID_PX)
@@ -243,5 +245,5 @@ def test_sampler_and_schedule_change_at_run_time() -> None:
     assert model.evaluations == 100
     assert not torch.allclose(published, model(frames, frames), atol=1e-2)
     model.sampler = "magic"
-    with pytest.raises(ReconstructionError, match="no sampler is named 'magic'"):
+    with pytest.raises(ReconstructionError, match="no sampler has the name 'magic'"):
         model(frames, frames)

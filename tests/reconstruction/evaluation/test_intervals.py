@@ -1,4 +1,4 @@
-"""Intervals of Gaussian errors hold what they promise, and one factor sets wrong ones right."""
+"""Intervals of Gaussian errors have the stated coverage, and one factor corrects wrong intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MASK = field_mask(64, 0.9)
 
 
 def estimates(rng: np.random.Generator, claimed: float = 1.0) -> list[Estimate]:
-    """Images whose pixels err by their own standard deviation, of which ``claimed`` times as much is told."""
+    """Return images with Gaussian errors, whose stated standard deviation is ``claimed`` times the true one."""
     images = []
     for _ in range(8):
         std = rng.uniform(0.05, 0.5, MASK.shape)
@@ -24,19 +24,19 @@ def estimates(rng: np.random.Generator, claimed: float = 1.0) -> list[Estimate]:
 
 
 def test_gaussian_errors_are_covered_at_every_level(rng: np.random.Generator) -> None:
-    found = reliability(estimates(rng), MASK)
-    assert found.observed == pytest.approx(found.nominal, abs=0.01)
-    assert found.coverage == pytest.approx(0.9, abs=0.01)
-    assert found.width_rad == pytest.approx(2 * 1.645 * 0.275, rel=0.01)
+    curve = reliability(estimates(rng), MASK)
+    assert curve.observed == pytest.approx(curve.nominal, abs=0.01)
+    assert curve.coverage == pytest.approx(0.9, abs=0.01)
+    assert curve.width_rad == pytest.approx(2 * 1.645 * 0.275, rel=0.01)
 
 
-def test_claims_that_are_too_small_cover_too_little(rng: np.random.Generator) -> None:
+def test_standard_deviations_that_are_too_small_cover_too_little(rng: np.random.Generator) -> None:
     assert reliability(estimates(rng, 0.5), MASK).coverage == pytest.approx(0.589, abs=0.01)
     assert reliability(estimates(rng, 2), MASK).coverage > 0.99
 
 
 @pytest.mark.parametrize("claimed", [0.4, 3.0])
-def test_the_scale_found_on_other_images_sets_them_right(claimed: float, rng: np.random.Generator) -> None:
+def test_the_scale_of_other_images_corrects_the_coverage(claimed: float, rng: np.random.Generator) -> None:
     scale = interval_scale(estimates(rng, claimed), MASK)
     assert scale == pytest.approx(1 / claimed, rel=0.03)
     assert reliability(estimates(rng, claimed), MASK, scale).coverage == pytest.approx(0.9, abs=0.01)

@@ -22,7 +22,7 @@ def blurred(sigma_px: float, grid_px: int = FRAME_PX) -> list[np.ndarray]:
 
 
 def ideal_dip(bar_px: float, sigma_px: float) -> float:
-    """Of three long bars under a Gaussian blur: what their middles and the spaces' middles come to."""
+    """Return the dip of three long bars under a Gaussian blur, from the middles of bars and spaces."""
     step = NormalDist(0, sigma_px / bar_px).cdf
 
     def level(x: np.ndarray) -> float:
@@ -35,18 +35,18 @@ def ideal_dip(bar_px: float, sigma_px: float) -> float:
 
 @pytest.mark.parametrize("sigma_px", [2.5, 4.0, 6.0])
 def test_a_blurred_chart_resolves_what_theory_says(sigma_px: float) -> None:
-    found = resolution(blurred(sigma_px), CHARTS, PHASE_RANGE_RAD)
-    expected = min(width for width in found.dips if ideal_dip(width, sigma_px) >= RAYLEIGH_DIP)
-    assert found.bar_px is not None
-    # One element of the chart up or down: the ideal bars are endless, and their edges lie on no pixels.
-    assert expected / 2 ** (1 / 6) * 0.99 <= found.bar_px <= expected * 2 ** (1 / 6) * 1.01
+    result = resolution(blurred(sigma_px), CHARTS, PHASE_RANGE_RAD)
+    expected = min(width for width in result.dips if ideal_dip(width, sigma_px) >= RAYLEIGH_DIP)
+    assert result.bar_px is not None
+    # The tolerance is one element of the chart, because ideal bars have no ends and no pixels.
+    assert expected / 2 ** (1 / 6) * 0.99 <= result.bar_px <= expected * 2 ** (1 / 6) * 1.01
 
 
 def test_a_perfect_chart_is_resolved_down_to_the_cells_of_the_grid() -> None:
-    found = resolution([to_grid(chart.phase_rad, 128) for chart in CHARTS], CHARTS, PHASE_RANGE_RAD)
-    assert min(found.dips) >= 4
-    assert found.bar_px is not None
-    assert found.bar_px < 6
+    result = resolution([to_grid(chart.phase_rad, 128) for chart in CHARTS], CHARTS, PHASE_RANGE_RAD)
+    assert min(result.dips) >= 4
+    assert result.bar_px is not None
+    assert result.bar_px < 6
     sharp = resolution([chart.phase_rad for chart in CHARTS], CHARTS, PHASE_RANGE_RAD)
     assert all(dip > 0.9 for width, dip in sharp.dips.items() if width > 3)
 
@@ -69,18 +69,18 @@ def test_noise_flat_images_and_inverted_charts_resolve_nothing(rng: np.random.Ge
 
 def test_a_gap_among_wider_bars_ends_the_count() -> None:
     images = blurred(2)
-    gone = sorted({round(e.bar_px, 2) for chart in CHARTS for e in chart.elements})[-3]
+    removed = sorted({round(e.bar_px, 2) for chart in CHARTS for e in chart.elements})[-3]
     for image, chart in zip(images, CHARTS, strict=True):
         for element in chart.elements:
-            if round(element.bar_px, 2) == gone:
+            if round(element.bar_px, 2) == removed:
                 for top, left, bottom, right in element.bars:
                     image[round(top) - 2 : round(bottom) + 2, round(left) - 2 : round(right) + 2] = 0
-    found = resolution(images, CHARTS, PHASE_RANGE_RAD)
-    assert found.bar_px is not None
-    assert found.bar_px > gone
+    result = resolution(images, CHARTS, PHASE_RANGE_RAD)
+    assert result.bar_px is not None
+    assert result.bar_px > removed
 
 
-def test_bars_lie_where_the_elements_say() -> None:
+def test_bars_lie_where_the_elements_are() -> None:
     for chart in CHARTS:
         assert chart.elements
         for element in chart.elements:

@@ -1,4 +1,4 @@
-"""A held-out image comes back from a handful of pairs, whatever the exposure and small motions; useless frames are refused."""
+"""A held-out image is reconstructed from a few pairs, for any exposure and small motions; unusable frames are refused."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def reconstructed(count: int, seed: int, index: int) -> Phases:
     return solver(count, seed).reconstruct(pairs(seed)[0][index])
 
 
-def agreement(found: Phases, index: int, seed: int = SEEDS[0], count: int = 4) -> float:
+def agreement(phase: Phases, index: int, seed: int = SEEDS[0], count: int = 4) -> float:
     lit = solver(count, seed).lit
-    return pearson(found[lit], pairs(seed)[1][index][lit])
+    return pearson(phase[lit], pairs(seed)[1][index][lit])
 
 
 def moved(frame: Frames, by: tuple[float, float]) -> Frames:
@@ -73,11 +73,11 @@ def test_held_out_images_come_back_from_four_pairs() -> None:
     assert np.mean(best) > 0.8
     assert min(best) > 0.7
     assert np.mean(fast) > 0.7
-    assert np.mean(best) > np.mean(fast) + 0.015, "the descent is worth its seconds"
+    assert np.mean(best) > np.mean(fast) + 0.015, "the gradient descent improves the fast estimate"
 
 
 def test_the_phase_has_the_right_depth_and_sign() -> None:
-    # The level is a guess; the variation is not. What is finer than the fibre resolves is missing from it.
+    # The absolute level is a guess, the variation is not. Structures below the fibre's resolution are missing.
     slopes = []
     for seed in SEEDS:
         lit, truth = solver(4, seed).lit, pairs(seed)[1][6]
@@ -103,7 +103,7 @@ def test_more_references_help_on_average() -> None:
 
 
 def test_a_known_object_is_recognised() -> None:
-    # A second shot of a reference's own object differs by noise alone.
+    # A second shot of a reference's object differs by noise alone.
     seed, phases = SEEDS[0], pairs()[1]
     optics = FibreOptics(OpticsConfig(image_px=PX, field_radius_um=82.0, seed=seed))
     again = TwinExposure(optics, SensorConfig(), 0.01, 5)(phases[1:2])[0]
@@ -115,38 +115,39 @@ def test_motion_of_the_whole_frame_does_not_spoil_it() -> None:
     for by in ((0.1, 0.0), (-0.07, 0.1)):
         assert agreement(solver().reconstruct(moved(frames[6], by)), 6) > agreement(reconstructed(4, SEEDS[0], 6), 6) - 0.04
     shaken = [moved(frame, by) for frame, by in zip(frames, [(0, 0), (0.1, -0.1), (-0.15, 0), (0.05, 0.1)], strict=False)]
-    found = FewPair(shaken, list(phases[:4])).reconstruct(frames[6])
-    assert agreement(found, 6) > agreement(reconstructed(4, SEEDS[0], 6), 6) - 0.05
+    phase = FewPair(shaken, list(phases[:4])).reconstruct(frames[6])
+    assert agreement(phase, 6) > agreement(reconstructed(4, SEEDS[0], 6), 6) - 0.05
 
 
-def test_motion_of_the_references_is_told_from_their_phases() -> None:
+def test_motion_of_the_references_is_separated_from_their_phases() -> None:
     frames, phases = pairs()
     motions = np.array([(0.0, 0.0), (0.3, -0.1), (-0.2, 0.0), (0.0, 0.25)])
     shaken = [moved(frame, (by[0], by[1])) for frame, by in zip(frames, motions, strict=False)]
-    still, found = solver()._slopes, FewPair(shaken, list(phases[:4]))._slopes
-    assert found - still == pytest.approx(2 * np.pi / REAL_FIBRE.defocus_px * motions, abs=0.008)
-    assert np.abs(still).max() < 0.015, "frames that did not move have slopes that their phases explain"
+    still, slopes = solver().reference_slopes, FewPair(shaken, list(phases[:4])).reference_slopes
+    assert slopes - still == pytest.approx(2 * np.pi / REAL_FIBRE.defocus_px * motions, abs=0.008)
+    assert np.abs(still).max() < 0.015, "the phases explain the slopes of frames that did not move"
 
 
 def test_exposure_and_gain_change_nothing() -> None:
     frames, _ = pairs()
     lit, usual = solver().lit, reconstructed(4, SEEDS[0], 6)
     for other in (frames[6].astype(np.uint16) * 2, frames[6] // 2):
-        found = solver().reconstruct(other)
-        assert pearson(found[lit], usual[lit]) > 0.98
+        phase = solver().reconstruct(other)
+        assert pearson(phase[lit], usual[lit]) > 0.98
 
 
 @pytest.mark.parametrize("shape", [(203, 237), (256, 250)])
 def test_sides_may_be_any_number_of_pixels(shape: tuple[int, int]) -> None:
     frames, phases = (images[:, : shape[0], : shape[1]] for images in pairs())
     cut = FewPair(list(frames[:4]), list(phases[:4]))
-    for found in (cut.reconstruct(frames[6]), cut.fast_estimate(frames[6])):
-        assert found.shape == shape
-        assert found.dtype == np.float32
-        assert np.isfinite(found).all()
+    best = cut.reconstruct(frames[6])
+    for phase in (best, cut.fast_estimate(frames[6])):
+        assert phase.shape == shape
+        assert phase.dtype == np.float32
+        assert np.isfinite(phase).all()
     inside = cut.lit[: shape[0], : shape[1]]
     whole = reconstructed(4, SEEDS[0], 6)[: shape[0], : shape[1]]
-    assert pearson(cut.reconstruct(frames[6])[inside], whole[inside]) > 0.9, "no cell is moved"
+    assert pearson(best[inside], whole[inside]) > 0.9, "no cell is moved"
 
 
 def test_leaving_a_reference_out_uses_the_others() -> None:

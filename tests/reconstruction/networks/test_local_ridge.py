@@ -1,4 +1,4 @@
-"""The linear maps: what they are fitted to comes out again, and the stored form is the fitted one."""
+"""The linear maps reproduce a linear relation that they are fitted to, and the stored form equals the fitted one."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ FRAME, GRID = 64, 16
 
 
 def linear_pool(rng: np.random.Generator, count: int) -> tuple[PairPool, np.ndarray]:
-    """Pairs whose phase is, at every cell, a fixed combination of four amplitude changes beside it."""
+    """Return pairs whose phase is, in every cell, a fixed combination of four amplitude changes beside it, and the changes."""
     reference = rng.uniform(20, 60, (FRAME, FRAME)).astype(np.float32)
     speckle = rng.uniform(10, 120, (count, FRAME, FRAME)).astype(np.uint8)
     change = np.sqrt(speckle * amplitude_scale(speckle)[:, None, None]) - np.sqrt(reference / reference.mean())
     weights = rng.normal(size=(4, GRID, GRID)).astype(np.float32)
     corners = np.stack([change[:, y::4, x::4] for y, x in ((0, 0), (1, 2), (2, 1), (3, 3))], 1)
     phase = (corners * weights).sum(1)
-    return PairPool(speckle, phase.astype(np.float32), reference, count), change.astype(np.float32)
+    pool = PairPool(speckle=speckle, phase_rad=phase.astype(np.float32), reference=reference, ready=count)
+    return pool, change.astype(np.float32)
 
 
 def fitted(pool: PairPool) -> LocalRidge:
@@ -42,29 +43,29 @@ def fitted(pool: PairPool) -> LocalRidge:
 def explained(ridge: LocalRidge, pool: PairPool, change: np.ndarray) -> float:
     detail = np.stack([phase_detail(image, ridge.mask) for image in pool.phase_rad])
     with torch.inference_mode():
-        made = ridge(torch.from_numpy(change)[:, None])[:, 0].numpy()
-    return float(1 - ((detail - made) ** 2).sum() / (detail**2).sum())
+        output = ridge(torch.from_numpy(change)[:, None])[:, 0].numpy()
+    return float(1 - ((detail - output) ** 2).sum() / (detail**2).sum())
 
 
-def test_a_window_is_listed_as_the_convolution_lists_it(rng: np.random.Generator) -> None:
+def test_windows_have_the_same_order_of_pixels_in_fit_and_forward(rng: np.random.Generator) -> None:
     ridge = LocalRidge(FRAME, GRID, 1.5)
     probe_pattern = torch.zeros(ridge.side**2, WINDOW_PX**2, 8)
     order = window_order()
-    # One output that picks the pixel 5 right of and 3 below the window's corner, at every place.
+    # One output, equal in all blocks: the pixel 5 px right of and 3 px below the window's corner.
     probe_pattern[:, int(np.flatnonzero(order == 3 * WINDOW_PX + 5)[0]), 0] = 1
     ridge.dense_maps, ridge.dense_mix = probe_pattern, torch.zeros(ridge.side**2, 8, 18)
     ridge.dense_mix[:, 0, 0] = 1
     image = torch.from_numpy(rng.normal(size=(1, 1, FRAME, FRAME)).astype(np.float32))
-    made = ridge(image)[0, 0]
+    output = ridge(image)[0, 0]
     margin = (WINDOW_PX - BLOCK_PX) // 2
-    assert made[4, 8] == image[0, 0, 16 - margin + 3, 32 - margin + 5]
+    assert output[4, 8] == image[0, 0, 16 - margin + 3, 32 - margin + 5]
 
 
 def test_held_out_pairs_of_a_linear_world_are_explained(rng: np.random.Generator) -> None:
     pool, change = linear_pool(rng, 2600)
-    train = PairPool(pool.speckle[:2500], pool.phase_rad[:2500], pool.reference, 2500)
-    held_out = PairPool(pool.speckle[2500:], pool.phase_rad[2500:], pool.reference, 100)
-    # Rank 8 keeps the half of 16 independent outputs; what it keeps it must get right.
+    train = PairPool(speckle=pool.speckle[:2500], phase_rad=pool.phase_rad[:2500], reference=pool.reference, ready=2500)
+    held_out = PairPool(speckle=pool.speckle[2500:], phase_rad=pool.phase_rad[2500:], reference=pool.reference, ready=100)
+    # Rank 8 keeps half of the 16 independent outputs. These must be correct.
     assert 0.5 < explained(fitted(train), held_out, change[2500:]) < 1
 
 
@@ -78,31 +79,31 @@ def test_what_is_stored_is_what_was_fitted(rng: np.random.Generator) -> None:
     assert ridge.codes.abs().max() == 127
 
 
-def test_outside_the_field_nothing_is_claimed(rng: np.random.Generator) -> None:
+def test_outside_the_field_the_output_is_zero(rng: np.random.Generator) -> None:
     pool, change = linear_pool(rng, 100)
     ridge = LocalRidge(FRAME, GRID, 0.5)
     ridge.fit(pool)
-    made = ridge(torch.from_numpy(change[:1])[:, None])[0, 0]
-    assert (made[0] == 0).all()
-    assert made[8, 8] != 0
+    output = ridge(torch.from_numpy(change[:1])[:, None])[0, 0]
+    assert (output[0] == 0).all()
+    assert output[8, 8] != 0
 
 
-def test_detail_has_no_level_and_no_outside() -> None:
+def test_a_constant_phase_has_no_detail() -> None:
     mask = field_mask(64, 0.9)
     detail = phase_detail(np.full((64, 64), 1.7, np.float32), mask)
     assert np.abs(detail).max() < 1e-5
 
 
-def test_slopes_become_the_phase_at_large() -> None:
+def test_integrated_slopes_give_the_large_structures() -> None:
     side = 32
     places = np.flatnonzero(field_mask(side, 0.95))
     y, x = np.mgrid[:side, :side]
     phase = 0.02 * y**2 - 0.3 * x + 0.01 * x * y
     slopes = np.concatenate([(0.04 * y + 0.01 * x).ravel(), (0.01 * y - 0.3).ravel()])
-    level = slopes @ slope_integral(places, side)
-    error = level[places] - phase.ravel()[places]
+    integrated = slopes @ slope_integral(places, side)
+    error = integrated[places] - phase.ravel()[places]
     assert error.std() < 0.01 * phase.std()
-    assert level[places].mean() == pytest.approx(0, abs=1e-3)
+    assert integrated[places].mean() == pytest.approx(0, abs=1e-3)
 
 
 def test_too_few_pairs_and_sizes_that_do_not_divide_are_refused(rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""The published direct networks: shapes, what they look at, and that one is not the other."""
+"""The published direct networks: shapes, inputs, and the difference between the two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The default segmentation finds objects, parts those that touch, and claims nothing on empty fields."""
+"""The default segmentation finds objects, separates touching ones, and finds nothing on empty fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_separate_cells_are_counted(count: int) -> None:
     assert [labels[int(y), int(x)] > 0 for y, x in centres] == [True] * count
 
 
-def test_touching_cells_are_parted() -> None:
+def test_touching_cells_are_separated() -> None:
     labels = segment(discs((64, 54), (64, 72), radius=10), MASK)
     assert labels.max() == 2
     assert labels[64, 54] != labels[64, 72]
