@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What a check found."""
+    """How bad the result of a check is."""
 
     OK = "ok"
     #: Not needed by every instrument; nothing is wrong.
@@ -25,7 +25,7 @@ class Finding:
     subject : str
         What was checked.
     verdict : Verdict
-        What the check found.
+        How bad it is.
     text : str
         The details, for display.
     remedy : str

@@ -27,7 +27,7 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("scen: {}", "unknown key 'scen'; did you mean 'scene'"),
         ("twin: {optics: {image_pix: 3}}", "unknown key 'twin.optics.image_pix'; did you mean 'image_px'"),
@@ -50,10 +50,10 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
         ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
 )
-def test_mistakes_are_named(text: str, words: str, tmp_path: Path) -> None:
+def test_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(text, tmp_path)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""From configuration to real devices: each kind opens or says what to do, and nothing half-open is left behind."""
+"""Opening real devices: each kind opens or fails with a remedy, and no device stays open after a failure."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def test_every_kind_has_a_name_a_section_and_a_search() -> None:
     assert set(SLMS) == set(SlmKind)
 
 
-def test_what_is_found_opens() -> None:
+def test_a_detected_camera_opens() -> None:
     """pylon's emulator is a camera like any other, once it is switched on."""
     from drivers.basler import emulator
 
     with emulator.EmulatedBasler():
         pass
-    (found,) = detect(CAMERAS["basler"])
-    settings = {"camera": "basler", "slm": "none", **found.settings}
+    (device,) = detect(CAMERAS["basler"])
+    settings = {"camera": "basler", "slm": "none", **device.settings}
     with open_camera(checked(settings, "test"), RealClock()) as camera:
         assert camera.capabilities.serial == emulator.SERIAL
 
@@ -63,7 +63,7 @@ def test_a_video_is_a_camera(video: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "text"),
     [
         ({"camera": "opencv", "opencv": {"source": "gone.avi"}}, "no video file gone.avi"),
         ({"camera": "basler", "basler": {"serial": "1234"}}, "no Basler camera with serial '1234'"),
@@ -72,14 +72,14 @@ def test_a_video_is_a_camera(video: Path) -> None:
     ],
     ids=lambda value: value["camera"] if isinstance(value, dict) else "",
 )
-def test_a_camera_that_is_not_there_is_one_line(settings: dict[str, object], words: str) -> None:
-    with pytest.raises(SpeckleScopeError, match=words) as caught:
+def test_a_camera_that_is_not_there_is_one_line(settings: dict[str, object], text: str) -> None:
+    with pytest.raises(SpeckleScopeError, match=text) as caught:
         open_camera(checked({"slm": "none", **settings}, "test"), RealClock())
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "text"),
     [
         ({"slm": "slmpy", "slmpy": {"port": 1}}, "slmPy server"),
         ({"slm": "slmpy-window", "slmpy_window": {"python": "no-python"}}, "no-python"),
@@ -88,8 +88,8 @@ def test_a_camera_that_is_not_there_is_one_line(settings: dict[str, object], wor
     ],
     ids=lambda value: value["slm"] if isinstance(value, dict) else "",
 )
-def test_an_slm_that_is_not_there_is_one_line(settings: dict[str, object], words: str) -> None:
-    with pytest.raises(DeviceError, match=words) as caught:
+def test_an_slm_that_is_not_there_is_one_line(settings: dict[str, object], text: str) -> None:
+    with pytest.raises(DeviceError, match=text) as caught:
         open_slm(checked({"camera": "opencv", **settings}, "test"))
     assert "\n" not in str(caught.value)
 
@@ -106,10 +106,10 @@ def test_a_carrier_and_a_lens_lie_on_every_pattern(tmp_path: Path, rng: np.rando
     assert static_rad is not None
     phase = rng.uniform(0, 6, (60, 80)).astype(np.float32)
     expected = GreyEncoder(GreyLut.linear(), (static_rad + correction).astype(np.float32))(phase)
-    found = panel_of(config).grey(Pattern(phase))
+    grey = panel_of(config).grey(Pattern(phase))
     # The sum is rounded once more on one of the ways, which may tip a level.
-    assert (np.minimum(np.abs(found.astype(int) - expected), 256 - np.abs(found.astype(int) - expected)) <= 1).all()
-    assert (found == expected).mean() > 0.99
+    assert (np.minimum(np.abs(grey.astype(int) - expected), 256 - np.abs(grey.astype(int) - expected)) <= 1).all()
+    assert (grey == expected).mean() > 0.99
     plain = checked({"panel": {"shape": (60, 80)}}, "test")
     assert panel_of(plain).encoder.correction_rad is None
     with pytest.raises(HologramError, match="focal length"):

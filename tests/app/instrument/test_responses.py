@@ -46,9 +46,9 @@ def test_a_fibre_that_nobody_measured_has_none() -> None:
 
 def test_the_one_asked_for_is_taken_if_it_is_of_this_fibre(tmp_path: Path) -> None:
     response = stored(tmp_path / "r", "ours")
-    found = find_response(tmp_path / "r", "ours")
-    assert found.probe_patterns == 64
-    assert np.abs(found.coupling - response.coupling).max() < 1e-3
+    chosen = find_response(tmp_path / "r", "ours")
+    assert chosen.probe_patterns == 64
+    assert np.abs(chosen.coupling - response.coupling).max() < 1e-3
     with pytest.raises(ReconstructionError, match="is that of fibre 'ours', not of 'theirs'"):
         find_response(tmp_path / "r", "theirs")
     with pytest.raises(CalibrationError, match="no readable calibration"):

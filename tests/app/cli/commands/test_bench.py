@@ -1,0 +1,57 @@
+"""``specklescope bench``: every benchmark gets its own options, and its numbers are written."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.benchmarks import acquisition
+from tests.helpers.command import refused, run_here
+
+_BENCHMARKS = acquisition.__package__
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "options", "passed"),
+    [
+        ("acquisition", "acquisition", ["--pairs", 7], {"quick": False}),
+        ("acquisition", "acquisition", ["--quick"], {"quick": True}),
+        ("calibration", "calibration", ["--quick"], {"quick": True, "captured": None}),
+        ("calibration", "calibration", ["--captured-pairs", "pairs"], {"quick": False, "captured": Path("pairs")}),
+        ("devices", "devices", ["--quick"], {"quick": True, "patterns": None, "pairs": None}),
+        ("devices", "devices", ["--patterns", 3, "--pairs", 4], {"quick": False, "patterns": 3, "pairs": 4}),
+        ("engines", "engines", ["--quick"], {"quick": True}),
+        ("live", "live", [], {}),
+        ("training", "training", ["--quick"], {"quick": True}),
+        ("twin", "live", [], {}),
+    ],
+    ids=str,
+)
+def test_a_benchmark_gets_its_options(
+    name: str,
+    module: str,
+    options: list[object],
+    passed: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def benchmark(*arguments: object, **keywords: object) -> dict[str, object]:
+        calls.append(keywords)
+        return {"rows": [{"engine": "torch fp32"}], "answer": 42}
+
+    monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.{module}"), f"bench_{name}", benchmark)
+    assert "42" in run_here("bench", name, *options, "--json", "numbers.json", cwd=tmp_path)
+    (keywords,) = calls
+    assert passed.items() <= keywords.items()
+    assert json.loads((tmp_path / "numbers.json").read_text())["answer"] == 42
+
+
+def test_options_of_another_benchmark_are_refused(tmp_path: Path) -> None:
+    assert "--patterns" in refused("bench", "training", "--patterns", 3, cwd=tmp_path, code=2)
+    assert 'Did you mean "live"' in refused("bench", "lve", cwd=tmp_path, code=2)
