@@ -1,4 +1,4 @@
-"""A batch of pairs, and what training takes batches from."""
+"""A batch of pairs, and the protocol of everything that training takes batches from."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 
 class Pairs(Protocol):
-    """What training takes batches from: pairs in memory, or a twin that makes them when asked."""
+    """Source of training batches: pairs in memory, or a twin that simulates pairs on request."""
 
     @property
     def ready(self) -> int:
-        """Number of pairs; it may still grow."""
+        """Number of pairs that are available now; it may still grow."""
 
     def pictures_rad(self) -> NDArray[np.float32]:
-        """Return the displayed phase of all pairs, (n, g, g), whole."""
+        """Return the displayed phase of all pairs, shape (n, g, g)."""
 
     def batch(self, indices: NDArray[np.int64], seed: int) -> Batch:
-        """Return these pairs; whatever is drawn for them is drawn from ``seed``."""
+        """Return these pairs; all random numbers for them come from ``seed``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Pairs to learn from.
+    """Training pairs.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Batch:
     reference : tensor of float32, shape (1, 1, H, W) or (b, 1, H, W)
         Speckle under the flat pattern, in counts.
     phase_rad : tensor of float32, shape (b, 1, truth_px, truth_px)
-        Displayed phase, on the grid that the reconstructor's ``truth_px`` names.
+        Displayed phase, on the grid that the reconstructor's ``truth_px`` gives.
     """
 
     frames: torch.Tensor
@@ -43,5 +43,5 @@ class Batch:
     phase_rad: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """Return it on ``device``."""
+        """Return a copy on ``device``."""
         return replace(self, **{key: value.to(device) for key, value in vars(self).items() if isinstance(value, torch.Tensor)})

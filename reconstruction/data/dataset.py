@@ -1,4 +1,4 @@
-"""A captured dataset as a ``torch.utils.data.Dataset``: raw pairs, split by pattern, as fast as the disk."""
+"""A captured dataset as a ``torch.utils.data.Dataset``: raw pairs, split by pattern, read at the speed of the disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import Dataset
@@ -15,42 +15,44 @@ from acquisition.archive.rows import StoredRow
 from acquisition.archive.shard_reader import ShardReader
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import Archive, StorageError
+from acquisition.patterns.sources import BLANK
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import Part, part_of
 
 Split = Literal["train", "validation", "test", "all"]
-_PARTS: dict[str, Part] = {"train": "training", "validation": "validation", "test": "test"}
+#: The part of the patterns in every split; None is all rows.
+_PARTS: dict[str, Part | None] = {"train": "training", "validation": "validation", "test": "test", "all": None}
 
 
 class SpecklePairs(Dataset[Any]):
-    """Pairs of an archive as tensors; item ``k`` is a tuple with one tensor (1, H, W) for each array.
+    """Pairs of an archive as tensors; item ``k`` is a tuple with one tensor of shape (1, H, W) for each array.
 
-    Values are raw, in the stored dtype: counts for ``speckle``, radians for ``phase``, grey for an imported ``label``.
-    What the journal acknowledged when the dataset was made is what it holds; a writer may go on meanwhile.
+    Values are raw, in the stored dtype: counts for ``speckle``, radians for ``phase``, grey levels for an imported ``label``.
+    The dataset holds the rows that were in the journal when it was opened. A writer may add more rows at the same time.
 
-    Workers of a DataLoader may be spawned; they may also be forked, except that a compressed array can then only be read
-    if this process has not yet read one itself, and the error says so.
+    The workers of a DataLoader may be spawned or forked. Forked workers can read a compressed array only if this process has
+    not read one before; otherwise an error says so.
 
     Parameters
     ----------
     path : Path
         The archive's folder.
     split : {"train", "validation", "test", "all"}
-        ``all`` is every row. The others share out the patterns (never the frames) by :func:`reconstruction.data.pairs.part_of`
-        and leave out the blank references, which belong to no part.
+        ``all`` is every row. The other splits divide the patterns (never the frames of one pattern) by
+        :func:`reconstruction.data.pairs.part_of`; they skip the blank references, which belong to no part.
     arrays : sequence of str
         Names of the arrays to read.
     transform : callable, optional
-        Called with the tuple of tensors; what it returns is the item. For spawned workers it must be picklable.
+        Called with the tuple of tensors; its result is the item. For spawned workers it must be picklable.
     verify : bool
-        Compare every image with its journalled CRC-32, at about 1 ms a megabyte.
+        Compare every image with its CRC-32 in the journal, which takes about 1 ms per megabyte.
 
     Raises
     ------
     StorageError
-        Not an archive, or without one of the arrays. Later, from an item: a damaged image.
+        The folder is no archive, or one of the arrays is missing. Reading an item: the image is damaged.
     ReconstructionError
-        Unknown split, no rows in it, or rows that name no pattern to split by.
+        The split is unknown or empty, or a row has no pattern to split by.
 
     Examples
     --------
@@ -64,10 +66,11 @@ class SpecklePairs(Dataset[Any]):
         split: Split = "all",
         arrays: Sequence[str] = ("speckle", "phase"),
         transform: Callable[[tuple[torch.Tensor, ...]], Any] | None = None,
+        *,
         verify: bool = False,
     ) -> None:
-        if split not in get_args(Split):
-            raise ReconstructionError(f"no split {split!r}; choose from {', '.join(get_args(Split))}")
+        if split not in _PARTS:
+            raise ReconstructionError(f"no split {split!r}; choose from {', '.join(_PARTS)}")
         archive = Archive.open(path)
         unknown = [name for name in arrays if name not in archive.arrays]
         if unknown or not arrays:
@@ -89,7 +92,7 @@ class SpecklePairs(Dataset[Any]):
 
     @property
     def direct(self) -> bool:
-        """True when every array is read straight from its shard files, none through TensorStore."""
+        """Whether all arrays are read directly from their shard files, without TensorStore."""
         return all(reader.direct for reader in self._readers)
 
     def __len__(self) -> int:
@@ -111,10 +114,11 @@ class SpecklePairs(Dataset[Any]):
 
 
 def _rows_of(archive: Archive, split: Split) -> list[StoredRow]:
-    if split == "all":
+    part = _PARTS[split]
+    if part is None:
         return list(archive.rows())
-    rows = [row for row in archive.rows() if row.pattern_name != "blank"]
-    nameless = next((row.index for row in rows if not row.pattern_id), None)
-    if nameless is not None:
-        raise ReconstructionError(f"row {nameless} of {archive.path.name} names no pattern to split by; use split 'all'")
-    return [row for row in rows if part_of(row.pattern_id) == _PARTS[split]]
+    rows = [row for row in archive.rows() if row.pattern_name != BLANK]
+    without_pattern = next((row.index for row in rows if not row.pattern_id), None)
+    if without_pattern is not None:
+        raise ReconstructionError(f"row {without_pattern} of {archive.path.name} has no pattern to split by; use split 'all'")
+    return [row for row in rows if part_of(row.pattern_id) == part]

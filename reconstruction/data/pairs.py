@@ -1,7 +1,7 @@
-"""Speckle/phase pairs as training tensors, simulated on the twin or read from a captured dataset.
+"""Pairs of speckle and phase for training, simulated on the twin or read from a captured dataset.
 
-A pool keeps raw counts (uint8 or uint16) and the phase on the reconstruction grid; normalisation belongs to the network, so
-that live frames and training frames take the same path.
+A pool holds raw counts (uint8 or uint16) and the phase on the reconstruction grid. The network normalises the counts itself, so
+that live frames and training frames are treated alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from acquisition.archive.writer import Archive
-from acquisition.patterns.sources import PatternSource
+from acquisition.patterns.sources import BLANK, PatternSource
 from drivers.twin.optics import FibreOptics
 from drivers.twin.parallel import parallel_map
 from drivers.twin.sensor import SensorConfig, expose
@@ -25,16 +25,16 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
 from reconstruction.field import to_grid
 
-#: The three parts of a dataset; patterns, never frames, are shared out among them.
+#: The three parts of a dataset. All frames of one pattern are in the same part.
 Part = Literal["training", "validation", "test"]
 
-#: Shots averaged into a reference: the flat pattern is shown anyway, and averaging removes most of its shot noise.
+#: Frames that are averaged into a reference, which removes most of its shot noise.
 REFERENCE_SHOTS = 8
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PairPool:
-    """Pairs in memory (or a memory map), filled up to ``ready``.
+    """Pairs in memory or in a memory map, filled up to ``ready``.
 
     Parameters
     ----------
@@ -55,22 +55,22 @@ class PairPool:
 
     @classmethod
     def empty(cls, count: int, frame_px: int, grid_px: int, reference: NDArray[np.float32]) -> PairPool:
-        """Room for ``count`` 8-bit pairs."""
+        """Return an empty pool for ``count`` 8-bit pairs."""
         speckle = np.zeros((count, frame_px, frame_px), np.uint8)
-        return cls(speckle, np.zeros((count, grid_px, grid_px), np.float32), reference)
+        return cls(speckle=speckle, phase_rad=np.zeros((count, grid_px, grid_px), np.float32), reference=reference)
 
     def pictures_rad(self) -> NDArray[np.float32]:
-        """Return the displayed phase of all pairs, (n, g, g)."""
+        """Return the displayed phase of all pairs, shape (n, g, g)."""
         return self.phase_rad[: self.ready]
 
     def batch(self, indices: NDArray[np.int64], seed: int = 0) -> Batch:
-        """Return these pairs as they are; nothing is drawn, so that ``seed`` does not matter."""
+        """Return these pairs; nothing is random here, so ``seed`` has no effect."""
         frames = torch.from_numpy(self.speckle[indices].astype(np.float32))[:, None]
         return Batch(frames, torch.from_numpy(self.reference)[None, None], torch.from_numpy(self.phase_rad[indices])[:, None])
 
 
 class TwinExposure:
-    """Camera counts of patterns shown to a twin, without the clockwork of devices: for training in bulk."""
+    """Camera counts of patterns on a twin, without simulated devices and their clock: for many training pairs."""
 
     def __init__(self, optics: FibreOptics, sensor: SensorConfig, exposure_s: float, seed: int) -> None:
         self.optics = optics
@@ -79,15 +79,15 @@ class TwinExposure:
         self._generator = torch.Generator(device=optics.device).manual_seed(seed)
 
     def reseed(self, seed: int) -> None:
-        """Start the noise again from ``seed``."""
+        """Restart the noise from ``seed``."""
         self._generator.manual_seed(seed)
 
     def __call__(self, phase_rad: NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Expose a batch of phase images (b, n, n) and return counts (b, n, n)."""
+        """Return the counts (b, n, n) of a batch of phase images (b, n, n) in radians."""
         with torch.no_grad():
             phase = torch.tensor(phase_rad, device=self.optics.device)
             noise = self.optics.shot_noise_rad(len(phase), self._generator)
-            # Every frame draws from a seed of its own: frames may be made in any order.
+            # Every frame has its own seed, so frames may be computed in any order.
             seeds = torch.randint(2**62, (len(phase),), generator=self._generator, device=self.optics.device).tolist()
             step = 1 if self.optics.device.type == "cpu" else len(phase)
             shots = zip(phase.split(step), noise.split(step), seeds[::step], strict=True)
@@ -99,13 +99,13 @@ class TwinExposure:
         return expose(intensity, self._exposure_s, 8, self._sensor, generator)
 
     def reference(self, shots: int = REFERENCE_SHOTS) -> NDArray[np.float32]:
-        """Mean of ``shots`` exposures of the flat pattern, in counts."""
+        """Return the mean of ``shots`` exposures of the flat pattern, in counts."""
         n = self.optics.config.image_px
         return np.asarray(self(np.zeros((shots, n, n), np.float32)).astype(np.float32).mean(0))
 
 
 def fill_from_twin(pool: PairPool, exposure: TwinExposure, patterns: PatternSource, first: int = 0, batch: int = 8) -> None:
-    """Fill ``pool`` with the simulated pairs of ``patterns[first:]``, in order; ``pool.ready`` advances as they come."""
+    """Fill ``pool`` with the simulated pairs of ``patterns[first:]``, in order; ``pool.ready`` grows with every batch."""
     grid = pool.phase_rad.shape[-1]
     while pool.ready < len(pool.speckle):
         indices = range(pool.ready, min(pool.ready + batch, len(pool.speckle)))
@@ -117,24 +117,23 @@ def fill_from_twin(pool: PairPool, exposure: TwinExposure, patterns: PatternSour
 
 
 def part_of(pattern_id: str) -> Part:
-    """Which part of a dataset a pattern belongs to, by its content hash: all its frames go together."""
+    """Return the part of a dataset that a pattern belongs to. It follows from the hash of the pattern's content."""
     digit = int(hashlib.sha256(pattern_id.encode()).hexdigest()[:8], 16) % 10
     return "test" if digit == 0 else "validation" if digit == 1 else "training"
 
 
 def from_archive(path: Path, grid_px: int, part: Part | None = None) -> PairPool:
-    """Read a captured dataset, or one part of it; blank patterns become the reference.
+    """Read a captured dataset, or one part of it. The frames of the blank pattern become the reference.
 
     Raises
     ------
     ReconstructionError
-        No blank pattern, no other pattern, or a frame that does not fold onto the grid.
+        There is no blank pattern or no other pattern, or the frame is not a whole multiple of the grid.
     """
     archive = Archive.open(path)
     rows = archive.rows()
-    blank = [row.index for row in rows if row.pattern_name == "blank"]
-    wanted = [row for row in rows if row.pattern_name != "blank" and (part is None or part_of(row.pattern_id) == part)]
-    object_rows = [row.index for row in wanted]
+    blank = [row.index for row in rows if row.pattern_name == BLANK]
+    object_rows = [row.index for row in rows if row.pattern_name != BLANK and (part is None or part_of(row.pattern_id) == part)]
     if not blank or not object_rows:
         raise ReconstructionError(
             f"{path} holds {len(blank)} reference and {len(object_rows)} {part or 'object'} pairs; "
@@ -142,14 +141,17 @@ def from_archive(path: Path, grid_px: int, part: Part | None = None) -> PairPool
         )
     reference = np.mean([archive.read("speckle", i).astype(np.float32) for i in blank], axis=0)
     if reference.shape[0] % grid_px or reference.shape[0] != reference.shape[1]:
-        raise ReconstructionError(f"frames of {reference.shape} do not fold onto a {grid_px} px grid; crop the camera")
+        raise ReconstructionError(
+            f"frames of {reference.shape} px are no multiple of the {grid_px} px grid; set another ROI of the camera"
+        )
     speckle = np.stack([archive.read("speckle", i) for i in object_rows])
     phase = np.stack([to_grid(archive.read("phase", i), grid_px) for i in object_rows])
-    return PairPool(speckle, phase, np.asarray(reference, np.float32), len(object_rows))
+    reference = np.asarray(reference, np.float32)
+    return PairPool(speckle=speckle, phase_rad=phase, reference=reference, ready=len(object_rows))
 
 
 def shuffled_batches(ready: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield the indices of one epoch over what is ready, in random order, whole batches only."""
+    """Yield the indices of one epoch over ``ready`` pairs, in random order, in complete batches only."""
     order = rng.permutation(ready)
     for start in range(0, ready - batch + 1, batch):
         yield order[start : start + batch]

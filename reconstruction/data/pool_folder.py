@@ -1,4 +1,4 @@
-"""The temporary folder of simulated pairs: gone with its process, even when that is killed."""
+"""The temporary folder of simulated pairs. It is removed with its process, even if that is killed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # Windows, where nobody can remove a file that is in use
+except ImportError:  # Windows, where a file that is in use cannot be removed
     fcntl = None  # type: ignore[assignment]
 
 _PREFIX, _LOCK = "specklescope-pool-", "in-use"
-#: A folder that is just being made has no lock yet.
+#: A folder younger than this may have no lock yet.
 _YOUNG_S = 60.0
 
 
 @contextmanager
 def pool_folder() -> Iterator[Path]:
-    """Make a folder, remove it in the end, and remove those whose process was killed (gigabytes, in a night of power cuts)."""
+    """Make a folder and remove it at the end; also remove folders whose process was killed, as each may hold gigabytes."""
     remove_orphans(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, (Path(name) / _LOCK).open("wb") as lock:
         if fcntl is not None:
@@ -32,7 +32,7 @@ def pool_folder() -> Iterator[Path]:
 
 
 def remove_orphans(root: Path) -> None:
-    """Remove the pools in ``root`` that no process holds any more; what cannot be removed stays."""
+    """Remove the pool folders in ``root`` that no process uses any more; folders that cannot be removed stay."""
     for folder in root.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > _YOUNG_S and not _in_use(folder / _LOCK):

@@ -1,4 +1,4 @@
-"""How fast a dataset is read, against a raw memory map of the same frames in the same process."""
+"""Reading speed of a dataset, compared with a raw memory map of the same frames in the same process."""
 
 from __future__ import annotations
 
@@ -25,27 +25,24 @@ def reader_ratio(
     frames: int = 512,
     frame_px: int = 512,
     rounds: int = 9,
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Measure :class:`SpecklePairs` against ``np.array(memmap[k])``, sequentially and in random order.
 
-    Both read the same frames from files in the page cache; rounds alternate and take turns in going first, so that other
-    work on the machine meets both alike. Every frame is compared once before the clock runs.
+    Both read the same frames from files in the page cache. They take turns, and every round starts with the other one, so that
+    other work on the machine affects both alike. Every frame is compared once before the measurement.
 
     Parameters
     ----------
     path : Path, optional
-        An archive; without one, a synthetic archive of 8-bit frames is made and removed.
+        An archive. Without one, a synthetic archive of 8-bit frames is made and removed afterwards.
     array : str
-        Which of its arrays to read.
+        Name of the array to read.
     frames : int
-        Read at most so many; they are copied to a raw file in the system's folder for temporary files.
+        Largest number of frames; they are copied to a raw file in the system's folder for temporary files.
     frame_px : int
         Side of the synthetic frames in pixels.
     rounds : int
-        Passes over all frames for each order and reader.
-    seed : int
-        Of the random order and the synthetic frames.
+        Passes over all frames for each order and reader. Orders and synthetic frames are the same in every call.
 
     Returns
     -------
@@ -57,11 +54,11 @@ def reader_ratio(
     Raises
     ------
     ReconstructionError
-        A frame differs between the two readers.
+        The two readers give different frames.
     StorageError
-        The archive cannot be read, or has no such array.
+        The archive cannot be read, or has no array of this name.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
             path = _synthetic(Path(folder), array, frames, frame_px, rng)

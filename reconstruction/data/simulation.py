@@ -1,4 +1,4 @@
-"""Simulated pairs in bulk, by several processes: the same pairs whatever their number."""
+"""Many simulated pairs, by several processes; the pairs do not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,33 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool, TwinExposure, fill_from_twin
 from reconstruction.data.pool_folder import pool_folder
 
+#: Pairs that one process simulates at a time; the noise depends on it.
 _CHUNK = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TwinData:
-    """Which pairs to simulate: ``source`` is a pattern source of :func:`acquisition.patterns.sources.open_source`."""
+    """Which pairs to simulate.
+
+    Parameters
+    ----------
+    optics : OpticsConfig
+        The fibre.
+    sensor : SensorConfig
+        The camera's sensor.
+    exposure_s : float
+        Exposure of every frame.
+    source : str
+        A pattern source of :func:`acquisition.patterns.sources.open_source`.
+    pairs : int
+        Number of pairs.
+    seed : int
+        Seed of patterns and noise.
+    phase_range_rad : float
+        What white means in the patterns.
+    grid_px : int
+        Side of the phase images.
+    """
 
     optics: OpticsConfig
     sensor: SensorConfig
@@ -41,7 +62,7 @@ class TwinData:
     grid_px: int
 
     def exposure(self) -> TwinExposure:
-        """Twin and camera that make the pairs."""
+        """Return the twin and its camera, which give the pairs."""
         return TwinExposure(FibreOptics(self.optics), self.sensor, self.exposure_s, self.seed)
 
 
@@ -49,46 +70,53 @@ class TwinData:
 def simulated_pool(
     data: TwinData, workers: int = 1, on_progress: Callable[[int], None] = lambda pairs: None
 ) -> Iterator[PairPool]:
-    """Simulate ``data.pairs`` pairs into a temporary file (320 kB a pair), which goes when the context ends.
+    """Simulate ``data.pairs`` pairs into a temporary file (320 kB per pair), which is removed at the end of the context.
 
     Parameters
     ----------
     data : TwinData
         What to simulate.
     workers : int
-        Processes, one core each; 0 simulates in this one.
+        Number of processes, one core each; 0 simulates in this process.
     on_progress : callable
-        Called with the number of pairs made so far.
+        Called with the number of pairs simulated so far.
 
     Raises
     ------
     ReconstructionError
-        A simulating process died, or there is no room for the file.
+        A process that simulates died, or the disk is too full for the file.
     """
-    chunks = [(start, min(start + _CHUNK, data.pairs)) for start in range(0, data.pairs, _CHUNK)]
     with pool_folder() as folder:
         pool = _create(data, folder)
+        chunks = [(start, min(start + _CHUNK, data.pairs)) for start in range(0, data.pairs, _CHUNK)]
         if workers == 0:
             exposure = data.exposure()
             for chunk in chunks:
                 _fill(data, exposure, pool, *chunk)
                 on_progress(chunk[1])
         else:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (data, str(folder))) as executor:
-                tasks = {executor.submit(_work, *chunk): chunk for chunk in chunks}
-                done = 0
-                try:
-                    for task in as_completed(tasks):
-                        task.result()
-                        done += tasks[task][1] - tasks[task][0]
-                        on_progress(done)
-                except BrokenProcessPool as error:
-                    raise ReconstructionError("a process that simulates pairs died; check memory and free space") from error
-                finally:
-                    executor.shutdown(cancel_futures=True)
+            _fill_in_processes(data, folder, chunks, workers, on_progress)
         pool.ready = data.pairs
         yield pool
+
+
+def _fill_in_processes(
+    data: TwinData, folder: Path, chunks: list[tuple[int, int]], workers: int, on_progress: Callable[[int], None]
+) -> None:
+    """Fill the file of a pool by several processes, chunk by chunk in any order."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (data, str(folder))) as executor:
+        tasks = {executor.submit(_work, *chunk): chunk for chunk in chunks}
+        done = 0
+        try:
+            for task in as_completed(tasks):
+                task.result()
+                done += tasks[task][1] - tasks[task][0]
+                on_progress(done)
+        except BrokenProcessPool as error:
+            raise ReconstructionError("a process that simulates pairs died; check memory and free disk space") from error
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 def open_pool(data: TwinData, folder: Path) -> PairPool:
@@ -99,19 +127,19 @@ def open_pool(data: TwinData, folder: Path) -> PairPool:
 
 
 def folder_of(pool: PairPool) -> Path:
-    """Where the file of a simulated pool lies, for :func:`open_pool`."""
+    """Return the folder of a simulated pool, for :func:`open_pool`."""
     return Path(str(cast("np.memmap[Any, Any]", pool.speckle).filename)).parent
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _create(data: TwinData, folder: Path) -> PairPool:
     n = data.optics.image_px
     try:
-        # Written through at once, so that a full disk is an error here and not a bus error in the middle.
+        # The space is reserved now: otherwise a full disk would end the process with a bus error later.
         for name, dtype, side in (("speckle", np.uint8, n), ("phase", np.float32, data.grid_px)):
             size = data.pairs * side * side * np.dtype(dtype).itemsize
             with (folder / f"{name}.bin").open("wb") as file:
@@ -121,7 +149,7 @@ def _create(data: TwinData, folder: Path) -> PairPool:
                     file.truncate(size)
     except OSError as error:
         raise ReconstructionError(
-            f"no room for {data.pairs} simulated pairs in {folder.parent}: {error.strerror}; ask for fewer, or set TMPDIR"
+            f"no space for {data.pairs} simulated pairs in {folder.parent}: {error.strerror}; simulate fewer, or set TMPDIR"
         ) from error
     return _open(data, folder, data.exposure())
 
@@ -130,15 +158,15 @@ def _open(data: TwinData, folder: Path, exposure: TwinExposure) -> PairPool:
     n, grid = data.optics.image_px, data.grid_px
     speckle = np.memmap(folder / "speckle.bin", np.uint8, "r+", shape=(data.pairs, n, n))
     phase = np.memmap(folder / "phase.bin", np.float32, "r+", shape=(data.pairs, grid, grid))
-    return PairPool(speckle, phase, exposure.reference())
+    return PairPool(speckle=speckle, phase_rad=phase, reference=exposure.reference())
 
 
 def _fill(data: TwinData, exposure: TwinExposure, pool: PairPool, start: int, stop: int) -> None:
     n = data.optics.image_px
     source = open_source(data.source, (n, n), count=data.pairs, seed=data.seed, phase_range_rad=data.phase_range_rad)
-    # Seeded by the chunk: the noise does not depend on which process makes it.
+    # The seed depends on the chunk only, so the noise does not depend on the process that computes it.
     exposure.reseed(data.seed * 1_000_003 + start + 1)
-    part = PairPool(pool.speckle[start:stop], pool.phase_rad[start:stop], pool.reference)
+    part = PairPool(speckle=pool.speckle[start:stop], phase_rad=pool.phase_rad[start:stop], reference=pool.reference)
     fill_from_twin(part, exposure, source, first=start)
 
 
@@ -154,7 +182,7 @@ def _start(data: TwinData, folder: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """Leave when the program is killed: a pool's processes would wait for work for ever."""
+    """End this process when the program is killed; otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

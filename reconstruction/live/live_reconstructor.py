@@ -1,4 +1,4 @@
-"""The live stage: camera frame in, reconstruction out, with the times that count."""
+"""Live reconstruction: from a camera frame to phase, with its latency and inference time."""
 
 from __future__ import annotations
 
@@ -18,45 +18,47 @@ from reconstruction.engines.base import Counts, Engine
 from reconstruction.models.model import Model
 from reconstruction.segmentation.threshold_watershed import segment
 
-#: What a latency is measured between, shown wherever it is shown.
+#: Label of the latency wherever it is displayed: from the time of the frame to the reconstruction.
 LATENCY_LABEL = "software path"
-#: The drift gauge looks at every sixth pixel both ways, each about a grain of its own: still some 5,000, for a mean over
-#: 16 frames. Their local mean is taken over many grains.
+#: The drift gauge uses every sixth pixel in both directions, about one per speckle grain. These are about 5,000 pixels, which
+#: suffices for a mean over 16 frames.
 _SPARSE = (slice(None, None, 6), slice(None, None, 6))
+#: Standard deviation of the Gaussian for the local mean: many grains.
 _MEAN_PX = 10.0
 
 
 class LiveMethod(Protocol):
-    """A way from counts to phase that is fast enough to watch."""
+    """A method that computes phase from counts, fast enough for live use."""
 
     @property
     def name(self) -> str:
-        """For people: the model's name, or the method's."""
+        """Name for people: that of the model or of the method."""
 
     @property
     def id(self) -> str:
-        """What the result depends on: the model's hash, for instance."""
+        """Identifies what the result depends on, such as the hash of the model."""
 
     @property
     def engine(self) -> str:
-        """What computes it."""
+        """Name of the engine that computes it."""
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The fibre's disc on the grid of the phase."""
 
     def check_frame(self, shape: tuple[int, int]) -> None:
-        """Raise ReconstructionError when frames of ``shape`` do not fit."""
+        """Raise ReconstructionError if frames of ``shape`` do not fit."""
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the phase in radians, (grid, grid), for counts and the reference speckle (H, W)."""
+        """Return the phase in radians, shape (grid, grid), for counts and reference speckle of shape (H, W)."""
 
 
 class ModelMethod:
     """A trained model on an engine."""
 
     def __init__(self, model: Model, engine: Engine) -> None:
-        self.name, self.id = model.card.name, model.id
+        self.name = model.card.name
+        self.id = model.id
         self.mask = model.mask
         self.check_frame = model.check_frame
         self.run = engine.run
@@ -64,7 +66,7 @@ class ModelMethod:
 
     @property
     def engine(self) -> str:
-        """What computes it now: a failing engine is replaced while it runs."""
+        """Name of the engine that runs now: a failing engine is replaced while it runs."""
         return self._engine.name
 
 
@@ -74,24 +76,25 @@ class LiveReconstructor:
     Parameters
     ----------
     method : LiveMethod
-        Used only by the thread that calls.
+        Used only by the thread that calls the reconstructor.
     reference : ndarray of float32, shape (H, W)
         Mean speckle under the flat pattern, in counts.
 
     Raises
     ------
     ReconstructionError
-        The reference has the wrong shape or is dark.
+        The reference has the wrong shape, or is dark.
     """
 
     def __init__(self, method: LiveMethod, reference: NDArray[np.float32]) -> None:
         method.check_frame((reference.shape[0], reference.shape[1]))
         if not reference.mean() > 0:
-            raise ReconstructionError("the reference speckle is dark; switch the laser on and take it again")
+            raise ReconstructionError("the reference speckle is dark; switch the laser on and measure it again")
         self.method = method
         self._reference = np.ascontiguousarray(reference, np.float32)
         self._mask = method.mask
-        # The light's own shape is alike in all frames of a fibre, whatever became of it: only what varies around it tells.
+        # The envelope of the light is the same in all frames of a fibre, even after drift. Only the deviations from the local
+        # mean show whether the speckle is still the same.
         self._mean = cv2.GaussianBlur(self._reference, (0, 0), _MEAN_PX)[_SPARSE] + np.float32(1e-6)
         self._inside = lit_field([self._reference])[_SPARSE]
         self._gauge = self._sparse(self._reference)
@@ -100,7 +103,7 @@ class LiveReconstructor:
         self.inferences_s: deque[float] = deque(maxlen=2048)
 
     def __call__(self, frame: Frame) -> Reconstruction:
-        """Reconstruct one frame; raises ReconstructionError when it does not fit."""
+        """Reconstruct one frame; raises ReconstructionError if it does not fit."""
         self.method.check_frame(frame.shape)
         start = time.perf_counter()
         phase = self.method.run(frame.pixels, self._reference)
@@ -114,16 +117,16 @@ class LiveReconstructor:
         return Reconstruction(phase, frame.index, latency_s, inference_s, *names, partial(segment, mask=self._mask))
 
     def latency_s(self, *percentiles: float) -> tuple[float, ...]:
-        """Percentiles of recent latencies in seconds; NaN before the first frame."""
+        """Return percentiles of the recent latencies in seconds; NaN before the first frame."""
         return tuple(float(v) for v in np.percentile(list(self.latencies_s) or [np.nan], percentiles))
 
     def inference_s(self) -> float:
-        """Median of recent inference times in seconds; NaN before the first frame."""
+        """Return the median of the recent inference times in seconds; NaN before the first frame."""
         return float(np.median(list(self.inferences_s) or [np.nan]))
 
     @property
     def reference_correlation(self) -> float:
-        """How far recent speckle still belongs to the reference: mean correlation, 1 is identical."""
+        """Mean correlation of the recent speckle with the reference; 1 is identical, NaN before the first frame."""
         recent = list(self.correlations)
         return float(np.mean(recent)) if recent else float("nan")
 

@@ -1,4 +1,4 @@
-"""Live phase from a handful of reference pairs, without a model; and whether a model does better on them."""
+"""Live phase from a few reference pairs, without a model, and the scores of this method and of a model on these pairs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from reconstruction.metrics import pearson
 
 
 def pairs_grid_px(frame_shape: tuple[int, int]) -> int:
-    """Side of the phase images that reference pairs give by themselves; raises ReconstructionError unless square."""
+    """Return the side of the phase images from reference pairs; raises ReconstructionError unless the frames are square."""
     if frame_shape[0] != frame_shape[1]:
-        raise ReconstructionError(f"live phase takes square frames, the camera gives {frame_shape}; set a square ROI")
+        raise ReconstructionError(f"live phase needs square frames, the camera gives {frame_shape}; set a square ROI")
     return frame_shape[0] // CELL_PX
 
 
@@ -30,15 +30,15 @@ class PairsMethod:
 
     Parameters
     ----------
-    tuned : ReferencePairs
-        Reference pairs of the fibre as it lies now.
+    reference_pairs : ReferencePairs
+        Reference pairs of the fibre in its present shape.
     grid_px : int
-        Side of the phase images; 0 for the estimate's own.
+        Side of the phase images; 0 is that of the estimate.
 
     Raises
     ------
     ReconstructionError
-        The frames are not square, or useless.
+        The frames are not square, or the pairs cannot be used.
     """
 
     engine = "displacements"
@@ -55,27 +55,30 @@ class PairsMethod:
         self.id = digest.hexdigest()[:12]
         self.name = f"{len(reference_pairs.frames)} reference pairs"
         self.mask = self._on_grid(self._pairs.lit.astype(np.float32)) > 0.5
-        #: Every pair, estimated from the others.
+        # The phase of every pair, estimated from the other pairs.
         self._estimates = [self._on_grid(self._pairs.live_estimate(frame, k)) for k, frame in enumerate(self._frames)]
         self._contrast = self._fitted_contrast()
 
     def check_frame(self, shape: tuple[int, int]) -> None:
         """Raise ReconstructionError when frames of ``shape`` do not fit."""
         if shape != self._shape:
-            raise ReconstructionError(f"the reference pairs are {self._shape}, the camera gives {shape}; re-tune")
+            raise ReconstructionError(f"the reference pairs have {self._shape} px, the camera gives {shape} px; re-tune")
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the phase in radians, (grid_px, grid_px). Its level is a guess: the disc's lowest percent is 0."""
-        del reference  # the pairs hold all that is needed
+        """Return the phase in radians, shape (grid_px, grid_px).
+
+        Its absolute level is unknown, so the first percentile inside the disc is set to 0.
+        """
+        del reference  # the reference pairs contain it
         return self._with_piston(self._pairs.live_estimate(frame))
 
     def correlation(self) -> float:
-        """Mean correlation with the truth of every pair, estimated from the others."""
+        """Return the mean correlation of the pairs with their displayed phase, each estimated from the others."""
         return float(np.mean([self._agreement(k, estimate) for k, estimate in enumerate(self._estimates)]))
 
     def correlation_of(self, other: LiveMethod, reference: NDArray[np.float32]) -> float:
-        """Mean correlation with the truth of the pairs that another method reaches on their frames."""
-        return float(np.mean([self._agreement(k, other.run(f, reference)) for k, f in enumerate(self._frames)]))
+        """Return the same mean correlation for another method on the frames of the pairs."""
+        return float(np.mean([self._agreement(k, other.run(frame, reference)) for k, frame in enumerate(self._frames)]))
 
     def _agreement(self, index: int, phase: NDArray[np.float32]) -> float:
         truth = self._on_grid(self._phases[index])
@@ -86,7 +89,7 @@ class PairsMethod:
         return np.asarray(grid - np.float32(np.percentile(grid[self.mask], 1)), np.float32)
 
     def _fitted_contrast(self) -> float:
-        """Least-squares factor from estimates to truths: displacements through a window come out too small."""
+        """Return the least-squares factor from estimates to displayed phase: displacements in a window are too small."""
         estimates = [estimate[self.mask] - estimate[self.mask].mean() for estimate in self._estimates]
         truths = [self._on_grid(phase)[self.mask] for phase in self._phases]
         power = sum(float(estimate @ estimate) for estimate in estimates)

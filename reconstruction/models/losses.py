@@ -1,4 +1,4 @@
-"""What networks that give a phase directly are trained to make small."""
+"""Loss functions of networks that give a phase directly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from reconstruction.metrics import ssim_map
 def phase_loss(
     phase: torch.Tensor, truth: torch.Tensor, inside: torch.Tensor, phase_range_rad: float, ssim_weight: float = 0.6
 ) -> torch.Tensor:
-    """Absolute error in the disc, with and without the mean phase, plus ``ssim_weight * (1 - SSIM)``; tensors (b, 1, h, w)."""
+    """Return the absolute error in the disc, with and without the mean phase, plus ``ssim_weight * (1 - SSIM)``.
+
+    Phases are tensors of shape (b, 1, h, w) in radians; ``inside`` is 1 in the fibre's disc and 0 elsewhere.
+    """
     with torch.autocast(phase.device.type, enabled=False):
         area = inside.sum()
         error = (phase - truth) * inside
@@ -24,15 +27,16 @@ def phase_loss(
 
 
 def centred(phase: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Phase (b, 1, h, w) without its mean in the disc."""
+    """Return the phase (b, 1, h, w) without its mean in the disc."""
     return phase - (phase * inside).sum((2, 3), keepdim=True) / inside.sum()
 
 
 def uncertain_loss(phase: torch.Tensor, std: torch.Tensor, truth: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Negative log likelihood of errors in the disc, Laplace distributed with this standard deviation, constants left out.
+    """Return the negative log likelihood of the errors in the disc, for a Laplace distribution with this standard deviation.
 
-    Errors of phase have long tails, edges and a guessed level above all; a Gaussian's square would leave the network little
-    else to learn (Kendall and Gal, NeurIPS 2017, section 4.1, take the absolute error for the same reason).
+    Constant terms are omitted. Phase errors have long tails, mainly at edges and from the guessed mean phase. With the squares
+    of a Gaussian these few errors would dominate the loss. Kendall and Gal, NeurIPS 2017, section 4.1, use the absolute error
+    for the same reason.
     """
     with torch.autocast(phase.device.type, enabled=False):
         likelihood = std.log() + math.sqrt(2) * (phase - truth).abs() / std

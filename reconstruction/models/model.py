@@ -1,16 +1,16 @@
-"""A trained reconstructor on disk: weights (safetensors), and a card that says what they are and for which fibre.
+"""A trained reconstructor on disk: its weights (safetensors), and a card with facts about them.
 
-A model folder holds ``weights.safetensors``, ``card.yaml`` (read by the program) and ``README.md`` (read by people).
+A model folder holds ``weights.safetensors``, ``card.yaml`` (for the program) and ``README.md`` (for people).
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+import docstring_parser
 import numpy as np
 import safetensors
 import safetensors.torch
@@ -24,20 +24,43 @@ from reconstruction.field import field_mask
 from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.models.registry import build, config_of
 
-WEIGHTS, CARD = "weights.safetensors", "card.yaml"
+WEIGHTS, CARD, README = "weights.safetensors", "card.yaml", "README.md"
 SHIPPED = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "default-twin"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """Facts about trained weights.
 
-    ``fibre`` names the fibre (for the twin, a hash of its optics). ``field_radius`` is the radius of the fibre's disc as a
-    fraction of half the frame. ``phase_range_rad`` is the phase of white in training. ``kind`` is one of
-    :data:`reconstruction.models.registry.KINDS`, and ``network`` holds its configuration. ``parameters`` counts the learned
-    numbers, ``evaluations`` the evaluations of the network for one frame. ``device`` is where the model was trained.
-    ``weights_sha256`` is the check sum of the weights. Older cards lack the last four.
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    fibre : str
+        Name of the fibre that the model is for. For a twin the name contains a hash of its optics.
+    field_radius : float
+        Radius of the fibre's disc as a fraction of half the frame.
+    phase_range_rad : float
+        What white means in the patterns of the training.
+    network : mapping
+        Configuration of the network.
+    kind : str
+        One of :data:`reconstruction.models.registry.KINDS`.
+    data, command : str
+        The training data, and the command that trained the model.
+    seconds : float
+        Duration of the training.
+    scores, training : mapping
+        Scores on held-out images, and settings of the training.
+    parameters : int
+        Number of learned parameters; 0 in older cards, which lack it.
+    evaluations : int
+        Evaluations of the network for one frame.
+    device : str
+        Where the model was trained.
+    weights_sha256 : str
+        SHA-256 of the weights file; empty in older cards.
     """
 
     name: str
@@ -63,11 +86,11 @@ class Model:
     Parameters
     ----------
     network : Reconstructor
-        In evaluation mode.
+        It is switched to evaluation mode.
     card : ModelCard
-        Its facts.
+        Facts about it.
     id : str
-        First 12 hexadecimal digits of SHA-256 over the weights file.
+        First 12 hexadecimal digits of the SHA-256 of the weights file.
     """
 
     def __init__(self, network: Reconstructor, card: ModelCard, id: str) -> None:
@@ -77,12 +100,12 @@ class Model:
 
     @property
     def frame_px(self) -> int:
-        """Side of the frames it takes."""
+        """Side of the frames."""
         return self.network.config.frame_px
 
     @property
     def grid_px(self) -> int:
-        """Side of the phase it gives."""
+        """Side of the reconstructed phase."""
         return self.network.config.grid_px
 
     @property
@@ -91,7 +114,7 @@ class Model:
         return field_mask(self.grid_px, self.card.field_radius)
 
     def check_frame(self, shape: tuple[int, int]) -> None:
-        """Raise ReconstructionError when frames of ``shape`` do not fit."""
+        """Raise ReconstructionError if frames of ``shape`` do not fit the model."""
         if shape != (self.frame_px, self.frame_px):
             raise ReconstructionError(
                 f"model {self.card.name!r} takes frames of {self.frame_px} x {self.frame_px} px, the camera gives "
@@ -99,7 +122,7 @@ class Model:
             )
 
     def check_fibre(self, fibre: str) -> None:
-        """Raise ReconstructionError when the model was trained for another fibre than ``fibre``; empty is unknown."""
+        """Raise ReconstructionError if the model was trained for another fibre; an empty name is an unknown fibre."""
         if fibre and fibre != self.card.fibre:
             raise ReconstructionError(
                 f"model {self.card.name!r} was trained for fibre '{self.card.fibre}', the instrument has '{fibre}'; "
@@ -113,12 +136,12 @@ def shipped_models() -> list[str]:
 
 
 def load_model(name_or_path: str | Path) -> Model:
-    """Load a shipped model by name or any model folder by path.
+    """Load a shipped model by its name, or any model folder by its path.
 
     Raises
     ------
     ReconstructionError
-        Nothing there, a damaged or foreign file, or weights that do not fit their card.
+        There is no model, a file is damaged, or the weights do not fit their card.
     """
     folder = SHIPPED / str(name_or_path)
     if not folder.is_dir():
@@ -135,22 +158,15 @@ def load_model(name_or_path: str | Path) -> Model:
     digest = hashlib.sha256(data).hexdigest()
     if card.weights_sha256 not in ("", digest):
         raise ReconstructionError(f"{folder / WEIGHTS} is damaged, or not that of its card; copy the model again")
-    try:
-        weights = safetensors.torch.load(data)
-        weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-        network.load_state_dict(network.with_present_names(weights))
-    except (safetensors.SafetensorError, RuntimeError) as error:
-        cause = str(error).splitlines()[0]
-        raise ReconstructionError(f"{folder / WEIGHTS} does not fit its card ({cause}); copy the model again") from error
-    if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
-        raise ReconstructionError(f"{folder / WEIGHTS} holds weights that are not finite; copy or train the model again")
+    _load_weights(network, data, folder / WEIGHTS)
     return Model(network, card, digest[:12])
 
 
 def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
-    """Write a model folder; weights are stored as float16, which moves a reconstruction by less than 0.002 rad.
+    """Write a model folder, and load it again.
 
-    Buffers stay as they are: variances of batch norm and scales of 8-bit maps lie outside the range of float16.
+    Weights are stored as float16, which changes a reconstruction by less than 0.002 rad. Buffers keep their type, because the
+    variances of batch norm and the scales of 8-bit maps are outside the range of float16.
     """
     folder.mkdir(parents=True, exist_ok=True)
     halved = dict(network.named_parameters())
@@ -163,8 +179,9 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
     values = {item.name: getattr(card, item.name) for item in fields(card)}
     text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
     (folder / CARD).write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(_readme(card, network), encoding="utf-8")
-    return load_model(folder)
+    model = load_model(folder)
+    (folder / README).write_text(readme(model), encoding="utf-8")
+    return model
 
 
 def _read_card(path: Path) -> ModelCard:
@@ -175,36 +192,48 @@ def _read_card(path: Path) -> ModelCard:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
 
 
-def _through(card: ModelCard) -> str:
-    return ", and its calibrated response to be measured again" if card.kind == "calibrated" else ""
+def _load_weights(network: Reconstructor, data: bytes, path: Path) -> None:
+    try:
+        weights = safetensors.torch.load(data)
+        weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+        network.load_state_dict(network.with_present_names(weights))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        cause = str(error).splitlines()[0]
+        raise ReconstructionError(f"{path} does not fit its card ({cause}); copy the model again") from error
+    if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
+        raise ReconstructionError(f"{path} holds weights that are not finite; copy or train the model again")
 
 
-def _readme(card: ModelCard, network: Reconstructor) -> str:
-    scores = "\n".join(f"| {name} | {value} |" for name, value in card.scores.items())
+def readme(model: Model) -> str:
+    """Return the README of a model folder: its card for people, as Markdown."""
+    card, network = model.card, model.network
+    description = docstring_parser.parse(type(network).__doc__ or "").short_description or ""
+    response = "measure its calibrated response and " if network.needs_response else ""
+    engines = "every engine" if network.exportable else "torch; OpenVINO and ONNX Runtime can run its networks"
+    parameters = card.parameters or sum(parameter.numel() for parameter in network.parameters())
     shape = ", ".join(f"{name} {value}" for name, value in card.network.items())
-    what = (inspect.getdoc(type(network)) or "").split("\n\n")[0].replace("\n", " ")
-    engines = "every engine" if network.exportable else "torch, its networks also in OpenVINO and ONNX Runtime"
+    scores = "\n".join(f"| {name} | {value} |" for name, value in card.scores.items())
     return f"""# Model card: {card.name}
 
-{what}
+{description}
 
-Speckle frames of {network.config.frame_px} x {network.config.frame_px} px and the fibre's reference speckle in, phase in
-radians on a {network.config.grid_px} x {network.config.grid_px} grid over the whole field out.
+Input: a speckle frame of {model.frame_px} x {model.frame_px} px and the reference speckle of the fibre. Output: the phase in
+radians on a grid of {model.grid_px} x {model.grid_px} px over the whole field of view.
 
-- **Kind:** `{card.kind}`, {card.parameters / 1e6:.2f} M parameters, evaluations of the network a frame: {card.evaluations};
-  runs in {engines}.
-- **For:** {card.fibre}. On another fibre, or after a bend, it has to be trained again{_through(card)}.
-- **Shape:** {shape}.
-- **Data:** {card.data}
+- **Kind:** `{card.kind}`, {parameters / 1e6:.2f} M parameters, evaluations of the network per frame: {network.evaluations}.
+- **Engines:** {engines}.
+- **Fibre:** {card.fibre}. For another fibre, or after the fibre was bent, {response}train the model again.
+- **Network:** {shape}.
+- **Training data:** {card.data}.
 - **Command:** `{card.command}`
-- **Time:** {card.seconds / 60:.0f} minutes on {card.device or "a device not named"}, for the steps and their validation alone;
-  simulating pairs and what is fitted in closed form come before.
-- **Limits:** speckle hardly senses the absolute level of the phase: it is guessed from what the picture looks like, so scores
-  stand with and without the mean (`_centred`). Detail finer than about 7 px of 512 is not there to be had.
-- **Licence:** GPL-3.0-or-later, as the program.
+- **Training time:** {card.seconds / 60:.0f} minutes on {card.device or "an unknown device"}. The simulation of pairs and
+  closed-form fits are not included.
+- **Limits:** Speckle depends only weakly on the mean phase. The model estimates the mean phase from the content of the
+  picture, so scores are given with and without it (`_centred`). Details smaller than about 7 px of 512 px cannot be resolved.
+- **Licence:** GPL-3.0-or-later, like the program.
 
-Scores are means over whole images that no training run has seen, inside the fibre's disc; phase in radians, SSIM and PSNR
-with the phase of white ({card.phase_range_rad} rad) as range.
+The scores are means over whole images that no training run has used, inside the fibre's disc. Phase is in radians. The data
+range of SSIM and PSNR is the phase range, {card.phase_range_rad} rad.
 
 | score on held-out images | value |
 |---|---|

@@ -1,7 +1,7 @@
-"""The contract of everything that is learned: from a speckle frame to phase, whatever network or sampler is behind it.
+"""The contract of every learned reconstructor: from a speckle frame to phase, by any network or sampler.
 
-A reconstructor is a torch module. Trained, saved, compiled and scored are all of them in the same way; what differs is how
-they turn a frame into phase (:meth:`Reconstructor.forward`) and what they learn from (:meth:`Reconstructor.loss`).
+A reconstructor is a torch module. All of them are trained, saved, compiled and scored in the same way. They differ in how they
+compute the phase of a frame (:meth:`Reconstructor.forward`) and in their loss (:meth:`Reconstructor.loss`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What every reconstructor has to know; each adds its own. Saved beside the weights.
+    """Settings of every reconstructor; each kind adds its own. They are saved beside the weights.
 
     Parameters
     ----------
     frame_px, grid_px : int
-        Side of the frames it takes and of the phase it gives.
+        Side of the frames and of the reconstructed phase.
     field_radius : float
         Radius of the fibre's disc as a fraction of half the frame.
     phase_range_rad : float
-        Phase of white: the scale of networks that work on -1..1, and of SSIM in the loss.
+        What white means in the patterns. It scales networks that work on -1..1, and SSIM in the loss.
     """
 
     frame_px: int = 512
@@ -45,17 +45,17 @@ class NetworkConfig:
             raise ValueError(f"frame_px {self.frame_px} is no multiple of grid_px {self.grid_px}")
 
     def to_dict(self) -> dict[str, object]:
-        """Plain types, for YAML; :meth:`from_dict` takes them back."""
+        """Return plain types, for YAML; :meth:`from_dict` reads them."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make one of plain types.
+        """Make a configuration from plain types.
 
         Raises
         ------
         TypeError, ValueError
-            An unknown key, or a value that makes no sense.
+            A key is unknown, or a value is invalid.
         """
         for key, value in values.items():
             if isinstance(value, list):
@@ -66,26 +66,28 @@ class NetworkConfig:
 
 
 class Reconstructor(nn.Module, ABC):
-    """A learned way from counts to phase.
+    """A learned method that computes phase from counts.
 
-    Subclasses are built from their configuration alone, with random weights. Everything that a trained one needs is in its
-    ``state_dict``; random numbers in :meth:`loss` come from torch's global generator, so that a resumed run draws the same.
+    A subclass is built from its configuration alone, with random weights. Everything that training changes is in its
+    ``state_dict``. Random numbers in :meth:`loss` come from torch's global generator, so that a resumed run gets the same ones.
     """
 
-    #: Name in cards and on the command line.
+    #: Name in model cards and on the command line.
     kind: ClassVar[str]
-    #: Whether it goes into one graph, for other engines than torch; if not, its :meth:`parts` may.
+    #: Whether it can be exported as one graph for other engines than torch. If not, its :meth:`parts` can be exported.
     exportable: ClassVar[bool] = True
-    #: Highest learning rate, unless training is told another.
+    #: Whether it computes through the calibrated response of the fibre.
+    needs_response: ClassVar[bool] = False
+    #: Highest learning rate, unless the training configuration gives another one.
     learning_rate: ClassVar[float] = 2e-3
 
-    #: Parts that were called otherwise in weights of version 0.1.0: old name, present name.
+    #: Parts with another name in weights of version 0.1.0: old name, present name.
     renamed_parts: ClassVar[Mapping[str, str]] = {}
 
-    #: How many steps :meth:`set_steps` can set: 0 where there are none, None for any number.
+    #: Largest number of steps that :meth:`set_steps` accepts: 0 without steps, None for any number.
     most_steps: int | None = 0
 
-    #: 1 in the fibre's disc, 0 where nothing can be seen: (1, 1, grid_px, grid_px).
+    #: 1 in the fibre's disc, 0 elsewhere; shape (1, 1, grid_px, grid_px).
     inside: torch.Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -96,30 +98,30 @@ class Reconstructor(nn.Module, ABC):
 
     @property
     def evaluations(self) -> int:
-        """Evaluations of a network for one frame."""
+        """Number of evaluations of a network for one frame."""
         return 1
 
     def set_steps(self, count: int) -> None:
-        """Take so many steps for a frame from now on: of a sampler, of a flow, or the first of a loop.
+        """Set the number of steps per frame: of a sampler, of a flow, or of a loop, which then takes its first steps only.
 
         Raises
         ------
         ValueError
-            There are none, or not so many.
+            This reconstructor has no steps, or fewer.
         """
-        raise ValueError(f"{type(self).__name__} takes no steps that could be set")
+        raise ValueError(f"{type(self).__name__} has no steps to set; leave the number of steps out")
 
     @property
     def truth_px(self) -> int:
-        """Side of the phase images that :meth:`loss` learns from."""
+        """Side of the phase images that :meth:`loss` takes."""
         return self.config.grid_px
 
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Fit what is fitted in closed form, before the first step; nothing by default."""
+        """Fit the parts that have a closed-form solution, before the first step; nothing by default."""
 
     @abstractmethod
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; the same input gives the same output, whatever is random inside.
+        """Reconstruct a batch; the same input always gives the same output, also for samplers.
 
         Parameters
         ----------
@@ -134,11 +136,11 @@ class Reconstructor(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Return what training makes small, a scalar; called with the module in training mode, under autocast or not."""
+        """Return the loss of a batch, a scalar. The module is in training mode; autocast may be on."""
 
     @classmethod
     def with_present_names(cls, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return weights of any version by today's names, as ``load_state_dict`` takes them."""
+        """Return weights of any version with the present names of their parts, for ``load_state_dict``."""
         present = {}
         for key, value in weights.items():
             part, dot, rest = key.partition(".")
@@ -146,12 +148,12 @@ class Reconstructor(nn.Module, ABC):
         return present
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
-        """Return modules that engines may run for it, by their names, with an example of what each takes.
+        """Return the submodules that an engine can run, by name, each with an example of its inputs.
 
-        For kinds that do not go into one graph: networks, mostly, that something else is done between.
+        Kinds that cannot be exported as one graph have parts: the engine runs these, and torch everything between them.
         """
         return {}
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Phase and its standard deviation in radians, both (b, 1, grid_px, grid_px); None where it has none to give."""
+        """Return phase and standard deviation in radians, both (b, 1, grid_px, grid_px); None without a standard deviation."""
         return None

@@ -1,4 +1,4 @@
-"""Every kind of reconstructor by its name in cards and on the command line."""
+"""Every kind of reconstructor, by its name in model cards and on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from reconstruction.base import ReconstructionError
 from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 
-#: ``kind: (module beside this folder, configuration, reconstructor)``; imported when first asked for.
+#: ``kind: (module, configuration, reconstructor)``. A module is imported at its first use; its name is relative to this folder.
 _KINDS: dict[str, tuple[str, str, str]] = {
     "calibrated": ("..calibrated.few_step", "FewStepConfig", "CalibratedFewStep"),
     "unet": ("..networks.speckle_only", "SpeckleOnlyConfig", "SpeckleUNet"),
@@ -22,21 +22,21 @@ KINDS = tuple(_KINDS)
 
 
 def config_of(kind: str, values: Mapping[str, Any]) -> NetworkConfig:
-    """Return the configuration of a kind.
+    """Return the configuration of a kind of reconstructor.
 
     Raises
     ------
     ReconstructionError
-        Unknown kind.
+        The kind is unknown.
     TypeError, ValueError
-        ``values`` do not fit it.
+        ``values`` do not fit this kind.
     """
     config: NetworkConfig = _part(kind, 1).from_dict(dict(values))
     return config
 
 
 def build(kind: str, config: NetworkConfig) -> Reconstructor:
-    """Return a reconstructor of random weights."""
+    """Return a reconstructor with random weights."""
     network: Reconstructor = _part(kind, 2)(config)
     return network
 

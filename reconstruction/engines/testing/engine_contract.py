@@ -1,8 +1,8 @@
 """The contract of an engine: the docstrings of :class:`reconstruction.engines.base.Engine` as tests.
 
-Inherit from :class:`EngineContract` and define the fixture ``subject``. ``tests/reconstruction/engines/test_engine_contract.py``
-does so for every engine of a machine. The tests compare the engine with the network itself, on the frames of the subject and with tolerances of
-their own. They do not use the engine check, so an error in the check does not hide an error in an engine.
+Inherit from :class:`EngineContract` and define the fixture ``subject``; ``test_engine_contract.py`` does so for every engine of
+a machine. The tests compare the engine with the network itself, on the frames of the subject and with their own tolerances.
+They do not use the engine check, so an error in the check does not hide an error in an engine.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class EngineContract:
         assert not np.shares_memory(first, second)
 
     def test_the_inputs_stay_as_they_were(self, subject: Subject) -> None:
-        frame, reference = np.array(subject.frames[0]), subject.reference.copy()
+        frame, reference = subject.frames[0].copy(), subject.reference.copy()
         subject.engine.run(frame, reference)
         assert np.array_equal(frame, subject.frames[0])
         assert np.array_equal(reference, subject.reference)

@@ -189,13 +189,20 @@ def test_a_slot_that_was_never_written_is_an_error(tmp_path: Path) -> None:
         ShardReader(path, "speckle").read(6, 9)
 
 
+def mapped_shards(path: Path) -> int:
+    """Return how many shards of the speckle this process has mapped into its memory."""
+    lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
+    return len({line.split()[-1] for line in lines if str(path / "data.zarr" / "speckle") in line})
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists what a process has mapped")
 def test_few_shards_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acquisition.archive.shard_reader._OPEN_SHARDS", 2)
     path = dataset(tmp_path, 40)
     archive, reader = Archive.open(path), ShardReader(path, "speckle")
     for k in np.random.default_rng(0).permutation(40).tolist():
         np.testing.assert_array_equal(reader.read(archive.row(k).slot, k)[0], archive.read("speckle", k))
-        assert len(reader._maps) <= 2
+        assert 1 <= mapped_shards(path) <= 2
 
 
 def test_pickle_is_small_and_opens_again(tmp_path: Path) -> None:
@@ -270,7 +277,7 @@ def test_workers_of_a_fresh_process_read_everything(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "same\n" * len(contexts)), done.stderr
 
 
-def test_wrong_wishes_are_answered_clearly(tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused_with_the_reason(tmp_path: Path) -> None:
     path = dataset(tmp_path, 5)
     with pytest.raises(ReconstructionError, match=r"'training'.*train, validation"):
         SpecklePairs(path, "training")  # type: ignore[arg-type]
@@ -288,7 +295,7 @@ def test_wrong_wishes_are_answered_clearly(tmp_path: Path) -> None:
 def test_rows_without_patterns_cannot_be_split(tmp_path: Path) -> None:
     with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=ARRAYS[:1]), 1) as writer:
         writer.append({"speckle": np.zeros((6, 8), np.uint8)}, PairRow(frame_index=0, t_ns=0, exposure_s=0.01))
-    with pytest.raises(ReconstructionError, match="names no pattern"):
+    with pytest.raises(ReconstructionError, match="has no pattern"):
         SpecklePairs(writer.path, "train", ["speckle"])
     assert len(SpecklePairs(writer.path, arrays=["speckle"])) == 1
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
 from reconstruction.base import ReconstructionError
-from reconstruction.models.model import CARD, SHIPPED, WEIGHTS, load_model
+from reconstruction.models.model import CARD, README, SHIPPED, WEIGHTS, load_model, readme
 from tests.helpers.small_instrument import FRAME_PX, small_model
 
 
@@ -32,9 +34,9 @@ def test_half_precision_storage_hardly_moves_the_phase(tmp_path: Path) -> None:
 
     frames = torch.rand(2, 1, 1, FRAME_PX, FRAME_PX) * 60
     with torch.inference_mode():
-        kept = small_model(tmp_path / "m").network(*frames)
-        meant = small_network()(*frames)
-    assert (kept - meant).abs().max() < 2e-3
+        stored = small_model(tmp_path / "m").network(*frames)
+        exact = small_network()(*frames)
+    assert (stored - exact).abs().max() < 2e-3
 
 
 @pytest.mark.parametrize("keep", [0, 7, 500])
@@ -56,7 +58,7 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "words"),
+    ("edit", "message"),
     [
         (lambda card: card.update(surprise=1), "no model card"),
         (lambda card: card["network"].update(base_channels=8), "does not fit its card"),
@@ -64,11 +66,13 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
         (lambda card: card["network"].update(grid_px=33), "describes no network"),
     ],
 )
-def test_cards_that_lie_are_refused(folder: Path, edit, words: str) -> None:
+def test_cards_that_do_not_fit_are_refused(
+    folder: Path, edit: Callable[[dict[str, Any]], object], message: str
+) -> None:
     card = yaml.safe_load((folder / CARD).read_text("utf-8"))
     edit(card)
     (folder / CARD).write_text(yaml.safe_dump(card), "utf-8")
-    with pytest.raises(ReconstructionError, match=words):
+    with pytest.raises(ReconstructionError, match=message):
         load_model(folder)
 
 
@@ -94,7 +98,9 @@ def test_shipped_models_are_small_and_say_how_they_were_made() -> None:
     assert folders
     for folder in folders:
         assert (folder / WEIGHTS).stat().st_size <= 10_000_000
-        card = load_model(folder).card
+        model = load_model(folder)
+        card = model.card
+        assert (folder / README).read_text("utf-8") == readme(model), f"write readme(load_model({folder.name!r})) to it"
         assert card.data
         assert card.command.startswith("specklescope train")
         assert card.seconds > 0

@@ -58,7 +58,8 @@ def pool(pairs: int = 18) -> PairPool:
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 200, (pairs, 2 * GRID, 2 * GRID)).astype(np.uint8)
     phase = rng.uniform(0, 2, (pairs, GRID, GRID)).astype(np.float32)
-    return PairPool(counts, phase, np.full((2 * GRID, 2 * GRID), 50, np.float32), pairs)
+    reference = np.full((2 * GRID, 2 * GRID), 50, np.float32)
+    return PairPool(speckle=counts, phase_rad=phase, reference=reference, ready=pairs)
 
 
 def learn(folder: Path, config: TrainConfig = CONFIG, *, resume: bool = False, **callbacks: object) -> Reconstructor:
