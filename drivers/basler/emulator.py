@@ -37,6 +37,10 @@ class EmulatedBasler(BaslerCamera):
         self._camera.ForceFailedBufferCount.Value = frames
         self._camera.ForceFailedBuffer.Execute()
 
+    def feature(self, name: str) -> object:
+        """Return the value of a camera feature, such as ``TriggerSource``, as pylon reports it."""
+        return getattr(self._camera, name).Value
+
     def edge(self) -> None:
         """Send an edge to its line. The emulator accepts a software trigger whatever its trigger source is."""
         self._await_ready()

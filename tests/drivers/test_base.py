@@ -1,4 +1,4 @@
-"""Frames and patterns cannot be changed, patterns are known by their content, and nonsense is refused."""
+"""Frames and patterns cannot be changed, a pattern is identified by its content, and wrong arrays are refused."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_saturation_follows_the_significant_bits(bit_depth: int, full: int) -> N
 
 
 @given(phase=PHASES, name=st.text(max_size=5))
-def test_a_pattern_is_known_by_its_content_and_not_its_name(phase: np.ndarray[Any, Any], name: str) -> None:
+def test_a_pattern_is_identified_by_its_content_and_not_its_name(phase: np.ndarray[Any, Any], name: str) -> None:
     pattern = Pattern(phase, "original")
     assert Pattern(phase.copy(), name).id == pattern.id
     assert Pattern(np.asfortranarray(phase), name).id == pattern.id
@@ -73,12 +73,12 @@ def test_a_pattern_is_known_by_its_content_and_not_its_name(phase: np.ndarray[An
     assert Pattern(changed, "original").id != pattern.id
 
 
-def test_a_pattern_is_known_by_its_shape_too() -> None:
+def test_a_pattern_is_also_identified_by_its_shape() -> None:
     assert Pattern(np.zeros((2, 8), np.float32)).id != Pattern(np.zeros((4, 4), np.float32)).id
 
 
 def test_pattern_ids_stay_the_same_between_versions() -> None:
-    ramp = np.arange(6, dtype=np.float32).reshape(2, 3)  # archives hold such ids for years
+    ramp = np.arange(6, dtype=np.float32).reshape(2, 3)  # archives keep these ids for years
     assert Pattern(ramp).id == "9c85d54b302647ae"
 
 
@@ -111,7 +111,7 @@ def test_users_can_catch_every_device_error_at_once() -> None:
     assert issubclass(DeviceError, SpeckleScopeError)
 
 
-def test_freezing_copies_only_what_somebody_could_still_write_to() -> None:
+def test_freezing_copies_only_what_could_still_be_changed() -> None:
     writeable = np.arange(6).reshape(2, 3)
     frozen = frozen_array(writeable)
     assert not np.shares_memory(frozen, writeable)

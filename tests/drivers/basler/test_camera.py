@@ -1,4 +1,4 @@
-"""Basler cameras keep the camera contract through pylon's real API: on Basler's emulator, alone and fed by the twin."""
+"""Basler cameras through pylon's real API: Basler's emulator with its test images, and fed with simulated frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from acquisition.capture.pair_capture import PairCapture, Rig
 from acquisition.patterns.sources import open_source
 from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, TriggerMode
 from drivers.basler import camera as basler
-from drivers.basler import emulator as emulator
+from drivers.basler import emulator
 from drivers.basler.config import BaslerConfig
 from drivers.clock import RealClock
 from drivers.testing.small_twin import IMAGE_PX, small_fibre
@@ -77,12 +77,12 @@ def test_settings_survive_being_unplugged(camera: Any) -> None:
     assert camera.read(1.0).shape == (24, 40)
 
 
-def test_a_camera_that_is_not_there_is_named_with_what_is() -> None:
+def test_a_missing_camera_is_named_together_with_those_found() -> None:
     with pytest.raises(DeviceError, match="no Basler camera with serial 'nope', found"):
         basler.BaslerCamera(BaslerConfig(serial="nope"))
 
 
-def test_a_setting_that_it_does_not_take_is_refused_with_its_reason() -> None:
+def test_a_setting_that_the_camera_refuses_is_an_error_with_the_reason() -> None:
     with pytest.raises(DeviceError, match="could not open"):
         emulator.EmulatedBasler(BaslerConfig(width=100_000))
     with pytest.raises(ValueError, match="9"):
@@ -111,20 +111,20 @@ def test_the_frames_of_the_twin_arrive_pixel_by_pixel() -> None:
     assert all(not np.array_equal(a.pixels, b.pixels) for a, b in pairwise(frames))
 
 
-def test_faults_of_the_twin_go_through_pylon_and_are_retaken() -> None:
+def test_faults_of_the_twin_pass_through_pylon_and_the_pairs_are_captured_again() -> None:
     faults = FaultConfig(dropped_rate=0.05, failed_rate=0.15, duplicated_rate=0.1, disconnect_at=(9,), seed=2)
     camera, slm = table(faults)
-    told: list[str] = []
+    faults_seen: list[str] = []
     with camera:
-        capture = PairCapture(Rig(camera, slm, RealClock()), on_fault=lambda kind, text: told.append(kind), retakes=20)
+        capture = PairCapture(Rig(camera, slm, RealClock()), on_fault=lambda kind, text: faults_seen.append(kind), retakes=20)
         for pattern in open_source("leaves", (IMAGE_PX, IMAGE_PX), count=20):
             frame = capture.capture(pattern)
             assert camera.sensor.lit[frame.index] == (pattern.id,)
-    assert len(told) >= sum(camera.sensor.injected.values()) > 4
-    assert {"FrameFailedError", "DeviceLostError"} <= set(told)
+    assert len(faults_seen) >= sum(camera.sensor.injected.values()) > 4
+    assert {"FrameFailedError", "DeviceLostError"} <= set(faults_seen)
 
 
-def test_the_line_is_set_up_as_asked_and_read_back() -> None:
+def test_the_line_is_set_as_configured_and_read_back() -> None:
     config = BaslerConfig(
         width=40,
         height=24,
@@ -137,21 +137,12 @@ def test_the_line_is_set_up_as_asked_and_read_back() -> None:
     with emulator.EmulatedBasler(config) as camera:
         assert camera.capabilities.trigger_delay_s == 0.008
         camera.arm(TriggerMode.HARDWARE)
-        device = camera._camera
-        found = (
-            device.TriggerMode.Value,
-            device.TriggerSource.Value,
-            device.TriggerActivation.Value,
-            device.TriggerDelay.Value,
-        )
-        assert found == ("On", "Line2", "FallingEdge", 8_000)
-        assert (device.LineSelector.Value, device.LineMode.Value, device.LineSource.Value) == (
-            "Line3",
-            "Output",
-            "ExposureActive",
-        )
+        trigger = [camera.feature(f"Trigger{name}") for name in ("Mode", "Source", "Activation", "Delay")]
+        assert trigger == ["On", "Line2", "FallingEdge", 8_000]
+        line = [camera.feature(f"Line{name}") for name in ("Selector", "Mode", "Source")]
+        assert line == ["Line3", "Output", "ExposureActive"]
         camera.arm(TriggerMode.SOFTWARE)
-        assert (device.TriggerSource.Value, device.TriggerDelay.Value) == ("Software", 0)
+        assert [camera.feature(f"Trigger{name}") for name in ("Source", "Delay")] == ["Software", 0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A pattern lies where it should on the panel, pixel for pixel, and calibration files are read or refused."""
+"""A pattern lies in its place on the panel, pixel for pixel, and calibration files are read or refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
 
-def test_a_pattern_of_the_panels_size_is_what_the_encoder_makes(rng: np.random.Generator) -> None:
+def test_a_pattern_of_the_panels_size_is_encoded_as_a_whole(rng: np.random.Generator) -> None:
     phase = rng.uniform(-9, 9, (6, 8)).astype(np.float32)
     panel = Panel(PanelConfig((6, 8), gamma=1.3, slm_range_rad=5.0))
     assert panel.pattern_shape == (6, 8)

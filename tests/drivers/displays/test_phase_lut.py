@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drivers.base import WrongPatternError
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 
-TABLE_RAD = 1e-4  # the finest difference the encoder sees
+TABLE_RAD = 1e-4  # the smallest difference that the encoder resolves
 
 luts = st.one_of(
     st.builds(GreyLut.linear, st.floats(0.5, 15)),
@@ -40,10 +40,10 @@ def test_no_other_level_is_nearer_on_the_circle(lut: GreyLut, seed: int, size_ra
     grey = encoder(phase)
     assert grey.dtype == np.uint8
     assert grey.shape == phase.shape
-    left = around(lut.phases_rad[grey] - phase)
+    error = around(lut.phases_rad[grey] - phase)
     best = around(lut.phases_rad - phase[..., None].astype(np.float64)).min(-1)
     rounding_rad = 4 * size_rad * np.finfo(np.float32).eps
-    assert (left - best).max() <= 2 * TABLE_RAD + rounding_rad
+    assert (error - best).max() <= 2 * TABLE_RAD + rounding_rad
 
 
 @given(phase_rad=st.floats(-50, 50, width=32))
@@ -59,7 +59,7 @@ def test_a_round_trip_of_a_full_panel_is_right_to_half_a_step(phase_rad: float) 
 def test_every_level_comes_back_as_itself_where_all_differ(lut: GreyLut) -> None:
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     encoder = GreyEncoder(lut)
-    # Levels closer than the table can tell may be exchanged, and nobody can see it.
+    # Levels closer than the table's resolution may be exchanged, which has no visible effect.
     back = encoder(encoder.phase_of(grey))
     assert np.abs(lut.phases_rad[back] - lut.phases_rad[grey]).max() <= TABLE_RAD
     assert np.array_equal(back[1:], grey[1:])
@@ -68,8 +68,10 @@ def test_every_level_comes_back_as_itself_where_all_differ(lut: GreyLut) -> None
 def test_a_linear_panel_in_numbers() -> None:
     encoder = GreyEncoder(GreyLut.linear(2 * np.pi))
     step = 2 * np.pi / 255
-    wanted = row(0, step, 127 * step, 254 * step, 127.4 * step, 127.6 * step, -step, -254 * step, 2 * np.pi, -1e-9, 4 * np.pi)
-    assert encoder(wanted).tolist() == [[0, 1, 127, 254, 127, 128, 254, 1, 0, 0, 0]]
+    requested = row(
+        0, step, 127 * step, 254 * step, 127.4 * step, 127.6 * step, -step, -254 * step, 2 * np.pi, -1e-9, 4 * np.pi
+    )
+    assert encoder(requested).tolist() == [[0, 1, 127, 254, 127, 128, 254, 1, 0, 0, 0]]
 
 
 def test_beyond_a_short_range_the_nearer_end_is_taken() -> None:
@@ -83,9 +85,9 @@ def test_whole_turns_change_nothing(phase_rad: float, turns: int) -> None:
     encoder = GreyEncoder(GreyLut.gamma(1.4, 5.0))
     once = encoder.phase_of(encoder(row(phase_rad)))
     again = encoder.phase_of(encoder(row(phase_rad + 2 * np.pi * turns)))
-    wanted = row(phase_rad)
-    # On a tie of two levels either is right, so compare how far each is from what was wanted.
-    assert around(again - wanted) == pytest.approx(around(once - wanted), abs=2 * TABLE_RAD)
+    requested = row(phase_rad)
+    # If two levels are equally near, either is right: compare the distance of each to the requested phase.
+    assert around(again - requested) == pytest.approx(around(once - requested), abs=2 * TABLE_RAD)
 
 
 def test_within_the_range_more_phase_never_means_less_grey() -> None:
@@ -100,8 +102,8 @@ def test_of_levels_with_one_phase_the_lowest_is_taken() -> None:
     assert GreyEncoder(lut)(row(0.1, 1.2, 1.9, 3.4)).tolist() == [[0, 64, 128, 192]]
 
 
-def test_a_dead_first_part_of_the_range_is_bridged() -> None:
-    """Panels that barely respond below some voltage still make every phase they can."""
+def test_a_flat_first_part_of_the_response_is_skipped() -> None:
+    """A panel that hardly responds below some voltage still gives every phase that it can."""
     lut = GreyLut(np.maximum(0, np.arange(256) - 100) * 2 * np.pi / 155)
     assert GreyEncoder(lut)(row(0, np.pi)).tolist()[0][0] == 0
     assert set(np.unique(GreyEncoder(lut)(np.linspace(0, 6.28, 4000, dtype=np.float32)[None]))) == {0, *range(101, 255)}

@@ -1,8 +1,9 @@
-"""The screen SLM on real (virtual) monitors: every pixel, at every scaling, and what happens when the cable is pulled."""
+"""The screen SLM on virtual monitors: every pixel at every scaling, and the loss of the monitor or of the window."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 from drivers.displays.screen import ScreenConfig, ScreenSlm, list_screens, measured_period_s
 from drivers.testing.slm_contract import flat
+from drivers.testing.slmpy_checkout import kill
 
 SHAPE = (240, 480)  # a multiple of 1.25, 1.5 and 2
 GRACE_S = 10.0
@@ -40,6 +42,12 @@ def screens(monitors: VirtualScreens, monkeypatch: pytest.MonkeyPatch) -> Virtua
 def opened(name: str = "SLM", shape: tuple[int, int] = SHAPE, **settings: float) -> ScreenSlm:
     config = ScreenConfig(name, timeout_s=GRACE_S, **settings)  # type: ignore[arg-type]
     return ScreenSlm(SCREEN_COMMAND, config, Panel(PanelConfig(shape)))
+
+
+def recorded_command(folder: Path) -> tuple[list[str], Path]:
+    """Return a command for the SLM's window that writes its process number to a file, and that file."""
+    file = folder / "process"
+    return ["sh", "-c", f'echo $$ > "{file}"; exec "$@"', "sh", *SCREEN_COMMAND], file
 
 
 def until_back(slm: ScreenSlm) -> None:
@@ -87,29 +95,23 @@ def test_the_only_other_monitor_is_found_without_a_name(screens: VirtualScreens)
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "scaling", "words"),
+    ("name", "shape", "scaling", "message"),
     [
         ("HDMI-7", SHAPE, "1", r"no monitor is called 'HDMI-7', there are CTRL \(300x300, primary\), SLM \(480x240\)"),
         ("SLM", (240, 481), "1", "has 480x240 pixels at 100 % scaling, the panel 481x240"),
         ("SLM", SHAPE, "1.3", "at 130 % scaling.*set its native resolution"),
     ],
 )
+@pytest.mark.usefixtures("screens")
 def test_a_monitor_that_does_not_fit_is_refused_with_a_remedy(
-    screens: VirtualScreens,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    shape: tuple[int, int],
-    scaling: str,
-    words: str,
+    monkeypatch: pytest.MonkeyPatch, name: str, shape: tuple[int, int], scaling: str, message: str
 ) -> None:
     monkeypatch.setenv("QT_SCALE_FACTOR", scaling)
-    with pytest.raises(DeviceError, match=words):
+    with pytest.raises(DeviceError, match=message):
         opened(name, shape)
 
 
-def test_a_pulled_cable_is_noticed_covers_no_other_monitor_and_comes_back(
-    screens: VirtualScreens, rng: np.random.Generator
-) -> None:
+def test_an_unplugged_monitor_is_noticed_and_comes_back(screens: VirtualScreens, rng: np.random.Generator) -> None:
     grey = rng.integers(0, 256, SHAPE, dtype=np.uint8)
     with opened() as slm:
         slm.show_grey(grey)
@@ -123,19 +125,18 @@ def test_a_pulled_cable_is_noticed_covers_no_other_monitor_and_comes_back(
         assert screens.shows(grey)
 
 
-def test_a_window_that_dies_or_hangs_is_lost_in_time_and_comes_back(screens: VirtualScreens) -> None:
+def test_a_window_that_is_killed_or_hangs_is_lost_in_time_and_comes_back(screens: VirtualScreens, tmp_path: Path) -> None:
+    command, process_file = recorded_command(tmp_path)
     black, white = np.zeros(SHAPE, np.uint8), np.full(SHAPE, 255, np.uint8)
-    with ScreenSlm(SCREEN_COMMAND, ScreenConfig("SLM", timeout_s=1.0), Panel(PanelConfig(SHAPE))) as slm:
+    with ScreenSlm(command, ScreenConfig("SLM", timeout_s=1.0), Panel(PanelConfig(SHAPE))) as slm:
         slm.show_grey(black)
-        assert slm._child is not None
-        slm._child.kill()
-        slm._child.wait()
+        kill(int(process_file.read_text()))
         with pytest.raises(DeviceLostError, match="reconnect"):
             slm.show_grey(white)
         slm.reconnect()
         slm.show_grey(white)
         assert screens.shows(white)
-        subprocess.run(["kill", "-STOP", str(slm._child.pid)], check=True)
+        os.kill(int(process_file.read_text()), signal.SIGSTOP)
         start_s = time.monotonic()
         with pytest.raises(DeviceLostError, match="did not answer within 1 s"):
             slm.show_grey(black)
@@ -145,31 +146,29 @@ def test_a_window_that_dies_or_hangs_is_lost_in_time_and_comes_back(screens: Vir
         assert screens.shows(black)
 
 
-def test_the_window_ends_with_its_program_however_that_ends(screens: VirtualScreens) -> None:
+def test_the_window_ends_with_its_program_even_if_that_is_killed(screens: VirtualScreens, tmp_path: Path) -> None:
+    command, process_file = recorded_command(tmp_path)
     program = (
-        "import os, signal, sys, numpy as np\n"
-        "from app.instrument.devices import SCREEN_COMMAND\n"
+        "import os, signal, numpy as np\n"
         "from drivers.displays.panel import Panel, PanelConfig\n"
         "from drivers.displays.screen import ScreenSlm\n"
-        f"slm = ScreenSlm(SCREEN_COMMAND, panel=Panel(PanelConfig({SHAPE})))\n"
+        f"slm = ScreenSlm({command!r}, panel=Panel(PanelConfig({SHAPE})))\n"
         f"slm.show_grey(np.full({SHAPE}, 77, np.uint8))\n"
-        "print(slm._child.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     root = Path(__file__).parents[3]
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=60, env=os.environ, check=False
-    )
-    child = int(done.stdout)
+    result = subprocess.run([sys.executable, "-c", program], cwd=root, timeout=60, env=os.environ, check=False)
+    assert result.returncode == -signal.SIGKILL
+    child = int(process_file.read_text())
     deadline_s = time.monotonic() + GRACE_S
     while Path(f"/proc/{child}").exists():
         assert time.monotonic() < deadline_s, "the window outlived its program"
     assert not screens.shows(np.full(SHAPE, 77, np.uint8))
 
 
-def test_monitors_are_listed_and_one_in_memory_has_no_period_to_measure(screens: VirtualScreens) -> None:
-    found = list_screens(SCREEN_COMMAND)
-    assert [(screen["name"], tuple(screen["shape"]), screen["primary"]) for screen in found] == [
+def test_monitors_are_listed_and_a_virtual_one_has_no_measurable_period(screens: VirtualScreens) -> None:
+    monitors = list_screens(SCREEN_COMMAND)
+    assert [(screen["name"], tuple(screen["shape"]), screen["primary"]) for screen in monitors] == [
         ("CTRL", (300, 300), True),
         ("SLM", SHAPE, False),
     ]
@@ -190,7 +189,7 @@ def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
         ScreenConfig(**settings)  # type: ignore[arg-type]
 
 
-def test_the_promise_counts_from_when_the_image_was_taken(screens: VirtualScreens) -> None:
+def test_settling_counts_from_when_the_image_was_accepted(screens: VirtualScreens) -> None:
     with opened(latency_frames=2, settle_s=0.03) as slm:
         before_ns = time.monotonic_ns()
         settled_ns = slm.show(flat(1.0, SHAPE))

@@ -1,4 +1,4 @@
-"""The slmPy client keeps the SLM contract over a real socket, delivers every pixel, and never waits past its deadline."""
+"""The slmPy client delivers every pixel over a real socket, and never waits longer than its deadline."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_pixel_arrives_for_every_compression(compression: str) -> None:
         @examples(max_examples=25)
         @given(pixels=st.binary(min_size=48, max_size=48))
         def check(pixels: bytes) -> None:
-            # Level 255 of a linear 2 pi panel is level 0 again.
+            # On a linear panel of 2 pi, level 255 has the phase of level 0.
             grey = np.minimum(np.frombuffer(pixels, np.uint8).reshape(SHAPE), 254)
             slm.show(Pattern(slm.panel.encoder.phase_of(grey)))
             assert np.array_equal(server.images[-1], grey)
@@ -92,7 +92,7 @@ def test_images_arrive_in_order_and_only_those_that_fit() -> None:
 # ---- time
 
 
-def test_the_promise_counts_from_the_acknowledgement() -> None:
+def test_settling_counts_from_the_acknowledgement() -> None:
     with pair(latency_s=0.05, settle_s=0.02) as (slm, server):
         settled_ns = slm.show(flat(1.0, SHAPE))
         assert settled_ns >= server.answered_ns[-1] + 70_000_000
@@ -105,7 +105,7 @@ def test_silence_is_a_lost_device_within_the_deadline(answer: bytes | None) -> N
         server.answer = answer
         with within(TIMEOUT_S), pytest.raises(DeviceLostError, match=f"127.0.0.1:{server.port} did not answer .* reconnect"):
             slm.show(flat(2.0, SHAPE))
-        # The answer may still come: it must not pass for that of a later image.
+        # The answer may still come: it must not be taken for that of a later image.
         server.answer = b"done"
         with pytest.raises(DeviceLostError, match=r"not connected.*reconnect"):
             slm.show(flat(2.0, SHAPE))
@@ -132,7 +132,7 @@ def test_a_server_that_stops_reading_is_a_lost_device_within_the_deadline() -> N
 
 @pytest.mark.parametrize(("answer", "packet_bytes"), [(b"err", 1), (b"errerrdone", 1), (b"errerrdone", 99)])
 def test_an_image_that_the_server_refuses_is_an_error_and_not_shown(answer: bytes, packet_bytes: int) -> None:
-    """A slow image is refused again and again by slmPy, and then taken after all."""
+    """slmPy refuses a slow image several times and then accepts it."""
     with pair() as (slm, server):
         server.packet_bytes = packet_bytes
         good = flat(1.0, SHAPE)
@@ -142,7 +142,7 @@ def test_an_image_that_the_server_refuses_is_an_error_and_not_shown(answer: byte
             slm.show(flat(2.0, SHAPE))
         assert not isinstance(refused.value, DeviceLostError)
         assert slm.shown is good
-        # Its answers may be out of step now, so the next image waits for a new connection.
+        # Its answers may be out of step now, so the next image needs a new connection.
         server.answer = b"done"
         with pytest.raises(DeviceLostError, match="reconnect"):
             slm.show(flat(2.0, SHAPE))
@@ -172,13 +172,20 @@ def test_a_dropped_or_foreign_connection_is_a_lost_device_that_comes_back(answer
         assert len(server.images) == 2
 
 
-def test_an_answer_too_many_is_noticed_before_it_passes_for_the_next() -> None:
+def test_a_second_answer_is_noticed_before_the_next_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    links: list[socket.socket] = []
+    connect = socket.create_connection
+
+    def recorded_connect(*arguments: Any) -> socket.socket:
+        links.append(connect(*arguments))
+        return links[-1]
+
+    monkeypatch.setattr(socket, "create_connection", recorded_connect)
     with pair() as (slm, server):
         server.answer = b"donedone"
         slm.show(flat(1.0, SHAPE))
         # Wait for the second answer on the client's own socket: the server sends it after the first.
-        link = slm._link
-        assert link is not None
+        (link,) = links
         link.settimeout(GRACE_S)
         while link.recv(4, socket.MSG_PEEK) != b"done":
             pass
@@ -201,7 +208,7 @@ def test_a_connection_in_order_survives_reconnect_because_slmpy_takes_no_second(
         assert server.connections == 2
 
 
-def test_an_absent_server_is_a_lost_device_and_one_that_leaves_stays_lost() -> None:
+def test_a_missing_server_is_a_lost_device_and_one_that_ends_stays_lost() -> None:
     with pair() as (slm, server):
         server.close()
         for attempt in (lambda: slm.show(flat(1.0, SHAPE)), slm.reconnect, lambda: client(server)):

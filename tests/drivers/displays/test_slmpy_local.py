@@ -1,4 +1,4 @@
-"""A local slmPy window keeps the SLM contract: process, protocol, loss and return are real, only slmPy and wx are small."""
+"""A local slmPy window: process, protocol, loss and return are real; slmPy and wxPython are small stand-ins."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def painted(checkout: Path) -> NDArray[np.uint8]:
 # ---- images
 
 
-def test_every_image_is_painted_exactly_before_the_promise_is_made(checkout: Path, rng: np.random.Generator) -> None:
+def test_every_image_is_painted_exactly_before_show_returns(checkout: Path, rng: np.random.Generator) -> None:
     images = rng.integers(0, 256, (7, *SHAPE), dtype=np.uint8)
     with local(checkout) as slm:
         assert isinstance(slm, GreySlm)
@@ -61,7 +61,7 @@ def test_every_image_is_painted_exactly_before_the_promise_is_made(checkout: Pat
         assert np.array_equal(slm.grey, painted(checkout)[-1])
 
 
-def test_the_panel_has_to_be_the_monitor(checkout: Path) -> None:
+def test_the_panel_must_have_the_monitors_shape(checkout: Path) -> None:
     with pytest.raises(DeviceError, match=r"monitor 1 has the shape \(6, 8\), the panel \(12, 8\)"):
         local(checkout, Panel(PanelConfig(shape=(12, 8))))
     with local(checkout, Panel(PanelConfig(shape=SHAPE, zoom=2))) as slm:
@@ -110,7 +110,7 @@ def test_closing_ends_the_process(checkout: Path) -> None:
         slm.close()
 
 
-def test_nothing_is_left_when_this_process_is_killed(checkout: Path) -> None:
+def test_no_process_remains_when_this_one_is_killed(checkout: Path) -> None:
     program = f"""if True:
         from drivers.displays.slmpy_local import *
         slm = LocalSlmPySlm(SlmPyWindowConfig({sys.executable!r}, {str(checkout)!r}))
@@ -134,7 +134,7 @@ def test_nothing_is_left_when_this_process_is_killed(checkout: Path) -> None:
     [
         ({"monitor": 2}, r"ValueError: Invalid monitor \(monitor 2\)"),
         ({"slmpy_path": "/nowhere"}, "cannot load slmPy .*--slmpy-path"),
-        ({"slmpy_path": ""}, "No module named 'slmpy'"),  # the client beside the program is no slmPy
+        ({"slmpy_path": ""}, "No module named 'slmpy'"),  # the client beside the program is not slmPy
         ({"python": "/nowhere/python"}, "'/nowhere/python' of .* does not start"),
         ({"python": "/bin/true"}, "printed nothing"),
     ],
@@ -214,19 +214,19 @@ def test_no_other_computer_reaches_it(checkout: Path) -> None:
 
 
 def test_a_failure_is_one_line_and_exit_code_2(checkout: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
         for options, reason in (
             (["--monitor=5", "--port=0"], "Invalid monitor"),
-            ([f"--port={taken.getsockname()[1]}"], "choose another"),
+            ([f"--port={occupied.getsockname()[1]}"], "choose another"),
             (["--port=-1"], "choose another"),
         ):
             command = [sys.executable, str(SCRIPT), f"--slmpy-path={checkout}", *options]
             with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
                 assert process.wait(GRACE_S) == 2
                 assert process.stderr
-                said = process.stderr.read()
-            assert reason in said
-            assert said.count("\n") == 1
+                message = process.stderr.read()
+            assert reason in message
+            assert message.count("\n") == 1
 
 
 def test_suits_an_old_interpreter_without_this_repository() -> None:

@@ -1,4 +1,4 @@
-"""The contracts of camera and SLM on what is plugged in: pytest tests/hardware --rig instrument.yaml."""
+"""The contracts of camera and SLM on the connected devices: pytest tests/drivers/hardware --rig instrument.yaml."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 @pytest.fixture
 def camera(rig: Rig) -> camera_contract.Subject:
-    """The camera; triggered where it can be."""
+    """The camera, with software triggers if it supports them."""
     try:
         rig.camera.arm(TriggerMode.SOFTWARE)
         mode = TriggerMode.SOFTWARE
@@ -66,4 +66,4 @@ class TestSlm(slm_contract.SlmContract):
     def subject(self, rig: Rig) -> slm_contract.Subject:
         if rig.slm is None:
             pytest.skip("this instrument has no SLM")
-        return slm_contract.Subject(rig.slm, rig.clock, lambda: pytest.skip("its cable has to be pulled by hand"))
+        return slm_contract.Subject(rig.slm, rig.clock, lambda: pytest.skip("its cable must be unplugged by hand"))

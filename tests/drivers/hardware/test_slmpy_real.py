@@ -1,10 +1,10 @@
-"""The real slmPy: what our client sends stands on the screen, pixel by pixel. The screen may be one in memory:
+"""The real slmPy: every pixel that our client sends is on the screen. A virtual screen is enough:
 
     SLMPY_PYTHON=/usr/bin/python3 SLMPY_PATH=/path/to/slmPy \
-        xvfb-run -s "-screen 0 1920x1080x24" python -m pytest -s -m hardware tests/hardware/test_slmpy_real.py
+        xvfb-run -s "-screen 0 1920x1080x24" python -m pytest -s -m hardware tests/drivers/hardware/test_slmpy_real.py
 
-SLMPY_PYTHON has wxPython and numpy (1.x for slmPy's own server), SLMPY_PATH is a checkout of wavefrontshaping/slmPy, and
-SLMPY_MONITOR, by default 0, is the number of a monitor that will show noise for about two minutes.
+SLMPY_PYTHON is an interpreter with wxPython and numpy (1.x for slmPy's own server), SLMPY_PATH a checkout of
+wavefrontshaping/slmPy, and SLMPY_MONITOR, by default 0, the number of a monitor, which shows noise for about two minutes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ pytestmark = [
 ]
 
 GEOMETRY = "import json, sys, wx; app = wx.App(); print(json.dumps(tuple(wx.Display(int(sys.argv[1])).GetGeometry())))"
-# slmPy as its authors ship it, with the options of their own rpi_server/server.py.
+# slmPy's own server, with the options of its rpi_server/server.py.
 SERVER = """
 import sys
 path, monitor, port, compression = sys.argv[1:]
@@ -54,11 +54,13 @@ slm.listen_port(port=int(port), compression=None if compression == "none" else c
 
 
 class Screen:
-    """One monitor, seen from outside."""
+    """The pixels of one monitor."""
 
     def __init__(self) -> None:
-        said = subprocess.run([PYTHON, "-c", GEOMETRY, str(MONITOR)], capture_output=True, check=True, timeout=START_S).stdout
-        self.x, self.y, width, height = json.loads(said)
+        geometry = subprocess.run(
+            [PYTHON, "-c", GEOMETRY, str(MONITOR)], capture_output=True, check=True, timeout=START_S
+        ).stdout
+        self.x, self.y, width, height = json.loads(geometry)
         self.shape = (height, width)
 
     def grab(self) -> NDArray[np.uint8]:
@@ -87,13 +89,13 @@ def own_server(screen: Screen, compression: Compression) -> Iterator[SlmPySlm]:
             for line in process.stdout:
                 if line.startswith("waiting for a connection"):
                     break
-            # It prints some lines for every image, and would wait for a full pipe.
+            # It prints lines for every image, and would block on a full pipe.
             threading.Thread(target=process.stdout.read, daemon=True).start()
             config = SlmPyConfig(port=port, compression=compression)
             with SlmPySlm(config, Panel(PanelConfig(shape=screen.shape))) as slm:
                 yield slm
         finally:
-            # Left alone, it would spin for ever on a connection that has ended.
+            # Otherwise it would use a whole CPU for ever after the connection has ended.
             process.kill()
 
 
@@ -112,8 +114,8 @@ SERVERS: Mapping[str, Callable[[Screen], AbstractContextManager[GreySlm]]] = {
 
 
 def patterns(shape: tuple[int, int], rng: np.random.Generator) -> Iterator[tuple[NDArray[np.uint8], Pattern]]:
-    """Noise that differs from image to image in almost every pixel, as grey and as the phase that a linear panel makes."""
-    # Level 255 of a linear 2 pi panel is level 0 again.
+    """Noise that differs from image to image in almost every pixel, as grey levels and as the phase of a linear panel."""
+    # On a linear panel of 2 pi, level 255 has the phase of level 0.
     noise, lut = rng.integers(0, 255, shape, dtype=np.uint8), GreyLut.linear()
     for number in range(COUNT):
         grey = np.roll(noise, (number, 3 * number), (0, 1))
@@ -121,20 +123,20 @@ def patterns(shape: tuple[int, int], rng: np.random.Generator) -> Iterator[tuple
 
 
 def send_as_fast_as_acknowledged(slm: GreySlm, screen: Screen, rng: np.random.Generator) -> str:
-    took_s = []
+    durations_s = []
     for grey, pattern in patterns(screen.shape, rng):
         start_s = time.perf_counter()
         settled_ns = slm.show(pattern)
-        took_s.append(time.perf_counter() - start_s)
+        durations_s.append(time.perf_counter() - start_s)
         assert slm.shown is pattern
         assert slm.grey is not None
         assert np.array_equal(slm.grey, grey)
     RealClock().wait_until(settled_ns)
     assert screen.shows(grey), "the last pattern is not on the screen"
-    return f"{COUNT} acknowledged at {COUNT / sum(took_s):.1f}/s, slowest {1e3 * max(took_s):.0f} ms"
+    return f"{COUNT} acknowledged at {COUNT / sum(durations_s):.1f}/s, slowest {1e3 * max(durations_s):.0f} ms"
 
 
-def send_and_see_each(slm: GreySlm, screen: Screen, rng: np.random.Generator) -> str:
+def send_and_check_each(slm: GreySlm, screen: Screen, rng: np.random.Generator) -> str:
     first_look, seen_s = 0, []
     for grey, pattern in patterns(screen.shape, rng):
         slm.show(pattern)
@@ -151,9 +153,9 @@ def send_and_see_each(slm: GreySlm, screen: Screen, rng: np.random.Generator) ->
     )
 
 
-@pytest.mark.parametrize("send", [send_as_fast_as_acknowledged, send_and_see_each])
+@pytest.mark.parametrize("send", [send_as_fast_as_acknowledged, send_and_check_each])
 @pytest.mark.parametrize("server", SERVERS)
-def test_patterns_stand_on_the_screen(
+def test_patterns_are_on_the_screen(
     server: str, send: Callable[..., str], screen: Screen, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with SERVERS[server](screen) as slm:

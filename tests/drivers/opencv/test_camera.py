@@ -1,7 +1,7 @@
-"""UVC cameras and video files through OpenCV keep the camera contract; lost frames, hung drivers and bad files say so.
+"""UVC cameras and video files through OpenCV: lost frames, drivers that hang, and damaged files are reported.
 
-There is no UVC camera here, so ``cv2.VideoCapture`` is replaced by captures that block, fail or hurry as real ones do. Video
-files are real.
+Tests have no UVC camera, so ``cv2.VideoCapture`` is replaced by captures that block or fail as real ones do. Video files are
+real.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ MS = 1_000_000
 GRACE_S = 5.0  # a busy host
 
 
-# ---- UVC: a camera that does what it is told, frame by frame
+# ---- UVC: a camera that is controlled frame by frame
 
 
 class ScriptedCapture:
-    """Delivers what was scripted and then blocks; an exception in the script is raised."""
+    """Delivers the images of a script and then blocks; an exception in the script is raised."""
 
     def __init__(self, *script: Any, opens: bool = True) -> None:
         self._script: queue.Queue[Any] = queue.Queue()
         self._unread = False
         self._opens = opens
-        self.asked_for: dict[int, float] = {}
+        self.requested: dict[int, float] = {}
         self.released = threading.Event()
         self.add(*script)
 
@@ -52,7 +52,7 @@ class ScriptedCapture:
             self._script.put(item)
 
     def play(self, *script: Any) -> None:
-        """Return when the camera has dealt with every frame of the script and is waiting for the next."""
+        """Return when the camera has processed every frame of the script and waits for the next."""
         self.add(*script)
         self._script.join()
 
@@ -60,7 +60,7 @@ class ScriptedCapture:
         return self._opens
 
     def set(self, prop: int, value: float, /) -> bool:
-        self.asked_for[prop] = value
+        self.requested[prop] = value
         return True
 
     def read(self) -> tuple[bool, Any]:
@@ -79,11 +79,11 @@ class ScriptedCapture:
 @contextmanager
 def scripted(*captures: ScriptedCapture, lost_after_s: float = GRACE_S, **settings: Any) -> Iterator[OpenCvCamera]:
     """Open a camera on the first of ``captures``; every reconnection takes the next one."""
-    left = iter(captures)
+    remaining = iter(captures)
 
     def open_capture(config: OpenCvConfig) -> ScriptedCapture:
         try:
-            return next(left)
+            return next(remaining)
         except StopIteration:
             raise DeviceError("there is no camera /dev/video0; plug it in") from None
 
@@ -93,7 +93,7 @@ def scripted(*captures: ScriptedCapture, lost_after_s: float = GRACE_S, **settin
             yield camera
         finally:
             for capture in captures:
-                capture.add(None)  # lets a thread that waits in it end
+                capture.add(None)  # ends a thread that still waits
 
 
 @contextmanager
@@ -114,24 +114,24 @@ def test_colour_becomes_grey_and_grey_stays_exact() -> None:
             assert np.array_equal(camera.read(0.0).pixels, flat)
 
 
-def test_settings_are_asked_for_at_opening_and_at_reconnecting() -> None:
+def test_settings_are_requested_at_opening_and_at_reconnecting() -> None:
     captures = ScriptedCapture(random_colours(0)), ScriptedCapture(random_colours(1))
-    wanted = {cv2.CAP_PROP_FRAME_WIDTH: 16, cv2.CAP_PROP_FRAME_HEIGHT: 12, cv2.CAP_PROP_FPS: 60.0}
+    settings = {cv2.CAP_PROP_FRAME_WIDTH: 16, cv2.CAP_PROP_FRAME_HEIGHT: 12, cv2.CAP_PROP_FPS: 60.0}
     with scripted(*captures, width=16, height=12, fps=60.0) as camera:
-        assert captures[0].asked_for == wanted
+        assert captures[0].requested == settings
         captures[0].add(None)
         camera.reconnect()
         assert captures[0].released.is_set()
-        assert captures[1].asked_for == wanted
+        assert captures[1].requested == settings
 
 
-def test_nothing_is_asked_of_a_camera_that_shall_keep_what_it_has() -> None:
+def test_without_settings_the_camera_keeps_its_own() -> None:
     capture = ScriptedCapture(random_colours(0))
     with scripted(capture):
-        assert not capture.asked_for
+        assert not capture.requested
 
 
-def test_frames_that_nobody_reads_are_counted_and_told_in_their_place() -> None:
+def test_frames_that_are_not_read_are_counted_and_reported_in_their_place() -> None:
     capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         camera.arm(TriggerMode.FREE_RUN)
@@ -150,7 +150,7 @@ def test_frames_that_nobody_reads_are_counted_and_told_in_their_place() -> None:
             camera.read(0.0)
 
 
-def test_frames_that_come_while_it_is_not_armed_are_dropped() -> None:
+def test_frames_that_arrive_while_it_is_not_armed_are_dropped() -> None:
     capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         capture.play(random_colours(1))
@@ -210,7 +210,7 @@ def test_a_camera_that_fails_is_lost_until_it_is_reconnected(item: Any, reason: 
         assert camera.read(0.0).index == 0
 
 
-def test_it_stays_lost_while_it_is_away() -> None:
+def test_it_stays_lost_while_it_is_disconnected() -> None:
     capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         capture.add(None)
@@ -226,7 +226,7 @@ def test_a_camera_that_comes_back_with_another_size_is_refused() -> None:
         assert camera.capabilities.shape == SHAPE
 
 
-def test_a_hung_driver_keeps_every_deadline_and_is_left_behind() -> None:
+def test_a_driver_that_hangs_keeps_every_deadline_and_is_abandoned() -> None:
     hung, fresh = ScriptedCapture(random_colours(0)), ScriptedCapture(random_colours(1))
     with scripted(hung, fresh, lost_after_s=0.5) as camera:
         camera.arm(TriggerMode.FREE_RUN)
@@ -237,7 +237,7 @@ def test_a_hung_driver_keeps_every_deadline_and_is_left_behind() -> None:
         with within(0.5):
             camera.reconnect()
         camera.arm(TriggerMode.FREE_RUN)
-        # The old thread wakes up: it gives its capture back, and its frame to nobody.
+        # When the old call returns, its thread releases the capture and discards the frame.
         assert not hung.released.is_set()
         hung.add(random_colours(7))
         assert hung.released.wait(GRACE_S)
@@ -247,7 +247,7 @@ def test_a_hung_driver_keeps_every_deadline_and_is_left_behind() -> None:
         assert np.array_equal(frame.pixels, cv2.cvtColor(random_colours(2), cv2.COLOR_BGR2GRAY))
 
 
-def test_a_camera_that_was_silent_stays_lost_although_a_frame_comes_late() -> None:
+def test_a_camera_that_was_lost_stays_lost_although_a_frame_comes_late() -> None:
     capture = ScriptedCapture(random_colours(0))
     with scripted(capture, lost_after_s=0.05) as camera:
         camera.arm(TriggerMode.FREE_RUN)
@@ -259,7 +259,7 @@ def test_a_camera_that_was_silent_stays_lost_although_a_frame_comes_late() -> No
             camera.read(0.0)
 
 
-def test_closing_a_hung_camera_returns_and_releases_it_later() -> None:
+def test_closing_a_camera_that_hangs_returns_and_releases_it_later() -> None:
     capture = ScriptedCapture(random_colours(0))
     with scripted(capture) as camera:
         with within(0.5):
@@ -274,7 +274,11 @@ def test_closing_a_hung_camera_returns_and_releases_it_later() -> None:
         (ScriptedCapture(opens=False), {}, "cannot be opened; close the program that uses it"),
         (ScriptedCapture(), {"lost_after_s": 0.05}, r"delivered nothing for 0\.05 s"),
         (ScriptedCapture(None), {}, "returned no frame"),
-        (ScriptedCapture(random_colours(0)), {"width": 32, "height": 24}, "delivers 16 x 12 pixels instead of 32 x 24; configure"),
+        (
+            ScriptedCapture(random_colours(0)),
+            {"width": 32, "height": 24},
+            "delivers 16 x 12 pixels instead of 32 x 24; configure",
+        ),
     ],
     ids=["refused", "hangs", "no frame", "wrong size"],
 )
@@ -285,7 +289,7 @@ def test_a_camera_that_does_not_open_is_an_error(capture: ScriptedCapture, setti
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_device_is_one_line_and_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_device_is_an_error_of_one_line_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for source in ("98765", "/dev/video98765"):
         with pytest.raises(DeviceError, match=r"^there is no camera /dev/video98765; plug it in, .*\(found: .*\)$"):
             open_opencv(OpenCvConfig(source))
@@ -350,7 +354,7 @@ def playing(path: Path, **settings: Any) -> tuple[ReplayCamera, VirtualClock]:
     return camera, clock
 
 
-def test_a_lossless_file_is_replayed_bit_for_bit_at_its_own_uneven_times_and_over_again(tmp_path: Path) -> None:
+def test_a_lossless_file_is_replayed_bit_for_bit_at_its_own_uneven_times_and_repeated(tmp_path: Path) -> None:
     images, times_ms = greys(5), [120, 160, 200, 520, 560]
     camera, clock = playing(ffv1(tmp_path, images, times_ms), exposure_s=0.003)
     mean_ms, armed_ns = 110, clock.now_ns()
@@ -363,7 +367,7 @@ def test_a_lossless_file_is_replayed_bit_for_bit_at_its_own_uneven_times_and_ove
             assert (frame.exposure_s, frame.bit_depth) == (0.003, 8)
 
 
-def test_a_colour_file_becomes_grey_as_opencv_makes_it(tmp_path: Path) -> None:
+def test_a_colour_file_becomes_grey_as_opencv_converts_it(tmp_path: Path) -> None:
     path = write_mjpeg(tmp_path, 4, fps=20)
     direct = cv2.VideoCapture(str(path))
     camera, clock = playing(path)
@@ -385,7 +389,7 @@ def test_frames_can_be_read_in_any_order(tmp_path: Path) -> None:
         video[6]
 
 
-def test_a_file_may_end_and_may_be_given_another_rate(tmp_path: Path) -> None:
+def test_a_file_may_end_and_may_have_another_rate(tmp_path: Path) -> None:
     camera, clock = playing(ffv1(tmp_path, greys(3), [0, 500, 900]), loop=False, fps=100.0)
     armed_ns = clock.now_ns()
     assert [camera.read(1.0).t_ns - armed_ns for _ in range(3)] == [10 * MS, 20 * MS, 30 * MS]
@@ -394,7 +398,7 @@ def test_a_file_may_end_and_may_be_given_another_rate(tmp_path: Path) -> None:
 
 
 def damaged_mp4(folder: Path) -> Path:
-    """Six frames that stand alone; the third one's data are zeros."""
+    """Six frames that are coded independently; the data of the third are zeros."""
     path = folder / "video.mp4"
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("mpeg4", rate=25)
@@ -458,11 +462,15 @@ def sound_file(folder: Path) -> Path:
             {},
             "has 16 bits per pixel, of which OpenCV keeps 8; replay",
         ),
-        (lambda folder: write_mjpeg(folder, 2, 25), {"width": 64, "height": 64}, "64 x 48 pixels instead of 64 x 64; configure"),
+        (
+            lambda folder: write_mjpeg(folder, 2, 25),
+            {"width": 64, "height": 64},
+            "64 x 48 pixels instead of 64 x 64; configure",
+        ),
     ],
     ids=["missing", "folder", "text", "empty", "sound", "16 bit", "wrong size"],
 )
-def test_an_unfit_file_is_one_line_with_a_remedy(
+def test_an_unusable_file_is_an_error_of_one_line_with_a_remedy(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     make: Callable[[Path], Path],

@@ -1,4 +1,4 @@
-"""A replay repeats recorded frames at their own times, stamped with the time at which each was due, and refuses nonsense."""
+"""A replay repeats recorded frames at their own times, each stamped with the time at which it was due."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def replay(frames: Sequence[Frame], period_s: float | None = None) -> tuple[Repl
 
 
 def period_s(frames: Sequence[Frame], stated_s: float | None = None) -> float:
-    """Time between the frames that come, which has to be constant."""
+    """Return the time between frames, which must be constant."""
     camera, _ = replay(frames, stated_s)
     times_ns = [camera.read(10.0).t_ns for _ in range(5)]
     steps_ns = {later - earlier for earlier, later in pairwise(times_ns)}
@@ -54,13 +54,13 @@ def test_every_frame_comes_at_its_own_time_and_a_loop_starts_one_mean_period_aft
 ) -> None:
     times_ns = list(accumulate(steps_ns, initial=start_ns))
     camera, clock = replay(recorded(times_ns))
-    came_ns: list[int] = []
+    arrived_ns: list[int] = []
     for _ in range(3 * len(times_ns)):
-        came_ns.append(camera.read(20_000.0).t_ns)
-        assert came_ns[-1] == clock.now_ns()
-    found = [later - earlier for earlier, later in pairwise(came_ns)]
+        arrived_ns.append(camera.read(20_000.0).t_ns)
+        assert arrived_ns[-1] == clock.now_ns()
+    measured_ns = [later - earlier for earlier, later in pairwise(arrived_ns)]
     mean_ns = round(np.mean(steps_ns))
-    assert found == [*steps_ns, mean_ns, *steps_ns, mean_ns, *steps_ns]
+    assert measured_ns == [*steps_ns, mean_ns, *steps_ns, mean_ns, *steps_ns]
 
 
 def test_a_gap_in_the_recording_is_a_gap_in_the_replay() -> None:
@@ -75,7 +75,7 @@ def test_a_gap_in_the_recording_is_a_gap_in_the_replay() -> None:
 
 
 @given(stated_s=st.floats(1e-4, 5.0))
-def test_a_stated_period_goes_before_the_recorded_one(stated_s: float) -> None:
+def test_a_given_period_replaces_the_recorded_one(stated_s: float) -> None:
     assert period_s(recorded([0, 25 * MS]), stated_s) == pytest.approx(stated_s, abs=1e-9)
 
 
@@ -97,7 +97,7 @@ def test_times_that_do_not_rise_are_refused_unless_a_period_is_stated(times_ns: 
     assert period_s(recorded(times_ns), 0.01) == pytest.approx(0.01)
 
 
-def test_a_frame_is_stamped_with_the_moment_at_which_it_came() -> None:
+def test_a_frame_is_stamped_with_the_time_at_which_it_arrived() -> None:
     camera, clock = replay(recorded([0, 20 * MS]))
     armed_ns = clock.now_ns()
     for number in range(1, 5):
@@ -105,7 +105,7 @@ def test_a_frame_is_stamped_with_the_moment_at_which_it_came() -> None:
         assert frame.t_ns == clock.now_ns() == armed_ns + number * 20 * MS
 
 
-def test_a_reader_that_fell_behind_gets_the_rest_at_once_with_the_times_they_were_due() -> None:
+def test_a_late_reader_gets_the_rest_immediately_with_the_times_at_which_they_were_due() -> None:
     camera, clock = replay(recorded([0, 20 * MS]))
     armed_ns = clock.now_ns()
     clock.wait_until(armed_ns + 70 * MS)
@@ -117,7 +117,7 @@ def test_a_reader_that_fell_behind_gets_the_rest_at_once_with_the_times_they_wer
     assert camera.read(0.010).t_ns == armed_ns + 80 * MS
 
 
-def test_a_deadline_before_the_next_frame_costs_the_deadline_and_no_frame() -> None:
+def test_a_deadline_before_the_next_frame_loses_no_frame() -> None:
     camera, clock = replay(recorded([0, 20 * MS]))
     armed_ns = clock.now_ns()
     with pytest.raises(DeviceTimeoutError, match=r"0\.005 s"):
@@ -157,7 +157,7 @@ def test_arming_again_starts_from_the_first_frame() -> None:
     assert (frame.index, int(frame.pixels[0, 0]), frame.t_ns) == (0, 0, armed_ns + 20 * MS)
 
 
-def test_what_was_recorded_with_a_frame_comes_with_it_and_pixels_are_not_copied() -> None:
+def test_a_frame_keeps_its_recorded_properties_and_its_pixels_are_not_copied() -> None:
     source = recorded([0, 20 * MS])
     camera, _ = replay(source)
     for original in source:
@@ -166,7 +166,7 @@ def test_what_was_recorded_with_a_frame_comes_with_it_and_pixels_are_not_copied(
         assert (frame.exposure_s, frame.bit_depth, frame.pattern_id) == (0.002, 8, original.pattern_id)
 
 
-def test_it_is_the_camera_that_was_recorded() -> None:
+def test_its_properties_are_those_of_the_recorded_camera() -> None:
     images = np.full((2, 5, 6), 4000, np.uint16)
     camera, _ = replay([Frame(image, 0, number * MS, 0.003, 12) for number, image in enumerate(images)])
     assert camera.capabilities.shape == (5, 6)
@@ -181,8 +181,8 @@ def test_it_is_the_camera_that_was_recorded() -> None:
 # ---- frames that are read when they are due
 
 
-class Shelf(LazyFrames):
-    """Frames that know when they were read; those without pixels are damaged."""
+class LoggedFrames(LazyFrames):
+    """Frames that log when they were read; those in ``damaged`` cannot be read."""
 
     def __init__(self, times_ns: Sequence[int], clock: VirtualClock, damaged: Sequence[int] = ()) -> None:
         super().__init__(np.array(times_ns, np.int64))
@@ -200,25 +200,25 @@ class Shelf(LazyFrames):
 
 def test_lazy_frames_are_read_one_by_one_and_before_they_are_due() -> None:
     clock = VirtualClock()
-    shelf = Shelf([0, 20 * MS, 400 * MS], clock)
-    camera = ReplayCamera(shelf, clock=clock)
-    assert [number for number, _ in shelf.read_ns] == [0]  # for its shape
-    shelf.read_ns.clear()
+    frames = LoggedFrames([0, 20 * MS, 400 * MS], clock)
+    camera = ReplayCamera(frames, clock=clock)
+    assert [number for number, _ in frames.read_ns] == [0]  # for its shape
+    frames.read_ns.clear()
     camera.arm(TriggerMode.FREE_RUN)
-    came_ns: list[int] = []
-    while len(came_ns) < 4:
+    arrived_ns: list[int] = []
+    while len(arrived_ns) < 4:
         try:
-            came_ns.append(camera.read(0.1).t_ns)
+            arrived_ns.append(camera.read(0.1).t_ns)
         except DeviceTimeoutError:
             continue
-    assert [number for number, _ in shelf.read_ns] == [0, 1, 2, 0]
-    for (_, read_ns), due_ns in zip(shelf.read_ns, came_ns, strict=True):
+    assert [number for number, _ in frames.read_ns] == [0, 1, 2, 0]
+    for (_, read_ns), due_ns in zip(frames.read_ns, arrived_ns, strict=True):
         assert due_ns - 100 * MS <= read_ns < due_ns
 
 
 def test_a_frame_that_cannot_be_read_is_failed_at_its_time_and_the_next_one_follows() -> None:
     clock = VirtualClock()
-    camera = ReplayCamera(Shelf([0, 20 * MS, 40 * MS], clock, damaged=[1]), clock=clock)
+    camera = ReplayCamera(LoggedFrames([0, 20 * MS, 40 * MS], clock, damaged=[1]), clock=clock)
     camera.arm(TriggerMode.FREE_RUN)
     armed_ns = clock.now_ns()
     assert camera.read(1.0).index == 0
@@ -231,13 +231,13 @@ def test_a_frame_that_cannot_be_read_is_failed_at_its_time_and_the_next_one_foll
 
 
 def test_lazy_frames_are_a_sequence() -> None:
-    shelf = Shelf([0, 20 * MS, 40 * MS], VirtualClock())
-    assert len(shelf) == 3
-    assert [frame.index for frame in shelf] == [90, 91, 92]
-    assert [frame.index for frame in shelf[1:]] == [91, 92]
-    assert shelf[-1].index == 92
+    frames = LoggedFrames([0, 20 * MS, 40 * MS], VirtualClock())
+    assert len(frames) == 3
+    assert [frame.index for frame in frames] == [90, 91, 92]
+    assert [frame.index for frame in frames[1:]] == [91, 92]
+    assert frames[-1].index == 92
     with pytest.raises(IndexError):
-        shelf[3]
+        frames[3]
 
 
 # ---- bad input

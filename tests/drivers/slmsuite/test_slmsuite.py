@@ -1,4 +1,4 @@
-"""slmsuite's cameras and SLMs keep the contracts: its simulated pair, and its Basler class on Basler's emulator."""
+"""Adapters for slmsuite: its simulated camera and SLM with faults, and its Basler class on Basler's emulator."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ BASLER = "slmsuite.hardware.cameras.basler.Basler"
 # ---- cameras
 
 
-def take(camera: SlmsuiteCamera) -> Any:
+def capture(camera: SlmsuiteCamera) -> Any:
     camera.trigger()
     return camera.read(camera.exposure_s + GRACE_S)
 
 
 @pytest.fixture
 def basler() -> Iterator[SlmsuiteCamera]:
-    """slmsuite's Basler class, by its path, on pylon's emulator, which takes no time for an exposure."""
+    """slmsuite's Basler class, by its path, on pylon's emulator, which needs no time for an exposure."""
     os.environ.setdefault("PYLON_CAMEMU", "1")
     config = SlmsuiteCameraConfig(BASLER, {"serial": "0815-0000"}, triggered=True, exposure_s=0.005)
     with SlmsuiteCamera(config) as camera:
@@ -73,7 +73,7 @@ def test_a_class_by_its_path_is_opened_read_and_opened_again(basler: SlmsuiteCam
     for _ in range(2):
         basler.set_exposure(0.003)
         basler.arm(TriggerMode.SOFTWARE)
-        frames = [take(basler) for _ in range(5)]
+        frames = [capture(basler) for _ in range(5)]
         assert {frame.shape for frame in frames} == {basler.capabilities.shape}
         assert [frame.exposure_s for frame in frames] == pytest.approx([0.003] * 5)
         # The emulator's image moves from frame to frame of one acquisition: each snapshot starts a new one.
@@ -83,61 +83,61 @@ def test_a_class_by_its_path_is_opened_read_and_opened_again(basler: SlmsuiteCam
     basler.close()
     basler.reconnect()
     basler.arm(TriggerMode.SOFTWARE)
-    assert take(basler).index == 0
+    assert capture(basler).index == 0
 
 
 def test_a_trigger_starts_exactly_one_snapshot_after_it() -> None:
-    with opened(exposure_s=0.02) as (camera, table):
+    with opened(exposure_s=0.02) as (camera, device):
         camera.arm(TriggerMode.SOFTWARE)
         for number in range(1, 4):
             asked_ns = time.monotonic_ns()
-            frame = take(camera)
-            assert table.calls == number
+            frame = capture(camera)
+            assert device.calls == number
             assert frame.t_ns - round(frame.exposure_s * 1e9) >= asked_ns
 
 
-def test_free_run_asks_only_when_somebody_reads() -> None:
-    with opened(triggered=False) as (camera, table):
+def test_free_run_captures_only_when_a_frame_is_read() -> None:
+    with opened(triggered=False) as (camera, device):
         camera.arm(TriggerMode.FREE_RUN)
         camera.arm(TriggerMode.FREE_RUN)
-        assert table.calls == 0
+        assert device.calls == 0
         assert [camera.read(GRACE_S).index for _ in range(3)] == [0, 1, 2]
-        assert table.calls == 3
+        assert device.calls == 3
 
 
-def test_a_failed_capture_is_told_once_and_not_tried_again_behind_our_back() -> None:
-    with opened() as (camera, table):
+def test_a_failed_capture_is_reported_once_and_not_repeated() -> None:
+    with opened() as (camera, device):
         camera.arm(TriggerMode.SOFTWARE)
         for fails in (False, True, False, True, True, False):
-            table.fault = (lambda image: 1 / 0) if fails else (lambda image: image)
+            device.fault = (lambda image: 1 / 0) if fails else (lambda image: image)
             if fails:
                 with pytest.raises(FrameFailedError, match=r"could not capture an image, ZeroDivisionError: .*; check"):
-                    take(camera)
+                    capture(camera)
             else:
-                take(camera)
-        assert table.calls == 6
+                capture(camera)
+        assert device.calls == 6
         assert (camera.counters.triggers, camera.counters.frames, camera.counters.failed) == (6, 3, 3)
 
 
 def test_three_failures_in_a_row_are_a_lost_camera_even_when_it_is_armed_again_in_between() -> None:
-    with opened() as (camera, table):
-        table.fault = lambda image: 1 / 0
+    with opened() as (camera, device):
+        device.fault = lambda image: 1 / 0
         for kind in (FrameFailedError, FrameFailedError, DeviceLostError):
             camera.arm(TriggerMode.SOFTWARE)
             with pytest.raises(kind):
-                take(camera)
+                capture(camera)
         with pytest.raises(DeviceLostError, match="reconnect"):
             camera.arm(TriggerMode.SOFTWARE)
-        table.fault = lambda image: image
+        device.fault = lambda image: image
         camera.reconnect()
         camera.arm(TriggerMode.SOFTWARE)
-        assert take(camera).index == 0
+        assert capture(camera).index == 0
 
 
 @pytest.mark.parametrize("triggered", [True, False])
 def test_a_hanging_camera_is_late_then_lost_and_never_blocks(*, triggered: bool) -> None:
-    with opened(triggered=triggered, timeout_s=0.05) as (camera, table):
-        table.hang()
+    with opened(triggered=triggered, timeout_s=0.05) as (camera, device):
+        device.hang()
         camera.arm(TriggerMode.SOFTWARE if triggered else TriggerMode.FREE_RUN)
         if triggered:
             camera.trigger()
@@ -161,16 +161,16 @@ def try_to_trigger(camera: SlmsuiteCamera, times: int) -> None:
 
 
 def test_a_camera_that_hangs_while_it_is_set_or_armed_again_is_lost_in_time() -> None:
-    with opened(timeout_s=0.05) as (camera, table):
-        table.hang()
+    with opened(timeout_s=0.05) as (camera, device):
+        device.hang()
         camera.arm(TriggerMode.SOFTWARE)
         camera.trigger()
         camera.arm(TriggerMode.SOFTWARE)
         with pytest.raises(DeviceLostError, match="reconnect"):
             try_to_trigger(camera, times=10)
-        table.heal()
+        device.heal()
         camera.reconnect()
-        table.hang()
+        device.hang()
         camera.arm(TriggerMode.SOFTWARE)
         camera.trigger()
         with pytest.raises(DeviceLostError, match="set the exposure"):
@@ -187,13 +187,13 @@ def test_a_camera_that_hangs_while_it_is_set_or_armed_again_is_lost_in_time() ->
     ],
     ids=["left-justified", "negative", "float", "turned"],
 )
-def test_images_that_are_not_what_was_promised_are_refused_with_the_value(fault: Callable[[Any], Any], message: str) -> None:
-    with opened() as (camera, table):
+def test_images_of_another_kind_are_refused_with_the_value(fault: Callable[[Any], Any], message: str) -> None:
+    with opened() as (camera, device):
         camera.arm(TriggerMode.SOFTWARE)
-        take(camera)
-        table.fault = fault
+        capture(camera)
+        device.fault = fault
         with pytest.raises(FrameFailedError, match=f"the slmsuite camera delivered {message}"):
-            take(camera)
+            capture(camera)
         assert (camera.counters.frames, camera.counters.failed) == (1, 1)
 
 
@@ -201,27 +201,27 @@ def test_images_that_are_not_what_was_promised_are_refused_with_the_value(fault:
 def test_counts_pass_unchanged_or_not_at_all(bits: int, value: int) -> None:
     image = np.full((2, 3), value, np.int32)
     if 0 <= value < 1 << bits:
-        found = counts(image, (2, 3), bits)
-        assert found.dtype == (np.uint8 if bits == 8 else np.uint16)
-        assert np.array_equal(found, image)
+        pixels = counts(image, (2, 3), bits)
+        assert pixels.dtype == (np.uint8 if bits == 8 else np.uint16)
+        assert np.array_equal(pixels, image)
     else:
         with pytest.raises(FrameFailedError, match=str(value)):
             counts(image, (2, 3), bits)
 
 
 def test_slmsuites_own_processing_stays_off() -> None:
-    """The image is turned on request there, but arrives as the sensor has it."""
+    """slmsuite rotates the image on request, but here it arrives as the sensor delivers it."""
     plain, turned = (
         FaultyCamera(simulated_slm(), bitdepth=12),
         FaultyCamera(simulated_slm(), bitdepth=12, rot="90", fliplr=True),
     )
     images = []
-    for table in (plain, turned):
-        table.slm.set_phase(np.random.default_rng(0).uniform(0, 6, SHAPE))
-        with opened(table) as (camera, _):
+    for device in (plain, turned):
+        device.slm.set_phase(np.random.default_rng(0).uniform(0, 6, SHAPE))
+        with opened(device) as (camera, _):
             assert camera.capabilities.shape == SHAPE
             camera.arm(TriggerMode.SOFTWARE)
-            images.append(take(camera).pixels)
+            images.append(capture(camera).pixels)
     assert turned.camera.shape == SHAPE[::-1]
     assert np.array_equal(*images)
     for settings in ({"averaging": 4}, {"averaging": 2, "bitdepth": 12}):
@@ -234,11 +234,11 @@ def test_slmsuites_own_processing_stays_off() -> None:
     hdr = FaultyCamera(hdr=3)
     with opened(hdr) as (camera, _):
         camera.arm(TriggerMode.SOFTWARE)
-        take(camera)
+        capture(camera)
     assert hdr.calls == 1
 
 
-def test_the_range_and_the_bits_are_slmsuites_unless_told() -> None:
+def test_range_and_bit_depth_are_slmsuites_unless_configured() -> None:
     with opened(FaultyCamera(exposure_bounds_s=(0.001, 0.5), bitdepth=16), bit_depth=12) as (camera, _):
         assert camera.capabilities.exposure_range_s == (0.001, 0.5)
         assert (camera.bit_depth, camera.capabilities.bit_depths) == (12, (12,))
@@ -254,8 +254,8 @@ def calibrated(rng: np.random.Generator) -> Panel:
     return Panel(PanelConfig(SHAPE), encoder)
 
 
-def test_the_panel_gets_our_grey_levels_and_nothing_of_slmsuites(rng: np.random.Generator) -> None:
-    """Not even with a wavefront correction, a response and another wavelength of slmsuite's own."""
+def test_the_panel_gets_our_grey_levels_unchanged_by_slmsuite(rng: np.random.Generator) -> None:
+    """This holds even if slmsuite has a wavefront correction, a response and another wavelength of its own."""
     panel = calibrated(rng)
     faulty = FaultySlm(wav_um=0.6, wav_design_um=0.5)
     faulty.slm.source["phase"] = rng.uniform(0, 6, SHAPE)
@@ -289,40 +289,40 @@ def test_every_grey_level_arrives() -> None:
                 slm.show_grey(wrong)  # type: ignore[arg-type]
 
 
-def same(a: np.ndarray, b: np.ndarray) -> float:
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
-def test_light_has_the_phase_that_was_asked_for(rng: np.random.Generator) -> None:
-    """The far field that slmsuite's camera sees is that of exp(i p), where its panel responds as our LUT says.
+def test_light_has_the_requested_phase(rng: np.random.Generator) -> None:
+    """slmsuite's camera sees the far field of exp(i p) if its panel has the response of our LUT.
 
-    slmsuite's uncalibrated panel darkens with rising phase: the same grey levels make exp(-i p) there.
+    slmsuite's uncalibrated panel is darker for a larger phase: the same grey levels give exp(-i p) there.
     """
     lut = GreyLut.gamma(1.4, 2.2 * np.pi)
     phase = rng.uniform(0, 2 * np.pi, SHAPE).astype(np.float32)
-    meant = abs(np.fft.fftshift(np.fft.fft2(np.exp(1j * phase), norm="ortho"))) ** 2
-    # In slmsuite a level's phase is minus 2 pi times its gamma.
+    far_field = abs(np.fft.fftshift(np.fft.fft2(np.exp(1j * phase), norm="ortho"))) ** 2
+    # In slmsuite the phase of a level is minus 2 pi times its gamma.
     calibrated, rising = simulated_slm(gamma_sim=-lut.phases_rad / (2 * np.pi)), GreyLut.linear(2 * np.pi * 255 / 256)
     for their_slm, our_lut, sign in ((calibrated, lut, 1), (simulated_slm(), rising, -1)):
-        table = FaultyCamera(their_slm, bitdepth=16)
+        device = FaultyCamera(their_slm, bitdepth=16)
         with (
             SlmsuiteSlm.wrap(their_slm, panel=Panel(PanelConfig(SHAPE), GreyEncoder(our_lut))) as slm,
-            opened(table, exposure_s=0.05) as (camera, _),
+            opened(device, exposure_s=0.05) as (camera, _),
         ):
             slm.show(Pattern(phase))
             camera.arm(TriggerMode.SOFTWARE)
-            seen = take(camera).pixels.astype(float)
-            other = np.roll(meant[::-1, ::-1], 1, axis=(0, 1))  # of the conjugate field
-            assert same(seen, meant if sign > 0 else other) > 0.99
-            assert same(seen, other if sign > 0 else meant) < 0.5
+            image = capture(camera).pixels.astype(float)
+            conjugate = np.roll(far_field[::-1, ::-1], 1, axis=(0, 1))
+            assert correlation(image, far_field if sign > 0 else conjugate) > 0.99
+            assert correlation(image, conjugate if sign > 0 else far_field) < 0.5
 
 
-def test_the_promise_counts_from_slmsuites_return_and_settling_is_its_own_unless_told() -> None:
+def test_settling_counts_from_slmsuites_return_and_is_its_own_unless_configured() -> None:
     with FaultySlm(settle_time_s=0.25).opened(latency_s=0.05) as slm:
         asked_ns = time.monotonic_ns()
         settled_ns = slm.show(slm_contract.flat(1.0, SHAPE))
         assert settled_ns - asked_ns >= 0.3e9 - 2
-        assert time.monotonic_ns() < settled_ns, "it must not wait for the crystal itself"
+        assert time.monotonic_ns() < settled_ns, "show must not wait for the liquid crystal"
     with FaultySlm(settle_time_s=0.25).opened(settle_s=0.01) as slm:
         assert slm.capabilities.settle_s == 0.01
 
@@ -388,8 +388,8 @@ def test_an_slm_by_its_path_is_made_with_its_arguments_and_has_to_fit_its_panel(
         "slmsuite/hardware/x.Y",
     ],
 )
-def test_a_class_path_leads_into_slmsuites_hardware_and_nowhere_else(path: str) -> None:
-    if path != "slmsuite.hardware.cameras.basler":  # which reads like a class and is refused when it is loaded
+def test_a_class_path_must_lie_within_slmsuites_hardware(path: str) -> None:
+    if path != "slmsuite.hardware.cameras.basler":  # this looks like a class and is refused only when it is loaded
         for config in (SlmsuiteCameraConfig, SlmsuiteSlmConfig):
             with pytest.raises(ValueError, match="class_path must be a class such as"):
                 config(path)
@@ -407,7 +407,7 @@ def test_a_class_path_leads_into_slmsuites_hardware_and_nowhere_else(path: str) 
         (SIMULATED_SLM, "not one of slmsuite's Camera classes"),
     ],
 )
-def test_a_class_that_is_no_camera_is_refused_by_name(path: str, message: str) -> None:
+def test_a_class_that_is_not_a_camera_is_refused_by_name(path: str, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         SlmsuiteCamera(SlmsuiteCameraConfig(path))
 
@@ -422,25 +422,25 @@ def test_a_device_that_does_not_open_says_why_in_one_line() -> None:
 
 
 def run(script: str) -> str:
-    """Run a script in a Python of its own, where slmsuite was not loaded yet, and return what it printed."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    """Run a script in a new Python process, where slmsuite is not loaded yet; return what it printed."""
+    result = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    return result.stdout + result.stderr
 
 
 def test_a_missing_slmsuite_is_one_line_that_says_how_to_install_it() -> None:
-    told = run(
+    output = run(
         "import sys; sys.modules['slmsuite'] = None\n"
         "from drivers.base import DeviceError\n"
         "from drivers.slmsuite.camera import SlmsuiteCamera, SlmsuiteCameraConfig\n"
         f"try: SlmsuiteCamera(SlmsuiteCameraConfig({BASLER!r}))\n"
         "except DeviceError as error: print(error)"
     )
-    assert told.startswith("slmsuite is not installed; pip install 'specklescope[slmsuite]', then pip install --no-deps slm")
+    assert output.startswith("slmsuite is not installed; pip install 'specklescope[slmsuite]', then pip install --no-deps slm")
 
 
-def test_it_is_loaded_only_when_it_is_used_and_then_keeps_quiet() -> None:
-    told = run(
+def test_it_is_loaded_only_when_it_is_used_and_prints_nothing() -> None:
+    output = run(
         "import sys\n"
         "import numpy as np\n"
         "from drivers.base import DeviceError, Pattern\n"
@@ -452,7 +452,7 @@ def test_it_is_loaded_only_when_it_is_used_and_then_keeps_quiet() -> None:
         f"try: SlmsuiteCamera(SlmsuiteCameraConfig({SIMULATED_CAMERA!r}))\n"
         "except DeviceError: pass"
     )
-    assert told == ""
+    assert output == ""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Injected faults do what they say and nothing else, and the twin knows which pattern lit every frame."""
+"""Injected faults have their own effect only, and the simulated camera reports which pattern lit every frame."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Table:
     """Camera, SLM and clock, armed for software triggers."""
 
     def __init__(
-        self, faults: FaultConfig | None = None, noisy: bool = True, exposure_s: float = 0.01, noise_seed: int = 0
+        self, faults: FaultConfig | None = None, *, noisy: bool = True, exposure_s: float = 0.01, noise_seed: int = 0
     ) -> None:
         self.clock = VirtualClock()
         self.slm = SimulatedSlm((PX, PX), clock=self.clock)
@@ -55,7 +55,7 @@ class Table:
         self.clock.wait_until(self.slm.show(pattern))
 
     def attempts(self, count: int) -> list[str]:
-        """Take ``count`` frames; name what happened to each."""
+        """Capture ``count`` frames; return what happened to each."""
         outcomes, last = [], b""
         for _ in range(count):
             try:
@@ -83,7 +83,7 @@ def test_a_healthy_camera_injects_nothing() -> None:
     assert table.camera.injected == {}
 
 
-def test_the_same_seed_films_the_same_frames() -> None:
+def test_the_same_seed_gives_the_same_frames() -> None:
     first, again, other = (Table(noise_seed=seed) for seed in (1, 1, 2))
     frames = [np.stack([table.shoot().pixels for _ in range(3)]) for table in (first, again, other)]
     assert np.array_equal(frames[0], frames[1])
@@ -155,9 +155,9 @@ def test_a_frame_across_a_switch_is_a_mixture_and_says_so() -> None:
     # Light adds up over the exposure: the mixture lies on the line between both pure frames, well inside it.
     line = pure_new - pure_old
     share = float(((mixed.pixels - pure_old) * line).sum() / (line**2).sum())
-    rest = mixed.pixels - pure_old - share * line
+    residual = mixed.pixels - pure_old - share * line
     assert 0.45 < share < 0.85
-    assert np.sqrt((rest**2).mean()) < 0.15 * np.sqrt((line**2).mean())
+    assert np.sqrt((residual**2).mean()) < 0.15 * np.sqrt((line**2).mean())
 
 
 def test_a_frame_while_the_crystal_settles_is_neither_pattern() -> None:
@@ -181,7 +181,7 @@ def test_a_frame_while_the_crystal_settles_is_neither_pattern() -> None:
 @pytest.mark.parametrize("fault", ["dropped", "duplicated", "failed"])
 @examples(max_examples=4)
 @given(seed=st.integers(0, 1000))
-def test_faults_by_rate_are_what_is_met_and_what_is_listed(fault: str, seed: int) -> None:
+def test_faults_by_rate_occur_and_are_listed(fault: str, seed: int) -> None:
     table = Table(FaultConfig(seed=seed, **{f"{fault}_rate": 0.3}))  # type: ignore[arg-type]
     outcomes = table.attempts(40)
     assert set(outcomes) <= {"fine", fault}
@@ -189,7 +189,7 @@ def test_faults_by_rate_are_what_is_met_and_what_is_listed(fault: str, seed: int
     assert 2 <= outcomes.count(fault) <= 25  # binomial(40, 0.3): outside once in a hundred thousand
 
 
-def test_faults_come_mixed_but_one_per_frame() -> None:
+def test_faults_of_several_kinds_occur_once_per_frame() -> None:
     faults = FaultConfig(dropped_rate=0.2, duplicated_rate=0.2, failed_rate=0.2, seed=3)
     table = Table(faults)
     outcomes = table.attempts(60)
@@ -229,7 +229,7 @@ def test_a_late_frame_comes_late_and_intact() -> None:
     frame = table.camera.read(0.2)
     assert (table.clock.now_ns() - start_ns) * 1e-9 == pytest.approx(0.514, abs=1e-6)
     assert np.array_equal(frame.pixels, healthy.shoot().pixels)
-    assert frame.t_ns == start_ns + 10_000_000, "late on the cable, not in its exposure"
+    assert frame.t_ns == start_ns + 10_000_000, "the delivery is late, not the exposure"
     assert table.camera.injected == {"late": 1}
 
 
@@ -248,18 +248,18 @@ def test_a_hanging_camera_answers_again_after_arming() -> None:
 
 
 @pytest.mark.parametrize("mode", [TriggerMode.SOFTWARE, TriggerMode.FREE_RUN])
-def test_a_disconnect_is_met_at_once_and_only_reconnecting_helps(mode: TriggerMode) -> None:
+def test_a_disconnection_is_reported_immediately_and_only_reconnecting_helps(mode: TriggerMode) -> None:
     table = Table(FaultConfig(disconnect_at=(1,)))
     table.camera.arm(mode)
-    take: Callable[[], Frame] = table.shoot if mode is TriggerMode.SOFTWARE else (lambda: table.camera.read(0.1))
-    take()
+    capture: Callable[[], Frame] = table.shoot if mode is TriggerMode.SOFTWARE else (lambda: table.camera.read(0.1))
+    capture()
     with pytest.raises(DeviceLostError):
-        take()
+        capture()
     with pytest.raises(DeviceLostError):
         table.camera.arm(mode)
     table.camera.reconnect()
     table.camera.arm(mode)
-    assert [take().index for _ in range(3)] == [0, 1, 2]
+    assert [capture().index for _ in range(3)] == [0, 1, 2]
     assert table.camera.injected == {"disconnected": 1}
 
 
@@ -271,7 +271,7 @@ def test_one_frame_saturates_and_no_other() -> None:
     assert table.camera.injected == {"saturated": 1}
 
 
-def test_numbered_faults_go_before_random_ones_and_count_since_opening() -> None:
+def test_scheduled_faults_replace_random_ones_and_count_since_opening() -> None:
     table = Table(FaultConfig(dropped_rate=1.0, saturate_at=(2,)))
     assert table.attempts(2) == ["dropped", "dropped"]
     table.camera.arm(TriggerMode.SOFTWARE)
@@ -297,7 +297,7 @@ def test_impossible_rates_are_refused(rates: dict[str, float]) -> None:
         FaultConfig(**rates)  # type: ignore[arg-type]
 
 
-def test_reading_unarmed_is_a_mistake_and_no_timeout() -> None:
+def test_reading_unarmed_is_an_error_but_no_timeout() -> None:
     table = Table()
     table.camera.disarm()
     with pytest.raises(DeviceError, match="not armed") as caught:

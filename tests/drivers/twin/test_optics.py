@@ -1,4 +1,4 @@
-"""The twin's optics obey their laws: energy, linearity, reciprocity, a Gaussian beam, gradients and symmetries."""
+"""The twin's optics obey physical laws: energy, linearity, reciprocity, a Gaussian beam, gradients and symmetries."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from drivers.twin.optics_config import OpticsConfig
 
 PX = 128
 CONFIG = OpticsConfig(image_px=PX, field_radius_um=20.0)
-#: A few far cores without coupling: every core's mode is a whole Gaussian.
+#: A few cores far apart and without coupling: the mode of every core is a whole Gaussian.
 LONELY = replace(CONFIG, field_radius_um=30.0, core_pitch_um=25.0, mode_radius_um=2.5, coupling_sigma_um=0.1)
 SEEDS = st.integers(0, 2**31 - 1)
 
 
 @cache
 def fibre(config: OpticsConfig = CONFIG) -> FibreOptics:
-    """One shared fibre per configuration; tests that move its drift draw their own."""
+    """Return one shared fibre per configuration; tests that change its drift make their own."""
     return FibreOptics(config)
 
 
@@ -72,7 +72,7 @@ def test_light_that_leaves_the_image_does_not_come_back_on_the_other_side() -> N
     assert columns[: PX // 4].sum() < 1e-3 * columns.sum()
 
 
-def test_exchange_keeps_the_mean_power_of_every_mode() -> None:
+def test_coupling_keeps_the_mean_power_of_every_mode() -> None:
     optics = fibre(replace(CONFIG, field_radius_um=30.0))
     angle = 2 * torch.pi * torch.rand((64, optics.cores), generator=generator(1))
     power = optics.couple(torch.polar(torch.ones_like(angle), angle)).abs().square().mean((0, 2))
@@ -137,15 +137,15 @@ def test_linear_operators_agree_with_their_adjoints(name: str) -> None:
 
 
 def test_propagating_back_undoes_propagation() -> None:
-    # Without loss the adjoint is the inverse: one core's light comes home with the power of its mode.
+    # Without loss the adjoint is the inverse: the light of a core returns to it with the power of its mode.
     optics = fibre(LONELY)
     power = math.pi * (LONELY.mode_radius_um / LONELY.pixel_um) ** 2 / 2
     x = normal((1, 1, optics.cores), 6)
     centred = torch.as_tensor(np.hypot(*optics.core_positions_px.T) < PX / 3)
     x[..., ~centred] = 0
-    _, home = torch.autograd.functional.vjp(optics.propagate, x, optics.propagate(x))
+    _, returned = torch.autograd.functional.vjp(optics.propagate, x, optics.propagate(x))
     assert int(centred.sum()) >= 2
-    assert torch.allclose(home[..., centred] / power, x[..., centred], atol=2e-3)
+    assert torch.allclose(returned[..., centred] / power, x[..., centred], atol=2e-3)
 
 
 # ---- diffraction
@@ -189,7 +189,7 @@ def test_the_gradient_agrees_with_finite_differences() -> None:
     assert float((gradient * direction).sum()) == pytest.approx(difference, rel=1e-7)
 
 
-def test_single_precision_is_good_enough_to_train_with() -> None:
+def test_single_precision_is_accurate_enough_for_training() -> None:
     phase = phases(10)
     exact, fast = fibre().intensity(phase), fibre().intensity(phase.float())
     assert fast.dtype == torch.float32
@@ -238,7 +238,7 @@ def test_a_mirrored_fibre_sees_a_mirrored_image() -> None:
     assert not torch.allclose(mirrored.launch(phase), fibre(pose).launch(phase), atol=0.1)
 
 
-def test_a_mirror_makes_another_fibre_and_none_keeps_its_name() -> None:
+def test_a_mirror_changes_the_fibres_name_and_without_one_it_stays() -> None:
     # Models and datasets carry the name that the default fibre had before mirrors existed.
     assert fibre_name(OpticsConfig()) == "twin 1 (bdbc301d)"
     assert fibre_name(OpticsConfig(flip=True)) != fibre_name(OpticsConfig())
@@ -254,16 +254,16 @@ def test_a_seed_is_a_fibre() -> None:
     assert abs(correlation(other.intensity(phase)[..., 40:88, 40:88], fibre().intensity(phase)[..., 40:88, 40:88])) < 0.2
 
 
-def test_drift_moves_away_steadily_and_comes_back() -> None:
+def test_drift_lowers_the_correlation_steadily_and_is_reversible() -> None:
     optics, flat = FibreOptics(CONFIG), torch.zeros((1, PX, PX))
     still = optics.intensity(flat)
     drifts_rad = (0.0, 0.2, 0.4, 0.7, 1.0, 1.4)
-    likeness = []
+    correlations = []
     for drift_rad in drifts_rad:
         optics.set_drift(drift_rad)
-        likeness.append(correlation(optics.intensity(flat), still))
-    assert likeness[0] == pytest.approx(1.0, abs=1e-6)
-    assert all(later < earlier - 0.01 for earlier, later in itertools.pairwise(likeness)), likeness
+        correlations.append(correlation(optics.intensity(flat), still))
+    assert correlations[0] == pytest.approx(1.0, abs=1e-6)
+    assert all(later < earlier - 0.01 for earlier, later in itertools.pairwise(correlations)), correlations
     optics.set_drift(0.0)
     assert torch.equal(optics.intensity(flat), still)
 

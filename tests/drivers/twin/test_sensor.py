@@ -1,4 +1,4 @@
-"""The twin's chip: shot noise with the stated gain, full well, read noise, quantisation, saturation, repeatability."""
+"""The simulated sensor: shot noise with the configured gain, full well, read noise, quantisation, saturation, seeds."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def in_electrons(counts: NDArray[np.uint8] | NDArray[np.uint16], bit_depth: int,
 @pytest.mark.parametrize("read_noise_e", [0.0, 3.0, 12.0])
 def test_mean_and_variance_follow_poisson_and_read_noise(electrons: float, read_noise_e: float) -> None:
     chip = replace(CHIP, read_noise_e=read_noise_e)
-    seen = in_electrons(expose(even_light(electrons, 0.01, chip), 0.01, 12, chip, generator()), 12, chip)
+    measured_e = in_electrons(expose(even_light(electrons, 0.01, chip), 0.01, 12, chip, generator()), 12, chip)
     step_e = chip.full_well_e / 4095
     variance = electrons + read_noise_e**2 + step_e**2 / 12
-    count = seen.size
+    count = measured_e.size
     # Four standard errors of a mean and of a normal's variance.
-    assert seen.mean() == pytest.approx(electrons, abs=4 * math.sqrt(variance / count))
-    assert seen.var() == pytest.approx(variance, rel=4 * math.sqrt(2 / count))
+    assert measured_e.mean() == pytest.approx(electrons, abs=4 * math.sqrt(variance / count))
+    assert measured_e.var() == pytest.approx(variance, rel=4 * math.sqrt(2 / count))
 
 
 def test_the_photon_transfer_curve_has_the_stated_gain() -> None:
-    # The lab's way to a camera's gain: variance against mean in counts is a line of slope counts per electron.
+    # The photon transfer method: variance against mean in counts is a line whose slope is counts per electron.
     levels_e = np.linspace(500, 7_000, 8)
     frames = [expose(even_light(e, 0.01, CHIP), 0.01, 12, CHIP, generator(i)).astype(float) for i, e in enumerate(levels_e)]
     slope, _ = np.polyfit([frame.mean() for frame in frames], [frame.var() for frame in frames], 1)

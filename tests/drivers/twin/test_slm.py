@@ -34,7 +34,7 @@ def panel(start_ns: int = 1_000_000_000, **changes: object) -> tuple[SimulatedSl
 
 
 def first_light_ns(slm: SimulatedSlm, pattern: Pattern, low_ns: int, high_ns: int) -> int:
-    """First moment at which ``pattern`` is on the panel, by bisection."""
+    """Return the first time at which ``pattern`` is on the panel, by bisection."""
     assert pattern.id not in slm.lit_between(low_ns, low_ns)
     while high_ns - low_ns > 1:
         middle_ns = (low_ns + high_ns) // 2
@@ -54,7 +54,7 @@ def test_a_pattern_appears_at_a_refresh_within_the_stated_latency(start_ns: int,
     settled_ns = slm.show(pattern)
     light_ns = first_light_ns(slm, pattern, clock.now_ns(), settled_ns)
     assert light_ns % PERIOD_NS == 0
-    # Shown at the refresh after next at the earliest: the next one latches the image, the video chain adds 1 to 2.
+    # The next refresh latches the image, and the video signal adds 1 to 2 refreshes.
     assert 1 <= (light_ns - start_ns) / PERIOD_NS <= 3
     phase, settled = slm.phase_at(settled_ns)
     assert settled
@@ -63,19 +63,19 @@ def test_a_pattern_appears_at_a_refresh_within_the_stated_latency(start_ns: int,
 
 def test_every_latency_between_the_bounds_occurs() -> None:
     slm, clock = panel(latency_frames=(0, 2))
-    seen = set()
+    latencies = set()
     for number in range(40):
-        # A free refresh in between keeps one image from pushing the next.
+        # With a free refresh in between, no image delays the next.
         clock.wait_until((clock.now_ns() // PERIOD_NS + 5) * PERIOD_NS + 1)
         pattern = flat(0.1 * (number + 1), SHAPE)
         settled_ns = slm.show(pattern)
-        seen.add((first_light_ns(slm, pattern, clock.now_ns(), settled_ns) - clock.now_ns()) // PERIOD_NS)
-    assert seen == {0, 1, 2}
+        latencies.add((first_light_ns(slm, pattern, clock.now_ns(), settled_ns) - clock.now_ns()) // PERIOD_NS)
+    assert latencies == {0, 1, 2}
 
 
 @examples(max_examples=30)
 @given(waits_ms=st.lists(st.integers(0, 60), min_size=2, max_size=12), seed=st.integers(0, 999))
-def test_images_never_overtake_each_other_and_every_promise_is_kept(waits_ms: list[int], seed: int) -> None:
+def test_images_never_overtake_each_other_and_every_settling_time_is_kept(waits_ms: list[int], seed: int) -> None:
     slm, clock = panel(seed=seed)
     patterns = [flat(0.25 * (number + 1), SHAPE) for number in range(len(waits_ms))]
     start_ns = clock.now_ns()
@@ -91,7 +91,7 @@ def test_images_never_overtake_each_other_and_every_promise_is_kept(waits_ms: li
     assert np.array_equal(phase, slm.displayed_phase(patterns[-1].phase_rad))
 
 
-def test_a_burst_of_patterns_does_not_make_it_forget_what_it_shows() -> None:
+def test_a_burst_of_patterns_does_not_lose_the_pattern_that_is_shown() -> None:
     slm, clock = panel()
     clock.wait_until(slm.show(flat(3.0, SHAPE)))
     before, _ = slm.phase_at(clock.now_ns())
@@ -126,9 +126,9 @@ def test_the_liquid_crystal_settles_exponentially(tau_s: float) -> None:
     light_ns = first_light_ns(slm, pattern, clock.now_ns(), settled_ns)
     for age_ms in (0.5, 1, 3, 8, 14.9):
         phase, settled = slm.phase_at(light_ns + round(age_ms * 1e6))
-        left = np.exp(-age_ms * 1e-3 / tau_s) if tau_s else 0.0
+        remaining = np.exp(-age_ms * 1e-3 / tau_s) if tau_s else 0.0
         assert not settled
-        assert phase == pytest.approx(new + left * (old - new), abs=1e-5)
+        assert phase == pytest.approx(new + remaining * (old - new), abs=1e-5)
     assert np.array_equal(slm.phase_at(light_ns - 1)[0], old)
     phase, settled = slm.phase_at(light_ns + round(CONFIG.settle_s * 1e9))
     assert settled
@@ -159,7 +159,7 @@ def test_phase_is_wrapped_and_quantised_to_8_bit(phase_rad: float) -> None:
     assert shown / STEP_RAD == pytest.approx(np.rint(shown / STEP_RAD), abs=1e-3)
 
 
-def test_a_calibrated_lut_gives_the_wanted_phase_and_a_wrong_one_bends_it() -> None:
+def test_a_calibrated_lut_gives_the_requested_phase_and_a_wrong_one_distorts_it() -> None:
     ramp = np.linspace(0, 6.2, 48, dtype=np.float32).reshape(SHAPE)
     right, _ = panel(lut_gamma=1.8, assumed_lut_gamma=1.8)
     wrong, _ = panel(lut_gamma=1.8, assumed_lut_gamma=1.0)
@@ -167,7 +167,7 @@ def test_a_calibrated_lut_gives_the_wanted_phase_and_a_wrong_one_bends_it() -> N
     assert wrong.displayed_phase(ramp) == pytest.approx(2 * np.pi * (ramp / (2 * np.pi)) ** 1.8, abs=1.8 * STEP_RAD)
 
 
-def test_a_panel_of_short_range_stops_at_its_range() -> None:
+def test_a_panel_of_short_range_is_limited_to_it() -> None:
     slm, _ = panel(slm_range_rad=2.6)
     ramp = np.linspace(0, 6.2, 48, dtype=np.float32).reshape(SHAPE)
     assert slm.displayed_phase(ramp) == pytest.approx(np.minimum(ramp, 2.6), abs=2.6 / 255)
