@@ -88,7 +88,10 @@ def check_space(folder: Path, expected_bytes: int) -> None:
     needed = int(expected_bytes * _FREE_MARGIN)
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise StorageError(f"{folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed (5 % included); delete files or choose another disk")
+        raise StorageError(
+            f"{folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed (5 % included); "
+            "delete files or choose another disk"
+        )
 
 
 def write_synced(path: Path, text: str) -> None:

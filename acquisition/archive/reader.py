@@ -12,7 +12,14 @@ import yaml
 
 from acquisition.archive.journal import read_journal
 from acquisition.archive.kinds import ArchiveKind, FinishReason
-from acquisition.archive.old_names import METADATA, finish_reason_of, metadata_file, present_event, present_kind, with_present_names
+from acquisition.archive.old_names import (
+    METADATA,
+    finish_reason_of,
+    metadata_file,
+    present_event,
+    present_kind,
+    with_present_names,
+)
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
 

@@ -39,7 +39,7 @@ class RecordedFrames(LazyFrames):
     def __init__(self, archive: Archive) -> None:
         dtype = archive.spec(SPECKLE).dtype
         if dtype not in ("uint8", "uint16"):
-            raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16, choose another archive")
+            raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16")
         bits = 8 * np.dtype(dtype).itemsize
         bit_depth = archive.metadata.get("bit_depth", bits)
         if not isinstance(bit_depth, int) or not (bit_depth == 8 if bits == 8 else 8 < bit_depth <= 16):

@@ -178,8 +178,9 @@ class Recorder:
         images = item.images()
         if self._writer is None:
             # 8-bit speckle does not shrink; everything else does.
-            specs = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
-            self._writer = ArchiveWriter.create(self._root, ArchiveSpec(kind=ArchiveKind.RECORDING, name=self._name, arrays=specs, metadata=self._metadata), None, seal_after_s=self._seal_after_s)
+            arrays = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
+            spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name=self._name, arrays=arrays, metadata=self._metadata)
+            self._writer = ArchiveWriter.create(self._root, spec, None, seal_after_s=self._seal_after_s)
         frame = item.frame
         row = PairRow(
             frame_index=frame.index,

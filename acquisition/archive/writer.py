@@ -19,11 +19,11 @@ from typing import Self
 
 import numpy as np
 
-from acquisition.archive.old_names import METADATA
-from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
-from acquisition.archive.folder import WriterLock, metadata_text, check_space, clean_name, one_line, sync_folder, write_synced
+from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line, sync_folder, write_synced
 from acquisition.archive.journal import Journal, utc_now
 from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
+from acquisition.archive.old_names import METADATA
+from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.shards import ArraySpec, Image, Shards
 

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: nothing acknowledged is lost, nothing is doubled, and the archive goes on."""
+"""kill -9 at any moment: no acknowledged pair is lost, none is doubled, and the archive can be resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, Arra
 REPOSITORY = Path(__file__).parents[3]
 SHAPE = (16, 16)
 
-# Images follow from their index, so that a lost or doubled pair shows.
+# Every image can be computed from its index, so that a lost or doubled pair is detected.
 CHILD = """
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ from acquisition.archive.rows import PairRow
 from acquisition.archive.writer import ArchiveWriter
 writer = ArchiveWriter.resume(Path(sys.argv[1]), seal_after_s=0.02)
 print("start", writer.acknowledged, writer.dropped, flush=True)
-said = writer.acknowledged
+printed = writer.acknowledged
 while True:
     k = writer.next_index
     images = {
@@ -33,9 +33,9 @@ while True:
         "phase": np.full((16, 16), k, np.float32),
     }
     writer.append(images, PairRow(frame_index=k, t_ns=k, exposure_s=0.01, extra={"k": k}))
-    if writer.acknowledged != said:
-        said = writer.acknowledged
-        print("ack", said, flush=True)
+    if writer.acknowledged != printed:
+        printed = writer.acknowledged
+        print("ack", printed, flush=True)
 """
 
 
@@ -52,8 +52,9 @@ def check(path: Path, acknowledged: int) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
 def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> None:
-    specs = [ArraySpec("speckle", SHAPE, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
-    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="kill", arrays=specs), 1000, shard_bytes=8 * specs[1].nbytes) as writer:
+    arrays = [ArraySpec("speckle", SHAPE, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="kill", arrays=arrays)
+    with ArchiveWriter.create(tmp_path, spec, 1000, shard_bytes=8 * arrays[1].nbytes) as writer:
         path = writer.path
     moments = random.Random(9)
     total = 0
@@ -72,7 +73,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> No
                 assert len(Archive.open(path)) >= total  # a reader beside the running writer
             finally:
                 child.kill()
-            said = [int(line.split()[1]) for line in child.stdout if line.endswith("\n")]
-        total = check(path, max([total, *said]))
+            reported = [int(line.split()[1]) for line in child.stdout if line.endswith("\n")]
+        total = check(path, max([total, *reported]))
     assert total > 0
     assert Archive.open(path).verify().ok

@@ -15,7 +15,7 @@ from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOver
 from drivers.base import DeviceLostError, Frame
 
 
-def item(index: int, size: int = 4, labels: bool = True, uncertainty: bool = False) -> RecordItem:
+def item(index: int, size: int = 4, *, labels: bool = True, uncertainty: bool = False) -> RecordItem:
     rng = np.random.default_rng(index)
     pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
     return RecordItem(
@@ -40,7 +40,7 @@ def recorder_of(channel: Channel[RecordItem], root: Path) -> Recorder:
     return Recorder(root, "cells", {"pixel_um": 3.45}, channel)
 
 
-def taken(recorder: Recorder) -> Archive:
+def recorded(recorder: Recorder) -> Archive:
     assert recorder.path is not None
     return Archive.open(recorder.path)
 
@@ -53,8 +53,8 @@ def taken(recorder: Recorder) -> Archive:
         (False, False, ("speckle", "phase")),
     ],
 )
-def test_a_whole_take_is_complete_and_bit_exact(
-    tmp_path: Path, labels: bool, uncertainty: bool, arrays: tuple[str, ...]
+def test_a_whole_recording_is_complete_and_lossless(
+    tmp_path: Path, *, labels: bool, uncertainty: bool, arrays: tuple[str, ...]
 ) -> None:
     items = [item(k, labels=labels, uncertainty=uncertainty) for k in range(5)]
     channel: Channel[RecordItem] = Channel("recording", 16, Overflow.FAIL)
@@ -68,7 +68,7 @@ def test_a_whole_take_is_complete_and_bit_exact(
     assert stage.error is None
     assert recorder.finish_reason is FinishReason.COMPLETED
     assert (recorder.verdict, recorder.frames_recorded, recorder.frames_skipped) == (COMPLETE_VERDICT, 5, 0)
-    archive = taken(recorder)
+    archive = recorded(recorder)
     assert archive.arrays == arrays
     assert archive.metadata == {"pixel_um": 3.45}
     assert archive.kind is ArchiveKind.RECORDING
@@ -84,7 +84,7 @@ def test_a_whole_take_is_complete_and_bit_exact(
         assert row.pattern_id == f"p{k}"
 
 
-def test_stop_records_what_was_handed_over_and_refuses_more(tmp_path: Path) -> None:
+def test_a_stop_records_the_items_in_the_channel_and_refuses_more(tmp_path: Path) -> None:
     channel = channel_with(item(0), item(1))
     recorder = recorder_of(channel, tmp_path)
     stop = threading.Event()
@@ -96,7 +96,7 @@ def test_stop_records_what_was_handed_over_and_refuses_more(tmp_path: Path) -> N
         channel.put(item(2))
 
 
-def test_overflow_saves_what_was_accepted_and_names_the_frame(tmp_path: Path) -> None:
+def test_an_overflow_keeps_the_accepted_frames_and_names_the_first_lost_one(tmp_path: Path) -> None:
     channel = channel_with(item(0), item(1), capacity=2)
     with pytest.raises(ChannelOverflowError) as overflow:
         channel.put(item(2))
@@ -108,7 +108,7 @@ def test_overflow_saves_what_was_accepted_and_names_the_frame(tmp_path: Path) ->
     assert recorder.verdict.startswith("stopped at frame 2: ")
     assert "full" in recorder.verdict
     assert recorder.finish_reason is FinishReason.OVERFLOW
-    archive = taken(recorder)
+    archive = recorded(recorder)
     assert len(archive) == 2
     assert archive.status["verdict"] == recorder.verdict
     assert archive.finish_reason is FinishReason.OVERFLOW
@@ -122,23 +122,23 @@ def test_the_producers_error_is_the_verdict(tmp_path: Path, error: Exception) ->
     with pytest.raises(type(error), match="unplugged"):
         recorder.run(threading.Event())
     assert recorder.verdict == "stopped at frame 1: camera unplugged"
-    assert taken(recorder).status["verdict"] == recorder.verdict
-    assert recorder.finish_reason is taken(recorder).finish_reason is FinishReason.FAILED
+    assert recorded(recorder).status["verdict"] == recorder.verdict
+    assert recorder.finish_reason is recorded(recorder).finish_reason is FinishReason.FAILED
 
 
-def test_an_item_of_another_shape_stops_the_take_and_keeps_what_came_before(tmp_path: Path) -> None:
+def test_an_item_of_another_shape_stops_the_recording_and_keeps_the_frames_before_it(tmp_path: Path) -> None:
     channel = channel_with(item(0), item(1), item(2, size=8), item(3))
     recorder = recorder_of(channel, tmp_path)
     with pytest.raises(StorageError, match="phase"):
         recorder.run(threading.Event())
     assert recorder.verdict.startswith("stopped at frame 2: ")
     assert recorder.finish_reason is FinishReason.FAILED
-    assert len(taken(recorder)) == 2
+    assert len(recorded(recorder)) == 2
     with pytest.raises(ChannelClosedError):
         channel.put(item(4))
 
 
-def test_a_disk_that_refuses_stops_the_producer(tmp_path: Path) -> None:
+def test_a_failing_disk_stops_the_producer(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     channel = channel_with(item(0))
     recorder = recorder_of(channel, tmp_path / "file")
@@ -157,10 +157,10 @@ def test_frames_that_inference_dropped_are_counted(tmp_path: Path) -> None:
     recorder = recorder_of(channel, tmp_path)
     recorder.run(threading.Event())
     assert recorder.frames_skipped == 2
-    assert taken(recorder).status["frames_skipped"] == "2"
+    assert recorded(recorder).status["frames_skipped"] == "2"
 
 
-def test_a_take_without_frames_is_not_called_complete(tmp_path: Path) -> None:
+def test_a_recording_without_frames_is_not_complete(tmp_path: Path) -> None:
     channel = channel_with()
     channel.close()
     recorder = recorder_of(channel, tmp_path)

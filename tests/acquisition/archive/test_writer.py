@@ -1,4 +1,4 @@
-"""Archives: what is acknowledged can be read back, and nothing else counts."""
+"""Archives: every acknowledged pair can be read back, and no other pair counts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from acquisition.archive.kinds import ArchiveKind
-from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.archive.kinds import ArchiveKind, EventKind
+from acquisition.archive.writer import (
+    Archive,
+    ArchiveSpec,
+    ArchiveWriter,
+    ArraySpec,
+    PairRow,
+    StorageError,
+    WrongImageError,
+)
 from drivers.base import Frame
 
 REPOSITORY = Path(__file__).parents[3]
 SPECKLE = ArraySpec("speckle", (8, 6), "uint8")
 PHASE = ArraySpec("phase", (4, 3), "float32", compress=True)
-SLOTS = 4  # images in a shard below
+#: Images in a full shard.
+SLOTS = 4
 SHARD_BYTES = SLOTS * PHASE.nbytes
 
 
@@ -39,7 +48,13 @@ def row(index: int) -> PairRow:
 
 
 def create(root: Path, **options: float) -> ArchiveWriter:
-    return ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.DATASET, name="cells", arrays=[SPECKLE, PHASE], metadata={"pixel_um": 3.45}), 10, shard_bytes=SHARD_BYTES, **options)
+    return ArchiveWriter.create(
+        root,
+        ArchiveSpec(kind=ArchiveKind.DATASET, name="cells", arrays=[SPECKLE, PHASE], metadata={"pixel_um": 3.45}),
+        10,
+        shard_bytes=SHARD_BYTES,
+        **options,
+    )
 
 
 def fill(writer: ArchiveWriter, numbers: Sequence[int]) -> None:
@@ -79,8 +94,8 @@ def test_any_mixture_of_appends_flushes_and_resumes_reads_back(
 ) -> None:
     writer = create(tmp_path_factory.mktemp("archive"))
     total = 0
-    for k, batches in enumerate(runs):
-        writer = writer if k == 0 else ArchiveWriter.resume(writer.path)
+    for run, batches in enumerate(runs):
+        writer = writer if run == 0 else ArchiveWriter.resume(writer.path)
         assert writer.acknowledged == writer.next_index == total
         for count in batches:
             fill(writer, range(total, total + count))
@@ -112,7 +127,7 @@ def test_rows_come_back_with_every_column(tmp_path: Path) -> None:
     assert (second.index, second.slot, second.shard, set(second.crc32)) == (1, 1, 0, {"speckle", "phase"})
 
 
-def test_folder_has_the_agreed_parts(tmp_path: Path) -> None:
+def test_an_archives_folder_has_all_its_parts(tmp_path: Path) -> None:
     path = filled(tmp_path, 1)
     stamp, kind, name, unique = path.name.split("_")
     assert (len(stamp), kind, name, len(unique)) == (15, "dataset", "cells", 8)
@@ -124,7 +139,7 @@ def test_folder_has_the_agreed_parts(tmp_path: Path) -> None:
     assert (archive.status["kind"], archive.status["name"]) == ("dataset", "cells")
 
 
-def test_reading_leaves_no_trace_in_the_folder(tmp_path: Path) -> None:
+def test_reading_adds_no_file_to_the_folder(tmp_path: Path) -> None:
     path = filled(tmp_path, 3)
     before = sorted(file.name for file in path.iterdir())
     assert_holds(path, range(3))
@@ -137,11 +152,11 @@ def test_black_and_constant_images_are_data(tmp_path: Path) -> None:
         for k in range(SLOTS + 1):
             writer.append(black, row(k))
     assert Archive.open(writer.path).verify().ok
-    shard(writer.path, "speckle", 1).unlink()  # a missing shard must not pass for black images
+    shard(writer.path, "speckle", 1).unlink()  # a missing shard must not be read as black images
     assert [bad.index for bad in Archive.open(writer.path).verify().bad] == [SLOTS]
 
 
-def test_reader_beside_a_writer_sees_exactly_what_is_acknowledged(tmp_path: Path) -> None:
+def test_a_reader_sees_exactly_the_acknowledged_pairs_of_a_running_writer(tmp_path: Path) -> None:
     with create(tmp_path) as writer:
         fill(writer, range(SLOTS + 2))
         assert writer.acknowledged == SLOTS
@@ -162,7 +177,7 @@ def test_slow_pairs_are_sealed_by_time(tmp_path: Path) -> None:
     assert [r.shard for r in Archive.open(writer.path).rows()] == [0, 1, 2]
 
 
-def test_the_writer_copies_what_it_is_given(tmp_path: Path) -> None:
+def test_the_writer_copies_its_images(tmp_path: Path) -> None:
     with create(tmp_path) as writer:
         given_images = images(0)
         writer.append(given_images, row(0))
@@ -181,13 +196,13 @@ def test_the_writer_copies_what_it_is_given(tmp_path: Path) -> None:
 )
 def test_images_that_do_not_fit_are_refused_and_leave_the_writer_usable(tmp_path: Path, wrong: dict[str, np.ndarray]) -> None:
     with create(tmp_path) as writer:
-        with pytest.raises(StorageError):
+        with pytest.raises(WrongImageError):
             writer.append(wrong, row(0))
         fill(writer, [0])
     assert_holds(writer.path, [0])
 
 
-def test_values_that_sqlite_refuses_are_refused_before_they_reach_it() -> None:
+def test_values_that_sqlite_would_refuse_are_refused_at_once() -> None:
     with pytest.raises(StorageError, match="t_ns"):
         PairRow(frame_index=0, t_ns=np.int64(3), exposure_s=0.1)  # type: ignore[arg-type]
     with pytest.raises(StorageError, match="exposure_s"):
@@ -197,7 +212,7 @@ def test_values_that_sqlite_refuses_are_refused_before_they_reach_it() -> None:
 
 
 @pytest.mark.parametrize("withdrawn_from", [SLOTS + 3, SLOTS + 1, SLOTS, 2, 0])
-def test_quarantined_pairs_are_gone_noted_and_retaken(tmp_path: Path, withdrawn_from: int) -> None:
+def test_withdrawn_pairs_are_recorded_and_captured_again(tmp_path: Path, withdrawn_from: int) -> None:
     total = SLOTS + 3  # one sealed shard and three buffered pairs
     with create(tmp_path) as writer:
         fill(writer, range(total))
@@ -206,7 +221,7 @@ def test_quarantined_pairs_are_gone_noted_and_retaken(tmp_path: Path, withdrawn_
         fill(writer, range(100, 106))
     assert_holds(writer.path, [*range(withdrawn_from), *range(100, 106)])
     [event] = Archive.open(writer.path).events()
-    assert event.kind == "quarantine"
+    assert event.kind is EventKind.QUARANTINE
     assert "reference lost" in event.text
     assert f"from {withdrawn_from} on" in event.text
 
@@ -216,7 +231,7 @@ def test_quarantine_outside_the_archive_is_refused(tmp_path: Path) -> None:
         writer.quarantine(1, "nonsense")
 
 
-def test_resume_never_touches_a_shard_that_exists(tmp_path: Path) -> None:
+def test_resume_never_changes_an_existing_shard(tmp_path: Path) -> None:
     path = filled(tmp_path, SLOTS + 1)
     shutil.copy(shard(path, "speckle", 1), shard(path, "speckle", 2))  # written by a killed writer, never journalled
     before = {n: shard(path, "speckle", n).read_bytes() for n in range(3)}
@@ -228,7 +243,7 @@ def test_resume_never_touches_a_shard_that_exists(tmp_path: Path) -> None:
     assert_holds(path, range(SLOTS + 4))
 
 
-def test_resume_removes_the_half_written_file_of_a_killed_writer(tmp_path: Path) -> None:
+def test_resume_removes_the_incomplete_file_of_a_killed_writer(tmp_path: Path) -> None:
     path = filled(tmp_path, 1)
     half = path / "data.zarr" / "phase" / "c.1.0.0.__lock"
     half.write_bytes(b"half")
@@ -236,7 +251,7 @@ def test_resume_removes_the_half_written_file_of_a_killed_writer(tmp_path: Path)
     assert not half.exists()
 
 
-def test_resume_drops_damaged_rows_of_the_last_shard_and_says_so(tmp_path: Path) -> None:
+def test_resume_withdraws_damaged_rows_of_the_last_shard_and_records_it(tmp_path: Path) -> None:
     path = filled(tmp_path, SLOTS + 3)
     flip_byte(shard(path, "speckle", 1), at=SPECKLE.nbytes + 1)  # second image of the last shard
     with ArchiveWriter.resume(path) as writer:
@@ -257,7 +272,7 @@ def test_resume_continues_after_the_last_contiguous_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("array", "at"), [("speckle", 3), ("phase", 20), ("speckle", -1)])
-def test_damage_is_found_by_verify_and_by_read(tmp_path: Path, array: str, at: int) -> None:
+def test_damage_is_detected_by_verify_and_by_read(tmp_path: Path, array: str, at: int) -> None:
     path = filled(tmp_path, 2 * SLOTS)
     flip_byte(shard(path, array, 0), at)
     archive = Archive.open(path)
@@ -281,7 +296,7 @@ def test_second_writer_is_refused_until_the_first_closes(tmp_path: Path) -> None
     assert_holds(writer.path, [0])
 
 
-def test_closed_writer_refuses_and_closes_twice(tmp_path: Path) -> None:
+def test_a_closed_writer_refuses_pairs_and_may_be_closed_again(tmp_path: Path) -> None:
     writer = create(tmp_path)
     writer.close()
     writer.close()
@@ -297,7 +312,9 @@ def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path, name: str
 
 
 def test_odd_characters_in_names_are_replaced(tmp_path: Path) -> None:
-    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.RECORDING, name="day 1: Zellen?", arrays=[SPECKLE]), None) as writer:
+    with ArchiveWriter.create(
+        tmp_path, ArchiveSpec(kind=ArchiveKind.RECORDING, name="day 1: Zellen?", arrays=[SPECKLE]), None
+    ) as writer:
         assert writer.path.name.split("_")[2] == "day-1-Zellen"
         assert writer.path.parent == tmp_path
 
@@ -310,7 +327,7 @@ def test_arrays_that_cannot_be_stored_are_refused(name: str, shape: tuple[int, .
         ArraySpec(name, shape, dtype)
 
 
-def test_too_little_space_names_both_numbers_and_leaves_nothing(tmp_path: Path) -> None:
+def test_too_little_space_is_reported_with_both_numbers_and_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"has [\d.]+ GB free, [\d.]+ GB are needed"):
         ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="big", arrays=[SPECKLE]), 10**15)
     assert list(tmp_path.iterdir()) == []
@@ -320,12 +337,14 @@ def test_too_little_space_names_both_numbers_and_leaves_nothing(tmp_path: Path) 
     ArchiveWriter.resume(path).close()  # and the refusal holds no lock
 
 
-def test_card_with_objects_is_refused(tmp_path: Path) -> None:
+def test_metadata_with_objects_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="YAML"):
-        ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=[SPECKLE], metadata={"bad": np.float64(1)}), 1)
+        ArchiveWriter.create(
+            tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=[SPECKLE], metadata={"bad": np.float64(1)}), 1
+        )
 
 
-def test_root_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot create"):
         create(tmp_path / "file")
@@ -388,7 +407,7 @@ def _no_array(path: Path) -> None:
         _no_array,
     ],
 )
-def test_what_is_no_whole_archive_is_refused_in_one_line(tmp_path: Path, spoil: object) -> None:
+def test_a_folder_that_is_not_a_complete_archive_is_refused_in_one_line(tmp_path: Path, spoil: object) -> None:
     path = filled(tmp_path, 2)
     spoil(path)  # type: ignore[operator]
     for opener in (Archive.open, ArchiveWriter.resume):
@@ -398,7 +417,7 @@ def test_what_is_no_whole_archive_is_refused_in_one_line(tmp_path: Path, spoil: 
         assert str(path) in str(caught.value)
 
 
-def test_wrong_questions_are_answered_clearly(tmp_path: Path) -> None:
+def test_wrong_names_and_numbers_are_refused(tmp_path: Path) -> None:
     archive = Archive.open(filled(tmp_path, 2))
     with pytest.raises(StorageError, match="rows 0 to 1, not 2"):
         archive.read("speckle", 2)
@@ -416,7 +435,8 @@ root = Path(sys.argv[2])
 if sys.argv[1] == "tmpfs":
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(root)], check=True)
 rng = np.random.default_rng(0)
-writer = ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.RECORDING, name="full", arrays=[ArraySpec("speckle", (64, 64), "uint8")]), 8, shard_bytes=32768)
+spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name="full", arrays=[ArraySpec("speckle", (64, 64), "uint8")])
+writer = ArchiveWriter.create(root, spec, 8, shard_bytes=32768)
 if sys.argv[1] == "rlimit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 errors = []
@@ -443,8 +463,8 @@ import numpy as np
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import *
 root = Path(sys.argv[2])
-spec = ArraySpec("speckle", (8, 8), "uint8")
-writer = ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=[spec]), 8)
+spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=[ArraySpec("speckle", (8, 8), "uint8")])
+writer = ArchiveWriter.create(root, spec, 8)
 writer.append({"speckle": np.ones((8, 8), np.uint8)}, PairRow(frame_index=0, t_ns=0, exposure_s=0.1))
 writer.flush()
 # A copy with its WAL, as kill -9 leaves it.
@@ -453,7 +473,7 @@ writer.close()
 subprocess.run(["mount", "--bind", str(root), str(root)], check=True)
 subprocess.run(["mount", "-o", "remount,bind,ro", str(root)], check=True)
 errors = []
-for attempt in (lambda: ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.RECORDING, name="y", arrays=[spec]), 8), lambda: ArchiveWriter.resume(killed)):
+for attempt in (lambda: ArchiveWriter.create(root, spec, 8), lambda: ArchiveWriter.resume(killed)):
     try:
         attempt()
     except StorageError as error:
@@ -468,7 +488,7 @@ def _fails(command: list[str]) -> bool:
 
 
 def in_namespace(script: str, *arguments: str, mounts: bool) -> dict[str, object]:
-    """Run a script in a child, which may mount things that vanish with it."""
+    """Run a script in a child process; with ``mounts`` it may mount file systems, which disappear with it."""
     prefix = []
     if mounts:
         unshare = shutil.which("unshare")
@@ -484,9 +504,9 @@ def in_namespace(script: str, *arguments: str, mounts: bool) -> dict[str, object
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux resource limits and mounts")
-@pytest.mark.parametrize("way", ["rlimit", "tmpfs"])
-def test_full_disk_stops_the_writer_and_loses_nothing_acknowledged(tmp_path: Path, way: str) -> None:
-    answer = in_namespace(FULL_DISK, way, str(tmp_path), mounts=way == "tmpfs")
+@pytest.mark.parametrize("limit", ["rlimit", "tmpfs"])
+def test_a_full_disk_stops_the_writer_and_loses_no_acknowledged_pair(tmp_path: Path, limit: str) -> None:
+    answer = in_namespace(FULL_DISK, limit, str(tmp_path), mounts=limit == "tmpfs")
     first, second = answer["errors"]  # type: ignore[misc]
     assert answer["acknowledged"] == answer["readable"]
     assert isinstance(answer["readable"], int)
@@ -498,7 +518,7 @@ def test_full_disk_stops_the_writer_and_loses_nothing_acknowledged(tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux mounts")
-def test_read_only_folder_can_be_read_and_refuses_writers(tmp_path: Path) -> None:
+def test_a_read_only_folder_can_be_read_and_refuses_writers(tmp_path: Path) -> None:
     answer = in_namespace(READ_ONLY, "ro", str(tmp_path), mounts=True)
     assert answer["counts"] == [64, 64]
     created, resumed = answer["errors"]  # type: ignore[misc]
