@@ -1,1 +1,1 @@
-"""Running a calibration on the instrument, and its report."""
+"""Calibrations of the instrument, and their reports."""

@@ -46,9 +46,9 @@ def lut_plots(data: LutData, nominal_rad: NDArray[np.float64], fit: LutFit) -> t
     errors = [Series(data.levels, error_rad, name="before: assumed minus measured", role=Role.BEFORE)]
     if len(data.levels) >= _HALVED_LEVELS:
         half = phase_lut.fit(LutData(data.levels[::2], data.frames[::2]))
-        left_out = data.levels[1:-1:2]
-        left_out_rad = half.phases_rad[left_out] - fit.phases_rad[left_out]
-        errors.append(Series(left_out, left_out_rad, name="after: grey levels left out of the fit", role=Role.AFTER))
+        checked = data.levels[1:-1:2]
+        checked_rad = half.phases_rad[checked] - fit.phases_rad[checked]
+        errors.append(Series(checked, checked_rad, name="after: grey levels left out of the fit", role=Role.AFTER))
     residual = plot(errors, "grey level", "phase error, rad", _ZERO)
     return Section(title="Response", plots=[response]), Section(title="Error of the response", plots=[residual])
 

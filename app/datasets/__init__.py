@@ -1,1 +1,1 @@
-"""Acquiring a dataset with the instrument, auditing it, and its quality report."""
+"""Acquisition of a dataset with the instrument, its audit, and its quality report."""

@@ -1,10 +1,10 @@
-"""One dataset being acquired: plan, archive and acquisition in a thread of their own; new or resumed."""
+"""The acquisition of one dataset in its own thread: a new dataset, or an interrupted one that is resumed."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from acquisition.archive.kinds import EventKind, FinishReason
@@ -25,14 +25,55 @@ from drivers.base import Frame, SpeckleScopeError
 
 
 def dataset_metadata(config: InstrumentConfig, fibre: str) -> dict[str, object]:
-    """Facts about the instrument that a dataset keeps."""
+    """Return what a dataset stores about the instrument."""
     pixel_um = config.frame_pixel_um
     return {"instrument": config.name, "fibre": fibre, "pixel_um": pixel_um, "config": config.model_dump(mode="json")}
 
 
 def calibration_files(config: InstrumentConfig) -> tuple[Path, ...]:
-    """Files of the instrument whose age matters before a long run."""
+    """Return the calibration files that the instrument uses. Their age is checked before a long run."""
     return tuple(Path(file) for file in (config.panel.lut_file, config.panel.correction_file) if file)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewDataset:
+    """Where a new dataset is created, and what it stores about itself.
+
+    Parameters
+    ----------
+    root : Path
+        The archive: the folder in which the dataset's folder is created.
+    name : str
+        Name of the dataset, for people.
+    metadata : mapping
+        Facts to store, see :func:`dataset_metadata`.
+    """
+
+    root: Path
+    name: str
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run is connected to the rest of the program.
+
+    Parameters
+    ----------
+    after : Stage, optional
+        The run starts when this stage has ended, because it uses the same devices.
+    on_pair : callable
+        Called with every shot and its frame.
+    on_message : callable
+        Called with every message for the operator.
+    calibration : tuple of Path
+        Calibration files that the instrument uses; their age is checked before the run.
+    """
+
+    after: Stage | None = None
+    on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None
+    on_message: Callable[[Message], None] = lambda message: None
+    calibration: tuple[Path, ...] = ()
 
 
 class DatasetRun:
@@ -41,93 +82,75 @@ class DatasetRun:
     Parameters
     ----------
     rig : Rig
-        Devices; the run's thread owns them until it ends.
+        Devices. Only the run's thread uses them until it ends.
     plan : CapturePlan
         What to capture.
     open_writer : callable
-        Opens the archive, in the run's thread.
-    after : Stage, optional
-        Waited for first: whoever used the devices before.
-    on_pair : callable
-        Called with every shot and its frame.
-    on_message : callable
-        Called with words for the operator.
-    calibration : tuple of Path
-        Files that the instrument relies on; their age is noted.
+        Opens the archive; called in the run's thread.
+    options : RunOptions, optional
+        Callbacks, and what to wait for.
+
+    Raises
+    ------
+    PatternError
+        The plan names an unknown source of patterns.
     """
 
     def __init__(
-        self,
-        rig: Rig,
-        plan: CapturePlan,
-        open_writer: Callable[[], ArchiveWriter],
-        after: Stage | None = None,
-        on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
-        on_message: Callable[[Message], None] = lambda message: None,
-        calibration: tuple[Path, ...] = (),
+        self, rig: Rig, plan: CapturePlan, open_writer: Callable[[], ArchiveWriter], options: RunOptions | None = None
     ) -> None:
         plan.patterns(rig.display().capabilities.shape)  # refuses an unknown source before anything starts
         self._rig = rig
         self._plan = plan
         self._open_writer = open_writer
-        self._on_pair = on_pair
-        self._on_message = on_message
+        self._options = options or RunOptions()
         self._pause = threading.Event()
-        #: Files that the instrument relies on; their age is noted before a run.
-        self._calibration = calibration
-        self.certificate: Certificate | None = None
         self._status = AcquisitionStatus(state=AcquisitionState.PREPARING, pairs_requested=len(plan))
+        self.certificate: Certificate | None = None
         self.report: AcquisitionReport | None = None
-        self.stage = Stage("acquisition", self._work, after=after)
+        self.stage = Stage("acquisition", self._work, after=self._options.after)
 
     @classmethod
-    def new(
-        cls,
-        rig: Rig,
-        plan: CapturePlan,
-        root: Path,
-        name: str,
-        metadata: Mapping[str, object],
-        after: Stage | None = None,
-        on_pair: Callable[[Shot, Frame], None] = lambda shot, frame: None,
-        on_message: Callable[[Message], None] = lambda message: None,
-        calibration: tuple[Path, ...] = (),
-    ) -> DatasetRun:
-        """Prepare a new dataset under ``root``."""
-        return cls(rig, plan, lambda: open_dataset(root, name, plan, rig, metadata), after, on_pair, on_message, calibration)
+    def new(cls, rig: Rig, plan: CapturePlan, dataset: NewDataset, options: RunOptions | None = None) -> DatasetRun:
+        """Prepare a new dataset. Nothing is written before the run starts."""
+
+        def open_writer() -> ArchiveWriter:
+            return open_dataset(dataset.root, dataset.name, plan, rig, dataset.metadata)
+
+        return cls(rig, plan, open_writer, options)
 
     @classmethod
     def resumed(cls, rig: Rig, path: Path, fibre: str) -> DatasetRun:
-        """Prepare to go on with an interrupted dataset.
+        """Prepare to complete an interrupted dataset.
 
         Raises
         ------
         SpeckleScopeError
-            No dataset there, an edited plan, or another fibre than the one it was begun with.
+            The folder holds no dataset, its plan was edited, or it was started with another fibre.
         """
         archive = Archive.open(path)
         plan = plan_of(archive)
-        begun_with = archive.metadata.get("fibre", "")
-        if begun_with != fibre:
+        started_with = archive.metadata.get("fibre", "")
+        if started_with != fibre:
             raise SpeckleScopeError(
-                f"{path} was begun with fibre '{begun_with}', the instrument has '{fibre}'; "
-                "use the configuration it was begun with"
+                f"{path} was started with fibre '{started_with}', the instrument has '{fibre}'; "
+                "use the configuration it was started with"
             )
         return cls(rig, plan, lambda: ArchiveWriter.resume(path, expected=len(plan) - len(archive)))
 
     @property
     def plan(self) -> CapturePlan:
-        """What is captured."""
+        """What the run captures."""
         return self._plan
 
     def status(self) -> AcquisitionStatus:
-        """Return the dataset's state."""
+        """Return the state and the numbers of the run."""
         status = self._status
         paused = self._pause.is_set() and status.state is AcquisitionState.CAPTURING
         return replace(status, state=AcquisitionState.PAUSED) if paused else status
 
-    def pause(self, paused: bool) -> None:
-        """Let the run rest after the pair in hand, or go on; while it rests everything is acknowledged."""
+    def pause(self, *, paused: bool) -> None:
+        """Pause after the current pair, or continue. During a pause every captured pair is safe on disk."""
         if paused:
             self._pause.set()
         else:
@@ -137,17 +160,16 @@ class DatasetRun:
         verdict = "failed"
         reason = FinishReason.FAILED
         try:
-            found = preflight(self._rig, self._plan, self._calibration)
+            results = preflight(self._rig, self._plan, self._options.calibration)
             with self._open_writer() as writer:
-                writer.event(EventKind.PREFLIGHT, "; ".join(found))
+                writer.event(EventKind.PREFLIGHT, "; ".join(results))
                 control = RunControl(stop=stop, pause=self._pause)
-                callbacks = RunCallbacks(on_progress=self._on_progress, on_pair=self._on_pair)
+                callbacks = RunCallbacks(on_progress=self._on_progress, on_pair=self._options.on_pair)
                 self.report = acquire(self._rig, self._plan, writer, control, callbacks)
-            done = self.report
-            reason = done.finish_reason
-            verdict = "complete" if done.complete else f"stopped at {done.acknowledged} of {done.requested}"
-            if done.complete:
-                self._certify(done.path)
+            reason = self.report.finish_reason
+            verdict = _verdict(self.report)
+            if self.report.complete:
+                self._certify(self.report.path)
         except SpeckleScopeError as error:
             verdict = str(error)
             reason = FinishReason.DISK_FAILED if isinstance(error, StorageError) else FinishReason.FAILED
@@ -163,7 +185,7 @@ class DatasetRun:
             )
 
     def _certify(self, path: Path) -> None:
-        """Prove the pairs from what is on the disk, and write the report."""
+        """Verify the pairs from the bytes on disk, and write the report."""
         self._status = replace(
             self._status,
             state=AcquisitionState.VERIFYING,
@@ -173,18 +195,19 @@ class DatasetRun:
         try:
             self.certificate = certificate = finish_dataset(path)
         except SpeckleScopeError as error:
-            self._on_message(
-                Message(MessageLevel.WARNING, f"the dataset is complete, but its report could not be written: {error}")
-            )
+            self._send(MessageLevel.WARNING, f"the dataset is complete, but its report could not be written: {error}")
             return
         if certificate.verified:
-            self._on_message(Message(MessageLevel.INFO, f"{certificate.pairs} pairs verified; report: {path / REPORT}"))
+            self._send(MessageLevel.INFO, f"{certificate.pairs} pairs verified; report: {path / REPORT}")
         else:
-            self._on_message(Message(MessageLevel.ERROR, f"the pairs are not verified; read {path / REPORT} before using them"))
+            self._send(MessageLevel.ERROR, f"verification failed; read {path / REPORT} before you use the pairs")
+
+    def _send(self, level: MessageLevel, text: str) -> None:
+        self._options.on_message(Message(level, text))
 
     def _on_progress(self, progress: AcquisitionProgress) -> None:
         self._status = AcquisitionStatus(
-            state=AcquisitionState.CAPTURING,
+            state=progress.state,
             path=progress.path,
             pairs_requested=progress.requested,
             pairs_acknowledged=progress.acknowledged,
@@ -194,3 +217,7 @@ class DatasetRun:
             drift=progress.drift,
             free_bytes=progress.free_bytes,
         )
+
+
+def _verdict(report: AcquisitionReport) -> str:
+    return "complete" if report.complete else f"stopped at {report.acknowledged} of {report.requested}"

@@ -1,4 +1,4 @@
-"""Proof by light that pairs belong together: every stored frame is compared with what the twin predicts."""
+"""An audit of pairs by their speckle: every stored frame is compared with the speckle that the twin predicts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from acquisition.archive.writer import Archive
 from drivers.twin.optics import FibreOptics
 
 LAGS = (-2, -1, 0, 1, 2)
-#: Predicted speckles that correlate more than this cannot be told apart in noise.
+#: Two predicted speckles with a higher correlation cannot be distinguished in a noisy frame.
 SAME = 0.98
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairAudit:
     """Result of an audit.
 
-    ``undecided`` pairs have only neighbours whose patterns give the same speckle; ``smallest_margin`` is the least lead of
-    lag 0 in correlation over any other lag.
+    Parameters
+    ----------
+    pairs : int
+        Number of pairs.
+    wrong : int
+        Pairs whose frame correlates at least as well with the speckle of a neighbouring pattern.
+    undecided : int
+        Pairs whose neighbours all have patterns with the same speckle.
+    smallest_margin : float
+        Smallest difference between the correlation at lag 0 and the best correlation at another lag.
     """
 
     pairs: int
@@ -31,20 +39,20 @@ class PairAudit:
 
 
 def audit_pairs(archive: Archive, optics: FibreOptics, batch: int = 8) -> PairAudit:
-    """Count pairs whose frame fits a neighbour's pattern as well as or better than its own.
+    """Count pairs whose frame belongs to the pattern of a neighbour.
 
-    The speckle of each stored pattern is computed without noise and correlated with the stored frames at lags -2..+2;
-    lag 0 has to win. Neighbours whose own predicted speckle is the same but for ``1 - SAME`` decide nothing and are left out.
-    The audit knows nothing of triggers and counters, so it can contradict them.
+    The speckle of each stored pattern is computed without noise and correlated with the stored frames at lags -2 to +2. The
+    correlation at lag 0 must be the highest. Neighbours whose predicted speckle correlates more than ``SAME`` with the pair's
+    own are not compared. The audit does not use triggers and frame counters, so it can detect their errors.
 
     Parameters
     ----------
     archive : Archive
-        A dataset captured on the twin.
+        A dataset that was captured on the twin.
     optics : FibreOptics
         The same fibre.
     batch : int
-        Patterns per evaluation of the twin.
+        Number of patterns that the twin computes at once.
     """
     rows = archive.rows()
     predicted: list[NDArray[np.float32]] = []
@@ -68,9 +76,10 @@ def audit_pairs(archive: Archive, optics: FibreOptics, batch: int = 8) -> PairAu
         margin = own - max(others)
         margins.append(margin)
         wrong += margin <= 0
-    return PairAudit(len(rows), wrong, undecided, float(min(margins)))
+    return PairAudit(pairs=len(rows), wrong=wrong, undecided=undecided, smallest_margin=float(min(margins)))
 
 
 def _unit(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an image as a vector of length 1 with mean 0: the product of two is their correlation."""
     flat = image.ravel() - image.mean()
     return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-9), np.float32)

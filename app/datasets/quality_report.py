@@ -16,7 +16,7 @@ from acquisition.archive.atomic_files import write_bytes, write_whole
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
 from acquisition.capture.certificate import Certificate, certify, write_certificate
-from acquisition.capture.runner import plan_of
+from acquisition.capture.dataset_archive import plan_of
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.preflight import contact_sheet
 from app.reporting.images import Picture

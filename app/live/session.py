@@ -19,7 +19,7 @@ from acquisition.capture.progress import AcquisitionReport
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.patterns.source_name import DESCRIPTIONS
 from acquisition.streams.channel import Stage
-from app.datasets.acquisition_job import DatasetRun, calibration_files, dataset_metadata
+from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
 from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
@@ -257,11 +257,14 @@ class Session:
         plan = CapturePlan(
             source=source, pairs=pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s
         )
-        metadata = dataset_metadata(self.config, self._fibre)
-        after = self._capture.stage if self._capture else None
-        on_pair = partial(_show_pair, self._start_inference())
-        files, on_message = calibration_files(self.config), self._messages.append
-        run = DatasetRun.new(self._rig, plan, self.config.archive, name, metadata, after, on_pair, on_message, files)
+        dataset = NewDataset(root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre))
+        options = RunOptions(
+            after=self._capture.stage if self._capture else None,
+            on_pair=partial(_show_pair, self._start_inference()),
+            on_message=self._messages.append,
+            calibration=calibration_files(self.config),
+        )
+        run = DatasetRun.new(self._rig, plan, dataset, options)
         self.stop_live()
         self._dataset = run
         self._stages.append(run.stage)
@@ -275,7 +278,7 @@ class Session:
     def pause_acquisition(self, *, paused: bool) -> None:
         """Pause the acquisition after the current pair, or let it continue."""
         if self._dataset is not None:
-            self._dataset.pause(paused)
+            self._dataset.pause(paused=paused)
 
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""

@@ -1,1 +1,1 @@
-"""HTML reports: templates, plots and images."""
+"""Reports as HTML pages: templates, plots and images."""

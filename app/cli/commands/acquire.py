@@ -104,10 +104,10 @@ def _plan(source: str, capture: CaptureOptions, rig: Rig, settings: InstrumentCo
 
 
 def _new_run(rig: Rig, plan: CapturePlan, settings: InstrumentConfig, name: str, fibre: str) -> DatasetRun:
-    from app.datasets.acquisition_job import DatasetRun, calibration_files, dataset_metadata
+    from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
 
-    metadata = dataset_metadata(settings, fibre)
-    return DatasetRun.new(rig, plan, settings.archive, name, metadata, calibration=calibration_files(settings))
+    dataset = NewDataset(root=settings.archive, name=name, metadata=dataset_metadata(settings, fibre))
+    return DatasetRun.new(rig, plan, dataset, RunOptions(calibration=calibration_files(settings)))
 
 
 def _run_to_its_end(run: DatasetRun) -> AcquisitionStatus:

@@ -34,8 +34,22 @@ def fibre(seed: int = 1) -> FibreOptics:
     return FibreOptics(OpticsConfig(image_px=PX, field_radius_um=14.0, seed=seed))
 
 
-class Table:
-    """A rig in virtual time; checks what lit every frame that is stored."""
+@pytest.fixture(autouse=True)
+def patterns_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw each pattern of a plan once for all tests of this file: drawing takes longer than capturing."""
+    monkeypatch.setattr(CapturePlan, "maker", remembered_maker)
+
+
+maker = CapturePlan.maker
+
+
+@cache
+def remembered_maker(plan: CapturePlan, shape: tuple[int, int]) -> Callable[[int], Shot]:
+    return cache(maker(plan, shape))
+
+
+class Bench:
+    """A rig in virtual time; checks which pattern lit every frame that is stored."""
 
     def __init__(self, faults: FaultConfig | None = None, bit_depth: int = 8) -> None:
         self.clock = VirtualClock()
@@ -59,8 +73,8 @@ class Table:
             return acquire(self.rig, plan, writer, control, callbacks)
 
 
-def new(table: Table, root: Path, plan: CapturePlan = PLAN) -> ArchiveWriter:
-    return open_dataset(root, "test", plan, table.rig, {"fibre": "twin"})
+def new(bench: Bench, root: Path, plan: CapturePlan = PLAN) -> ArchiveWriter:
+    return open_dataset(root, "test", plan, bench.rig, {"fibre": "twin"})
 
 
 def check(path: Path, plan: CapturePlan = PLAN) -> Archive:
@@ -77,12 +91,12 @@ def check(path: Path, plan: CapturePlan = PLAN) -> Archive:
 
 @pytest.mark.parametrize("bit_depth", [8, 12])
 def test_an_undisturbed_run_is_complete_and_right(tmp_path: Path, bit_depth: int) -> None:
-    table = Table(bit_depth=bit_depth)
-    report = table.acquire(new(table, tmp_path))
+    bench = Bench(bit_depth=bit_depth)
+    report = bench.acquire(new(bench, tmp_path))
     assert report.complete
     assert (report.retaken, report.quarantined, dict(report.faults)) == (0, 0, {})
     archive = check(report.path)
-    assert table.wrongly_lit == 0
+    assert bench.wrongly_lit == 0
     assert archive.status["verdict"] == "complete"
     assert archive.metadata["bit_depth"] == bit_depth
     assert max(int(archive.read("speckle", k).max()) for k in range(9)) > (0 if bit_depth == 8 else 255)
@@ -90,29 +104,29 @@ def test_an_undisturbed_run_is_complete_and_right(tmp_path: Path, bit_depth: int
 
 def test_a_run_full_of_faults_has_no_wrong_pair_and_tells_every_fault(tmp_path: Path) -> None:
     rates = {"dropped_rate": 0.06, "duplicated_rate": 0.06, "late_rate": 0.06, "failed_rate": 0.06}
-    table = Table(FaultConfig(**rates, hang_at=(11, 70), disconnect_at=(20, 55), saturate_at=(33,), seed=4))
-    report = table.acquire(new(table, tmp_path))
+    bench = Bench(FaultConfig(**rates, hang_at=(11, 70), disconnect_at=(20, 55), saturate_at=(33,), seed=4))
+    report = bench.acquire(new(bench, tmp_path))
     assert report.complete
-    assert table.wrongly_lit == 0
+    assert bench.wrongly_lit == 0
     archive = check(report.path)
-    assert sum(report.faults.values()) == report.retaken >= sum(table.camera.injected.values()) > 10
+    assert sum(report.faults.values()) == report.retaken >= sum(bench.camera.injected.values()) > 10
     stored = faults_of(archive)
     assert stored == dict(report.faults)
     assert {"DeviceLostError", "DeviceTimeoutError", "FrameFailedError", "BadPairError"} <= set(stored)
 
 
 def test_pairs_before_a_failed_reference_check_are_withdrawn_and_captured_again(tmp_path: Path) -> None:
-    table = Table()
+    bench = Bench()
     moved = fibre(seed=2)
 
     def move(number: int) -> None:  # the fibre is knocked during shots 12 to 18, then lies as before
         knocked = 12 <= number <= 18 and number not in seen
         seen.add(number)
-        table.camera.optics = moved if knocked else fibre()
+        bench.camera.optics = moved if knocked else fibre()
 
     seen: set[int] = set()
-    table.before_pair = move
-    report = table.acquire(new(table, tmp_path))
+    bench.before_pair = move
+    report = bench.acquire(new(bench, tmp_path))
     assert report.complete
     assert report.quarantined == 8, "from after the reference at 9 to before the one at 18"
     assert report.lowest_reference_correlation < PLAN.min_reference_correlation
@@ -123,36 +137,34 @@ def test_pairs_before_a_failed_reference_check_are_withdrawn_and_captured_again(
 
 
 @pytest.mark.parametrize(("unplugged_at", "withdrawn"), [(0, 0), (1, 0), (5, 4), (10, 0), (16, 6)])
-def test_a_lost_display_withdraws_the_pairs_since_the_last_reference(
-    tmp_path: Path, unplugged_at: int, withdrawn: int
-) -> None:
-    table = Table()
+def test_a_lost_display_withdraws_the_pairs_since_the_last_reference(tmp_path: Path, unplugged_at: int, withdrawn: int) -> None:
+    bench = Bench()
 
     def unplug(number: int) -> None:
         if number == unplugged_at and number not in seen:
-            table.slm.unplug()
+            bench.slm.unplug()
         seen.add(number)
 
     seen: set[int] = set()
-    table.before_pair = unplug
+    bench.before_pair = unplug
     unplug(0)
-    report = table.acquire(new(table, tmp_path))
+    report = bench.acquire(new(bench, tmp_path))
     assert report.complete
     assert (report.quarantined, dict(report.faults)) == (withdrawn, {"DeviceLostError": 1})
     check(report.path)
 
 
 def test_a_fibre_that_stays_elsewhere_ends_the_run_with_the_trusted_pairs(tmp_path: Path) -> None:
-    table = Table()
+    bench = Bench()
 
     def move(number: int) -> None:
         if number == 12:
-            table.camera.optics = fibre(seed=2)
+            bench.camera.optics = fibre(seed=2)
 
-    table.before_pair = move
-    writer = new(table, tmp_path)
+    bench.before_pair = move
+    writer = new(bench, tmp_path)
     with pytest.raises(CaptureError, match="reference checks keep failing after pair 9"):
-        table.acquire(writer)
+        bench.acquire(writer)
     archive = Archive.open(writer.path)
     assert len(archive) == 10
     assert sum(event.kind is EventKind.QUARANTINE for event in archive.events()) == MAX_QUARANTINES + 1
@@ -161,15 +173,15 @@ def test_a_fibre_that_stays_elsewhere_ends_the_run_with_the_trusted_pairs(tmp_pa
 
 @pytest.mark.parametrize("number", [0, 3, 9, 44])
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, number: int) -> None:
-    table = Table()
-    table.stop_after = number
-    stopped = table.acquire(new(table, tmp_path))
+    bench = Bench()
+    bench.stop_after = number
+    stopped = bench.acquire(new(bench, tmp_path))
     assert stopped.acknowledged == number + 1
     assert not stopped.complete
     assert stopped.finish_reason is Archive.open(stopped.path).finish_reason is FinishReason.STOPPED
     assert "stopped by the operator" in Archive.open(stopped.path).status["verdict"]
     before = [dict(row.crc32) for row in Archive.open(stopped.path).rows()]
-    later = Table()
+    later = Bench()
     plan = plan_of(Archive.open(stopped.path))
     assert plan == PLAN
     report = later.acquire(ArchiveWriter.resume(stopped.path), plan)
@@ -181,54 +193,56 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, number: int) -> None
 
 
 def test_a_resumed_run_compares_its_references_with_the_first_one(tmp_path: Path) -> None:
-    table = Table()
-    table.stop_after = 12
-    path = table.acquire(new(table, tmp_path)).path
-    later = Table()
-    later.camera.optics = fibre(seed=2)  # overnight somebody bent the fibre
+    bench = Bench()
+    bench.stop_after = 12
+    path = bench.acquire(new(bench, tmp_path)).path
+    later = Bench()
+    later.camera.optics = fibre(seed=2)  # the fibre was bent in the meantime
     with pytest.raises(CaptureError, match="the fibre moved; put it back and resume, or start a new dataset"):
         later.acquire(ArchiveWriter.resume(path))
     assert len(Archive.open(path)) == 10, "the pairs after the last passed reference check are not trusted"
 
 
 def test_an_edited_plan_is_not_resumed(tmp_path: Path) -> None:
-    table = Table()
-    table.stop_after = 2
-    path = table.acquire(new(table, tmp_path)).path
+    bench = Bench()
+    bench.stop_after = 2
+    path = bench.acquire(new(bench, tmp_path)).path
     metadata = path / "metadata.yaml"
     metadata.write_text(metadata.read_text().replace("seed: 1", "seed: 2"))
     with pytest.raises(StorageError, match="was edited"):
         plan_of(Archive.open(path))
 
 
-def test_the_audit_finds_frames_shifted_against_their_patterns(tmp_path: Path) -> None:
-    table = Table()
-    right = Archive.open(table.acquire(new(table, tmp_path)).path)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    bench = Bench()
+    return Archive.open(bench.acquire(new(bench, tmp_path_factory.mktemp("undisturbed"))).path)
+
+
+def rewritten(undisturbed: Archive, root: Path, frame_of: Callable[[int], int], pairs: int) -> Archive:
+    """Store the first pairs of a dataset again, each with the frame of another pair."""
     specs = [ArraySpec("speckle", (PX, PX), "uint8"), ArraySpec("phase", (PX, PX), "float32")]
-    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="shifted", arrays=specs), 45) as writer:
-        for index in range(len(right) - 1):
-            images = {"speckle": right.read("speckle", index + 1), "phase": right.read("phase", index)}
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="rewritten", arrays=specs)
+    with ArchiveWriter.create(root, spec, pairs) as writer:
+        for index in range(pairs):
+            images = {"speckle": undisturbed.read("speckle", frame_of(index)), "phase": undisturbed.read("phase", index)}
             writer.append(images, PairRow(frame_index=index, t_ns=index, exposure_s=0.01))
-    audit = audit_pairs(Archive.open(writer.path), fibre())
-    assert audit.wrong == audit.pairs == len(right) - 1
+    return Archive.open(writer.path)
+
+
+def test_the_audit_finds_frames_shifted_against_their_patterns(undisturbed: Archive, tmp_path: Path) -> None:
+    pairs = len(undisturbed) - 1
+    audit = audit_pairs(rewritten(undisturbed, tmp_path, lambda index: index + 1, pairs), fibre())
+    assert audit.wrong == audit.pairs == pairs
     assert audit.smallest_margin < 0
 
 
-def test_the_audit_finds_one_wrong_pair_among_many(tmp_path: Path) -> None:
-    table = Table()
-    right = Archive.open(table.acquire(new(table, tmp_path)).path)
-    specs = [ArraySpec("speckle", (PX, PX), "uint8"), ArraySpec("phase", (PX, PX), "float32")]
-    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.DATASET, name="one", arrays=specs), 45) as writer:
-        for index in range(len(right)):
-            shown = right.read("speckle", 22 if index == 21 else index)
-            row = PairRow(frame_index=index, t_ns=index, exposure_s=0.01)
-            writer.append({"speckle": shown, "phase": right.read("phase", index)}, row)
-    assert audit_pairs(Archive.open(writer.path), fibre()).wrong == 1
+def test_the_audit_finds_one_wrong_pair_among_many(undisturbed: Archive, tmp_path: Path) -> None:
+    archive = rewritten(undisturbed, tmp_path, lambda index: 22 if index == 21 else index, len(undisturbed))
+    assert audit_pairs(archive, fibre()).wrong == 1
 
 
-def test_frames_of_a_dataset_look_like_its_twin(tmp_path: Path) -> None:
-    table = Table()
-    archive = Archive.open(table.acquire(new(table, tmp_path)).path)
-    counts = np.array([archive.read("speckle", k).mean() for k in range(len(archive))])
+def test_frames_of_a_dataset_look_like_its_twin(undisturbed: Archive) -> None:
+    counts = np.array([undisturbed.read("speckle", k).mean() for k in range(len(undisturbed))])
     assert (counts > 0.005 * 255).all()
     assert np.ptp(counts) / counts.mean() < 0.5

@@ -1,11 +1,11 @@
-"""From plan to report: tried out, acquired, paused, verified, and refused when anything speaks against it."""
+"""From a plan to a report: pre-flight check, acquisition, pause, verification, and what makes the verification fail."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
-import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +20,24 @@ from acquisition.capture.pair_capture import CaptureError
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.preflight import contact_sheet, estimate, preflight
 from app.cli.main import main
-from app.datasets.acquisition_job import DatasetRun
+from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions
 from app.datasets.quality_report import finish_dataset
 from app.instrument.config import save_config
 from app.instrument.opening import open_rig
 from app.status import Message
-from drivers.twin.camera import SimulatedCamera
-from tests.helpers.small_instrument import small_instrument
+from drivers.base import Frame
+from tests.helpers.small_instrument import small_instrument, until
 
 PATIENCE_S = 60.0
 PLAN = CapturePlan(source="cells", pairs=24, reference_every=8, exposure_s=0.01, dark_frames=2)
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline_s, "it did not happen in time"
+WITHOUT_DARK = PLAN.model_copy(update={"dark_frames": 0})
 
 
 def acquired(root: Path, plan: CapturePlan = PLAN) -> DatasetRun:
     rig, _ = open_rig(small_instrument(root))
     messages: list[Message] = []
-    run = DatasetRun.new(rig, plan, root / "archive", "test", {"instrument": "<small>"}, on_message=messages.append)
+    dataset = NewDataset(root=root / "archive", name="test", metadata={"instrument": "<small>"})
+    run = DatasetRun.new(rig, plan, dataset, RunOptions(on_message=messages.append))
     run.stage.start()
     run.stage.join(PATIENCE_S)
     rig.close()
@@ -54,7 +50,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> DatasetRun:
     return acquired(tmp_path_factory.mktemp("dataset"))
 
 
-def test_a_finished_dataset_is_proved_and_has_its_papers(done: DatasetRun) -> None:
+def test_a_finished_dataset_is_verified_and_has_its_files(done: DatasetRun) -> None:
     assert done.report is not None
     assert done.certificate is not None
     path, certificate = done.report.path, done.certificate
@@ -89,40 +85,42 @@ def test_all_frames_of_a_pattern_belong_to_one_part(tmp_path: Path) -> None:
     assert len(of_pattern) == 1 + 24 // 3
 
 
-@pytest.mark.parametrize("harm", ["swapped", "repeated", "edited"])
-def test_a_dataset_that_was_tampered_with_is_not_proved(tmp_path: Path, harm: str) -> None:
-    run = acquired(tmp_path, PLAN.model_copy(update={"dark_frames": 0}))
-    assert run.report is not None
-    journal = sqlite3.connect(run.report.path / "journal.sqlite")
+@pytest.mark.parametrize("harm", ["pattern", "frame", "number"])
+def test_a_dataset_that_was_tampered_with_is_not_verified(done: DatasetRun, tmp_path: Path, harm: str) -> None:
+    assert done.report is not None
+    assert done.certificate is not None
+    assert done.certificate.verified
+    path = shutil.copytree(done.report.path, tmp_path / "copy")
+    journal = sqlite3.connect(path / "journal.sqlite")
     with journal:
-        if harm == "swapped":  # frames of two pairs change places, pattern and hash with them
+        if harm == "pattern":
             journal.execute("UPDATE rows SET pattern_id = 'x' WHERE idx = 3")
-        elif harm == "repeated":
+        elif harm == "frame":  # the one of the pair before
             (crc,) = journal.execute("SELECT crc32_speckle FROM rows WHERE idx = 5").fetchone()
             journal.execute("UPDATE rows SET crc32_speckle = ? WHERE idx = 6", (crc,))
         else:
             journal.execute("UPDATE extra SET value = '99' WHERE key = 'shot' AND idx = 4")
     journal.close()
-    certificate = finish_dataset(run.report.path)
+    certificate = finish_dataset(path)
     assert not certificate.verified
-    assert "NOT verified" in (run.report.path / "report.html").read_text()
+    assert "NOT verified" in (path / "report.html").read_text()
 
 
-def test_a_camera_that_falls_one_frame_behind_is_found_and_no_pair_kept(tmp_path: Path) -> None:
-    """The one fault that counters, times and check sums cannot see."""
+def test_a_camera_that_falls_one_frame_behind_is_detected_and_no_pair_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only fault that counters, times and checksums cannot detect."""
     rig, _ = open_rig(small_instrument(tmp_path))
-    camera = rig.camera
-    assert isinstance(camera, SimulatedCamera)
-    expose, held, count = camera._expose, [], 0
+    read = rig.camera.read
+    pixels: list[np.ndarray] = []
 
-    def late(exposure: object) -> object:
-        nonlocal count
-        count += 1
-        held.append(expose(exposure))  # type: ignore[arg-type]
-        return held[-2] if count > 12 else held[-1]
+    def read_late(timeout_s: float) -> Frame:
+        frame = read(timeout_s)
+        pixels.append(frame.pixels)
+        return replace(frame, pixels=pixels[-2]) if len(pixels) > 12 else frame
 
-    camera._expose = late  # type: ignore[method-assign, assignment]
-    run = DatasetRun.new(rig, PLAN.model_copy(update={"dark_frames": 0}), tmp_path / "archive", "test", {})
+    monkeypatch.setattr(rig.camera, "read", read_late)
+    run = DatasetRun.new(rig, WITHOUT_DARK, NewDataset(root=tmp_path / "archive", name="test"))
     run.stage.start()
     run.stage.join(PATIENCE_S)
     rig.close()
@@ -134,15 +132,15 @@ def test_a_camera_that_falls_one_frame_behind_is_found_and_no_pair_kept(tmp_path
 
 def test_a_pause_stores_everything_and_the_run_goes_on(tmp_path: Path) -> None:
     rig, _ = open_rig(small_instrument(tmp_path))
-    run = DatasetRun.new(rig, PLAN.model_copy(update={"dark_frames": 0}), tmp_path / "archive", "test", {})
+    run = DatasetRun.new(rig, WITHOUT_DARK, NewDataset(root=tmp_path / "archive", name="test"))
     run.stage.start()
     until(lambda: run.status().pairs_acknowledged >= 0 and run.status().path is not None)
-    run.pause(True)
+    run.pause(paused=True)
     assert run.status().paused
     until(lambda: run.status().path and len(Archive.open(run.status().path)) > 0)  # type: ignore[arg-type]
     stored = len(Archive.open(run.status().path))  # type: ignore[arg-type]
     assert run.stage.running
-    run.pause(False)
+    run.pause(paused=False)
     run.stage.join(PATIENCE_S)
     rig.close()
     assert run.report is not None
@@ -155,10 +153,10 @@ def test_before_a_run_light_and_trigger_are_tried(tmp_path: Path) -> None:
     rig, _ = open_rig(small_instrument(tmp_path))
     lut = tmp_path / "lut.txt"
     lut.write_text("")
-    found = preflight(rig, PLAN, (lut,))
-    assert any(line.startswith("trigger:") for line in found)
-    assert any("brightest pixels reach" in line for line in found)
-    assert "calibration lut.txt: 0 days old" in found
+    results = preflight(rig, PLAN, (lut,))
+    assert any(line.startswith("trigger:") for line in results)
+    assert any("brightest pixels reach" in line for line in results)
+    assert "calibration lut.txt: 0 days old" in results
     expected = estimate(rig, PLAN, tmp_path / "not" / "there")
     assert expected.shots == len(PLAN)
     assert expected.fits
@@ -170,12 +168,12 @@ def test_before_a_run_light_and_trigger_are_tried(tmp_path: Path) -> None:
     rig.close()
 
 
-def test_a_camera_that_does_not_see_the_slm_is_told_before_the_first_pair(tmp_path: Path) -> None:
+def test_a_camera_that_does_not_see_the_slm_is_reported_before_the_first_pair(tmp_path: Path) -> None:
     rig, _ = open_rig(small_instrument(tmp_path))
     optics = rig.camera.optics  # type: ignore[attr-defined]
     intensity = optics.intensity
     optics.intensity = lambda phase, noise: intensity(0 * phase, noise)
-    run = DatasetRun.new(rig, PLAN.model_copy(update={"dark_frames": 0}), tmp_path / "archive", "test", {})
+    run = DatasetRun.new(rig, WITHOUT_DARK, NewDataset(root=tmp_path / "archive", name="test"))
     run.stage.start()
     run.stage.join(PATIENCE_S)
     rig.close()
@@ -195,7 +193,7 @@ def command(*arguments: str) -> None:
     assert caught.value.code == 0
 
 
-def test_the_commands_take_a_plan_try_it_acquire_and_certify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_try_a_plan_acquire_it_and_certify_the_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_config(small_instrument(tmp_path), tmp_path / "small.yaml")
     plan = tmp_path / "plan.yaml"
     plan.write_text("source: cells\npairs: 9\nreference_every: 4\n")
