@@ -28,7 +28,7 @@ settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rig", type=Path, help="instrument file of the devices that tests/hardware shall try")
+    parser.addoption("--rig", type=Path, help="instrument file of the devices that tests/drivers/hardware shall try")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The house is in order: rooms, file lengths, versions and dependencies as promised."""
+"""The house is in order: rooms, versions, dependencies and the README's map, as promised."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import configparser
 import re
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("drivers", "acquisition", "calibration", "reconstruction", "app")
-LONGEST = 350
+PACKAGES = ("specklescope", "drivers", "acquisition", "calibration", "reconstruction", "app")
 MOST_MODULES = 16
+MOST_ROWS = 15
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -18,13 +20,15 @@ def setup_cfg() -> configparser.ConfigParser:
     return parser
 
 
-def requirements() -> dict[str, str]:
-    """Name and version of every run-time dependency."""
-    lines = setup_cfg()["options"]["install_requires"].split("\n")
-    pairs = [line.split("==", 1) for line in lines if line]
-    unpinned = [pair[0] for pair in pairs if len(pair) != 2]
-    assert not unpinned, f"pin these with == in setup.cfg: {unpinned}"
-    return dict(pairs)
+def requirements() -> list[Requirement]:
+    """Every run-time dependency, with its range."""
+    return [Requirement(line) for line in setup_cfg()["options"]["install_requires"].split("\n") if line]
+
+
+def extras() -> list[Requirement]:
+    """Every dependency of the extras that constraints.txt covers."""
+    options = setup_cfg()["options.extras_require"]
+    return [Requirement(line) for name in ("test", "bench", "docs", "slmsuite") for line in options[name].split("\n") if line]
 
 
 def normalised(name: str) -> str:
@@ -38,13 +42,13 @@ def text_of(name: str) -> str:
 
 
 def test_top_level_directories_are_the_rooms() -> None:
-    leftovers = {"build", "dist", "archive", "demo-out"}  # ignored by git
-    found = {
+    leftovers = {"build", "dist", "site", "archive", "demo-out"}  # ignored by git
+    folders = {
         path.name
         for path in ROOT.iterdir()
         if path.is_dir() and not path.name.startswith((".", "__")) and path.suffix != ".egg-info"
     }
-    assert found - leftovers == {*PACKAGES, "tests", "docs"}
+    assert folders - leftovers == {*PACKAGES, "tests", "docs"}
 
 
 def test_tests_mirror_the_rooms() -> None:
@@ -75,36 +79,42 @@ def test_every_package_says_what_it_holds() -> None:
     assert not silent, f"add an __init__.py with a docstring: {silent}"
 
 
-def test_no_file_is_too_long() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for package in PACKAGES
-        for path in (ROOT / package).glob("**/*.py")
-    }
-    long = "\n".join(f"{name}: {lines} lines" for name, lines in sorted(lengths.items()) if lines > LONGEST)
-    assert lengths
-    assert not long, f"more than one idea in a file? Split those over {LONGEST} lines:\n{long}"
-
-
-def test_the_changelog_starts_with_the_version() -> None:
+def test_the_changelog_starts_with_the_version_that_setup_py_names() -> None:
     headings = re.findall(r"^## \[?v?(\d+\.\d+\.\d+)", text_of("CHANGELOG.md"), flags=re.MULTILINE)
+    named = re.search(r'^NEXT_VERSION = "([\d.]+)"', text_of("setup.py"), flags=re.MULTILINE)
     assert headings, "CHANGELOG.md has no heading like '## 0.1.0'"
-    assert headings[0] == setup_cfg()["metadata"]["version"]
+    assert named
+    assert headings[0] == named[1]
 
 
-def test_constraints_agree_with_setup_cfg() -> None:
+def test_every_range_has_two_ends_and_holds_the_exact_version() -> None:
     lines = [line for line in text_of("constraints.txt").splitlines() if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), "constraints are exact, public versions"
     pinned = {normalised(name): version for name, version in (line.split("==", 1) for line in lines)}
-    different = {
-        name: (version, pinned.get(normalised(name)))
-        for name, version in requirements().items()
-        if pinned.get(normalised(name)) != version
+    missing = [each.name for each in [*requirements(), *extras()] if normalised(each.name) not in pinned]
+    assert not missing, f"constraints.txt has no exact version of {missing}"
+    outside = {
+        str(each): pinned[normalised(each.name)]
+        for each in [*requirements(), *extras()]
+        if not each.specifier.contains(pinned[normalised(each.name)])
     }
-    assert not different, f"setup.cfg and constraints.txt disagree (name: setup.cfg, constraints.txt): {different}"
+    assert not outside, f"constraints.txt is outside the ranges of setup.cfg: {outside}"
+    open_below = [str(each) for each in requirements() if not any(part.operator == ">=" for part in each.specifier)]
+    assert not open_below, f"say the lowest version that was tried: {open_below}"
 
 
 def test_the_readme_names_every_dependency() -> None:
     readme = text_of("README.md").lower()
-    missing = [name for name in requirements() if not re.search(rf"(?<![\w-]){re.escape(name.lower())}(?![\w-])", readme)]
+    names = [each.name for each in requirements()]
+    missing = [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name.lower())}(?![\w-])", readme)]
     assert not missing, f"README.md says nothing about these dependencies from setup.cfg: {missing}"
+
+
+def test_the_readme_needs_few_rows_to_say_where_things_are() -> None:
+    _, _, rest = text_of("README.md").partition("## Where is ...?")
+    rows = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    assert 2 < len(rows) <= MOST_ROWS + 1, "names, not rows, have to tell where things are"  # the heading is a row too
+    paths = [path for row in rows for path in re.findall(r"`([\w./]+(?:/|\.py))`", row)]
+    assert paths
+    absent = [path for path in paths if not (ROOT / path).exists()]
+    assert not absent, f"README.md names what is not there: {absent}"
