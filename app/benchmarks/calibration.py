@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import Rig
-from app.benchmarks.leave_one_out import LeftOutPair, contact_sheet, leave_one_out
+from app.benchmarks.leave_one_out import HeldOutPair, contact_sheet, leave_one_out
 from app.benchmarks.retrieval import few_pair_numbers, retune_numbers, self_calibration_numbers
 from app.instrument.config import InstrumentConfig, checked
 from app.instrument.opening import open_rig
@@ -163,7 +163,7 @@ def fibre_numbers(fibres: int) -> Numbers:
 def captured_numbers(folder: Path, sheet: Path | None) -> Numbers:
     """Return scores of captured pairs, each reconstructed from the others of its session; "skipped" names missing sessions."""
     numbers: Numbers = {}
-    pairs: list[LeftOutPair] = []
+    pairs: list[HeldOutPair] = []
     skipped = []
     for session in _SESSIONS:
         if not (folder / session).is_dir():

@@ -26,7 +26,7 @@ _RADIUS_PX, _BLUR_PX = 232.0, 2.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LeftOutPair:
+class HeldOutPair:
     """One pair, reconstructed from the others.
 
     Parameters
@@ -53,7 +53,7 @@ class LeftOutPair:
     label_rad: Image
 
 
-def leave_one_out(session: Path, phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> list[LeftOutPair]:
+def leave_one_out(session: Path, phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> list[HeldOutPair]:
     """Reconstruct every pair of a session (a folder in the published layout) from its others.
 
     Raises
@@ -74,7 +74,7 @@ def leave_one_out(session: Path, phase_range_rad: float = PUBLISHED_PHASE_RANGE_
         disc = np.hypot(rows[:, None], columns) < _RADIUS_PX * truth.shape[0] / 512
         scores = score(phase, truth, disc, phase_range_rad)
         results.append(
-            LeftOutPair(
+            HeldOutPair(
                 name=path.stem,
                 references=len(others.frames),
                 correlation=scores.correlation,
@@ -88,7 +88,7 @@ def leave_one_out(session: Path, phase_range_rad: float = PUBLISHED_PHASE_RANGE_
     return results
 
 
-def contact_sheet(results: list[LeftOutPair], phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> NDArray[np.uint8]:
+def contact_sheet(results: list[HeldOutPair], phase_range_rad: float = PUBLISHED_PHASE_RANGE_RAD) -> NDArray[np.uint8]:
     """Draw labels above reconstructions, side by side, as an 8-bit image; each reconstruction gets the mean of its label."""
     columns = []
     for result in results:

@@ -57,10 +57,10 @@ def bench_training(report: Report, *, quick: bool = False) -> Numbers:
             model = trainer.train(f"mixed-{pairs}", _pairs("mixed", pairs), steps)
             by_pairs[str(pairs)] = trainer.scores(model, "held-out")
         base = trainer.train("base", _pairs(_FIRST, 500 if quick else 4000), steps)
-        transfer = {"0": {"fine_tuned": trainer.scores(base, _SECOND)}}
+        transfer = {"0": {"fine_tuning": trainer.scores(base, _SECOND)}}
         for pairs in _FEW[-1:] if quick else _FEW:
             model = trainer.train(f"tuned-{pairs}", _pairs(_SECOND, pairs), fine_tuning_steps, base)
-            transfer[str(pairs)] = {"fine_tuned": trainer.scores(model, _SECOND)}
+            transfer[str(pairs)] = {"fine_tuning": trainer.scores(model, _SECOND)}
             if pairs >= _LEAST_ALONE:
                 alone = trainer.train(f"alone-{pairs}", _pairs(_SECOND, pairs), steps)
                 transfer[str(pairs)]["alone"] = trainer.scores(alone, _SECOND)

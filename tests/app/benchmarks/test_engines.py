@@ -40,7 +40,7 @@ def test_every_engine_has_a_row_or_a_reason(tmp_path: Path, monkeypatch: pytest.
     assert {row["size_px"] for row in rows} == {GRID_PX}, "a front end of ridge maps is for one grid"
     assert any("for a grid of 32 px only" in why for why in content["skipped"])
     assert {row["engine"].split()[0] for row in rows} == {
-        engine for engine, runner in ENGINES.items() if not runner.missing("fp32")
+        name for name, engine_kind in ENGINES.items() if not engine_kind.missing("fp32")
     }
     exact = [row for row in rows if row["precision"] == "fp32"]
     assert all(row["max_abs_diff_rad"] <= TOLERANCE_RAD for row in exact)
