@@ -159,6 +159,21 @@ class Pattern:
         return height, width
 
 
+class DeviceState(enum.Enum):
+    """Whether a device can be used.
+
+    ::
+
+        OPEN ------- disconnected -------> LOST
+        OPEN, LOST ---- close() ---------> CLOSED
+        LOST, CLOSED -- reconnect() -----> OPEN
+    """
+
+    OPEN = enum.auto()
+    LOST = enum.auto()
+    CLOSED = enum.auto()
+
+
 class TriggerMode(enum.StrEnum):
     """What starts an exposure."""
 

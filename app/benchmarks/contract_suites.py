@@ -1,4 +1,4 @@
-"""Run the contract tests of every camera and SLM that needs no instrument, and say what came of each."""
+"""Run the contract tests of every camera and SLM that needs no instrument, and report the result of each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SUITES: Mapping[str, str] = {
 
 @dataclass
 class SuiteResult:
-    """What came of one device family's tests.
+    """Results of one device family's tests.
 
     ``failures`` has one line for each failed test: its name and the first line of its message. ``skip_reason`` says what is
     missing on this computer.

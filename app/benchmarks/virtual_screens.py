@@ -59,7 +59,7 @@ class VirtualScreens:
         self._server, number = self._start_server()
         if not number:
             self.close()
-            raise SpeckleScopeError("Xvfb ended at once; run it by hand to see why: Xvfb :99")
+            raise SpeckleScopeError("Xvfb ended immediately; run it by hand to see why: Xvfb :99")
         self.display = f":{number}"
         self._xrandr("--setmonitor", "CTRL", f"{operator[1]}/340x{operator[0]}/270+0+0", "screen")
         self.plug()
@@ -107,7 +107,7 @@ class VirtualScreens:
         self.close()
 
     def _start_server(self) -> tuple[subprocess.Popen[bytes], str]:
-        """Start Xvfb; return its process and the number of its display, empty when it ended at once."""
+        """Start Xvfb; return its process and the number of its display, empty when it ended immediately."""
         height = max(self._operator[0], self._panel[0])
         width = self._operator[1] + self._panel[1]
         reading, writing = os.pipe()

@@ -27,6 +27,7 @@ from drivers.base import (
     CameraCounters,
     DeviceError,
     DeviceLostError,
+    DeviceState,
     DeviceTimeoutError,
     Frame,
     FrameFailedError,
@@ -67,7 +68,7 @@ class BaslerCamera:
         self._clock = clock or RealClock()
         self._exposure_s = self.config.exposure_s
         self._mode: TriggerMode | None = None
-        self._lost = self._closed = False
+        self._state = DeviceState.OPEN
         self._pending: deque[tuple[int, float]] = deque()
         self._triggers = self._frames = self._failed = 0
         self._next_block: int | None = None
@@ -156,7 +157,7 @@ class BaslerCamera:
         """Stop grabbing and discard queued frames."""
         self._mode = None
         self._pending.clear()
-        if not self._lost and not self._closed:
+        if self._state is DeviceState.OPEN:
             with self._errors("stop"):
                 self._camera.StopGrabbing()
 
@@ -173,12 +174,12 @@ class BaslerCamera:
             self._camera = self._open()
         except DeviceError as error:
             raise DeviceLostError(f"{error}; plug it in and reconnect") from error
-        self._lost = self._closed = False
+        self._state = DeviceState.OPEN
 
     def close(self) -> None:
         """Release the camera; safe to call twice and after it was lost."""
         self._release()
-        self._closed = True
+        self._state = DeviceState.CLOSED
 
     def __enter__(self) -> Self:
         return self
@@ -291,9 +292,9 @@ class BaslerCamera:
         return Frame(pixels, index, stop_ns, exposure_s, self.config.bit_depth, device_ns=device_ns)
 
     def _alive(self) -> None:
-        if self._lost:
+        if self._state is DeviceState.LOST:
             raise DeviceLostError(f"{self._name} is disconnected; plug it in and reconnect it")
-        if self._closed:
+        if self._state is DeviceState.CLOSED:
             raise DeviceError(f"{self._name} is closed; open it again")
 
     def _release(self) -> None:
@@ -313,7 +314,8 @@ class BaslerCamera:
         except genicam.GenericException as error:
             camera = getattr(self, "_camera", None)
             if camera is not None and camera.IsCameraDeviceRemoved():
-                self._lost, self._mode = True, None
+                self._state = DeviceState.LOST
+                self._mode = None
                 raise DeviceLostError(f"{self._name} was unplugged; plug it in and reconnect it") from error
             reason = str(error).strip().splitlines()[0].split(" : ")[0]
             raise DeviceError(f"{self._name} could not {action}: {reason}") from error

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import CameraCapabilities, DeviceError, DeviceLostError, FrameFailedError, TriggerMode
+from drivers.base import CameraCapabilities, DeviceError, DeviceLostError, DeviceState, FrameFailedError, TriggerMode
 from drivers.basler.camera import BaslerCamera
 from drivers.basler.config import BaslerConfig
 from drivers.twin.camera import SimulatedCamera
@@ -48,7 +48,7 @@ class EmulatedBasler(BaslerCamera):
 
     def unplug(self) -> None:
         """Inject a fault: the camera is disconnected until :meth:`reconnect`."""
-        self._lost, self._mode = True, None
+        self._state = DeviceState.LOST
         self._release()
 
     def _write_exposure(self, exposure_s: float) -> None:

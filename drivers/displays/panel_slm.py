@@ -46,7 +46,8 @@ class PanelSlm(ABC):
         """Show grey levels unchanged; see :meth:`drivers.base.GreySlm.show_grey`."""
         grey = self.panel.check(grey)
         accepted_ns = self._send(grey)
-        self._grey, self._shown = grey, None
+        self._grey = grey
+        self._shown = None
         return accepted_ns + round((self.capabilities.latency_s + self.capabilities.settle_s) * 1e9)
 
     @abstractmethod

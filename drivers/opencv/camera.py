@@ -238,14 +238,15 @@ class OpenCvCamera:
         DeviceLostError
             It is still disconnected, or it delivers frames of another shape.
         """
-        self._armed, self._closed = False, False
+        self._armed = self._closed = False
         self._reader.stop()
         self._reader = self._start(self.capabilities.shape)
         self._reader.wait_until_open()
 
     def close(self) -> None:
         """Release the camera; if its thread hangs, the thread releases it later. Safe to call twice."""
-        self._armed, self._closed = False, True
+        self._armed = False
+        self._closed = True
         self._reader.stop()
 
     def __enter__(self) -> Self:

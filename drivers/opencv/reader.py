@@ -119,7 +119,8 @@ class CaptureReader:
         """Empty the queue; frames whose exposure begins from now on are queued, numbered from 0."""
         with self._changed:
             self._queue.clear()
-            self._count, self._armed_ns = 0, self._clock.now_ns()
+            self._count = 0
+            self._armed_ns = self._clock.now_ns()
 
     def disarm(self) -> None:
         """Empty the queue and keep it empty. The camera is still read, because its buffers would otherwise keep old frames."""
@@ -200,7 +201,8 @@ class CaptureReader:
             self._has_frame = True
             # A frame whose exposure began before arming is not queued.
             if self._armed_ns is not None and arrived_ns - round(self._exposure_s * 1e9) >= self._armed_ns:
-                number, self._count = self._count, self._count + 1
+                number = self._count
+                self._count += 1
                 last = self._queue[-1] if self._queue else None
                 if len(self._queue) < QUEUE_FRAMES:
                     self._queue.append(Frame(pixels, number, arrived_ns, self._exposure_s))

@@ -171,7 +171,8 @@ class ReplayCamera:
             raise DeviceTimeoutError(
                 f"no frame within {timeout_s:.3f} s; the recording is slower than that or has a gap here; wait longer"
             )
-        index, self._index = self._index, self._index + 1
+        index = self._index
+        self._index += 1
         try:
             source = self._frames[number]
         except SpeckleScopeError as error:

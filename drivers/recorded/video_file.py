@@ -47,7 +47,8 @@ class VideoFile(LazyFrames):
     def load(self, index: int) -> Frame:
         """Decode frame ``index``; raises DeviceError when it is damaged or of another shape than the first one read."""
         if self._capture is None or index < self._at:
-            self._capture, self._at = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG), -1
+            self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+            self._at = -1
         # The decoder may skip a damaged frame without an error, so the frame is identified by its time.
         while self._at < index and self._capture.grab():
             self._at = int(np.argmin(np.abs(self.times_ns - self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)))

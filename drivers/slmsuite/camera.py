@@ -26,6 +26,7 @@ from drivers.base import (
     CameraCounters,
     DeviceError,
     DeviceLostError,
+    DeviceState,
     DeviceTimeoutError,
     Frame,
     FrameFailedError,
@@ -147,10 +148,11 @@ class SlmsuiteCamera:
 
     def _begin(self, config: SlmsuiteCameraConfig, make: Callable[[], Any], close: Callable[[Any], None]) -> None:
         self.config = config
-        self._make, self._close = make, close
+        self._make = make
+        self._close = close
         self._exposure_s = config.exposure_s
         self._mode: TriggerMode | None = None
-        self._lost = self._closed = False
+        self._state = DeviceState.OPEN
         self._snapshot: Future[Snapshot] | None = None
         self._abandoned: Future[Snapshot] | None = None
         self._hangs_ns = 0
@@ -239,7 +241,8 @@ class SlmsuiteCamera:
         """Stop immediately; the current snapshot ends by itself and is not delivered."""
         self._mode = None
         if self._snapshot is not None:
-            self._abandoned, self._snapshot = self._snapshot, None
+            self._abandoned = self._snapshot
+            self._snapshot = None
 
     def reconnect(self) -> None:
         """Open the camera again on a new thread, with its exposure restored, disarmed.
@@ -253,15 +256,15 @@ class SlmsuiteCamera:
         try:
             self._sdk = self._open()
         except DeviceError as error:
-            self._lost = True
+            self._state = DeviceState.LOST
             raise DeviceLostError(f"{error}; plug it in and reconnect it") from error
-        self._lost = self._closed = False
+        self._state = DeviceState.OPEN
 
     def close(self) -> None:
         """Close the camera, except one given to ``wrap``; safe to call twice and after it was lost."""
-        if not self._closed:
+        if self._state is not DeviceState.CLOSED:
             self._release()
-        self._closed = True
+        self._state = DeviceState.CLOSED
 
     def __enter__(self) -> Self:
         return self
@@ -279,7 +282,7 @@ class SlmsuiteCamera:
     def _busy_s(self) -> float:
         """Longest time that a working camera may still be busy with a snapshot, in seconds."""
         pending = self._snapshot or self._abandoned
-        idle = self._lost or pending is None or pending.done()
+        idle = self._state is DeviceState.LOST or pending is None or pending.done()
         return 0.0 if idle else max(0.0, (self._hangs_ns - time.monotonic_ns()) * 1e-9)
 
     def _returned(self, snapshot: Future[Snapshot] | None, deadline_ns: int) -> bool:
@@ -360,14 +363,14 @@ class SlmsuiteCamera:
             )
 
     def _alive(self) -> None:
-        if self._lost:
+        if self._state is DeviceState.LOST:
             raise DeviceLostError(f"{self._name} is disconnected; plug it in and reconnect it")
-        if self._closed:
+        if self._state is DeviceState.CLOSED:
             raise DeviceError(f"{self._name} is closed; open it again")
 
     def _losing(self, reason: str) -> DeviceLostError:
         self.disarm()
-        self._lost = True
+        self._state = DeviceState.LOST
         return DeviceLostError(f"{reason}; plug it in and reconnect it")
 
     def _release(self) -> None:

@@ -34,7 +34,7 @@ class OpticsConfig:
     gain_relief, relief_sigma_um : float
         Relative standard deviation of the cores' power, and the size of its patches in micrometres.
     background : float
-        Share of the light that carries no image.
+        Uniform light without image, as a share of the mean light.
     phase_noise_rad : float
         Standard deviation of every core's phase from shot to shot, in radians.
     drift_rad, drift_seed
