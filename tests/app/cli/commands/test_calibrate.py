@@ -34,7 +34,8 @@ def calibrated(tmp_path: Path, instrument: Path, *arguments: str) -> dict[str, o
     run_here("calibrate", what, out, *options, "--config", instrument, "--json", numbers, cwd=tmp_path)
     stored = yaml.safe_load((out / "calibration.yaml").read_text("utf-8"))
     assert stored["devices"].keys() == {"camera", "slm"}
-    assert "<svg" in (page := (out / "report.html").read_text("utf-8")) or "data:image/png" in page
+    page = (out / "report.html").read_text("utf-8")
+    assert "<svg" in page or "data:image/png" in page
     values = {key for key in stored["values"] if f"<td>{key}</td>" in page}
     assert values, "the report shows no numbers"
     assert not [key for key in values if f">{key}</th>" in page], "numbers without a label"
