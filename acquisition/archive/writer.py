@@ -208,7 +208,9 @@ class ArchiveWriter:
         kept = min([bad.index for bad in damage(self._shards, suspects)], default=kept)
         self.dropped = len(rows) - kept
         if self.dropped:
-            self._journal.quarantine(kept, f"resume dropped {self.dropped} rows from {kept} on: damaged or detached")
+            self._journal.quarantine(
+                kept, f"resume dropped {self.dropped} rows from {kept} on: their images are damaged or missing"
+            )
         self._acknowledged = kept
         # After every shard on disk, whether a row names it or not: a sealed shard is never written twice.
         self._shard = 1 + max(self._shards.numbers_on_disk() | {row.shard for row in rows}, default=-1)

@@ -11,7 +11,6 @@ from acquisition.archive.background_writer import BackgroundWriter
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason
 from acquisition.archive.writer import Archive, ArchiveWriter, PairRow
 from acquisition.capture.dark_frame import dark_frame, write_dark
-from acquisition.capture.dataset_archive import faults_of, open_dataset, plan_of  # noqa: F401 - for callers that move over
 from acquisition.capture.pair_capture import BadPairError, CaptureError, FrameLimits, PairCapture, Rig
 from acquisition.capture.plan import CapturePlan, Shot
 from acquisition.capture.progress import AcquisitionProgress, AcquisitionReport, RunCallbacks, RunControl

@@ -2,7 +2,7 @@
 
 The same pattern gives nearly the same speckle again, and another pattern gives another speckle. Two checks use this:
 
-- Reference check: the frames of the flat pattern must correlate with the first of them. Then the fibre lies as it did.
+- Reference check: the frames of the flat pattern must correlate with the first of them. Then the fibre has not moved.
 - Sync check: a sync pattern is shown among the objects. The matching frame must look more like the sync pattern than its
   neighbours do, which are the frames up to two places earlier or later.
 """

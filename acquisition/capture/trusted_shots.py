@@ -6,7 +6,7 @@ from __future__ import annotations
 class TrustedShots:
     """The last shots up to which every pair is trusted.
 
-    Two checks give trust. A passed reference check shows that the fibre lies as it did at the first reference. A passed sync
+    Two checks give trust. A passed reference check shows that the fibre has not moved since the first reference. A passed sync
     check shows that frames follow their patterns. A failed check withdraws the pairs back to the last shot that passed it.
 
     Parameters

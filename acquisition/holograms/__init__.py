@@ -1,1 +1,1 @@
-"""Phase holograms that make a wanted image or focus in the far field."""
+"""Phase holograms whose far field is a wanted image or focus."""

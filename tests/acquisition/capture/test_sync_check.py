@@ -1,4 +1,4 @@
-"""Sentinels and sync checks see a shifted pairing, and are not fooled by neighbours that look like the reference."""
+"""Reference checks and sync checks detect a shifted pairing, also when neighbours look like the reference."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SHAPE = (32, 32)
 
 
 def frame(content: int, noise: int = 0, strength: float = 0.3) -> Frame:
-    """A speckle of its own for every content, with some noise."""
+    """Return a frame whose speckle depends on ``content``, with some noise."""
     pixels = np.random.default_rng(content).exponential(60, SHAPE)
     pixels = pixels + strength * np.random.default_rng((99, noise)).normal(0, 20, SHAPE)
     return Frame(np.clip(pixels, 0, 255).astype(np.uint8), noise, noise, 0.01)
 
 
 @pytest.mark.parametrize("lag", [0, *LAGS])
-def test_the_preamble_tells_every_lag(lag: int) -> None:
-    # What came out while kind SYNC[n] was asked for, when frames lag behind by so many places.
+def test_the_sequence_of_sync_patterns_detects_every_lag(lag: int) -> None:
+    # The patterns of the frames that came while SYNC[n] was shown, when frames lag behind by so many places.
     shown = [SYNC[n - lag] if 0 <= n - lag < len(SYNC) else 7 + n for n in range(len(SYNC))]
     margin = sync_margin([speckle_of(frame(kind, noise).pixels) for noise, kind in enumerate(shown)])
     assert (margin > 0.1) if lag == 0 else (margin < 0)
@@ -47,7 +47,7 @@ def test_sync_patterns_differ_everywhere_and_fit_any_panel() -> None:
 
 
 def run(contents: list[int], lags: int = 0, at: int = 4) -> float | None:
-    """Show objects with the sync pattern (1) at place ``at``; frames come ``lags`` places late. Return the scan's margin."""
+    """Show objects with the sync pattern (1) at place ``at``; frames come ``lags`` places late. Return the margin."""
     reference_check = ReferenceCheck(0.6)
     reference_check.sync = sync_template([speckle_of(frame(kind, noise).pixels) for noise, kind in enumerate(SYNC)])
     late = [contents[max(0, n - lags)] for n in range(len(contents))] if lags >= 0 else [*contents[-lags:], *contents[lags:]]
@@ -63,26 +63,26 @@ def run(contents: list[int], lags: int = 0, at: int = 4) -> float | None:
 OBJECTS = [10, 11, 12, 13, 1, 14, 15, 16, 17]
 
 
-def test_a_right_run_wins_its_scan_clearly() -> None:
+def test_a_correct_pairing_passes_with_a_large_margin() -> None:
     margin = run(OBJECTS)
     assert margin is not None
     assert margin > 0.5
 
 
 @pytest.mark.parametrize("lag", LAGS)
-def test_frames_that_come_late_or_early_lose_it(lag: int) -> None:
+def test_frames_that_come_late_or_early_fail_the_sync_check(lag: int) -> None:
     margin = run(OBJECTS, lag)
     assert margin is not None
     assert margin < -0.5
 
 
-def test_a_scan_at_the_end_is_decided_by_what_there_is() -> None:
+def test_a_sync_check_at_the_end_uses_the_frames_that_there_are() -> None:
     assert run(OBJECTS[:6]) is not None
     reference_check = ReferenceCheck(0.6)
     assert reference_check.add(speckle_of(frame(1).pixels), last=True) is None
 
 
-def test_flat_shots_tell_how_far_the_fibre_is() -> None:
+def test_reference_shots_show_whether_the_fibre_moved() -> None:
     reference_check = ReferenceCheck(0.6)
     assert reference_check.correlation(speckle_of(frame(3).pixels)) == 1
     assert reference_check.holds(0, speckle_of(frame(0, 1).pixels))

@@ -13,25 +13,16 @@ import pytest
 from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.capture.dataset_archive import faults_of, open_dataset, plan_of
-from acquisition.capture.pair_capture import CaptureError, Rig
+from acquisition.capture.pair_capture import CaptureError
 from acquisition.capture.plan import CapturePlan, Shot
 from acquisition.capture.progress import AcquisitionReport, RunCallbacks, RunControl
 from acquisition.capture.runner import MAX_QUARANTINES, acquire
 from app.datasets.audit import audit_pairs
 from drivers.base import Frame
-from drivers.clock import VirtualClock
-from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
-from drivers.twin.optics import FibreOptics
-from drivers.twin.optics_config import OpticsConfig
-from drivers.twin.slm import SimulatedSlm, SimulatedSlmConfig
+from drivers.twin.camera import FaultConfig, SimulatedCameraConfig
+from tests.helpers.virtual_bench import PX, VirtualBench, fibre
 
-PX = 64
 PLAN = CapturePlan(source="leaves", pairs=40, seed=1, reference_every=8)
-
-
-@cache
-def fibre(seed: int = 1) -> FibreOptics:
-    return FibreOptics(OpticsConfig(image_px=PX, field_radius_um=14.0, seed=seed))
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +39,11 @@ def remembered_maker(plan: CapturePlan, shape: tuple[int, int]) -> Callable[[int
     return cache(maker(plan, shape))
 
 
-class Bench:
-    """A rig in virtual time; checks which pattern lit every frame that is stored."""
+class Bench(VirtualBench):
+    """A bench that checks which pattern lit every frame that is stored."""
 
     def __init__(self, faults: FaultConfig | None = None, bit_depth: int = 8) -> None:
-        self.clock = VirtualClock()
-        self.slm = SimulatedSlm((PX, PX), SimulatedSlmConfig(latency_frames=(1, 3)), self.clock)
-        self.camera = SimulatedCamera(self.slm, fibre(), SimulatedCameraConfig(bit_depth=bit_depth), faults, self.clock)
-        self.rig = Rig(self.camera, self.slm, self.clock)
+        super().__init__(SimulatedCameraConfig(bit_depth=bit_depth), faults)
         self.stop = threading.Event()
         self.wrongly_lit = 0
         self.stop_after: int | None = None
