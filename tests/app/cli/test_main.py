@@ -235,7 +235,7 @@ def test_a_resumed_dataset_needs_its_own_fibre(instrument: Path, tmp_path: Path)
     twin = yaml.safe_load(instrument.read_text("utf-8"))["twin"]
     twin["optics"]["seed"] = 9
     line = refused("acquire", "--resume", dataset, "--config", edited(instrument, twin=twin), cwd=tmp_path)
-    assert "was begun with fibre 'twin 1" in line
+    assert "was started with fibre 'twin 1" in line
 
 
 def test_the_twin_is_seen_through_pylon(instrument: Path, tmp_path: Path) -> None:
