@@ -57,7 +57,8 @@ class TrainState:
             for indices in itertools.islice(order, self.position, None):
                 self.position += 1
                 yield indices
-            self.epoch, self.position = self.epoch + 1, 0
+            self.epoch += 1
+            self.position = 0
 
     def keep_best(self) -> None:
         """Keep a copy of the current averaged weights."""

@@ -72,7 +72,8 @@ class CudaLoop:
             raise EngineError(f"{name} needs an NVIDIA GPU: {why}")
         self.name = name
         try:
-            self.frame, self.reference = (torch.zeros((1, 1, frame_px, frame_px), device="cuda") for _ in range(2))
+            self.frame = torch.zeros((1, 1, frame_px, frame_px), device="cuda")
+            self.reference = torch.zeros_like(self.frame)
             self.phase = torch.zeros((1, 1, grid_px, grid_px), device="cuda")
             self._down = torch.zeros((grid_px, grid_px)).pin_memory()
         except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
@@ -15,8 +16,20 @@ from reconstruction.engines.onnx.export import INPUTS, OUTPUT, model_graph, part
 from reconstruction.engines.tensorrt.build import Progress, build_plan, load_library, run_plan
 from reconstruction.models.model import Model
 
-#: Library, and the file ending of its plans.
-PLANS: Final = {"tensorrt": "plan", "tensorrt_rtx": "rtx"}
+
+@dataclass(frozen=True)
+class PlanKind:
+    """Plans of one library: the ending of their files, and whether a plan belongs to the GPU that built it."""
+
+    suffix: str
+    built_on_gpu: bool
+
+
+#: The plans of each library. A plan for RTX is built without a GPU, and completed on the GPU that runs it.
+PLANS: Final = {
+    "tensorrt": PlanKind("plan", built_on_gpu=True),
+    "tensorrt_rtx": PlanKind("rtx", built_on_gpu=False),
+}
 
 
 class TensorRtLoop(CudaLoop):
@@ -115,14 +128,14 @@ def plan_of(
     except metadata.PackageNotFoundError:
         load_library(library)
         version = "unknown"
-    # A plan for RTX is completed on the GPU that runs it; a plan of TensorRT belongs to the GPU that built it.
-    machine = gpu_facts() if library == "tensorrt" else {}
+    plan_kind = PLANS[library]
+    machine = gpu_facts() if plan_kind.built_on_gpu else {}
     facts = {"graph": graph.facts, "library": library, "version": version, "precision": precision, **machine}
-    plan = Artifact("-".join(filter(None, (model.id, part, precision))), PLANS[library], facts)
+    plan = Artifact("-".join(filter(None, (model.id, part, precision))), plan_kind.suffix, facts)
     if plan.load_or_remove() is None:
-        if library == "tensorrt" and (why := no_cuda()):
+        if plan_kind.built_on_gpu and (why := no_cuda()):
             raise EngineError(
-                f"tensorrt builds only on the GPU that will run the plan: {why}; tensorrt_rtx builds without a GPU"
+                f"{library} builds only on the GPU that will run the plan: {why}; tensorrt_rtx builds without a GPU"
             )
         plan.store(build_plan(library, graph.path, on_progress))
     return plan

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from reconstruction.engines.base import EngineError
 from reconstruction.engines.tensorrt.build import REFUSED, STAGE, load_library
 
 
-def _build(trt: Any, graph: Path, plan: Path) -> None:
+def _build(library: str, graph: str, plan: str) -> None:
+    trt = load_library(library)
     logger = _logger(trt)
     builder = trt.Builder(logger)
     # Types come from the graph. Version 11 always works so; version 10 needs the flag.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(graph.read_bytes()):
+    if not parser.parse(Path(graph).read_bytes()):
         raise EngineError(f"it cannot parse the graph: {parser.get_error(0).desc()}")
     config = builder.create_builder_config()
     monitor = _monitor(trt)
@@ -31,7 +33,7 @@ def _build(trt: Any, graph: Path, plan: Path) -> None:
     content = builder.build_serialized_network(network, config)
     if content is None:
         raise EngineError(logger.last or "it built nothing and gave no reason")
-    plan.write_bytes(bytes(content))
+    Path(plan).write_bytes(bytes(content))
 
 
 def _logger(trt: Any) -> Any:
@@ -73,25 +75,24 @@ def _monitor(trt: Any) -> Any:
     return Monitor()
 
 
-def _run(library: str, plan: Path, frames: Path, output: Path, grid_px: int) -> None:
+def _run(library: str, plan: str, frames: str, output: str, grid_px: str) -> None:
     from reconstruction.engines.tensorrt.run import TensorRtLoop
 
     stored = np.load(frames, allow_pickle=False)
     counts, reference = stored["frames"], stored["reference"]
-    loop = TensorRtLoop(library, plan.read_bytes(), library, counts.shape[-1], grid_px)
+    loop = TensorRtLoop(library, Path(plan).read_bytes(), library, counts.shape[-1], int(grid_px))
     phases = np.stack([loop.run(frame, reference) for frame in counts])
     content = io.BytesIO()
     np.save(content, phases, allow_pickle=False)
-    output.write_bytes(content.getvalue())
+    Path(output).write_bytes(content.getvalue())
 
 
-def _main(arguments: list[str]) -> int:
+_TASKS: Mapping[str, Callable[..., None]] = {"build": _build, "run": _run}
+
+
+def _main(task: str, *arguments: str) -> int:
     try:
-        task, library, *paths = arguments
-        if task == "build":
-            _build(load_library(library), Path(paths[0]), Path(paths[1]))
-        else:
-            _run(library, Path(paths[0]), Path(paths[1]), Path(paths[2]), int(paths[3]))
+        _TASKS[task](*arguments)
     except EngineError as error:
         print(f"{REFUSED}{error}", flush=True)
         return 3
@@ -99,4 +100,4 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
+    sys.exit(_main(*sys.argv[1:]))

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.shard_reader import ShardReader
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.patterns.sources import BLANK
 from reconstruction.base import ReconstructionError
 from reconstruction.data.dataset import SpecklePairs
 from reconstruction.data.pairs import part_of
@@ -36,7 +37,7 @@ def append(writer: ArchiveWriter, numbers: range, patterns: int = 1000) -> None:
             "speckle": rng.integers(0, 256, (6, 8), dtype=np.uint8),
             "phase": np.full((3, 4), k % patterns, np.float32),
         }
-        name = "blank" if k % 10 == 0 else "cells"
+        name = BLANK if k % 10 == 0 else "cells"
         row = PairRow(frame_index=k, t_ns=k, exposure_s=0.01, pattern_id=f"{k % patterns:016x}", pattern_name=name)
         writer.append(images, row)
 
@@ -133,7 +134,7 @@ def test_splits_share_out_patterns_and_leave_out_blanks(tmp_path: Path) -> None:
         total += len(pairs)
         for index, (_, phase) in zip(pairs.indices, pairs, strict=True):
             row = rows[index]
-            assert row.pattern_name != "blank"
+            assert row.pattern_name != BLANK
             assert part_of(row.pattern_id) == part
             assert phase.unique().tolist() == [int(row.pattern_id, 16)]
             homes.setdefault(row.pattern_id, set()).add(split)
@@ -301,7 +302,7 @@ def test_rows_without_patterns_cannot_be_split(tmp_path: Path) -> None:
 
 
 def test_reading_is_at_least_four_fifths_as_fast_as_a_memory_map() -> None:
-    # The best of a few short tries: another process may take the machine away at any moment.
+    # The best of a few short tries: another process may use the machine at any moment.
     best = {"sequential": 0.0, "random": 0.0}
     for _ in range(5):
         result = reader_ratio(frames=64, rounds=5)

@@ -1,4 +1,4 @@
-"""Folders of simulated pairs go with their process, however it ends, and never before."""
+"""Folders of simulated pairs are removed with their process, however it ends, and never before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def aged(folder: Path) -> Path:
     return folder
 
 
-def test_it_goes_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_is_removed_at_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pool_folder() as folder:
         assert folder.parent == tmp_path
@@ -49,7 +49,7 @@ def test_one_of_a_killed_process_is_removed_and_one_in_use_is_not(tmp_path: Path
     assert not folder.exists()
 
 
-def test_a_folder_that_is_just_being_made_and_other_peoples_stay(tmp_path: Path) -> None:
+def test_a_young_folder_and_other_folders_stay(tmp_path: Path) -> None:
     young, other = tmp_path / "specklescope-pool-young", tmp_path / "thesis"
     young.mkdir()
     other.mkdir()

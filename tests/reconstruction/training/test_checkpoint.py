@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if it had not been; checkpoints that are damaged, foreign or of another run are refused."""
+"""A resumed run gives the same result as an uninterrupted one; damaged, foreign and wrong checkpoints are refused."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def events(folder: Path) -> Iterator[Event]:
             data = data[16 + length :]
 
 
-def test_the_run_folder_tells_the_whole_story(tmp_path: Path) -> None:
+def test_the_run_folder_holds_configuration_curves_and_picture(tmp_path: Path) -> None:
     learn(tmp_path)
     assert yaml.safe_load((tmp_path / RUN / RESOLVED).read_text("utf-8"))["environment"] == {"torch": "some"}
     validations = [line for line in curve(tmp_path) if "validation" in line]
@@ -144,12 +144,12 @@ def test_the_run_folder_tells_the_whole_story(tmp_path: Path) -> None:
     assert "ssim" in validations[0]["validation"]  # type: ignore[operator]
     picture = cv2.imread(str(tmp_path / RUN / PICTURE), cv2.IMREAD_UNCHANGED)
     assert picture.shape == (4 * GRID, 3 * GRID)
-    found = {(value.tag, event.step) for event in events(tmp_path) for value in event.summary.value}
-    assert {("loss", 1), ("learning rate", 14), ("validation/ssim", 5), ("validation", 14)} <= found
+    points = {(value.tag, event.step) for event in events(tmp_path) for value in event.summary.value}
+    assert {("loss", 1), ("learning rate", 14), ("validation/ssim", 5), ("validation", 14)} <= points
     assert not [path for path in (tmp_path / RUN).iterdir() if path.name.endswith(".part")]
 
 
-def test_tensorboard_is_told_to_forget_what_a_resumed_run_does_again(tmp_path: Path) -> None:
+def test_tensorboard_drops_the_steps_that_a_resumed_run_repeats(tmp_path: Path) -> None:
     with pytest.raises(TrainingStoppedError):
         learn(tmp_path, stop=lambda: True)
     learn(tmp_path, resume=True)
