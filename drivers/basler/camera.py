@@ -38,8 +38,6 @@ from drivers.basler.config import BaslerConfig
 from drivers.basler.device import configure, describe, find, value
 from drivers.clock import Clock, RealClock
 
-#: Longest time that an armed, idle camera may need to accept a trigger, in seconds.
-_READY_S = 0.2
 #: Pause between two polls, in nanoseconds; short compared with any exposure.
 _POLL_NS = 500_000
 
@@ -62,6 +60,9 @@ class BaslerCamera:
     DeviceError
         The camera is missing, another program uses it, or it refuses a setting.
     """
+
+    #: Longest time that an armed, idle camera may need to accept a trigger, in seconds.
+    READY_S = 0.2
 
     def __init__(self, config: BaslerConfig | None = None, clock: Clock | None = None) -> None:
         self.config = config or BaslerConfig()
@@ -132,7 +133,7 @@ class BaslerCamera:
             raise TriggerIgnoredError("the last triggered frame was not read yet; read it before the next trigger")
         with self._errors("trigger"):
             if not self._await_ready():
-                raise TriggerIgnoredError(f"{self._name} was not ready for a trigger within {_READY_S} s")
+                raise TriggerIgnoredError(f"{self._name} was not ready for a trigger within {self.READY_S} s; trigger it again")
             self._pending.append((self._clock.now_ns() + round(self._exposure_s * 1e9), self._exposure_s))
             self._triggers += 1
             self._fire()
@@ -202,7 +203,7 @@ class BaslerCamera:
         return self._poll(next_result, timeout_s)
 
     def _await_ready(self) -> bool:
-        return bool(self._poll(lambda: self._camera.WaitForFrameTriggerReady(0, pylon.TimeoutHandling_Return), _READY_S))
+        return bool(self._poll(lambda: self._camera.WaitForFrameTriggerReady(0, pylon.TimeoutHandling_Return), self.READY_S))
 
     def _poll(self, query: Callable[[], Any], timeout_s: float) -> Any:
         """Call ``query`` until its result is true or the time is over; return the last result."""

@@ -28,6 +28,9 @@ SERIAL = "0815-0000"
 class EmulatedBasler(BaslerCamera):
     """The emulator with its test images; ``config`` is that of :class:`drivers.basler.camera.BaslerCamera`."""
 
+    #: Longer than that of a real camera: the emulator shares the CPU with other programs.
+    READY_S = 2.0
+
     def __init__(self, config: BaslerConfig | None = None) -> None:
         os.environ.setdefault("PYLON_CAMEMU", "1")  # pylon reads this when it lists its devices for the first time
         super().__init__(replace(config or BaslerConfig(width=512, height=512), serial=SERIAL))
