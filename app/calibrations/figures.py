@@ -144,9 +144,7 @@ def _slope_samples(data: FibreData, fit: FibreReference, before: SecondOrder) ->
     disc = _FibreDisc.of(fit)
     light = rolled_off(disc.aperture)
     flat_contrast = contrast(data.flats[0] / light, disc.inside)
-    models = [
-        LocalCovariance(model, shape, _FIBRE_SAMPLING, disc.aperture) for model in (before, fit.model)
-    ]
+    models = [LocalCovariance(model, shape, _FIBRE_SAMPLING, disc.aperture) for model in (before, fit.model)]
     samples = []
     for requested, frame in zip(data.phases_rad, data.frames, strict=True):
         phase = on_camera(requested, shape, data.affine)

@@ -16,8 +16,8 @@ _LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "change_rms_rad": ("Change against the assumed response, RMS", "rad"),
     "worst_region_rms_rad": ("Largest difference of a part of the field, RMS", "rad"),
     # timing
-    "latency_frames_least": ("Shortest latency", "refresh periods"),
-    "latency_frames_most": ("Longest latency", "refresh periods"),
+    "latency_frames_least": ("Shortest latency, in refresh periods", ""),
+    "latency_frames_most": ("Longest latency, in refresh periods", ""),
     "latency_s": ("Latency", "s"),
     "settle_s": ("Settling time", "s"),
     "declared_latency_s": ("Latency declared by the driver", "s"),

@@ -39,7 +39,7 @@ COLUMNS = (
 _REMEDY = "choose another folder for --out"
 #: Size of the plot of single images, in inches: width, height of a method, and height of axis and title.
 _WIDTH_IN, _ROW_IN, _FRAME_IN = 10.0, 0.45, 1.3
-_TITLE: Final[Mapping[str, Any]] = {"fontsize": 11, "loc": "left", "color": FAINT}
+_TITLE: Final[Mapping[str, Any]] = {"x": 0.01, "horizontalalignment": "left", "fontsize": 11, "color": FAINT}
 
 
 def write_report(comparison: MethodComparison, folder: Path) -> list[str]:
@@ -160,7 +160,7 @@ def ssim_plot(rows: Sequence[Mapping[str, object]]) -> str:
         axes.set_xlim(low, 1.0)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
-        axes.set_title("Each dot is one image. The box contains half of the images, the thick line is their median.", **_TITLE)
+        figure.suptitle("Each dot is one image. The box contains half of the images, the thick line is their median.", **_TITLE)
         axes.set_xlabel("SSIM of single images")
         return svg(figure)
 
