@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
 from app.live.inference import InferencePipeline, InferenceSettings
 from app.training.train import twin_data
-from drivers.base import Frame, TriggerMode
+from drivers.base import DeviceTimeoutError, Frame, TriggerMode
 from drivers.recorded.replay import ReplayCamera
 from drivers.twin.optics import FibreOptics
 from reconstruction.data.pairs import TwinExposure
@@ -89,7 +90,8 @@ def _live_round(
     def capture() -> None:
         camera.arm(TriggerMode.FREE_RUN)
         while not stop.is_set():
-            pipeline.offer(camera.read(0.1))
+            with suppress(DeviceTimeoutError):  # a slow engine is offered frames at long intervals
+                pipeline.offer(camera.read(0.1))
 
     def view() -> None:
         while not stop.wait(1 / 30):
