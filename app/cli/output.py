@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from acquisition.archive.atomic_files import write_whole
 from app.progress import Report
@@ -75,7 +76,7 @@ def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in numbers.items():
-        table.add_row(key, _cell(value))
+        table.add_row(key, Text(_cell(value)))  # as text: "[...]" would be taken for rich's markup
     Console().print(table)
     if json_file is not None:
         write_json(json_file, numbers)
@@ -92,7 +93,7 @@ def publish_rows(title: str, numbers: Mapping[str, object], json_file: Path | No
             key.replace("_", " "), no_wrap=number == 0, overflow="fold", justify="left" if number == 0 else "right"
         )
     for row in rows:
-        table.add_row(*("" if row.get(key) is None else _cell(row[key]) for key in keys))
+        table.add_row(*(Text("" if row.get(key) is None else _cell(row[key])) for key in keys))
     Console().print(table)
     for row in rows:
         if row.get("note"):

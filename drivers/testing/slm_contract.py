@@ -15,6 +15,9 @@ import pytest
 from drivers.base import DeviceLostError, Pattern, Slm, WrongPatternError
 from drivers.clock import Clock
 
+#: A busy computer may delay a call, but not every one of so many.
+CALLS = 5
+
 
 @dataclass
 class Subject:
@@ -43,13 +46,16 @@ class SlmContract:
 
     def test_returns_the_time_at_which_the_pattern_is_settled(self, subject: Subject) -> None:
         capabilities = subject.slm.capabilities
-        called_ns = subject.clock.now_ns()
-        settled_ns = subject.slm.show(flat(1.0, capabilities.shape))
-        returned_ns = subject.clock.now_ns()
-        # The time counts from some moment during the call. Rounding changes it by a nanosecond.
         delay_ns = round((capabilities.latency_s + capabilities.settle_s) * 1e9)
-        assert called_ns + delay_ns - 2 <= settled_ns <= returned_ns + delay_ns + 2
-        assert settled_ns > returned_ns
+        for _ in range(CALLS):
+            called_ns = subject.clock.now_ns()
+            settled_ns = subject.slm.show(flat(1.0, capabilities.shape))
+            returned_ns = subject.clock.now_ns()
+            # The time counts from some moment during the call. Rounding changes it by a nanosecond.
+            assert called_ns + delay_ns - 2 <= settled_ns <= returned_ns + delay_ns + 2
+            if settled_ns > returned_ns:
+                return
+        pytest.fail(f"show returned only after the pattern was settled, {CALLS} times")
 
     def test_keeps_the_last_pattern(self, subject: Subject) -> None:
         assert subject.slm.shown is None

@@ -1,4 +1,4 @@
-"""Numbers as JSON."""
+"""Numbers as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.output import write_json
+from app.cli.output import publish, write_json
 from drivers.base import SpeckleScopeError
 
 
@@ -31,3 +31,8 @@ def test_numbers_that_exist_survive_a_failed_write(tmp_path: Path) -> None:
         write_json(tmp_path / "n.json", {"a": object()})
     assert json.loads((tmp_path / "n.json").read_text()) == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["n.json"]
+
+
+def test_a_table_prints_square_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    publish("devices", {"slmsuite": "skipped: pip install 'specklescope[slmsuite]'"}, None)
+    assert "'specklescope[slmsuite]'" in capsys.readouterr().out
