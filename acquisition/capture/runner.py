@@ -111,7 +111,7 @@ class _Acquisition:
         self._state = AcquisitionState.PREPARING
         limits = FrameLimits(plan.max_saturated, plan.min_mean_fraction)
         self._capture = PairCapture(rig, limits, self._note_fault)
-        self._sync_pattern: Pattern | None = None
+        self._check_pattern: Pattern | None = None
         self._checks = ReferenceCheck(plan.min_reference_correlation)
         self._trusted = TrustedShots(self._check_stored_references() if store.next_index else 0)
         self._faults: dict[str, int] = {}
@@ -207,7 +207,7 @@ class _Acquisition:
                 f"frames do not follow their patterns (sync margin {margin:.3f}): check the SLM's light, its latency and "
                 "the trigger, or set 'preamble: false' for a camera that does not see the SLM"
             )
-        self._sync_pattern = patterns[1]
+        self._check_pattern = patterns[1]
         self._checks.sync = sync_template(speckles)
         self._store.event(EventKind.PREAMBLE, f"sync check passed, margin {margin:.3f} on {len(SYNC)} sync patterns")
 
@@ -216,8 +216,8 @@ class _Acquisition:
         last = shot.number == len(self._plan) - 1
         period = _SYNC_CHECK_EVERY * (self._plan.reference_every + 1)
         due = shot.is_reference and shot.number > 0 and shot.number % period == 0
-        if self._sync_pattern is not None and (due or last):
-            self._checks.begin_sync_check(speckle_of(self._capture.capture(self._sync_pattern).pixels))
+        if self._check_pattern is not None and (due or last):
+            self._checks.begin_sync_check(speckle_of(self._capture.capture(self._check_pattern).pixels))
 
     def _capture_shot(self, shot: Shot) -> _Outcome:
         displays_lost = self._capture.displays_lost

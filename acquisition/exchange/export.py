@@ -151,11 +151,13 @@ def _jobs(archive: Archive, target: ExportFormat, labels: LabelOptions) -> list[
         if "libx264" not in av.codec.codecs_available:
             raise ExportError("this PyAV has no libx264 encoder; export FFV1 and convert it elsewhere")
         return [(f"{stem}_{phase}_viewing.mp4", partial(write_viewing_mp4, archive, phase))]
-    range_rad = archive.metadata.get("phase_range_rad") if labels.phase_range_rad is None else labels.phase_range_rad
-    if not isinstance(range_rad, int | float) or not range_rad > 0:
-        raise ExportError(f"{stem}: give phase_range_rad, the phase of grey 255 in radians; the metadata states {range_rad!r}")
+    phase_range_rad = archive.metadata.get("phase_range_rad") if labels.phase_range_rad is None else labels.phase_range_rad
+    if not isinstance(phase_range_rad, int | float) or not phase_range_rad > 0:
+        raise ExportError(
+            f"{stem}: give phase_range_rad, the phase of grey 255 in radians; the metadata states {phase_range_rad!r}"
+        )
     layout = SpecDiffusionLayout(
-        name=f"{stem}_specdiffusion", phase=phase, phase_range_rad=float(range_rad), split=labels.split
+        name=f"{stem}_specdiffusion", phase=phase, phase_range_rad=float(phase_range_rad), split=labels.split
     )
     return [(layout.name, partial(write_specdiffusion, archive, layout))]
 

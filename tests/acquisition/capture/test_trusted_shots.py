@@ -25,6 +25,6 @@ def test_failures_are_forgotten_only_beyond_the_last_of_them() -> None:
     trusted.check_failed(27)
     trusted.check_failed(18)
     trusted.reference_passed(27)
-    assert trusted.failures_in_a_row == 2, "shot 27 failed before, so passing it again proves nothing new"
+    assert trusted.failures_in_a_row == 2, "shot 27 failed before, so a pass does not show that the trouble is over"
     trusted.reference_passed(36)
     assert trusted.failures_in_a_row == 0

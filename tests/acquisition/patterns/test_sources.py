@@ -54,7 +54,9 @@ def test_a_test_pattern_is_in_no_training_source() -> None:
 
 
 def test_the_phase_range_scales_the_phase() -> None:
-    small, large = (open_source("cells", SHAPE, count=1, phase_range_rad=range_rad)[0].phase_rad for range_rad in (1.0, 3.0))
+    small, large = (
+        open_source("cells", SHAPE, count=1, phase_range_rad=phase_range_rad)[0].phase_rad for phase_range_rad in (1.0, 3.0)
+    )
     np.testing.assert_allclose(large, 3 * small, rtol=1e-6)
 
 
