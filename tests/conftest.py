@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# Contract classes are tests in modules of another name: their failures are explained as those of tests. Before any test imports them.
+# Contract classes are tests in modules of another name: pytest explains their failures too. Before any test imports them.
 pytest.register_assert_rewrite("drivers.testing", "reconstruction.engines.testing")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -64,14 +64,14 @@ def fit_phase_scale(
     CalibrationError
         The phase range of the pattern does not explain how the light changes.
     """
-    ranges_rad = np.concatenate([np.zeros(len(flats)), phase_ranges_rad])
+    requested_rad = np.concatenate([np.zeros(len(flats)), phase_ranges_rad])
     # The shots are not normalised one by one: cores at the edges of cells lose light with cos(K d), which belongs to B and C.
     counts = np.concatenate([flats, sweep]).astype(np.float64) / float(flats.mean())
     numbers = [number for number in range(_PARTS**2) if np.count_nonzero(parts == number) > _MIN_PIXELS]
     products = np.stack([(pixels := counts[:, parts == number]) @ pixels.T for number in numbers])
 
     def residual(scale: float, product: NDArray[np.float64]) -> float:
-        columns = [np.ones_like(ranges_rad), np.cos(scale * ranges_rad), np.sin(scale * ranges_rad)]
+        columns = [np.ones_like(requested_rad), np.cos(scale * requested_rad), np.sin(scale * requested_rad)]
         basis, _ = np.linalg.qr(np.column_stack(columns))
         return float(np.trace(product) - np.trace(basis.T @ product @ basis))
 

@@ -400,5 +400,5 @@ def _jackknifed(solution: optimize.OptimizeResult, shape: tuple[int, ...], part:
     masks = [part == number for number in np.unique(part)]
     normal = np.stack([np.einsum("plnk,plnm->km", *[slopes[:, :, mask]] * 2) for mask in masks])
     pull = np.stack([np.einsum("plnk,pln->k", slopes[:, :, mask], residual[:, :, mask]) for mask in masks])
-    left_out = [solution.x + np.linalg.solve(normal.sum(0) - n, g) for n, g in zip(normal, pull, strict=True)]
-    return jackknife(np.stack(left_out))
+    estimates = [solution.x + np.linalg.solve(normal.sum(0) - n, g) for n, g in zip(normal, pull, strict=True)]
+    return jackknife(np.stack(estimates))

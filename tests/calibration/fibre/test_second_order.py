@@ -61,8 +61,8 @@ def test_gradients_are_those_of_finite_differences() -> None:
     step = torch.zeros_like(phases)
     step[0, 14:18, 14:18] = 0.02
     with torch.no_grad():
-        ahead, behind = (maps((phases + s)[:1].float(), (phases + s)[1:].float()).sum() for s in (step, -step))
-    assert float((phases.grad * step).sum()) == pytest.approx(float(ahead - behind) / 2, rel=0.02)
+        forward, backward = (maps((phases + s)[:1].float(), (phases + s)[1:].float()).sum() for s in (step, -step))
+    assert float((phases.grad * step).sum()) == pytest.approx(float(forward - backward) / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

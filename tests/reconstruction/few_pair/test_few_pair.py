@@ -196,8 +196,8 @@ def test_its_gradient_equals_finite_differences(likelihood: FrameLikelihood, rng
         noise = ndimage.gaussian_filter(rng.normal(size=phase.shape), 2.0)
         step = torch.from_numpy((0.02 * noise / noise.std()).astype(np.float32))
         with torch.no_grad():
-            ahead, behind = float(likelihood(phase + step)), float(likelihood(phase - step))
-        assert float((phase.grad * step).sum()) == pytest.approx((ahead - behind) / 2, rel=0.03, abs=0.5)
+            forward, backward = float(likelihood(phase + step)), float(likelihood(phase - step))
+        assert float((phase.grad * step).sum()) == pytest.approx((forward - backward) / 2, rel=0.03, abs=0.5)
 
 
 def refused(frame: NDArray[np.generic], match: str) -> None:
@@ -209,12 +209,12 @@ def refused(frame: NDArray[np.generic], match: str) -> None:
 
 def test_frames_that_cannot_be_read_are_refused() -> None:
     frame = pairs()[0][6]
-    refused(frame[:200], r"the frame is \(200, 256\), reference 1 is \(256, 256\)")
+    refused(frame[:200], r"the frame is \(200, 256\) px, reference 1 is \(256, 256\) px")
     refused(frame * np.uint8(0), "the frame is dark")
     bright = np.where(np.arange(PX) < 5, 255, frame).astype(np.uint8)
     refused(bright, r"the frame is saturated in (1\.9|2\.\d)% of its pixels")
     twelve_bits = np.minimum(frame.astype(np.uint16) * 80, 4095).astype(np.uint16)
-    refused(twelve_bits, r"saturated in \d+\.\d% of its pixels; expose shorter")
+    refused(twelve_bits, r"saturated in \d+\.\d% of its pixels; shorten the exposure")
     refused(pairs(SEEDS[1])[0][6], r"correlates -?0\.[0-3]\d with reference 1, at least 0\.45 is needed")
 
 
@@ -223,7 +223,7 @@ def test_references_that_are_of_no_use_are_refused() -> None:
     for count in (0, 1):
         with pytest.raises(ReconstructionError, match=f"at least 2 reference pairs, got {count}"):
             FewPair(frames[:count], phases[:count])
-    with pytest.raises(ReconstructionError, match=r"reference 2 is \(256, 200\), reference 1 is \(256, 256\)"):
+    with pytest.raises(ReconstructionError, match=r"reference 2 is \(256, 200\) px, reference 1 is \(256, 256\) px"):
         FewPair([frames[0], frames[1][:, :200]], phases[:2])
     with pytest.raises(ReconstructionError, match="reference 2 is dark"):
         FewPair([frames[0], frames[1] * np.uint8(0)], phases[:2])
