@@ -107,7 +107,7 @@ def test_pairs_before_a_failed_reference_check_are_withdrawn_and_captured_again(
     bench = Bench()
     moved = fibre(seed=2)
 
-    def move(number: int) -> None:  # the fibre is knocked during shots 12 to 18, then lies as before
+    def move(number: int) -> None:  # the fibre is knocked during shots 12 to 18, then returns to its place
         knocked = 12 <= number <= 18 and number not in seen
         seen.add(number)
         bench.camera.optics = moved if knocked else fibre()

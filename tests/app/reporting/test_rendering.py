@@ -22,14 +22,14 @@ class Outline(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.seen: list[str] = []
+        self.tags: list[str] = []
         self.text: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append(tag)
+        self.tags.append(tag)
         self.attributes += attrs
         if tag not in self.EMPTY:
             self.open.append(tag)
@@ -60,9 +60,9 @@ def test_a_page_holds_everything_once_and_in_order() -> None:
     expected = ["3 of 3 pairs, verified", "Fibre", "twin 1", "Numbers", "Measured today.", "6.3 rad", "457", "a dark frame"]
     places = [text.index(part) for part in expected]
     assert places == sorted(places)
-    assert outline.seen.count("img") == outline.seen.count("figcaption") == 3
-    assert outline.seen.count("svg") == 1
-    assert outline.seen.count("section") == 2
+    assert outline.tags.count("img") == outline.tags.count("figcaption") == 3
+    assert outline.tags.count("svg") == 1
+    assert outline.tags.count("section") == 2
     assert ("class", "good") in outline.attributes
     sources = [value for name, value in outline.attributes if name == "src"]
     assert all(str(value).startswith("data:image/png;base64,") for value in sources), "the page needs no other file"
@@ -81,7 +81,7 @@ def test_text_is_never_markup() -> None:
     assert '<img src="x"' not in html
     assert "&lt;img src=" in html
     outline = Outline(html)
-    assert outline.seen.count("img") == 1
+    assert outline.tags.count("img") == 1
     assert not [name for name, _ in outline.attributes if name == "onerror"]
     assert "".join(outline.text).count(HOSTILE) == 10
     assert ("alt", HOSTILE) in outline.attributes
