@@ -66,9 +66,7 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
         (lambda card: card["network"].update(grid_px=33), "describes no network"),
     ],
 )
-def test_cards_that_do_not_fit_are_refused(
-    folder: Path, edit: Callable[[dict[str, Any]], object], message: str
-) -> None:
+def test_cards_that_do_not_fit_are_refused(folder: Path, edit: Callable[[dict[str, Any]], object], message: str) -> None:
     card = yaml.safe_load((folder / CARD).read_text("utf-8"))
     edit(card)
     (folder / CARD).write_text(yaml.safe_dump(card), "utf-8")
