@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from reconstruction.data.batch import Batch, Pairs
 from reconstruction.models.losses import uncertain_loss
 from reconstruction.models.reconstructor import Reconstructor
+from reconstruction.networks.referenced_unet import ReferencedUNet, UNetConfig
 from reconstruction.networks.step_unet import StepUNet
-from reconstruction.networks.unet import ReferencedUNet, UNetConfig
 
 #: Weight of the likelihood beside the other losses. It trains its own network only, but all share one limit of the gradient's
 #: norm.

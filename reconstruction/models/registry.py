@@ -16,7 +16,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "resunet": ("..networks.speckle_only", "SpeckleOnlyConfig", "SpeckleResUNet"),
     "specdiffusion": ("..diffusion.specdiffusion", "SpecDiffusionConfig", "SpecDiffusion"),
     "mean-flow": ("..diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
-    "referenced": ("..networks.unet", "UNetConfig", "ReferencedUNet"),
+    "referenced": ("..networks.referenced_unet", "UNetConfig", "ReferencedUNet"),
 }
 KINDS = tuple(_KINDS)
 

@@ -13,7 +13,7 @@ from app.instrument.opening import fibre_name
 from app.training.train import field_radius
 from drivers.twin.optics_config import OpticsConfig
 from reconstruction.models.model import Model, ModelCard, save_model
-from reconstruction.networks.unet import ReferencedUNet, UNetConfig
+from reconstruction.networks.referenced_unet import ReferencedUNet, UNetConfig
 
 FRAME_PX, GRID_PX = 128, 32
 OPTICS = OpticsConfig(image_px=FRAME_PX, field_radius_um=41.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reconstruction.networks.unet import FrontEnd, UNetConfig
+from reconstruction.networks.referenced_unet import FrontEnd, UNetConfig
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_network
 
 
