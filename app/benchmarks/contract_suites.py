@@ -17,6 +17,8 @@ from drivers.base import SpeckleScopeError
 Report = Callable[[str, int, int], None]
 
 _FOLDER = Path(__file__).with_name("contracts")
+#: Longest time for a single test, if pytest-timeout is installed, and for all of them, in seconds.
+_TEST_TIMEOUT_S = 120
 _TIMEOUT_S = 1800.0
 _INSTALL = "install the extra 'bench': pip install 'specklescope[bench]'"
 #: Device family, and the module of ``app/benchmarks/contracts`` that tests it.
@@ -95,6 +97,7 @@ def _run_pytest(modules: list[str], folder: Path) -> list[ET.Element]:
         *(sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"),
         # No setup.cfg or conftest.py above the contracts, nor in the working folder, is read.
         *("-c", os.devnull, f"--rootdir={_FOLDER}", f"--confcutdir={_FOLDER}"),
+        *(("-p", "pytest_timeout", f"--timeout={_TEST_TIMEOUT_S}") if find_spec("pytest_timeout") else ()),
         *("--continue-on-collection-errors", f"--junitxml={results}"),
         *(str(_FOLDER / f"{module}.py") for module in modules),
     ]

@@ -74,3 +74,19 @@ def test_without_pytest_the_error_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.setattr(contract_suites, "find_spec", lambda name: None)
     with pytest.raises(SpeckleScopeError, match=r"need pytest, .* pip install 'specklescope\[bench\]'"):
         contract_suites.contract_suites(lambda *_: None)
+
+
+def test_a_failed_contract_of_an_installed_copy_shows_the_compared_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = contracts.__path__
+    home = tmp_path / "installed"
+    for name in ("", "app", "app/benchmarks", "app/benchmarks/contracts", "drivers", "drivers/testing"):
+        (home / name).mkdir()
+        (home / name / "__init__.py").touch()
+    (home / "drivers/testing/contract.py").write_text("def check(value: int) -> None:\n    assert value == 4\n")
+    folder = home / "app/benchmarks/contracts"
+    (folder / "conftest.py").write_bytes((Path(source) / "conftest.py").read_bytes())
+    test = "from installed.drivers.testing.contract import check\n\ndef test_one():\n    check(3)\n"
+    results = run(folder, monkeypatch, {"test_contract": test})
+    assert results["test_contract"].failures == ["test_contract.test_one: assert 3 == 4"]
