@@ -1,0 +1,14 @@
+"""The window opens without the libraries that only reports and training need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+LATER = ("matplotlib", "jinja2", "torchmetrics", "onnx")
+
+
+def test_the_window_loads_no_library_that_it_needs_later() -> None:
+    program = f"import sys, app.gui.main; print([name for name in {LATER!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"
