@@ -2,7 +2,8 @@
 
 ``unet`` is the baseline of the SpecDiffusion paper, ``resunet`` is the network of the calibration-free multi-core-fibre paper:
 the same U-Net with residual blocks. The papers do not state the widths. Here both networks have the widths and the loss of
-:class:`~reconstruction.networks.referenced_unet.ReferencedUNet`, so the methods of a comparison differ only in the networks' inputs.
+:class:`~reconstruction.networks.referenced_unet.ReferencedUNet`, so the methods of a comparison differ only in the networks'
+inputs.
 """
 
 from __future__ import annotations

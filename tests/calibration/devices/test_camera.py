@@ -21,9 +21,7 @@ from drivers.clock import VirtualClock
 
 
 def twin(seed: int = 1, px: int = 128, bits: int = 12, noise_rad: float = 0.22, **sensor: float) -> Rig:
-    optics = {"image_px": px, "seed": seed, "phase_noise_rad": noise_rad}
-    if px == 128:
-        optics["field_radius_um"] = 41.0
+    optics = {"image_px": px, "seed": seed, "phase_noise_rad": noise_rad, "field_radius_um": 41.0 * px / 128}
     chip = {"bit_depth": bits, "noise_seed": seed, "sensor": sensor}
     return open_rig(checked({"twin": {"optics": optics, "camera": chip}}, "test"), VirtualClock())[0]
 
@@ -63,7 +61,7 @@ def test_light_beyond_the_cameras_exposures_is_refused_with_its_level() -> None:
 
 
 def test_gain_and_read_noise_are_the_sensors_own() -> None:
-    rig = twin(seed=41, px=512)
+    rig = twin(seed=41, px=256)
     data = camera.acquire(rig)
     fit = camera.fit(data)
     assert fit.transfer.e_per_count == pytest.approx(10_500 / 4095, rel=0.05)

@@ -15,7 +15,7 @@ from drivers.clock import VirtualClock
 
 def twin(latency_frames: tuple[int, int], time_constant_s: float) -> Rig:
     slm = {"latency_frames": latency_frames, "time_constant_s": time_constant_s}
-    settings = {"twin": {"optics": {"image_px": 128, "field_radius_um": 41.0}, "slm": slm}}
+    settings = {"twin": {"optics": {"image_px": 64, "field_radius_um": 20.0}, "slm": slm}}
     return open_rig(checked(settings, "test"), VirtualClock())[0]
 
 
