@@ -57,7 +57,7 @@ class CaptureStats:
 class LiveCapture:
     """Free-running capture with an optional scene on the SLM.
 
-    Every frame, every reference speckle (H, W) in counts and every result of a re-tune is published to whoever subscribed.
+    Every frame, every reference speckle (H, W) in counts and every result of a re-tune is published to all subscribers.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class FrameJoiner:
         Side of the phase images.
     patience : int
         The largest number of frames that wait for inference. Beyond it frames are recorded without a phase, so that a
-        recording goes on when inference has failed.
+        recording continues when inference has failed.
     """
 
     def __init__(self, channel: Channel[RecordItem], grid_px: int, patience: int = 32) -> None:

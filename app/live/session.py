@@ -160,7 +160,7 @@ class Session:
         self.stop_recording()
 
     def retune(self) -> None:
-        """Measure a new reference and new reference pairs; the live view pauses meanwhile, then goes on with them."""
+        """Measure a new reference and new reference pairs; the live view pauses meanwhile, then continues with them."""
         if self._rig.slm is None:
             raise SessionError("this instrument has no SLM to show probe patterns; restart the live view for a new reference")
         if self._capture is None or not self._capture.stage.running:
@@ -367,7 +367,7 @@ class Session:
         """Report the error of every stage that has failed, once."""
         errors = [*(stage.error for stage in self._stages), self._inference.error if self._inference else None]
         for error in errors:
-            if error is not None and not any(error is known for known in self._noticed):
+            if error is not None and not any(error is other for other in self._noticed):
                 self._noticed.append(error)
                 self._failures.append(error)
                 self._messages.append(Message(MessageLevel.ERROR, str(error)))

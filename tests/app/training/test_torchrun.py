@@ -66,13 +66,13 @@ def test_a_process_that_fails_ends_all(instrument: Path, tmp_path: Path) -> None
     (tmp_path / "broken.py").write_text(
         "import os, sys\n"
         "from app.cli.main import main\n"
-        "from app.training import train as training\n"
-        "loop = training.train\n"
-        "def train(model, pairs, *rest):\n"
+        "from reconstruction.training.loop import Trainer\n"
+        "whole = Trainer.train\n"
+        "def train(self, pairs, validation):\n"
         "    if os.environ['RANK'] == '1':\n"
         "        pairs.batch = None\n"
-        "    return loop(model, pairs, *rest)\n"
-        "training.train = train\n"
+        "    return whole(self, pairs, validation)\n"
+        "Trainer.train = train\n"
         "if __name__ == '__main__':\n"
         "    main(sys.argv[2:])\n"
     )
@@ -85,4 +85,4 @@ def test_a_process_that_fails_ends_all(instrument: Path, tmp_path: Path) -> None
 def test_a_batch_of_an_odd_number_is_refused(instrument: Path, tmp_path: Path) -> None:
     done = train(TORCHRUN, "m", "--steps", "2", "--batch", "3", cwd=tmp_path)
     assert done.returncode != 0
-    assert "a batch of 3 is no multiple of 2 processes; change --batch" in done.stderr
+    assert "a batch of 3 pairs is no multiple of 2 processes; change --batch" in done.stderr
