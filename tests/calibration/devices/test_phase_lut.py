@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,7 @@ from acquisition.capture.pair_capture import Rig
 from app.instrument.config import checked
 from app.instrument.opening import open_rig
 from calibration.devices import phase_lut
-from calibration.stored import CalibrationError, Stored, devices_of, load, save
+from calibration.stored import CalibrationError
 from drivers.clock import VirtualClock
 from drivers.displays.phase_lut import GreyLut
 
@@ -52,35 +50,3 @@ def test_noise_and_a_blind_camera_are_refused_with_the_number(rng: np.random.Gen
         phase_lut.fit(phase_lut.LutData(levels, np.full((32, 20, 20), 7, np.float32)))
     with pytest.raises(CalibrationError, match="at least 16 levels, got 5"):
         phase_lut.fit(phase_lut.LutData(levels[:5], np.zeros((5, 4, 4), np.float32)))
-
-
-def test_a_calibration_is_stored_and_bound_to_its_devices(tmp_path: Path) -> None:
-    rig = twin(1.0)
-    save(Stored(phase_lut.KIND, devices_of(rig), {"residual_rad": 0.01}, {"phases_rad": LINEAR}), tmp_path / "lut")
-    again = load(tmp_path / "lut", phase_lut.KIND, rig, max_age_days=1)
-    assert again.values == {"residual_rad": 0.01}
-    assert np.array_equal(again.arrays["phases_rad"], LINEAR)
-    other = open_rig(checked({"twin": {"optics": {"image_px": 64, "field_radius_um": 14.0}}}, "test"), VirtualClock())[0]
-    with pytest.raises(CalibrationError, match="128 x 128 px"):
-        load(tmp_path / "lut", phase_lut.KIND, other)
-    with pytest.raises(CalibrationError, match="not 'timing'"):
-        load(tmp_path / "lut", "timing")
-    old = Stored(phase_lut.KIND, devices_of(rig), {}, {}, "2020-01-01T00:00:00+00:00")
-    save(old, tmp_path / "old")
-    with pytest.raises(CalibrationError, match="days old, at most 30 are allowed"):
-        load(tmp_path / "old", phase_lut.KIND, max_age_days=30)
-
-
-@pytest.mark.parametrize("damage", ["missing", "yaml", "array", "pickle"])
-def test_a_damaged_calibration_is_refused(tmp_path: Path, damage: str) -> None:
-    save(Stored(phase_lut.KIND, {}, {}, {"phases_rad": LINEAR}), tmp_path)
-    if damage == "missing":
-        (tmp_path / "calibration.yaml").unlink()
-    elif damage == "yaml":
-        (tmp_path / "calibration.yaml").write_text("kind: [")
-    elif damage == "array":
-        (tmp_path / "phases_rad.npy").write_bytes(b"\x93NUMPY")
-    else:
-        np.save(tmp_path / "phases_rad.npy", np.array([{"a": 1}]), allow_pickle=True)
-    with pytest.raises(CalibrationError, match="calibrate again"):
-        load(tmp_path, phase_lut.KIND)

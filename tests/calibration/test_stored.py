@@ -1,0 +1,91 @@
+"""Calibrations on disk: written and read, bound to their devices, readable from version 0.1.0; damage is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from app.instrument.config import checked
+from app.instrument.opening import open_rig
+from calibration.devices import phase_lut
+from calibration.stored import FILE, CalibrationError, Stored, devices_of, load, save
+from drivers.clock import VirtualClock
+from drivers.displays.phase_lut import GreyLut
+
+LINEAR = GreyLut.linear().phases_rad
+OLD_VALUES = """
+depth_scale: 1.02
+depth_scale_sd: 0.01
+floor: 0.9
+floor_sd: 0.02
+spread: 0.122
+defocus_px: 57.0
+unexplained: 0.03
+judged: 0.8
+"""
+VERSION_0_1_0 = Path(__file__).parents[1] / "fixtures" / "version-0.1.0"
+
+
+def test_a_calibration_is_stored_and_bound_to_its_devices(tmp_path: Path) -> None:
+    settings = {"twin": {"optics": {"image_px": 128, "field_radius_um": 41.0}}}
+    rig = open_rig(checked(settings, "test"), VirtualClock())[0]
+    save(Stored(phase_lut.KIND, devices_of(rig), {"residual_rad": 0.01}, {"phases_rad": LINEAR}), tmp_path / "lut")
+    again = load(tmp_path / "lut", phase_lut.KIND, rig, max_age_days=1)
+    assert again.values == {"residual_rad": 0.01}
+    assert np.array_equal(again.arrays["phases_rad"], LINEAR)
+    other = open_rig(checked({"twin": {"optics": {"image_px": 64, "field_radius_um": 14.0}}}, "test"), VirtualClock())[0]
+    with pytest.raises(CalibrationError, match=r"was measured with camera .*128 x 128 px.*the instrument has .*64 x 64 px"):
+        load(tmp_path / "lut", phase_lut.KIND, other)
+    with pytest.raises(CalibrationError, match="not 'timing'"):
+        load(tmp_path / "lut", "timing")
+    old = Stored(phase_lut.KIND, devices_of(rig), {}, {}, "2020-01-01T00:00:00+00:00")
+    save(old, tmp_path / "old")
+    with pytest.raises(CalibrationError, match="days old, at most 30 are allowed"):
+        load(tmp_path / "old", phase_lut.KIND, max_age_days=30)
+
+
+def test_a_calibration_of_version_0_1_0_is_read_with_the_present_names(tmp_path: Path) -> None:
+    lut = load(VERSION_0_1_0 / "phase-lut", phase_lut.KIND)
+    assert "slm_range_rad" in lut.values
+    assert "range_rad" not in lut.values
+    content = yaml.safe_load((VERSION_0_1_0 / "phase-lut" / FILE).read_text("utf-8"))
+    content |= {"values": yaml.safe_load(OLD_VALUES), "arrays": []}
+    (tmp_path / FILE).write_text(yaml.safe_dump(content), "utf-8")
+    assert load(tmp_path, phase_lut.KIND).values == {
+        "phase_scale": 1.02,
+        "phase_scale_sd": 0.01,
+        "repeatability": 0.9,
+        "repeatability_sd": 0.02,
+        "bandwidth": 0.122,
+        "defocus_px": 57.0,
+        "residual_fraction": 0.03,
+        "evaluated_pixels": 0.8,
+    }
+
+
+def without_description(folder: Path) -> None:
+    (folder / FILE).unlink()
+
+
+def with_broken_yaml(folder: Path) -> None:
+    (folder / FILE).write_text("kind: [")
+
+
+def with_a_cut_array(folder: Path) -> None:
+    (folder / "phases_rad.npy").write_bytes(b"\x93NUMPY")
+
+
+def with_a_pickle(folder: Path) -> None:
+    np.save(folder / "phases_rad.npy", np.array([{"a": 1}]), allow_pickle=True)
+
+
+@pytest.mark.parametrize("damage", [without_description, with_broken_yaml, with_a_cut_array, with_a_pickle])
+def test_a_damaged_calibration_is_refused(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    save(Stored(phase_lut.KIND, {}, {}, {"phases_rad": LINEAR}), tmp_path)
+    damage(tmp_path)
+    with pytest.raises(CalibrationError, match="calibrate again"):
+        load(tmp_path, phase_lut.KIND)
