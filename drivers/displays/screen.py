@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from drivers.base import DeviceError, DeviceLostError, SlmCapabilities
 from drivers.displays.panel import Panel
 from drivers.displays.panel_slm import PanelSlm
+from drivers.displays.screen_protocol import Answer, Command
 
 #: Longest time for loading Qt on a slow computer, in seconds.
 _START_S = 30.0
@@ -105,7 +106,7 @@ class ScreenSlm(PanelSlm):
         self.check()
         assert self._shared is not None
         self._shared[:] = grey
-        return int(self._ask("show")["t_ns"])
+        return int(self._ask(Command.SHOW)["t_ns"])
 
     def check(self) -> None:
         """Raise DeviceLostError when the monitor or the window's process has disappeared since the last image."""
@@ -130,7 +131,7 @@ class ScreenSlm(PanelSlm):
             if self._child is None or self._child.poll() is not None:
                 self._start()
             else:
-                self._ask("place")
+                self._ask(Command.PLACE)
         except DeviceError as error:
             self._gone = str(error)
             raise DeviceLostError(f"{error}") from error
@@ -171,13 +172,13 @@ class ScreenSlm(PanelSlm):
             with suppress(OSError):
                 self._file.unlink()
 
-    def _ask(self, action: str) -> dict[str, Any]:
+    def _ask(self, command: Command) -> dict[str, Any]:
         if self._child is None or self._child.stdin is None:
             raise self._lost("the SLM's window has ended; reconnect it")
         self._number += 1
         try:
             # A line is far smaller than a pipe's buffer, so this does not block while the window hangs.
-            self._child.stdin.write(json.dumps({"do": action, "number": self._number}) + "\n")
+            self._child.stdin.write(json.dumps({"do": command, "number": self._number}) + "\n")
         except OSError as error:
             raise self._lost("the SLM's window has ended; reconnect it") from error
         return self._await(self.config.timeout_s)
@@ -195,12 +196,12 @@ class ScreenSlm(PanelSlm):
             if self._gone:
                 raise DeviceLostError(self._gone)
             if answer["number"] == self._number:
-                if answer["event"] == "refused":
+                if Answer(answer["event"]) is Answer.REFUSED:
                     raise DeviceError(answer["text"])
                 return answer
 
     def _notice(self, answer: dict[str, Any]) -> None:
-        if answer["event"] == "lost" and answer["number"] in (0, self._number):
+        if Answer(answer["event"]) is Answer.LOST and answer["number"] in (0, self._number):
             self._gone = answer["text"]
 
     def _lost(self, text: str) -> DeviceLostError:
@@ -259,4 +260,4 @@ def _listen(child: subprocess.Popen[str], answers: queue.Queue[dict[str, Any]]) 
             except ValueError:
                 first_other_line = first_other_line or f": {line.strip()}"
     text = f"the SLM's window has ended{first_other_line}; check that there is a display, then reconnect the SLM"
-    answers.put({"event": "lost", "number": 0, "text": text})
+    answers.put({"event": Answer.LOST, "number": 0, "text": text})

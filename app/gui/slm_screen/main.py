@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from PyQt6.QtCore import QEvent, QObject, QPoint, QRect, Qt, pyqtSignal
 from PyQt6.QtGui import QBackingStore, QExposeEvent, QGuiApplication, QImage, QPainter, QRegion, QScreen, QWindow
 
 from app.gui.slm_screen.frame_period import frame_period_s
+from drivers.displays.screen_protocol import Answer, Command
 
 _FLAGS = (
     Qt.WindowType.FramelessWindowHint
@@ -32,32 +32,6 @@ _FLAGS = (
     # The window manager must not add a frame or an animation, and must not move the window.
     | Qt.WindowType.BypassWindowManagerHint
 )
-
-
-class Command(StrEnum):
-    """What the driver asks for."""
-
-    #: Cover the monitor, again after it was unplugged.
-    PLACE = "place"
-    #: Show the image in the shared file.
-    SHOW = "show"
-
-
-class Answer(StrEnum):
-    """What this process reports."""
-
-    #: The monitor is covered.
-    READY = "ready"
-    #: There is no such monitor, or its pixels are not those of the panel.
-    REFUSED = "refused"
-    #: The window system has accepted the image.
-    SHOWN = "shown"
-    #: The monitor was unplugged.
-    LOST = "lost"
-    #: All monitors.
-    SCREENS = "screens"
-    #: The frame period of a monitor.
-    PERIOD = "period"
 
 
 @dataclass(frozen=True, kw_only=True)
