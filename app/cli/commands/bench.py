@@ -8,6 +8,7 @@ from cyclopts import App
 
 from app.cli.options import Config, Count, InstrumentOptions, Json, Model, ModelOptions
 from app.cli.output import console, progress_bars, publish, publish_rows
+from drivers.base import SpeckleScopeError
 
 bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
 
@@ -69,6 +70,8 @@ def devices(*, patterns: Count | None = None, pairs: Count | None = None, quick:
     with progress_bars() as report:
         numbers = bench_devices(report, quick=quick, patterns=patterns, pairs=pairs)
     publish("bench devices", numbers, json)
+    if numbers["contract_suites_failed"] or numbers["wrong_pairs"]:
+        raise SpeckleScopeError("a device does not keep its contract, or a pair is wrong; the numbers above say which")
 
 
 @bench.command

@@ -44,13 +44,20 @@ def test_a_benchmark_gets_its_options(
 
     def benchmark(*arguments: object, **keywords: object) -> dict[str, object]:
         calls.append(keywords)
-        return {"rows": [{"engine": "torch fp32"}], "answer": 42}
+        return {"rows": [{"engine": "torch fp32"}], "answer": 42, "contract_suites_failed": 0, "wrong_pairs": 0}
 
     monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.{_MODULE_OF.get(name, name)}"), f"bench_{name}", benchmark)
     assert "42" in run_here("bench", name, *options, "--json", "numbers.json", cwd=tmp_path)
     (keywords,) = calls
     assert passed.items() <= keywords.items()
     assert json.loads((tmp_path / "numbers.json").read_text())["answer"] == 42
+
+
+@pytest.mark.parametrize("key", ["contract_suites_failed", "wrong_pairs"])
+def test_a_broken_contract_or_a_wrong_pair_is_a_failure(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {"contract_suites_failed": 0, "wrong_pairs": 0, key: 1}
+    monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.devices"), "bench_devices", lambda *_, **__: numbers)
+    assert "does not keep its contract, or a pair is wrong" in refused("bench", "devices", cwd=tmp_path)
 
 
 def test_options_of_another_benchmark_are_refused(tmp_path: Path) -> None:
