@@ -15,7 +15,7 @@ from app.comparison.methods import Descent
 from calibration.fibre.response import FibreResponse
 from reconstruction.evaluation.comparison import Method, on_grid
 from reconstruction.metrics import Scores, mean_scores, score
-from reconstruction.models.reconstructor import NetworkConfig
+from reconstruction.models.base import NetworkConfig
 from reconstruction.models.registry import build, config_of
 
 Phase = NDArray[np.float32]

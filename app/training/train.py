@@ -28,8 +28,8 @@ from reconstruction.engines.check_frames import CheckFrames, remember
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.evaluation.evaluate import Evaluation, evaluate
 from reconstruction.evaluation.intervals import Estimate, interval_scale
+from reconstruction.models.base import Reconstructor
 from reconstruction.models.model import Model, ModelCard, save_model
-from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.models.registry import build, config_of
 from reconstruction.training.config import TrainConfig, TrainReport
 from reconstruction.training.distributed import World

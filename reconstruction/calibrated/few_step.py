@@ -27,8 +27,8 @@ from torch import nn
 from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.speckle_residual import Residual, SpeckleResidual
 from reconstruction.data.batch import Batch, Pairs
+from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.models.losses import centred, phase_loss, uncertain_loss
-from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.piston import PistonNet, fit_piston
 from reconstruction.networks.step_unet import StepUNet
 
@@ -208,7 +208,7 @@ class CalibratedFewStep(Reconstructor):
         self._start = [network]
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`.
+        """Reconstruct; see :class:`reconstruction.models.base.Reconstructor`.
 
         Raises
         ------

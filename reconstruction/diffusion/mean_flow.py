@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 
 from reconstruction.data.batch import Batch, Pairs
+from reconstruction.models.base import Reconstructor
 from reconstruction.models.losses import uncertain_loss
-from reconstruction.models.reconstructor import Reconstructor
 from reconstruction.networks.referenced_unet import ReferencedUNet, UNetConfig
 from reconstruction.networks.step_unet import StepUNet
 
@@ -128,7 +128,7 @@ class MeanFlow(Reconstructor):
         return learned + _SIGMA_WEIGHT * sigma + error.square().mean() / inside.mean() / self.config.start_std**2
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`."""
+        """Reconstruct; see :class:`reconstruction.models.base.Reconstructor`."""
         if not self.flow_steps:
             return torch.as_tensor(self.mean(frame, reference))
         return self._flowed(frame, reference, self.start.expand(len(frame), -1, -1, -1))

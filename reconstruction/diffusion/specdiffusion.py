@@ -22,7 +22,7 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
 from reconstruction.diffusion.samplers import SAMPLERS, Denoiser
 from reconstruction.diffusion.schedules import draw_gamma, preset
-from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
+from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape
 from reconstruction.networks.speckle_only import shrunk_speckle
 
@@ -125,7 +125,7 @@ class SpecDiffusion(Reconstructor):
         return F.l1_loss(self.network(torch.cat([self.condition(batch.frames), noisy], 1), gamma), eps)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Draw one sample with the configured seed; see :class:`~reconstruction.models.reconstructor.Reconstructor`."""
+        """Draw one sample with the configured seed; see :class:`~reconstruction.models.base.Reconstructor`."""
         return self.sample(frame, reference, [self.config.seed])
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from acquisition.archive.old_names import with_present_names
 from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask
-from reconstruction.models.reconstructor import Reconstructor
+from reconstruction.models.base import Reconstructor
 from reconstruction.models.registry import build, config_of
 
 WEIGHTS, CARD, README = "weights.safetensors", "card.yaml", "README.md"

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from reconstruction.base import ReconstructionError
-from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
+from reconstruction.models.base import NetworkConfig, Reconstructor
 
 #: ``kind: (module, configuration, reconstructor)``. A module is imported at its first use; its name is relative to this folder.
 _KINDS: dict[str, tuple[str, str, str]] = {

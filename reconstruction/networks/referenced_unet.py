@@ -18,8 +18,8 @@ from torch import nn
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch, Pairs
 from reconstruction.data.pairs import PairPool
+from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.models.losses import phase_loss
-from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.local_ridge import LocalRidge
 from reconstruction.networks.step_unet import conv_block
 
@@ -196,7 +196,7 @@ class ReferencedUNet(Reconstructor):
         return phase_loss(self(batch.frames, batch.reference), batch.phase_rad, self.inside, self.config.phase_range_rad)
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Reconstruct; see :class:`reconstruction.models.reconstructor.Reconstructor`."""
+        """Reconstruct; see :class:`reconstruction.models.base.Reconstructor`."""
         with torch.autocast(frame.device.type, enabled=False):
             features = self.features(frame, reference)
         x = self.stem(features)

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from reconstruction.data.batch import Batch
+from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.models.losses import phase_loss
-from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
 from reconstruction.networks.step_unet import conv_block
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from reconstruction.data.batch import Batch
-from reconstruction.models.reconstructor import Reconstructor
+from reconstruction.models.base import Reconstructor
 
 #: For a process that hangs; when one dies, torchrun ends all of them. It must be long, because the others wait while the first
 #: process simulates pairs.

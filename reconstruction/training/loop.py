@@ -16,11 +16,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Pairs
 from reconstruction.data.pairs import PairPool
-from reconstruction.models.reconstructor import Reconstructor
+from reconstruction.models.base import Reconstructor
 from reconstruction.training.config import PLATEAU_FACTOR, FinishReason, TrainConfig, TrainReport, learning_rate_factor
 from reconstruction.training.distributed import World
+from reconstruction.training.resume_state import TrainState, step_seed
 from reconstruction.training.run import Run
-from reconstruction.training.state import TrainState, step_seed
 from reconstruction.training.validation import validate
 
 

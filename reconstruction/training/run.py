@@ -30,7 +30,7 @@ from reconstruction.training.events import EventFile
 from reconstruction.training.validation import Validation
 
 if TYPE_CHECKING:
-    from reconstruction.training.state import TrainState
+    from reconstruction.training.resume_state import TrainState
 
 RUN, RESOLVED, CURVE, PICTURE = "run", "resolved.yaml", "curve.jsonl", "validation.png"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reconstruction.data.pairs import PairPool
 from reconstruction.metrics import Scores, mean_scores, score
-from reconstruction.models.reconstructor import Reconstructor
+from reconstruction.models.base import Reconstructor
 
 #: A reconstructor with more evaluations per frame than this is validated on a few images only, because it is slow.
 MANY_EVALUATIONS = 8

@@ -52,7 +52,7 @@ def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact
 
 
 def part_graph(model: Model, part: str, precision: Precision = Precision.FP32) -> Artifact:
-    """Return one of the model's :meth:`~reconstruction.models.reconstructor.Reconstructor.parts` as a graph."""
+    """Return one of the model's :meth:`~reconstruction.models.base.Reconstructor.parts` as a graph."""
     example = model.network.parts()[part]
     names = tuple(f"input_{number}" for number in range(len(example)))
     module = model.network.get_submodule(part)

@@ -33,7 +33,7 @@ class Graph(Protocol):
 
 
 class PartsEngine(TorchEngine):
-    """Runs a model in torch, with its :meth:`~reconstruction.models.reconstructor.Reconstructor.parts` as compiled graphs.
+    """Runs a model in torch, with its :meth:`~reconstruction.models.base.Reconstructor.parts` as compiled graphs.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from torch import nn
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
 from reconstruction.data.pairs import PairPool
-from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
+from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from reconstruction.training.config import FinishReason, Schedule, TrainConfig, TrainReport
 from reconstruction.training.loop import Callbacks, Trainer, TrainingStoppedError

@@ -19,7 +19,7 @@ from reconstruction.data.batch import Batch
 from reconstruction.data.pairs import PairPool
 from reconstruction.data.simulation import simulated_pool
 from reconstruction.metrics import Scores
-from reconstruction.models.reconstructor import NetworkConfig, Reconstructor
+from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.training.config import (
     FinishReason,
     Schedule,

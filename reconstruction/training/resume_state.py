@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from reconstruction.data.batch import Pairs
 from reconstruction.data.pairs import shuffled_batches
-from reconstruction.models.reconstructor import Reconstructor
+from reconstruction.models.base import Reconstructor
 from reconstruction.training.checkpoint import damaged
 from reconstruction.training.config import FinishReason, TrainConfig, TrainReport, ValidationProgress
 
