@@ -78,7 +78,10 @@ def test_compile_says_what_is_wrong(arguments: tuple[str, ...], message: str, ca
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.BF16])
-def test_a_plan_for_rtx_is_built_without_a_gpu(precision: Precision, model: Model) -> None:
+def test_a_plan_for_rtx_is_built_without_a_gpu(
+    precision: Precision, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path))  # another test builds the same plan
     stages: list[str] = []
     plan = plan_of("tensorrt_rtx", model, precision, lambda stage, done, total: stages.append(stage))
     content = plan.load()
