@@ -22,7 +22,7 @@ from app.instrument.config import InstrumentConfig, checked
 from app.instrument.opening import open_rig
 from app.progress import Report
 from calibration.devices import phase_lut, timing
-from calibration.fibre import reference
+from calibration.fibre import statistics
 from calibration.registration import gray_code
 from drivers.clock import VirtualClock
 from drivers.twin.camera import SimulatedCamera
@@ -151,7 +151,7 @@ def fibre_numbers(fibres: int) -> Numbers:
         rng = np.random.default_rng(seed)
         factor, distance_um, coupling_um = rng.uniform(0.8, 1.0), rng.uniform(40, 60), rng.uniform(2.5, 4.0)
         rig = unknown_instrument(seed, {}, factor, distance_um=float(distance_um), coupling_sigma_um=float(coupling_um))
-        model = reference.fit(reference.acquire(rig, reference.ReferencePlan(seed=seed))).model
+        model = statistics.fit(statistics.acquire(rig, statistics.ReferencePlan(seed=seed))).model
         optics = _camera(rig).optics.config
         truth = (factor, optics.defocus_px, coupling_um / optics.pixel_um)
         measured = (model.phase_scale, model.defocus_px, model.coupling_px)

@@ -13,10 +13,10 @@ from app.reporting.images import Picture, grey
 from app.reporting.plots import Role, Series, plot
 from app.reporting.rendering import Section
 from calibration.fibre.probe_patterns import ProbePatternData
-from calibration.fibre.reference import FibreData, FibreReference
 from calibration.fibre.response import FibreResponse
 from calibration.fibre.second_order import LocalCovariance, MapSampling, SecondOrder, contrast, local_covariance
 from calibration.fibre.speckle_field import EDGE_PX, on_camera, rolled_off
+from calibration.fibre.statistics import FibreData, FibreReference
 from calibration.registration.affine import Registration
 from calibration.registration.gray_code import RegistrationData
 

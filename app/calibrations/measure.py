@@ -18,7 +18,7 @@ from app.instrument.devices import panel_of
 from app.progress import Report
 from app.reporting.rendering import Section
 from calibration.devices import camera, phase_lut, timing
-from calibration.fibre import probe_patterns, reference, response, self_calibration
+from calibration.fibre import probe_patterns, response, self_calibration, statistics
 from calibration.fibre.response import FibreResponse
 from calibration.fibre.second_order import SecondOrder
 from calibration.registration import gray_code
@@ -182,9 +182,9 @@ def measure_fibre(task: Task) -> Measured:
     """Measure the reference speckle and the fibre's second-order model."""
     affine = task.registration.matrix_xy if task.registration else None
     total = _PAIRS + _FLATS + _DEPTHS
-    data = reference.acquire(task.rig, reference.ReferencePlan(_PAIRS, _FLATS), affine, progress=task.on_frame(total))
+    data = statistics.acquire(task.rig, statistics.ReferencePlan(_PAIRS, _FLATS), affine, progress=task.on_frame(total))
     task.report("fit", 0, 1)
-    fit = reference.fit(data)
+    fit = statistics.fit(data)
     task.report("fit", 1, 1)
     numbers: dict[str, Any] = asdict(fit.model) | {f"{name}_sd": value for name, value in fit.sd.items()}
     numbers |= {
@@ -196,7 +196,7 @@ def measure_fibre(task: Task) -> Measured:
         "correlation": fit.correlation,
     }
     return Measured(
-        kind=reference.KIND,
+        kind=statistics.KIND,
         numbers=numbers,
         arrays={"speckle": fit.speckle},
         sections=fibre_pictures(data, fit, _USUAL),

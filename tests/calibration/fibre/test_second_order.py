@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from scipy import optimize
 
-from calibration.fibre.reference import smooth_phases
 from calibration.fibre.second_order import LocalCovariance, MapSampling, SecondOrder, contrast, local_covariance, square_lags
 from calibration.fibre.speckle_field import disc, on_camera, rolled_off
+from calibration.fibre.statistics import smooth_phases
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 

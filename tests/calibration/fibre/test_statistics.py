@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from acquisition.capture.pair_capture import CaptureError, Rig
 from app.instrument.config import checked
 from app.instrument.opening import open_rig
-from calibration.fibre import reference
-from calibration.fibre.reference import FibreData, ReferencePlan
+from calibration.fibre import statistics
 from calibration.fibre.second_order import SecondOrder
 from calibration.fibre.speckle_field import disc, on_camera
+from calibration.fibre.statistics import FibreData, ReferencePlan
 from calibration.stored import CalibrationError
 from drivers.clock import VirtualClock
 from drivers.twin.camera import SimulatedCamera
@@ -44,7 +44,7 @@ def twin(factor: float = 1.0, px: int = 128, **optics: object) -> Rig:
 
 @pytest.fixture(scope="module")
 def data() -> FibreData:
-    return reference.acquire(twin(seed=1), ReferencePlan(pairs=8))
+    return statistics.acquire(twin(seed=1), ReferencePlan(pairs=8))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Truth:
 def recovered(truth: Truth, plan: ReferencePlan, px: int) -> tuple[float, float, float]:
     seed = plan.seed
     rig = twin(truth.factor, px, seed=seed, distance_um=truth.distance_um, coupling_sigma_um=truth.coupling_um)
-    fit = reference.fit(reference.acquire(rig, plan))
+    fit = statistics.fit(statistics.acquire(rig, plan))
     assert fit.correlation > 0.55
     assert fit.radius_px == pytest.approx(0.32 * px / 0.68, rel=0.03)
     assert fit.centre_px == pytest.approx(((px - 1) / 2, (px - 1) / 2), abs=4)
@@ -97,7 +97,7 @@ def test_the_whole_twin_is_recovered(seed: int) -> None:
 
 
 def test_a_small_fibre_says_how_sure_it_is(data: FibreData) -> None:
-    fit = reference.fit(data)
+    fit = statistics.fit(data)
     assert np.array_equal(fit.speckle, data.flats.mean(0))
     assert set(fit.sd) == {"phase_scale", "defocus_px", "coupling_px", "repeatability"}
     for name, true in (("phase_scale", 1.0), ("defocus_px", 56.95), ("coupling_px", 4.79)):
@@ -112,13 +112,13 @@ def test_a_registered_panel_is_as_good(data: FibreData) -> None:
     turn = np.deg2rad(12.0)
     to_slm = 0.9 * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])  # (x, y), as the optics turn (y, x)
     affine = np.asarray(cv2.invertAffineTransform(np.column_stack([to_slm, [-3.0, 4.0]])), np.float64)
-    fit = reference.fit(reference.acquire(rig, ReferencePlan(pairs=8), affine))
-    assert fit.correlation > reference.fit(data).correlation - 0.05
+    fit = statistics.fit(statistics.acquire(rig, ReferencePlan(pairs=8), affine))
+    assert fit.correlation > statistics.fit(data).correlation - 0.05
     assert fit.model.defocus_px == pytest.approx(56.95, rel=0.1)
 
 
 def test_smooth_phases_never_wrap() -> None:
-    phases = reference.smooth_phases((96, 128), 4, px=1.5, seed=3)
+    phases = statistics.smooth_phases((96, 128), 4, px=1.5, seed=3)
     assert phases.shape == (4, 96, 128)
     assert phases.min() >= 0
     assert phases.max() < 2 * np.pi * 255 / 256
@@ -147,36 +147,36 @@ def test_bad_frames_are_refused_with_the_number(data: FibreData) -> None:
     with pytest.raises(
         CalibrationError, match=r"smooth frame 2 is dark: its mean is 0\.\d\d % of full scale, 0\.5 % are needed"
     ):
-        reference.fit(replace(data, frames=dark))
+        statistics.fit(replace(data, frames=dark))
     bright = data.sweep.copy()
     bright[1] = np.clip(bright[1] * 20, 0, 255)
     with pytest.raises(CalibrationError, match=r"\d % of checkerboard frame 1 is saturated, at most 1 % is allowed"):
-        reference.fit(replace(data, sweep=bright))
+        statistics.fit(replace(data, sweep=bright))
     with pytest.raises(CalibrationError, match=r"at least 4 smooth phases, .* got 3, 6 and 5"):
-        reference.fit(replace(data, frames=data.frames[:3], phases_rad=data.phases_rad[:3]))
+        statistics.fit(replace(data, frames=data.frames[:3], phases_rad=data.phases_rad[:3]))
 
 
 def test_a_moved_fibre_is_refused(data: FibreData) -> None:
     moved = np.concatenate([data.flats[:3], np.roll(data.flats[3:], 3, axis=1)])
     with pytest.raises(CalibrationError, match=r"before and after correlate -?0\.\d\d.*the fibre moved"):
-        reference.fit(replace(data, flats=moved))
+        statistics.fit(replace(data, flats=moved))
 
 
 def test_wrong_patterns_and_a_fibre_without_the_slms_light_are_refused(data: FibreData) -> None:
     few = replace(data, frames=data.frames[:4], phases_rad=data.phases_rad[:4])
-    assert reference.fit(few).correlation > 0.5
+    assert statistics.fit(few).correlation > 0.5
     for wrong in (np.roll(few.phases_rad, 1, axis=0), few.phases_rad[:, ::-1].copy()):
         with pytest.raises(CalibrationError, match=r"maps correlate -?0\.\d\d"):
-            reference.fit(replace(few, phases_rad=wrong))
+            statistics.fit(replace(few, phases_rad=wrong))
     with pytest.raises(CalibrationError, match=r"explains \d+ % of the light"):
-        reference.fit(replace(data, sweep=data.flats[:5]))
+        statistics.fit(replace(data, sweep=data.flats[:5]))
 
 
 def test_acquire_refuses_darkness_and_unregistered_shapes() -> None:
     rig = twin(seed=1)
     rig.camera.set_exposure(0.0001)
     with pytest.raises(CaptureError, match="is the light on"):
-        reference.acquire(rig)
+        statistics.acquire(rig)
     other = Rig(rig.camera, SimulatedSlm((100, 128), clock=rig.clock), rig.clock)
     with pytest.raises(CalibrationError, match="register them first"):
-        reference.acquire(other)
+        statistics.acquire(other)
