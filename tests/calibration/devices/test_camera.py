@@ -61,7 +61,7 @@ def test_light_beyond_the_cameras_exposures_is_refused_with_its_level() -> None:
 
 
 def test_gain_and_read_noise_are_the_sensors_own() -> None:
-    rig = twin(seed=41, px=256)
+    rig = twin(seed=41, px=512)
     data = camera.acquire(rig)
     fit = camera.fit(data)
     assert fit.transfer.e_per_count == pytest.approx(10_500 / 4095, rel=0.05)

@@ -77,8 +77,8 @@ def recovered(truth: Truth, plan: ReferencePlan, px: int) -> tuple[float, float,
     ("truth", "plan"),
     [
         pytest.param(Truth(0.8, 42.0, 2.7), ReferencePlan(seed=51), marks=pytest.mark.slow),
-        (Truth(1.1, 58.0, 3.9), ReferencePlan(pairs=8, seed=52)),
-        (Truth(1.0, 49.5, 3.26), ReferencePlan(pairs=8, seed=53)),
+        (Truth(1.1, 58.0, 3.9), ReferencePlan(seed=52)),
+        (Truth(1.0, 49.5, 3.26), ReferencePlan(seed=53)),
     ],
 )
 def test_scale_and_lengths_are_recovered(truth: Truth, plan: ReferencePlan) -> None:
