@@ -161,7 +161,7 @@ def test_the_list_of_renames_is_complete_in_form() -> None:
     with (ROOT / "docs" / "renames.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows
-    assert {row["kind"] for row in rows} <= {"module", "class", "function", "option", "json", "yaml", "exception", "file"}
+    assert {row["kind"] for row in rows} <= {"module", "class", "function", "parameter", "option", "json", "yaml", "file"}
     assert len({(row["kind"], row["old"]) for row in rows}) == len(rows), "an old name stands for one new name"
     modules = {path.relative_to(ROOT).as_posix().removesuffix(".py").replace("/", ".") for path in tracked(".py")}
     gone = [row["new"] for row in rows if row["kind"] == "module" and row["new"] and row["new"] not in modules]
