@@ -51,15 +51,17 @@ def progress_bars() -> Iterator[Report]:
 
 def _progress_lines() -> Report:
     """Return a report for a log file: a line at the start and end of each stage, and one every ten seconds."""
-    last: dict[str, float] = {}
+    printed_s: dict[str, float] = {}
+    lines: dict[str, str] = {}
 
     def report(stage: str, done: int, total: int, note: str = "") -> None:
-        now = time.monotonic()
-        if stage not in last or done == total or now - last[stage] >= _LINE_EVERY_S:
-            last[stage] = now
-            console.print(
-                f"{stage}: {done} of {total}{', ' if note else ''}{note}", soft_wrap=True, highlight=False, markup=False
-            )
+        now_s = time.monotonic()
+        line = f"{stage}: {done} of {total}{', ' if note else ''}{note}"
+        due = stage not in printed_s or done == total or now_s - printed_s[stage] >= _LINE_EVERY_S
+        # A stage that is complete may be reported again and again while its data are written.
+        if due and lines.get(stage) != line:
+            printed_s[stage], lines[stage] = now_s, line
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     return report
 

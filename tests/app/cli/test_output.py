@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.output import publish, write_json
+from app.cli.output import progress_bars, publish, write_json
 from drivers.base import SpeckleScopeError
 
 
@@ -36,3 +36,10 @@ def test_numbers_that_exist_survive_a_failed_write(tmp_path: Path) -> None:
 def test_a_table_prints_square_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     publish("devices", {"slmsuite": "skipped: pip install 'specklescope[slmsuite]'"}, None)
     assert "'specklescope[slmsuite]'" in capsys.readouterr().out
+
+
+def test_without_a_terminal_a_finished_stage_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bars() as report:
+        for done in (0, 1, 2, 3, 3, 3):
+            report("acquiring pairs", done, 3)
+    assert capsys.readouterr().err.splitlines() == ["acquiring pairs: 0 of 3", "acquiring pairs: 3 of 3"]
