@@ -28,6 +28,7 @@ from app.cli.commands.live import live, record
 from app.cli.commands.reconstruct import reconstruct
 from app.cli.commands.train import train
 from app.cli.commands.twin_statistics import twin_statistics
+from app.cli.unexpected import is_explained, leaves, report
 from app.malloc_tuning import keep_freed_memory
 from drivers.base import SpeckleScopeError
 
@@ -70,12 +71,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except SpeckleScopeError as error:
         _fail(str(error), ExitStatus.FAILED)
     except ExceptionGroup as group:
-        _fail("; ".join(str(error) for error in group.exceptions), ExitStatus.FAILED)
+        text = "; ".join(map(str, leaves(group))) if is_explained(group) else report(group)
+        _fail(text, ExitStatus.FAILED)
     except OSError as error:
         text = f"{error.filename or 'the system'}: {error.strerror or error}; check path, permissions and free space"
         _fail(text, ExitStatus.FAILED)
     except KeyboardInterrupt:
         _fail("interrupted", ExitStatus.INTERRUPTED)
+    except Exception as error:  # the last resort: nothing below foresaw this
+        _fail(report(error), ExitStatus.FAILED)
 
 
 def _log() -> None:

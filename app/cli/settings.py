@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Self
 
 import pydantic
@@ -30,11 +31,14 @@ class Settings(BaseSettings):
     ----------
     log : LogLevel
         Messages of this level and of more serious ones are logged.
+    log_folder : Path, optional
+        Folder for the details of unexpected errors, instead of the system's folder for logs.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPECKLESCOPE_", frozen=True, extra="ignore")
 
     log: LogLevel = LogLevel.ERROR
+    log_folder: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Self:

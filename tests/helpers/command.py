@@ -43,7 +43,8 @@ def refused(*arguments: object, cwd: Path, code: int = 1) -> str:
 
 
 def _environment(cwd: Path) -> dict[str, str]:
-    return {"SPECKLESCOPE_CACHE": str(cwd / "cache"), "COLUMNS": "200"}
+    folders = {"SPECKLESCOPE_CACHE": str(cwd / "cache"), "SPECKLESCOPE_LOG_FOLDER": str(cwd / "logs")}
+    return {**folders, "COLUMNS": "200"}
 
 
 def _call(*arguments: object, cwd: Path) -> tuple[int | str | None, str, str]:
