@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import array_bytes, write_together
 from acquisition.archive.old_names import with_present_names
 from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
@@ -79,22 +80,13 @@ def save(stored: Stored, folder: Path) -> Path:
     Raises
     ------
     CalibrationError
-        The folder or a file cannot be written.
+        The folder or a file cannot be written; an older calibration in the folder is unchanged.
     """
     content = {"kind": stored.kind, "made_utc": stored.made_utc, "devices": dict(stored.devices)}
     content |= {"values": dict(stored.values), "arrays": sorted(stored.arrays)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, array in stored.arrays.items():
-            with (folder / f".{name}.part").open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-            (folder / f".{name}.part").replace(folder / f"{name}.npy")
-        part = folder / f".{FILE}"
-        part.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        part.replace(folder / FILE)
-    except OSError as error:
-        reason = error.strerror or error
-        raise CalibrationError(f"cannot write the calibration into {folder}: {reason}; check the folder") from error
+    files = {folder / f"{name}.npy": array_bytes(array) for name, array in stored.arrays.items()}
+    files[folder / FILE] = yaml.safe_dump(content, sort_keys=False).encode("utf-8")
+    write_together(files, "check the folder, and free space on its disk", CalibrationError)
     return folder
 
 

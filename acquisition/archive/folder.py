@@ -1,4 +1,4 @@
-"""An archive's folder: its name, its writer's lock, the disk space it needs, and small files that survive a power cut."""
+"""An archive's folder: its name, its writer's lock, and the disk space it needs."""
 
 from __future__ import annotations
 
@@ -92,24 +92,6 @@ def check_space(folder: Path, expected_bytes: int) -> None:
             f"{folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed (5 % included); "
             "delete files or choose another disk"
         )
-
-
-def write_synced(path: Path, text: str) -> None:
-    """Write a small text file and wait until its content is on disk."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until a folder's list of files is on disk; Windows needs no such wait."""
-    if sys.platform != "win32":
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def one_line(error: Exception) -> str:

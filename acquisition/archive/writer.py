@@ -19,7 +19,8 @@ from typing import Self
 
 import numpy as np
 
-from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line, sync_folder, write_synced
+from acquisition.archive.atomic_files import sync_folder, write_whole
+from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line
 from acquisition.archive.journal import Journal, utc_now
 from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
 from acquisition.archive.old_names import METADATA
@@ -43,6 +44,9 @@ __all__ = [
 
 #: Size of a full shard of the largest array, in bytes.
 SHARD_BYTES = 32 * 2**20
+#: ``zarr.json`` of the group that holds the arrays.
+_GROUP = '{"zarr_format": 3, "node_type": "group"}\n'
+_REMEDY = "check the disk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +154,8 @@ class ArchiveWriter:
             lock = undo.enter_context(WriterLock(path))
             try:
                 (path / DATA).mkdir()
-                write_synced(path / DATA / "zarr.json", '{"zarr_format": 3, "node_type": "group"}\n')
-                write_synced(path / METADATA, text)
+                write_whole(path / DATA / "zarr.json", _GROUP, _REMEDY, StorageError)
+                write_whole(path / METADATA, text, _REMEDY, StorageError)
                 shards = Shards(path / DATA)
                 for array in spec.arrays:
                     shards.create(array, slots)

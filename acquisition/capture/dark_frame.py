@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import write_bytes
 from acquisition.archive.rows import StorageError
 from acquisition.capture.pair_capture import PairCapture, Rig
 from drivers.base import TriggerMode
@@ -36,9 +38,6 @@ def dark_frame(capture: PairCapture, rig: Rig, count: int) -> NDArray[np.float32
 
 def write_dark(folder: Path, mean: NDArray[np.float32]) -> None:
     """Write the dark frame as ``dark.tif`` into a dataset's folder; raises StorageError when that fails."""
-    part = folder / f".{DARK}"
-    try:
-        tifffile.imwrite(part, mean)
-        part.replace(folder / DARK)
-    except OSError as error:
-        raise StorageError(f"cannot write {folder / DARK}: {error.strerror or error}; check the disk") from error
+    content = io.BytesIO()
+    tifffile.imwrite(content, mean)
+    write_bytes(folder / DARK, content.getvalue(), "check the disk", StorageError)

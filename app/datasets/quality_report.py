@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.archive.atomic_files import write_bytes, write_whole
+from acquisition.archive.atomic_files import write_image, write_whole
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
 from acquisition.capture.certificate import Certificate, certify, write_certificate
@@ -53,7 +52,7 @@ def finish_dataset(path: Path, progress: Callable[[int], None] = lambda done: No
     certificate = certify(archive, progress)
     write_certificate(path, certificate)
     sheet = _contact_sheet(archive)
-    write_bytes(path / SHEET, cv2.imencode(".png", sheet)[1].tobytes(), _REMEDY)
+    write_image(path / SHEET, sheet, _REMEDY)
     _write_parts(archive)
     write_whole(path / REPORT, render(_page(archive, certificate, sheet)), _REMEDY)
     return certificate

@@ -16,8 +16,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from acquisition.archive.atomic_files import write_bytes
-from drivers.base import SpeckleScopeError
+from acquisition.archive.atomic_files import write_bytes, write_whole
 from reconstruction.engines.base import EngineError
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class Artifact:
         EngineError
             The disk is full, or the folder cannot be written.
         """
-        self._write(self.path, data)
+        write_bytes(self.path, data, _REMEDY, EngineError)
         self._describe({"facts": self.facts, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
         return self.path
 
@@ -117,11 +116,4 @@ class Artifact:
         return content if isinstance(content, dict) else {}
 
     def _describe(self, content: Mapping[str, object]) -> None:
-        self._write(self.sidecar, json.dumps(content, indent=1).encode())
-
-    @staticmethod
-    def _write(path: Path, data: bytes) -> None:
-        try:
-            write_bytes(path, data, _REMEDY)
-        except SpeckleScopeError as error:
-            raise EngineError(str(error)) from error
+        write_whole(self.sidecar, json.dumps(content, indent=1), _REMEDY, EngineError)

@@ -18,6 +18,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import write_together
 from acquisition.archive.old_names import with_present_names
 from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask
@@ -167,21 +168,22 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
 
     Weights are stored as float16, which changes a reconstruction by less than 0.002 rad. Buffers keep their type, because the
     variances of batch norm and the scales of 8-bit maps are outside the range of float16.
+
+    Raises
+    ------
+    ReconstructionError
+        A file cannot be written; an older model in the folder is unchanged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     halved = dict(network.named_parameters())
     state = {key: value.half() if key in halved else value for key, value in network.state_dict().items()}
-    temporary = folder / f".{WEIGHTS}.part"
-    safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, temporary)
-    temporary.chmod(0o644)
-    temporary.replace(folder / WEIGHTS)
-    card = replace(card, weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
+    data = safetensors.torch.save({key: value.contiguous() for key, value in state.items()})
+    card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
     values = {item.name: getattr(card, item.name) for item in fields(card)}
     text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
-    (folder / CARD).write_text(text, encoding="utf-8")
-    model = load_model(folder)
-    (folder / README).write_text(readme(model), encoding="utf-8")
-    return model
+    page = readme(Model(network, card, card.weights_sha256[:12]))
+    files = {folder / WEIGHTS: data, folder / CARD: text.encode("utf-8"), folder / README: page.encode("utf-8")}
+    write_together(files, "free space on its disk, or choose another folder", ReconstructionError)
+    return load_model(folder)
 
 
 def _read_card(path: Path) -> ModelCard:

@@ -7,7 +7,6 @@ time, even if the program is killed. A checkpoint cannot run code.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from acquisition.archive.folder import sync_folder
+from acquisition.archive.atomic_files import write_bytes
 from reconstruction.base import ReconstructionError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -32,19 +31,10 @@ def write_checkpoint(path: Path, tensors: Mapping[str, torch.Tensor], values: Ma
     ReconstructionError
         The file cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     header = {_KEY: json.dumps({"version": _VERSION, **values})}
-    try:
-        safetensors.torch.save_file({key: value.contiguous() for key, value in tensors.items()}, part, header)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
-    except (OSError, safetensors.SafetensorError) as error:
-        cause = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise ReconstructionError(
-            f"cannot write {path}: {cause}; the last checkpoint is complete; free disk space, then resume with --resume"
-        ) from error
+    data = safetensors.torch.save({key: value.contiguous() for key, value in tensors.items()}, header)
+    remedy = "the last checkpoint is complete; free disk space, then resume with --resume"
+    write_bytes(path, data, remedy, ReconstructionError)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -18,11 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-import cv2
 import torch
 import yaml
 
-from acquisition.archive.folder import write_synced
+from acquisition.archive.atomic_files import image_bytes, write_bytes, write_whole
 from reconstruction.base import ReconstructionError
 from reconstruction.training.checkpoint import CHECKPOINT, damaged, read_checkpoint, read_values, write_checkpoint
 from reconstruction.training.config import FinishReason, TrainReport
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from reconstruction.training.resume_state import TrainState
 
 RUN, RESOLVED, CURVE, PICTURE = "run", "resolved.yaml", "curve.jsonl", "validation.png"
+_REMEDY = "free disk space, then resume with --resume"
 
 
 class Run:
@@ -86,12 +86,10 @@ class Run:
         path, step = self.folder / CURVE, state.report.steps
         if self.checkpoint is None:
             text = yaml.safe_dump(self._resolved, sort_keys=False, allow_unicode=True)
-            write_synced(self.folder / RESOLVED, text)
+            write_whole(self.folder / RESOLVED, text, _REMEDY, ReconstructionError)
             self.save(state)
         lines = [line for line, line_step in _lines(path) if line_step <= step]
-        part = path.with_name(f".{CURVE}.part")
-        write_synced(part, "".join(lines))
-        part.replace(path)
+        write_whole(path, "".join(lines), _REMEDY, ReconstructionError)
         self._curve = path.open("a", encoding="utf-8")
         self._events = EventFile(self.folder, step)
 
@@ -105,9 +103,8 @@ class Run:
         """Add a validation to the curves and replace the picture."""
         scores = asdict(result.scores)
         self._add({"step": step, "validation": {k: v if math.isfinite(v) else None for k, v in scores.items()}})
-        part, png = self.folder / f".{PICTURE}.part", cv2.imencode(".png", result.picture)[1].tobytes()
-        part.write_bytes(png)
-        part.replace(self.folder / PICTURE)
+        png = image_bytes(result.picture)
+        write_bytes(self.folder / PICTURE, png, _REMEDY, ReconstructionError)
         if self._events is not None:
             self._events.scalars(step, {f"validation/{name}": value for name, value in scores.items()})
             self._events.picture(step, "validation", png, result.picture.shape)

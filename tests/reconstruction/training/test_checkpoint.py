@@ -26,6 +26,7 @@ from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, writ
 from reconstruction.training.config import FinishReason, Schedule, TrainConfig, TrainReport
 from reconstruction.training.loop import Callbacks, Trainer, TrainingStoppedError
 from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, Run, first_difference, read_finish_reason
+from tests.helpers.small_disk import small_disk
 
 GRID = 16
 CONFIG = TrainConfig(steps=14, batch=4, warm_up=3, validate_every=5, checkpoint_every=3, log_every=1, early_stop=9, bf16=False)
@@ -146,7 +147,7 @@ def test_the_run_folder_holds_configuration_curves_and_picture(tmp_path: Path) -
     assert picture.shape == (4 * GRID, 3 * GRID)
     points = {(value.tag, event.step) for event in events(tmp_path) for value in event.summary.value}
     assert {("loss", 1), ("learning rate", 14), ("validation/ssim", 5), ("validation", 14)} <= points
-    assert not [path for path in (tmp_path / RUN).iterdir() if path.name.endswith(".part")]
+    assert not [path for path in (tmp_path / RUN).iterdir() if path.name.startswith(".")]
 
 
 def test_tensorboard_drops_the_steps_that_a_resumed_run_repeats(tmp_path: Path) -> None:
@@ -199,9 +200,9 @@ def test_nothing_to_resume_and_another_configuration_are_refused(tmp_path: Path)
 def test_the_last_checkpoint_stays_until_the_next_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     write_checkpoint(path, {"a": torch.ones(3)}, {"n": 1})
-    (tmp_path / ".c.safetensors.part").mkdir()
-    with pytest.raises(ReconstructionError, match="the last checkpoint is complete"):
-        write_checkpoint(path, {"a": torch.zeros(3)}, {"n": 2})
+    with small_disk(500), pytest.raises(ReconstructionError, match="the last checkpoint is complete"):
+        write_checkpoint(path, {"a": torch.zeros(3000)}, {"n": 2})
+    assert list(tmp_path.iterdir()) == [path]
     tensors, values = read_checkpoint(path)
     assert values == {"n": 1}
     assert torch.equal(tensors["a"], torch.ones(3))
