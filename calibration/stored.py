@@ -16,6 +16,7 @@ from acquisition.archive.atomic_files import array_bytes, write_together
 from acquisition.archive.old_names import with_present_names
 from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
+from drivers.safe_text import read_yaml
 
 FILE = "calibration.yaml"
 #: Values of calibrations that version 0.1.0 wrote under other names: old name, present name.
@@ -99,7 +100,7 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
         The calibration is missing, damaged, of another kind, of other devices, or older than ``max_age_days``.
     """
     try:
-        content = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+        content = read_yaml(folder / FILE)
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in content["arrays"]}
         arrays, values = with_present_names(arrays), with_present_names(content["values"], **_OLD_VALUES)
         stored = Stored(content["kind"], content["devices"], values, arrays, content["made_utc"])

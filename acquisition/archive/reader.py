@@ -22,6 +22,7 @@ from acquisition.archive.old_names import (
 )
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
+from drivers.safe_text import read_yaml
 
 _Name = TypeVar("_Name", bound=StrEnum)
 
@@ -76,7 +77,7 @@ class Archive:
         if not path.is_dir():
             raise StorageError(f"no archive at {path}: there is no such folder; check the path")
         try:
-            metadata = yaml.safe_load(metadata_file(path).read_text(encoding="utf-8"))
+            metadata = read_yaml(metadata_file(path))
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
             raise StorageError(f"{path} is not an archive: {METADATA} is missing or unreadable ({reason})") from error

@@ -16,6 +16,7 @@ import numpy as np
 from acquisition.archive.reader import DATA
 from acquisition.archive.rows import StorageError, StoredRow
 from acquisition.archive.shards import Image, Shards
+from drivers.safe_text import parse_json
 
 _MISSING = 2**64 - 1  # offset of an image that was never written
 _OPEN_SHARDS = 256  # each keeps its file open, and a process may have about a thousand
@@ -44,7 +45,7 @@ class ShardReader:
         self._data = Path(path) / DATA
         self._folder = self._data / name
         try:
-            metadata = json.loads((self._folder / "zarr.json").read_text(encoding="utf-8"))
+            metadata = parse_json((self._folder / "zarr.json").read_text(encoding="utf-8"))
             self.shape: tuple[int, ...] = tuple(metadata["shape"][1:])
             self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
             self._slots_per_shard = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])

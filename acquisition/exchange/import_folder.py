@@ -21,6 +21,7 @@ from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
+from drivers.safe_text import read_yaml
 
 #: Folder of each array.
 _FOLDERS = {"speckle": "input", "label": "label"}
@@ -246,7 +247,7 @@ def _common_spec(array: str, headers: Mapping[str, _Header | None], problems: li
 def stated_phase_range_rad(path: Path) -> float | None:
     """Return the phase of label grey 255 in radians that a folder's ``metadata.yaml`` states, or None."""
     try:
-        facts = with_present_names(yaml.safe_load(metadata_file(path).read_text(encoding="utf-8")))
+        facts = with_present_names(read_yaml(metadata_file(path)))
     except (OSError, ValueError, yaml.YAMLError):
         return None
     phase_range_rad = facts.get("phase_range_rad") if isinstance(facts, dict) else None

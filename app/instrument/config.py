@@ -25,6 +25,7 @@ from drivers.displays.screen import ScreenConfig
 from drivers.displays.slmpy import SlmPyConfig
 from drivers.displays.slmpy_local import SlmPyWindowConfig
 from drivers.opencv.camera import OpenCvConfig
+from drivers.safe_text import read_yaml
 from drivers.slmsuite.camera import SlmsuiteCameraConfig
 from drivers.slmsuite.slm import SlmsuiteSlmConfig
 from drivers.twin.camera import FaultConfig, SimulatedCameraConfig
@@ -206,7 +207,7 @@ def load_config(path: Path | None) -> InstrumentConfig:
     if path is None:
         return InstrumentConfig()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError as error:
         text = f"there is no instrument file {path}; correct --config, or leave it out for the simulated instrument"
         raise ConfigError(text) from error

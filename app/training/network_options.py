@@ -10,6 +10,7 @@ import pydantic
 import yaml
 
 from drivers.base import SpeckleScopeError
+from drivers.safe_text import parse_yaml
 from reconstruction.models.registry import config_of
 
 #: Fields that the instrument fixes; they cannot be set.
@@ -50,7 +51,7 @@ def _typed(name: str, text: str, hint: Any) -> Any:
     """Convert the text of a value to the type of its field. ``1,2,4`` becomes a tuple; text is never run as code."""
     needs_brackets = get_origin(hint) is tuple and not text.startswith("[")
     try:
-        return pydantic.TypeAdapter(hint).validate_python(yaml.safe_load(f"[{text}]" if needs_brackets else text))
+        return pydantic.TypeAdapter(hint).validate_python(parse_yaml(f"[{text}]" if needs_brackets else text))
     except (pydantic.ValidationError, yaml.YAMLError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else "no valid value"
         raise SpeckleScopeError(f"--set {name}={text}: {reason}") from error

@@ -17,6 +17,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from acquisition.archive.atomic_files import write_bytes, write_whole
+from drivers.safe_text import parse_json
 from reconstruction.engines.base import EngineError
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Artifact:
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.sidecar.read_text(encoding="utf-8"))
+            content = parse_json(self.sidecar.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from drivers.safe_text import parse_json
 from reconstruction.engines.artifacts import Artifact, cache_folder
 from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision, first_line
 from reconstruction.engines.check_frames import CheckFrames, recall
@@ -236,7 +237,7 @@ def _read_choice(stored: Artifact) -> tuple[list[Choice], str]:
     if content is None:
         return [], ""
     try:
-        note = json.loads(content)
+        note = parse_json(content)
         return [parse(" ".join(choice)) for choice in note["ranked"]], str(note["reason"])
     except (ValueError, TypeError, KeyError, EngineError):
         return [], ""

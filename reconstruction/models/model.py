@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import write_together
 from acquisition.archive.old_names import with_present_names
+from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask
 from reconstruction.models.base import Reconstructor
@@ -188,7 +189,7 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
 
 def _read_card(path: Path) -> ModelCard:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         return ModelCard(**with_present_names(content, range_rad="phase_range_rad"))
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error

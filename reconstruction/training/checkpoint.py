@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 
 from acquisition.archive.atomic_files import write_bytes
+from drivers.safe_text import parse_json
 from reconstruction.base import ReconstructionError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -66,7 +67,7 @@ def read_values(path: Path) -> dict[str, Any]:
 def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safetensors.safe_open(path, "pt") as file:
-            values = json.loads((file.metadata() or {})[_KEY])
+            values = parse_json((file.metadata() or {})[_KEY])
             if values.pop("version") != _VERSION:
                 raise damaged(path, "it was written by another version of the program")
             yield file, values

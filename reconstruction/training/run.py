@@ -22,6 +22,7 @@ import torch
 import yaml
 
 from acquisition.archive.atomic_files import image_bytes, write_bytes, write_whole
+from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.training.checkpoint import CHECKPOINT, damaged, read_checkpoint, read_values, write_checkpoint
 from reconstruction.training.config import FinishReason, TrainReport
@@ -144,7 +145,7 @@ def read_resolved(folder: Path, part: str) -> Any:
     """
     path = folder / RUN / RESOLVED
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))[part]
+        return read_yaml(path)[part]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
         raise ReconstructionError(f"cannot read {path}; restore a copy, or start in a new folder") from error
 

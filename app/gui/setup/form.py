@@ -12,6 +12,8 @@ from docstring_parser import DocstringStyle
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
+from drivers.safe_text import parse_yaml
+
 #: Endings of field names that stand for units, longest first, and the unit as it is written.
 _UNITS = (
     ("_bytes_per_s", "bytes/s"),
@@ -144,7 +146,7 @@ def _value(text: str) -> object:
     if not text:
         return None
     try:
-        return yaml.safe_load(f"[{text}]" if "," in text and text[0] not in "{[" else text)
+        return parse_yaml(f"[{text}]" if "," in text and text[0] not in "{[" else text)
     except yaml.YAMLError:
         return text  # the configuration refuses it, with the name of the field
 

@@ -1,0 +1,98 @@
+"""Hostile YAML and JSON are refused before they fill memory or exhaust the stack; harmless files read as before."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from acquisition.archive.reader import Archive
+from acquisition.archive.rows import StorageError
+from acquisition.capture.plan import PlanError, read_plan
+from app.instrument.config import ConfigError, load_config
+from calibration.stored import CalibrationError, load
+from drivers.limits import MAX_YAML_BYTES
+from drivers.safe_text import UnsafeYamlError, parse_json, parse_yaml, read_yaml
+from reconstruction.base import ReconstructionError
+from reconstruction.models.model import CARD, WEIGHTS, load_model
+from tests.test_house import PACKAGES
+
+#: Nine levels of nine aliases stand for 9**9 values in 400 bytes.
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 9)
+)
+#: Each alias lies one level deeper than the one before.
+LADDER = "a0: &a0 [x]\n" + "".join(f"a{k}: &a{k} [*a{k - 1}]\n" for k in range(1, 2000))
+HOSTILE = {
+    "bomb": (BOMB, "aliases"),
+    "merged bomb": (BOMB.replace("[x, x", "[{x: 1}, {x: 1}") + "all: {<<: *a8}\n", "aliases"),
+    "ladder of aliases": (LADDER, "deep|levels"),
+    "cycle": ("a: &a [*a]\n", "part of itself"),
+    "nested lists": ("[" * 5000 + "]" * 5000, "nested"),
+    "nested mappings": ("{a: " * 5000 + "1" + "}" * 5000, "nested"),
+    "sexagesimal number": ("a: 1" + ":59" * 5000 + "\n", "digits"),
+    "long number": ("a: " + "9" * 5000 + "\n", "digits"),
+    "impossible date": ("a: 2026-02-31\n", "impossible value"),
+    "python object": ("a: !!python/object/apply:os.system [id]\n", "could not determine a constructor"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_yaml_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(yaml.YAMLError, match=reason):
+        parse_yaml(text)
+
+
+def test_a_huge_file_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "huge.yaml"
+    with path.open("wb") as file:
+        file.truncate(MAX_YAML_BYTES + 1)
+    with pytest.raises(UnsafeYamlError, match=f"more than {MAX_YAML_BYTES} bytes"):
+        read_yaml(path)
+
+
+def test_harmless_yaml_reads_as_before() -> None:
+    shared = [1, 2.5]
+    content = {"a": shared, "b": shared, "c": {"d": "é", "e": None, "f": True}}
+    assert "*id001" in yaml.safe_dump(content), "our own files may have aliases too"
+    assert parse_yaml(yaml.safe_dump(content)) == content
+    assert parse_yaml("") is None
+
+
+def test_every_reader_of_yaml_refuses_a_bomb_with_its_name(tmp_path: Path) -> None:
+    for name in ("plan.yaml", "metadata.yaml", "calibration.yaml", CARD):
+        (tmp_path / name).write_text(BOMB)
+    (tmp_path / WEIGHTS).touch()
+    with pytest.raises(PlanError, match=r"plan\.yaml.*aliases"):
+        read_plan(tmp_path / "plan.yaml")
+    with pytest.raises(ConfigError, match=r"plan\.yaml.*aliases"):
+        load_config(tmp_path / "plan.yaml")
+    with pytest.raises(StorageError, match="aliases"):
+        Archive.open(tmp_path)
+    with pytest.raises(CalibrationError, match="aliases"):
+        load(tmp_path, "camera")
+    with pytest.raises(ReconstructionError, match=rf"{CARD}.*aliases"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '{"a": ' * 200 + "1" + "}" * 200, "[" * 60 + "]" * 60])
+def test_nested_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="nested more than 50 deep"):
+        parse_json(text)
+
+
+def test_harmless_json_reads_as_before() -> None:
+    assert parse_json('{"a": [1, {"b": null}], "c": "[[[["}') == {"a": [1, {"b": None}], "c": "[[[["}
+    assert parse_json("[" * 50 + "]" * 50) is not None
+    with pytest.raises(ValueError, match="Expecting value"):
+        parse_json("")
+
+
+def test_no_other_module_parses_yaml() -> None:
+    root = Path(__file__).parents[2]
+    files = [path for room in PACKAGES for path in (root / room).rglob("*.py")]
+    assert len(files) > 100
+    calls = re.compile(r"\byaml\.(safe_|full_|unsafe_)?load(_all)?\(")
+    assert not [str(path.relative_to(root)) for path in files if calls.search(path.read_text("utf-8"))]
