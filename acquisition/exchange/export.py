@@ -6,10 +6,7 @@ Every file or folder is written under a hidden temporary name and gets its own n
 from __future__ import annotations
 
 import enum
-import shutil
-import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +14,8 @@ from pathlib import Path
 import av.codec
 import av.error
 
-from acquisition.archive.folder import check_space
+from acquisition.archive.atomic_files import moved_when_complete
+from acquisition.archive.folder import check_space, one_line
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export_arrays import write_hdf5, write_matlab, write_npz, write_ome_zarr
 from acquisition.exchange.export_base import ExportError, median_interval_s
@@ -77,7 +75,19 @@ def export(
     *,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Export an archive and return the new files and folders, in the order of ``formats``.
+    """Export an archive and return the new files and folders; arguments and errors as for :func:`exported_files`."""
+    return list(exported_files(archive, out_dir, formats, labels, overwrite=overwrite))
+
+
+def exported_files(
+    archive: Archive,
+    out_dir: Path,
+    formats: Collection[ExportFormat | str],
+    labels: LabelOptions | None = None,
+    *,
+    overwrite: bool = False,
+) -> Iterator[Path]:
+    """Export an archive and yield the new files and folders, in the order of ``formats``, each when it is complete.
 
     Parameters
     ----------
@@ -122,11 +132,13 @@ def export(
         raw_bytes = len(archive) * sum(archive.spec(name).nbytes for name in archive.arrays)
         check_space(out_dir, raw_bytes * len(set(chosen) & _RAW_SIZED))
         for name, write in jobs:
-            with _moved_when_complete(out_dir / name) as part:
+            with moved_when_complete(out_dir / name) as part:
                 write(part)
+            yield out_dir / name
     except (OSError, av.error.FFmpegError) as error:
-        raise ExportError(f"cannot export {archive.path.name} to {out_dir}: {error}") from error
-    return [out_dir / name for name, _ in jobs]
+        raise ExportError(
+            f"cannot export {archive.path.name} to {out_dir}: {one_line(error)}; free space on its disk, or choose another folder"
+        ) from error
 
 
 def _jobs(archive: Archive, target: ExportFormat, labels: LabelOptions) -> list[_Job]:
@@ -160,25 +172,3 @@ def _jobs(archive: Archive, target: ExportFormat, labels: LabelOptions) -> list[
         name=f"{stem}_specdiffusion", phase=phase, phase_range_rad=float(phase_range_rad), split=labels.split
     )
     return [(layout.name, partial(write_specdiffusion, archive, layout))]
-
-
-@contextmanager
-def _moved_when_complete(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``. It is renamed to ``path`` if the block succeeds, and deleted if not."""
-    mark = uuid.uuid4().hex[:8]
-    part, old = path.with_name(f".{path.name}.{mark}.part"), path.with_name(f".{path.name}.{mark}.old")
-    try:
-        yield part
-        if path.is_dir():  # a folder cannot be replaced in one step, only a file
-            path.replace(old)
-        part.replace(path)
-    except BaseException:
-        if old.exists() and not path.exists():
-            old.replace(path)
-        raise
-    finally:
-        for leftover in (part, old):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)

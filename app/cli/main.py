@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
@@ -30,6 +29,7 @@ from app.cli.commands.train import train
 from app.cli.commands.twin_statistics import twin_statistics
 from app.cli.unexpected import is_explained, leaves, report
 from app.malloc_tuning import keep_freed_memory
+from app.signals import InterruptionError, interruptible
 from drivers.base import SpeckleScopeError
 
 
@@ -40,7 +40,6 @@ class ExitStatus(IntEnum):
     FAILED = 1
     #: The command line is wrong.
     USAGE = 2
-    INTERRUPTED = 130
 
 
 app = App(
@@ -59,13 +58,14 @@ app.command(import_pairs, name="import")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; end the process with an :class:`ExitStatus`."""
+    """Run a command; end the process with an :class:`ExitStatus`, or with 130 after SIGINT and 143 after SIGTERM."""
     keep_freed_memory()
-    # SIGTERM is treated as Ctrl-C, so that temporary files are removed.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        _log()
-        app(argv, exit_on_error=False, print_error=False)
+        with interruptible():
+            _log()
+            app(argv, exit_on_error=False, print_error=False)
+    except InterruptionError as interruption:
+        _fail(str(interruption), interruption.exit_code)
     except CycloptsError as error:
         _fail(str(error), ExitStatus.USAGE)
     except SpeckleScopeError as error:
@@ -76,8 +76,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         text = f"{error.filename or 'the system'}: {error.strerror or error}; check path, permissions and free space"
         _fail(text, ExitStatus.FAILED)
-    except KeyboardInterrupt:
-        _fail("interrupted", ExitStatus.INTERRUPTED)
     except Exception as error:  # the last resort: nothing below foresaw this
         _fail(report(error), ExitStatus.FAILED)
 
@@ -89,6 +87,6 @@ def _log() -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
 
 
-def _fail(text: str, status: ExitStatus) -> NoReturn:
+def _fail(text: str, status: int) -> NoReturn:
     print(f"specklescope: {' '.join(text.split())}", file=sys.stderr)
     raise SystemExit(status)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QCoreApplication, QEventLoop
+from PyQt6.QtCore import QBuffer, QCoreApplication, QEventLoop, QIODevice
 from PyQt6.QtWidgets import QApplication
 
+from acquisition.archive.atomic_files import write_bytes
 from app.gui.main_window.session_protocol import SessionLike
 from app.gui.main_window.settings import default_store
 from app.gui.main_window.window import CloseRequest, MainWindow
 from app.gui.widgets.style import apply_style
+from app.signals import InterruptionError, StopRequest, handled, interruptible, stop_on_signal
 from app.status import Message, MessageLevel
 from drivers.base import SpeckleScopeError
 
@@ -44,13 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 when the session did not close in time, 2 when it could not be opened.
+        0, 1 when the session did not close in time, 2 when it could not be opened, 130 after SIGINT, 143 after SIGTERM.
     """
     parser = argparse.ArgumentParser(prog="specklescope-gui", description="The operator's window of SpeckleScope.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="instrument file (YAML); default: simulated")
     parser.add_argument("--setup", action="store_true", help="start with the setup page")
     arguments = parser.parse_args(argv)
-    return run_instrument(arguments.config, setup=arguments.setup)
+    try:
+        with interruptible():
+            return run_instrument(arguments.config, setup=arguments.setup)
+    except InterruptionError as interruption:
+        print(f"specklescope-gui: {interruption}", file=sys.stderr)
+        return interruption.exit_code
 
 
 def run_instrument(path: Path | None, model: str | None = None, *, setup: bool = False) -> int:
@@ -122,8 +128,10 @@ def _set_up(config: InstrumentConfig, file: Path, problem: str) -> Path | None:
     from app.gui.setup.window import SetupWindow
 
     page = SetupWindow(config, file, problem)
-    accepted = page.exec() == SetupWindow.DialogCode.Accepted
+    with _signals_close(page.reject) as stop:
+        accepted = page.exec() == SetupWindow.DialogCode.Accepted
     page.wait_closed(_CLOSE_TIMEOUT_S)
+    stop.check("the instrument file was not changed")
     return page.file if accepted else None
 
 
@@ -149,18 +157,26 @@ def run_window(
         0, or 1 when the session took too long to close.
     CloseRequest
         What the operator requested.
+
+    Raises
+    ------
+    InterruptionError
+        A signal has closed the window; the session is closed.
     """
     app = _application(["specklescope-gui"])
     window = MainWindow(session, default_store(), setup=setup, instrument=instrument)
     if problem:
         window.banner.push(Message(MessageLevel.ERROR, problem))
-    with errors_in_banner(window), _signals_close(window):
-        window.show()
-        app.exec()
-    window.shut_down()  # also when the application has ended without the window being closed
-    if not window.wait_closed(_CLOSE_TIMEOUT_S):
+    with _signals_close(window.shut_down) as stop:
+        with errors_in_banner(window):
+            window.show()
+            app.exec()
+        window.shut_down()  # also when the application has ended without the window being closed
+        closed = window.wait_closed(_CLOSE_TIMEOUT_S)
+    if not closed:
         print(f"specklescope-gui: the devices did not close within {_CLOSE_TIMEOUT_S:g} s", file=sys.stderr)
         return 1, CloseRequest()
+    stop.check("what was recorded or acquired so far is on disk")
     return 0, window.close_request
 
 
@@ -203,15 +219,21 @@ def render_offscreen(
         window.show()
         session.start_live()
         deadline_s = time.monotonic() + timeout_s
-        while window.views_shown < views and time.monotonic() < deadline_s:
-            app.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)  # the window's timers wake it
+        # An exception in a function that Qt calls would abort the process, so no signal may raise one there.
+        with stop_on_signal() as stop:
+            while window.views_shown < views and time.monotonic() < deadline_s and not stop.is_set():
+                app.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)  # the window's timers wake it
+        stop.check()
         if window.views_shown < views:
             message = f"; the window shows: {window.banner.text}" if window.banner.text else ""
             shown = f"{window.views_shown} of {views} views in {timeout_s:g} s"
             raise SpeckleScopeError(f"the window showed {shown}; check camera and engine{message}")
         window.refresh_numbers()
-        if not window.grab().save(str(path), "PNG"):
-            raise SpeckleScopeError(f"the picture of the window could not be written to {path}; check folder and free space")
+        picture = QBuffer()
+        picture.open(QIODevice.OpenModeFlag.WriteOnly)
+        if not window.grab().save(picture, "PNG"):
+            raise SpeckleScopeError("Qt cannot encode the picture of the window as PNG; install PyQt6 again")
+        write_bytes(path, picture.data().data(), "check the folder and its free space")
     finally:
         window.stop_polling()
         window.hide()
@@ -250,19 +272,17 @@ def errors_in_banner(window: MainWindow) -> Iterator[None]:
 
 
 @contextmanager
-def _signals_close(window: MainWindow) -> Iterator[None]:
-    """Close the window and the session on Ctrl-C or SIGTERM. Python handles signals because the window's timers run."""
+def _signals_close(close: Callable[[], object]) -> Iterator[StopRequest]:
+    """Close a window on Ctrl-C or SIGTERM. Python handles signals because the window's timers run."""
+    stop = StopRequest()
 
-    def close(*_: object) -> None:
-        window.shut_down()
+    def on_signal(number: int, _: FrameType | None) -> None:
+        stop.receive(number)
+        close()
         QCoreApplication.quit()
 
-    before = {number: signal.signal(number, close) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled(on_signal):
+        yield stop
 
 
 if __name__ == "__main__":

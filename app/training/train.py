@@ -34,7 +34,7 @@ from reconstruction.models.registry import build, config_of
 from reconstruction.training.config import TrainConfig, TrainReport
 from reconstruction.training.distributed import World
 from reconstruction.training.environment import device_name, environment
-from reconstruction.training.loop import Callbacks, Trainer
+from reconstruction.training.loop import Callbacks, Trainer, TrainingStoppedError
 from reconstruction.training.run import Run
 
 #: Number of held-out images and of validation images of the twin.
@@ -86,6 +86,11 @@ class Job:
     response: Path | None = None
     resume: bool = False
     world: World = field(default_factory=World)
+
+    @property
+    def resume_command(self) -> str:
+        """The command line that continues this run after it was stopped."""
+        return self.command if self.resume else f"{self.command} --resume"
 
 
 @dataclass(frozen=True)
@@ -281,7 +286,14 @@ class _Training:
         with run.open(), stop_on_signal() as stop:
             callbacks = Callbacks(progress, validated, stop.is_set)
             trainer = Trainer(self.network, self.training, run=run, callbacks=callbacks, world=job.world)
-            return trainer.train(pools.training, pools.validation)
+            kept = "step {} is the last; its checkpoint is in {}; continue with: {}".format
+            try:
+                network, report = trainer.train(pools.training, pools.validation)
+            except TrainingStoppedError as stopped:
+                stop.check(kept(stopped.step, run.folder, job.resume_command))
+                raise
+            stop.check(kept(report.steps, run.folder, job.resume_command))
+            return network, report
 
     def _write(self, network: Reconstructor, card: ModelCard, steps: int, pools: TrainingPools) -> tuple[Model, Evaluation]:
         """Write the model, evaluate it as it is read back, and write it again with its scores."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -106,7 +107,8 @@ def _fill_in_processes(
     """Fill the file of a pool by several processes, chunk by chunk in any order."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(chunks)), context, _start, (data, str(folder))) as executor:
-        tasks = {executor.submit(_work, *chunk): chunk for chunk in chunks}
+        with _no_ctrl_c():  # the processes inherit it: Ctrl-C is for this process, which then ends them
+            tasks = {executor.submit(_work, *chunk): chunk for chunk in chunks}
         done = 0
         try:
             for task in as_completed(tasks):
@@ -117,6 +119,19 @@ def _fill_in_processes(
             raise ReconstructionError("a process that simulates pairs died; check memory and free disk space") from error
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    """Hold back Ctrl-C until the end of this block."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def open_pool(data: TwinData, folder: Path) -> PairPool:

@@ -66,8 +66,9 @@ def _call(*arguments: object, cwd: Path) -> tuple[int | str | None, str, str]:
 
 @contextlib.contextmanager
 def _signals_restored() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

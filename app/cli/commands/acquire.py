@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from app.cli.options import AcquisitionOptions, Count
 from app.cli.output import progress_bars, publish
-from app.signals import stop_on_signal
+from app.signals import StopRequest, stop_on_signal
 from drivers.base import SpeckleScopeError
 
 if TYPE_CHECKING:
@@ -77,10 +77,11 @@ def acquire(source: str = "mixed", *, capture: CaptureOptions = _CAPTURE, instru
                 publish("dry run", _try_out(rig, plan, settings, capture.name), instrument.json)
                 return
             run = _new_run(rig, plan, settings, capture.name, fibre)
-        status = _run_to_its_end(run)
+        with stop_on_signal() as stop:
+            status = _run_to_its_end(run, stop)
     finally:
         rig.close()
-    _publish_dataset(run, status, instrument.json)
+    _publish_dataset(run, status, instrument.json, stop)
 
 
 def _planned(source: str) -> CapturePlan | None:
@@ -110,9 +111,9 @@ def _new_run(rig: Rig, plan: CapturePlan, settings: InstrumentConfig, name: str,
     return DatasetRun.new(rig, plan, dataset, RunOptions(calibration=calibration_files(settings)))
 
 
-def _run_to_its_end(run: DatasetRun) -> AcquisitionStatus:
+def _run_to_its_end(run: DatasetRun, stop: StopRequest) -> AcquisitionStatus:
     """Run until every pair is safe or a signal comes; return the last status."""
-    with progress_bars() as report, stop_on_signal() as stop:
+    with progress_bars() as report:
         run.stage.start()
         while run.stage.running:
             if stop.wait(0.1):
@@ -129,18 +130,20 @@ def _run_to_its_end(run: DatasetRun) -> AcquisitionStatus:
     return status
 
 
-def _publish_dataset(run: DatasetRun, status: AcquisitionStatus, json: Path | None) -> None:
+def _publish_dataset(run: DatasetRun, status: AcquisitionStatus, json: Path | None, stop: StopRequest) -> None:
     assert run.report is not None
     certificate = run.certificate
     numbers = {**asdict(run.report), "complete": run.report.complete, "verdict": status.verdict}
     if certificate is not None:
         numbers |= {"verified": certificate.verified, "sync_margin": min(certificate.sync_margins, default=0.0)}
     publish("dataset", numbers, json)
+    path = run.report.path
+    on_disk = f"{status.pairs_acknowledged} of {status.pairs_requested} pairs are on disk"
     if not run.report.complete:
-        raise SpeckleScopeError(
-            f"stopped: {status.pairs_acknowledged} of {status.pairs_requested} pairs are on disk; "
-            f"continue with: specklescope acquire --resume {run.report.path}"
-        )
+        on_disk = f"{on_disk}; continue with: specklescope acquire --resume {path}"
+        stop.check(on_disk)
+        raise SpeckleScopeError(f"stopped: {on_disk}")
+    stop.check(f"{on_disk}, in {path}")
     if certificate is not None and not certificate.verified:
         raise SpeckleScopeError(f"verification of the pairs failed; read the report in {run.report.path} before you use them")
 
@@ -157,17 +160,15 @@ def _summary(status: AcquisitionStatus) -> str:
 
 def _try_out(rig: Rig, plan: CapturePlan, settings: InstrumentConfig, name: str) -> dict[str, object]:
     """Test light and trigger, draw the first patterns, and return the expected time and size of the run."""
-    import cv2
-
+    from acquisition.archive.atomic_files import write_image
     from acquisition.capture.preflight import contact_sheet, estimate, first_patterns, preflight
     from app.datasets.acquisition_job import calibration_files
 
     expected = estimate(rig, plan, settings.archive)
     checks = preflight(rig, plan, calibration_files(settings))
     picture = settings.archive / f"{name}_patterns.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(picture), contact_sheet([pattern.phase_rad for pattern in first_patterns(rig, plan)])):
-        raise SpeckleScopeError(f"cannot write {picture}; choose another folder with --archive")
+    sheet = contact_sheet([pattern.phase_rad for pattern in first_patterns(rig, plan)])
+    write_image(picture, sheet, "choose another folder with --archive")
     if not expected.fits:
         raise SpeckleScopeError(
             f"the run needs up to {1.05 * expected.bytes_raw / 1e9:.1f} GB, but only {expected.bytes_free / 1e9:.1f} GB are "

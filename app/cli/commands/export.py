@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from app.cli.options import Json, Positive
 from app.cli.output import publish
+from app.signals import kept_on_interruption
 
 
 @Parameter(name="*")
@@ -48,14 +49,18 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
         Folder of the dataset or recording.
     """
     from acquisition.archive.reader import Archive
-    from acquisition.exchange.export import LabelOptions
-    from acquisition.exchange.export import export as export_archive
+    from acquisition.exchange.export import LabelOptions, exported_files
 
-    written = export_archive(
+    out = options.out or path / "export"
+    files: list[str] = []
+    exported = exported_files(
         Archive.open(path),
-        options.out or path / "export",
+        out,
         options.format or ["ome-tiff", "ffv1"],
         LabelOptions(phase_range_rad=options.phase_range_rad),
         overwrite=options.overwrite,
     )
-    publish("exported", {"files": [str(file) for file in written]}, json)
+    with kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others"):
+        for file in exported:
+            files.append(str(file))
+    publish("exported", {"files": files}, json)

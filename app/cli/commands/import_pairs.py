@@ -9,9 +9,11 @@ from cyclopts import Parameter
 
 from app.cli.options import ArchiveOptions, Positive
 from app.cli.output import progress_bars, publish
+from app.signals import stop_on_signal
 from drivers.base import SpeckleScopeError
 
 _STAGES = {"check": "checking pairs", "write": "writing pairs"}
+_DONE = {"check": "checked", "write": "written"}
 
 
 @Parameter(name="*")
@@ -55,10 +57,12 @@ def import_pairs(source: Path, *, options: PairImportOptions = _OPTIONS, instrum
     if not options.check and not name:
         raise SpeckleScopeError(f"{source} gives no name for the dataset; state one with --name")
     stated = importer.ImportOptions(phase_range_rad=options.phase_range_rad, allow_duplicates=options.allow_duplicates)
-    with progress_bars() as report:
+    with progress_bars() as report, stop_on_signal() as stop:
 
         def on_progress(step: str, done: int, total: int) -> None:
             report(_STAGES[step], done, total)
+            # The importer removes an incomplete dataset.
+            stop.check(f"{done} of {total} pairs were {_DONE[step]}; nothing was kept in {root}; import again")
 
         pairs = importer.check_pairs(source, stated, on_progress)
         numbers: dict[str, object] = {
@@ -68,4 +72,5 @@ def import_pairs(source: Path, *, options: PairImportOptions = _OPTIONS, instrum
         }
         if not options.check:
             numbers["path"] = str(importer.import_pairs(source, root, name, stated, on_progress))
-    publish("checked" if options.check else "imported", numbers, instrument.json)
+        publish("checked" if options.check else "imported", numbers, instrument.json)
+        stop.check(f"all {pairs.count} pairs are in {numbers['path']}" if "path" in numbers else "nothing was to be written")

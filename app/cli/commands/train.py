@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from app.cli.options import Config, Count, CountOrZero, InstrumentOptions, Json, Positive, Response
 from app.cli.output import progress_bars, publish
+from app.signals import InterruptionError, kept_on_interruption
 from drivers.base import SpeckleScopeError
 
 if TYPE_CHECKING:
@@ -168,16 +169,19 @@ def train(
     with join() as world, progress_bars() if world.first else nullcontext(_silent) as report:
         job = _job(folder, network, training, instrument.response, world)
         try:
-            if data.dataset is not None:
-                trained = train_on_dataset(settings, data.dataset, job, report)
-            else:
-                simulated = SimulatedPairs(data.source, data.pairs, training.seed)
-                trained = train_on_twin(settings, simulated, job, report)
-        except TrainingStoppedError as stopped:
-            if not world.first:
-                raise SystemExit(1) from stopped
-            again = job.command if training.resume else f"{job.command} --resume"
-            raise SpeckleScopeError(f"stopped at step {stopped.step}; continue with: {again}") from stopped
+            with kept_on_interruption(lambda: _kept(job)):
+                if data.dataset is not None:
+                    trained = train_on_dataset(settings, data.dataset, job, report)
+                else:
+                    simulated = SimulatedPairs(data.source, data.pairs, training.seed)
+                    trained = train_on_twin(settings, simulated, job, report)
+        except (InterruptionError, TrainingStoppedError) as stopped:
+            if not world.first:  # only one of the processes speaks
+                raise SystemExit(stopped.exit_code if isinstance(stopped, InterruptionError) else 1) from stopped
+            if isinstance(stopped, InterruptionError):
+                raise
+            text = f"another process stopped the training at step {stopped.step}; continue with: {job.resume_command}"
+            raise SpeckleScopeError(text) from stopped
     if trained is not None:
         model, scores = trained
         publish("held-out scores", {"model": str(folder), "model_id": model.id, **scores.to_dict()}, instrument.json)
@@ -201,6 +205,15 @@ def _job(folder: Path, network: NetworkOptions, training: TrainingOptions, respo
         resume=training.resume,
         world=world,
     )
+
+
+def _kept(job: Job) -> str:
+    """Return what an interrupted training leaves."""
+    from app.training.process import can_resume
+
+    if can_resume(job.folder):
+        return f"the run in {job.folder} is kept; continue with: {job.resume_command}"
+    return f"no step was trained, and {job.folder} holds no run; start it again"
 
 
 def _silent(stage: str, done: int, total: int, note: str = "") -> None:
