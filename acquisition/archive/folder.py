@@ -14,7 +14,7 @@ import yaml
 
 from acquisition.archive.rows import StorageError
 
-_LOCK = "writer.lock"
+LOCK = "writer.lock"
 _FREE_MARGIN = 1.05
 
 
@@ -29,7 +29,7 @@ class WriterLock:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._fd: int | None = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            self._fd: int | None = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise StorageError(f"cannot write to {path}: {one_line(error)}; check its permissions") from error
         try:

@@ -22,6 +22,8 @@ from acquisition.archive.rows import Event, ExtraValue, StorageError, StoredRow
 APPLICATION_ID = 0x53504B4C  # "SPKL" in the file's header distinguishes our journals from other SQLite files
 SCHEMA_VERSION = 1
 _CRC = "crc32_"
+#: The tables of a journal; it has no views, triggers or further indexes.
+_TABLES = ("rows", "extra", "events", "status")
 _ARRAY_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _ROW_COLUMNS = (
@@ -203,6 +205,7 @@ def read_journal(path: Path) -> JournalSnapshot:
 def _snapshot(path: Path, mode: str) -> JournalSnapshot:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, isolation_level=None)
     try:
+        connection.execute("PRAGMA trusted_schema = OFF")  # a schema from elsewhere calls no functions with side effects
         arrays = _array_names(path, connection)
         connection.execute("BEGIN")  # one read transaction: rows, events and status of the same moment
         events = connection.execute("SELECT utc, kind, text FROM events ORDER BY id")
@@ -221,6 +224,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         # A writer may be opened in one thread and used in another; its mutex lets only one in at a time.
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
@@ -243,7 +247,19 @@ def _array_names(path: Path, connection: sqlite3.Connection) -> tuple[str, ...]:
         raise StorageError(f"{path} is not a SpeckleScope journal, or its creation was interrupted; choose another folder")
     if version != SCHEMA_VERSION:
         raise StorageError(f"{path} has layout {version}, this program reads {SCHEMA_VERSION}; use a matching release")
-    return tuple(name.removeprefix(_CRC) for name in columns if name.startswith(_CRC))
+    _check_schema(path, connection)
+    arrays = tuple(name.removeprefix(_CRC) for name in columns if name.startswith(_CRC))
+    for name in arrays:  # they become folders
+        check_array_name(name)
+    return arrays
+
+
+def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
+    """Refuse a database with anything but the plain tables of a journal: a view or a trigger could change what is stored."""
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        is_table = kind == "table" and name in _TABLES and str(sql).upper().startswith("CREATE TABLE")
+        if not is_table and not (kind == "index" and sql is None):  # SQLite's own index of a UNIQUE column has no SQL
+            raise StorageError(f"{path} holds the {kind} {name!r}, which no journal has; use a copy from a source you trust")
 
 
 def _column_names(arrays: Sequence[str]) -> list[str]:

@@ -10,10 +10,12 @@ from typing import TypeVar
 
 import yaml
 
+from acquisition.archive.folder import LOCK
 from acquisition.archive.journal import read_journal
 from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.old_names import (
     METADATA,
+    OLD_METADATA,
     finish_reason_of,
     metadata_file,
     present_event,
@@ -22,6 +24,7 @@ from acquisition.archive.old_names import (
 )
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
+from drivers.limits import LimitError, check_inside
 from drivers.safe_text import read_yaml
 
 _Name = TypeVar("_Name", bound=StrEnum)
@@ -76,6 +79,7 @@ class Archive:
         path = Path(path)
         if not path.is_dir():
             raise StorageError(f"no archive at {path}: there is no such folder; check the path")
+        check_links(path)
         try:
             metadata = read_yaml(metadata_file(path))
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -189,6 +193,15 @@ class Archive:
         if name not in self.arrays:
             raise StorageError(f"{self.path.name} has no array {name!r}; it has {', '.join(self.arrays)}")
         return name
+
+
+def check_links(path: Path) -> None:
+    """Refuse an archive whose files are links out of its folder, pipes or devices; raises StorageError with their path."""
+    journal = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
+    try:
+        check_inside(path, (METADATA, OLD_METADATA, LOCK, "targets", *journal), whole=(DATA,))
+    except LimitError as error:
+        raise StorageError(f"archive {path.name} is refused: {error}") from error
 
 
 def damage(shards: Shards, rows: Sequence[StoredRow]) -> Iterator[BadImage]:
