@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -175,6 +176,12 @@ class RecordingStatus:
         Its folder, once the first frame came.
     frames_recorded, frames_dropped : int
         Frames that are safe on disk, and frames that were lost. More than 0 lost frames would be a defect.
+    faults : mapping of str to int
+        Faults of the camera while it recorded: how many of each kind.
+    frames_missing : int
+        Frames that are missing by the camera's own counter.
+    frames_not_reconstructed, frames_not_segmented : int
+        Frames that were recorded without a phase, and without labels.
     seconds : float
         How long it has recorded, in seconds.
     finish_reason : FinishReason or None
@@ -187,6 +194,10 @@ class RecordingStatus:
     path: Path | None = None
     frames_recorded: int = 0
     frames_dropped: int = 0
+    faults: Mapping[str, int] = field(default_factory=dict)
+    frames_missing: int = 0
+    frames_not_reconstructed: int = 0
+    frames_not_segmented: int = 0
     seconds: float = 0.0
     finish_reason: FinishReason | None = None
     verdict: str = ""

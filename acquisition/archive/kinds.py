@@ -35,7 +35,7 @@ class FinishReason(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What an event in a journal reports. A fault has the name of its exception class."""
+    """What an event in a journal reports. A fault that an exception reports has the name of its class."""
 
     #: What was checked before the first pair.
     PREFLIGHT = "preflight"
@@ -59,10 +59,20 @@ class EventKind(StrEnum):
     TRIGGER_IGNORED = "TriggerIgnoredError"
     WRONG_PATTERN = "WrongPatternError"
     BAD_PAIR = "BadPairError"
+    #: The numbers of a camera's frames have a gap.
+    FRAMES_SKIPPED = "FramesSkipped"
+    #: The camera delivered the pixels of the frame before once more.
+    FRAME_REPEATED = "FrameRepeated"
+    #: A frame of a recording has too many saturated pixels.
+    FRAME_SATURATED = "FrameSaturated"
+    #: A camera that delivered nothing was armed again.
+    REARMED = "rearmed"
+    #: A device that was lost is back.
+    RECONNECTED = "reconnected"
 
     @property
     def is_fault(self) -> bool:
-        """Whether something went wrong and was retaken."""
+        """Whether something went wrong: in an acquisition it was retaken, in a recording it stays."""
         return self in _FAULTS
 
 
@@ -74,5 +84,8 @@ _FAULTS = frozenset(
         EventKind.TRIGGER_IGNORED,
         EventKind.WRONG_PATTERN,
         EventKind.BAD_PAIR,
+        EventKind.FRAMES_SKIPPED,
+        EventKind.FRAME_REPEATED,
+        EventKind.FRAME_SATURATED,
     }
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
+from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
+from acquisition.archive.recording_faults import (
+    FRAMES_MISSING,
+    NOT_RECONSTRUCTED,
+    NOT_SEGMENTED,
+    FaultLog,
+    RecordingFault,
+    complete_verdict,
+)
+from acquisition.archive.rows import ExtraValue
 from acquisition.archive.shards import Image
-from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError, WrongImageError
+from acquisition.archive.writer import (
+    ArchiveSpec,
+    ArchiveWriter,
+    ArraySpec,
+    NotOnDiskError,
+    PairRow,
+    StorageError,
+    WrongImageError,
+)
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError
 from drivers.base import Frame
+
+#: Keys of a row's further facts: this frame has no phase (its image is NaN), no labels (its image is 0).
+ROW_NOT_RECONSTRUCTED, ROW_NOT_SEGMENTED = "not_reconstructed", "not_segmented"
+#: A frame with a larger fraction of pixels at full scale is a fault, as by default in an acquisition.
+MAX_SATURATED = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +61,9 @@ class RecordItem:
         Segmentation: the number of the object at each pixel; 0 is background.
     uncertainty_rad : ndarray of float32, shape (h, w), optional
         Standard deviation of the phase in radians.
+    reconstructed, segmented : bool
+        Whether the phase and the labels are a result. If not, every pixel of the phase is NaN, or every label is 0, and the
+        row says so: a label 0 alone means that there is no object.
     """
 
     frame: Frame
@@ -47,6 +73,19 @@ class RecordItem:
     latency_s: float
     labels: NDArray[np.uint16] | None = None
     uncertainty_rad: NDArray[np.float32] | None = None
+    reconstructed: bool = True
+    segmented: bool = True
+
+    def facts(self) -> dict[str, ExtraValue]:
+        """Return what the row says beside the fields that every row has."""
+        facts: dict[str, ExtraValue] = {}
+        if self.frame.device_ns is not None:
+            facts["device_ns"] = self.frame.device_ns
+        if not self.reconstructed:
+            facts[ROW_NOT_RECONSTRUCTED] = 1
+        if not self.segmented:
+            facts[ROW_NOT_SEGMENTED] = 1
+        return facts
 
     def images(self) -> dict[str, Image]:
         """Return the item's images by array name."""
@@ -82,9 +121,14 @@ class Recorder:
     finish_reason : FinishReason or None
         Why recording finished; None while it runs.
     verdict : str
-        The same for people: ``complete``, or ``stopped at frame N: reason``. Empty while recording runs.
+        The same for people: ``complete``, ``complete, with N faults: ...``, or ``stopped at frame N: reason``. Empty while
+        recording runs.
     frames_skipped : int
         Frames that the camera captured but that never came to the recorder, because inference dropped them.
+    frames_not_reconstructed, frames_not_segmented : int
+        Frames that came without a phase, and without labels.
+    log : FaultLog
+        Faults; any thread may add one.
 
     Examples
     --------
@@ -106,10 +150,14 @@ class Recorder:
         self._channel = channel
         self._seal_after_s = seal_after_s
         self._writer: ArchiveWriter | None = None
-        self._last_index: int | None = None
         self.finish_reason: FinishReason | None = None
         self.verdict = ""
         self.frames_skipped = 0
+        self.frames_not_reconstructed = 0
+        self.frames_not_segmented = 0
+        self.log = FaultLog()
+        self._faults_stored_s = time.monotonic()
+        self._last_frame: Frame | None = None
 
     @property
     def path(self) -> Path | None:
@@ -130,8 +178,8 @@ class Recorder:
         Raises
         ------
         StorageError
-            The disk failed, or an item does not fit the recording, for instance because the shape of the model's output
-            changed. The channel is closed.
+            The disk failed, something that was acknowledged is not on the disk any more, or an item does not fit the
+            recording, for instance because the shape of the model's output changed. The channel is closed.
         BaseException
             The error with which the producer closed the channel.
         """
@@ -139,9 +187,7 @@ class Recorder:
             for item in self._items(stop):
                 self._append(item)
             if self._writer:
-                self._writer.flush()
-            if self._writer:
-                self._conclude(FinishReason.COMPLETED, COMPLETE_VERDICT)
+                self._complete(self._writer)
             else:
                 self._conclude(FinishReason.NO_FRAMES, "stopped at frame 0: no frame came")
         except BaseException as error:
@@ -151,9 +197,12 @@ class Recorder:
             with contextlib.suppress(StorageError):
                 if self._writer:
                     self._writer.flush()
+                    self._store_faults()
             reason = " ".join(str(error).split()) or type(error).__name__
+            is_lost = isinstance(error, NotOnDiskError)
+            verdict = f"not on the disk: {reason}" if is_lost else f"stopped at frame {self.frames_recorded}: {reason}"
             with contextlib.suppress(StorageError):
-                self._conclude(_finish_reason(error), f"stopped at frame {self.frames_recorded}: {reason}")
+                self._conclude(_finish_reason(error), verdict)
             raise
         finally:
             if self._writer:
@@ -163,6 +212,8 @@ class Recorder:
         while True:
             if stop.is_set():
                 self._channel.close()  # it takes no more items, but still gives the ones it holds
+            if time.monotonic() - self._faults_stored_s >= self._seal_after_s:
+                self._store_faults()
             was_closed = self._channel.closed
             try:
                 item = self._channel.get(timeout_s=0.1)
@@ -190,19 +241,65 @@ class Recorder:
             model_id=item.model_id,
             engine=item.engine,
             latency_s=item.latency_s,
+            extra=item.facts(),
         )
         self._writer.append(images, row)
-        if self._last_index is not None:
-            self.frames_skipped += max(0, frame.index - self._last_index - 1)
-        self._last_index = frame.index
+        self.frames_not_reconstructed += not item.reconstructed
+        self.frames_not_segmented += not item.segmented
+        self._check(frame)
+
+    def _check(self, frame: Frame) -> None:
+        """Report a frame whose pixels show a fault, and count those that never came."""
+        last, self._last_frame = self._last_frame, frame
+        if frame.saturated_fraction() > MAX_SATURATED:
+            text = f"more than {MAX_SATURATED:.0%} of the pixels are saturated; shorten the exposure"
+            self.log.add(RecordingFault(kind=EventKind.FRAME_SATURATED, text=text, frame_index=frame.index))
+        if last is None:
+            return
+        self.frames_skipped += max(0, frame.index - last.index - 1)
+        if _is_repeated(frame, last):
+            text = "the camera delivered the same pixels twice; restart it"
+            self.log.add(RecordingFault(kind=EventKind.FRAME_REPEATED, text=text, frame_index=frame.index))
+
+    def _store_faults(self) -> None:
+        if self._writer:
+            self._faults_stored_s = time.monotonic()
+            for fault in self.log.take():
+                self._writer.event(fault.kind, fault.event_text())
+
+    def _complete(self, writer: ArchiveWriter) -> None:
+        writer.flush()
+        self._store_faults()
+        self._store_counts(writer)
+        verdict = complete_verdict(self.log.faults, self.log.frames_missing)
+        writer.complete(verdict)
+        writer.event(EventKind.VERDICT, verdict)
+        self.finish_reason = FinishReason.COMPLETED
+        self.verdict = verdict
 
     def _conclude(self, reason: FinishReason, verdict: str) -> None:
         self.finish_reason = reason
         self.verdict = verdict
         if self._writer:
-            self._writer.set_status("frames_skipped", str(self.frames_skipped))
+            self._store_counts(self._writer)
             self._writer.conclude(reason, verdict)
             self._writer.event(EventKind.VERDICT, verdict)
+
+    def _store_counts(self, writer: ArchiveWriter) -> None:
+        counts = {
+            "frames_skipped": self.frames_skipped,
+            FRAMES_MISSING: self.log.frames_missing,
+            NOT_RECONSTRUCTED: self.frames_not_reconstructed,
+            NOT_SEGMENTED: self.frames_not_segmented,
+        }
+        for key, count in counts.items():
+            writer.set_status(key, str(count))
+
+
+def _is_repeated(frame: Frame, last: Frame) -> bool:
+    """Whether a frame has the pixels of the one before. An image without any contrast does not count."""
+    pixels = frame.pixels
+    return bool(pixels.flat[0] == last.pixels.flat[0] and np.array_equal(pixels, last.pixels) and pixels.min() < pixels.max())
 
 
 def _finish_reason(error: BaseException) -> FinishReason:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -125,6 +125,20 @@ class Shards:
         """Return the numbers of all shards on disk, of any array, acknowledged or not."""
         numbers = (file.name.split(".")[1] for file in self.folder.glob("*/c.*.*"))
         return {int(number) for number in numbers if number.isdigit()}
+
+    def sizes(self, number: int, names: Iterable[str]) -> dict[Path, int]:
+        """Return the size in bytes of the files of one shard, of every array that has one.
+
+        Raises
+        ------
+        StorageError
+            A file cannot be read.
+        """
+        files = [self.folder / name / f"c.{number}{'.0' * len(self.spec(name).shape)}" for name in names]
+        try:
+            return {file: file.stat().st_size for file in files if file.exists()}
+        except OSError as error:
+            raise StorageError(f"shard {number} in {self.folder} cannot be read: {error}; check the disk") from error
 
     def remove_leftovers(self) -> None:
         """Delete the unfinished shards of a killed writer; the caller must hold the archive's lock."""

@@ -20,9 +20,10 @@ from typing import Self
 import numpy as np
 
 from acquisition.archive.atomic_files import sync_folder, write_whole
+from acquisition.archive.disk_check import NotOnDiskError, check_on_disk
 from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line
-from acquisition.archive.journal import Journal, utc_now
-from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
+from acquisition.archive.journal import Journal, read_journal, utc_now
+from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.old_names import METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
@@ -35,6 +36,7 @@ __all__ = [
     "ArraySpec",
     "BadImage",
     "Event",
+    "NotOnDiskError",
     "PairRow",
     "StorageError",
     "StoredRow",
@@ -100,6 +102,7 @@ class ArchiveWriter:
         self._pending_since_s = 0.0
         self._acknowledged = 0
         self._shard = 0
+        self._sizes: dict[Path, int] = {}
         self._failure: str | None = None
         self._closed = False
         self._mutex = threading.RLock()
@@ -216,6 +219,8 @@ class ArchiveWriter:
                 kept, f"resume dropped {self.dropped} rows from {kept} on: their images are damaged or missing"
             )
         self._acknowledged = kept
+        for number in sorted({row.shard for row in rows[:kept]}):
+            self._sizes |= self._shards.sizes(number, self._journal.arrays)
         # After every shard on disk, whether a row names it or not: a sealed shard is never written twice.
         self._shard = 1 + max(self._shards.numbers_on_disk() | {row.shard for row in rows}, default=-1)
 
@@ -281,7 +286,9 @@ class ArchiveWriter:
                 for k, (row, crc32) in enumerate(self._pending)
             ]
             try:
+                self._check_present()
                 self._shards.write(first, {name: buffer[:count] for name, buffer in self._buffers.items()})
+                self._sizes |= self._shards.sizes(shard, self._buffers)
                 self._journal.commit(rows)
             except StorageError as error:
                 self._failure = str(error)
@@ -324,6 +331,29 @@ class ArchiveWriter:
         self.set_status("finish_reason", reason.value)
         self.set_status("verdict", verdict)
 
+    def complete(self, verdict: str = COMPLETE_VERDICT) -> None:
+        """Conclude the archive as complete, after a fresh reader has found everything that was acknowledged.
+
+        Parameters
+        ----------
+        verdict : str
+            For people; more than ``complete`` where there is more to say.
+
+        Raises
+        ------
+        NotOnDiskError
+            Something is missing or damaged; the archive is not concluded.
+        StorageError
+            The disk failed now or earlier.
+        """
+        with self._mutex:
+            self.flush()
+            check_on_disk(self.path, self._journal.rows(), self._sizes)
+            self.conclude(FinishReason.COMPLETED, verdict)
+            # A deleted file still takes what is written to it: only a fresh reader shows that the verdict is on the disk.
+            if read_journal(self.path / JOURNAL).status.get("verdict") != verdict:
+                raise NotOnDiskError(f"the journal of {self.path} was replaced; check the disk, then resume or repeat")
+
     def close(self) -> None:
         """Write the buffered pairs, unless the disk failed, and release the archive; may be called twice."""
         with self._mutex:
@@ -342,6 +372,11 @@ class ArchiveWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _check_present(self) -> None:
+        """Raise NotOnDiskError when the journal was deleted: its open file would still take rows that nobody finds again."""
+        if not (self.path / JOURNAL).is_file():
+            raise NotOnDiskError(f"the journal of {self.path} was deleted; restore it from a copy, or repeat")
 
     def _check_usable(self) -> None:
         if self._closed:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from acquisition.archive.background_writer import BackgroundWriter
-from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason
+from acquisition.archive.kinds import EventKind, FinishReason
 from acquisition.archive.writer import Archive, ArchiveWriter, PairRow
 from acquisition.capture.dark_frame import dark_frame, write_dark
 from acquisition.capture.pair_capture import BadPairError, CaptureError, FrameLimits, PairCapture, Rig
@@ -59,7 +59,7 @@ def acquire(
     CaptureError
         A pair kept failing, or the reference checks kept failing. What is acknowledged stays on disk.
     StorageError
-        The disk failed.
+        The disk failed, or something that was acknowledged is not on the disk any more.
     """
     with BackgroundWriter(writer) as store:
         run = _Acquisition(rig, plan, store, control or RunControl(), callbacks or RunCallbacks())
@@ -70,7 +70,7 @@ def acquire(
             run.finish()
     report = run.report()
     if report.finish_reason is FinishReason.COMPLETED:
-        writer.conclude(report.finish_reason, COMPLETE_VERDICT)
+        writer.complete()
     else:
         writer.conclude(report.finish_reason, f"stopped by the operator at pair {report.acknowledged}")
     return report

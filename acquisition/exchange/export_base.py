@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
+from acquisition.archive.recording_faults import recording_facts
 from acquisition.archive.rows import PairRow
 from drivers.base import SpeckleScopeError
 
@@ -49,8 +50,13 @@ def columns(archive: Archive) -> dict[str, NDArray[Any]]:
 
 
 def metadata_json(archive: Archive) -> str:
-    """Return the archive's metadata as JSON; dates become text."""
-    return json.dumps(archive.metadata, default=str)
+    """Return the archive's metadata as JSON, with how a recording went; dates become text."""
+    return json.dumps({**archive.metadata, **how_it_went(archive)}, default=str)
+
+
+def how_it_went(archive: Archive) -> dict[str, object]:
+    """Return the verdict, the faults and the incomplete frames of a recording, as ``recording``; nothing for a dataset."""
+    return {"recording": recording_facts(archive)} if archive.kind is ArchiveKind.RECORDING else {}
 
 
 def median_interval_s(rows: Sequence[PairRow]) -> float | None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
+from acquisition.archive.atomic_files import sync_folder
+from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.import_arrays import is_array_file, open_arrays
@@ -128,9 +129,10 @@ def import_pairs(
                     raise PairImportError(source, problems or [changed])
                 writer.append(images, row)
                 on_progress("write", index + 1, pairs.count)
-            writer.flush()
-            writer.conclude(FinishReason.COMPLETED, COMPLETE_VERDICT)
-        return writer.path.rename(root / writer.path.name)
+            writer.complete()
+        path = writer.path.rename(root / writer.path.name)
+        sync_folder(root)
+        return path
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 

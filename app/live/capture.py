@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.archive.recording_faults import RecordingFault
 from acquisition.capture.pair_capture import CaptureError, Rig
 from acquisition.patterns.sources import blank
 from acquisition.streams.channel import RateMeter, Stage
+from app.live.camera_watch import CameraWatch
 from app.live.publisher import Publisher
 from app.live.scene import Scene
 from app.status import LiveState, Message, MessageLevel
@@ -57,7 +59,8 @@ class CaptureStats:
 class LiveCapture:
     """Free-running capture with an optional scene on the SLM.
 
-    Every frame, every reference speckle (H, W) in counts and every result of a re-tune is published to all subscribers.
+    Every frame, every fault of the camera, every reference speckle (H, W) in counts and every result of a re-tune is published
+    to all subscribers.
 
     Parameters
     ----------
@@ -88,9 +91,12 @@ class LiveCapture:
         self._reference_measured = threading.Event()
         self._retune_requested = threading.Event()
         self._settled_ns = 0
-        # The camera's own counter starts again after a reconnection; frame numbers continue.
-        self._index_offset = 0
-        self._next_index = 0
+        self._watch = CameraWatch(rig.camera, rig.clock)
+
+    @property
+    def faults(self) -> Publisher[RecordingFault]:
+        """What goes wrong with the camera, and what was done about it."""
+        return self._watch.faults
 
     def start(self) -> None:
         """Start the thread."""
@@ -136,11 +142,14 @@ class LiveCapture:
                 frame = self._read()
                 last_frame_ns = self._clock.now_ns()
             except DeviceTimeoutError as error:
+                self._watch.timed_out()
                 if self._clock.now_ns() - last_frame_ns > SILENT_S * 1e9:
                     self._warn(f"no frame for {SILENT_S:.0f} s: {error}")
                     last_frame_ns = self._clock.now_ns()
                     self._arm()
+                    self._watch.rearmed(SILENT_S)
             except FrameFailedError as error:
+                self._watch.failed(error)
                 self._warn(str(error))
             except DeviceLostError as error:
                 self._reconnect(error, stop)
@@ -150,7 +159,7 @@ class LiveCapture:
 
     def _arm(self) -> None:
         self._camera.arm(TriggerMode.FREE_RUN)
-        self._index_offset = self._next_index
+        self._watch.armed()
 
     def _read(self) -> Frame:
         frame = self._camera.read(POLL_S)
@@ -158,9 +167,7 @@ class LiveCapture:
         shown = self._slm.shown if self._slm is not None else None
         # A frame shows the pattern only when its whole exposure lies after the SLM has settled.
         pattern_id = shown.id if shown is not None and start_ns >= self._settled_ns else frame.pattern_id
-        index = self._index_offset + frame.index
-        self._next_index = index + 1
-        return replace(frame, index=index, pattern_id=pattern_id)
+        return replace(frame, index=self._watch.numbered(frame), pattern_id=pattern_id)
 
     def _show(self, pattern: Pattern) -> None:
         if self._slm is not None and self._slm.shown is not pattern:
@@ -191,7 +198,11 @@ class LiveCapture:
                 )
             try:
                 frame = self._read()
-            except (DeviceTimeoutError, FrameFailedError):
+            except DeviceTimeoutError:
+                self._watch.timed_out()
+                continue
+            except FrameFailedError as error:
+                self._watch.failed(error)
                 continue
             except DeviceLostError as error:
                 self._reconnect(error, stop)
@@ -216,6 +227,7 @@ class LiveCapture:
             self._reconnect(error, stop)
 
     def _reconnect(self, lost: DeviceLostError, stop: threading.Event) -> None:
+        self._watch.lost(lost)
         self._warn(f"{lost}; waiting for the device. A recording continues when it is back")
         while not stop.wait(_RECONNECT_EVERY_S):
             try:
@@ -225,6 +237,7 @@ class LiveCapture:
                 self._arm()
             except DeviceLostError:
                 continue
+            self._watch.reconnected()
             self._on_message(Message(MessageLevel.INFO, "the device is back"))
             return
 

@@ -12,7 +12,7 @@ from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOver
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
 
-#: Engine name in rows of frames that inference skipped; their phase is NaN.
+#: Engine name in rows of frames that inference skipped; their phase is NaN, and the row says that they have no labels.
 NOT_RECONSTRUCTED = "none"
 
 
@@ -76,6 +76,7 @@ class FrameJoiner:
             engine=reconstruction.engine,
             latency_s=reconstruction.latency_s,
             labels=labels,
+            segmented=reconstruction.labels is not None,
         )
 
     def _without_phase(self, frame: Frame) -> RecordItem:
@@ -86,6 +87,8 @@ class FrameJoiner:
             engine=NOT_RECONSTRUCTED,
             latency_s=0.0,
             labels=self._no_labels,
+            reconstructed=False,
+            segmented=False,
         )
 
     def _record(self, item: RecordItem) -> None:

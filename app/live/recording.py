@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from acquisition.archive.recorder import Recorder, RecordItem
+from acquisition.archive.recording_faults import RecordingFault
 from acquisition.streams.channel import Channel, Overflow, Stage
 from app.live.frame_joiner import FrameJoiner
 from app.status import LiveView, RecordingState, RecordingStatus
@@ -48,6 +49,10 @@ class LiveRecording:
         if view.reconstruction is not None:
             self._joiner.put_reconstruction(view.reconstruction)
 
+    def put_fault(self, fault: RecordingFault) -> None:
+        """Record what went wrong; called in the capture thread."""
+        self._recorder.log.add(fault)
+
     def finish(self) -> None:
         """End the recording; the recorder writes what is queued."""
         self._joiner.finish()
@@ -64,6 +69,10 @@ class LiveRecording:
             path=self._recorder.path,
             frames_recorded=self._recorder.frames_recorded,
             frames_dropped=self._channel.dropped,
+            faults=self._recorder.log.faults,
+            frames_missing=self._recorder.log.frames_missing,
+            frames_not_reconstructed=self._recorder.frames_not_reconstructed,
+            frames_not_segmented=self._recorder.frames_not_segmented,
             seconds=ended_s - self._started_s,
             finish_reason=self._recorder.finish_reason if finished else None,
             verdict=self._recorder.verdict if finished else "",

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from acquisition.archive.kinds import FinishReason
 from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan, Shot
@@ -49,7 +50,7 @@ class Session:
 
         capture --frames--> inference --views--> window
            |                    |
-           +------frames--------+--views--> recording
+           +--frames, faults----+--views--> recording
 
     Parameters
     ----------
@@ -82,6 +83,7 @@ class Session:
         self._watchers: list[Callable[[LiveView], None]] = []
         self._stages: list[Stage] = []
         self._noticed: list[BaseException] = []
+        self._reported: LiveRecording | None = None
         self._last_view: LiveView | None = None
         self._failures: list[BaseException] = []
 
@@ -214,6 +216,7 @@ class Session:
         grid_px = method.mask.shape[0] if method else 1
         recording = LiveRecording(self.config.archive, name, metadata, grid_px, self.config.live.record_queue)
         self._capture.frames.subscribe(recording.put_frame)
+        self._capture.faults.subscribe(recording.put_fault)
         self._inference.views.subscribe(recording.put_view)
         self._recording = recording
         self._stages.append(recording.stage)
@@ -298,6 +301,7 @@ class Session:
     def pop_messages(self) -> list[Message]:
         """Return the messages since the last call, oldest first."""
         self._notice_failures()
+        self._notice_faults()
         messages = []
         while self._messages:
             messages.append(self._messages.popleft())
@@ -357,6 +361,7 @@ class Session:
             return
         if self._capture is not None:
             self._capture.frames.unsubscribe(self._recording.put_frame)
+            self._capture.faults.unsubscribe(self._recording.put_fault)
         if self._inference is not None:
             self._inference.views.unsubscribe(self._recording.put_view)
 
@@ -372,6 +377,15 @@ class Session:
                 self._failures.append(error)
                 self._messages.append(Message(MessageLevel.ERROR, str(error)))
         self._stages = [stage for stage in self._stages if stage.running]
+
+    def _notice_faults(self) -> None:
+        """Report the verdict of a finished recording that is complete but had faults, once."""
+        status = self.recording_status()
+        has_faults = bool(status.faults) or status.frames_missing > 0
+        if self._recording is self._reported or status.finish_reason is not FinishReason.COMPLETED or not has_faults:
+            return
+        self._reported = self._recording
+        self._warn(f"the recording is {status.verdict}")
 
     def __enter__(self) -> Self:
         return self

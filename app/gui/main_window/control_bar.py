@@ -115,7 +115,9 @@ class ControlBar(QWidget):
     def show_recording(self, status: RecordingStatus) -> None:
         """Show the recording in progress, and whether there is one to export."""
         if status.active:
-            self.record.setText(f"{duration(status.seconds)}   {count(status.frames_recorded)} frames")
+            faults = sum(status.faults.values())
+            faults_text = f"   {count(faults)} {'fault' if faults == 1 else 'faults'}" if faults else ""
+            self.record.setText(f"{duration(status.seconds)}   {count(status.frames_recorded)} frames{faults_text}")
         else:
             self.record.setText("Record")
         self.record.setIcon(icon("stop" if status.active else "record"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,15 @@ import pytest
 
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.recorder import Recorder, RecordItem
-from acquisition.archive.writer import Archive, StorageError
+from acquisition.archive.recording_faults import RecordingFault, recorded_faults
+from acquisition.archive.writer import Archive, NotOnDiskError, StorageError
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, Stage
 from drivers.base import DeviceLostError, Frame
 
 
 def item(index: int, size: int = 4, *, labels: bool = True, uncertainty: bool = False) -> RecordItem:
     rng = np.random.default_rng(index)
-    pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+    pixels = rng.integers(0, 255, (8, 8), dtype=np.uint8)
     return RecordItem(
         frame=Frame(pixels, index=index, t_ns=index * 10**7, exposure_s=0.005, pattern_id=f"p{index}"),
         phase_rad=rng.normal(size=(size, size)).astype(np.float32),
@@ -168,3 +172,53 @@ def test_a_recording_without_frames_is_not_complete(tmp_path: Path) -> None:
     assert recorder.verdict == "stopped at frame 0: no frame came"
     assert recorder.finish_reason is FinishReason.NO_FRAMES
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", ["data.zarr/speckle/c.0.0.0", "journal.sqlite", ""])
+def test_a_recording_that_is_not_on_the_disk_is_not_complete(tmp_path: Path, lost: str) -> None:
+    channel = channel_with(item(0), item(1))
+    recorder = Recorder(tmp_path, "cells", {"pixel_um": 3.45}, channel, seal_after_s=0.0)
+    stage = Stage("recorder", recorder.run)
+    stage.start()
+    deadline_s = time.monotonic() + 20
+    while recorder.frames_recorded < 2:
+        assert time.monotonic() < deadline_s
+    assert recorder.path is not None
+    target = recorder.path / lost
+    if target.is_dir():
+        shutil.rmtree(target)
+    else:
+        target.unlink()
+    channel.close()
+    assert stage.join(20)
+    assert isinstance(stage.error, NotOnDiskError)
+    assert recorder.finish_reason is FinishReason.DISK_FAILED
+    assert recorder.verdict.startswith("not on the disk: ")
+
+
+def test_repeated_and_saturated_frames_are_faults(tmp_path: Path) -> None:
+    saturated = replace(item(3), frame=replace(item(3).frame, pixels=np.full((8, 8), 255, np.uint8)))
+    repeated = replace(item(2), frame=replace(item(1).frame, index=2))
+    channel = channel_with(item(0), item(1), repeated, saturated)
+    channel.close()
+    recorder = recorder_of(channel, tmp_path)
+    recorder.run(threading.Event())
+    assert recorder.verdict == "complete, with 2 faults: 1 FrameRepeated, 1 FrameSaturated"
+    assert recorder.finish_reason is FinishReason.COMPLETED
+    kinds = [event.kind for event in recorded(recorder).events()]
+    assert kinds == [EventKind.FRAME_REPEATED, EventKind.FRAME_SATURATED, EventKind.VERDICT]
+
+
+def test_faults_are_stored_while_no_frame_comes(tmp_path: Path) -> None:
+    channel = channel_with(item(0))
+    recorder = Recorder(tmp_path, "cells", {}, channel, seal_after_s=0.0)
+    stage = Stage("recorder", recorder.run)
+    stage.start()
+    recorder.log.add(RecordingFault(kind=EventKind.DEVICE_LOST, text="unplugged", frame_index=1))
+    deadline_s = time.monotonic() + 20
+    while recorder.path is None or EventKind.DEVICE_LOST not in [event.kind for event in recorded(recorder).events()]:
+        assert time.monotonic() < deadline_s
+    channel.close()
+    assert stage.join(20)
+    assert recorder.verdict == "complete, with 1 fault: 1 DeviceLostError"
+    assert recorded_faults(recorded(recorder)) == {"DeviceLostError": 1}

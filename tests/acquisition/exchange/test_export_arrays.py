@@ -18,6 +18,7 @@ from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.export import ExportError, export
+from acquisition.exchange.export_base import how_it_went
 
 INTERVAL_MS = 40
 
@@ -72,7 +73,7 @@ def test_npz_holds_images_rows_and_metadata_without_pickle(tmp_path: Path, count
         assert file["pattern_name"].tolist() == [row.pattern_name for row in rows]
         assert np.isnan(file["latency_s"]).tolist() == [row.latency_s is None for row in rows]
         assert [json.loads(str(text)) for text in file["extra_json"]] == [{"shot": k} for k in range(count)]
-        assert json.loads(str(file["metadata_json"])) == archive.metadata
+        assert json.loads(str(file["metadata_json"])) == {**archive.metadata, **how_it_went(archive)}
     with zipfile.ZipFile(path) as file:
         assert file.testzip() is None
         assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
@@ -89,7 +90,7 @@ def test_hdf5_has_one_image_per_chunk_and_the_metadata_as_attributes(tmp_path: P
         assert file["t_ns"][:].tolist() == [row.t_ns for row in archive.rows()]
         assert file["pattern_name"].asstr()[:].tolist() == [row.pattern_name for row in archive.rows()]
         assert file.attrs["pixel_um"] == 3.45
-        assert json.loads(file.attrs["metadata_json"]) == archive.metadata
+        assert json.loads(file.attrs["metadata_json"]) == {**archive.metadata, **how_it_went(archive)}
 
 
 def test_matlab_file_has_its_header_classes_and_axes(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_matlab_file_has_its_header_classes_and_axes(tmp_path: Path) -> None:
         assert (names.attrs["MATLAB_class"], names.attrs["MATLAB_int_decode"]) == (b"char", 2)
         texts = ["".join(map(chr, column)).rstrip() for column in names[:].T]
         assert texts == [row.pattern_name for row in archive.rows()]
-        assert json.loads("".join(map(chr, file["metadata_json"][:, 0]))) == archive.metadata
+        assert json.loads("".join(map(chr, file["metadata_json"][:, 0]))) == {**archive.metadata, **how_it_went(archive)}
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -1,0 +1,51 @@
+"""The check before an archive is called complete: a fresh reader has to find on the disk what the writer has acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from acquisition.archive.reader import DATA, Archive, damage
+from acquisition.archive.rows import StorageError, StoredRow
+from acquisition.archive.shards import Shards
+
+_REMEDY = "something deleted or changed files during the run; check the disk, then resume or repeat"
+
+
+class NotOnDiskError(StorageError):
+    """Something that a writer has acknowledged is not on the disk any more."""
+
+
+def check_on_disk(path: Path, rows: Sequence[StoredRow], sizes: Mapping[Path, int]) -> None:
+    """Open an archive again and look for everything that was acknowledged.
+
+    Of each shard only the last image is read, so the time does not grow with the size of the images.
+
+    Parameters
+    ----------
+    path : Path
+        The archive's folder.
+    rows : sequence of StoredRow
+        Every row that its writer has acknowledged.
+    sizes : mapping of Path to int
+        The size in bytes of every shard file when it was written.
+
+    Raises
+    ------
+    NotOnDiskError
+        The folder, the journal, a row or a shard is missing, or differs from what was written.
+    """
+    try:
+        found = Archive.open(path).rows()
+    except StorageError as error:
+        raise NotOnDiskError(f"{path} cannot be read back ({error}); {_REMEDY}") from error
+    if tuple(rows) != found:
+        raise NotOnDiskError(f"{path} should have {len(rows)} rows in its journal, {len(found)} are there; {_REMEDY}")
+    for file, size in sizes.items():
+        there = file.stat().st_size if file.is_file() else None
+        if there != size:
+            state = "is missing" if there is None else f"has {there} bytes instead of {size}"
+            raise NotOnDiskError(f"shard {file} {state}; {_REMEDY}")
+    last_rows = {row.shard: row for row in rows}
+    for bad in damage(Shards(path / DATA), list(last_rows.values())):
+        raise NotOnDiskError(f"{bad.reason}; {_REMEDY}")

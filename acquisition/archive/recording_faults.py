@@ -1,0 +1,140 @@
+"""Faults during a recording: what the capture reports, how the journal stores it, and how it is read again."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from acquisition.archive.journal import utc_now
+from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind
+from acquisition.archive.reader import Archive
+from drivers.base import CameraCounters
+
+#: How the text of an event begins that stands for several faults of one kind.
+_TIMES = re.compile(r"(\d+) times: ")
+#: Keys of a journal's status.
+FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED = "frames_missing", "frames_not_reconstructed", "frames_not_segmented"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingFault:
+    """Something that went wrong while a recording ran, or what the program did about it.
+
+    Parameters
+    ----------
+    kind : EventKind
+        What it was.
+    text : str
+        The message for people.
+    count : int
+        How many such faults this stands for.
+    frame_index : int
+        Our own number of the next frame.
+    camera : CameraCounters, optional
+        What the camera had counted since it was armed.
+    frames_missing : int
+        Frames that are missing by the camera's own counter.
+    utc : str
+        When it happened, ISO 8601.
+    """
+
+    kind: EventKind
+    text: str
+    count: int = 1
+    frame_index: int
+    camera: CameraCounters | None = None
+    frames_missing: int = 0
+    utc: str = field(default_factory=utc_now)
+
+    def event_text(self) -> str:
+        """Return the text of the event that stores this."""
+        times = f"{self.count} times: " if self.count > 1 else ""
+        counted = ""
+        if self.camera is not None:
+            counted = f"; since it was armed, the camera counts {self.camera.frames} frames and {self.camera.failed} failed"
+        return f"{times}{self.text} ({self.utc}, before frame {self.frame_index}{counted})"
+
+
+class FaultLog:
+    """Collects the faults of one recording, from any thread, until its recorder stores them.
+
+    Faults of one kind that come before they are stored become one, with their count. So a camera that fails all the time does
+    not fill the journal.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[EventKind, RecordingFault] = {}
+        self._counts: Counter[EventKind] = Counter()
+        self._missing = 0
+
+    def add(self, fault: RecordingFault) -> None:
+        """Count a fault, and keep it until :meth:`take`."""
+        with self._lock:
+            self._counts[fault.kind] += fault.count
+            self._missing += fault.frames_missing
+            first = self._waiting.get(fault.kind)
+            if first is not None:
+                fault = replace(first, count=first.count + fault.count, camera=fault.camera or first.camera)
+            self._waiting[fault.kind] = fault
+
+    def take(self) -> list[RecordingFault]:
+        """Return what has not been stored yet, and forget it."""
+        with self._lock:
+            waiting = list(self._waiting.values())
+            self._waiting.clear()
+            return waiting
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """The number of faults by kind."""
+        with self._lock:
+            return {kind.value: count for kind, count in self._counts.items() if kind.is_fault}
+
+    @property
+    def frames_missing(self) -> int:
+        """Frames that are missing by the camera's own counter."""
+        return self._missing
+
+
+def complete_verdict(faults: Mapping[str, int], frames_missing: int) -> str:
+    """Return the verdict of a recording that holds every frame it was given: ``complete``, or with what went wrong."""
+    total = sum(faults.values())
+    if not total and not frames_missing:
+        return COMPLETE_VERDICT
+    kinds = ", ".join(f"{count} {kind}" for kind, count in faults.items())
+    verdict = f"{COMPLETE_VERDICT}, with {total} {'fault' if total == 1 else 'faults'}: {kinds}"
+    frames = "frame" if frames_missing == 1 else "frames"
+    return f"{verdict}; {frames_missing} {frames} missing by the camera's counter" if frames_missing else verdict
+
+
+def recorded_faults(archive: Archive) -> dict[str, int]:
+    """Return the number of faults by kind, as the events of an archive tell it."""
+    counts: Counter[str] = Counter()
+    for event in archive.events():
+        if isinstance(event.kind, EventKind) and event.kind.is_fault:
+            times = _TIMES.match(event.text)
+            counts[event.kind.value] += int(times[1]) if times else 1
+    return dict(counts)
+
+
+def recording_facts(archive: Archive) -> dict[str, object]:
+    """Return how a recording went, for its exports: its verdict, its faults, and frames without phase or labels.
+
+    A number is None where the recording does not state it, as those of version 0.1.0.
+    """
+    status = archive.status
+    numbers = {key: _number(status.get(key)) for key in (FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED)}
+    return {
+        "verdict": status.get("verdict", ""),
+        "faults": recorded_faults(archive),
+        **numbers,
+        "events": [f"{event.utc} {event.kind}: {event.text}" for event in archive.events()],
+    }
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)

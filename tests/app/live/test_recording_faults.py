@@ -1,0 +1,120 @@
+"""Every fault that the twin's camera injects during a recording is in its journal, by kind and count, and none is invented."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason
+from acquisition.archive.reader import Archive
+from acquisition.archive.recording_faults import recorded_faults
+from acquisition.exchange.export import export
+from app.live.capture import CaptureSettings, LiveCapture
+from app.live.recording import LiveRecording
+from app.status import Message, RecordingState, RecordingStatus
+from drivers.base import Frame
+from drivers.twin.camera import Fault, FaultConfig
+from tests.helpers.virtual_bench import VirtualBench
+
+#: Frames of the reference; the recorded frames begin after some ten frames, when the flat pattern has settled.
+_REFERENCE = 2
+
+
+class Recorded:
+    """A recording of so many frames of the virtual bench, which ends when they came."""
+
+    def __init__(self, root: Path, faults: FaultConfig, frames: int) -> None:
+        self.bench = VirtualBench(faults=faults)
+        messages: list[Message] = []
+        settings = CaptureSettings(scene=None, reference_shots=_REFERENCE, phase_range_rad=2.85)
+        capture = LiveCapture(self.bench.rig, settings, messages.append)
+        recording = LiveRecording(root, "faults", {"pixel_um": 1.0, "bit_depth": 8}, 4, 1000)
+        enough = threading.Event()
+        self.frames: list[int] = []
+        self.injected: dict[Fault, int] = {}
+
+        def count(frame: Frame) -> None:
+            if enough.is_set():
+                return
+            recording.put_frame(frame)
+            self.frames.append(frame.index)
+            if len(self.frames) == frames:
+                capture.faults.unsubscribe(recording.put_fault)
+                self.injected = dict(self.bench.camera.injected)
+                enough.set()
+
+        capture.frames.subscribe(count)
+        capture.faults.subscribe(recording.put_fault)
+        capture.start()
+        assert enough.wait(20), messages
+        capture.request_stop()
+        assert capture.stage.join(20)
+        recording.finish()
+        assert recording.stage.join(20)
+        assert recording.stage.error is None
+        self.status: RecordingStatus = recording.status()
+        assert self.status.path is not None
+        self.archive = Archive.open(self.status.path)
+
+
+def test_a_recording_without_faults_is_just_complete(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, FaultConfig(), 12)
+    assert recorded.status.verdict == recorded.archive.status["verdict"] == COMPLETE_VERDICT
+    assert (dict(recorded.status.faults), recorded.status.frames_missing) == ({}, 0)
+    assert {event.kind for event in recorded.archive.events()} == {EventKind.VERDICT}
+
+
+@pytest.mark.parametrize(
+    ("fault", "config", "kind", "missing"),
+    [
+        (Fault.FAILED, FaultConfig(failed_at=(12, 13, 17)), EventKind.FRAME_FAILED, 3),
+        (Fault.DISCONNECTED, FaultConfig(disconnect_at=(13,)), EventKind.DEVICE_LOST, 0),
+        (Fault.HUNG, FaultConfig(hang_at=(14,)), EventKind.DEVICE_TIMEOUT, 0),
+        (Fault.SATURATED, FaultConfig(saturate_at=(12, 15, 16)), EventKind.FRAME_SATURATED, 0),
+        (Fault.DROPPED, FaultConfig(dropped_rate=0.3, seed=4), EventKind.DEVICE_TIMEOUT, 0),
+        (Fault.LATE, FaultConfig(late_rate=0.2, seed=5), EventKind.DEVICE_TIMEOUT, 0),
+        (Fault.DUPLICATED, FaultConfig(duplicated_rate=0.2, seed=6), EventKind.FRAME_REPEATED, 0),
+    ],
+)
+def test_injected_faults_are_recorded(tmp_path: Path, fault: Fault, config: FaultConfig, kind: EventKind, missing: int) -> None:
+    recorded = Recorded(tmp_path, config, 20)
+    assert recorded.injected[fault] > 0
+    expected = {kind.value: recorded.injected[fault]}
+    assert recorded_faults(recorded.archive) == dict(recorded.status.faults) == expected
+    assert recorded.status.frames_missing == int(recorded.archive.status["frames_missing"]) == missing
+    assert recorded.status.finish_reason is FinishReason.COMPLETED
+    assert recorded.status.verdict == recorded.archive.status["verdict"] != COMPLETE_VERDICT
+    assert f"{recorded.injected[fault]} {kind.value}" in recorded.status.verdict
+    assert len(recorded.archive) == 20
+
+
+def test_what_was_done_about_a_fault_is_recorded_too(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, FaultConfig(disconnect_at=(12,), hang_at=(16,), failed_at=(18, 19)), 16)
+    kinds = [event.kind for event in recorded.archive.events()]
+    assert kinds.count(EventKind.REARMED) == kinds.count(EventKind.RECONNECTED) == 1
+    assert recorded.status.state is RecordingState.FINISHED
+    assert recorded.status.verdict == (
+        "complete, with 4 faults: 1 DeviceLostError, 1 DeviceTimeoutError, 2 FrameFailedError; "
+        "2 frames missing by the camera's counter"
+    )
+    [failed] = [event for event in recorded.archive.events() if event.kind is EventKind.FRAME_FAILED]
+    assert failed.text.startswith("2 times: ")
+    assert "the camera counts" in failed.text
+
+
+def test_frames_without_a_phase_are_marked_and_exports_count_them(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, FaultConfig(failed_at=(12,)), 6)
+    assert recorded.status.frames_not_reconstructed == recorded.status.frames_not_segmented == 6
+    for row in recorded.archive.rows():
+        assert (row.extra["not_reconstructed"], row.extra["not_segmented"]) == (1, 1)
+        assert np.isnan(recorded.archive.read("phase", row.index)).all()
+    [file] = export(recorded.archive, tmp_path / "out", ["npz"])
+    with np.load(file) as content:
+        facts = json.loads(str(content["metadata_json"]))["recording"]
+    assert facts["frames_not_reconstructed"] == facts["frames_not_segmented"] == 6
+    assert (facts["faults"], facts["frames_missing"]) == ({"FrameFailedError": 1}, 1)
+    assert facts["verdict"] == recorded.status.verdict
