@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import platform
 import re
 import shutil
 import sys
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -15,50 +20,117 @@ import yaml
 from acquisition.archive.rows import StorageError
 
 LOCK = "writer.lock"
+#: How often a writer that waits tries again, in seconds.
+_POLL_S = 0.1
+#: The most that is read of a lock file, and the byte of it that is locked on Windows.
+_HOLDER_BYTES, _LOCKED_BYTE = 1000, 2**30
 _FREE_MARGIN = 1.05
 
 
 class WriterLock:
-    """Locks an archive against a second writer; the operating system releases the lock when the process ends.
+    """Keeps a second writer out of a folder, or away from one file; readers need no lock.
+
+    The operating system releases the lock when the process ends, however it ends. While the lock is held, its file says which
+    process holds it, on which computer and since when. It is also used for model folders in training, and for engine caches.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to lock; it exists.
+    file : str
+        Name of the lock file in it.
+    wait : bool
+        Whether to wait until another writer has finished. By default a second writer is refused.
 
     Raises
     ------
     StorageError
-        Another writer holds the lock, or the folder cannot be written.
+        Another writer holds the lock (the message says which), or the folder cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path, file: str = LOCK, *, wait: bool = False) -> None:
+        self.path = folder / file
+        self._fd: int | None = self._open()
         try:
-            self._fd: int | None = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise StorageError(f"cannot write to {path}: {one_line(error)}; check its permissions") from error
-        try:
-            if sys.platform == "win32":
-                import msvcrt
+            while not self._is_ours():
+                if not wait:
+                    raise StorageError(f"{folder} is being written by {self._holder()}; wait for its end, or close it first")
+                time.sleep(_POLL_S)
+            self._sign()
+        except BaseException:
+            self._release()
+            raise
 
-                msvcrt.locking(self._fd, msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.close()
-            raise StorageError(f"{path} is being written by another writer; close that one first") from error
-
-    def close(self) -> None:
-        """Release the lock; may be called twice.
-
-        The empty lock file stays: removing it could remove the lock of the next writer.
-        """
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+    def close(self, *, remove: bool = False) -> None:
+        """Release the lock; may be called twice. The empty lock file stays, unless ``remove`` is given."""
+        if self._fd is None:
+            return
+        with contextlib.suppress(OSError):  # a full disk does not keep the lock
+            os.ftruncate(self._fd, 0)
+        if remove and sys.platform != "win32":  # Windows removes no open file
+            # Before the release. A writer that waits sees that the file has gone, and opens the next one.
+            self.path.unlink(missing_ok=True)
+        self._release()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path.parent}: {one_line(error)}; check its permissions") from error
+
+    def _is_ours(self) -> bool:
+        """Try to lock the file; return whether it is locked now, and still the file of this name."""
+        assert self._fd is not None
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                # Far behind the text, which others must be able to read.
+                os.lseek(self._fd, _LOCKED_BYTE, os.SEEK_SET)
+                msvcrt.locking(self._fd, msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(self._fd), self.path.stat()):
+                return True
+        self._release()
+        self._fd = self._open()
+        return self._is_ours()
+
+    def _sign(self) -> None:
+        assert self._fd is not None
+        since = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        holder = {"process": os.getpid(), "computer": platform.node(), "since": since}
+        with contextlib.suppress(OSError):  # on a full disk the lock counts, without its text
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            os.write(self._fd, json.dumps(holder).encode())
+
+    def _holder(self) -> str:
+        """Return who holds the lock, as its file says."""
+        assert self._fd is not None
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            holder = json.loads(os.read(self._fd, _HOLDER_BYTES))
+            process, computer, since = int(holder["process"]), str(holder["computer"]), str(holder["since"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+        return f"process {process} on computer {computer!r} since {since}"
+
+    def _release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
 def clean_name(text: str) -> str:

@@ -10,13 +10,16 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
 from acquisition.archive.atomic_files import write_bytes, write_whole
+from acquisition.archive.folder import WriterLock, one_line
+from acquisition.archive.rows import StorageError
 from drivers.safe_text import parse_json
 from reconstruction.engines.base import EngineError
 
@@ -51,15 +54,15 @@ class Artifact:
         self.sidecar = self.path.with_name(self.path.name + ".json")
 
     def store(self, data: bytes) -> Path:
-        """Write the file, then its sidecar. Each is written completely or not at all.
+        """Write the sidecar, then the file, each completely or not at all: no reader finds a file without its sidecar.
 
         Raises
         ------
         EngineError
             The disk is full, or the folder cannot be written.
         """
-        write_bytes(self.path, data, _REMEDY, EngineError)
         self._describe({"facts": self.facts, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
+        write_bytes(self.path, data, _REMEDY, EngineError)
         return self.path
 
     def load(self) -> bytes | None:
@@ -91,6 +94,38 @@ class Artifact:
         except EngineError as error:
             log.warning("%s", error)
             return None
+
+    def load_or_build(self, build: Callable[[], bytes]) -> bytes:
+        """Return the content; where there is none, build and store it.
+
+        A second process that needs the same file waits for the first one, and uses its result. If the first one fails or is
+        killed, the second one builds.
+
+        Raises
+        ------
+        EngineError
+            As ``build`` does, or the file cannot be written.
+        """
+        content = self.load_or_remove()
+        if content is None:
+            with self._sole_builder():
+                content = self.load_or_remove()
+                if content is None:
+                    content = build()
+                    self.store(content)
+        return content
+
+    @contextmanager
+    def _sole_builder(self) -> Iterator[None]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = WriterLock(self.path.parent, f"{self.path.name}.lock", wait=True)
+        except (OSError, StorageError) as error:
+            raise EngineError(f"cannot write {self.path}: {one_line(error)}; {_REMEDY}") from error
+        try:
+            yield
+        finally:
+            lock.close(remove=True)
 
     def note(self, **findings: object) -> None:
         """Add findings about the file to its sidecar."""

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ import torch
 import yaml
 
 from acquisition.archive.atomic_files import image_bytes, write_bytes, write_whole
+from acquisition.archive.folder import WriterLock
 from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.training.checkpoint import CHECKPOINT, damaged, read_checkpoint, read_values, write_checkpoint
@@ -133,6 +135,44 @@ class Run:
         if self._curve is not None:
             self._curve.write(json.dumps(line, allow_nan=False) + "\n")
             self._curve.flush()
+
+
+@contextmanager
+def sole_trainer(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Keep other trainings out of a model's folder until the end of this block; its readers need no lock.
+
+    A training that has written nothing leaves no folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's folder.
+    resume : bool
+        Whether the folder may hold a run.
+
+    Raises
+    ------
+    StorageError
+        Another process trains in this folder; the message says which.
+    ReconstructionError
+        The folder is not empty, and no run is resumed.
+    """
+    run = folder / RUN
+    made = [path for path in (run, folder) if not path.exists()]
+    run.mkdir(parents=True, exist_ok=True)
+    with WriterLock(run) as lock:
+        try:
+            # Only now: the lock of another training would be in the way too, and its message says more.
+            if not resume and (set(folder.iterdir()) - {run} or set(run.iterdir()) - {lock.path}):
+                raise ReconstructionError(
+                    f"{folder} is not empty; choose a new folder for the model, or continue with --resume"
+                )
+            yield
+        finally:
+            lock.close(remove=set(run.iterdir()) == {lock.path})
+            for path in made:
+                with contextlib.suppress(OSError):  # it is not empty
+                    path.rmdir()
 
 
 def read_resolved(folder: Path, part: str) -> Any:

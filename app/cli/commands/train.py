@@ -162,14 +162,14 @@ def train(
     from app.training.train import SimulatedPairs, train_on_dataset, train_on_twin
     from reconstruction.training.distributed import join
     from reconstruction.training.loop import TrainingStoppedError
+    from reconstruction.training.run import sole_trainer
 
     settings = InstrumentOptions(config=instrument.config).settings()
-    if not training.resume and folder.exists() and any(folder.iterdir()):
-        raise SpeckleScopeError(f"{folder} is not empty; choose a new folder for the model, or continue with --resume")
     with join() as world, progress_bars() if world.first else nullcontext(_silent) as report:
         job = _job(folder, network, training, instrument.response, world)
         try:
-            with kept_on_interruption(lambda: _kept(job)):
+            alone = sole_trainer(folder, resume=training.resume) if world.first else nullcontext()
+            with alone, kept_on_interruption(lambda: _kept(job)):
                 if data.dataset is not None:
                     trained = train_on_dataset(settings, data.dataset, job, report)
                 else:

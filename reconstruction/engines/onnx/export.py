@@ -70,13 +70,17 @@ def _cached(model: Model, source: _Source, precision: Precision) -> Artifact:
         "graph": GRAPH_VERSION,
     }
     artifact = Artifact("-".join(filter(None, (model.id, source.part, precision))), "onnx", facts)
-    if artifact.load_or_remove() is None:
+
+    def build() -> bytes:
         if precision is Precision.INT8:
             raise EngineError("int8 graphs are quantised on real frames, not exported; use another precision")
         graph = export_module(source.module, source.example, list(source.inputs), source.output)
         if precision is not Precision.FP32:
             graph = reduced(graph, precision)
-        artifact.store(graph.SerializeToString())
+        serialized: bytes = graph.SerializeToString()
+        return serialized
+
+    artifact.load_or_build(build)
     return artifact
 
 

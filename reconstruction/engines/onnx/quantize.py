@@ -52,9 +52,12 @@ def quantized_graph(model: Model, frames: CheckFrames) -> Artifact:
     whole = model_graph(model)
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(frame).tobytes() for frame in samples)).hexdigest()[:12]
     artifact = Artifact(f"{model.id}-int8", "onnx", {**whole.facts, "precision": "int8", "frames": digest})
-    if artifact.load_or_remove() is None:
+
+    def build() -> bytes:
         inputs = [dict(zip(INPUTS, (_batch(frame), _batch(frames.reference)), strict=True)) for frame in samples]
-        artifact.store(_quantized(whole.path, inputs))
+        return _quantized(whole.path, inputs)
+
+    artifact.load_or_build(build)
     return artifact
 
 

@@ -132,10 +132,13 @@ def plan_of(
     machine = gpu_facts() if plan_kind.built_on_gpu else {}
     facts = {"graph": graph.facts, "library": library, "version": version, "precision": precision, **machine}
     plan = Artifact("-".join(filter(None, (model.id, part, precision))), plan_kind.suffix, facts)
-    if plan.load_or_remove() is None:
+
+    def build() -> bytes:
         if plan_kind.built_on_gpu and (why := no_cuda()):
             raise EngineError(
                 f"{library} builds only on the GPU that will run the plan: {why}; tensorrt_rtx builds without a GPU"
             )
-        plan.store(build_plan(library, graph.path, on_progress))
+        return build_plan(library, graph.path, on_progress)
+
+    plan.load_or_build(build)
     return plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -289,7 +290,7 @@ def test_damage_is_detected_by_verify_and_by_read(tmp_path: Path, array: str, at
 
 def test_second_writer_is_refused_until_the_first_closes(tmp_path: Path) -> None:
     with create(tmp_path) as writer:
-        with pytest.raises(StorageError, match="another writer"):
+        with pytest.raises(StorageError, match=f"being written by process {os.getpid()} on computer "):
             ArchiveWriter.resume(writer.path)
         fill(writer, [0])
     ArchiveWriter.resume(writer.path).close()

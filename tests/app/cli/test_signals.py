@@ -85,6 +85,7 @@ def running(cwd: Path, *arguments: object, ignore_sigint: bool = False) -> Itera
     temporary.mkdir()
     mark = uuid.uuid4().hex
     own = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "SPECKLESCOPE_CACHE": str(cwd / "cache"), "TMPDIR": str(temporary)}
+    own |= {"SPECKLESCOPE_LOG_FOLDER": str(cwd / "logs"), "TORCHINDUCTOR_CACHE_DIR": str(cwd / "cache")}
     sigint = "SIG_IGN" if ignore_sigint else "SIG_DFL"
     program = [sys.executable, "-c", WITH_SIGINT, sigint, sys.executable, "-m", "specklescope", *map(str, arguments)]
     environment = {**os.environ, **own, MARK: mark}

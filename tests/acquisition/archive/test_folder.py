@@ -1,0 +1,62 @@
+"""The writer's lock, between real processes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+import pytest
+
+from acquisition.archive.folder import LOCK, WriterLock
+from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, StorageError
+from tests.helpers.locks import lock_holder
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="a", arrays=(ArraySpec("speckle", (4, 4), "uint8"),))
+    with ArchiveWriter.create(tmp_path, spec, 1) as writer:
+        return writer.path
+
+
+def test_the_second_writer_is_told_who_holds_the_archive(archive: Path) -> None:
+    with lock_holder(archive) as holder:
+        with pytest.raises(StorageError) as refused:
+            ArchiveWriter.resume(archive)
+        assert f"{archive} is being written by process {holder.pid} on computer '{platform.node()}' since 20" in str(
+            refused.value
+        )
+        assert len(Archive.open(archive)) == 0, "readers need no lock"
+    with ArchiveWriter.resume(archive):  # released with the process
+        assert f'"process": {os.getpid()}' in (archive / LOCK).read_text()
+    assert (archive / LOCK).read_text() == ""
+
+
+def test_a_killed_writer_holds_nothing(archive: Path) -> None:
+    with lock_holder(archive) as holder:
+        holder.kill()
+        holder.wait()
+        ArchiveWriter.resume(archive).close()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "\0" * 5000, '{"process": "x", "computer": 1}', '{"process": 1}'])
+def test_an_unreadable_lock_file_still_locks(archive: Path, text: str) -> None:
+    with WriterLock(archive) as lock:
+        lock.path.write_text(text)
+        with pytest.raises(StorageError, match="by another process"):
+            WriterLock(archive)
+
+
+def test_a_lock_file_that_was_replaced_is_not_the_lock(tmp_path: Path) -> None:
+    with WriterLock(tmp_path) as first:
+        first.close(remove=True)
+        assert not list(tmp_path.iterdir())
+        with WriterLock(tmp_path):
+            with pytest.raises(StorageError, match=re.escape(str(os.getpid()))):
+                WriterLock(tmp_path)
+            (tmp_path / LOCK).unlink()
+            with WriterLock(tmp_path):
+                assert (tmp_path / LOCK).exists()
