@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.options import LiveOptions, Positive, RecordingOptions
 from app.cli.output import console, progress_bars, publish
-from app.signals import stop_on_signal
+from app.signals import StopRequest, stop_on_signal
 from drivers.base import SpeckleScopeError
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
     seconds
         Duration in seconds.
     """
-    publish("live", _run(instrument.settings(), seconds, None), instrument.json)
+    with stop_on_signal() as stop:
+        publish("live", _run(instrument.settings(), seconds, None, stop), instrument.json)
+        stop.check()
 
 
 def record(name: str, *, seconds: Positive = 10.0, instrument: RecordingOptions = _RECORDING) -> None:
@@ -38,14 +40,17 @@ def record(name: str, *, seconds: Positive = 10.0, instrument: RecordingOptions 
     seconds
         Duration in seconds.
     """
-    publish("recording", _run(instrument.settings(), seconds, name), instrument.json)
+    with stop_on_signal() as stop:
+        numbers = _run(instrument.settings(), seconds, name, stop)
+        publish("recording", numbers, instrument.json)
+        stop.check(f"{numbers['frames_recorded']} frames are on disk, in {numbers['recording']}")
 
 
-def _run(settings: InstrumentConfig, seconds: float, recording: str | None) -> dict[str, object]:
+def _run(settings: InstrumentConfig, seconds: float, recording: str | None, stop: StopRequest) -> dict[str, object]:
     """Run the live view for so long after its first reconstruction; record it if a name is given."""
     from app.live.session import Session
 
-    with Session.open(settings) as session, progress_bars() as report, stop_on_signal() as stop:
+    with Session.open(settings) as session, progress_bars() as report:
         session.start_live()
         started_s: float | None = None
         while not stop.wait(0.1):
@@ -63,7 +68,7 @@ def _run(settings: InstrumentConfig, seconds: float, recording: str | None) -> d
         numbers = session.live_status().to_dict()
         session.stop_recording()
         session.join()
-        return numbers if recording is None else numbers | _recording_numbers(session)
+        return numbers if recording is None else numbers | _recording_numbers(session, stop)
 
 
 def _print_messages(session: Session) -> None:
@@ -76,10 +81,21 @@ def _print_messages(session: Session) -> None:
         console.print(f"{message.level}: {message.text}")
 
 
-def _recording_numbers(session: Session) -> dict[str, object]:
+def _recording_numbers(session: Session, stop: StopRequest) -> dict[str, object]:
     from acquisition.archive.kinds import FinishReason
 
     status = session.recording_status()
+    if status.path is None:
+        stop.check("nothing was recorded")
+        raise SpeckleScopeError("nothing was recorded: no frame came; check the camera with 'specklescope doctor'")
     if status.finish_reason is not FinishReason.COMPLETED:
         raise SpeckleScopeError(f"the recording ended early ({status.verdict}); {status.frames_recorded} frames are on disk")
-    return {"recording": str(status.path), "frames_recorded": status.frames_recorded, "verdict": status.verdict}
+    return {
+        "recording": str(status.path),
+        "frames_recorded": status.frames_recorded,
+        "verdict": status.verdict,
+        "faults": dict(status.faults),
+        "frames_missing": status.frames_missing,
+        "frames_not_reconstructed": status.frames_not_reconstructed,
+        "frames_not_segmented": status.frames_not_segmented,
+    }

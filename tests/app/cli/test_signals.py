@@ -68,14 +68,14 @@ class Running:
 
 def with_mark(mark: str) -> list[str]:
     """Return the processes that have inherited the mark."""
-    found = []
+    marked = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(folder.name)
+                marked.append(folder.name)
         except OSError:
             continue
-    return found
+    return marked
 
 
 @contextmanager
