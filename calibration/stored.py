@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from numpy.typing import NDArray
 
@@ -16,9 +16,12 @@ from acquisition.archive.atomic_files import array_bytes, write_together
 from acquisition.archive.old_names import with_present_names
 from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
+from drivers.limits import LimitError, check_inside
+from drivers.safe_arrays import load_npy
 from drivers.safe_text import read_yaml
 
 FILE = "calibration.yaml"
+_ARRAY_NAME = re.compile(r"\w{1,64}")
 #: Values of calibrations that version 0.1.0 wrote under other names: old name, present name.
 _OLD_VALUES = {
     "range_rad": "slm_range_rad",
@@ -91,6 +94,14 @@ def save(stored: Stored, folder: Path) -> Path:
     return folder
 
 
+def _array_file(folder: Path, name: str) -> Path:
+    """Return the file of an array; raises LimitError when its name or a link leads out of the folder."""
+    if not _ARRAY_NAME.fullmatch(name):
+        raise LimitError(f"array name {name!r} is no plain name; use a copy from a source you trust")
+    check_inside(folder, [f"{name}.npy"])
+    return folder / f"{name}.npy"
+
+
 def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = float("inf")) -> Stored:
     """Read a calibration.
 
@@ -100,8 +111,9 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
         The calibration is missing, damaged, of another kind, of other devices, or older than ``max_age_days``.
     """
     try:
+        check_inside(folder, [FILE])
         content = read_yaml(folder / FILE)
-        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in content["arrays"]}
+        arrays = {name: load_npy(_array_file(folder, name)) for name in content["arrays"]}
         arrays, values = with_present_names(arrays), with_present_names(content["values"], **_OLD_VALUES)
         stored = Stored(content["kind"], content["devices"], values, arrays, content["made_utc"])
         age = stored.age_days

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from drivers.limits import MAX_ARRAY_BYTES, LimitError
 
+#: How much larger than in the file the content of a member can be, by kind of compression; deflate reaches 1032.
+_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 _MEMBER = re.compile(r"[A-Za-z0-9_]{1,64}\.npy")
 
 
@@ -67,13 +69,21 @@ def read_npy_header(
     return header
 
 
-def npz_members(file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def npz_members(file: zipfile.ZipFile, available: int) -> dict[str, zipfile.ZipInfo]:
     """Return the members of a ``.npz`` file by the names of their arrays.
+
+    Parameters
+    ----------
+    file : ZipFile
+        The file.
+    available : int
+        Its size in bytes.
 
     Raises
     ------
     ValueError
-        A member has a name that :func:`numpy.savez` gives no array, occurs twice, or is encrypted.
+        A member has a name that :func:`numpy.savez` gives no array, occurs twice, is encrypted, or claims a size that the
+        file cannot hold.
     """
     members: dict[str, zipfile.ZipInfo] = {}
     for info in file.infolist():
@@ -83,5 +93,11 @@ def npz_members(file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if name in members or info.flag_bits & 1:
             what = "occurs twice" if name in members else "is encrypted"
             raise LimitError(f"its member {info.filename!r} {what}; save the file again with numpy.savez")
+        if info.compress_type not in _RATIOS or info.compress_size > available:
+            raise LimitError(f"its member {info.filename!r} is not stored as numpy.savez does; save the file again with it")
+        if info.file_size > _RATIOS[info.compress_type] * info.compress_size:
+            raise LimitError(
+                f"its member {info.filename!r} claims {info.file_size} bytes in {info.compress_size}; copy it again"
+            )
         members[name] = info
     return members

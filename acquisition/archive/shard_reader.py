@@ -6,7 +6,6 @@ every image. Memory maps survive a fork, and a copy from a map is faster than on
 
 from __future__ import annotations
 
-import json
 import mmap
 from pathlib import Path
 from typing import Any

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import glob
-import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 import h5py
 import numpy as np
 import tifffile
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from acquisition.archive.old_names import with_present_names
@@ -24,6 +24,9 @@ from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
+from drivers.limits import MAX_COLUMN_BYTES, LimitError, check_inside, check_pixels
+from drivers.safe_arrays import npz_members, read_npy_header
+from drivers.safe_text import parse_json
 
 _TIFF = "_speckle.ome.tif"
 #: Order of the arrays; the others follow in the order of the file.
@@ -33,6 +36,7 @@ _NUMBERS = ("exposure_s", "latency_s")
 _TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
 #: Shape and dtype of an array.
 _Layout = tuple[tuple[int, ...], np.dtype[Any]]
+_Read = TypeVar("_Read")
 #: Where our own files keep the metadata; version 0.1.0 used the second name.
 _METADATA = ("metadata_json", "card_json")
 _COLUMNS = (*_INTEGERS, *_NUMBERS, *_TEXTS, "extra_json")
@@ -103,6 +107,10 @@ def _problems(content: _ArrayFile, phase_range_rad: float | None) -> list[str]:
     count = content.arrays["speckle"][0][0]
     problems = [] if count else ["it holds no images"]
     for name, (shape, _) in content.arrays.items():
+        try:
+            check_pixels(shape[1:])
+        except LimitError as error:
+            problems.append(f"{name!r}: {error}")
         if shape[0] != count:
             problems.append(f"{name!r} holds {shape[0]} images, but 'speckle' holds {count}")
     for name, column in content.columns.items():
@@ -137,7 +145,7 @@ def _row(columns: Mapping[str, NDArray[Any]], index: int, images: Mapping[str, I
 
 
 def _mapping(text: object) -> dict[str, Any]:
-    content = json.loads(str(text))
+    content = parse_json(str(text))
     if not isinstance(content, dict):
         raise ValueError(f"{str(text)[:40]!r} is not a JSON object")
     return dict(with_present_names(content))
@@ -146,13 +154,14 @@ def _mapping(text: object) -> dict[str, Any]:
 def _read_npz(path: Path) -> _ArrayFile:
     arrays: dict[str, _Layout] = {}
     with zipfile.ZipFile(path) as file:
-        for member in file.namelist():
-            with file.open(member) as stream:
-                shape, fortran_order, dtype = _npy_header(stream)
+        for name, info in npz_members(file, path.stat().st_size).items():
+            most = MAX_COLUMN_BYTES if name in (*_COLUMNS, *_METADATA) else info.file_size
+            with file.open(info) as stream:
+                shape, fortran_order, dtype = _named(name, partial(read_npy_header, stream, info.file_size, most))
             if len(shape) == 3:
                 if fortran_order:
-                    raise ValueError(f"{member} is in Fortran order; save numpy.ascontiguousarray of it")
-                arrays[member.removesuffix(".npy")] = shape, dtype
+                    raise ValueError(f"{name} is in Fortran order; save numpy.ascontiguousarray of it")
+                arrays[name] = shape, dtype
     with np.load(path, allow_pickle=False) as loaded:
         columns = {name: loaded[name] for name in _COLUMNS if name in loaded}
         metadata = _mapping(next((loaded[name] for name in _METADATA if name in loaded), "{}"))
@@ -161,29 +170,43 @@ def _read_npz(path: Path) -> _ArrayFile:
 
 def _npz_images(path: Path, name: str) -> Iterator[Image]:
     with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as stream:
-        (count, *shape), _, dtype = _npy_header(stream)
+        (count, *shape), _, dtype = read_npy_header(stream, (size := file.getinfo(f"{name}.npy").file_size), size)
         nbytes = int(np.prod(shape)) * dtype.itemsize
         for _ in range(count):
             image = np.frombuffer(stream.read(nbytes), dtype).reshape(shape)
             yield image.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = npy.read_magic(stream)
-    header = npy.read_array_header_1_0(stream) if version == (1, 0) else npy.read_array_header_2_0(stream)
-    if header[2].hasobject:
-        raise ValueError("it holds Python objects, which could run code; save plain numbers and text")
-    return header
+def _named(name: str, read: Callable[[], _Read]) -> _Read:
+    """Return what ``read`` returns; its errors begin with the name of the array."""
+    try:
+        return read()
+    except ValueError as error:
+        raise LimitError(f"{name}: {error}") from error
 
 
 def _read_hdf5(path: Path) -> _ArrayFile:
     with h5py.File(path) as file:
-        datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        datasets = {name: file[name] for name in file if _is_dataset(file, name)}
         arrays: dict[str, _Layout] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
         stored = {name: datasets[name] for name in _COLUMNS if name in datasets}
+        for name, item in stored.items():
+            if item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
+                raise LimitError(f"{name!r} claims {item.size} values; at most {MAX_COLUMN_BYTES} bytes are read")
         columns = {k: v.asstr()[:] if h5py.check_string_dtype(v.dtype) else v[:] for k, v in stored.items()}
         metadata = _mapping(next((file.attrs[name] for name in _METADATA if name in file.attrs), "{}"))
         return _ArrayFile(arrays=arrays, columns=columns, metadata=metadata, read=partial(_hdf5_images, path))
+
+
+def _is_dataset(file: h5py.File, name: str) -> bool:
+    """Whether an entry is an array; raises LimitError when its content lies in another place or file."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise LimitError(f"{name!r} is a link, which may lead to another file; store the array itself in this file")
+    item = file[name]
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        kind = "virtual" if item.is_virtual else "external"
+        raise LimitError(f"{name!r} is {kind}: its content lies in another file; store the array itself in this file")
+    return isinstance(item, h5py.Dataset)
 
 
 def _hdf5_images(path: Path, name: str) -> Iterator[Image]:
@@ -195,13 +218,17 @@ def _hdf5_images(path: Path, name: str) -> Iterator[Image]:
 def _read_tiff(path: Path) -> _ArrayFile:
     stem = path.name.removesuffix(_TIFF)
     siblings = sorted(path.parent.glob(f"{glob.escape(stem)}_*.ome.tif"))
+    check_inside(path.parent, [file.name for file in siblings if file != path])
     files = {file.name[len(stem) + 1 : -len(".ome.tif")]: file for file in siblings}
     arrays: dict[str, _Layout] = {}
     pixels: dict[str, ElementTree.Element] = {}
     for name, file in files.items():
         with tifffile.TiffFile(file) as tiff:
             page, count = tiff.pages[0], len(tiff.pages)
-            element = ElementTree.fromstring(tiff.ome_metadata or "<none/>").find(".//{*}Pixels")
+            ome = tiff.ome_metadata or "<none/>"
+        if "<!" in ome.replace("<!--", ""):
+            raise LimitError(f"{file.name} declares entities in its OME metadata; export it again")
+        element = ElementTree.fromstring(ome).find(".//{*}Pixels")
         # A truncated file may have lost its description or pages; tifffile only logs this.
         if element is None or element.get("SizeT") != str(count):
             raise ValueError(f"{file.name} has no OME metadata for its {count} pages")
@@ -219,7 +246,10 @@ def _read_tiff(path: Path) -> _ArrayFile:
 
 def _tiff_images(path: Path) -> Iterator[Image]:
     with tifffile.TiffFile(path) as tiff:
+        shape = tiff.pages[0].shape
         for page in tiff.pages:
+            if page.shape != shape:
+                raise LimitError(f"{path.name} has pages of {shape} and of {page.shape}; export it again")
             yield page.asarray()
 
 
@@ -231,8 +261,13 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     except (
         OSError,
         ValueError,
-        KeyError,
+        LookupError,
+        TypeError,
+        ArithmeticError,
         EOFError,
+        RuntimeError,
+        struct.error,
+        zlib.error,
         zipfile.BadZipFile,
         tifffile.TiffFileError,
         ElementTree.ParseError,

@@ -16,11 +16,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from acquisition.archive.old_names import metadata_file, with_present_names
+from acquisition.archive.old_names import METADATA, OLD_METADATA, metadata_file, with_present_names
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
+from drivers.limits import LimitError, check_inside, check_pixels
 from drivers.safe_text import read_yaml
 
 #: Folder of each array.
@@ -28,8 +29,6 @@ _FOLDERS = {"speckle": "input", "label": "label"}
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: PNG's colour type of grey images.
 _GREY = 0
-#: A file whose header claims more pixels is not a camera frame.
-_MAX_PIXELS = 2**28
 
 
 def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
@@ -54,6 +53,7 @@ def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
     PairImportError
         The phase range is stated nowhere, or there are no pairs.
     """
+    check_import_folder(path)
     files = {array: _pngs(path / folder) for array, folder in _FOLDERS.items()}
     problems = [problem for _, wrong in files.values() for problem in wrong]
     inputs, labels = files["speckle"][0], files["label"][0]
@@ -158,8 +158,7 @@ def read_header(data: bytes) -> _Header:
     if len(data) < 33 or not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
         raise ValueError("it is not a PNG file")
     width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
-    if not 0 < width * height <= _MAX_PIXELS:
-        raise ValueError(f"it claims {width} x {height} pixels")
+    check_pixels((height, width))
     return _Header(height=height, width=width, bits=bits, colour=colour)
 
 
@@ -242,6 +241,15 @@ def _common_spec(array: str, headers: Mapping[str, _Header | None], problems: li
             bad.add(name)
             problems.append(f"{name} is {headers[name]}, but {count} others are {width} x {height} of {bits} bits")
     return ArraySpec(array, (height, width), f"uint{bits}", compress=bits > 8)
+
+
+def check_import_folder(path: Path) -> None:
+    """Raise PairImportError if a file of the folder is a link out of it, a pipe or a device."""
+    try:
+        lists = [file.name for file in path.glob("*.flist")]
+        check_inside(path, [METADATA, OLD_METADATA, *lists], whole=_FOLDERS.values())
+    except LimitError as error:
+        raise PairImportError(path, [str(error)]) from error
 
 
 def stated_phase_range_rad(path: Path) -> float | None:

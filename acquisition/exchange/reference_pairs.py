@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.exchange.import_folder import decode_grey, stated_phase_range_rad
+from acquisition.exchange.import_folder import check_import_folder, decode_grey, stated_phase_range_rad
 from acquisition.exchange.import_source import PairImportError
 
 #: Largest number of references by default. More of them take time and memory, and improve little.
@@ -83,6 +83,7 @@ def read_references(
     PairImportError
         The folder has another layout, a file is damaged, a label is missing, or the phase range is stated nowhere.
     """
+    check_import_folder(folder)
     phase_range_rad = stated_phase_range_rad(folder) if phase_range_rad is None else phase_range_rad
     if phase_range_rad is None:
         raise PairImportError(folder, ["give --phase-range-rad, the phase of label grey 255; no metadata.yaml there states it"])

@@ -18,6 +18,7 @@ import scipy.fft
 import skimage.data
 from numpy.typing import NDArray
 
+from acquisition.patterns.image_files import read_image
 from acquisition.patterns.source_name import DESCRIPTIONS, Parameters, PatternError
 from acquisition.patterns.targets import target_drawer
 from drivers.base import Pattern
@@ -158,12 +159,9 @@ def read_grey(path: Path, shape: tuple[int, int]) -> Grey:
     Raises
     ------
     PatternError
-        OpenCV cannot read the file.
+        OpenCV cannot read the file, or it has too many pixels.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise PatternError(f"cannot read {path} as an image; remove it from the folder or convert it to PNG")
-    return to_grey(image, shape)
+    return to_grey(read_image(path, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION), shape)
 
 
 def to_grey(image: NDArray[Any], shape: tuple[int, int]) -> Grey:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drivers.base import DeviceError, Pattern, WrongPatternError, frozen_array
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
+from drivers.safe_arrays import load_npy
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def _numbers(name: str) -> NDArray[np.float64]:
     path = Path(name)
     try:
         if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False), np.float64)
+            return np.asarray(load_npy(path), np.float64)
         return np.loadtxt(path, np.float64)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())

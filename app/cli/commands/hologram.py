@@ -91,11 +91,10 @@ def _amplitude(target: Path, panel: Panel) -> NDArray[np.float32]:
     import cv2
     import numpy as np
 
+    from acquisition.patterns.image_files import read_image
+
     height, width = panel.pattern_shape
-    # OpenCV prints a warning of its own when the file does not exist, so this is asked first.
-    image = cv2.imread(str(target), cv2.IMREAD_GRAYSCALE) if target.is_file() else None
-    if image is None:
-        raise SpeckleScopeError(f"cannot read {target} as an image; convert it to PNG")
+    image = read_image(target, cv2.IMREAD_GRAYSCALE)
     if image.shape[0] > height or image.shape[1] > width:
         raise SpeckleScopeError(
             f"{target} is {image.shape[0]} x {image.shape[1]} px, the SLM's pattern {height} x {width}; make it smaller"
