@@ -137,7 +137,7 @@ def exported_files(
             yield out_dir / name
     except (OSError, av.error.FFmpegError) as error:
         raise ExportError(
-            f"cannot export {archive.path.name} to {out_dir}: {one_line(error)}; free space on its disk, or choose another folder"
+            f"cannot export {archive.path.name} to {out_dir}: {one_line(error)}; free space, or choose another folder"
         ) from error
 
 

@@ -19,6 +19,7 @@ import tensorstore as ts
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import write_inside
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export_base import ExportError, columns, images, median_interval_s, metadata_json, pixel_um
 
@@ -108,7 +109,7 @@ def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:
     """
     spec, rows = archive.spec(name), archive.rows()
     path.mkdir()
-    (path / "zarr.json").write_text(json.dumps(_group_metadata(archive, name), indent=1), encoding="utf-8")
+    write_inside(path / "zarr.json", json.dumps(_group_metadata(archive, name), indent=1).encode("utf-8"))
     per_shard = max(1, min(len(rows), _SHARD_BYTES // spec.nbytes))
     codecs: list[dict[str, object]] = [{"name": "bytes", "configuration": {"endian": "little"}}]
     if spec.compress:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import tifffile
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import image_bytes, write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
 from acquisition.exchange.export_base import ExportError, images, median_interval_s, pixel_um
@@ -94,7 +94,7 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
         _write_png(path / "label" / f"{stem}.png", grey)
     for folder, list_name in (("input", "data"), ("label", "label")):
         lines = [f"./datasets/{layout.name}/{folder}/{stem}.png\n" for stem in stems]
-        (path / f"{layout.split}_{list_name}.flist").write_text("".join(lines), encoding="utf-8")
+        write_inside(path / f"{layout.split}_{list_name}.flist", "".join(lines).encode("utf-8"))
     facts = {
         "archive": archive.path.name,
         "count": len(archive),
@@ -102,7 +102,7 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
         "label": "as imported" if labelled else "round(phase_rad / phase_range_rad * 255)",
         "input": f"speckle counts of {bit_depth} bits, divided by {2 ** (bit_depth - 8)}",
     }
-    (path / "metadata.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
+    write_inside(path / "metadata.yaml", yaml.safe_dump(facts, sort_keys=False).encode("utf-8"))
 
 
 def _stems(rows: Sequence[StoredRow]) -> list[str]:
@@ -127,8 +127,4 @@ def _grey(archive: Archive, index: int, layout: SpecDiffusionLayout) -> NDArray[
 def _write_png(path: Path, image: NDArray[Any]) -> None:
     if image.max() > 255:
         raise ExportError(f"{path.name} would hold {image.max():g}, above 255; check bit_depth in the metadata")
-    # Not cv2.imwrite: it reports a full disk only by returning False.
-    encoded, png = cv2.imencode(".png", image.astype(np.uint8))
-    if not encoded:
-        raise ExportError(f"cannot encode {path.name}, {image.shape} {image.dtype}, as PNG; export OME-TIFF")
-    path.write_bytes(png.tobytes())
+    write_inside(path, image_bytes(image.astype(np.uint8)))

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import write_image
 from acquisition.capture.pair_capture import Rig
 from app.benchmarks.leave_one_out import HeldOutPair, contact_sheet, leave_one_out
 from app.benchmarks.retrieval import few_pair_numbers, retune_numbers, self_calibration_numbers
@@ -178,8 +178,7 @@ def captured_numbers(folder: Path, sheet: Path | None) -> Numbers:
             f"real_{session}_mae_rad": float(np.mean([r.mae_rad for r in results])),
         }
     if pairs and sheet is not None:
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(sheet), contact_sheet(pairs))
+        write_image(sheet, contact_sheet(pairs), "choose another file for the sheet")
         numbers["contact_sheet"] = str(sheet)
     return {**numbers, "skipped": skipped}
 

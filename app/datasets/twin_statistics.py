@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import image_bytes, moved_when_complete, write_inside
 from acquisition.patterns.sources import open_source
 from app.instrument.config import InstrumentConfig
 from drivers.base import SpeckleScopeError
@@ -57,30 +54,21 @@ def write_twin_pairs(
     source = open_source(images, (n, n), count=max(1, count), phase_range_rad=config.phase_range_rad)
     camera = config.twin.camera
     exposure = TwinExposure(FibreOptics(config.twin.optics), camera.sensor, camera.exposure_s, seed=1)
-    part = out_dir.with_name(out_dir.name + ".part")
     try:
-        for folder in (_SPECKLE, _PATTERN):
-            (part / folder).mkdir(parents=True)
-        for index in range(len(source)):
-            phase_rad = source[index].phase_rad
-            grey = np.round(phase_rad * (255 / config.phase_range_rad)).astype(np.uint8)
-            _write_image(part / _SPECKLE / _name(index), exposure(phase_rad[None])[0])
-            _write_image(part / _PATTERN / _name(index), grey)
-            on_progress(index + 1)
-        if out_dir.exists():
-            out_dir.rmdir()
-        part.rename(out_dir)
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        with moved_when_complete(out_dir) as part:
+            for folder in (_SPECKLE, _PATTERN):
+                (part / folder).mkdir(parents=True)
+            for index in range(len(source)):
+                phase_rad = source[index].phase_rad
+                grey = np.round(phase_rad * (255 / config.phase_range_rad)).astype(np.uint8)
+                write_inside(part / _SPECKLE / _name(index), image_bytes(exposure(phase_rad[None])[0]))
+                write_inside(part / _PATTERN / _name(index), image_bytes(grey))
+                on_progress(index + 1)
     except OSError as error:
         raise SpeckleScopeError(f"cannot write {out_dir}: {error.strerror or error}; choose another folder") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return [out_dir / _SPECKLE / _name(index) for index in range(len(source))]
 
 
 def _name(index: int) -> str:
     return f"{index:05d}.png"
-
-
-def _write_image(path: Path, image: NDArray[Any]) -> None:
-    if not cv2.imwrite(str(path), image):
-        raise SpeckleScopeError(f"cannot write {path}; check the disk")

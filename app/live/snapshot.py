@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 from numpy.typing import NDArray
 
+from acquisition.archive.atomic_files import image_bytes, moved_when_complete, write_inside
 from app.status import LiveView
 from drivers.base import SpeckleScopeError
 
@@ -22,7 +21,7 @@ def write_snapshot(root: Path, view: LiveView) -> Path:
     Raises
     ------
     SpeckleScopeError
-        The folder or a file cannot be written; no partial snapshot is left.
+        The folder or a file cannot be written; no partial snapshot is left, and an older one is unchanged.
     """
     folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}_snapshot_{view.frame.index}"
     reconstruction = view.reconstruction
@@ -32,12 +31,13 @@ def write_snapshot(root: Path, view: LiveView) -> Path:
         if reconstruction.labels is not None:
             images["labels.png"] = reconstruction.labels
     try:
-        folder.mkdir(parents=True, exist_ok=True)  # the same frame twice in one second is the same snapshot
-        for name, image in images.items():
-            if not cv2.imwrite(str(folder / name), image):
-                raise OSError(f"{name} could not be written")
+        root.mkdir(parents=True, exist_ok=True)
+        # The same frame twice in one second is the same snapshot: the second replaces the first.
+        with moved_when_complete(folder) as part:
+            part.mkdir()
+            for name, image in images.items():
+                write_inside(part / name, image_bytes(image, Path(name).suffix))
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
         reason = error.strerror or error
         raise SpeckleScopeError(f"the snapshot could not be written to {folder}: {reason}; check the disk") from error
     return folder

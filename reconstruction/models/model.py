@@ -152,16 +152,7 @@ def load_model(name_or_path: str | Path) -> Model:
         shipped = ", ".join(shipped_models())
         raise ReconstructionError(f"no model at {name_or_path}; give a model folder or a shipped one ({shipped})")
     card = _read_card(folder / CARD)
-    try:
-        network = build(card.kind, config_of(card.kind, card.network))
-    except (TypeError, ValueError) as error:
-        raise ReconstructionError(f"{folder / CARD} describes no network of this version: {error}") from error
-    data = (folder / WEIGHTS).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if card.weights_sha256 not in ("", digest):
-        raise ReconstructionError(f"{folder / WEIGHTS} is damaged, or not that of its card; copy the model again")
-    _load_weights(network, data, folder / WEIGHTS)
-    return Model(network, card, digest[:12])
+    return _model(card, (folder / WEIGHTS).read_bytes(), folder)
 
 
 def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
@@ -173,7 +164,7 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
     Raises
     ------
     ReconstructionError
-        A file cannot be written; an older model in the folder is unchanged.
+        A weight is not finite, or a file cannot be written; an older model in the folder is unchanged.
     """
     halved = dict(network.named_parameters())
     state = {key: value.half() if key in halved else value for key, value in network.state_dict().items()}
@@ -181,10 +172,23 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
     card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
     values = {item.name: getattr(card, item.name) for item in fields(card)}
     text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
-    page = readme(Model(network, card, card.weights_sha256[:12]))
+    page = readme(_model(card, data, folder))
     files = {folder / WEIGHTS: data, folder / CARD: text.encode("utf-8"), folder / README: page.encode("utf-8")}
     write_together(files, "free space on its disk, or choose another folder", ReconstructionError)
     return load_model(folder)
+
+
+def _model(card: ModelCard, data: bytes, folder: Path) -> Model:
+    """Return the model of a card and the content of a weights file; the folder is for the messages of errors."""
+    try:
+        network = build(card.kind, config_of(card.kind, card.network))
+    except (TypeError, ValueError) as error:
+        raise ReconstructionError(f"{folder / CARD} describes no network of this version: {error}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if card.weights_sha256 not in ("", digest):
+        raise ReconstructionError(f"{folder / WEIGHTS} is damaged, or not that of its card; copy the model again")
+    _load_weights(network, data, folder / WEIGHTS)
+    return Model(network, card, digest[:12])
 
 
 def _read_card(path: Path) -> ModelCard:

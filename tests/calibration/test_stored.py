@@ -15,6 +15,7 @@ from calibration.devices import phase_lut
 from calibration.stored import FILE, CalibrationError, Stored, devices_of, load, save
 from drivers.clock import VirtualClock
 from drivers.displays.phase_lut import GreyLut
+from tests.helpers.small_disk import small_disk
 
 LINEAR = GreyLut.linear().phases_rad
 OLD_VALUES = """
@@ -89,3 +90,12 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, damage: Callable[[Path
     damage(tmp_path)
     with pytest.raises(CalibrationError, match="calibrate again"):
         load(tmp_path, phase_lut.KIND)
+
+
+def test_a_full_disk_leaves_the_older_calibration(tmp_path: Path) -> None:
+    save(Stored(phase_lut.KIND, {}, {"fit": 1.0}, {"gain": np.ones(3), "map": np.ones(3)}), tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    newer = Stored(phase_lut.KIND, {}, {"fit": 2.0}, {"gain": np.zeros(3), "map": np.zeros(30_000)})
+    with small_disk(10_000), pytest.raises(CalibrationError, match=r"cannot write .*map.npy: File too large; check the folder"):
+        save(newer, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -63,9 +63,7 @@ def hologram(
     out
         File to write: .npy for the phase in radians (float32), .png for the grey levels of the SLM.
     """
-    import cv2
-    import numpy as np
-
+    from acquisition.archive.atomic_files import save_array, write_image
     from acquisition.holograms.gerchberg_saxton import IterationSettings, gerchberg_saxton
     from app.instrument.devices import panel_of
     from drivers.base import Pattern
@@ -77,11 +75,11 @@ def hologram(
     with console.status("computing"):
         settings = IterationSettings(method=options.method, seed=options.seed)
         result = gerchberg_saxton(amplitude, iterations=options.iterations, settings=settings)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    remedy = "choose another folder, or free space on its disk"
     if out.suffix == ".npy":
-        np.save(out, result.phase_rad)
-    elif not cv2.imwrite(str(out), panel.grey(Pattern(result.phase_rad, target.name))):
-        raise SpeckleScopeError(f"cannot write {out}; choose another folder")
+        save_array(out, result.phase_rad, remedy)
+    else:
+        write_image(out, panel.grey(Pattern(result.phase_rad, target.name)), remedy)
     numbers = {"file": str(out), "efficiency": result.efficiency, "uniformity": result.uniformity}
     publish("hologram", numbers, instrument.json)
 

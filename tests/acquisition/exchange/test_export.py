@@ -16,6 +16,7 @@ import yaml
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.export import ExportError, ExportFormat, LabelOptions, export, median_interval_s
+from tests.helpers.small_disk import small_disk
 
 INTERVALS_MS = [40, 40, 40, 95, 40]  # one late frame: the median is 25 frames a second
 
@@ -207,3 +208,14 @@ def test_median_interval_ignores_a_clock_that_started_again() -> None:
     assert median_interval_s(rows) == pytest.approx(100e-9)
     assert median_interval_s(rows[:1]) is None
     assert median_interval_s([rows[0], rows[0]]) is None
+
+
+@pytest.mark.parametrize("file_format", [ExportFormat.SPECDIFFUSION, ExportFormat.OME_TIFF, ExportFormat.NPZ])
+def test_a_full_disk_keeps_the_old_export_and_leaves_no_other(tmp_path: Path, file_format: ExportFormat) -> None:
+    archive = archive_of(tmp_path / "in", 2, Images(shape=(256, 256)), metadata={"phase_range_rad": 2.6})
+    paths = export(archive, tmp_path / "out", [file_format])
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    with small_disk(40_000), pytest.raises(ExportError, match=r"cannot export .*; free space, or choose another folder"):
+        export(archive, tmp_path / "out", [file_format], overwrite=True)
+    assert sorted((tmp_path / "out").iterdir()) == sorted(paths)
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before

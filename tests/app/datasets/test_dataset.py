@@ -25,7 +25,8 @@ from app.datasets.quality_report import finish_dataset
 from app.instrument.config import save_config
 from app.instrument.opening import open_rig
 from app.status import Message
-from drivers.base import Frame
+from drivers.base import Frame, SpeckleScopeError
+from tests.helpers.small_disk import small_disk
 from tests.helpers.small_instrument import small_instrument, until
 
 PATIENCE_S = 60.0
@@ -229,3 +230,19 @@ def test_an_older_plan_without_todays_fields_is_still_read(tmp_path: Path) -> No
     metadata["plan_hash"] = plan_hash(metadata["plan"])
     (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
     assert plan_of(Archive.open(path)) == PLAN
+
+
+def test_a_full_disk_leaves_the_older_report(done: DatasetRun, tmp_path: Path) -> None:
+    assert done.report is not None
+    path = tmp_path / done.report.path.name
+    shutil.copytree(done.report.path, path)
+    finish_dataset(path)
+    before = {file.name: file.read_bytes() for file in path.iterdir() if file.suffix in (".html", ".yaml", ".png", ".csv")}
+    with small_disk(len(before["report.html"]) - 100), pytest.raises(SpeckleScopeError) as caught:
+        finish_dataset(path)
+    assert (
+        str(caught.value)
+        == f"cannot write {path / 'report.html'}: File too large; check the disk; the pairs themselves are safe"
+    )
+    assert {name: (path / name).read_bytes() for name in before} == before
+    assert not [file for file in path.iterdir() if file.name.startswith(".")]

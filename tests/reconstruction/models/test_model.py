@@ -11,7 +11,8 @@ import torch
 import yaml
 
 from reconstruction.base import ReconstructionError
-from reconstruction.models.model import CARD, README, SHIPPED, WEIGHTS, load_model, readme
+from reconstruction.models.model import CARD, README, SHIPPED, WEIGHTS, load_model, readme, save_model
+from tests.helpers.small_disk import small_disk
 from tests.helpers.small_instrument import FRAME_PX, small_model
 
 
@@ -49,12 +50,11 @@ def test_cut_weights_are_refused(folder: Path, keep: int) -> None:
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     model = small_model(tmp_path / "m")
-    from reconstruction.models.model import save_model
-
     with torch.no_grad():
         next(model.network.parameters()).fill_(float("nan"))
     with pytest.raises(ReconstructionError, match="not finite"):
         save_model(tmp_path / "m", model.network, model.card)
+    assert load_model(tmp_path / "m").id == model.id, "the older model is unchanged"
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,17 @@ def test_shipped_models_are_small_and_say_how_they_were_made() -> None:
         assert card.command.startswith("specklescope train")
         assert card.seconds > 0
         assert {"ssim", "correlation", "mae_rad", "psnr_db"} <= set(card.scores)
+
+
+def test_a_full_disk_leaves_the_older_model(folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    model = load_model(folder)
+    with torch.no_grad():
+        next(model.network.parameters()).add_(1)
+    with (
+        small_disk(len(before[folder / WEIGHTS]) // 2),
+        pytest.raises(ReconstructionError, match=r"cannot write .*; free space"),
+    ):
+        save_model(folder, model.network, model.card)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert load_model(folder).id != save_model(folder, model.network, model.card).id
