@@ -9,12 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import yaml
 
-from acquisition.archive.atomic_files import write_whole
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StorageError
@@ -143,14 +141,11 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
     )
 
 
-def write_certificate(folder: Path, certificate: Certificate) -> Path:
-    """Write ``certificate.yaml`` into a dataset's folder and return its path; raises StorageError when that fails."""
+def certificate_text(certificate: Certificate) -> str:
+    """Return the content of ``certificate.yaml``."""
     content = asdict(certificate) | {"complete": certificate.complete, "verified": certificate.verified}
     content["drift"] = [list(point) for point in certificate.drift]
-    path = folder / CERTIFICATE
-    text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
-    write_whole(path, text, "check the disk; the pairs themselves are safe", StorageError)
-    return path
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
 
 
 @dataclass

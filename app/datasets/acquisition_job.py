@@ -168,8 +168,9 @@ class DatasetRun:
                 self.report = acquire(self._rig, self._plan, writer, control, callbacks)
             reason = self.report.finish_reason
             verdict = _verdict(self.report)
-            if self.report.complete:
-                self._certify(self.report.path)
+            if self.report.complete and not self._certify(self.report.path):
+                verdict = "verification failed"
+                reason = FinishReason.FAILED
         except SpeckleScopeError as error:
             verdict = str(error)
             reason = FinishReason.DISK_FAILED if isinstance(error, StorageError) else FinishReason.FAILED
@@ -184,8 +185,14 @@ class DatasetRun:
                 verdict=verdict,
             )
 
-    def _certify(self, path: Path) -> None:
-        """Verify the pairs from the bytes on disk, and write the report."""
+    def _certify(self, path: Path) -> bool:
+        """Verify the pairs from the bytes on disk, and write the report; return whether nothing speaks against the pairs.
+
+        Raises
+        ------
+        StorageError
+            The dataset cannot be read any more.
+        """
         self._status = replace(
             self._status,
             state=AcquisitionState.VERIFYING,
@@ -194,13 +201,16 @@ class DatasetRun:
         )
         try:
             self.certificate = certificate = finish_dataset(path)
+        except StorageError:
+            raise
         except SpeckleScopeError as error:
             self._send(MessageLevel.WARNING, f"the dataset is complete, but its report could not be written: {error}")
-            return
+            return True
         if certificate.verified:
             self._send(MessageLevel.INFO, f"{certificate.pairs} pairs verified; report: {path / REPORT}")
         else:
             self._send(MessageLevel.ERROR, f"verification failed; read {path / REPORT} before you use the pairs")
+        return certificate.verified
 
     def _send(self, level: MessageLevel, text: str) -> None:
         self._options.on_message(Message(level, text))

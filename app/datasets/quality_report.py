@@ -7,20 +7,22 @@ import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.archive.atomic_files import write_image, write_whole
+from acquisition.archive.atomic_files import image_bytes, write_together
 from acquisition.archive.reader import Archive
-from acquisition.archive.rows import StoredRow
-from acquisition.capture.certificate import Certificate, certify, write_certificate
+from acquisition.archive.rows import StorageError, StoredRow
+from acquisition.capture.certificate import CERTIFICATE, Certificate, certificate_text, certify
 from acquisition.capture.dataset_archive import plan_of
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.preflight import contact_sheet
 from app.reporting.images import Picture
 from app.reporting.plots import Limit, line_plot
 from app.reporting.rendering import Page, Rows, Section, Verdict, render, utc_text
+from drivers.base import SpeckleScopeError
 from reconstruction.data.pairs import part_of
 
 REPORT, SHEET, PARTS = "report.html", "contact_sheet.png", "parts.csv"
@@ -34,7 +36,9 @@ _REMEDY = "check the disk; the pairs themselves are safe"
 
 
 def finish_dataset(path: Path, progress: Callable[[int], None] = lambda done: None) -> Certificate:
-    """Certify a dataset and write certificate, contact sheet, parts and report into its folder.
+    """Certify a dataset, and then write certificate, contact sheet, parts and report into its folder, all or none.
+
+    An older certificate and report do not survive a verification that fails.
 
     Parameters
     ----------
@@ -45,17 +49,39 @@ def finish_dataset(path: Path, progress: Callable[[int], None] = lambda done: No
 
     Raises
     ------
+    StorageError
+        The folder holds no dataset, or it cannot be read.
     SpeckleScopeError
-        The folder holds no dataset, or a file cannot be written.
+        A file cannot be written.
     """
-    archive = Archive.open(path)
-    certificate = certify(archive, progress)
-    write_certificate(path, certificate)
+    try:
+        archive = Archive.open(path)
+        certificate = certify(archive, progress)
+    except StorageError:
+        _remove_reports(path)
+        raise
+    if not certificate.verified:
+        _remove_reports(path)
     sheet = _contact_sheet(archive)
-    write_image(path / SHEET, sheet, _REMEDY)
-    _write_parts(archive)
-    write_whole(path / REPORT, render(_page(archive, certificate, sheet)), _REMEDY)
+    files = {
+        path / SHEET: image_bytes(sheet),
+        path / PARTS: _parts_text(archive).encode("utf-8"),
+        path / REPORT: render(_page(archive, certificate, sheet)).encode("utf-8"),
+        path / CERTIFICATE: certificate_text(certificate).encode("utf-8"),
+    }
+    write_together(files, _REMEDY)
     return certificate
+
+
+def _remove_reports(path: Path) -> None:
+    """Remove what an earlier verification wrote: it may say that the pairs are verified."""
+    try:
+        for name in (REPORT, CERTIFICATE):
+            (path / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise SpeckleScopeError(
+            f"verification of {path} failed, and its older report cannot be removed: {error.strerror or error}; remove it"
+        ) from error
 
 
 def _part(row: StoredRow) -> str:
@@ -63,21 +89,21 @@ def _part(row: StoredRow) -> str:
     return "reference" if row.pattern_name == "blank" else part_of(row.pattern_id)
 
 
-def _write_parts(archive: Archive) -> None:
-    """Write which pairs are for training, for validation and for the test."""
+def _parts_text(archive: Archive) -> str:
+    """Return as CSV which pairs are for training, for validation and for the test."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["pair", "pattern", "part"])
     for row in archive.rows():
         table.writerow([row.index, row.pattern_id, _part(row)])
-    write_whole(archive.path / PARTS, text.getvalue(), _REMEDY)
+    return text.getvalue()
 
 
 def _contact_sheet(archive: Archive) -> NDArray[np.uint8]:
     """Return patterns above their frames, from equal steps over the whole run."""
     rows = archive.rows()
     chosen = sorted({int(n) for n in np.linspace(0, max(0, len(rows) - 1), min(_SHOWN, len(rows)))})
-    halves = [[archive.read(name, index) for index in chosen] for name in ("phase", "speckle")]
+    halves = [[_image(archive, name, index) for index in chosen] for name in ("phase", "speckle")]
     columns = min(_COLUMNS, max(1, len(chosen)))
     strips = []
     for start in range(0, len(chosen), columns):
@@ -85,6 +111,15 @@ def _contact_sheet(archive: Archive) -> NDArray[np.uint8]:
             part = half[start : start + columns]
             strips.append(contact_sheet(part + [np.zeros((1, 1), np.uint8)] * (columns - len(part)), columns))
     return np.vstack(strips) if strips else np.zeros((4, 4), np.uint8)
+
+
+def _image(archive: Archive, name: str, index: int) -> NDArray[Any]:
+    """Return an image, or a black one where it is damaged: the certificate counts those."""
+    try:
+        return archive.read(name, index)
+    except StorageError:
+        spec = archive.spec(name)
+        return np.zeros(spec.shape, spec.dtype)
 
 
 def _page(archive: Archive, certificate: Certificate, sheet: NDArray[np.uint8]) -> Page:

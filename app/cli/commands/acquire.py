@@ -131,9 +131,12 @@ def _run_to_its_end(run: DatasetRun, stop: StopRequest) -> AcquisitionStatus:
 
 
 def _publish_dataset(run: DatasetRun, status: AcquisitionStatus, json: Path | None, stop: StopRequest) -> None:
+    from acquisition.archive.kinds import FinishReason
+
     assert run.report is not None
     certificate = run.certificate
-    numbers = {**asdict(run.report), "complete": run.report.complete, "verdict": status.verdict}
+    complete = status.finish_reason is FinishReason.COMPLETED
+    numbers = {**asdict(run.report), "finish_reason": status.finish_reason, "complete": complete, "verdict": status.verdict}
     if certificate is not None:
         numbers |= {"verified": certificate.verified, "sync_margin": min(certificate.sync_margins, default=0.0)}
     publish("dataset", numbers, json)

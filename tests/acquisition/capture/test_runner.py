@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
 import pytest
 
 from acquisition.archive.kinds import EventKind, FinishReason
-from acquisition.archive.writer import Archive
+from acquisition.archive.writer import Archive, StorageError
 from acquisition.capture.dataset_archive import open_dataset
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.progress import AcquisitionProgress, RunCallbacks, RunControl
@@ -65,3 +67,24 @@ def test_a_resumed_run_records_where_it_went_on(tmp_path: Path) -> None:
     assert (stopped.acknowledged, report.acknowledged) == (1, len(PLAN))
     [event] = [event for event in Archive.open(report.path).events() if event.kind is EventKind.RESUME]
     assert event.text == "went on at pair 1"
+
+
+@pytest.mark.parametrize("target", ["data.zarr/speckle/c.0.0.0", "journal.sqlite", "."])
+def test_a_run_is_not_complete_when_something_is_deleted_meanwhile(tmp_path: Path, target: str) -> None:
+    bench, control = VirtualBench(), RunControl()
+
+    def delete(now: AcquisitionProgress) -> None:
+        if now.state is AcquisitionState.PAUSED:
+            if target == ".":
+                shutil.rmtree(now.path)
+            else:
+                (now.path / target).unlink()
+            control.pause.clear()
+        elif now.captured == 3 and now.acknowledged == 0:
+            control.pause.set()
+
+    with open_dataset(tmp_path, "x", PLAN, bench.rig, {}) as writer, pytest.raises(StorageError, match=r"missing|deleted"):
+        acquire(bench.rig, PLAN, writer, control, RunCallbacks(on_progress=delete))
+    assert writer.acknowledged >= 3
+    with contextlib.suppress(StorageError):
+        assert Archive.open(writer.path).finish_reason is None

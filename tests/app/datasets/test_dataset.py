@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ import tifffile
 import yaml
 
 from acquisition.archive.reader import Archive
+from acquisition.archive.writer import ArchiveWriter, StorageError
 from acquisition.capture.certificate import certify
 from acquisition.capture.dataset_archive import open_dataset
 from acquisition.capture.pair_capture import CaptureError
@@ -26,6 +28,7 @@ from app.instrument.config import save_config
 from app.instrument.opening import open_rig
 from app.status import Message
 from drivers.base import Frame, SpeckleScopeError
+from tests.helpers.command import refused
 from tests.helpers.small_disk import small_disk
 from tests.helpers.small_instrument import small_instrument, until
 
@@ -246,3 +249,46 @@ def test_a_full_disk_leaves_the_older_report(done: DatasetRun, tmp_path: Path) -
     )
     assert {name: (path / name).read_bytes() for name in before} == before
     assert not [file for file in path.iterdir() if file.name.startswith(".")]
+
+
+def deleted(path: Path, target: str) -> None:
+    """Delete files in a folder, or with ``.`` the folder itself."""
+    for file in [path] if target == "." else list(path.glob(target)):
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
+
+
+@pytest.mark.parametrize("target", ["data.zarr/speckle/c.0.*", "journal.sqlite", "metadata.yaml"])
+def test_a_verification_that_fails_leaves_no_report_that_says_verified(done: DatasetRun, tmp_path: Path, target: str) -> None:
+    assert done.report is not None
+    path = shutil.copytree(done.report.path, tmp_path / "copy")
+    assert "verified: true" in (path / "certificate.yaml").read_text()
+    deleted(path, target)
+    with contextlib.suppress(StorageError):
+        assert not finish_dataset(path).verified
+    texts = [file.read_text() for name in ("report.html", "certificate.yaml") if (file := path / name).exists()]
+    assert all("NOT verified" in text or "verified: false" in text for text in texts)
+
+
+@pytest.mark.parametrize("target", ["data.zarr/speckle/c.0.*", "journal.sqlite*", "."])
+def test_what_is_deleted_before_the_verdict_is_an_error_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    save_config(small_instrument(tmp_path), tmp_path / "small.yaml")
+    complete = ArchiveWriter.complete
+
+    def delete_and_complete(writer: ArchiveWriter) -> None:
+        writer.flush()
+        deleted(writer.path, target)
+        complete(writer)
+
+    monkeypatch.setattr(ArchiveWriter, "complete", delete_and_complete)
+    line = refused("acquire", "cells", "--pairs", "3", "--config", "small.yaml", "--json", "out.json", cwd=tmp_path)
+    assert "check the disk" in line
+    assert not (tmp_path / "out.json").exists()
+    for path in (tmp_path / "archive").iterdir():
+        assert not (path / "report.html").exists()
+        with contextlib.suppress(StorageError):
+            assert Archive.open(path).finish_reason is None
