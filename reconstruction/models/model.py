@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import write_together
 from acquisition.archive.old_names import with_present_names
+from drivers.limits import LimitError, check_inside
 from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask
 from reconstruction.models.base import Reconstructor
 from reconstruction.models.registry import build, config_of
+from reconstruction.models.size_check import check_sides, limited_parameters, stored_elements
 
 WEIGHTS, CARD, README = "weights.safetensors", "card.yaml", "README.md"
 SHIPPED = Path(__file__).parents[1] / "weights"
@@ -151,6 +153,10 @@ def load_model(name_or_path: str | Path) -> Model:
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
         shipped = ", ".join(shipped_models())
         raise ReconstructionError(f"no model at {name_or_path}; give a model folder or a shipped one ({shipped})")
+    try:
+        check_inside(folder, [WEIGHTS, CARD])
+    except LimitError as error:
+        raise ReconstructionError(f"model {folder.name} is refused: {error}") from error
     card = _read_card(folder / CARD)
     return _model(card, (folder / WEIGHTS).read_bytes(), folder)
 
@@ -180,13 +186,10 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
 
 def _model(card: ModelCard, data: bytes, folder: Path) -> Model:
     """Return the model of a card and the content of a weights file; the folder is for the messages of errors."""
-    try:
-        network = build(card.kind, config_of(card.kind, card.network))
-    except (TypeError, ValueError) as error:
-        raise ReconstructionError(f"{folder / CARD} describes no network of this version: {error}") from error
     digest = hashlib.sha256(data).hexdigest()
     if card.weights_sha256 not in ("", digest):
         raise ReconstructionError(f"{folder / WEIGHTS} is damaged, or not that of its card; copy the model again")
+    network = _build(card, data, folder)
     _load_weights(network, data, folder / WEIGHTS)
     return Model(network, card, digest[:12])
 
@@ -197,6 +200,25 @@ def _read_card(path: Path) -> ModelCard:
         return ModelCard(**with_present_names(content, range_rad="phase_range_rad"))
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
+
+
+def _build(card: ModelCard, data: bytes, folder: Path) -> Reconstructor:
+    """Build the network of a card, unless the card promises more than the weights file holds."""
+    try:
+        elements = stored_elements(data)
+    except ValueError as error:
+        raise ReconstructionError(f"{folder / WEIGHTS} is damaged ({error}); copy the model again") from error
+    try:
+        if card.parameters > elements:
+            raise LimitError(f"it states {card.parameters} parameters, the weights file holds {elements}")
+        if not isinstance(card.network, Mapping):
+            raise LimitError("its network is no mapping")
+        check_sides(card.network)
+        with limited_parameters(elements):
+            return build(card.kind, config_of(card.kind, card.network))
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        cause = str(error).partition("\n")[0]
+        raise ReconstructionError(f"{folder / CARD} describes no network of this version ({cause}); copy it again") from error
 
 
 def _load_weights(network: Reconstructor, data: bytes, path: Path) -> None:
