@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from cyclopts import App
@@ -50,6 +51,7 @@ def engines(*, model: Model = None, quick: bool = False, config: Config = None, 
     with progress_bars() as report:
         numbers = bench_engines(settings, report, quick=quick)
     publish_rows("bench engines", numbers, json)
+    _end_in_failure({"no engine was timed": not numbers["rows"]})
 
 
 @bench.command
@@ -70,8 +72,15 @@ def devices(*, patterns: Count | None = None, pairs: Count | None = None, quick:
     with progress_bars() as report:
         numbers = bench_devices(report, quick=quick, patterns=patterns, pairs=pairs)
     publish("bench devices", numbers, json)
-    if numbers["contract_suites_failed"] or numbers["wrong_pairs"]:
-        raise SpeckleScopeError("a device does not keep its contract, or a pair is wrong; the numbers above say which")
+    exact = numbers.get("slm_exact_fraction")
+    fractions = exact.values() if isinstance(exact, Mapping) else ()
+    _end_in_failure(
+        {
+            "a device does not keep its contract": bool(numbers["contract_suites_failed"]),
+            "a pair is wrong": bool(numbers["wrong_pairs"]),
+            "the screen SLM is not exact": any(isinstance(fraction, float) and fraction < 1 for fraction in fractions),
+        }
+    )
 
 
 @bench.command
@@ -90,6 +99,13 @@ def acquisition(*, pairs: Count = 10_000, quick: bool = False, json: Json = None
     with progress_bars() as report:
         numbers = bench_acquisition(report, pairs, quick=quick)
     publish("bench acquisition", numbers, json)
+    _end_in_failure(
+        {
+            "a pair is wrong": bool(numbers.get("wrong_pairs")),
+            "an acknowledged pair is lost": bool(numbers.get("acknowledged_lost")),
+            "the pairs are not verified": not numbers.get("verified", True),
+        }
+    )
 
 
 @bench.command
@@ -128,3 +144,9 @@ def training(*, quick: bool = False, json: Json = None) -> None:
     with progress_bars() as report:
         numbers = bench_training(report, quick=quick)
     publish("bench training", numbers, json)
+
+
+def _end_in_failure(faults: Mapping[str, bool]) -> None:
+    """Raise SpeckleScopeError if one of these is true: then the exit code says so too."""
+    if present := [text for text, is_present in faults.items() if is_present]:
+        raise SpeckleScopeError(f"{', and '.join(present)}; the numbers above say which")

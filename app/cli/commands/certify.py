@@ -23,6 +23,12 @@ def certify(path: Path, *, json: Json = None) -> None:
     with progress_bars() as report:
         certificate = finish_dataset(path, lambda done: report("checking pairs", done, done))
     numbers = {key: value for key, value in asdict(certificate).items() if key != "drift"}
-    publish("certificate", {**numbers, "verified": certificate.verified, "report": str(path / REPORT)}, json)
+    verdicts = {"complete": certificate.complete, "verified": certificate.verified}
+    publish("certificate", {**numbers, **verdicts, "report": str(path / REPORT)}, json)
     if not certificate.verified:
         raise SpeckleScopeError(f"verification of the pairs failed; read {path / REPORT} before you use them")
+    if not certificate.complete:
+        raise SpeckleScopeError(
+            f"only {certificate.pairs} of {certificate.requested} pairs are on disk, and they are verified; "
+            f"continue with: specklescope acquire --resume {path}"
+        )

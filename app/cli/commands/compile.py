@@ -59,3 +59,7 @@ def compile_model(model: str, *, options: CompileOptions = _OPTIONS, instrument:
     with progress_bars() as report:
         numbers = compiling.compile_model(loaded, settings, choice, options.frames, report)
     publish_rows("compile", numbers, instrument.json)
+    rows = numbers["rows"]
+    assert isinstance(rows, list)
+    if all(compiling.EngineState(row["state"]) is compiling.EngineState.REFUSED for row in rows):
+        raise SpeckleScopeError(f"every engine was refused for model '{model}'; the notes above say why")

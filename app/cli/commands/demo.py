@@ -51,6 +51,8 @@ def demo(
             report("drawing the window", 1, 1)
     if numbers:
         publish("demo", numbers, instrument.json)
+        if numbers["wrong_pairs"]:
+            raise SpeckleScopeError("a pair is wrong; the numbers above say how many, so do not use this dataset")
 
 
 def _beside_window(work: Callable[[], dict[str, object]], show_window: Callable[[], object]) -> dict[str, object]:

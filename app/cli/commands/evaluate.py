@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,7 +95,9 @@ def evaluate(
             numbers = score_steps(settings, report, options.steps, images, quick=options.quick)
         publish("scores by steps", numbers, instrument.json)
     else:
-        publish("scores", _one_model(settings, dataset, options), instrument.json)
+        scores = _one_model(settings, dataset, options)
+        publish("scores", scores, instrument.json)
+        _refuse_nothing_scored(scores["ssim"], f"model '{settings.model}'")
 
 
 def _one_model(settings: InstrumentConfig, dataset: Path | None, options: EvaluationOptions) -> dict[str, object]:
@@ -159,6 +162,17 @@ def _every_method(settings: InstrumentConfig, dataset: Path | None, options: Eva
     files = write_report(comparison, options.out) if options.out is not None else []
     if json is not None:
         write_json(json, comparison.numbers | {"files": files})
+    rows = comparison.numbers["rows"]
+    assert isinstance(rows, list)
+    scored = [row["ssim"] for row in rows if isinstance(row["ssim"], float) and math.isfinite(row["ssim"])]
+    best = max(scored, default=math.nan)
+    _refuse_nothing_scored(best, "any method")
+
+
+def _refuse_nothing_scored(ssim: object, what: str) -> None:
+    """Raise SpeckleScopeError if there is no score: the exit code has to say so too."""
+    if not isinstance(ssim, float) or not math.isfinite(ssim):
+        raise SpeckleScopeError(f"no image was scored with {what}: the SSIM is {ssim}; check the model and the pairs")
 
 
 def _print(comparison: MethodComparison) -> None:

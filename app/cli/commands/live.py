@@ -68,6 +68,7 @@ def _run(settings: InstrumentConfig, seconds: float, recording: str | None, stop
         numbers = session.live_status().to_dict()
         session.stop_recording()
         session.join()
+        _print_messages(session)  # an error at the very end is an error too
         return numbers if recording is None else numbers | _recording_numbers(session, stop)
 
 

@@ -53,11 +53,25 @@ def test_a_benchmark_gets_its_options(
     assert json.loads((tmp_path / "numbers.json").read_text())["answer"] == 42
 
 
-@pytest.mark.parametrize("key", ["contract_suites_failed", "wrong_pairs"])
-def test_a_broken_contract_or_a_wrong_pair_is_a_failure(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = {"contract_suites_failed": 0, "wrong_pairs": 0, key: 1}
-    monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.devices"), "bench_devices", lambda *_, **__: numbers)
-    assert "does not keep its contract, or a pair is wrong" in refused("bench", "devices", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("name", "fault", "message"),
+    [
+        ("devices", {"contract_suites_failed": 1}, "a device does not keep its contract;"),
+        ("devices", {"wrong_pairs": 2}, "a pair is wrong;"),
+        ("devices", {"slm_exact_fraction": {"100": 1.0, "125": 0.99}}, "the screen SLM is not exact;"),
+        ("acquisition", {"wrong_pairs": 1, "acknowledged_lost": 1}, "a pair is wrong, and an acknowledged pair is lost;"),
+        ("acquisition", {"verified": False}, "the pairs are not verified;"),
+        ("engines", {"rows": []}, "no engine was timed;"),
+    ],
+    ids=str,
+)
+def test_a_benchmark_that_shows_a_fault_is_a_failure(
+    name: str, fault: dict[str, object], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {"contract_suites_failed": 0, "wrong_pairs": 0, "slm_exact_fraction": {"100": 1.0, "150": "skipped: no Xvfb"}}
+    numbers = {**good, "acknowledged_lost": 0, "verified": True, "rows": [{"engine": "torch fp32"}], **fault}
+    monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.{name}"), f"bench_{name}", lambda *_, **__: numbers)
+    assert message in refused("bench", name, cwd=tmp_path)
 
 
 def test_options_of_another_benchmark_are_refused(tmp_path: Path) -> None:
