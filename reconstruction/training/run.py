@@ -14,7 +14,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -36,6 +36,17 @@ if TYPE_CHECKING:
 
 RUN, RESOLVED, CURVE, PICTURE = "run", "resolved.yaml", "curve.jsonl", "validation.png"
 _REMEDY = "free disk space, then resume with --resume"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise ReconstructionError instead of OSError, when the disk is full or gone."""
+    try:
+        yield
+    except OSError as error:
+        raise ReconstructionError(
+            f"cannot write the files of the training run: {error.strerror or error}; {_REMEDY}"
+        ) from error
 
 
 class Run:
@@ -83,6 +94,7 @@ class Run:
             )
         return cls(folder, configuration, environment, checkpoint)
 
+    @_explained()
     def begin(self, state: TrainState) -> None:
         """Open the files. A new run writes its first checkpoint; a resumed run removes curve lines after its checkpoint."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -96,12 +108,14 @@ class Run:
         self._curve = path.open("a", encoding="utf-8")
         self._events = EventFile(self.folder, step)
 
+    @_explained()
     def log_step(self, step: int, loss: float, rate: float, seconds: float) -> None:
         """Add a step to the curves."""
         self._add({"step": step, "loss": loss, "lr": rate, "seconds": round(seconds, 2)})
         if self._events is not None:
             self._events.scalars(step, {"loss": loss, "learning rate": rate})
 
+    @_explained()
     def log_validation(self, step: int, result: Validation) -> None:
         """Add a validation to the curves and replace the picture."""
         scores = asdict(result.scores)
@@ -112,6 +126,7 @@ class Run:
             self._events.scalars(step, {f"validation/{name}": value for name, value in scores.items()})
             self._events.picture(step, "validation", png, result.picture.shape)
 
+    @_explained()
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, after syncing the curves up to it to the disk."""
         if self._curve is not None:
@@ -126,9 +141,14 @@ class Run:
         try:
             yield self
         finally:
+            self._close()
+
+    @_explained()
+    def _close(self) -> None:
+        with ExitStack() as stack:  # each is closed, also when another one fails
             for file in (self._curve, self._events):
                 if file is not None:
-                    file.close()
+                    stack.callback(file.close)
             self._curve = self._events = None
 
     def _add(self, line: Mapping[str, object]) -> None:

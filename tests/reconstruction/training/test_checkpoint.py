@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -206,6 +207,14 @@ def test_the_last_checkpoint_stays_until_the_next_is_whole(tmp_path: Path) -> No
     tensors, values = read_checkpoint(path)
     assert values == {"n": 1}
     assert torch.equal(tensors["a"], torch.ones(3))
+
+
+def test_a_run_on_a_full_disk_says_so_and_resumes_when_there_is_space(tmp_path: Path) -> None:
+    whole = learn(tmp_path / "whole")
+    with ExitStack() as disk, pytest.raises(ReconstructionError, match=r"cannot write .*; free disk space, then resume"):
+        learn(tmp_path / "parts", progress=lambda report, _: report.steps == 5 and disk.enter_context(small_disk(300)))
+    assert not [path for path in (tmp_path / "parts" / RUN).iterdir() if path.name.startswith(".")]
+    assert weights(learn(tmp_path / "parts", resume=True)) == weights(whole)
 
 
 def test_a_report_of_version_0_1_0_is_read() -> None:
