@@ -36,11 +36,11 @@ def check_on_disk(path: Path, rows: Sequence[StoredRow], sizes: Mapping[Path, in
         The folder, the journal, a row or a shard is missing, or differs from what was written.
     """
     try:
-        found = Archive.open(path).rows()
+        read_back = Archive.open(path).rows()
     except StorageError as error:
         raise NotOnDiskError(f"{path} cannot be read back ({error}); {_REMEDY}") from error
-    if tuple(rows) != found:
-        raise NotOnDiskError(f"{path} should have {len(rows)} rows in its journal, {len(found)} are there; {_REMEDY}")
+    if tuple(rows) != read_back:
+        raise NotOnDiskError(f"{path} should have {len(rows)} rows in its journal, {len(read_back)} are there; {_REMEDY}")
     for file, size in sizes.items():
         there = file.stat().st_size if file.is_file() else None
         if there != size:

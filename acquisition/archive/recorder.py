@@ -264,7 +264,7 @@ class Recorder:
     def _store_faults(self) -> None:
         if self._writer:
             self._faults_stored_s = time.monotonic()
-            for fault in self.log.take():
+            for fault in self.log.pop_all():
                 self._writer.event(fault.kind, fault.event_text())
 
     def _complete(self, writer: ArchiveWriter) -> None:

@@ -72,7 +72,7 @@ class FaultLog:
         self._missing = 0
 
     def add(self, fault: RecordingFault) -> None:
-        """Count a fault, and keep it until :meth:`take`."""
+        """Count a fault, and keep it until :meth:`pop_all`."""
         with self._lock:
             self._counts[fault.kind] += fault.count
             self._missing += fault.frames_missing
@@ -81,7 +81,7 @@ class FaultLog:
                 fault = replace(first, count=first.count + fault.count, camera=fault.camera or first.camera)
             self._waiting[fault.kind] = fault
 
-    def take(self) -> list[RecordingFault]:
+    def pop_all(self) -> list[RecordingFault]:
         """Return what has not been stored yet, and forget it."""
         with self._lock:
             waiting = list(self._waiting.values())

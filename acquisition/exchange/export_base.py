@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.recording_faults import recording_facts
+from acquisition.archive.recording_faults import NOT_RECONSTRUCTED, NOT_SEGMENTED, recording_facts
 from acquisition.archive.rows import PairRow
 from drivers.base import SpeckleScopeError
 
@@ -57,6 +57,18 @@ def metadata_json(archive: Archive) -> str:
 def how_it_went(archive: Archive) -> dict[str, object]:
     """Return the verdict, the faults and the incomplete frames of a recording, as ``recording``; nothing for a dataset."""
     return {"recording": recording_facts(archive)} if archive.kind is ArchiveKind.RECORDING else {}
+
+
+def recording_summary(archive: Archive) -> str:
+    """Return in one line how a recording went, and how many of its frames have no phase or no labels; empty for a dataset."""
+    if archive.kind is not ArchiveKind.RECORDING:
+        return ""
+    facts = recording_facts(archive)
+    parts = [f"recording {facts['verdict'] or 'not finished'}"]
+    for key, what in ((NOT_RECONSTRUCTED, "not reconstructed"), (NOT_SEGMENTED, "not segmented")):
+        if facts[key]:
+            parts.append(f"{facts[key]} of {len(archive)} frames {what}")
+    return "; ".join(parts)
 
 
 def median_interval_s(rows: Sequence[PairRow]) -> float | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from acquisition.archive.atomic_files import image_bytes, write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
-from acquisition.exchange.export_base import ExportError, images, median_interval_s, pixel_um
+from acquisition.exchange.export_base import ExportError, how_it_went, images, median_interval_s, pixel_um, recording_summary
 
 
 def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
@@ -32,6 +32,9 @@ def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
             "ExposureTimeUnit": ["s"] * len(rows),
         },
     }
+    summary = recording_summary(archive)
+    if summary:
+        metadata["Description"] = summary
     interval_s = median_interval_s(rows)
     if interval_s is not None:
         metadata |= {"TimeIncrement": interval_s, "TimeIncrementUnit": "s"}
@@ -101,6 +104,7 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
         "phase_range_rad": layout.phase_range_rad,
         "label": "as imported" if labelled else "round(phase_rad / phase_range_rad * 255)",
         "input": f"speckle counts of {bit_depth} bits, divided by {2 ** (bit_depth - 8)}",
+        **how_it_went(archive),
     }
     write_inside(path / "metadata.yaml", yaml.safe_dump(facts, sort_keys=False).encode("utf-8"))
 

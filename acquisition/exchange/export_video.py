@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.archive.reader import Archive
-from acquisition.exchange.export_base import ExportError, images, median_interval_s
+from acquisition.exchange.export_base import ExportError, images, median_interval_s, recording_summary
 
 #: Rate of a single frame, which has no rate of its own; the file's comment says so.
 _FALLBACK_FPS = 1.0
@@ -80,7 +80,8 @@ def _write_video(archive: Archive, path: Path, encoding: _Encoding, frames: Iter
     source = "median of the frames' times" if interval_s else "a placeholder: the frames' times give no rate"
     with av.open(str(path), "w", format=encoding.container) as container:
         container.metadata["title"] = archive.path.name
-        container.metadata["comment"] = f"{comment}; {fps:.6g} frames per second is {source}"
+        facts = [comment, f"{fps:.6g} frames per second is {source}", recording_summary(archive)]
+        container.metadata["comment"] = "; ".join(fact for fact in facts if fact)
         stream: Any = None
         for image in frames:
             if stream is None:

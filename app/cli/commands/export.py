@@ -50,11 +50,13 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
     """
     from acquisition.archive.reader import Archive
     from acquisition.exchange.export import LabelOptions, exported_files
+    from acquisition.exchange.export_base import how_it_went
 
+    archive = Archive.open(path)
     out = options.out or path / "export"
     files: list[str] = []
     exported = exported_files(
-        Archive.open(path),
+        archive,
         out,
         options.format or ["ome-tiff", "ffv1"],
         LabelOptions(phase_range_rad=options.phase_range_rad),
@@ -63,4 +65,4 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
     with kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others"):
         for file in exported:
             files.append(str(file))
-    publish("exported", {"files": files}, json)
+    publish("exported", {"files": files, **how_it_went(archive)}, json)

@@ -6,18 +6,24 @@ import json
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+import tifffile
 
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason
 from acquisition.archive.reader import Archive
-from acquisition.archive.recording_faults import recorded_faults
+from acquisition.archive.recording_faults import recorded_faults, recording_facts
 from acquisition.exchange.export import export
+from app.instrument.config import save_config
 from app.live.capture import CaptureSettings, LiveCapture
 from app.live.recording import LiveRecording
 from app.status import Message, RecordingState, RecordingStatus
 from drivers.base import Frame
 from drivers.twin.camera import Fault, FaultConfig
+from tests.conftest import ROOT
+from tests.helpers.command import run_here
+from tests.helpers.small_instrument import small_instrument
 from tests.helpers.virtual_bench import VirtualBench
 
 #: Frames of the reference; the recorded frames begin after some ten frames, when the flat pattern has settled.
@@ -112,9 +118,42 @@ def test_frames_without_a_phase_are_marked_and_exports_count_them(tmp_path: Path
     for row in recorded.archive.rows():
         assert (row.extra["not_reconstructed"], row.extra["not_segmented"]) == (1, 1)
         assert np.isnan(recorded.archive.read("phase", row.index)).all()
-    [file] = export(recorded.archive, tmp_path / "out", ["npz"])
+    speckle, _, labels, film, file = export(recorded.archive, tmp_path / "out", ["ome-tiff", "ffv1", "npz"])
     with np.load(file) as content:
         facts = json.loads(str(content["metadata_json"]))["recording"]
     assert facts["frames_not_reconstructed"] == facts["frames_not_segmented"] == 6
     assert (facts["faults"], facts["frames_missing"]) == ({"FrameFailedError": 1}, 1)
     assert facts["verdict"] == recorded.status.verdict
+    summary = "6 of 6 frames not reconstructed; 6 of 6 frames not segmented"
+    for path in (speckle, labels):
+        with tifffile.TiffFile(path) as tiff:
+            assert tiff.ome_metadata is not None
+            assert summary in tiff.ome_metadata
+            assert recorded.status.verdict in tiff.ome_metadata.replace("&apos;", "'")
+    with av.open(str(film)) as container:
+        assert summary in container.metadata["COMMENT"]
+
+
+@pytest.mark.slow
+def test_the_command_tells_the_faults(tmp_path: Path) -> None:
+    config = small_instrument(tmp_path)
+    twin = config.twin.model_copy(update={"faults": FaultConfig(failed_rate=0.2, seed=1)})
+    save_config(config.model_copy(update={"twin": twin}), tmp_path / "small.yaml")
+    printed = run_here("record", "x", "--seconds", "1", "--config", "small.yaml", "--json", "out.json", cwd=tmp_path)
+    numbers = json.loads((tmp_path / "out.json").read_text())
+    archive = Archive.open(Path(numbers["recording"]))
+    assert numbers["faults"] == recorded_faults(archive)
+    assert numbers["faults"]["FrameFailedError"] == numbers["frames_missing"] > 0
+    assert numbers["verdict"] == archive.status["verdict"]
+    assert numbers["verdict"].startswith("complete, with ")
+    assert "FrameFailedError" in printed
+    frames = [row.frame_index for row in archive.rows()]
+    without_phase = sum(row.extra.get("not_reconstructed", 0) for row in archive.rows())
+    assert (numbers["frames_recorded"], numbers["frames_not_reconstructed"]) == (len(frames), without_phase)
+
+
+def test_a_recording_of_version_0_1_0_states_no_numbers(tmp_path: Path) -> None:
+    archive = Archive.open(ROOT / "tests" / "fixtures" / "version-0.1.0" / "take")
+    facts = recording_facts(archive)
+    assert (facts["verdict"], facts["faults"], facts["frames_missing"]) == (COMPLETE_VERDICT, {}, None)
+    assert export(archive, tmp_path, ["ome-tiff", "npz"])

@@ -103,6 +103,10 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
     record = window.controls.record
     assert record.text().startswith("1:01")
     assert "1\N{NARROW NO-BREAK SPACE}234 frames" in record.text()
+    assert "fault" not in record.text()
+    session.recording = replace(session.recording, faults={"FrameFailedError": 2, "DeviceLostError": 1})
+    window.refresh_numbers()
+    assert record.text().endswith("frames   3 faults")
     assert record.property("tone") == "recording"
     assert not window.controls.export.isEnabled()
     qtbot.mouseClick(record, Qt.MouseButton.LeftButton)
