@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import zipfile
 import zlib
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.reader import Archive
-from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, NotOnDiskError, PairRow
 from acquisition.exchange.export import export
 from acquisition.exchange.import_pairs import ImportOptions, PairImportError, check_pairs, import_pairs
 from drivers.base import Pattern
@@ -382,3 +383,23 @@ def test_names_from_a_journal_do_not_lead_out_of_the_export(tmp_path: Path) -> N
     assert [file.name for file in (out / "input").iterdir()] == ["00000.png"]
     assert yaml.safe_load((out / "metadata.yaml").read_text())["count"] == 1
     assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize("target", ["data.zarr/phase/c.0.0.0", "journal.sqlite", "."])
+def test_what_is_deleted_before_the_verdict_leaves_no_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    complete = ArchiveWriter.complete
+
+    def delete_and_complete(writer: ArchiveWriter) -> None:
+        writer.flush()
+        if target == ".":
+            shutil.rmtree(writer.path)
+        else:
+            (writer.path / target).unlink()
+        complete(writer)
+
+    monkeypatch.setattr(ArchiveWriter, "complete", delete_and_complete)
+    with pytest.raises(NotOnDiskError):
+        import_pairs(published(tmp_path), tmp_path / "archives", "x", OPTIONS)
+    assert list((tmp_path / "archives").iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import tifffile
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason
 from acquisition.archive.reader import Archive
 from acquisition.archive.recording_faults import recorded_faults, recording_facts
+from acquisition.archive.writer import ArchiveWriter
 from acquisition.exchange.export import export
 from app.instrument.config import save_config
 from app.live.capture import CaptureSettings, LiveCapture
@@ -22,7 +24,7 @@ from app.status import Message, RecordingState, RecordingStatus
 from drivers.base import Frame
 from drivers.twin.camera import Fault, FaultConfig
 from tests.conftest import ROOT
-from tests.helpers.command import run_here
+from tests.helpers.command import refused, run_here
 from tests.helpers.small_instrument import small_instrument
 from tests.helpers.virtual_bench import VirtualBench
 
@@ -157,3 +159,24 @@ def test_a_recording_of_version_0_1_0_states_no_numbers(tmp_path: Path) -> None:
     facts = recording_facts(archive)
     assert (facts["verdict"], facts["faults"], facts["frames_missing"]) == (COMPLETE_VERDICT, {}, None)
     assert export(archive, tmp_path, ["ome-tiff", "npz"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["data.zarr/speckle/c.0.0.0", "journal.sqlite", "."])
+def test_what_is_deleted_before_the_verdict_is_an_error_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    save_config(small_instrument(tmp_path), tmp_path / "small.yaml")
+    complete = ArchiveWriter.complete
+
+    def delete_and_complete(writer: ArchiveWriter, verdict: str) -> None:
+        if target == ".":
+            shutil.rmtree(writer.path)
+        else:
+            (writer.path / target).unlink()
+        complete(writer, verdict)
+
+    monkeypatch.setattr(ArchiveWriter, "complete", delete_and_complete)
+    line = refused("record", "x", "--seconds", "0.5", "--config", "small.yaml", "--json", "out.json", cwd=tmp_path)
+    assert "check the disk" in line
+    assert not (tmp_path / "out.json").exists()
