@@ -147,8 +147,12 @@ def _publish_dataset(run: DatasetRun, status: AcquisitionStatus, json: Path | No
         stop.check(on_disk)
         raise SpeckleScopeError(f"stopped: {on_disk}")
     stop.check(f"{on_disk}, in {path}")
-    if certificate is not None and not certificate.verified:
-        raise SpeckleScopeError(f"verification of the pairs failed; read the report in {run.report.path} before you use them")
+    if certificate is None:
+        raise SpeckleScopeError(
+            f"the dataset is complete, but its report was not written; verify it with: specklescope certify {path}"
+        )
+    if not certificate.verified:
+        raise SpeckleScopeError(f"verification of the pairs failed; read the report in {path} before you use them")
 
 
 def _summary(status: AcquisitionStatus) -> str:

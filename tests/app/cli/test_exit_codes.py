@@ -22,13 +22,19 @@ from tests.helpers.small_instrument import small_instrument
 DATASET = ROOT / "tests" / "fixtures" / "version-0.1.0" / "dataset"
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pairs of the dataset in the published layout."""
+    (layout,) = export(Archive.open(DATASET), tmp_path_factory.mktemp("published"), ["specdiffusion"])
+    return layout
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Path:
+def bench(published: Path, tmp_path: Path) -> Path:
     """A folder with an instrument file, a verified dataset, and the same pairs in the published layout."""
     (tmp_path / "small.yaml").write_text(to_yaml(small_instrument(tmp_path)), "utf-8")
     shutil.copytree(DATASET, tmp_path / "dataset")
-    (layout,) = export(Archive.open(DATASET), tmp_path, ["specdiffusion"])
-    layout.rename(tmp_path / "layout")
+    shutil.copytree(published, tmp_path / "layout")
     return tmp_path
 
 
@@ -47,6 +53,12 @@ def unfinished(bench: Path) -> None:
     """Only the first pair is left of the plan."""
     with ArchiveWriter.resume(bench / "dataset") as writer:
         writer.quarantine(1, "the operator asked for it")
+
+
+def report_is_a_folder(bench: Path) -> None:
+    report = bench / "dataset" / "report.html"
+    report.unlink()
+    (report / "notes").mkdir(parents=True)
 
 
 def damaged_png(bench: Path) -> None:
@@ -94,6 +106,9 @@ CONFIG = ("--config", "small.yaml")
         (no_model, ("record", "r", *CONFIG), 1, "small-model"),
         (untouched, ("acquire", "cells", "--pairs", 10**10, "--dry-run", *CONFIG), 1, "GB are free"),
         (untouched, ("acquire", "--resume", "layout", *CONFIG), 1, "layout"),
+        (untouched, ("acquire", "--resume", "dataset", *CONFIG), 0, ""),
+        (damaged_image, ("acquire", "--resume", "dataset", *CONFIG), 0, ""),  # the damaged pairs are captured again
+        (report_is_a_folder, ("acquire", "--resume", "dataset", *CONFIG), 1, "its report was not written"),
         (untouched, ("evaluate", "--pairs", 1, *CONFIG), 0, ""),
         (model_that_overflows, ("evaluate", "--pairs", 1, *CONFIG), 1, "not finite"),
         (untouched, ("evaluate", "--pairs", 0, *CONFIG), 2, "--pairs"),

@@ -105,7 +105,7 @@ def test_sigterm_says_how_to_continue_and_the_options_must_stay(instrument: Path
             errors = child.communicate(timeout=60)[1]
         finally:
             child.kill()
-    assert child.returncode == 1
+    assert child.returncode == 143
     assert "continue with: specklescope train m " in errors
     assert errors.rstrip().endswith("--resume")
     assert load_model(tmp_path / "m").card.scores.keys() == {"stopped_at_step"}
