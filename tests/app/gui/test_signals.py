@@ -13,9 +13,12 @@ from app.signals import InterruptionError
 from tests.helpers.scripted_session import ScriptedSession
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+@pytest.mark.parametrize("number", CODES)
 def test_a_signal_closes_the_window(
-    number: signal.Signals, code: int, styled, session: ScriptedSession, store: QSettings, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, styled, session: ScriptedSession, store: QSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(main, "default_store", lambda: store)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where SIGINT is ignored
@@ -26,5 +29,5 @@ def test_a_signal_closes_the_window(
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
-    assert raised.value.exit_code == code
+    assert raised.value.exit_code == CODES[number]
     assert session.closed.is_set()
