@@ -12,7 +12,6 @@ from app.gui import main
 from app.signals import InterruptionError
 from tests.helpers.scripted_session import ScriptedSession
 
-
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
