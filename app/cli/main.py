@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from app.child_processes import keep_working_folder_off_path
 from app.cli.commands.acquire import acquire
 from app.cli.commands.bench import bench
 from app.cli.commands.calibrate import calibrate
@@ -60,6 +61,7 @@ app.command(import_pairs, name="import")
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; end the process with an :class:`ExitStatus`, or with 130 after SIGINT and 143 after SIGTERM."""
     keep_freed_memory()
+    keep_working_folder_off_path()
     try:
         with interruptible():
             _log()

@@ -16,6 +16,7 @@ from PyQt6.QtCore import QBuffer, QCoreApplication, QEventLoop, QIODevice
 from PyQt6.QtWidgets import QApplication
 
 from acquisition.archive.atomic_files import write_bytes
+from app.child_processes import keep_working_folder_off_path
 from app.gui.main_window.session_protocol import SessionLike
 from app.gui.main_window.settings import default_store
 from app.gui.main_window.window import CloseRequest, MainWindow
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0, 1 when the session did not close in time, 2 when it could not be opened, 130 after SIGINT, 143 after SIGTERM.
     """
+    keep_working_folder_off_path()
     parser = argparse.ArgumentParser(prog="specklescope-gui", description="The operator's window of SpeckleScope.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="instrument file (YAML); default: simulated")
     parser.add_argument("--setup", action="store_true", help="start with the setup page")
