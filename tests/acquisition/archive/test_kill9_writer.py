@@ -68,7 +68,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> No
                 for _ in range(moments.randint(0, 12)):
                     acknowledged = int(child.stdout.readline().split()[1])
                     total = max(total, acknowledged)
-                with pytest.raises(StorageError, match="another writer"):
+                with pytest.raises(StorageError, match="is being written by process"):
                     ArchiveWriter.resume(path)
                 assert len(Archive.open(path)) >= total  # a reader beside the running writer
             finally:
