@@ -256,10 +256,10 @@ def _array_names(path: Path, connection: sqlite3.Connection) -> tuple[str, ...]:
 
 def _check_schema(path: Path, connection: sqlite3.Connection) -> None:
     """Refuse a database with anything but the plain tables of a journal: a view or a trigger could change what is stored."""
-    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
-        is_table = kind == "table" and name in _TABLES and str(sql).upper().startswith("CREATE TABLE")
-        if not is_table and not (kind == "index" and sql is None):  # SQLite's own index of a UNIQUE column has no SQL
-            raise StorageError(f"{path} holds the {kind} {name!r}, which no journal has; use a copy from a source you trust")
+    for sql_type, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        is_table = sql_type == "table" and name in _TABLES and str(sql).upper().startswith("CREATE TABLE")
+        if not is_table and not (sql_type == "index" and sql is None):  # SQLite's own index of a UNIQUE column has no SQL
+            raise StorageError(f"{path} holds the {sql_type} {name!r}, which no journal has; use a copy from a trusted source")
 
 
 def _column_names(arrays: Sequence[str]) -> list[str]:
