@@ -111,7 +111,7 @@ def written_in(tree: ast.AST, function: str = "", memory: frozenset[str] = froze
 
 
 @cache
-def found() -> list[tuple[str, int, str, str]]:
+def writes_of_the_program() -> list[tuple[str, int, str, str]]:
     files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     assert len(files) > 200
     return [
@@ -125,14 +125,14 @@ def found() -> list[tuple[str, int, str, str]]:
 def test_every_file_is_written_by_the_atomic_writer() -> None:
     others = [
         f"{file}:{line}: {name} in {function}"
-        for file, line, function, name in found()
+        for file, line, function, name in writes_of_the_program()
         if (file, function, name) not in EXCEPTIONS
     ]
     assert not others, f"use a function of {WRITER}:\n" + "\n".join(others)
 
 
 def test_every_exception_is_needed() -> None:
-    places = {(file, function, name) for file, _, function, name in found()}
+    places = {(file, function, name) for file, _, function, name in writes_of_the_program()}
     assert EXCEPTIONS.keys() <= places, f"not in the program any more: {EXCEPTIONS.keys() - places}"
 
 
