@@ -184,7 +184,8 @@ def test_damaged_weights_of_an_older_card_are_refused(damage: str, folder: Path)
     forget_checksum(folder)
     path = folder / WEIGHTS
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    with pytest.raises(ReconstructionError, match=r"weights\.safetensors (does not fit its card|is damaged) \(.*copy the model again"):
+    message = r"weights\.safetensors (does not fit its card|is damaged) \(.*copy the model again"
+    with pytest.raises(ReconstructionError, match=message):
         load_model(folder)
 
 
