@@ -158,14 +158,14 @@ class Shards:
             for future in futures:
                 future.result()
         except (ValueError, OSError, RuntimeError) as error:  # TensorStore reports I/O errors as ValueError
-            raise StorageError(f"cannot write to {self.folder}: {_one_line(error)}; check the disk") from error
+            raise StorageError(f"cannot write to {self.folder}: {tensorstore_reason(error)}; check the disk") from error
 
     def read(self, name: str, row: StoredRow, *, check: bool = True) -> Image:
         """Return one image; ``check`` compares it with the CRC-32 in the journal. Raises StorageError when it is damaged."""
         try:
             image: Image = np.ascontiguousarray(self._store(name)[row.slot].read().result())
         except (ValueError, OSError, RuntimeError) as error:
-            raise StorageError(f"row {row.index} of {name!r} in {self.folder}: {_one_line(error)}") from error
+            raise StorageError(f"row {row.index} of {name!r} in {self.folder}: {tensorstore_reason(error)}") from error
         if check and zlib.crc32(image.data) != row.crc32[name]:
             raise StorageError(f"row {row.index} of {name!r} in {self.folder} differs from what was written (CRC-32)")
         return image
@@ -192,7 +192,7 @@ class Shards:
         try:
             return ts.open(spec).result()
         except (ValueError, OSError, RuntimeError) as error:
-            raise StorageError(f"cannot open array {name!r} in {self.folder}: {_one_line(error)}") from error
+            raise StorageError(f"cannot open array {name!r} in {self.folder}: {tensorstore_reason(error)}") from error
 
 
 def _metadata(store: ts.TensorStore) -> dict[str, Any]:
@@ -200,5 +200,6 @@ def _metadata(store: ts.TensorStore) -> dict[str, Any]:
     return metadata
 
 
-def _one_line(error: Exception) -> str:
+def tensorstore_reason(error: Exception) -> str:
+    """Return why TensorStore failed, in one line and without the specification that it repeats."""
     return " ".join(str(error).split()).partition(" [tensorstore_spec=")[0]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import write_inside
 from acquisition.archive.reader import Archive
+from acquisition.archive.shards import tensorstore_reason
 from acquisition.exchange.export_base import ExportError, columns, images, median_interval_s, metadata_json, pixel_um
 
 _UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
@@ -131,8 +132,7 @@ def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:
             block = [archive.read(name, index) for index in range(first, min(first + per_shard, len(rows)))]
             store[first : first + len(block)].write(np.stack(block)).result()
     except (ValueError, RuntimeError) as error:  # TensorStore reports I/O errors as ValueError
-        reason = " ".join(str(error).split()).partition(" [tensorstore_spec=")[0]
-        raise ExportError(f"cannot write {path.name}: {reason}; check the disk") from error
+        raise ExportError(f"cannot write {path.name}: {tensorstore_reason(error)}; check the disk") from error
 
 
 def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
