@@ -16,6 +16,9 @@ from rich.text import Text
 
 from acquisition.archive.atomic_files import write_whole
 from app.progress import Report
+from drivers.base import SpeckleScopeError
+from drivers.limits import MAX_JSON_BYTES
+from drivers.safe_text import parse_json
 
 #: Progress and messages go to stderr, so that stdout holds only results.
 console = Console(stderr=True)
@@ -109,6 +112,24 @@ def write_json(path: Path, numbers: Mapping[str, object]) -> None:
     """Write numbers as a JSON file, completely or not at all. NaN and infinity become null, because JSON has neither."""
     text = json.dumps({key: _for_json(value) for key, value in numbers.items()}, indent=2, allow_nan=False) + "\n"
     write_whole(path, text, "choose another file for --json")
+
+
+def read_numbers(path: Path) -> dict[str, object]:
+    """Return the numbers that :func:`write_json` has written to a file.
+
+    Raises
+    ------
+    SpeckleScopeError
+        It cannot be read, or holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            numbers = parse_json(file.read(MAX_JSON_BYTES + 1))
+    except (OSError, ValueError) as error:
+        raise SpeckleScopeError(f"cannot read {path}: {error}; choose another file for --json") from error
+    if not isinstance(numbers, dict):
+        raise SpeckleScopeError(f"{path} does not hold the numbers of a benchmark; choose another file for --json")
+    return numbers
 
 
 def _cell(value: object) -> str:

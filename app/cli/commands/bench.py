@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cyclopts import App
 
+from app.benchmarks.reliability.effort import Part
 from app.cli.options import Config, Count, InstrumentOptions, Json, Model, ModelOptions
-from app.cli.output import console, progress_bars, publish, publish_rows
+from app.cli.output import console, progress_bars, publish, publish_rows, read_numbers, write_json
 from drivers.base import SpeckleScopeError
 
 bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
@@ -144,6 +145,32 @@ def training(*, quick: bool = False, json: Json = None) -> None:
     with progress_bars() as report:
         numbers = bench_training(report, quick=quick)
     publish("bench training", numbers, json)
+
+
+@bench.command
+def reliability(*, quick: bool = False, only: list[Part] | None = None, json: Json = None) -> None:
+    """Kill, interrupt, damage and attack the program, and count what was lost, accepted or not reported.
+
+    Parameters
+    ----------
+    quick
+        Finish in less than three minutes, with low counts.
+    only
+        Only this part; may be given several times. Its numbers are added to those that the JSON file already has.
+    """
+    from app.benchmarks.reliability.bench import bench_reliability, broken_promises
+
+    numbers: dict[str, object] = read_numbers(json) if only and json is not None and json.is_file() else {}
+
+    def keep(part: Mapping[str, object]) -> None:
+        numbers.update(part)
+        if json is not None:
+            write_json(json, numbers)
+
+    with progress_bars() as report:
+        bench_reliability(report, keep, only or tuple(Part), quick=quick)
+    publish("bench reliability", numbers, json)
+    _end_in_failure(dict.fromkeys(broken_promises(numbers), True))
 
 
 def _end_in_failure(faults: Mapping[str, bool]) -> None:
