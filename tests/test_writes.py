@@ -61,6 +61,7 @@ EXCEPTIONS = {
     ("reconstruction/engines/tensorrt/worker.py", "_run", "write_bytes"): "passed to the parent in a temporary folder",
     ("app/benchmarks/acquisition.py", "__call__", "open"): "a log of injected faults that grows line by line",
     ("app/benchmarks/acquisition.py", "plain", "open"): "the plain files that the archive is compared with",
+    ("app/benchmarks/reliability/children.py", "started", "open"): "the output of a child, which grows line by line",
     ("app/cli/unexpected.py", "_write", "write_text"): "a new log of an unforeseen error; part of it is better than nothing",
     ("app/training/process.py", "__init__", "fdopen"): "the output of a child, which grows line by line",
     ("drivers/basler/emulator.py", "_feed", "write_bytes"): "a frame passed to pylon in a temporary folder",
