@@ -8,7 +8,10 @@ process to ignore, as ``nohup`` and background jobs do with SIGINT, stays ignore
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +22,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SHELL_OFFSET = 128
 #: A signal that comes so soon after the first one, in seconds, is a repeated key press. It must not stop the cleaning up.
 _REPEATED_WITHIN_S = 3.0
+#: After this time a repeated signal also cuts the cleaning up, in seconds: it hangs.
+_CLEANING_UP_S = 20.0
+#: How long a signal is put off when an exception cannot be raised now, in seconds.
+_LATER_S = 0.05
+#: The code of Python's import statement.
+_IMPORTING = "<frozen importlib._bootstrap>"
 
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -81,24 +90,82 @@ class StopRequest:
             raise InterruptionError(self.number, kept)
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Run a command: a signal raises :class:`InterruptionError`. Afterwards signals are ignored, because the process ends."""
-    first_s: float | None = None
+class _Interrupter:
+    """Raises :class:`InterruptionError` for a signal, once, where an exception reaches the command."""
 
-    def interrupt(number: int, _: FrameType | None) -> None:
-        nonlocal first_s
-        now_s = time.monotonic()
-        if first_s is not None and now_s - first_s < _REPEATED_WITHIN_S:
+    def __init__(self) -> None:
+        self.error: InterruptionError | None = None
+        self.ended = False
+        self._first_s = 0.0
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Raise the error, unless the command is ending already."""
+        if self.ended or self._is_cleaning_up():
             return
-        first_s = now_s
-        raise InterruptionError(signal.Signals(number))
+        if _is_importing(frame):  # a C extension would turn the error into another one, or abort
+            self._later(number)
+            return
+        self._first_s = time.monotonic()
+        self.error = InterruptionError(signal.Signals(number))
+        raise self.error
 
-    _set_handlers(interrupt)
+    def lost(self, arguments: sys.UnraisableHookArgs) -> None:
+        """Raise the error again if Python had to ignore it, as in a destructor; show what else Python ignores."""
+        if isinstance(arguments.exc_value, InterruptionError):
+            self.error = None
+            self._later(arguments.exc_value.number)
+        else:
+            sys.__unraisablehook__(arguments)
+
+    def _is_cleaning_up(self) -> bool:
+        """Whether the error is on its way, through functions that close their files."""
+        if self.error is None:
+            return False
+        elapsed_s = time.monotonic() - self._first_s
+        return elapsed_s < _REPEATED_WITHIN_S or (elapsed_s < _CLEANING_UP_S and self.error in _handled_errors())
+
+    def _later(self, number: int) -> None:
+        timer = threading.Timer(_LATER_S, lambda: None if self.ended else os.kill(os.getpid(), number))
+        timer.daemon = True
+        timer.start()
+
+
+def hold() -> StopRequest:
+    """Only note signals from now on, while the program is imported; give the result to :func:`interruptible`."""
+    stop = StopRequest()
+    _set_handlers(stop.receive)
+    return stop
+
+
+@contextmanager
+def interruptible(held: StopRequest | None = None) -> Iterator[None]:
+    """Run a command: a signal raises :class:`InterruptionError`. Afterwards signals are ignored, because the process ends.
+
+    Parameters
+    ----------
+    held : StopRequest, optional
+        From :func:`hold`: a signal that has come earlier.
+    """
+    interrupter = _Interrupter()
+    hook_before = sys.unraisablehook
     try:
+        sys.unraisablehook = interrupter.lost
+        _set_handlers(interrupter.receive)
+        if held is not None:
+            held.check()
         yield
+    except Exception as error:
+        if interrupter.error is None:
+            raise
+        from drivers.base import SpeckleScopeError  # not at the top: its imports take time in which signals would not be held
+
+        # A library has turned the interruption into an error of its own, or closing has failed.
+        kept = str(error) if isinstance(error, SpeckleScopeError) else ""
+        raise InterruptionError(interrupter.error.number, kept) from error
     finally:
+        interrupter.ended = True
         _set_handlers(signal.SIG_IGN)
+        sys.unraisablehook = hook_before
 
 
 @contextmanager
@@ -131,6 +198,23 @@ def kept_on_interruption(describe: Callable[[], str]) -> Iterator[None]:
     except InterruptionError as interruption:
         interruption.kept = interruption.kept or describe()
         raise
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in this frame."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _handled_errors() -> Iterator[BaseException]:
+    """Yield the errors that the interrupted function and its callers are handling."""
+    error = sys.exception()
+    while error is not None:
+        yield error
+        error = error.__context__
 
 
 def _set_handlers(handler: _Handler | signal.Handlers) -> dict[signal.Signals, _Handler | int | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ __all__ = ["SpecklePairs", "__version__", "load_model"]
 def __getattr__(name: str) -> object:
     """Import a name when it is first used, because the import of torch alone takes a second."""
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("specklescope")
         except PackageNotFoundError:

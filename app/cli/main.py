@@ -27,10 +27,11 @@ from app.cli.commands.import_pairs import import_pairs
 from app.cli.commands.live import live, record
 from app.cli.commands.reconstruct import reconstruct
 from app.cli.commands.train import train
+from app.cli.commands.trust import trust
 from app.cli.commands.twin_statistics import twin_statistics
 from app.cli.unexpected import is_explained, leaves, report
 from app.malloc_tuning import keep_freed_memory
-from app.signals import InterruptionError, interruptible
+from app.signals import InterruptionError, StopRequest, interruptible
 from drivers.base import SpeckleScopeError
 
 
@@ -51,19 +52,27 @@ app = App(
 )
 for command in (
     acquire, bench, calibrate, certify, demo, doctor, evaluate, export, gui, hologram, live, reconstruct, record, train,
-    twin_statistics,
+    trust, twin_statistics,
 ):  # fmt: skip
     app.command(command)
 app.command(compile_model, name="compile")
 app.command(import_pairs, name="import")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; end the process with an :class:`ExitStatus`, or with 130 after SIGINT and 143 after SIGTERM."""
+def main(argv: Sequence[str] | None = None, held: StopRequest | None = None) -> None:
+    """Run a command; end the process with an :class:`ExitStatus`, or with 130 after SIGINT and 143 after SIGTERM.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process when None.
+    held : StopRequest, optional
+        A signal that came while the program was imported.
+    """
     keep_freed_memory()
     keep_working_folder_off_path()
     try:
-        with interruptible():
+        with interruptible(held):
             _log()
             app(argv, exit_on_error=False, print_error=False)
     except InterruptionError as interruption:

@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QBuffer, QCoreApplication, QEventLoop, QIODevice
+from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import QApplication
 
 from acquisition.archive.atomic_files import write_bytes
@@ -35,13 +36,15 @@ _OFFSCREEN_SIZE_PX = (1600, 950)
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, held: StopRequest | None = None) -> int:
     """Run ``specklescope-gui``.
 
     Parameters
     ----------
     argv : sequence of str, optional
         Arguments without the program's name; those of the process when None.
+    held : StopRequest, optional
+        A signal that came while the program was imported.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--setup", action="store_true", help="start with the setup page")
     arguments = parser.parse_args(argv)
     try:
-        with interruptible():
+        with interruptible(held):
             return run_instrument(arguments.config, setup=arguments.setup)
     except InterruptionError as interruption:
         print(f"specklescope-gui: {interruption}", file=sys.stderr)
@@ -112,6 +115,7 @@ def run_instrument(path: Path | None, model: str | None = None, *, setup: bool =
 def _open(path: Path | None, model: str | None, *, only_read: bool) -> tuple[Session | None, InstrumentConfig, str]:
     """Return the open session, the configuration, and why the session could not be opened; ``only_read`` opens none."""
     # Imported here because they take seconds, and --help must not wait for them.
+    from app.gui.setup.trust_question import ask_trust
     from app.instrument.config import InstrumentConfig, load_config
     from app.live.session import Session
 
@@ -120,6 +124,8 @@ def _open(path: Path | None, model: str | None, *, only_read: bool) -> tuple[Ses
         config = load_config(path)
         if only_read:
             return None, config, ""
+        if QGuiApplication.platformName() != "offscreen":  # nobody could answer there
+            ask_trust(config)
         return Session.open(config if model is None else config.model_copy(update={"model": model})), config, ""
     except SpeckleScopeError as error:
         return None, config, str(error)

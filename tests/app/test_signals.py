@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from app.signals import SIGNALS, InterruptionError, interruptible, kept_on_interruption, stop_on_signal
+from app import signals
+from app.signals import SIGNALS, InterruptionError, hold, interruptible, kept_on_interruption, stop_on_signal
+from drivers.base import SpeckleScopeError
+from tests.helpers.small_instrument import until
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +75,86 @@ def test_what_the_parent_wants_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         with pytest.raises(InterruptionError):
             signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_during_the_start_is_heard_when_the_program_is_imported(number: signal.Signals) -> None:
+    held = hold()
+    signal.raise_signal(number)
+    steps: list[str] = []
+    with pytest.raises(InterruptionError) as raised, interruptible(held):
+        steps.append("started")
+    assert raised.value.number is number
+    assert not steps
+
+
+def interrupted(work: Callable[[], object]) -> InterruptionError:
+    """Run a command that a signal interrupts; return how."""
+    with pytest.raises(InterruptionError) as raised, interruptible():
+        work()
+    return raised.value
+
+
+def test_a_later_key_press_does_not_cut_the_cleaning_up_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_REPEATED_WITHIN_S", 0.0)
+    steps = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            try:
+                raise OSError
+            except OSError:
+                signal.raise_signal(signal.SIGTERM)
+            steps.append("closed")
+
+    assert interrupted(work).number is signal.SIGINT
+    assert steps == ["closed"]
+
+
+def test_a_library_that_swallows_the_interruption_is_interrupted_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_REPEATED_WITHIN_S", 0.0)
+
+    def work() -> None:
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("the second signal has to be heard")
+
+    assert interrupted(work).number is signal.SIGTERM
+
+
+def test_a_signal_in_a_destructor_is_heard_a_little_later() -> None:
+    class Closing:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        closing = Closing()
+        del closing  # Python ignores what a destructor raises
+        until(lambda: False)
+
+    assert interrupted(work).number is signal.SIGTERM
+
+
+def test_an_import_is_not_cut_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_to_import.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\nDONE = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def work() -> None:
+        assert importlib.import_module("slow_to_import").DONE
+        until(lambda: False)
+
+    assert interrupted(work).number is signal.SIGTERM
+
+
+@pytest.mark.parametrize(("error", "text"), [(ImportError("cut"), "interrupted"), (SpeckleScopeError("x"), "interrupted; x")])
+def test_an_interruption_that_became_another_error_is_an_interruption(error: Exception, text: str) -> None:
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except InterruptionError as interruption:
+            raise error from interruption
+
+    assert str(interrupted(work)) == text
