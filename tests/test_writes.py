@@ -45,6 +45,7 @@ EXCEPTIONS = {
     ("acquisition/exchange/export_arrays.py", "write_matlab", "open"): "the header of that file",
     ("acquisition/exchange/export_arrays.py", "_fill", "open"): "the images of that file",
     ("acquisition/exchange/export_images.py", "write_ome_tiff", "TiffWriter"): "image by image, inside moved_when_complete",
+    ("acquisition/exchange/export_images.py", "_write_ome_sha256", "open"): "the check sum in that file",
     ("acquisition/exchange/export_video.py", "_write_video", "open"): "frame by frame, inside moved_when_complete",
     ("reconstruction/training/run.py", "begin", "open"): "curves grow line by line; a checkpoint cuts them",
     ("reconstruction/data/pool_folder.py", "pool_folder", "open"): "a lock, empty, in the folder for temporary files",

@@ -1,7 +1,8 @@
 """Archives as array files: NumPy's npz, HDF5, MATLAB 7.3 and OME-Zarr, written image by image.
 
 The first three hold every array of the archive, one column for each field of the journal's rows (``t_ns``, ``exposure_s``,
-``pattern_id`` ...), and the metadata as JSON. No file needs pickle.
+``pattern_id`` ...), and the metadata as JSON. All hold check sums, see :mod:`acquisition.exchange.check_sums`. No file needs
+pickle.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ from numpy.typing import NDArray
 from acquisition.archive.atomic_files import write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.shards import tensorstore_reason
-from acquisition.exchange.export_base import ExportError, columns, images, median_interval_s, metadata_json, pixel_um
+from acquisition.exchange.check_sums import FACTS, json_sha256
+from acquisition.exchange.export_base import (
+    ExportError,
+    columns,
+    facts_digest,
+    images,
+    median_interval_s,
+    metadata_json,
+    pixel_um,
+)
 
 _UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
 _SHARD_BYTES = 32 * 2**20
@@ -32,7 +42,8 @@ _MATLAB_CLASS = {"float32": "single", "float64": "double"}
 
 def write_npz(archive: Archive, path: Path) -> None:
     """Write a ``.npz`` that ``numpy.load`` reads: images (N, H, W), columns (N,), and ``metadata_json`` ()."""
-    table = columns(archive) | {"metadata_json": np.array(metadata_json(archive))}
+    table = columns(archive)
+    table |= {"metadata_json": np.array(metadata_json(archive)), FACTS: np.array(facts_digest(archive, table))}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
         for name in archive.arrays:
             spec = archive.spec(name)
@@ -53,10 +64,12 @@ def write_npz(archive: Archive, path: Path) -> None:
 def write_hdf5(archive: Archive, path: Path) -> None:
     """Write an HDF5 file: images (N, H, W) with one image per chunk, columns (N,), the metadata as attributes of the root."""
     offsets: dict[str, list[int]] = {}
+    table = columns(archive)
     # Since HDF5 1.8 an attribute may exceed 64 KiB, as the metadata of a long plan does.
     with h5py.File(path, "w", libver=("v108", "v110")) as file:
         file.attrs["archive"] = archive.path.name
         file.attrs["metadata_json"] = metadata_json(archive)
+        file.attrs[FACTS] = facts_digest(archive, table)
         for key, value in archive.metadata.items():
             if isinstance(value, str | int | float) and key not in file.attrs:
                 file.attrs[key] = value
@@ -65,7 +78,7 @@ def write_hdf5(archive: Archive, path: Path) -> None:
             dataset = _allocate(file, name, (len(archive), *spec.shape), spec.dtype)
             dataset.attrs["unit"] = _UNITS.get(name, "")
             offsets[name] = _offsets(dataset)
-        for name, column in columns(archive).items():
+        for name, column in table.items():
             text = column.dtype.kind == "U"
             file.create_dataset(
                 name, data=column.astype(object) if text else column, dtype=h5py.string_dtype() if text else None
@@ -80,6 +93,8 @@ def write_matlab(archive: Archive, path: Path) -> None:
     would have to be built in memory.
     """
     offsets: dict[str, list[int]] = {}
+    table = columns(archive)
+    table |= {"metadata_json": np.array([metadata_json(archive)]), FACTS: np.array([facts_digest(archive, table)])}
     with h5py.File(path, "w", userblock_size=512) as file:
         for name in archive.arrays:
             # MATLAB's first axis is HDF5's last one.
@@ -88,7 +103,7 @@ def write_matlab(archive: Archive, path: Path) -> None:
             dataset = _allocate(file, name, (len(archive), width, height), dtype)
             dataset.attrs["MATLAB_class"] = np.bytes_(_MATLAB_CLASS.get(dtype, dtype))
             offsets[name] = _offsets(dataset)
-        for name, column in (columns(archive) | {"metadata_json": np.array([metadata_json(archive)])}).items():
+        for name, column in table.items():
             if column.dtype.kind == "U":
                 dataset = file.create_dataset(name, data=_code_units(column).T)
                 dataset.attrs["MATLAB_class"] = np.bytes_("char")
@@ -182,9 +197,14 @@ def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
         "exposure_s": [row.exposure_s for row in rows],
         "pattern_id": [row.pattern_id for row in rows],
         "unit": _UNITS.get(name, ""),
+        "shape": [len(rows), *archive.spec(name).shape],
+        "data_type": archive.spec(name).dtype,
+        "crc32": [row.crc32[name] for row in rows],
     }
     attributes = {"ome": {"version": "0.5", "multiscales": [image]}, "specklescope": facts}
-    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    group: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    facts[FACTS] = json_sha256(group)
+    return group
 
 
 def _code_units(texts: NDArray[np.str_]) -> NDArray[np.uint16]:

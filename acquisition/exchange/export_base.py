@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recording_faults import NOT_RECONSTRUCTED, NOT_SEGMENTED, recording_facts
 from acquisition.archive.rows import PairRow
+from acquisition.exchange.check_sums import FACTS, crc32_columns, facts_sha256
 from drivers.base import SpeckleScopeError
 
 
@@ -26,7 +27,7 @@ def images(archive: Archive, name: str) -> Iterator[NDArray[Any]]:
 
 
 def columns(archive: Archive) -> dict[str, NDArray[Any]]:
-    """Return the rows of the journal as columns: one array (N,) for each field, with ``extra`` as JSON.
+    """Return the rows of the journal as columns: one array (N,) for each field, with ``extra`` as JSON, and every CRC-32.
 
     Raises
     ------
@@ -43,10 +44,18 @@ def columns(archive: Archive) -> dict[str, NDArray[Any]]:
     }
     for name in ("pattern_id", "pattern_name", "host_utc", "model_id", "engine"):
         table[name] = np.array([getattr(row, name) for row in rows], np.str_)
-    clashes = [name for name in archive.arrays if name in table or name == "metadata_json"]
+    table |= crc32_columns(archive)
+    clashes = [name for name in archive.arrays if name in (*table, "metadata_json", FACTS)]
     if clashes:
         raise ExportError(f"{archive.path.name}: array {clashes[0]!r} has the name of a column; export OME-TIFF")
     return table
+
+
+def facts_digest(archive: Archive, table: Mapping[str, NDArray[Any]]) -> str:
+    """Return the SHA-256 over everything in an export that is no image: its columns, its metadata, its arrays' layouts."""
+    specs = {name: archive.spec(name) for name in archive.arrays}
+    layouts = {name: ((len(archive), *spec.shape), np.dtype(spec.dtype)) for name, spec in specs.items()}
+    return facts_sha256(layouts, table, metadata_json(archive))
 
 
 def metadata_json(archive: Archive) -> str:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from acquisition.archive.atomic_files import image_bytes, write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
+from acquisition.exchange.check_sums import ome_annotation, ome_digits_at, ome_sha256
 from acquisition.exchange.export_base import ExportError, how_it_went, images, median_interval_s, pixel_um, recording_summary
 
 
 def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
-    """Write one array as OME-TIFF (TYX) with pixel size, frame times and exposures."""
+    """Write one array as OME-TIFF (TYX) with pixel size, frame times, exposures and check sums."""
     rows, spec = archive.rows(), archive.spec(name)
     metadata: dict[str, Any] = {
         "axes": "TYX",
@@ -31,6 +32,7 @@ def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
             "ExposureTime": [row.exposure_s for row in rows],
             "ExposureTimeUnit": ["s"] * len(rows),
         },
+        "MapAnnotation": ome_annotation([row.crc32[name] for row in rows]),
     }
     summary = recording_summary(archive)
     if summary:
@@ -45,6 +47,19 @@ def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
     with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tiff:
         shape = (len(rows), *spec.shape)
         tiff.write(images(archive, name), shape=shape, dtype=spec.dtype, photometric="minisblack", metadata=metadata)
+    _write_ome_sha256(path)
+
+
+def _write_ome_sha256(path: Path) -> None:
+    """Write the SHA-256 of the OME-XML into its place, which is known only when the file is complete."""
+    with tifffile.TiffFile(path) as tiff:
+        description, xml = tiff.pages.first.tags["ImageDescription"], tiff.ome_metadata or ""
+    place = ome_digits_at(xml)
+    if place is None:
+        raise ExportError(f"this tifffile writes no annotations into {path.name}; install the version that setup.cfg names")
+    with path.open("r+b") as file:
+        file.seek(description.valueoffset + place)
+        file.write(ome_sha256(xml).encode("ascii"))
 
 
 @dataclass(frozen=True, kw_only=True)

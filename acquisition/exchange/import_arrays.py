@@ -22,6 +22,16 @@ from numpy.typing import NDArray
 from acquisition.archive.old_names import with_present_names
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
+from acquisition.exchange.check_sums import (
+    CRC,
+    FACTS,
+    NO_CHECK_SUMS,
+    CheckSums,
+    Layout,
+    combined,
+    read_check_sums,
+    read_ome_check_sums,
+)
 from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
 from drivers.limits import MAX_COLUMN_BYTES, LimitError, check_inside, check_pixels
@@ -34,8 +44,6 @@ _ORDER = {"speckle": 0, "phase": 1}
 _INTEGERS = ("frame_index", "t_ns")
 _NUMBERS = ("exposure_s", "latency_s")
 _TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
-#: Shape and dtype of an array.
-_Layout = tuple[tuple[int, ...], np.dtype[Any]]
 _Read = TypeVar("_Read")
 #: Where our own files keep the metadata; version 0.1.0 used the second name.
 _METADATA = ("metadata_json", "card_json")
@@ -44,11 +52,16 @@ _COLUMNS = (*_INTEGERS, *_NUMBERS, *_TEXTS, "extra_json")
 
 @dataclass(kw_only=True)
 class _ArrayFile:
-    """The content of a file: layouts of its arrays (N, H, W), its columns (N,), its metadata, and a reader of its images."""
+    """The content of a file.
 
-    arrays: dict[str, _Layout]
+    Layouts of its arrays (N, H, W), its columns (N,), its metadata, its check sums where it has any, and a reader of its
+    images.
+    """
+
+    arrays: dict[str, Layout]
     columns: dict[str, NDArray[Any]]
     metadata: dict[str, Any]
+    check_sums: CheckSums | None
     read: Callable[[str], Iterator[Image]]
 
 
@@ -94,6 +107,7 @@ def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
         row=partial(_row, content.columns),
         name=lambda name, index: f"image {index} of {name!r}",
         hashed=tuple(content.arrays),
+        notes=[] if content.check_sums else [NO_CHECK_SUMS],
     )
 
 
@@ -106,6 +120,7 @@ def _problems(content: _ArrayFile, phase_range_rad: float | None) -> list[str]:
     """Return what does not fit together in a file."""
     count = content.arrays["speckle"][0][0]
     problems = [] if count else ["it holds no images"]
+    problems += content.check_sums.problems if content.check_sums else ()
     for name, (shape, _) in content.arrays.items():
         try:
             check_pixels(shape[1:])
@@ -122,11 +137,15 @@ def _problems(content: _ArrayFile, phase_range_rad: float | None) -> list[str]:
     return problems
 
 
-def _images(path: Path, content: _ArrayFile, _: list[str]) -> Iterator[dict[str, Image]]:
+def _images(path: Path, content: _ArrayFile, problems: list[str]) -> Iterator[dict[str, Image] | None]:
+    check_sums = content.check_sums or CheckSums(crc32={})
     # Each array is one stream: images after a damaged place in it cannot be trusted, so an error ends the reading.
     with _one_line_errors(path):
-        for images in zip(*map(content.read, content.arrays), strict=True):
-            yield dict(zip(content.arrays, images, strict=True))
+        for index, images in enumerate(zip(*map(content.read, content.arrays), strict=True)):
+            pair = dict(zip(content.arrays, images, strict=True))
+            damage = [text for name, image in pair.items() if (text := check_sums.problem(name, index, image))]
+            problems += damage
+            yield None if damage else pair
 
 
 def _row(columns: Mapping[str, NDArray[Any]], index: int, images: Mapping[str, Image]) -> PairRow:
@@ -152,10 +171,10 @@ def _mapping(text: object) -> dict[str, Any]:
 
 
 def _read_npz(path: Path) -> _ArrayFile:
-    arrays: dict[str, _Layout] = {}
+    arrays: dict[str, Layout] = {}
     with zipfile.ZipFile(path) as file:
         for name, info in npz_members(file, path.stat().st_size).items():
-            most = MAX_COLUMN_BYTES if name in (*_COLUMNS, *_METADATA) else info.file_size
+            most = MAX_COLUMN_BYTES if _is_column(name) or name in (*_METADATA, FACTS) else info.file_size
             with file.open(info) as stream:
                 shape, fortran_order, dtype = _named(name, partial(read_npy_header, stream, info.file_size, most))
             if len(shape) == 3:
@@ -163,9 +182,16 @@ def _read_npz(path: Path) -> _ArrayFile:
                     raise ValueError(f"{name} is in Fortran order; save numpy.ascontiguousarray of it")
                 arrays[name] = shape, dtype
     with np.load(path, allow_pickle=False) as loaded:
-        columns = {name: loaded[name] for name in _COLUMNS if name in loaded}
-        metadata = _mapping(next((loaded[name] for name in _METADATA if name in loaded), "{}"))
-    return _ArrayFile(arrays=arrays, columns=columns, metadata=metadata, read=partial(_npz_images, path))
+        columns = {name: loaded[name] for name in loaded if _is_column(name)}
+        metadata_json = str(next((loaded[name] for name in _METADATA if name in loaded), "{}"))
+        check_sums = read_check_sums(arrays, columns, metadata_json, str(loaded[FACTS]) if FACTS in loaded else "")
+    return _ArrayFile(
+        arrays=arrays,
+        columns=columns,
+        metadata=_mapping(metadata_json),
+        check_sums=check_sums,
+        read=partial(_npz_images, path),
+    )
 
 
 def _npz_images(path: Path, name: str) -> Iterator[Image]:
@@ -188,14 +214,26 @@ def _named(name: str, read: Callable[[], _Read]) -> _Read:
 def _read_hdf5(path: Path) -> _ArrayFile:
     with h5py.File(path) as file:
         datasets = {name: file[name] for name in file if _is_dataset(file, name)}
-        arrays: dict[str, _Layout] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
-        stored = {name: datasets[name] for name in _COLUMNS if name in datasets}
+        arrays: dict[str, Layout] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
+        stored = {name: item for name, item in datasets.items() if _is_column(name)}
         for name, item in stored.items():
             if item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
                 raise LimitError(f"{name!r} claims {item.size} values; at most {MAX_COLUMN_BYTES} bytes are read")
         columns = {k: v.asstr()[:] if h5py.check_string_dtype(v.dtype) else v[:] for k, v in stored.items()}
-        metadata = _mapping(next((file.attrs[name] for name in _METADATA if name in file.attrs), "{}"))
-        return _ArrayFile(arrays=arrays, columns=columns, metadata=metadata, read=partial(_hdf5_images, path))
+        metadata_json = str(next((file.attrs[name] for name in _METADATA if name in file.attrs), "{}"))
+        check_sums = read_check_sums(arrays, columns, metadata_json, str(file.attrs.get(FACTS, "")))
+    return _ArrayFile(
+        arrays=arrays,
+        columns=columns,
+        metadata=_mapping(metadata_json),
+        check_sums=check_sums,
+        read=partial(_hdf5_images, path),
+    )
+
+
+def _is_column(name: str) -> bool:
+    """Whether an array of this name holds one fact about every pair."""
+    return name in _COLUMNS or name.startswith(CRC)
 
 
 def _is_dataset(file: h5py.File, name: str) -> bool:
@@ -220,8 +258,9 @@ def _read_tiff(path: Path) -> _ArrayFile:
     siblings = sorted(path.parent.glob(f"{glob.escape(stem)}_*.ome.tif"))
     check_inside(path.parent, [file.name for file in siblings if file != path])
     files = {file.name[len(stem) + 1 : -len(".ome.tif")]: file for file in siblings}
-    arrays: dict[str, _Layout] = {}
+    arrays: dict[str, Layout] = {}
     pixels: dict[str, ElementTree.Element] = {}
+    check_sums: list[CheckSums] = []
     for name, file in files.items():
         with tifffile.TiffFile(file) as tiff:
             page, count = tiff.pages[0], len(tiff.pages)
@@ -234,6 +273,8 @@ def _read_tiff(path: Path) -> _ArrayFile:
             raise ValueError(f"{file.name} has no OME metadata for its {count} pages")
         arrays[name] = (count, *page.shape), np.dtype(page.dtype)
         pixels[name] = element
+        stated = read_ome_check_sums(name, ome, arrays[name])
+        check_sums += [stated] if stated else []
     planes = pixels["speckle"].findall("{*}Plane")
     columns, metadata = {}, {}
     if len(planes) == arrays["speckle"][0][0]:
@@ -241,7 +282,13 @@ def _read_tiff(path: Path) -> _ArrayFile:
         columns["exposure_s"] = np.array([float(plane.get("ExposureTime", 0)) for plane in planes])
     if pixels["speckle"].get("PhysicalSizeXUnit") == "µm":
         metadata["pixel_um"] = float(pixels["speckle"].get("PhysicalSizeX", "nan"))
-    return _ArrayFile(arrays=arrays, columns=columns, metadata=metadata, read=lambda name: _tiff_images(files[name]))
+    return _ArrayFile(
+        arrays=arrays,
+        columns=columns,
+        metadata=metadata,
+        check_sums=combined(check_sums),
+        read=lambda name: _tiff_images(files[name]),
+    )
 
 
 def _tiff_images(path: Path) -> Iterator[Image]:
