@@ -1,0 +1,222 @@
+"""Samples that only the fuzzing needs: files without a check sum over the whole, and those that users bring along."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from unittest import mock
+
+import cv2
+import numpy as np
+import torch
+import yaml
+
+from acquisition.archive.atomic_files import array_bytes, image_bytes, write_bytes, write_whole
+from acquisition.exchange.import_pairs import import_pairs
+from app.benchmarks.reliability.samples import write_samples
+from app.instrument.config import InstrumentConfig, to_yaml
+from calibration.fibre.response import from_transmission
+from calibration.registration.affine import Registration
+from calibration.stored import save
+from drivers.testing.videos import write_mjpeg
+from drivers.twin.optics import FibreOptics
+from drivers.twin.optics_config import OpticsConfig
+from reconstruction.engines.base import Precision
+from reconstruction.engines.check_frames import CheckFrames, remember
+from reconstruction.engines.choose import open_engine, rank_engines
+from reconstruction.engines.engine_check import EngineCheck
+from reconstruction.engines.engine_kinds import parse
+from reconstruction.engines.onnx.runtime import open_onnx_runtime
+from reconstruction.engines.torch_eager import TorchEngine
+from reconstruction.models.model import CARD, ModelCard, load_model, save_model
+from reconstruction.networks.referenced_unet import FrontEnd, ReferencedUNet, UNetConfig
+from reconstruction.training.config import TrainConfig
+from reconstruction.training.resume_state import TrainState
+from reconstruction.training.run import Run
+
+_REMEDY = "free space in the folder for temporary files"
+_CONFIGURATION: Mapping[str, object] = {
+    "kind": "referenced",
+    "training": {"steps": 3, "rate": 0.001},
+    "network": {"grid_px": 16},
+}
+#: Suffixes of images that a folder of patterns may hold.
+_IMAGES = (".png", ".jpg", ".tif", ".bmp", ".webp")
+#: A second file of the same image, in colours.
+_COLOUR = "colour"
+
+
+def write_all(folder: Path) -> None:
+    """Write all samples into new folders inside ``folder``."""
+    write_samples(folder)
+    for name, write in _WRITERS.items():
+        own = folder / name
+        own.mkdir()
+        write(own)
+
+
+def train_state() -> TrainState:
+    """Return the state of a training run before its first step, of the network of the sample."""
+    return TrainState(_network(), TrainConfig(steps=1))
+
+
+def resume_run(folder: Path) -> None:
+    """Resume the run of the sample, as ``train --resume`` does before its first step."""
+    run = Run.resume(folder, _CONFIGURATION, {})
+    state = train_state()
+    if run.checkpoint is not None:
+        state.restore(*run.checkpoint)
+    with run.open():
+        run.begin(state)
+
+
+def read_cache(folder: Path, random: Random) -> None:
+    """Open engines from the cache of the sample; most of the check sums are made right again before that."""
+    if random.random() < 0.8:
+        _repair_sums(folder)
+    with mock.patch.dict(os.environ, {"SPECKLESCOPE_CACHE": str(folder)}):
+        model = load_model(folder / "model")
+        engine = open_engine(model, random.choice(("auto", "auto", "torch", "onnxruntime")))
+        zeros = np.zeros((model.frame_px, model.frame_px), np.float32)
+        engine.run(zeros, zeros)
+
+
+def _repair_sums(folder: Path) -> None:
+    """Write the check sum of every damaged file of a cache into its description, as a hostile program would."""
+    for sidecar in folder.glob("*.json"):
+        file = sidecar.with_suffix("")
+        try:
+            content = json.loads(sidecar.read_bytes())
+            content["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        except (OSError, ValueError, TypeError):
+            continue
+        write_whole(sidecar, json.dumps(content), _REMEDY)
+
+
+def _network() -> ReferencedUNet:
+    torch.manual_seed(0)
+    config = UNetConfig(frame_px=32, grid_px=16, front_end=FrontEnd.FOLD.value, base_channels=4, multipliers=(1, 2))
+    return ReferencedUNet(config)
+
+
+def _write_old_model(folder: Path) -> None:
+    """Write a model whose card has no check sum, as those of version 0.1.0."""
+    network = _network().eval()
+    card = ModelCard(
+        name="sample",
+        fibre="sample",
+        field_radius=1.0,
+        phase_range_rad=2.85,
+        network=network.config.to_dict(),
+        scores={"ssim": 0.9},
+        training={"steps": 10},
+    )
+    save_model(folder / "model", network, card)
+    path = folder / "model" / CARD
+    facts = yaml.safe_load(path.read_bytes())
+    del facts["weights_sha256"]
+    write_whole(path, yaml.safe_dump(facts, sort_keys=False), _REMEDY)
+
+
+def _write_run(folder: Path) -> None:
+    run = Run(folder / "model", _CONFIGURATION, {"torch": "2.13"})
+    with run.open():
+        run.begin(train_state())
+        for step in range(1, 4):
+            run.log_step(step, 0.5 / step, 0.001, 1.5 * step)
+        run.save(train_state())
+    write_bytes(folder / "model" / "run" / "validation.png", image_bytes(np.zeros((8, 8), np.uint8)), _REMEDY)
+
+
+def _write_instrument(folder: Path) -> None:
+    write_whole(folder / "instrument.yaml", to_yaml(InstrumentConfig()), _REMEDY)
+
+
+def _write_response(folder: Path) -> None:
+    """Write the response of a small fibre as it is: its core positions follow from the description of its optics."""
+    config = OpticsConfig(image_px=64, field_radius_um=14.0)
+    fibre = FibreOptics(config).response
+    transmission = torch.polar(fibre.gain, fibre.rest_phase_rad)[..., None] * fibre.coupling
+    modes = transmission.reshape(-1, *transmission.shape[-2:]).numpy().astype(np.complex64)
+    response = from_transmission(config, modes, background=3.0, probe_patterns=10)
+    save(response.stored({"camera": "sample", "slm": "sample"}), folder / "response")
+
+
+def _write_square(folder: Path) -> None:
+    """Write a dataset of square frames with a blank pattern, as training needs it."""
+    rng = np.random.default_rng(5)
+    phase_rad = rng.uniform(0, 2.6, (8, 16, 16)).astype(np.float32)
+    phase_rad[0] = 0
+    names = ["blank", *(f"cell-{number}" for number in range(1, 8))]
+    stored = io.BytesIO()
+    np.savez(
+        stored,
+        speckle=rng.integers(0, 255, (8, 32, 32)).astype(np.uint8),
+        phase=phase_rad,
+        pattern_name=np.array(names),
+        metadata_json=np.array(json.dumps({"phase_range_rad": 2.6, "fibre": "sample"})),
+    )
+    write_bytes(folder / "pairs.npz", stored.getvalue(), _REMEDY)
+    import_pairs(folder / "pairs.npz", folder, "square")
+
+
+def _write_registration(folder: Path) -> None:
+    matrix = np.array([[1.1, 0.05, 2.0], [-0.04, 1.08, -3.0]])
+    registration = Registration(matrix, (24, 24), (32, 32), 0.9, 0.1, 2.0)
+    save(registration.stored({"camera": "sample", "slm": "sample"}), folder / "out")
+
+
+def _write_panel(folder: Path) -> None:
+    phases_rad = np.linspace(0, 2 * np.pi, 256)
+    write_whole(folder / "lut.txt", "\n".join(f"{phase_rad:.6f}" for phase_rad in phases_rad) + "\n", _REMEDY)
+    write_bytes(folder / "lut.npy", array_bytes(phases_rad), _REMEDY)
+    write_bytes(folder / "correction.npy", array_bytes(np.zeros((16, 16), np.float32)), _REMEDY)
+
+
+def _write_images(folder: Path) -> None:
+    rng = np.random.default_rng(4)
+    for suffix in _IMAGES:
+        for name, shape in ((f"grey{suffix}", (20, 24)), (f"{_COLOUR}{suffix}", (20, 24, 3))):
+            done, data = cv2.imencode(suffix, rng.integers(0, 256, shape).astype(np.uint8))
+            if done:
+                write_bytes(folder / name, data.tobytes(), _REMEDY)
+
+
+def _write_cache(folder: Path) -> None:
+    with mock.patch.dict(os.environ, {"SPECKLESCOPE_CACHE": str(folder)}):
+        _write_old_model(folder)
+        model = load_model(folder / "model")
+        noise = CheckFrames.noise(model)
+        frames = CheckFrames(noise.frames, noise.reference, np.zeros((2, model.grid_px, model.grid_px), np.float32))
+        remember(model, frames)
+        engine_check = EngineCheck(model, frames)
+        open_onnx_runtime(model, Precision.FP32, engine_check)
+        rank_engines(engine_check, {parse("torch"): TorchEngine(model)}, [1.0], [])
+
+
+def _write_bench_numbers(folder: Path) -> None:
+    write_whole(folder / "numbers.json", json.dumps({"lost": 0, "kills_findings": ["none"], "seconds": 1.5}), _REMEDY)
+
+
+def _write_video(folder: Path) -> None:
+    write_mjpeg(folder, 5, 25.0)
+
+
+_WRITERS: Mapping[str, Callable[[Path], None]] = {
+    "old-model": _write_old_model,
+    "run": _write_run,
+    "full-instrument": _write_instrument,
+    "small-response": _write_response,
+    "square": _write_square,
+    "registration": _write_registration,
+    "panel": _write_panel,
+    "images": _write_images,
+    "cache": _write_cache,
+    "numbers": _write_bench_numbers,
+    "avi": _write_video,
+}
