@@ -139,6 +139,17 @@ def moved_when_complete(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def moved_together(*paths: Path) -> Iterator[list[Path]]:
+    """As :func:`moved_when_complete`, for what belongs together: all is on disk before the first path gets its name."""
+    with ExitStack() as stack:
+        # The stack renames the last one first.
+        parts = [stack.enter_context(_renamed_at_end(path)) for path in reversed(paths)][::-1]
+        yield parts
+        for part in parts:
+            _sync(part)
+
+
+@contextmanager
 def _renamed_at_end(path: Path) -> Iterator[Path]:
     """As :func:`moved_when_complete`, for a block that syncs the file itself."""
     mark = uuid.uuid4().hex[:8]

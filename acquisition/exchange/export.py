@@ -14,13 +14,14 @@ from pathlib import Path
 import av.codec
 import av.error
 
-from acquisition.archive.atomic_files import moved_when_complete
+from acquisition.archive.atomic_files import moved_together, moved_when_complete, write_inside
 from acquisition.archive.folder import check_space, one_line
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export_arrays import write_hdf5, write_matlab, write_npz, write_ome_zarr
 from acquisition.exchange.export_base import ExportError, median_interval_s
 from acquisition.exchange.export_images import SpecDiffusionLayout, write_ome_tiff, write_specdiffusion
 from acquisition.exchange.export_video import write_ffv1, write_viewing_mp4
+from drivers.manifest import manifest_of, manifest_text, sha256_of
 
 __all__ = ["ExportError", "ExportFormat", "LabelOptions", "export", "median_interval_s"]
 
@@ -49,6 +50,8 @@ _SINGLE_FILE = {
 }
 #: Formats whose files are about as large as the uncompressed images.
 _RAW_SIZED = {*_SINGLE_FILE, ExportFormat.OME_TIFF, ExportFormat.OME_ZARR}
+#: Suffixes of video files, which hold no check sums: each has a manifest beside itself.
+_WITHOUT_CHECK_SUMS = {".mkv", ".mp4"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,8 @@ def exported_files(
     archive : Archive
         A dataset or a recording.
     out_dir : Path
-        Folder of the export; made if absent. The names of its files start with the archive's own.
+        Folder of the export; made if absent. The names of its files start with the archive's own. Beside each video lies a
+        manifest, ``NAME.sha256``, which is not yielded.
     formats : collection of ExportFormat or str
         ``ome-tiff``: one TYX file per array, with pixel size (``pixel_um`` of the metadata) and frame times.
         ``ffv1``: the array ``speckle`` as lossless grey video at the recorded rate.
@@ -132,13 +136,24 @@ def exported_files(
         raw_bytes = len(archive) * sum(archive.spec(name).nbytes for name in archive.arrays)
         check_space(out_dir, raw_bytes * len(set(chosen) & _RAW_SIZED))
         for name, write in jobs:
-            with moved_when_complete(out_dir / name) as part:
-                write(part)
+            if Path(name).suffix in _WITHOUT_CHECK_SUMS:
+                _write_with_manifest(out_dir / name, write)
+            else:
+                with moved_when_complete(out_dir / name) as part:
+                    write(part)
             yield out_dir / name
     except (OSError, av.error.FFmpegError) as error:
         raise ExportError(
             f"cannot export {archive.path.name} to {out_dir}: {one_line(error)}; free space, or choose another folder"
         ) from error
+
+
+def _write_with_manifest(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file and the manifest beside it, which gets its name first: the file is never without it."""
+    manifest = manifest_of(path)
+    with moved_together(manifest, path) as (manifest_part, part):
+        write(part)
+        write_inside(manifest_part, manifest_text({path.name: sha256_of(part)}).encode("utf-8"))
 
 
 def _jobs(archive: Archive, target: ExportFormat, labels: LabelOptions) -> list[_Job]:

@@ -18,6 +18,7 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
 from acquisition.exchange.check_sums import ome_annotation, ome_digits_at, ome_sha256
 from acquisition.exchange.export_base import ExportError, how_it_went, images, median_interval_s, pixel_um, recording_summary
+from drivers.manifest import MANIFEST, manifest_text, sha256_of
 
 
 def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
@@ -85,7 +86,7 @@ class SpecDiffusionLayout:
 
 
 def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Path) -> None:
-    """Write ``input/*.png``, ``label/*.png``, their lists and ``metadata.yaml``.
+    """Write ``input/*.png``, ``label/*.png``, their lists, ``metadata.yaml``, and a manifest of all these files.
 
     The ``label`` of an imported dataset is written unchanged, and its files keep their names.
 
@@ -122,6 +123,9 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
         **how_it_went(archive),
     }
     write_inside(path / "metadata.yaml", yaml.safe_dump(facts, sort_keys=False).encode("utf-8"))
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    digests = {file.relative_to(path).as_posix(): sha256_of(file) for file in files}
+    write_inside(path / MANIFEST, manifest_text(digests).encode("utf-8"))
 
 
 def _stems(rows: Sequence[StoredRow]) -> list[str]:

@@ -22,10 +22,13 @@ from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
 from drivers.limits import LimitError, check_inside, check_pixels
+from drivers.manifest import MANIFEST, content_problem, missing_files, read_manifest
 from drivers.safe_text import read_yaml
 
 #: Folder of each array.
 _FOLDERS = {"speckle": "input", "label": "label"}
+#: What an import says of a folder without a manifest.
+NO_MANIFEST = f"no check sums in this folder: it has no {MANIFEST}"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: PNG's colour type of grey images.
 _GREY = 0
@@ -38,6 +41,7 @@ def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
     - A colour image counts as grey, with a note, when its channels are equal everywhere. Other colour images and transparent
       images are refused. Hidden files are ignored.
     - The phase is ``label / 255 * phase_range_rad``. A label with only one grey level is the flat pattern, the reference.
+    - Where the folder has a manifest, every file must have the SHA-256 that it lists.
     - Lists (``*_data.flist`` with ``*_label.flist``) must name existing files in the same order. Each row stores the name of
       its list.
 
@@ -59,13 +63,15 @@ def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
     inputs, labels = files["speckle"][0], files["label"][0]
     problems += [f"input/{stem}.png has no label/{stem}.png" for stem in sorted(inputs.keys() - labels.keys())]
     problems += [f"label/{stem}.png has no input/{stem}.png" for stem in sorted(labels.keys() - inputs.keys())]
+    digests = manifest_digests(path, problems)
+    problems += missing_files(path, digests or {})
     stems = sorted(inputs.keys() & labels.keys())
     if not stems:
         raise PairImportError(path, [*problems, "input/ and label/ have no PNG files of the same names"])
     phase_range_rad = stated_phase_range_rad(path) if phase_range_rad is None else phase_range_rad
     if phase_range_rad is None:
         raise PairImportError(path, ["give phase_range_rad, the phase of grey 255 in radians; metadata.yaml does not state it"])
-    notes: list[str] = []
+    notes = [NO_MANIFEST] if digests is None else []
     lists = _lists(path, stems, problems, notes)
     specs: list[ArraySpec] = []
     bad: set[str] = set()
@@ -76,7 +82,13 @@ def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
         if coloured:
             notes.append(f"{len(coloured)} colour files with equal channels count as grey, the first is {coloured[0]}")
     folder_source = _FolderSource(
-        path=path, stems=stems, lists=lists, phase_range_rad=phase_range_rad, specs=tuple(specs), bad=frozenset(bad)
+        path=path,
+        stems=stems,
+        lists=lists,
+        phase_range_rad=phase_range_rad,
+        specs=tuple(specs),
+        bad=frozenset(bad),
+        digests=digests,
     )
     return folder_source.source(problems, notes)
 
@@ -106,6 +118,8 @@ class _FolderSource:
     specs: tuple[ArraySpec, ...]
     #: Files with a wrong header; each has its problem already.
     bad: frozenset[str]
+    #: The SHA-256 that the folder's manifest lists for each file.
+    digests: Mapping[str, str] | None
 
     def source(self, problems: list[str], notes: list[str]) -> PairSource:
         speckle, label = self.specs
@@ -135,7 +149,11 @@ class _FolderSource:
                 if name in self.bad:
                     continue
                 try:
-                    image = decode_grey((self.path / name).read_bytes())
+                    data = (self.path / name).read_bytes()
+                    if problem := content_problem(name, data, self.digests):
+                        problems.append(problem)
+                        continue
+                    image = decode_grey(data)
                     if (image.shape, image.dtype.name) != (spec.shape, spec.dtype):
                         raise ValueError(f"it is {image.shape} {image.dtype.name}, not {spec.shape} {spec.dtype}")
                     images[spec.name] = image
@@ -247,9 +265,32 @@ def check_import_folder(path: Path) -> None:
     """Raise PairImportError if a file of the folder is a link out of it, a pipe or a device."""
     try:
         lists = [file.name for file in path.glob("*.flist")]
-        check_inside(path, [METADATA, OLD_METADATA, *lists], whole=_FOLDERS.values())
+        check_inside(path, [METADATA, OLD_METADATA, MANIFEST, *lists], whole=_FOLDERS.values())
     except LimitError as error:
         raise PairImportError(path, [str(error)]) from error
+
+
+def manifest_digests(path: Path, problems: list[str]) -> dict[str, str] | None:
+    """Return the SHA-256 that a folder's manifest lists for each file, or None if it has no manifest.
+
+    Changed lists and metadata are added to ``problems``. The images are not read.
+
+    Raises
+    ------
+    PairImportError
+        The manifest is damaged.
+    """
+    try:
+        digests = read_manifest(path)
+        if digests is None:
+            return None
+        for file in sorted(path.iterdir()):
+            if file.name in (METADATA, OLD_METADATA) or file.suffix == ".flist":
+                problem = content_problem(file.name, file.read_bytes(), digests)
+                problems += [problem] if problem else []
+    except (OSError, ValueError) as error:
+        raise PairImportError(path, [str(error)]) from error
+    return digests
 
 
 def stated_phase_range_rad(path: Path) -> float | None:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.exchange.import_folder import check_import_folder, decode_grey, stated_phase_range_rad
+from acquisition.exchange.import_folder import check_import_folder, decode_grey, manifest_digests, stated_phase_range_rad
 from acquisition.exchange.import_source import PairImportError
+from drivers.manifest import content_problem
 
 #: Largest number of references by default. More of them take time and memory, and improve little.
 MOST = 5
@@ -51,8 +52,16 @@ def read_frame(path: Path) -> NDArray[Any]:
     PairImportError
         The file cannot be read, is damaged, or is coloured.
     """
+    return _read_grey(path, path.name, None)
+
+
+def _read_grey(path: Path, name: str, digests: Mapping[str, str] | None) -> NDArray[Any]:
+    """Read a grey PNG file of a folder whose manifest lists ``digests``."""
     try:
-        return decode_grey(path.read_bytes())
+        data = path.read_bytes()
+        if problem := content_problem(name, data, digests):
+            raise PairImportError(path, [problem])
+        return decode_grey(data)
     except OSError as error:
         raise PairImportError(path, [error.strerror or str(error)]) from error
     except ValueError as error:
@@ -81,9 +90,14 @@ def read_references(
     Raises
     ------
     PairImportError
-        The folder has another layout, a file is damaged, a label is missing, or the phase range is stated nowhere.
+        The folder has another layout, a file is damaged or differs from the folder's manifest, a label is missing, or the
+        phase range is stated nowhere.
     """
     check_import_folder(folder)
+    problems: list[str] = []
+    digests = manifest_digests(folder, problems)
+    if problems:
+        raise PairImportError(folder, problems)
     phase_range_rad = stated_phase_range_rad(folder) if phase_range_rad is None else phase_range_rad
     if phase_range_rad is None:
         raise PairImportError(folder, ["give --phase-range-rad, the phase of label grey 255; no metadata.yaml there states it"])
@@ -93,7 +107,7 @@ def read_references(
     frames: dict[str, NDArray[Any]] = {}
     own = []
     for path in inputs:
-        pixels = read_frame(path)
+        pixels = _read_grey(path, f"input/{path.name}", digests)
         if path.stem == frame_path.stem or np.array_equal(pixels, frame):
             own.append(path.stem)
         else:
@@ -103,7 +117,7 @@ def read_references(
     names = sorted(nearest)
     phases = {}
     for name in names:
-        label = read_frame(folder / "label" / f"{name}.png")
+        label = _read_grey(folder / "label" / f"{name}.png", f"label/{name}.png", digests)
         if label.dtype != np.uint8:
             raise PairImportError(folder, [f"label/{name}.png has 16 bits; labels have 8"])
         phases[name] = (label * np.float32(phase_range_rad / 255)).astype(np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import DeviceError, Frame
+from drivers.manifest import file_problem
 from drivers.recorded.replay import LazyFrames
 
 
@@ -20,8 +21,9 @@ class VideoFile(LazyFrames):
 
     Read the frames in order: any step back decodes the file from the start, because seeking is inexact in many formats.
     Opening reads the whole file once without decoding it, to get the time of every frame, which OpenCV only estimates.
-    Damage is noticed only where the decoder reports it. A wrong check sum of FFV1, for example, is only printed on
-    the terminal; replay the recording itself to be safe.
+    A file that has a manifest beside it, as our exports have, must have the SHA-256 that the manifest lists. In other files
+    damage is noticed only where the decoder reports it: a wrong check sum of FFV1, for example, is only printed on the
+    terminal.
 
     Parameters
     ----------
@@ -33,7 +35,8 @@ class VideoFile(LazyFrames):
     Raises
     ------
     DeviceError
-        The file is missing, is not a video, or has more than 8 bits per pixel, of which OpenCV keeps only 8.
+        The file is missing, is not a video, differs from its manifest, or has more than 8 bits per pixel, of which OpenCV
+        keeps only 8.
     """
 
     def __init__(self, path: Path, exposure_s: float) -> None:
@@ -83,6 +86,12 @@ def _times_ns(path: Path) -> NDArray[np.int64]:
     """Return the presentation time of every frame, sorted, with OpenCV's zero, in ns."""
     if not path.is_file():
         raise DeviceError(f"no video file {path}; check the path, or give a device by its number such as 0")
+    try:
+        problem = file_problem(path)
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    if problem:
+        raise DeviceError(f"{path}: {problem}")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:

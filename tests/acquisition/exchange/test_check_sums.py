@@ -19,6 +19,10 @@ from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, Arra
 from acquisition.exchange.check_sums import CRC, FACTS, NO_CHECK_SUMS, image_crc32
 from acquisition.exchange.export import export
 from acquisition.exchange.import_pairs import PairImportError, check_pairs, import_pairs
+from acquisition.exchange.reference_pairs import read_frame, read_references
+from drivers.base import DeviceError
+from drivers.manifest import MANIFEST, file_problem, manifest_of, read_manifest, sha256_of
+from drivers.recorded.video_file import VideoFile
 
 COUNT = 4
 
@@ -186,3 +190,61 @@ def test_the_crc32_is_over_little_endian_bytes_in_c_order() -> None:
     image = np.arange(12, dtype=np.uint16).reshape(3, 4)
     assert image_crc32(image) == zlib.crc32(image.tobytes())
     assert image_crc32(image.astype(">u2")) == image_crc32(np.asfortranarray(image)) == image_crc32(image)
+
+
+def test_a_folder_of_images_and_each_video_have_a_manifest(archive: Archive, tmp_path: Path) -> None:
+    folder, video, film = export(archive, tmp_path / "out", ["specdiffusion", "ffv1", "viewing-mp4"])
+    assert set(read_manifest(folder) or ()) == {
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file() and file.name != MANIFEST
+    }
+    assert check_pairs(folder).notes == ()
+    for path in (video, film):
+        assert read_manifest(path) == {path.name: sha256_of(path)}
+    assert not [file.name for file in (tmp_path / "out").iterdir() if file.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["input/00002.png", "label/00000.png", "metadata.yaml", "test_data.flist", MANIFEST])
+def test_a_changed_file_of_a_folder_is_refused(archive: Archive, tmp_path: Path, name: str) -> None:
+    [folder] = export(archive, tmp_path / "out", ["specdiffusion"])
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    assert name.rpartition("/")[2] in refused(folder)
+    (folder / name).unlink()
+    if name == MANIFEST:
+        assert check_pairs(folder).notes == (f"{NO_CHECK_SUMS.replace('file', 'folder')}: it has no {MANIFEST}",)
+    else:
+        assert name in refused(folder)
+
+
+def test_a_file_that_the_manifest_does_not_list_is_refused(archive: Archive, tmp_path: Path) -> None:
+    [folder] = export(archive, tmp_path / "out", ["specdiffusion"])
+    for name in ("input", "label"):
+        (folder / name / "extra.png").write_bytes((folder / name / "00000.png").read_bytes())
+    assert f"input/extra.png is not listed in {MANIFEST}" in refused(folder)
+
+
+def test_references_are_checked_against_the_manifest(archive: Archive, tmp_path: Path) -> None:
+    [folder] = export(archive, tmp_path / "out", ["specdiffusion"])
+    (folder / "input" / "00000.png").rename(tmp_path / "frame.png")
+    frame = read_frame(tmp_path / "frame.png")
+    assert len(read_references(folder, None, tmp_path / "frame.png", frame).names) == COUNT - 1
+    (folder / "label" / "00001.png").write_bytes((folder / "label" / "00002.png").read_bytes())
+    with pytest.raises(PairImportError, match=r"label/00001\.png differs from its SHA-256"):
+        read_references(folder, None, tmp_path / "frame.png", frame)
+
+
+def test_a_changed_video_is_not_replayed(archive: Archive, tmp_path: Path) -> None:
+    [path] = export(archive, tmp_path / "out", ["viewing-mp4"])
+    assert len(VideoFile(path, 0.01)) == COUNT
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DeviceError, match="differs from its SHA-256"):
+        VideoFile(path, 0.01)
+
+
+def test_an_export_again_replaces_the_manifest_too(archive: Archive, tmp_path: Path) -> None:
+    [path] = export(archive, tmp_path / "out", ["ffv1"])
+    path.write_bytes(b"damaged")
+    manifest_of(path).write_text("damaged", "utf-8")
+    [path] = export(archive, tmp_path / "out", ["ffv1"], overwrite=True)
+    assert file_problem(path) == ""

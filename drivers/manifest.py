@@ -1,0 +1,101 @@
+"""Manifests: the SHA-256 of files that cannot hold a check sum themselves, in the format of ``sha256sum``.
+
+A folder has its manifest inside, a single file has it beside itself. Anybody checks them with ``sha256sum -c``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from drivers.limits import LimitError
+
+#: Name of the manifest in a folder.
+MANIFEST = "manifest.sha256"
+_SUFFIX = ".sha256"
+#: Size of a manifest; one line for each of a million files has less.
+_MAX_BYTES = 2**27
+#: The digits, a blank, a blank or an asterisk, and the name: what ``sha256sum`` writes.
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_REMEDY = "copy or export it again"
+
+
+def manifest_of(path: Path) -> Path:
+    """Return the manifest of a folder, or of a single file."""
+    return path / MANIFEST if path.is_dir() else path.with_name(path.name + _SUFFIX)
+
+
+def manifest_text(digests: Mapping[str, str]) -> str:
+    """Return the content of a manifest: for each name its SHA-256 in hexadecimal digits."""
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(path: Path) -> dict[str, str] | None:
+    """Return the SHA-256 of every file that the manifest of a folder or file lists, or None if there is no manifest.
+
+    Raises
+    ------
+    LimitError
+        The manifest is damaged, or names a file outside its folder.
+    OSError
+        It cannot be read.
+    """
+    file = manifest_of(path)
+    if not file.is_file():
+        return None
+    if file.stat().st_size > _MAX_BYTES:
+        raise LimitError(f"{file.name} is larger than {_MAX_BYTES} bytes, which no manifest is; {_REMEDY}")
+    digests: dict[str, str] = {}
+    for line in file.read_text(encoding="utf-8").split("\n"):
+        match = _LINE.fullmatch(line)
+        if line and (not match or not _is_plain(match[2]) or match[2] in digests):
+            raise LimitError(f"{file.name} is damaged at {line[:80]!r}; {_REMEDY}")
+        if match:
+            digests[match[2]] = match[1]
+    return digests
+
+
+def content_problem(name: str, content: bytes, digests: Mapping[str, str] | None) -> str:
+    """Return what is wrong with a file of a folder that has a manifest; an empty text if nothing is."""
+    if digests is None or digests.get(name) == hashlib.sha256(content).hexdigest():
+        return ""
+    return _problem(name, MANIFEST, is_listed=name in digests)
+
+
+def missing_files(folder: Path, digests: Mapping[str, str]) -> list[str]:
+    """Return a problem for every file that the manifest of a folder lists and that is not there."""
+    return [f"{name} is listed in {MANIFEST}, but missing; {_REMEDY}" for name in digests if not (folder / name).is_file()]
+
+
+def file_problem(path: Path) -> str:
+    """Return what is wrong with a single file that has a manifest beside itself; an empty text if nothing is.
+
+    Raises
+    ------
+    LimitError
+        The manifest is damaged.
+    OSError
+        A file cannot be read.
+    """
+    digests = read_manifest(path)
+    if digests is None or digests.get(path.name) == sha256_of(path):
+        return ""
+    return _problem(path.name, manifest_of(path).name, is_listed=path.name in digests)
+
+
+def _problem(name: str, manifest: str, *, is_listed: bool) -> str:
+    state = f"differs from its SHA-256 in {manifest}" if is_listed else f"is not listed in {manifest}"
+    return f"{name} {state}; {_REMEDY}, or delete {manifest} if you changed it yourself"
+
+
+def _is_plain(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name
