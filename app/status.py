@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.kinds import FinishReason
 from acquisition.capture.states import AcquisitionState
-from drivers.base import Frame
+from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction
 
 
@@ -82,6 +82,16 @@ class RecordingState(StrEnum):
     FINISHED = "finished"
 
 
+#: What is stamped on a picture that has a mark.
+MARK_TEXTS: Mapping[FrameMark, str] = {
+    FrameMark.NAN: "not a number",
+    FrameMark.DARK: "dark",
+    FrameMark.SATURATED: "saturated",
+    FrameMark.FROZEN: "frozen picture",
+    FrameMark.DECORRELATED: "fibre has moved",
+}
+
+
 @dataclass(frozen=True, eq=False)
 class LiveView:
     """One camera frame together with the reconstruction of this same frame.
@@ -129,6 +139,8 @@ class LiveStatus:
         The threshold of the drift alarm.
     can_retune : bool
         Whether a re-tune may be requested now.
+    frames_marked : mapping of FrameMark to int
+        How many frames have which mark since the live view was started.
     """
 
     state: LiveState
@@ -148,6 +160,7 @@ class LiveStatus:
     reference_correlation: float
     drift_threshold: float = 0.5
     can_retune: bool = False
+    frames_marked: Mapping[FrameMark, int] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -161,7 +174,9 @@ class LiveStatus:
 
     def to_dict(self) -> dict[str, object]:
         """Return plain types, for JSON."""
-        return {"running": self.running, **asdict(self), "state": str(self.state), "retuning": self.retuning}
+        marked = {mark.value: self.frames_marked.get(mark, 0) for mark in FrameMark}
+        plain = {**asdict(self), "state": str(self.state), "frames_marked": marked}
+        return {"running": self.running, **plain, "retuning": self.retuning}
 
 
 @dataclass(frozen=True, kw_only=True)

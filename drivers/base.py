@@ -56,6 +56,21 @@ def frozen_array(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
     return array
 
 
+class FrameMark(enum.StrEnum):
+    """What is wrong with a frame."""
+
+    #: Its reconstruction has values that are not numbers.
+    NAN = "nan"
+    #: It has next to no light.
+    DARK = "dark"
+    #: Too many of its pixels are at full scale.
+    SATURATED = "saturated"
+    #: It is the frame before once more: the same camera counter, or the same bytes from a camera that has noise.
+    FROZEN = "frozen"
+    #: It has nothing in common with the reference any more.
+    DECORRELATED = "decorrelated"
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One camera image with its number, time and exposure.
@@ -76,6 +91,10 @@ class Frame:
         ``Pattern.id`` of the pattern that was displayed and settled during the whole exposure, where known.
     device_ns : int, optional
         The camera's own time stamp, in nanoseconds of its own clock, if it has one.
+    marks : tuple of FrameMark
+        What is wrong with it; empty as long as nobody has judged it.
+    readable : bool
+        Whether its speckle still shows the object. If not, a segmentation of its reconstruction would be one of noise.
 
     Raises
     ------
@@ -90,6 +109,8 @@ class Frame:
     bit_depth: int = 8
     pattern_id: str | None = None
     device_ns: int | None = None
+    marks: tuple[FrameMark, ...] = ()
+    readable: bool = True
 
     def __post_init__(self) -> None:
         pixels = self.pixels
@@ -111,6 +132,10 @@ class Frame:
     def saturated_fraction(self) -> float:
         """Fraction of pixels at full scale."""
         return float(np.count_nonzero(self.pixels >= self.full_scale)) / self.pixels.size
+
+    def marked(self, marks: tuple[FrameMark, ...], *, readable: bool) -> Frame:
+        """Return the same frame with further marks, without copying pixels."""
+        return replace(self, marks=(*self.marks, *marks), readable=self.readable and readable)
 
     def labelled(self, pattern_id: str) -> Frame:
         """Return the same frame with ``pattern_id``, without copying pixels."""

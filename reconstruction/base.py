@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import SpeckleScopeError, frozen_array
+from drivers.base import Frame, FrameMark, SpeckleScopeError, frozen_array
 
 
 class ReconstructionError(SpeckleScopeError):
@@ -56,13 +56,22 @@ class Reconstruction:
                 object.__setattr__(self, name, frozen_array(array))
 
     @cached_property
+    def is_finite(self) -> bool:
+        """Whether every value of the phase is a number."""
+        return bool(np.isfinite(self.phase_rad).all())
+
+    def judged(self, frame: Frame) -> Frame:
+        """Return the frame that was reconstructed; it is marked if the phase is not finite."""
+        return frame if self.is_finite else frame.marked((FrameMark.NAN,), readable=False)
+
+    @cached_property
     def labels(self) -> NDArray[np.uint16] | None:
-        """Segmentation (h, w): 0 is background; 1, 2, ... are the objects; None without a segmenter.
+        """Segmentation (h, w): 0 is background; 1, 2, ... are the objects; None without a segmenter or a finite phase.
 
         It is computed at the first access, in the thread of the caller: the display needs only 30 frames per second, and the
         engine must not wait for the segmentation.
         """
-        if self.segmenter is None:
+        if self.segmenter is None or not self.is_finite:
             return None
         labels = self.segmenter(self.phase_rad)
         labels.flags.writeable = False

@@ -61,10 +61,16 @@ class EventKind(StrEnum):
     BAD_PAIR = "BadPairError"
     #: The numbers of a camera's frames have a gap.
     FRAMES_SKIPPED = "FramesSkipped"
-    #: The camera delivered the pixels of the frame before once more.
-    FRAME_REPEATED = "FrameRepeated"
-    #: A frame of a recording has too many saturated pixels.
+    #: The reconstruction of a frame has values that are not numbers.
+    FRAME_NAN = "FrameNotANumber"
+    #: A frame has next to no light.
+    FRAME_DARK = "FrameDark"
+    #: A frame has too many saturated pixels.
     FRAME_SATURATED = "FrameSaturated"
+    #: The camera delivered the frame before once more.
+    FRAME_FROZEN = "FrameFrozen"
+    #: A frame has nothing in common with the reference.
+    FRAME_DECORRELATED = "FrameDecorrelated"
     #: A camera that delivered nothing was armed again.
     REARMED = "rearmed"
     #: A device that was lost is back.
@@ -85,7 +91,10 @@ _FAULTS = frozenset(
         EventKind.WRONG_PATTERN,
         EventKind.BAD_PAIR,
         EventKind.FRAMES_SKIPPED,
-        EventKind.FRAME_REPEATED,
+        EventKind.FRAME_NAN,
+        EventKind.FRAME_DARK,
         EventKind.FRAME_SATURATED,
+        EventKind.FRAME_FROZEN,
+        EventKind.FRAME_DECORRELATED,
     }
 )

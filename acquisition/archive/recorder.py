@@ -17,6 +17,7 @@ from acquisition.archive.recording_faults import (
     FRAMES_MISSING,
     NOT_RECONSTRUCTED,
     NOT_SEGMENTED,
+    ROW_MARKS,
     FaultLog,
     RecordingFault,
     complete_verdict,
@@ -33,12 +34,24 @@ from acquisition.archive.writer import (
     WrongImageError,
 )
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError
-from drivers.base import Frame
+from drivers.base import Frame, FrameMark
 
 #: Keys of a row's further facts: this frame has no phase (its image is NaN), no labels (its image is 0).
 ROW_NOT_RECONSTRUCTED, ROW_NOT_SEGMENTED = "not_reconstructed", "not_segmented"
-#: A frame with a larger fraction of pixels at full scale is a fault, as by default in an acquisition.
-MAX_SATURATED = 0.01
+#: How the journal names the frames with a mark, and what its event says.
+_MARKS: Mapping[FrameMark, tuple[EventKind, str]] = {
+    FrameMark.NAN: (
+        EventKind.FRAME_NAN,
+        "the reconstruction has values that are not numbers; compile the model again",
+    ),
+    FrameMark.DARK: (EventKind.FRAME_DARK, "next to no light; check laser, shutter and fibre"),
+    FrameMark.SATURATED: (EventKind.FRAME_SATURATED, "too many pixels are saturated; shorten the exposure"),
+    FrameMark.FROZEN: (EventKind.FRAME_FROZEN, "the camera delivered the same picture again; restart it"),
+    FrameMark.DECORRELATED: (
+        EventKind.FRAME_DECORRELATED,
+        "the picture has nothing in common with the reference: the fibre has moved; re-tune",
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +98,8 @@ class RecordItem:
             facts[ROW_NOT_RECONSTRUCTED] = 1
         if not self.segmented:
             facts[ROW_NOT_SEGMENTED] = 1
+        if self.frame.marks:
+            facts[ROW_MARKS] = ",".join(self.frame.marks)
         return facts
 
     def images(self) -> dict[str, Image]:
@@ -157,7 +172,9 @@ class Recorder:
         self.frames_not_segmented = 0
         self.log = FaultLog()
         self._faults_stored_s = time.monotonic()
-        self._last_frame: Frame | None = None
+        self._next_index: int | None = None
+        #: The marks of the last frame, with the frames in a row that have them; replaced as a whole.
+        self._runs: Mapping[FrameMark, range] = {}
 
     @property
     def path(self) -> Path | None:
@@ -168,6 +185,15 @@ class Recorder:
     def frames_recorded(self) -> int:
         """Frames that are safe on disk."""
         return self._writer.acknowledged if self._writer else 0
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """The number of faults by kind, with those of frames whose run of marks goes on."""
+        counts = self.log.faults
+        for mark, frames in self._runs.items():
+            kind = _MARKS[mark][0].value
+            counts[kind] = counts.get(kind, 0) + len(frames)
+        return counts
 
     def run(self, stop: threading.Event) -> None:
         """Record until the channel closes or ``stop`` is set; items that the channel still holds are recorded too.
@@ -197,6 +223,7 @@ class Recorder:
             with contextlib.suppress(StorageError):
                 if self._writer:
                     self._writer.flush()
+                    self._end_runs()
                     self._store_faults()
             reason = " ".join(str(error).split()) or type(error).__name__
             is_lost = isinstance(error, NotOnDiskError)
@@ -249,17 +276,28 @@ class Recorder:
         self._check(frame)
 
     def _check(self, frame: Frame) -> None:
-        """Report a frame whose pixels show a fault, and count those that never came."""
-        last, self._last_frame = self._last_frame, frame
-        if frame.saturated_fraction() > MAX_SATURATED:
-            text = f"more than {MAX_SATURATED:.0%} of the pixels are saturated; shorten the exposure"
-            self.log.add(RecordingFault(kind=EventKind.FRAME_SATURATED, text=text, frame_index=frame.index))
-        if last is None:
-            return
-        self.frames_skipped += max(0, frame.index - last.index - 1)
-        if _is_repeated(frame, last):
-            text = "the camera delivered the same pixels twice; restart it"
-            self.log.add(RecordingFault(kind=EventKind.FRAME_REPEATED, text=text, frame_index=frame.index))
+        """Count the frames that never came, and join the frames with a mark to runs, each of which becomes one fault."""
+        skipped = 0 if self._next_index is None else max(0, frame.index - self._next_index)
+        self._next_index = frame.index + 1
+        if skipped:
+            self.frames_skipped += skipped
+            self._end_runs()
+        runs = dict(self._runs)
+        for mark in frame.marks:
+            first = runs[mark].start if mark in runs else frame.index
+            runs[mark] = range(first, frame.index + 1)
+        ended = {mark: runs.pop(mark) for mark in self._runs if mark not in frame.marks}
+        self._runs = runs
+        self._report_runs(ended)
+
+    def _report_runs(self, runs: Mapping[FrameMark, range]) -> None:
+        for mark, frames in runs.items():
+            kind, text = _MARKS[mark]
+            self.log.add(RecordingFault(kind=kind, text=text, count=len(frames), frames=(frames,)))
+
+    def _end_runs(self) -> None:
+        runs, self._runs = self._runs, {}
+        self._report_runs(runs)
 
     def _store_faults(self) -> None:
         if self._writer:
@@ -269,6 +307,7 @@ class Recorder:
 
     def _complete(self, writer: ArchiveWriter) -> None:
         writer.flush()
+        self._end_runs()
         self._store_faults()
         self._store_counts(writer)
         verdict = complete_verdict(self.log.faults, self.log.frames_missing)
@@ -294,12 +333,6 @@ class Recorder:
         }
         for key, count in counts.items():
             writer.set_status(key, str(count))
-
-
-def _is_repeated(frame: Frame, last: Frame) -> bool:
-    """Whether a frame has the pixels of the one before. An image without any contrast does not count."""
-    pixels = frame.pixels
-    return bool(pixels.flat[0] == last.pixels.flat[0] and np.array_equal(pixels, last.pixels) and pixels.min() < pixels.max())
 
 
 def _finish_reason(error: BaseException) -> FinishReason:

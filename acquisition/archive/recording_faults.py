@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from acquisition.archive.journal import utc_now
@@ -15,6 +15,19 @@ from drivers.base import CameraCounters
 
 #: How the text of an event begins that stands for several faults of one kind.
 _TIMES = re.compile(r"(\d+) times: ")
+#: Kinds whose events name the frames themselves; the others name the frame after them.
+_OF_FRAMES = frozenset(
+    {
+        EventKind.FRAMES_SKIPPED,
+        EventKind.FRAME_NAN,
+        EventKind.FRAME_DARK,
+        EventKind.FRAME_SATURATED,
+        EventKind.FRAME_FROZEN,
+        EventKind.FRAME_DECORRELATED,
+    }
+)
+#: The key of a row's further facts that lists the marks of its frame, with commas between them.
+ROW_MARKS = "marks"
 #: Keys of a journal's status.
 FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED = "frames_missing", "frames_not_reconstructed", "frames_not_segmented"
 
@@ -31,8 +44,8 @@ class RecordingFault:
         The message for people.
     count : int
         How many such faults this stands for.
-    frame_index : int
-        Our own number of the next frame.
+    frames : tuple of range
+        Our own numbers of the frames that it is about. Where the fault is none of a frame, the number of the next frame.
     camera : CameraCounters, optional
         What the camera had counted since it was armed.
     frames_missing : int
@@ -44,7 +57,7 @@ class RecordingFault:
     kind: EventKind
     text: str
     count: int = 1
-    frame_index: int
+    frames: tuple[range, ...]
     camera: CameraCounters | None = None
     frames_missing: int = 0
     utc: str = field(default_factory=utc_now)
@@ -55,14 +68,18 @@ class RecordingFault:
         counted = ""
         if self.camera is not None:
             counted = f"; since it was armed, the camera counts {self.camera.frames} frames and {self.camera.failed} failed"
-        return f"{times}{self.text} ({self.utc}, before frame {self.frame_index}{counted})"
+        return f"{times}{self.text} ({self.utc}, {self._where()}{counted})"
+
+    def _where(self) -> str:
+        noun = "frame" if sum(map(len, self.frames)) == 1 else "frames"
+        return f"{'' if self.kind in _OF_FRAMES else 'before '}{noun} {ranges_text(self.frames)}"
 
 
 class FaultLog:
     """Collects the faults of one recording, from any thread, until its recorder stores them.
 
-    Faults of one kind that come before they are stored become one, with their count. So a camera that fails all the time does
-    not fill the journal.
+    Faults of one kind that come before they are stored become one, with their count and their frames. So a camera that fails
+    all the time does not fill the journal.
     """
 
     def __init__(self) -> None:
@@ -78,7 +95,12 @@ class FaultLog:
             self._missing += fault.frames_missing
             first = self._waiting.get(fault.kind)
             if first is not None:
-                fault = replace(first, count=first.count + fault.count, camera=fault.camera or first.camera)
+                fault = replace(
+                    first,
+                    count=first.count + fault.count,
+                    frames=first.frames + fault.frames,
+                    camera=fault.camera or first.camera,
+                )
             self._waiting[fault.kind] = fault
 
     def pop_all(self) -> list[RecordingFault]:
@@ -98,6 +120,11 @@ class FaultLog:
     def frames_missing(self) -> int:
         """Frames that are missing by the camera's own counter."""
         return self._missing
+
+
+def ranges_text(ranges: Iterable[range]) -> str:
+    """Return ranges of numbers as text: ``12, 15-17``."""
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in ranges if run)
 
 
 def complete_verdict(faults: Mapping[str, int], frames_missing: int) -> str:
@@ -121,8 +148,21 @@ def recorded_faults(archive: Archive) -> dict[str, int]:
     return dict(counts)
 
 
+def marked_frames(archive: Archive) -> dict[str, str]:
+    """Return the numbers of the frames that have each mark, as text: ``{"dark": "12, 15-17"}``."""
+    runs: dict[str, list[range]] = {}
+    for row in archive.rows():
+        for mark in str(row.extra.get(ROW_MARKS, "")).split(",") if ROW_MARKS in row.extra else ():
+            known = runs.setdefault(mark, [])
+            if known and known[-1].stop == row.frame_index:
+                known[-1] = range(known[-1].start, row.frame_index + 1)
+            else:
+                known.append(range(row.frame_index, row.frame_index + 1))
+    return {mark: ranges_text(known) for mark, known in runs.items()}
+
+
 def recording_facts(archive: Archive) -> dict[str, object]:
-    """Return how a recording went, for its exports: its verdict, its faults, and frames without phase or labels.
+    """Return how a recording went, for its exports: its verdict, faults, marked frames, frames without phase or labels.
 
     A number is None where the recording does not state it, as those of version 0.1.0.
     """
@@ -132,6 +172,7 @@ def recording_facts(archive: Archive) -> dict[str, object]:
         "verdict": status.get("verdict", ""),
         "faults": recorded_faults(archive),
         **numbers,
+        "marked_frames": marked_frames(archive),
         "events": [f"{event.utc} {event.kind}: {event.text}" for event in archive.events()],
     }
 

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.recording_faults import RecordingFault
 from app.live.publisher import Publisher
-from drivers.base import Camera, CameraCounters, DeviceLostError, Frame, FrameFailedError
+from drivers.base import Camera, CameraCounters, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError
 from drivers.clock import Clock
 
-#: A silence is a fault at once when it has lasted so long, in seconds; a shorter one only when the next frame shows it.
+#: A silence is a fault at once when a frame is overdue for so long, in seconds; a shorter one when the next frame shows it.
 LONG_SILENCE_S = 0.5
+#: A read that times out so many times later than it should says only that this computer was busy.
+_BUSY = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Silence:
+    """Reads in a row that timed out; replaced as a whole, so that other threads read one consistent state.
+
+    Parameters
+    ----------
+    waited_s : float
+        How long these reads have waited, in seconds.
+    overdue_s : float
+        How much longer that is than two frames take, in seconds.
+    ended_ns : int
+        When the last of them ended.
+    reported : bool
+        Whether this silence was reported.
+    """
+
+    waited_s: float = 0.0
+    overdue_s: float = 0.0
+    ended_ns: int = 0
+    reported: bool = False
 
 
 class CameraWatch:
-    """Publishes every fault of a free-running camera, with the camera's own counters. Only the capture thread calls it.
+    """Reads a free-running camera, numbers its frames, and publishes every fault. Only the capture thread calls it.
 
-    A read that times out is not yet a fault: the exposure may be long, or this computer was busy. A silence is a
-    ``DeviceTimeoutError`` when it lasts for longer than two frames take, and then one of these happens:
+    A read that times out is not yet a fault: the exposure may be long, or this computer was busy. Only reads that ended in time
+    count. When they have waited for longer than two frames take, the silence is one ``DeviceTimeoutError`` if
 
-    - it has lasted for ``LONG_SILENCE_S``: one fault, however long it lasts;
-    - the next frame was exposed after it: one fault for each read that timed out, because frames are missing;
-    - the next frame was exposed before it, and came late: one fault.
+    - a frame is overdue for ``LONG_SILENCE_S``, however long the silence lasts then;
+    - the next frame was exposed after the silence, and the camera's counter does not show that frames were lost in it: then
+      the fault is these lost frames;
+    - the next frame was due long before the silence ended: it came late.
 
     Parameters
     ----------
@@ -44,46 +71,49 @@ class CameraWatch:
         self._clock = clock
         self._failed = 0
         self._index_offset = 0
-        self._last_sign_ns = 0
-        self._timed_out_ns = 0
-        self._time_outs = 0
-        self._reported = 0
+        self._silence = _Silence()
+
+    @property
+    def overdue_s(self) -> float:
+        """For how long a frame has been overdue, in seconds; 0 or less while none is."""
+        return self._silence.overdue_s
 
     def armed(self) -> None:
         """Start again: the camera's counters are 0."""
         self._failed = 0
         self._index_offset = self.next_index
-        self._end_silence()
+        self._silence = _Silence()
+
+    def read(self, timeout_s: float) -> Frame:
+        """Return the camera's next frame; raises what :meth:`drivers.base.Camera.read` raises."""
+        start_ns = self._clock.now_ns()
+        try:
+            return self._camera.read(timeout_s)
+        except DeviceTimeoutError:
+            self._timed_out((self._clock.now_ns() - start_ns) * 1e-9, timeout_s)
+            raise
+        except FrameFailedError as error:
+            counted = self._camera.counters.failed
+            missing, self._failed = max(1, counted - self._failed), counted
+            self._report(EventKind.FRAME_FAILED, str(error), missing=missing)
+            self._silence = _Silence()
+            raise
 
     def numbered(self, frame: Frame) -> int:
         """Return our own number of a frame that has just been read, and report what it shows to be missing."""
         index = self._index_offset + frame.index
         skipped = index - self.next_index
-        if skipped > 0:
+        if skipped < 0:  # the camera's counter stands still, or has started again
+            self._index_offset -= skipped
+            index, skipped = self.next_index, 0
+        if skipped:
             text = f"the camera's frame numbers jump from {frame.index - skipped - 1} to {frame.index}; check the cable"
-            self._report(EventKind.FRAMES_SKIPPED, text, count=skipped, missing=skipped)
-        self._resolve_silence(frame)
+            self._report(EventKind.FRAMES_SKIPPED, text, frames=range(self.next_index, index), missing=skipped)
+        elif self._was_fault(frame):
+            self._report(EventKind.DEVICE_TIMEOUT, f"no frame for {self._silence.waited_s:.3f} s")
+        self._silence = _Silence()
         self.next_index = index + 1
         return index
-
-    def timed_out(self) -> None:
-        """Note that a read timed out."""
-        now_ns = self._clock.now_ns()
-        silence_s = (now_ns - self._last_sign_ns) * 1e-9
-        if silence_s <= 2 * self._frame_s():
-            return
-        self._timed_out_ns = now_ns
-        self._time_outs += 1
-        if silence_s >= LONG_SILENCE_S and not self._reported:
-            self._report(EventKind.DEVICE_TIMEOUT, f"no frame for {silence_s:.1f} s")
-            self._reported = 1
-
-    def failed(self, error: FrameFailedError) -> None:
-        """Report a frame that the camera declared incomplete, with those that it lost."""
-        counted = self._camera.counters.failed
-        missing, self._failed = max(1, counted - self._failed), counted
-        self._report(EventKind.FRAME_FAILED, str(error), missing=missing)
-        self._end_silence()
 
     def lost(self, error: DeviceLostError) -> None:
         """Report that a device has disappeared."""
@@ -97,37 +127,42 @@ class CameraWatch:
         """Report that a lost device is back."""
         self._report(EventKind.RECONNECTED, "the device is back")
 
-    def _resolve_silence(self, frame: Frame) -> None:
-        now_ns = self._clock.now_ns()
-        if self._time_outs:
-            start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
-            late_s = (now_ns - frame.t_ns) * 1e-9 - self._camera.capabilities.readout_s
-            if start_ns >= self._timed_out_ns:
-                count = self._time_outs - self._reported
-            else:
-                count = int(late_s > 2 * self._frame_s() and not self._reported)
-            if count > 0:
-                silence_s = (now_ns - self._last_sign_ns) * 1e-9
-                self._report(EventKind.DEVICE_TIMEOUT, f"no frame for {silence_s:.3f} s", count=count)
-        self._end_silence()
+    def pending(self) -> RecordingFault | None:
+        """Return the fault that a silence is which goes on now and was not reported; any thread may ask."""
+        silence = self._silence
+        if silence.reported or silence.overdue_s <= 0:
+            return None
+        return self._fault(EventKind.DEVICE_TIMEOUT, f"no frame for {silence.waited_s:.3f} s at the end")
 
-    def _end_silence(self) -> None:
-        self._last_sign_ns = self._clock.now_ns()
-        self._time_outs = self._reported = 0
+    def _timed_out(self, took_s: float, timeout_s: float) -> None:
+        if took_s > _BUSY * timeout_s:
+            return
+        waited_s = self._silence.waited_s + took_s
+        overdue_s = waited_s - 2 * self._frame_s()
+        self._silence = replace(self._silence, waited_s=waited_s, overdue_s=overdue_s, ended_ns=self._clock.now_ns())
+        if overdue_s >= LONG_SILENCE_S and not self._silence.reported:
+            self._report(EventKind.DEVICE_TIMEOUT, f"no frame for {waited_s:.1f} s")
+            self._silence = replace(self._silence, reported=True)
+
+    def _was_fault(self, frame: Frame) -> bool:
+        """Whether the silence before a frame, if any, is a fault that was not reported yet."""
+        silence = self._silence
+        if silence.reported or silence.overdue_s <= 0:
+            return False
+        was_exposed_after = frame.t_ns - round(frame.exposure_s * 1e9) >= silence.ended_ns
+        late_s = (silence.ended_ns - frame.t_ns) * 1e-9 - self._camera.capabilities.readout_s
+        return was_exposed_after or late_s > 2 * self._frame_s()
 
     def _frame_s(self) -> float:
         return self._camera.exposure_s + self._camera.capabilities.readout_s
 
-    def _report(self, kind: EventKind, text: str, *, count: int = 1, missing: int = 0) -> None:
-        fault = RecordingFault(
-            kind=kind,
-            text=text,
-            count=count,
-            frame_index=self.next_index,
-            camera=self._counters(),
-            frames_missing=missing,
-        )
-        self.faults.publish(fault)
+    def _report(self, kind: EventKind, text: str, *, frames: range | None = None, missing: int = 0) -> None:
+        fault = self._fault(kind, text, frames)
+        self.faults.publish(replace(fault, frames_missing=missing, camera=self._counters()))
+
+    def _fault(self, kind: EventKind, text: str, frames: range | None = None) -> RecordingFault:
+        frames = frames or range(self.next_index, self.next_index + 1)
+        return RecordingFault(kind=kind, text=text, count=len(frames), frames=(frames,))
 
     def _counters(self) -> CameraCounters | None:
         try:

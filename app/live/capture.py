@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,22 @@ from acquisition.capture.pair_capture import CaptureError, Rig
 from acquisition.patterns.sources import blank
 from acquisition.streams.channel import RateMeter, Stage
 from app.live.camera_watch import CameraWatch
+from app.live.frame_judge import FrameJudge
 from app.live.publisher import Publisher
 from app.live.scene import Scene
 from app.status import LiveState, Message, MessageLevel
 from calibration import retune
 from calibration.stored import CalibrationError
-from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
+from drivers.base import (
+    DeviceError,
+    DeviceLostError,
+    DeviceTimeoutError,
+    Frame,
+    FrameFailedError,
+    FrameMark,
+    Pattern,
+    TriggerMode,
+)
 
 #: The longest time that a read may block, in seconds: a request to stop is followed within this time.
 POLL_S = 0.1
@@ -50,17 +60,18 @@ class CaptureSettings:
 
 @dataclass(frozen=True)
 class CaptureStats:
-    """What the capture stage is doing, and the frames per second that it captures."""
+    """What the capture stage is doing, the frames per second that it captures, and how many frames had which mark."""
 
     state: LiveState = LiveState.STOPPED
     fps: float = 0.0
+    marked: Mapping[FrameMark, int] = field(default_factory=dict)
 
 
 class LiveCapture:
     """Free-running capture with an optional scene on the SLM.
 
-    Every frame, every fault of the camera, every reference speckle (H, W) in counts and every result of a re-tune is published
-    to all subscribers.
+    Every frame with its marks, every fault of the camera, every reference speckle (H, W) in counts and every result of a
+    re-tune is published to all subscribers.
 
     Parameters
     ----------
@@ -92,11 +103,17 @@ class LiveCapture:
         self._retune_requested = threading.Event()
         self._settled_ns = 0
         self._watch = CameraWatch(rig.camera, rig.clock)
+        self._judge = FrameJudge()
+        self._marked: Mapping[FrameMark, int] = {}  # replaced as a whole
 
     @property
     def faults(self) -> Publisher[RecordingFault]:
         """What goes wrong with the camera, and what was done about it."""
         return self._watch.faults
+
+    def pending_fault(self) -> RecordingFault | None:
+        """Return a silence of the camera that goes on now and is not reported yet, for a recording that ends in it."""
+        return self._watch.pending()
 
     def start(self) -> None:
         """Start the thread."""
@@ -112,7 +129,7 @@ class LiveCapture:
 
     def stats(self) -> CaptureStats:
         """Return what the stage is doing."""
-        return CaptureStats(self._state(), self._rate.per_second())
+        return CaptureStats(self._state(), self._rate.per_second(), self._marked)
 
     def _state(self) -> LiveState:
         if not self.stage.running:
@@ -132,91 +149,101 @@ class LiveCapture:
             self._camera.disarm()
 
     def _capture_frames(self, stop: threading.Event) -> None:
-        started_ns = last_frame_ns = self._clock.now_ns()
+        started_ns = self._clock.now_ns()
         while not stop.is_set():
             if self._retune_requested.is_set():
                 self._retune(stop)
-                last_frame_ns = self._clock.now_ns()
-            try:
-                self._show_scene((self._clock.now_ns() - started_ns) * 1e-9)
-                frame = self._read()
-                last_frame_ns = self._clock.now_ns()
-            except DeviceTimeoutError as error:
-                self._watch.timed_out()
-                if self._clock.now_ns() - last_frame_ns > SILENT_S * 1e9:
-                    self._warn(f"no frame for {SILENT_S:.0f} s: {error}")
-                    last_frame_ns = self._clock.now_ns()
-                    self._arm()
-                    self._watch.rearmed(SILENT_S)
-            except FrameFailedError as error:
-                self._watch.failed(error)
-                self._warn(str(error))
-            except DeviceLostError as error:
-                self._reconnect(error, stop)
-            else:
+            scene = self._settings.scene
+            pattern = scene.at((self._clock.now_ns() - started_ns) * 1e-9) if scene is not None else None
+            frame = self._next_frame(pattern, stop)
+            if frame is not None:
                 self._rate.tick()
+                self._count(frame)
                 self.frames.publish(frame)
+
+    def _next_frame(self, pattern: Pattern | None, stop: threading.Event) -> Frame | None:
+        """Show a pattern and return the next frame; None when none came, after what can be done about that."""
+        try:
+            if pattern is not None:
+                self._show(pattern)
+            return self._read()
+        except DeviceTimeoutError as error:
+            if self._watch.overdue_s > SILENT_S:
+                self._warn(f"no frame for {SILENT_S:.0f} s: {error}")
+                self._rearm(stop)
+        except FrameFailedError as error:
+            self._warn(str(error))
+        except DeviceLostError as error:
+            self._reconnect(error, stop)
+        return None
+
+    def _rearm(self, stop: threading.Event) -> None:
+        try:
+            self._arm()
+        except DeviceLostError as error:
+            self._reconnect(error, stop)
+        else:
+            self._watch.rearmed(SILENT_S)
 
     def _arm(self) -> None:
         self._camera.arm(TriggerMode.FREE_RUN)
         self._watch.armed()
+        self._judge.armed()
 
     def _read(self) -> Frame:
-        frame = self._camera.read(POLL_S)
+        frame = self._watch.read(POLL_S)
         start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
         shown = self._slm.shown if self._slm is not None else None
         # A frame shows the pattern only when its whole exposure lies after the SLM has settled.
         pattern_id = shown.id if shown is not None and start_ns >= self._settled_ns else frame.pattern_id
-        return replace(frame, index=self._watch.numbered(frame), pattern_id=pattern_id)
+        return replace(self._judge(frame), index=self._watch.numbered(frame), pattern_id=pattern_id)
+
+    def _count(self, frame: Frame) -> None:
+        if frame.marks:
+            self._marked = {**self._marked, **{mark: self._marked.get(mark, 0) + 1 for mark in frame.marks}}
 
     def _show(self, pattern: Pattern) -> None:
         if self._slm is not None and self._slm.shown is not pattern:
             self._settled_ns = self._slm.show(pattern)
 
-    def _show_scene(self, elapsed_s: float) -> None:
-        if self._settings.scene is not None:
-            self._show(self._settings.scene.at(elapsed_s))
-
     def _measure_reference(self, stop: threading.Event) -> None:
         shots = self._settings.reference_shots
-        flat_id = None
+        flat = None
         if self._slm is not None:
             flat = blank(self._slm.capabilities.shape)
-            self._show(flat)
-            flat_id = flat.id
         else:
             text = f"no SLM: the first {shots} frames are the reference; start the live view with nothing in the field of view"
             self._on_message(Message(MessageLevel.INFO, text))
         frames: list[NDArray[np.float32]] = []
-        attempts = 0
+        others = 0
         while len(frames) < shots and not stop.is_set():
-            attempts += 1
-            if attempts > 10 * shots + 100:
-                raise DeviceError(
-                    f"the camera gave {len(frames)} of {shots} frames of the flat pattern in {attempts} attempts; "
-                    "check exposure and cables"
-                )
-            try:
-                frame = self._read()
-            except DeviceTimeoutError:
-                self._watch.timed_out()
+            frame = self._next_frame(flat, stop)
+            if frame is None:
                 continue
-            except FrameFailedError as error:
-                self._watch.failed(error)
-                continue
-            except DeviceLostError as error:
-                self._reconnect(error, stop)
-                continue
-            if flat_id in (None, frame.pattern_id):
+            if flat is None or frame.pattern_id == flat.id:
+                self._judge.add_reference_shot(frame)
                 frames.append(frame.pixels.astype(np.float32))
+                continue
+            others += 1
+            if others > 10 * shots + 100:
+                raise DeviceError(
+                    f"{len(frames)} of {shots} frames of the flat pattern came, and {others} frames of other patterns; "
+                    "check the SLM's latency and settling time"
+                )
         if frames:
-            self.references.publish(np.mean(frames, axis=0, dtype=np.float32))
+            self._use_reference(np.mean(frames, axis=0, dtype=np.float32))
+
+    def _use_reference(self, reference: NDArray[np.float32]) -> None:
+        self._judge.set_reference(reference)
+        self.references.publish(reference)
 
     def _retune(self, stop: threading.Event) -> None:
         self._camera.disarm()
         try:
             frames = retune.acquire(self._rig, phase_range_rad=self._settings.phase_range_rad)
-            self.reference_pairs.publish(retune.fit(frames))
+            reference_pairs = retune.fit(frames)
+            self._judge.set_reference(reference_pairs.reference)
+            self.reference_pairs.publish(reference_pairs)
         except (CalibrationError, CaptureError) as error:
             self._on_message(Message(MessageLevel.ERROR, f"not re-tuned: {error}"))
         finally:

@@ -58,6 +58,8 @@ class InferenceStats:
         Frames per second that leave the stage.
     dropped_frames, dropped_views : int
         Frames that were skipped because inference was busy, and views that nobody fetched in time.
+    nan_frames : int
+        Frames whose phase has values that are not numbers.
     latency_s_p50, latency_s_p99, inference_s_p50 : float
         Median and 99th percentile of the latency, and the median time inside the engine, in seconds.
     method_name, method_id : str
@@ -71,6 +73,7 @@ class InferenceStats:
     fps: float = 0.0
     dropped_frames: int = 0
     dropped_views: int = 0
+    nan_frames: int = 0
     latency_s_p50: float = math.nan
     latency_s_p99: float = math.nan
     inference_s_p50: float = math.nan
@@ -122,6 +125,7 @@ class InferencePipeline:
         self._settings = settings
         self._on_message = on_message
         self._rate = RateMeter()
+        self._nan_frames = 0
         self._engine: FallbackEngine | None = None
         self._working = _Working()
 
@@ -193,6 +197,7 @@ class InferencePipeline:
             fps=self._rate.per_second(),
             dropped_frames=self.frames.dropped,
             dropped_views=self.display.dropped,
+            nan_frames=self._nan_frames,
             latency_s_p50=latency_s_p50,
             latency_s_p99=latency_s_p99,
             inference_s_p50=live.inference_s() if live else math.nan,
@@ -247,7 +252,9 @@ class InferencePipeline:
         if live is None:
             live = LiveReconstructor(method, reference)
             self._working = _Working(method, live)
-        self._show(LiveView(frame, live(frame), self._settings.truth_of(frame.pattern_id)))
+        reconstruction = live(frame)
+        self._nan_frames += not reconstruction.is_finite
+        self._show(LiveView(reconstruction.judged(frame), reconstruction, self._settings.truth_of(frame.pattern_id)))
 
     def _better_method(self, reference_pairs: ReferencePairs) -> LiveMethod | None:
         """Return the model or the pairs, whichever reconstructs the pairs better, and report the comparison."""

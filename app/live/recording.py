@@ -69,7 +69,7 @@ class LiveRecording:
             path=self._recorder.path,
             frames_recorded=self._recorder.frames_recorded,
             frames_dropped=self._channel.dropped,
-            faults=self._recorder.log.faults,
+            faults=self._recorder.faults,
             frames_missing=self._recorder.log.frames_missing,
             frames_not_reconstructed=self._recorder.frames_not_reconstructed,
             frames_not_segmented=self._recorder.frames_not_segmented,

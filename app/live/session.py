@@ -224,8 +224,11 @@ class Session:
     def stop_recording(self) -> None:
         """Finish the recording; the recorder writes what is queued."""
         if self._recording is not None:
-            self._recording.finish()
             self._disconnect_recording()
+            silence = self._capture.pending_fault() if self._capture is not None else None
+            if silence is not None and self._recording.status().active:
+                self._recording.put_fault(silence)
+            self._recording.finish()
 
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last recording."""

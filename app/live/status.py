@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.live.capture import CaptureStats
 from app.live.inference import InferenceStats
 from app.status import LiveStatus
+from drivers.base import FrameMark
 from reconstruction.live.live_reconstructor import LATENCY_LABEL
 
 
@@ -16,7 +17,7 @@ def live_status(
     Parameters
     ----------
     capture : CaptureStats
-        State and rate of the camera.
+        State and rate of the camera, and the marks of its frames.
     inference : InferenceStats
         Rate, times, engine and model.
     dropped_record : int
@@ -44,4 +45,5 @@ def live_status(
         reference_correlation=inference.reference_correlation,
         drift_threshold=drift_threshold,
         can_retune=can_retune,
+        frames_marked={**capture.marked, **({FrameMark.NAN: inference.nan_frames} if inference.nan_frames else {})},
     )

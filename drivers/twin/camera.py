@@ -27,6 +27,9 @@ from drivers.clock import Clock, RealClock
 from drivers.twin.optics import FibreOptics
 from drivers.twin.sensor import SensorConfig, expose
 
+#: For how many frames the camera remembers which patterns lit them.
+_LIT_FRAMES = 1024
+
 
 class Fault(enum.StrEnum):
     """What can go wrong with a frame."""
@@ -124,6 +127,7 @@ class SimulatedCameraConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class _Exposure:
+    number: int
     start_ns: int
     exposure_s: float
     ready_ns: int
@@ -132,6 +136,26 @@ class _Exposure:
     @property
     def stop_ns(self) -> int:
         return self.start_ns + round(self.exposure_s * 1e9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectedFault:
+    """A fault that was injected.
+
+    Parameters
+    ----------
+    fault : Fault
+        What it was.
+    exposure : int
+        The number of the exposure since the camera was opened.
+    start_ns, stop_ns : int
+        Start and end of the exposure on the camera's clock, in nanoseconds. A delivered frame has the latter as ``t_ns``.
+    """
+
+    fault: Fault
+    exposure: int
+    start_ns: int
+    stop_ns: int
 
 
 class Illuminating(Protocol):
@@ -167,8 +191,10 @@ class SimulatedCamera:
     ----------
     injected : dict of Fault to int
         Number of injected faults of each kind.
+    injections : list of InjectedFault
+        The injected faults in their order.
     lit : dict of int to tuple of str
-        For every frame since arming, the names of the patterns that were on the panel during its exposure.
+        For the latest frames since arming, the names of the patterns that were on the panel during their exposure.
     """
 
     EXPOSURE_RANGE_S = (20e-6, 1.0)
@@ -193,9 +219,10 @@ class SimulatedCamera:
         self._lost = self._hung = False
         self._queue: deque[_Exposure] = deque()
         self._busy_until_ns = self._edge_ns = 0
-        self._triggers = self._frames = self._failed = self._exposed = 0
+        self._triggers = self._frames = self._failed = self._numbered = self._exposed = 0
         self._last_pixels: NDArray[np.uint8] | NDArray[np.uint16] | None = None
         self.injected: dict[Fault, int] = {}
+        self.injections: list[InjectedFault] = []
         self.lit: dict[int, tuple[str, ...]] = {}
         n = optics.config.image_px
         self.capabilities = CameraCapabilities(
@@ -235,7 +262,7 @@ class SimulatedCamera:
         self._check_present()
         self.disarm()
         self.lit.clear()
-        self._triggers = self._frames = self._failed = 0
+        self._triggers = self._frames = self._failed = self._numbered = 0
         self._hung = False
         self._edge_ns = self._clock.now_ns()
         self._mode = trigger
@@ -279,9 +306,8 @@ class SimulatedCamera:
         # With a trigger the calculation takes place during exposure and readout.
         pixels = self._expose(exposure)
         self._clock.wait_until(exposure.ready_ns)
-        index = self._frames
         self._frames += 1
-        return Frame(pixels, index, exposure.stop_ns, exposure.exposure_s, self.config.bit_depth)
+        return Frame(pixels, exposure.number, exposure.stop_ns, exposure.exposure_s, self.config.bit_depth)
 
     def disarm(self) -> None:
         """Stop exposing and discard queued frames."""
@@ -323,16 +349,31 @@ class SimulatedCamera:
 
     def _begin_exposure(self, start_ns: int) -> None:
         fault = self._next_fault()
+        if fault is not None:
+            stop_ns = start_ns + round(self._exposure_s * 1e9)
+            self.injected[fault] = self.injected.get(fault, 0) + 1
+            self.injections.append(InjectedFault(fault=fault, exposure=self._exposed - 1, start_ns=start_ns, stop_ns=stop_ns))
         self._busy_until_ns = start_ns + round((self._exposure_s + self.config.readout_s) * 1e9)
         if fault is Fault.DISCONNECTED:
             self._lost = True
         elif fault is Fault.HUNG:
             self._hung = True
-        elif fault is not Fault.DROPPED:
-            late_ns = round(self.faults.late_s * 1e9) if fault is Fault.LATE else 0
-            self._queue.append(
-                _Exposure(start_ns=start_ns, exposure_s=self._exposure_s, ready_ns=self._busy_until_ns + late_ns, fault=fault)
-            )
+        else:
+            if fault is not Fault.DROPPED:
+                self._enqueue(start_ns, fault)
+            # As a real camera's, the counter has a gap where a frame was lost on its way, and none where one was incomplete.
+            self._numbered += fault is not Fault.FAILED
+
+    def _enqueue(self, start_ns: int, fault: Fault | None) -> None:
+        late_ns = round(self.faults.late_s * 1e9) if fault is Fault.LATE else 0
+        exposure = _Exposure(
+            number=self._numbered,
+            start_ns=start_ns,
+            exposure_s=self._exposure_s,
+            ready_ns=self._busy_until_ns + late_ns,
+            fault=fault,
+        )
+        self._queue.append(exposure)
 
     def _next_fault(self) -> Fault | None:
         """Return the fault of the next exposure: a scheduled one, else a random one, else None."""
@@ -342,8 +383,6 @@ class SimulatedCamera:
         fault = fault or random_fault
         if fault is Fault.DUPLICATED and self._last_pixels is None:
             return None  # there is no frame yet to repeat
-        if fault is not None:
-            self.injected[fault] = self.injected.get(fault, 0) + 1
         return fault
 
     def _scheduled_fault(self, number: int) -> Fault | None:
@@ -371,12 +410,14 @@ class SimulatedCamera:
 
     def _expose(self, exposure: _Exposure) -> NDArray[np.uint8] | NDArray[np.uint16]:
         stop_ns = exposure.stop_ns
-        self.lit[self._frames] = self._slm.lit_between(exposure.start_ns, stop_ns)
+        while len(self.lit) >= _LIT_FRAMES:
+            del self.lit[next(iter(self.lit))]
+        lit = self.lit[exposure.number] = self._slm.lit_between(exposure.start_ns, stop_ns)
         if exposure.fault is Fault.DUPLICATED and self._last_pixels is not None:
-            self.lit[self._frames] = ()
+            self.lit[exposure.number] = ()
             return self._last_pixels
         moments = [(exposure.start_ns + stop_ns) // 2]
-        if len(self.lit[self._frames]) > 1 or not self._slm.phase_at(exposure.start_ns)[1]:
+        if len(lit) > 1 or not self._slm.phase_at(exposure.start_ns)[1]:
             span = stop_ns - exposure.start_ns
             moments = [exposure.start_ns + span * part // 8 for part in (1, 3, 5, 7)]
         with torch.inference_mode():

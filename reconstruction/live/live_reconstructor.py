@@ -5,26 +5,20 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.registration.displacement import lit_field
-from drivers.base import Frame
+from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.base import Counts, Engine
+from reconstruction.live.reference_gauge import ReferenceGauge
 from reconstruction.models.model import Model
 from reconstruction.segmentation.threshold_watershed import segment
 
 #: Label of the latency wherever it is displayed: from the time of the frame to the reconstruction.
 LATENCY_LABEL = "software path"
-#: The drift gauge uses every sixth pixel in both directions, about one per speckle grain. These are about 5,000 pixels, which
-#: suffices for a mean over 16 frames.
-_SPARSE = (slice(None, None, 6), slice(None, None, 6))
-#: Standard deviation of the Gaussian for the local mean: many grains.
-_MEAN_PX = 10.0
 
 
 class LiveMethod(Protocol):
@@ -93,28 +87,29 @@ class LiveReconstructor:
         self.method = method
         self._reference = np.ascontiguousarray(reference, np.float32)
         self._mask = method.mask
-        # The envelope of the light is the same in all frames of a fibre, even after drift. Only the deviations from the local
-        # mean show whether the speckle is still the same.
-        self._mean = cv2.GaussianBlur(self._reference, (0, 0), _MEAN_PX)[_SPARSE] + np.float32(1e-6)
-        self._inside = lit_field([self._reference])[_SPARSE]
-        self._gauge = self._sparse(self._reference)
+        self._gauge = ReferenceGauge(self._reference)
         self.correlations: deque[float] = deque(maxlen=16)
         self.latencies_s: deque[float] = deque(maxlen=2048)
         self.inferences_s: deque[float] = deque(maxlen=2048)
 
     def __call__(self, frame: Frame) -> Reconstruction:
-        """Reconstruct one frame; raises ReconstructionError if it does not fit."""
+        """Reconstruct one frame; raises ReconstructionError if it does not fit.
+
+        A frame that is not readable gets no segmentation: its objects would be noise.
+        """
         self.method.check_frame(frame.shape)
         start = time.perf_counter()
         phase = self.method.run(frame.pixels, self._reference)
         inference_s = time.perf_counter() - start
         phase = np.where(self._mask, phase, np.float32(0))
-        self.correlations.append(float(self._sparse(frame.pixels) @ self._gauge))
+        if FrameMark.DARK not in frame.marks:  # a frame without light says nothing about the fibre
+            self.correlations.append(self._gauge.correlation(frame.pixels))
         latency_s = (time.monotonic_ns() - frame.t_ns) * 1e-9
         self.latencies_s.append(latency_s)
         self.inferences_s.append(inference_s)
         names = (self.method.id, self.method.engine)
-        return Reconstruction(phase, frame.index, latency_s, inference_s, *names, partial(segment, mask=self._mask))
+        segmenter = partial(segment, mask=self._mask) if frame.readable else None
+        return Reconstruction(phase, frame.index, latency_s, inference_s, *names, segmenter)
 
     def latency_s(self, *percentiles: float) -> tuple[float, ...]:
         """Return percentiles of the recent latencies in seconds; NaN before the first frame."""
@@ -129,8 +124,3 @@ class LiveReconstructor:
         """Mean correlation of the recent speckle with the reference; 1 is identical, NaN before the first frame."""
         recent = list(self.correlations)
         return float(np.mean(recent)) if recent else float("nan")
-
-    def _sparse(self, counts: NDArray[Any]) -> NDArray[np.float32]:
-        values = (counts[_SPARSE] / self._mean)[self._inside]
-        values = values - values.mean()
-        return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9), np.float32)

@@ -13,10 +13,10 @@ import pytest
 
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.recorder import Recorder, RecordItem
-from acquisition.archive.recording_faults import RecordingFault, recorded_faults
+from acquisition.archive.recording_faults import RecordingFault, recorded_faults, recording_facts
 from acquisition.archive.writer import Archive, NotOnDiskError, StorageError
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, Stage
-from drivers.base import DeviceLostError, Frame
+from drivers.base import DeviceLostError, Frame, FrameMark
 
 
 def item(index: int, size: int = 4, *, labels: bool = True, uncertainty: bool = False) -> RecordItem:
@@ -196,17 +196,46 @@ def test_a_recording_that_is_not_on_the_disk_is_not_complete(tmp_path: Path, los
     assert recorder.verdict.startswith("not on the disk: ")
 
 
-def test_repeated_and_saturated_frames_are_faults(tmp_path: Path) -> None:
-    saturated = replace(item(3), frame=replace(item(3).frame, pixels=np.full((8, 8), 255, np.uint8)))
-    repeated = replace(item(2), frame=replace(item(1).frame, index=2))
-    channel = channel_with(item(0), item(1), repeated, saturated)
+def marked(index: int, *marks: FrameMark) -> RecordItem:
+    return replace(item(index), frame=item(index).frame.marked(marks, readable=True))
+
+
+def test_frames_with_a_mark_are_faults_and_a_run_of_them_is_one_event(tmp_path: Path) -> None:
+    dark, frozen = FrameMark.DARK, FrameMark.FROZEN
+    items = [item(0), marked(1, dark), marked(2, dark, frozen), marked(3, dark), item(4), marked(5, dark), marked(7, dark)]
+    channel = channel_with(*items)
     channel.close()
     recorder = recorder_of(channel, tmp_path)
     recorder.run(threading.Event())
-    assert recorder.verdict == "complete, with 2 faults: 1 FrameRepeated, 1 FrameSaturated"
+    assert recorder.verdict == "complete, with 6 faults: 1 FrameFrozen, 5 FrameDark"
+    assert recorder.faults == {"FrameFrozen": 1, "FrameDark": 5}
     assert recorder.finish_reason is FinishReason.COMPLETED
-    kinds = [event.kind for event in recorded(recorder).events()]
-    assert kinds == [EventKind.FRAME_REPEATED, EventKind.FRAME_SATURATED, EventKind.VERDICT]
+    archive = recorded(recorder)
+    frozen_event, dark_event, verdict = archive.events()
+    assert (frozen_event.kind, dark_event.kind) == (EventKind.FRAME_FROZEN, EventKind.FRAME_DARK)
+    assert verdict.kind is EventKind.VERDICT
+    assert frozen_event.text.endswith(", frame 2)")
+    assert dark_event.text.startswith("5 times: next to no light")
+    assert dark_event.text.endswith(", frames 1-3, 5, 7)")
+    assert [row.extra.get("marks") for row in archive.rows()] == [None, "dark", "dark,frozen", "dark", None, "dark", "dark"]
+    assert recording_facts(archive)["marked_frames"] == {"dark": "1-3, 5, 7", "frozen": "2"}
+
+
+def test_a_run_of_frames_with_a_mark_is_counted_while_it_goes_on(tmp_path: Path) -> None:
+    channel = channel_with(item(0), marked(1, FrameMark.DARK))
+    recorder = recorder_of(channel, tmp_path)
+    stage = Stage("recorder", recorder.run)
+    stage.start()
+    deadline_s = time.monotonic() + 20
+    while recorder.faults != {"FrameDark": 1}:
+        assert time.monotonic() < deadline_s
+    channel.put(marked(2, FrameMark.DARK))
+    while recorder.faults != {"FrameDark": 2}:
+        assert time.monotonic() < deadline_s
+    channel.close()
+    assert stage.join(20)
+    [event, _] = recorded(recorder).events()
+    assert event.text.endswith(", frames 1-2)")
 
 
 def test_faults_are_stored_while_no_frame_comes(tmp_path: Path) -> None:
@@ -214,7 +243,7 @@ def test_faults_are_stored_while_no_frame_comes(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, "cells", {}, channel, seal_after_s=0.0)
     stage = Stage("recorder", recorder.run)
     stage.start()
-    recorder.log.add(RecordingFault(kind=EventKind.DEVICE_LOST, text="unplugged", frame_index=1))
+    recorder.log.add(RecordingFault(kind=EventKind.DEVICE_LOST, text="unplugged", frames=(range(1, 2),)))
     deadline_s = time.monotonic() + 20
     while recorder.path is None or EventKind.DEVICE_LOST not in [event.kind for event in recorded(recorder).events()]:
         assert time.monotonic() < deadline_s

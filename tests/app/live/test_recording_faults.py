@@ -83,15 +83,18 @@ def test_a_recording_without_faults_is_just_complete(tmp_path: Path) -> None:
         (Fault.DISCONNECTED, FaultConfig(disconnect_at=(13,)), EventKind.DEVICE_LOST, 0),
         (Fault.HUNG, FaultConfig(hang_at=(14,)), EventKind.DEVICE_TIMEOUT, 0),
         (Fault.SATURATED, FaultConfig(saturate_at=(12, 15, 16)), EventKind.FRAME_SATURATED, 0),
-        (Fault.DROPPED, FaultConfig(dropped_rate=0.3, seed=4), EventKind.DEVICE_TIMEOUT, 0),
+        (Fault.DROPPED, FaultConfig(dropped_rate=0.3, seed=4), EventKind.FRAMES_SKIPPED, None),
         (Fault.LATE, FaultConfig(late_rate=0.2, seed=5), EventKind.DEVICE_TIMEOUT, 0),
-        (Fault.DUPLICATED, FaultConfig(duplicated_rate=0.2, seed=6), EventKind.FRAME_REPEATED, 0),
+        (Fault.DUPLICATED, FaultConfig(duplicated_rate=0.2, seed=6), EventKind.FRAME_FROZEN, 0),
     ],
 )
-def test_injected_faults_are_recorded(tmp_path: Path, fault: Fault, config: FaultConfig, kind: EventKind, missing: int) -> None:
+def test_injected_faults_are_recorded(
+    tmp_path: Path, fault: Fault, config: FaultConfig, kind: EventKind, missing: int | None
+) -> None:
     recorded = Recorded(tmp_path, config, 20)
     assert recorded.injected[fault] > 0
     expected = {kind.value: recorded.injected[fault]}
+    missing = recorded.injected[fault] if missing is None else missing
     assert recorded_faults(recorded.archive) == dict(recorded.status.faults) == expected
     assert recorded.status.frames_missing == int(recorded.archive.status["frames_missing"]) == missing
     assert recorded.status.finish_reason is FinishReason.COMPLETED
