@@ -85,6 +85,19 @@ class _Outcome(Enum):
     WITHDRAWN = auto()
 
 
+class _Faults:
+    """Counts the faults of a run, and stores each. On its own, so that the run and its capture do not refer to each other."""
+
+    def __init__(self, store: BackgroundWriter) -> None:
+        self.counts: dict[str, int] = {}
+        self._store = store
+
+    def note(self, kind: EventKind, text: str) -> None:
+        """Count one fault."""
+        self.counts[kind.value] = self.counts.get(kind.value, 0) + 1
+        self._store.event(kind, text)
+
+
 class _Acquisition:
     """One run from its preparation to its end.
 
@@ -110,11 +123,11 @@ class _Acquisition:
         self._callbacks = callbacks
         self._state = AcquisitionState.PREPARING
         limits = FrameLimits(plan.max_saturated, plan.min_mean_fraction)
-        self._capture = PairCapture(rig, limits, self._note_fault)
+        self._faults = _Faults(store)
+        self._capture = PairCapture(rig, limits, self._faults.note)
         self._check_pattern: Pattern | None = None
         self._checks = ReferenceCheck(plan.min_reference_correlation)
         self._trusted = TrustedShots(self._check_stored_references() if store.next_index else 0)
-        self._faults: dict[str, int] = {}
         self._quarantined = 0
         self._margins: list[float] = []
         self._rate = RateMeter(window_s=10.0)
@@ -162,7 +175,7 @@ class _Acquisition:
             acknowledged=self._store.acknowledged,
             retaken=self._capture.retaken,
             quarantined=self._quarantined,
-            faults=dict(self._faults),
+            faults=dict(self._faults.counts),
             lowest_reference_correlation=self._checks.lowest,
             sync_checks=len(self._margins),
             smallest_sync_margin=min(self._margins, default=1.0),
@@ -277,17 +290,13 @@ class _Acquisition:
 
     def _fail_check(self, shot: Shot, trusted: int, result: str, detail: str) -> None:
         self._trusted.check_failed(shot.number)
-        self._note_fault(EventKind.BAD_PAIR, f"{result}: {detail}")
+        self._faults.note(EventKind.BAD_PAIR, f"{result}: {detail}")
         self._withdraw(trusted, result)
         if self._trusted.failures_in_a_row > MAX_QUARANTINES:
             raise CaptureError(
                 f"reference checks keep failing after pair {trusted}: the fibre moved; put it back and resume, "
                 "or start a new dataset"
             )
-
-    def _note_fault(self, kind: EventKind, text: str) -> None:
-        self._faults[kind.value] = self._faults.get(kind.value, 0) + 1
-        self._store.event(kind, text)
 
     def _withdraw(self, trusted: int, why: str) -> None:
         # First of all, also when the run ends here: what an operator finds on disk must be trusted.

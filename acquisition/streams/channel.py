@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from drivers.base import SpeckleScopeError
@@ -65,6 +67,7 @@ class Channel(Generic[T]):
         self._condition = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
+        self._error_origin: TracebackType | None = None
         self._dropped = 0
         self._accepted = 0
 
@@ -149,7 +152,8 @@ class Channel(Generic[T]):
             self._condition.notify_all()
             return item
         if self._error is not None:
-            raise self._error
+            # With its first traceback: every raise would add to the one that it has, and a channel may be polled for hours.
+            raise self._error.with_traceback(self._error_origin)
         raise ChannelClosedError(f"channel {self.name!r} is closed")
 
     def close(self, error: BaseException | None = None) -> None:
@@ -158,6 +162,7 @@ class Channel(Generic[T]):
             if not self._closed:
                 self._closed = True
                 self._error = error
+                self._error_origin = error.__traceback__ if error is not None else None
                 self._condition.notify_all()
 
     def __iter__(self) -> Iterator[T]:
@@ -198,11 +203,10 @@ class Stage:
     ) -> None:
         self.name = name
         self.error: BaseException | None = None
-        self._work = work
-        self._after = after
         self._outputs = [output for output in outputs if isinstance(output, Channel)]
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        # Only the thread holds these, and only while it runs: a stage that has ended keeps neither its work nor earlier stages.
+        self._thread = threading.Thread(target=self._run, args=(work, after), name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -223,16 +227,31 @@ class Stage:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[threading.Event], None], after: Stage | None) -> None:
         try:
-            if self._after is not None:
-                self._after.join()
-            self._work(self._stop)
+            if after is not None:
+                after.join()
+            work(self._stop)
         except BaseException as error:  # noqa: BLE001 - raised to the consumer, and kept as `error`
+            _free_locals(error)
             self.error = error
         finally:
             for output in self._outputs:
                 output.close(self.error)
+
+
+def _free_locals(error: BaseException) -> None:
+    """Free what the functions that have failed were working on: an error is kept longer than the frames of its traceback."""
+    known: set[int] = set()
+    chain = [error]
+    while chain:
+        link = chain.pop()
+        if id(link) in known:
+            continue
+        known.add(id(link))
+        traceback.clear_frames(link.__traceback__)
+        chain += [cause for cause in (link.__cause__, link.__context__) if cause is not None]
+        chain += link.exceptions if isinstance(link, BaseExceptionGroup) else ()
 
 
 class RateMeter:

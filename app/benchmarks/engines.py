@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from app.benchmarks.live import bench_live
+from app.benchmarks.process_usage import resident_mb
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
@@ -136,15 +136,6 @@ def steady_state(config: InstrumentConfig, count: int) -> dict[str, object]:
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     return {"frames": count, "engine": engine.name, "python_bytes_grown": grown, "resident_mb_grown": resident_mb() - resident}
-
-
-def resident_mb() -> float:
-    """Return the resident memory of this process in MB; NaN on systems that do not report it."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return float("nan")
-    return pages * 4096 / 1e6
 
 
 def _timed(model: Model, size: int, frames: CheckFrames | None, rounds: int, skipped: list[str]) -> list[dict[str, object]]:

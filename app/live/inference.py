@@ -128,6 +128,7 @@ class InferencePipeline:
         self._nan_frames = 0
         self._engine: FallbackEngine | None = None
         self._working = _Working()
+        self._last_stats: InferenceStats | None = None
 
     def start(self) -> None:
         """Start the thread; it opens the engine first."""
@@ -150,13 +151,8 @@ class InferencePipeline:
 
     @property
     def engine(self) -> FallbackEngine | None:
-        """The engine that was opened; None without a model, and until ``ready`` is set."""
+        """The engine that was opened; None without a model, until ``ready`` is set, and when the stage has ended."""
         return self._engine if self.ready.is_set() else None
-
-    @property
-    def method(self) -> LiveMethod | None:
-        """What turns frames into phase now; None without model and reference pairs."""
-        return self._working.method
 
     def set_reference(self, reference: NDArray[np.float32]) -> None:
         """Reconstruct against a new reference (H, W) in counts from the next frame on.
@@ -187,7 +183,9 @@ class InferencePipeline:
             return
 
     def stats(self) -> InferenceStats:
-        """Return the numbers of the stage."""
+        """Return the numbers of the stage; when it has ended, the last ones."""
+        if self._last_stats is not None:
+            return self._last_stats
         working, model = self._working, self._settings.model
         method, live = working.method, working.reconstructor
         known = InferenceStats.before_start(model)
@@ -223,6 +221,13 @@ class InferencePipeline:
         finally:
             self.ready.set()
             self.frames.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Free the engine, in the thread that made it, and what the reconstructor holds; the numbers stay."""
+        self._last_stats = self.stats()
+        self._working = _Working()
+        self._engine = None
 
     def _open_engine(self) -> None:
         settings = self._settings

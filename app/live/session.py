@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,15 @@ from reconstruction.models.model import Model
 
 class SessionError(SpeckleScopeError):
     """A command that the session cannot carry out in its present state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ended:
+    """What a closed session still says of its last recording and dataset."""
+
+    recording: RecordingStatus = field(default_factory=RecordingStatus)
+    acquisition: AcquisitionStatus = field(default_factory=AcquisitionStatus)
+    report: AcquisitionReport | None = None
 
 
 class Session:
@@ -86,6 +96,7 @@ class Session:
         self._reported: LiveRecording | None = None
         self._last_view: LiveView | None = None
         self._failures: list[BaseException] = []
+        self._ended = _Ended()
 
     @classmethod
     def open(cls, config: InstrumentConfig) -> Session:
@@ -202,19 +213,20 @@ class Session:
             raise SessionError("there is nothing to record: start the live view first")
         if self.recording_status().active:
             raise SessionError("a recording is already running; stop it first")
+        if self.live_status().retuning:
+            raise SessionError("a re-tune is running, and a recording has one reference; wait until it has ended")
         self._disconnect_recording()
-        method = self._inference.method
+        stats = self._inference.stats()
         metadata = {
             "instrument": self.config.name,
             "fibre": self._fibre,
             "pixel_um": self.config.frame_pixel_um,
             "bit_depth": self._rig.camera.bit_depth,
-            "model": method.name if method else "",
-            "model_id": method.id if method else "",
+            "model": stats.method_name if stats.method_id else "",
+            "model_id": stats.method_id,
             "phase_range_rad": self.config.phase_range_rad,
         }
-        grid_px = method.mask.shape[0] if method else 1
-        recording = LiveRecording(self.config.archive, name, metadata, grid_px, self.config.live.record_queue)
+        recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), self.config.live.record_queue)
         self._capture.frames.subscribe(recording.put_frame)
         self._capture.faults.subscribe(recording.put_fault)
         self._inference.views.subscribe(recording.put_view)
@@ -232,7 +244,7 @@ class Session:
 
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last recording."""
-        return self._recording.status() if self._recording else RecordingStatus()
+        return self._recording.status() if self._recording else self._ended.recording
 
     def snapshot(self) -> Path:
         """Write the newest frame, phase and labels as files; return their folder."""
@@ -288,12 +300,12 @@ class Session:
 
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""
-        return self._dataset.status() if self._dataset else AcquisitionStatus()
+        return self._dataset.status() if self._dataset else self._ended.acquisition
 
     @property
     def acquisition_report(self) -> AcquisitionReport | None:
         """What the last acquisition did; None until it has ended without an error."""
-        return self._dataset.report if self._dataset else None
+        return self._dataset.report if self._dataset else self._ended.report
 
     def watch(self, callback: Callable[[LiveView], None]) -> None:
         """Call ``callback`` with every view, in the inference thread. It must return quickly and must not raise."""
@@ -332,7 +344,10 @@ class Session:
             raise ExceptionGroup("stages of the session failed", errors)
 
     def close(self) -> None:
-        """Stop everything and release the devices, in reverse order of opening."""
+        """Stop everything, release the devices in reverse order of opening, and free model, engine and frames.
+
+        Messages and the outcome of the last recording and dataset can still be read.
+        """
         try:
             self.join()
         except ExceptionGroup as group:
@@ -340,6 +355,19 @@ class Session:
                 self._messages.append(Message(MessageLevel.ERROR, str(error)))
         finally:
             self._rig.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Free what is large, and what may refer to this session: nothing must wait for Python's search for cycles."""
+        self._ended = _Ended(
+            recording=self.recording_status(), acquisition=self.acquisition_status(), report=self.acquisition_report
+        )
+        self._model = self._scene = self._last_view = None
+        self._capture = self._inference = self._dataset = self._recording = self._reported = None
+        self._watchers.clear()
+        self._stages.clear()
+        self._noticed.clear()
+        self._failures.clear()
 
     def _start_inference(self) -> InferencePipeline:
         """Return the running inference stage; one that has failed is replaced."""
@@ -358,6 +386,13 @@ class Session:
         inference.start()
         self._inference = inference
         return inference
+
+    def _grid_px(self) -> int:
+        """Return the side of the phase images: that of the model, also before its engine is open, or of reference pairs."""
+        if self._model is not None:
+            return self._model.grid_px
+        height, width = self._rig.camera.capabilities.shape
+        return pairs_grid_px((height, width)) if self._rig.slm is not None and height == width else 1
 
     def _disconnect_recording(self) -> None:
         if self._recording is None:

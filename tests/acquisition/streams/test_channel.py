@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import traceback
+import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import TypeVar
 
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 
 from acquisition.streams import channel
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, RateMeter, Stage
+from drivers.base import DeviceError
 
 T = TypeVar("T")
 #: Only a thread that hangs takes this long.
@@ -252,6 +257,62 @@ def test_a_stage_stops_on_request_and_closes_its_outputs_without_error() -> None
     assert not stage.running
     assert stage.error is None
     assert list(output) == []
+
+
+class Large:
+    """Something that a stage works on."""
+
+
+def test_a_stage_that_has_ended_keeps_neither_its_work_nor_the_stage_before_it() -> None:
+    held = [Large(), Large()]
+    kept = [weakref.ref(large) for large in held]
+    first = Stage("first", partial(lambda large, stop: None, held[0]))
+    second = Stage("second", partial(lambda large, stop: None, held[1]), after=first)
+    first.start()
+    second.start()
+    assert second.join(PATIENCE_S)
+    earlier = weakref.ref(first)
+    held.clear()
+    del first
+    gc.collect()
+    assert [large() for large in kept] == [None, None]
+    assert earlier() is None
+    assert second.error is None
+
+
+def test_the_error_of_a_stage_keeps_its_lines_but_not_what_it_worked_on() -> None:
+    kept: list[weakref.ref[Large]] = []
+
+    def fail(large: Large) -> None:
+        kept.append(weakref.ref(large))
+        raise DeviceError("no power")
+
+    def work(stop: threading.Event) -> None:
+        large = Large()
+        kept.append(weakref.ref(large))
+        try:
+            fail(Large())
+        except DeviceError as error:
+            raise DeviceError("gave up") from error
+
+    stage = Stage("fails", work)
+    stage.start()
+    assert stage.join(PATIENCE_S)
+    assert stage.error is not None
+    gc.collect()
+    assert [large() for large in kept] == [None, None]
+    assert [line.name for line in traceback.extract_tb(stage.error.__traceback__)] == ["_run", "work"]
+
+
+def test_a_channel_that_is_polled_after_an_error_does_not_grow() -> None:
+    channel = filled(Overflow.DROP_OLDEST, 1, 0)
+    channel.close(ValueError("the producer failed"))
+    lines = set()
+    for _ in range(5):
+        with pytest.raises(ValueError, match="producer") as caught:
+            channel.poll()
+        lines.add(len(traceback.extract_tb(caught.value.__traceback__)))
+    assert len(lines) == 1
 
 
 def test_a_stage_that_never_started_can_be_joined() -> None:

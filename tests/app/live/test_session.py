@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +12,15 @@ import pytest
 from acquisition.archive.kinds import FinishReason
 from acquisition.archive.writer import Archive
 from app.instrument.config import InstrumentConfig
+from app.live import inference
 from app.live.frame_joiner import NOT_RECONSTRUCTED
 from app.live.session import Session, SessionError
 from app.status import LiveState, LiveView, MessageLevel, RecordingState
 from drivers.base import DeviceError
 from drivers.twin.camera import FaultConfig, SimulatedCamera
 from reconstruction.base import ReconstructionError
+from reconstruction.engines.choose import open_engine
+from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.live.live_reconstructor import LATENCY_LABEL, LiveReconstructor
 from tests.helpers.small_instrument import GRID_PX, until
 
@@ -92,6 +97,46 @@ def test_a_recording_holds_every_camera_frame_and_is_exported(session: Session) 
     session.export_last_recording()
     until(lambda: any("exported" in message.text for message in session.pop_messages()))
     assert {path.suffix for path in (done.path / "export").iterdir()} >= {".tif", ".mkv"}
+
+
+def test_a_recording_that_starts_before_the_engine_is_open_has_the_phases_that_come_later(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording_started = threading.Event()
+
+    def slowly(*arguments: Any) -> FallbackEngine:
+        assert recording_started.wait(30)
+        return open_engine(*arguments)
+
+    monkeypatch.setattr(inference, "open_engine", slowly)
+    session.start_live()
+    until(lambda: session.live_status().state is LiveState.RUNNING)
+    session.start_recording("early")
+    recording_started.set()
+    next_view(session)
+    before = session.recording_status().frames_recorded
+    until(lambda: session.recording_status().frames_recorded >= before + 4)
+    session.stop_recording()
+    until(lambda: not session.recording_status().active)
+    status = session.recording_status()
+    assert (status.finish_reason, status.verdict) == (FinishReason.COMPLETED, "complete")
+    assert status.path is not None
+    archive = Archive.open(status.path)
+    model = session.model
+    assert model is not None
+    assert (archive.metadata["model"], archive.metadata["model_id"]) == (model.card.name, model.id)
+    assert np.isfinite(archive.read("phase", len(archive) - 1)).all()
+
+
+def test_no_recording_starts_during_a_re_tune(session: Session) -> None:
+    session.start_live()
+    next_view(session)
+    session.retune()
+    with pytest.raises(SessionError, match="a re-tune is running"):
+        session.start_recording("mixed")
+    until(lambda: session.live_status().state is LiveState.RUNNING)
+    session.start_recording("after")
+    assert session.recording_status().active
 
 
 def test_live_stops_and_starts_again(session: Session) -> None:

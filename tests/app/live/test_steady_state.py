@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.benchmarks.engines import resident_mb
+from app.benchmarks.process_usage import resident_mb
 from app.live.inference import InferencePipeline, InferenceSettings
 from drivers.base import Frame
 from reconstruction.models.model import load_model

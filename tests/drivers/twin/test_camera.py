@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from app.benchmarks.contracts.test_simulated_camera import CAMERAS
 from drivers.base import DeviceError, DeviceLostError, DeviceTimeoutError, Frame, FrameFailedError, Pattern, TriggerMode
 from drivers.clock import VirtualClock
+from drivers.twin import camera
 from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
@@ -209,6 +210,13 @@ def test_a_failed_buffer_is_counted_and_takes_no_index() -> None:
     counters = table.camera.counters
     assert (counters.triggers, counters.frames, counters.failed) == (12, outcomes.count("fine"), outcomes.count("failed"))
     assert sorted(table.camera.lit) == list(range(counters.frames))
+
+
+def test_a_camera_that_runs_for_hours_remembers_only_the_latest_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera, "_LIT_FRAMES", 3)
+    table = Table()
+    assert [table.shoot().index for _ in range(8)] == list(range(8))
+    assert sorted(table.camera.lit) == [5, 6, 7]
 
 
 def test_a_duplicate_has_its_own_index_and_time_but_nothing_lit_it() -> None:
