@@ -109,7 +109,7 @@ class CameraWatch:
         if skipped:
             text = f"the camera's frame numbers jump from {frame.index - skipped - 1} to {frame.index}; check the cable"
             self._report(EventKind.FRAMES_SKIPPED, text, frames=range(self.next_index, index), missing=skipped)
-        elif self._was_fault(frame):
+        if self._was_fault(frame, were_lost=skipped > 0):
             self._report(EventKind.DEVICE_TIMEOUT, f"no frame for {self._silence.waited_s:.3f} s")
         self._silence = _Silence()
         self.next_index = index + 1
@@ -144,14 +144,14 @@ class CameraWatch:
             self._report(EventKind.DEVICE_TIMEOUT, f"no frame for {waited_s:.1f} s")
             self._silence = replace(self._silence, reported=True)
 
-    def _was_fault(self, frame: Frame) -> bool:
-        """Whether the silence before a frame, if any, is a fault that was not reported yet."""
+    def _was_fault(self, frame: Frame, *, were_lost: bool) -> bool:
+        """Whether the silence before a frame, if any, is a fault that was not reported yet; lost frames may explain it."""
         silence = self._silence
         if silence.reported or silence.overdue_s <= 0:
             return False
         was_exposed_after = frame.t_ns - round(frame.exposure_s * 1e9) >= silence.ended_ns
         late_s = (silence.ended_ns - frame.t_ns) * 1e-9 - self._camera.capabilities.readout_s
-        return was_exposed_after or late_s > 2 * self._frame_s()
+        return (was_exposed_after and not were_lost) or late_s > 2 * self._frame_s()
 
     def _frame_s(self) -> float:
         return self._camera.exposure_s + self._camera.capabilities.readout_s

@@ -60,7 +60,7 @@ class FaultConfig:
         Probability of each fault per frame.
     late_s : float
         Delay of a late frame in seconds.
-    hang_at, disconnect_at, failed_at, saturate_at : tuple of int
+    hang_at, disconnect_at, failed_at, saturate_at, dropped_at, duplicated_at, late_at : tuple of int
         Numbers of the frames with a fault, counted since the camera was opened.
     seed : int
         Seed of the random faults.
@@ -80,6 +80,9 @@ class FaultConfig:
     disconnect_at: tuple[int, ...] = ()
     failed_at: tuple[int, ...] = ()
     saturate_at: tuple[int, ...] = ()
+    dropped_at: tuple[int, ...] = ()
+    duplicated_at: tuple[int, ...] = ()
+    late_at: tuple[int, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -391,6 +394,9 @@ class SimulatedCamera:
             Fault.DISCONNECTED: self.faults.disconnect_at,
             Fault.FAILED: self.faults.failed_at,
             Fault.SATURATED: self.faults.saturate_at,
+            Fault.DROPPED: self.faults.dropped_at,
+            Fault.DUPLICATED: self.faults.duplicated_at,
+            Fault.LATE: self.faults.late_at,
         }
         return next((fault for fault, numbers in schedule.items() if number in numbers), None)
 
