@@ -18,7 +18,7 @@ from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
 from drivers.limits import LimitError, check_inside
 from drivers.safe_arrays import load_npy
-from drivers.safe_text import read_yaml
+from drivers.safe_text import dump_yaml, read_handwritten_yaml
 
 FILE = "calibration.yaml"
 _ARRAY_NAME = re.compile(r"\w{1,64}")
@@ -89,7 +89,7 @@ def save(stored: Stored, folder: Path) -> Path:
     content = {"kind": stored.kind, "made_utc": stored.made_utc, "devices": dict(stored.devices)}
     content |= {"values": dict(stored.values), "arrays": sorted(stored.arrays)}
     files = {folder / f"{name}.npy": array_bytes(array) for name, array in stored.arrays.items()}
-    files[folder / FILE] = yaml.safe_dump(content, sort_keys=False).encode("utf-8")
+    files[folder / FILE] = dump_yaml(content).encode("utf-8")
     write_together(files, "check the folder, and free space on its disk", CalibrationError)
     return folder
 
@@ -112,7 +112,7 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
     """
     try:
         check_inside(folder, [FILE])
-        content = read_yaml(folder / FILE)
+        content = read_handwritten_yaml(folder / FILE)
         arrays = {name: load_npy(_array_file(folder, name)) for name in content["arrays"]}
         arrays, values = with_present_names(arrays), with_present_names(content["values"], **_OLD_VALUES)
         stored = Stored(content["kind"], content["devices"], values, arrays, content["made_utc"])

@@ -20,7 +20,7 @@ from acquisition.archive.validation import explain
 from acquisition.patterns.source_name import PatternError
 from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD, PatternSource, blank, open_source
 from drivers.base import Pattern
-from drivers.safe_text import read_yaml
+from drivers.safe_text import read_handwritten_yaml
 
 
 def _as_written(value: Any, validate: Callable[[Any], float]) -> Any:
@@ -179,7 +179,7 @@ def read_plan(path: Path) -> CapturePlan:
         With the field, its value and what is expected.
     """
     try:
-        content = read_yaml(path)
+        content = read_handwritten_yaml(path)
     except FileNotFoundError as error:
         raise PlanError(f"no plan file {path}; check the path") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

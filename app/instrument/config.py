@@ -18,6 +18,7 @@ from acquisition.archive.validation import explain
 from acquisition.holograms.closed_form import HologramConfig
 from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD
 from app.instrument.kinds import CameraKind, SlmKind
+from app.instrument.numbers_check import wrong_number
 from drivers.base import SpeckleScopeError, TriggerMode
 from drivers.basler.config import BaslerConfig
 from drivers.displays.panel import PanelConfig
@@ -25,7 +26,7 @@ from drivers.displays.screen import ScreenConfig
 from drivers.displays.slmpy import SlmPyConfig
 from drivers.displays.slmpy_local import SlmPyWindowConfig
 from drivers.opencv.camera import OpenCvConfig
-from drivers.safe_text import read_yaml
+from drivers.safe_text import dump_yaml, read_handwritten_yaml
 from drivers.slmsuite.camera import SlmsuiteCameraConfig
 from drivers.slmsuite.slm import SlmsuiteSlmConfig
 from drivers.twin.camera import FaultConfig, SimulatedCameraConfig
@@ -207,7 +208,7 @@ def load_config(path: Path | None) -> InstrumentConfig:
     if path is None:
         return InstrumentConfig()
     try:
-        content = read_yaml(path)
+        content = read_handwritten_yaml(path)
     except FileNotFoundError as error:
         text = f"there is no instrument file {path}; correct --config, or leave it out for the simulated instrument"
         raise ConfigError(text) from error
@@ -237,6 +238,9 @@ def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
     ConfigError
         States the origin, the key, its value and what was expected.
     """
+    content = {key: _with_home(value) for key, value in content.items()}
+    if reason := wrong_number(content, InstrumentConfig):
+        raise ConfigError(f"{origin}: {reason}")
     try:
         return InstrumentConfig.model_validate(content)
     except pydantic.ValidationError as error:
@@ -245,7 +249,7 @@ def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
 
 def to_yaml(config: InstrumentConfig) -> str:
     """Return the complete configuration as YAML that :func:`load_config` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return dump_yaml(config.model_dump(mode="json"))
 
 
 def save_config(config: InstrumentConfig, path: Path) -> None:
@@ -259,10 +263,19 @@ def save_config(config: InstrumentConfig, path: Path) -> None:
         The file cannot be written.
     """
     changed = config.model_dump(mode="json", exclude_defaults=True)
-    text = "# An instrument of SpeckleScope; values that are not named here have their defaults.\n" + yaml.safe_dump(
-        changed, sort_keys=False
+    text = "# An instrument of SpeckleScope; values that are not named here have their defaults.\n" + dump_yaml(
+        changed
     )
     write_whole(path, text, "choose another folder for the instrument file")
+
+
+def _with_home(value: object) -> object:
+    """Replace "~/" at the beginning of every path by the home folder, as a shell does."""
+    if isinstance(value, Mapping):
+        return {key: _with_home(item) for key, item in value.items()}
+    if isinstance(value, str) and value.startswith(("~/", "~\\")):
+        return str(Path(value).expanduser())
+    return value.expanduser() if isinstance(value, Path) else value
 
 
 def _known_keys() -> list[str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StorageError
@@ -14,7 +16,7 @@ from acquisition.capture.plan import PlanError, read_plan
 from app.instrument.config import ConfigError, load_config
 from calibration.stored import CalibrationError, load
 from drivers.limits import MAX_YAML_BYTES
-from drivers.safe_text import UnsafeYamlError, parse_json, parse_yaml, read_yaml
+from drivers.safe_text import UnsafeYamlError, dump_yaml, parse_json, parse_yaml, read_handwritten_yaml, read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.models.model import CARD, WEIGHTS, load_model
 from tests.test_house import PACKAGES
@@ -32,9 +34,8 @@ HOSTILE = {
     "cycle": ("a: &a [*a]\n", "part of itself"),
     "nested lists": ("[" * 5000 + "]" * 5000, "nested"),
     "nested mappings": ("{a: " * 5000 + "1" + "}" * 5000, "nested"),
-    "sexagesimal number": ("a: 1" + ":59" * 5000 + "\n", "digits"),
     "long number": ("a: " + "9" * 5000 + "\n", "digits"),
-    "impossible date": ("a: 2026-02-31\n", "impossible value"),
+    "key twice": ("a: 1\nb: {c: 1, d: 2, c: 3}\n", "key 'c' stands twice, in line 2 and in line 2"),
     "python object": ("a: !!python/object/apply:os.system [id]\n", "could not determine a constructor"),
 }
 
@@ -96,3 +97,65 @@ def test_no_other_module_parses_yaml() -> None:
     assert len(files) > 100
     calls = re.compile(r"\byaml\.(safe_|full_|unsafe_)?load(_all)?\(")
     assert not [str(path.relative_to(root)) for path in files if calls.search(path.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("a: 1" + ":59" * 5000 + "\n", "digits"), ("a: 2026-02-31\n", "impossible value")]
+)
+def test_values_of_yaml_1_1_that_no_number_or_date_can_be_are_refused(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(UnsafeYamlError, match=reason):
+        read_yaml(tmp_path / "a.yaml")
+    assert isinstance(parse_yaml(text)["a"], str), "people mean a text by it"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("2E5", 2e5),
+        ("-1.5e+2", -150.0),
+        (".5", 0.5),
+        ("12", 12),
+        ("+3", 3),
+        ("007", "007"),
+        ("00.5", "00.5"),
+        ("12:30", "12:30"),
+        ("1_000", "1_000"),
+        ("0x1F", "0x1F"),
+        ("no", "no"),
+        ("Yes", "Yes"),
+        ("off", "off"),
+        ("true", True),
+        ("~", "~"),
+        ("null", None),
+        ("", None),
+        ("2026-11-29", "2026-11-29"),
+    ],
+)
+def test_what_people_write_means_what_it_looks_like(text: str, value: object) -> None:
+    read = parse_yaml(f"key: {text}")["key"]
+    assert (read, type(read)) == (value, type(value))
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False) | st.text(max_size=12)
+TRICKY = st.from_regex(r"[-+]?[0-9_.:eExXo~]{1,8}", fullmatch=True) | st.sampled_from(
+    ["no", "~", "null", "<<", "=", "yes", "0o7"]
+)
+
+
+@given(st.recursive(PLAIN | TRICKY, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TRICKY, inner, max_size=3)))
+def test_what_is_dumped_reads_back_by_both_sets_of_rules(value: object) -> None:
+    text = dump_yaml({"key": value})
+    assert parse_yaml(text) == yaml.safe_load(text) == {"key": value}
+
+
+def test_an_old_file_with_an_unquoted_hash_keeps_its_text(tmp_path: Path) -> None:
+    """Version 0.1.0 wrote such hashes without quotes."""
+    (tmp_path / "a.yaml").write_text("plan_hash: 1234567890123e45\n")
+    assert read_yaml(tmp_path / "a.yaml") == {"plan_hash": "1234567890123e45"}
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfname: bench\n")
+    assert read_handwritten_yaml(tmp_path / "a.yaml") == {"name": "bench"}

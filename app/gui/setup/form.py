@@ -12,7 +12,7 @@ from docstring_parser import DocstringStyle
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
-from drivers.safe_text import parse_yaml
+from drivers.safe_text import dump_yaml, parse_yaml
 
 #: Endings of field names that stand for units, longest first, and the unit as it is written.
 _UNITS = (
@@ -95,7 +95,7 @@ class SectionForm(QWidget):
             elif isinstance(editor, QLineEdit):
                 value = self._shown.get(name)
                 if editor.text() != _text(value):  # a value that was not edited keeps all its digits
-                    value = editor.text().strip() if editor.property("plain") else _value(editor.text())
+                    value = editor.text().strip() if editor.property("plain") else typed_value(editor.text())
                 if value is not None:  # an empty field means the default
                     entries[name] = value
         return entries
@@ -137,11 +137,12 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, dict):
-        return yaml.safe_dump(value, default_flow_style=True).strip() if value else ""
+        return dump_yaml(value, flow=True).strip() if value else ""
     return "" if value is None else str(value)
 
 
-def _value(text: str) -> object:
+def typed_value(text: str) -> object:
+    """Return what a person has typed as a number, a list or a text, by the rules of the instrument file; None if nothing."""
     text = text.strip()
     if not text:
         return None

@@ -12,6 +12,7 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import QComboBox, QDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
 from app.gui.setup.device_panel import DevicePanel
+from app.gui.setup.form import typed_value
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.labels import FieldPlace, add_field
 from app.gui.widgets.style import GAP_PX, set_style
@@ -115,7 +116,7 @@ class SetupWindow(QDialog):
             **self.slm.values(),
             "name": self.name.text().strip(),
             "fibre": self.fibre.text().strip(),
-            "pixel_um": self.pixel_um.text().strip(),
+            "pixel_um": typed_value(self.pixel_um.text()),
             "trigger": self.trigger.currentText(),
             "camera": self.camera.name,
             "slm": self.slm.name,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
+from pydantic import BaseModel
 
 from app.instrument.config import ConfigError, InstrumentConfig, load_config, to_yaml
 
@@ -47,6 +52,9 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
         ("live: {record_queue: 0}", "'live.record_queue' = 0"),
         ("- a\n- b", "must hold 'key: value' lines, got list"),
         ("a: [1,", "not valid YAML"),
+        ("panel: {zoom: 2}\nname: bench\npanel: {gamma: 2.0}", "key 'panel' stands twice, in line 1 and in line 3"),
+        ("scene: {count: 007}", "'scene.count' = '007': give a number"),
+        ("scene: {period_s: 1:30}", "'scene.period_s' = '1:30': give a number"),
         ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
     ],
 )
@@ -65,3 +73,49 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ConfigError, match=r"cannot read|not valid YAML"):
         load_config(tmp_path / "binary.yaml")
+
+
+def numeric_keys(section: type[Any], prefix: str = "") -> Iterator[str]:
+    """Every key of an instrument file that stands for a single number."""
+    for name, hint in get_type_hints(section).items():
+        if dataclasses.is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, BaseModel)):
+            yield from numeric_keys(hint, f"{prefix}{name}.")
+        elif hint in (int, float):
+            yield f"{prefix}{name}"
+
+
+@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan", "true", "no", "'3'"])
+def test_no_quantity_is_infinite_or_a_text(text: str, tmp_path: Path) -> None:
+    keys = list(numeric_keys(InstrumentConfig))
+    assert len(keys) > 80
+    for key in keys:
+        with pytest.raises(ConfigError, match=f"'{re.escape(key)}' = "):
+            load(": {".join(key.split(".")) + f": {text}" + "}" * key.count("."), tmp_path)
+
+
+def test_only_numbers_with_a_direction_may_be_negative(tmp_path: Path) -> None:
+    refusals: dict[str, str] = {}
+    for key in numeric_keys(InstrumentConfig):
+        try:
+            load(": {".join(key.split(".")) + ": -3" + "}" * key.count("."), tmp_path)
+            refusals[key] = ""
+        except ConfigError as error:
+            refusals[key] = str(error)
+    assert all(f"'{key}' = -3" in refusal for key, refusal in refusals.items() if refusal)
+    assert [key for key, refusal in refusals.items() if not refusal] == [
+        "basler.gain_db",
+        "hologram.carrier_angle_rad",
+        "hologram.lens_focal_length_mm",
+        "twin.optics.rotation_deg",
+    ]
+
+
+def test_scientific_notation_is_a_number(tmp_path: Path) -> None:
+    assert load("scene: {period_s: 15e-1}", tmp_path).scene.period_s == 1.5
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    config = load("archive: ~/data\npanel: {lut_file: ~/lut.txt}\n", tmp_path)
+    assert (config.archive, config.panel.lut_file) == (tmp_path / "data", str(tmp_path / "lut.txt"))
