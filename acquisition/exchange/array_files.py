@@ -1,0 +1,243 @@
+"""Files of arrays, as we export them: npz, HDF5, MATLAB 7.3 and OME-TIFF. Headers are checked before memory is used.
+
+The functions raise what the libraries raise; :func:`one_line_errors` turns this into an error of ours.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from xml.etree import ElementTree
+
+import h5py
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from acquisition.archive.old_names import with_present_names
+from acquisition.archive.shards import Image
+from acquisition.exchange.check_sums import CRC, FACTS, CheckSums, Layout, read_check_sums, read_ome_check_sums
+from drivers.base import SpeckleScopeError
+from drivers.limits import MAX_COLUMN_BYTES, LimitError
+from drivers.safe_arrays import npz_members, read_npy_header
+from drivers.safe_text import parse_json
+
+TIFF_SUFFIX = ".ome.tif"
+INTEGERS = ("frame_index", "t_ns")
+NUMBERS = ("exposure_s", "latency_s")
+TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
+_COLUMNS = (*INTEGERS, *NUMBERS, *TEXTS, "extra_json")
+#: Where our own files keep the metadata; version 0.1.0 used the second name.
+_METADATA = ("metadata_json", "card_json")
+_Read = TypeVar("_Read")
+
+
+class ArrayFileError(SpeckleScopeError):
+    """A file of arrays cannot be read."""
+
+
+@dataclass(kw_only=True)
+class ArrayFile:
+    """The content of a file.
+
+    Layouts of its arrays (N, H, W), its columns (N,), its metadata, its check sums where it has any, and a reader of its
+    images.
+    """
+
+    arrays: dict[str, Layout]
+    columns: dict[str, NDArray[Any]]
+    metadata: dict[str, Any]
+    check_sums: CheckSums | None
+    read: Callable[[str], Iterator[Image]]
+
+
+def read_npz(path: Path) -> ArrayFile:
+    """Read a ``.npz`` file."""
+    arrays: dict[str, Layout] = {}
+    with zipfile.ZipFile(path) as file:
+        for name, info in npz_members(file, path.stat().st_size).items():
+            most = MAX_COLUMN_BYTES if _is_column(name) or name in (*_METADATA, FACTS) else info.file_size
+            with file.open(info) as stream:
+                shape, fortran_order, dtype = _named(name, partial(read_npy_header, stream, info.file_size, most))
+            if len(shape) == 3:
+                if fortran_order:
+                    raise ValueError(f"{name} is in Fortran order; save numpy.ascontiguousarray of it")
+                arrays[name] = shape, dtype
+    with np.load(path, allow_pickle=False) as loaded:
+        columns = {name: loaded[name] for name in loaded if _is_column(name)}
+        metadata_json = str(next((loaded[name] for name in _METADATA if name in loaded), "{}"))
+        check_sums = read_check_sums(arrays, columns, metadata_json, str(loaded[FACTS]) if FACTS in loaded else "")
+    return ArrayFile(
+        arrays=arrays,
+        columns=columns,
+        metadata=json_mapping(metadata_json),
+        check_sums=check_sums,
+        read=partial(_npz_images, path),
+    )
+
+
+def _npz_images(path: Path, name: str) -> Iterator[Image]:
+    with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as stream:
+        (count, *shape), _, dtype = read_npy_header(stream, (size := file.getinfo(f"{name}.npy").file_size), size)
+        nbytes = int(np.prod(shape)) * dtype.itemsize
+        for _ in range(count):
+            image = np.frombuffer(stream.read(nbytes), dtype).reshape(shape)
+            yield image.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _named(name: str, read: Callable[[], _Read]) -> _Read:
+    """Return what ``read`` returns; its errors begin with the name of the array."""
+    try:
+        return read()
+    except ValueError as error:
+        raise LimitError(f"{name}: {error}") from error
+
+
+def read_hdf5(path: Path) -> ArrayFile:
+    """Read an HDF5 file, and nothing outside it."""
+    with h5py.File(path) as file:
+        datasets = {name: file[name] for name in file if _is_dataset(file, name)}
+        arrays: dict[str, Layout] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
+        stored = {name: item for name, item in datasets.items() if _is_column(name)}
+        for name, item in stored.items():
+            if item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
+                raise LimitError(f"{name!r} claims {item.size} values; at most {MAX_COLUMN_BYTES} bytes are read")
+        columns = {k: v.asstr()[:] if h5py.check_string_dtype(v.dtype) else v[:] for k, v in stored.items()}
+        metadata_json = str(next((file.attrs[name] for name in _METADATA if name in file.attrs), "{}"))
+        check_sums = read_check_sums(arrays, columns, metadata_json, str(file.attrs.get(FACTS, "")))
+    return ArrayFile(
+        arrays=arrays,
+        columns=columns,
+        metadata=json_mapping(metadata_json),
+        check_sums=check_sums,
+        read=partial(_hdf5_images, path),
+    )
+
+
+def _is_column(name: str) -> bool:
+    """Whether an array of this name holds one fact about every pair."""
+    return name in _COLUMNS or name.startswith(CRC)
+
+
+def _is_dataset(file: h5py.File, name: str) -> bool:
+    """Whether an entry is an array; raises LimitError when its content lies in another place or file."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise LimitError(f"{name!r} is a link, which may lead to another file; store the array itself in this file")
+    item = file[name]
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        kind = "virtual" if item.is_virtual else "external"
+        raise LimitError(f"{name!r} is {kind}: its content lies in another file; store the array itself in this file")
+    return isinstance(item, h5py.Dataset)
+
+
+def _hdf5_images(path: Path, name: str) -> Iterator[Image]:
+    with h5py.File(path) as file:
+        for image in file[name]:
+            yield image.astype(image.dtype.newbyteorder("="), copy=False)
+
+
+def read_matlab(path: Path) -> ArrayFile:
+    """Read the MATLAB 7.3 file of an export: MATLAB's axes are those of HDF5 in reverse order."""
+    with h5py.File(path) as file:
+        datasets = {name: file[name] for name in file if _is_dataset(file, name)}
+        arrays: dict[str, Layout] = {
+            name: ((item.shape[0], item.shape[2], item.shape[1]), item.dtype)
+            for name, item in datasets.items()
+            if item.ndim == 3
+        }
+        for name, item in datasets.items():
+            if item.ndim != 3 and item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
+                raise LimitError(f"{name!r} claims {item.size} values; at most {MAX_COLUMN_BYTES} bytes are read")
+        values = {name: _matlab_column(item) for name, item in datasets.items() if item.ndim != 3}
+    columns = {name: column for name, column in values.items() if _is_column(name)}
+    metadata_json, facts = (str(values[name][0]) if name in values else "" for name in (_METADATA[0], FACTS))
+    return ArrayFile(
+        arrays=arrays,
+        columns=columns,
+        metadata=json_mapping(metadata_json or "{}"),
+        check_sums=read_check_sums(arrays, columns, metadata_json, facts),
+        read=lambda name: (np.ascontiguousarray(image.T) for image in _hdf5_images(path, name)),
+    )
+
+
+def _matlab_column(item: h5py.Dataset) -> NDArray[Any]:
+    """Return a variable N x 1, or N rows of characters without the blanks at their end, as a column (N,)."""
+    content: NDArray[Any] = item[:]
+    if item.attrs.get("MATLAB_class") != np.bytes_("char"):
+        return np.ravel(content)
+    rows = np.ascontiguousarray(content.T, "<u2")
+    return np.array([row.tobytes().decode("utf-16-le").rstrip(" ") for row in rows])
+
+
+def read_tiff(path: Path, name: str) -> ArrayFile:
+    """Read the OME-TIFF file of one array, which gets the name ``name``."""
+    with tifffile.TiffFile(path) as tiff:
+        page, count = tiff.pages[0], len(tiff.pages)
+        ome = tiff.ome_metadata or "<none/>"
+    if "<!" in ome.replace("<!--", ""):
+        raise LimitError(f"{path.name} declares entities in its OME metadata; export it again")
+    pixels = ElementTree.fromstring(ome).find(".//{*}Pixels")
+    # A truncated file may have lost its description or pages; tifffile only logs this.
+    if pixels is None or pixels.get("SizeT") != str(count):
+        raise ValueError(f"{path.name} has no OME metadata for its {count} pages")
+    layout = (count, *page.shape), np.dtype(page.dtype)
+    planes = pixels.findall("{*}Plane")
+    columns, metadata = {}, {}
+    if len(planes) == count:
+        columns["t_ns"] = np.round([float(plane.get("DeltaT", 0)) * 1e9 for plane in planes]).astype(np.int64)
+        columns["exposure_s"] = np.array([float(plane.get("ExposureTime", 0)) for plane in planes])
+    if pixels.get("PhysicalSizeXUnit") == "µm":
+        metadata["pixel_um"] = float(pixels.get("PhysicalSizeX", "nan"))
+    return ArrayFile(
+        arrays={name: layout},
+        columns=columns,
+        metadata=metadata,
+        check_sums=read_ome_check_sums(name, ome, layout),
+        read=lambda _: _tiff_images(path),
+    )
+
+
+def _tiff_images(path: Path) -> Iterator[Image]:
+    with tifffile.TiffFile(path) as tiff:
+        shape = tiff.pages[0].shape
+        for page in tiff.pages:
+            if page.shape != shape:
+                raise LimitError(f"{path.name} has pages of {shape} and of {page.shape}; export it again")
+            yield page.asarray()
+
+
+def json_mapping(text: object) -> dict[str, Any]:
+    """Return a JSON object with the present names of its keys; raises ValueError."""
+    content = parse_json(str(text))
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(text)[:40]!r} is not a JSON object")
+    return dict(with_present_names(content))
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the libraries' errors for a missing, damaged or foreign file into an ArrayFileError of one line."""
+    try:
+        yield
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        ArithmeticError,
+        EOFError,
+        RuntimeError,
+        struct.error,
+        zlib.error,
+        zipfile.BadZipFile,
+        tifffile.TiffFileError,
+        ElementTree.ParseError,
+    ) as error:
+        raise ArrayFileError(f"it cannot be read ({' '.join(str(error).split())}); export it again") from error
