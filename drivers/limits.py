@@ -25,6 +25,8 @@ MAX_PIXELS = 2**28
 MAX_COLUMN_BYTES = 2**30
 #: Size of an array that is read into memory at once, such as one of a calibration.
 MAX_ARRAY_BYTES = 8 * 2**30
+#: Files with code, and their size, in a folder that an instrument file wants to run.
+MAX_CODE_FILES, MAX_CODE_BYTES = 2000, 2**28
 
 
 class LimitError(SpeckleScopeError, ValueError):

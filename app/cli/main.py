@@ -18,7 +18,7 @@ from app.cli.commands.calibrate import calibrate
 from app.cli.commands.certify import certify
 from app.cli.commands.compile import compile_model
 from app.cli.commands.demo import demo
-from app.cli.commands.doctor import doctor
+from app.cli.commands.doctor import doctor, trust
 from app.cli.commands.evaluate import evaluate
 from app.cli.commands.export import export
 from app.cli.commands.gui import gui
@@ -27,7 +27,6 @@ from app.cli.commands.import_pairs import import_pairs
 from app.cli.commands.live import live, record
 from app.cli.commands.reconstruct import reconstruct
 from app.cli.commands.train import train
-from app.cli.commands.trust import trust
 from app.cli.commands.twin_statistics import twin_statistics
 from app.cli.unexpected import is_explained, leaves, report
 from app.malloc_tuning import keep_freed_memory

@@ -69,7 +69,7 @@ class InstrumentOptions:
         given.pop("json", None)
         if (engine := given.pop("engine", None)) is not None:
             given["live"] = settings.live.model_copy(update={"engine": engine})
-        return checked(dict(settings) | given, "the options")
+        return checked(dict(settings) | given, "the options", settings.file)
 
 
 @Parameter(name="*", group=SHARED)

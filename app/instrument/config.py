@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.types import StringConstraints
 
 from acquisition.archive.atomic_files import write_whole
@@ -114,6 +114,13 @@ class LiveConfig(_Strict):
     drift_threshold: float = Field(0.5, ge=0, le=1)
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """Where a configuration comes from; configurations with the same values are equal wherever they come from."""
+
+    file: Path | None = field(default=None, compare=False)
+
+
 class InstrumentConfig(_Strict):
     """One instrument: its devices, the settings of each kind of device, and what is shown on the SLM.
 
@@ -169,6 +176,16 @@ class InstrumentConfig(_Strict):
     response: Path | None = None
     phase_range_rad: float = Field(DEFAULT_PHASE_RANGE_RAD, gt=0)
     archive: Path = Path("archive")
+    _origin: _Origin = PrivateAttr(default=_Origin())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the file that the caller of the validation names; no file can name it itself."""
+        self._origin = _Origin(context)
+
+    @property
+    def file(self) -> Path | None:
+        """The instrument file that was read; None for values from elsewhere."""
+        return self._origin.file
 
     @property
     def on_twin(self) -> bool:
@@ -220,10 +237,10 @@ def load_config(path: Path | None) -> InstrumentConfig:
         return InstrumentConfig()
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold 'key: value' lines, got {type(content).__name__}")
-    return checked(with_present_names(content, range_rad="slm_range_rad"), f"{path}")
+    return checked(with_present_names(content, range_rad="slm_range_rad"), f"{path}", path)
 
 
-def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
+def checked(content: Mapping[str, object], origin: str, file: Path | None = None) -> InstrumentConfig:
     """Return the configuration with these values.
 
     Parameters
@@ -232,6 +249,8 @@ def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
         Keys and values of an instrument file.
     origin : str
         Where they come from; error messages begin with it.
+    file : Path, optional
+        The instrument file that most of them come from.
 
     Raises
     ------
@@ -242,7 +261,7 @@ def checked(content: Mapping[str, object], origin: str) -> InstrumentConfig:
     if reason := wrong_number(content, InstrumentConfig):
         raise ConfigError(f"{origin}: {reason}")
     try:
-        return InstrumentConfig.model_validate(content)
+        return InstrumentConfig.model_validate(content, context=file)
     except pydantic.ValidationError as error:
         raise ConfigError(f"{origin}: {explain(error, _known_keys())}") from error
 

@@ -14,6 +14,7 @@ from acquisition.archive.recorded_frames import RecordedFrames
 from acquisition.holograms.closed_form import add, static_phase
 from app.instrument.config import InstrumentConfig
 from app.instrument.kinds import CameraKind, SlmKind
+from app.instrument.trust import check_trust, runnable
 from drivers.base import Camera, DeviceError, Slm
 from drivers.clock import Clock
 from drivers.displays.panel import Panel
@@ -152,7 +153,7 @@ def _open_slmpy(config: InstrumentConfig, panel: Panel) -> Slm:
 def _open_slmpy_window(config: InstrumentConfig, panel: Panel) -> Slm:
     from drivers.displays.slmpy_local import LocalSlmPySlm
 
-    return LocalSlmPySlm(config.slmpy_window, panel)
+    return LocalSlmPySlm(runnable(config.slmpy_window), panel)
 
 
 def _open_slmsuite_slm(config: InstrumentConfig, panel: Panel) -> Slm:
@@ -182,7 +183,10 @@ def open_camera(config: InstrumentConfig, clock: Clock) -> Camera:
     ------
     DeviceError
         The camera or its library is missing, or it refuses a setting.
+    TrustError
+        The instrument file wants to run or to connect to something that nobody has allowed.
     """
+    check_trust(config)
     if config.camera not in _OPEN_CAMERA:
         raise DeviceError(f"camera '{config.camera}' is simulated; open it with open_rig")
     with _explained(f"camera '{config.camera}'"):
@@ -196,7 +200,10 @@ def open_slm(config: InstrumentConfig) -> Slm | None:
     ------
     DeviceError
         The SLM or its library is missing, or it refuses a setting.
+    TrustError
+        The instrument file wants to run or to connect to something that nobody has allowed.
     """
+    check_trust(config)
     if config.slm is SlmKind.NONE:
         return None
     if config.slm not in _OPEN_SLM:

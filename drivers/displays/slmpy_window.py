@@ -79,11 +79,15 @@ def open_display(monitor: int, slmpy_path: str) -> Any:
     """Return slmPy's ``SLMdisplay``, full screen and on top."""
     # This folder contains another slmpy.py, the client, which must not be imported here.
     sys.path[:] = [folder for folder in sys.path if Path(folder or ".").resolve() != _HERE]
-    if slmpy_path:
-        sys.path.insert(0, slmpy_path)
     # No scaling, so that an image pixel is a panel pixel. Only X11 lets a window choose its monitor.
     os.environ.update(GDK_SCALE="1", GDK_BACKEND="x11")
     try:
+        if slmpy_path:
+            with suppress(ImportError):
+                importlib.import_module("wx")  # now, because the next lines would slow it down
+            sys.path.insert(0, slmpy_path)
+            # The operator has allowed the code in this folder, but not the compiled copies in its __pycache__.
+            sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull
         display_class = importlib.import_module("slmpy").SLMdisplay
     except (ImportError, AttributeError) as error:
         fail(f"cannot load slmPy ({error}); install wxPython and give a checkout of wavefrontshaping/slmPy with --slmpy-path")

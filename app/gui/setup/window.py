@@ -13,12 +13,14 @@ from PyQt6.QtWidgets import QComboBox, QDialog, QGridLayout, QHBoxLayout, QLabel
 
 from app.gui.setup.device_panel import DevicePanel
 from app.gui.setup.form import typed_value
+from app.gui.setup.trust_question import ask_trust
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.labels import FieldPlace, add_field
 from app.gui.widgets.style import GAP_PX, set_style
 from app.instrument.config import InstrumentConfig, checked, save_config
 from app.instrument.devices import CAMERAS, SLMS
 from app.instrument.preview import DevicePreview, DeviceSearch, SlmImage
+from app.instrument.trust import TrustError, trust, trust_requests
 from app.status import Message, MessageLevel
 from drivers.base import Frame, SpeckleScopeError
 
@@ -121,12 +123,12 @@ class SetupWindow(QDialog):
             "camera": self.camera.name,
             "slm": self.slm.name,
         }
-        return checked(content, "this page")
+        return checked(content, "this page", self._config.file)
 
     def try_devices(self) -> None:
         """Open the chosen devices, after releasing those that were tried before."""
         try:
-            self._config_to_try = self.config()
+            self._config_to_try = self._allowed(self.config())
         except SpeckleScopeError as error:
             self.banner.push(Message(MessageLevel.ERROR, str(error)))
             return
@@ -137,7 +139,7 @@ class SetupWindow(QDialog):
     def save(self) -> bool:
         """Write the instrument file and show a message; return whether it was written."""
         try:
-            save_config(self.config(), self.file)
+            save_config(self._allowed(self.config()), self.file)
         except SpeckleScopeError as error:
             self.banner.push(Message(MessageLevel.ERROR, str(error)))
             return False
@@ -166,6 +168,17 @@ class SetupWindow(QDialog):
                 super().accept()
                 return
         self._show_preview()
+
+    def _allowed(self, config: InstrumentConfig) -> InstrumentConfig:
+        """Return the configuration if it may act.
+
+        A program that the operator has chosen on this page is trusted. One that came with the file is asked about.
+        """
+        of_file = trust_requests(self._config, chosen=False)
+        trust(request for request in trust_requests(config) if request not in of_file)
+        if not ask_trust(config, self):
+            raise TrustError("nothing is run or saved, because you did not allow it; choose another program, folder or address")
+        return config
 
     def _show_preview(self) -> None:
         live = self._preview is not None

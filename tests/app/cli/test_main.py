@@ -35,6 +35,7 @@ COMMANDS = [
     "reconstruct",
     "record",
     "train",
+    "trust",
     "twin-statistics",
 ]
 BENCHMARKS = ["acquisition", "calibration", "devices", "engines", "live", "training", "twin"]

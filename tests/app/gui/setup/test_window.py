@@ -11,10 +11,12 @@ from PyQt6.QtCore import QSettings, Qt, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.gui.setup.form import SectionForm, described, title
+from app.gui.setup.trust_question import TrustQuestion
 from app.gui.setup.window import SetupWindow
 from app.gui.widgets.picture import Picture
 from app.instrument.config import InstrumentConfig, checked, load_config
 from app.instrument.devices import DetectedDevice
+from app.instrument.trust import not_trusted
 from tests.helpers.small_instrument import small_instrument
 
 
@@ -227,3 +229,42 @@ def test_cancelling_the_setup_of_a_broken_instrument_ends_it(qtbot, styled, tmp_
     timer.stop()
     assert len(texts) == 1
     assert "'camera' = 'kodak'" in texts[0]
+
+
+@pytest.fixture
+def account(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "account"))
+
+
+@pytest.mark.parametrize("agree", [True, False])
+def test_a_program_that_came_with_the_file_is_asked_about(page, qtbot, account, tmp_path, agree):
+    (tmp_path / "slmPy").mkdir()
+    config = checked(
+        {"camera": "basler", "slm": "slmpy-window", "slmpy_window": {"slmpy_path": str(tmp_path / "slmPy")}},
+        "test",
+        tmp_path / "foreign.yaml",
+    )
+    window = page(config)
+    asked = []
+
+    def answer() -> None:
+        (question,) = window.findChildren(TrustQuestion)
+        asked.append((question.text(), question.defaultButton() is question.refuse_button))
+        qtbot.mouseClick(question.trust_button if agree else question.refuse_button, Qt.MouseButton.LeftButton)
+
+    QTimer.singleShot(0, answer)
+    assert window.save() is agree, window.banner.text
+    ((text, refuses_by_default),) = asked
+    assert f"{tmp_path / 'foreign.yaml'} wants to" in text
+    assert f"run code from the folder {tmp_path / 'slmPy'} " in text
+    assert refuses_by_default
+    assert (tmp_path / "instrument.yaml").exists() is agree
+    assert bool(not_trusted(config)) is not agree
+
+
+def test_a_program_that_the_operator_chose_on_the_page_is_trusted(page, account, tmp_path):
+    (tmp_path / "slmPy").mkdir()
+    window = page(checked({"camera": "basler", "slm": "slmpy-window"}, "test"))
+    window.slm.forms["slmpy-window/slmpy_window"].show_values({"slmpy_path": str(tmp_path / "slmPy")})
+    assert window.save(), window.banner.text
+    assert not not_trusted(load_config(tmp_path / "instrument.yaml"))
