@@ -10,7 +10,9 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -25,6 +27,37 @@ _POLL_S = 0.1
 #: The most that is read of a lock file, and the byte of it that is locked on Windows.
 _HOLDER_BYTES, _LOCKED_BYTE = 1000, 2**30
 _FREE_MARGIN = 1.05
+_announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=lambda text: None)
+
+
+@contextmanager
+def waiting_announced(announce: Callable[[str], None]) -> Iterator[None]:
+    """Inside this block, call ``announce`` with one line whenever this thread begins to wait for another writer."""
+    token = _announce.set(announce)
+    try:
+        yield
+    finally:
+        _announce.reset(token)
+
+
+@contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Keep other processes from writing a new file or folder until the end of this block; it need not exist yet.
+
+    Raises
+    ------
+    StorageError
+        Another process writes it (the message says which), or its parent folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write to {path.parent}: {one_line(error)}; choose another folder") from error
+    lock = WriterLock(path.parent, f".{path.name}.lock", guarded=path)
+    try:
+        yield
+    finally:
+        lock.close(remove=True)
 
 
 class WriterLock:
@@ -41,6 +74,8 @@ class WriterLock:
         Name of the lock file in it.
     wait : bool
         Whether to wait until another writer has finished. By default a second writer is refused.
+    guarded : Path, optional
+        What the lock is for, as messages name it. By default the folder.
 
     Raises
     ------
@@ -48,13 +83,18 @@ class WriterLock:
         Another writer holds the lock (the message says which), or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, file: str = LOCK, *, wait: bool = False) -> None:
+    def __init__(self, folder: Path, file: str = LOCK, *, wait: bool = False, guarded: Path | None = None) -> None:
         self.path = folder / file
+        guarded = guarded or folder
         self._fd: int | None = self._open()
         try:
+            announced = False
             while not self._is_ours():
                 if not wait:
-                    raise StorageError(f"{folder} is being written by {self._holder()}; wait for its end, or close it first")
+                    raise StorageError(f"{guarded} is being written by {self._holder()}; wait for its end, or close it first")
+                if not announced:
+                    _announce.get()(f"waiting for {self._holder()}, which writes {guarded}")
+                    announced = True
                 time.sleep(_POLL_S)
             self._sign()
         except BaseException:

@@ -6,7 +6,7 @@ Every file or folder is written under a hidden temporary name and gets its own n
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import av.codec
 import av.error
 
 from acquisition.archive.atomic_files import moved_together, moved_when_complete, write_inside
-from acquisition.archive.folder import check_space, one_line
+from acquisition.archive.folder import check_space, one_line, sole_writer
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export_arrays import write_hdf5, write_matlab, write_npz, write_ome_zarr
 from acquisition.exchange.export_base import ExportError, median_interval_s
@@ -89,7 +89,7 @@ def exported_files(
     labels: LabelOptions | None = None,
     *,
     overwrite: bool = False,
-) -> Iterator[Path]:
+) -> Generator[Path, None, None]:
     """Export an archive and yield the new files and folders, in the order of ``formats``, each when it is complete.
 
     Parameters
@@ -117,7 +117,7 @@ def exported_files(
         A format is unknown, a file exists, an array is missing or does not fit the format, the archive is empty, or the disk
         failed.
     StorageError
-        An image of the archive is damaged, or the disk has too little space.
+        An image of the archive is damaged, the disk has too little space, or another process exports the same archive there.
     """
     try:
         chosen = [ExportFormat(name) for name in formats]
@@ -127,25 +127,29 @@ def exported_files(
         raise ExportError(f"{archive.path.name} holds no images; there is nothing to export")
     out_dir = Path(out_dir)
     jobs = [job for name in chosen for job in _jobs(archive, name, labels or LabelOptions())]
-    existing = [name for name, _ in jobs if (out_dir / name).exists()]
-    if existing and not overwrite:
-        raise ExportError(f"{out_dir / existing[0]} exists; choose another folder or allow overwriting")
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        # Before writing, because HDF5 crashes when the disk is full. Video and PNG need less than the raw size.
-        raw_bytes = len(archive) * sum(archive.spec(name).nbytes for name in archive.arrays)
-        check_space(out_dir, raw_bytes * len(set(chosen) & _RAW_SIZED))
-        for name, write in jobs:
-            if Path(name).suffix in _WITHOUT_CHECK_SUMS:
-                _write_with_manifest(out_dir / name, write)
-            else:
-                with moved_when_complete(out_dir / name) as part:
-                    write(part)
-            yield out_dir / name
+        with sole_writer(out_dir / archive.path.name):
+            yield from _written(archive, out_dir, jobs, len(set(chosen) & _RAW_SIZED), overwrite=overwrite)
     except (OSError, av.error.FFmpegError) as error:
         raise ExportError(
             f"cannot export {archive.path.name} to {out_dir}: {one_line(error)}; free space, or choose another folder"
         ) from error
+
+
+def _written(archive: Archive, out_dir: Path, jobs: Sequence[_Job], raw_copies: int, *, overwrite: bool) -> Iterator[Path]:
+    existing = [name for name, _ in jobs if (out_dir / name).exists()]
+    if existing and not overwrite:
+        raise ExportError(f"{out_dir / existing[0]} exists; choose another folder or allow overwriting")
+    # Before writing, because HDF5 crashes when the disk is full. Video and PNG need less than the raw size.
+    check_space(out_dir, raw_copies * len(archive) * sum(archive.spec(name).nbytes for name in archive.arrays))
+    for name, write in jobs:
+        if Path(name).suffix in _WITHOUT_CHECK_SUMS:
+            _write_with_manifest(out_dir / name, write)
+        else:
+            with moved_when_complete(out_dir / name) as part:
+                write(part)
+        yield out_dir / name
 
 
 def _write_with_manifest(path: Path, write: Callable[[Path], None]) -> None:

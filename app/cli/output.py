@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acquisition.archive.atomic_files import write_whole
+from acquisition.archive.folder import waiting_announced
 from app.progress import Report
 from drivers.base import SpeckleScopeError
 from drivers.limits import MAX_JSON_BYTES
@@ -28,10 +29,16 @@ _LINE_EVERY_S = 10.0
 
 @contextmanager
 def progress_bars() -> Iterator[Report]:
-    """Yield a report that draws one bar for each stage, or prints lines if there is no terminal."""
-    if not console.is_terminal:
-        yield _progress_lines()
-        return
+    """Yield a report that draws one bar for each stage, or prints lines if there is no terminal.
+
+    Meanwhile a line says when the command waits for another process.
+    """
+    with waiting_announced(_print_line), _bars() if console.is_terminal else nullcontext(_progress_lines()) as report:
+        yield report
+
+
+@contextmanager
+def _bars() -> Iterator[Report]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -64,9 +71,13 @@ def _progress_lines() -> Report:
         # A stage that is complete may be reported again and again while its data are written.
         if due and lines.get(stage) != line:
             printed_s[stage], lines[stage] = now_s, line
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            _print_line(line)
 
     return report
+
+
+def _print_line(line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:

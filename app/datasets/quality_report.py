@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import image_bytes, write_together
-from acquisition.archive.reader import Archive
+from acquisition.archive.folder import WriterLock
+from acquisition.archive.reader import JOURNAL, Archive
 from acquisition.archive.rows import StorageError, StoredRow
 from acquisition.capture.certificate import CERTIFICATE, Certificate, certificate_text, certify
 from acquisition.capture.dataset_archive import plan_of
@@ -38,7 +40,7 @@ _REMEDY = "check the disk; the pairs themselves are safe"
 def finish_dataset(path: Path, progress: Callable[[int], None] = lambda done: None) -> Certificate:
     """Certify a dataset, and then write certificate, contact sheet, parts and report into its folder, all or none.
 
-    An older certificate and report do not survive a verification that fails.
+    An older certificate and report do not survive a verification that fails. A dataset that is being written is refused.
 
     Parameters
     ----------
@@ -50,10 +52,15 @@ def finish_dataset(path: Path, progress: Callable[[int], None] = lambda done: No
     Raises
     ------
     StorageError
-        The folder holds no dataset, or it cannot be read.
+        The folder holds no dataset, it cannot be read, or another process writes to it.
     SpeckleScopeError
         A file cannot be written.
     """
+    with WriterLock(path) if (path / JOURNAL).is_file() else nullcontext():
+        return _finish(path, progress)
+
+
+def _finish(path: Path, progress: Callable[[int], None]) -> Certificate:
     try:
         archive = Archive.open(path)
         certificate = certify(archive, progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from acquisition.archive.atomic_files import image_bytes, moved_when_complete, write_inside
+from acquisition.archive.folder import sole_writer
 from acquisition.patterns.sources import open_source
 from app.instrument.config import InstrumentConfig
 from drivers.base import SpeckleScopeError
@@ -44,8 +45,15 @@ def write_twin_pairs(
     Raises
     ------
     SpeckleScopeError
-        ``out_dir`` is not empty, or cannot be written.
+        ``out_dir`` is not empty, cannot be written, or is being written by another process.
     """
+    with sole_writer(out_dir):
+        return _written(config, out_dir, images, count, on_progress)
+
+
+def _written(
+    config: InstrumentConfig, out_dir: Path, images: str, count: int, on_progress: Callable[[int], None]
+) -> list[Path]:
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise SpeckleScopeError(f"{out_dir} is not empty; choose a new folder")
     n = config.twin.optics.image_px
@@ -55,7 +63,6 @@ def write_twin_pairs(
     camera = config.twin.camera
     exposure = TwinExposure(FibreOptics(config.twin.optics), camera.sensor, camera.exposure_s, seed=1)
     try:
-        out_dir.parent.mkdir(parents=True, exist_ok=True)
         with moved_when_complete(out_dir) as part:
             for folder in (_SPECKLE, _PATTERN):
                 (part / folder).mkdir(parents=True)

@@ -99,7 +99,7 @@ class Artifact:
         """Return the content; where there is none, build and store it.
 
         A second process that needs the same file waits for the first one, and uses its result. If the first one fails or is
-        killed, the second one builds.
+        killed, the second one builds. :func:`acquisition.archive.folder.waiting_announced` shows what it waits for.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Artifact:
     def _sole_builder(self) -> Iterator[None]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = WriterLock(self.path.parent, f"{self.path.name}.lock", wait=True)
+            lock = WriterLock(self.path.parent, f"{self.path.name}.lock", wait=True, guarded=self.path)
         except (OSError, StorageError) as error:
             raise EngineError(f"cannot write {self.path}: {one_line(error)}; {_REMEDY}") from error
         try:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
-from acquisition.archive.atomic_files import write_whole
+from acquisition.archive.atomic_files import moved_when_complete, write_whole
+from acquisition.archive.folder import sole_writer
 from app.cli.options import Count, DeviceOptions
 from app.cli.output import progress_bars, publish
 from drivers.base import SpeckleScopeError
@@ -89,17 +90,19 @@ def calibrate(
 
     settings = instrument.settings()
     _refuse_others_options(what, options)
-    if out.exists():
-        raise SpeckleScopeError(f"{out} exists; choose a new folder for the calibration")
-    measured, devices, fibre = _measure(what, settings, options)
-    stored = Stored(measured.kind, devices, {**measured.more, **measured.numbers, "fibre": fibre}, measured.arrays)
-    save(stored, out)
-    write_whole(out / REPORT, document(stored, measured.numbers, measured.sections), "choose another folder")
-    numbers = {**measured.numbers, "report": str(out / REPORT)}
-    if what is Calibration.LUT:
-        text = "\n".join(f"{phase_rad:.6f}" for phase_rad in measured.arrays["phases_rad"]) + "\n"
-        write_whole(out / LUT_FILE, text, "choose another folder")
-        numbers["lut_file"] = str(out / LUT_FILE)
+    with sole_writer(out):
+        if out.exists():
+            raise SpeckleScopeError(f"{out} exists; choose a new folder for the calibration")
+        measured, devices, fibre = _measure(what, settings, options)
+        stored = Stored(measured.kind, devices, {**measured.more, **measured.numbers, "fibre": fibre}, measured.arrays)
+        numbers = {**measured.numbers, "report": str(out / REPORT)}
+        with moved_when_complete(out) as part:
+            save(stored, part)
+            write_whole(part / REPORT, document(stored, measured.numbers, measured.sections), "choose another folder")
+            if what is Calibration.LUT:
+                text = "\n".join(f"{phase_rad:.6f}" for phase_rad in measured.arrays["phases_rad"]) + "\n"
+                write_whole(part / LUT_FILE, text, "choose another folder")
+                numbers["lut_file"] = str(out / LUT_FILE)
     publish(measured.kind, numbers, instrument.json)
 
 

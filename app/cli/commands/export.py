@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,8 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
         LabelOptions(phase_range_rad=options.phase_range_rad),
         overwrite=options.overwrite,
     )
-    with kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others"):
+    kept = kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others")
+    with kept, closing(exported):
         for file in exported:
             files.append(str(file))
     publish("exported", {"files": files, **how_it_went(archive)}, json)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import Parameter
 
 from acquisition.archive.atomic_files import save_array
+from acquisition.archive.folder import sole_writer
 from app.cli.options import Json, Positive
 from app.cli.output import publish
 from drivers.base import SpeckleScopeError
@@ -55,16 +56,23 @@ def reconstruct(frame: Path, *, options: ReconstructionOptions, json: Json = Non
     frame
         The camera frame, a grey PNG.
     """
+    if options.out.suffix != ".npy":
+        raise SpeckleScopeError(f"--out writes a NumPy array, got '{options.out}'; let the name end in .npy")
+    with sole_writer(options.out):
+        if options.out.exists():
+            raise SpeckleScopeError(f"{options.out} exists; choose another name for --out")
+        numbers = _reconstructed(frame, options)
+    publish("reconstruction", numbers, json)
+
+
+def _reconstructed(frame: Path, options: ReconstructionOptions) -> dict[str, object]:
+    """Reconstruct the phase, write it, and return the numbers to show."""
     import numpy as np
 
     from acquisition.exchange.import_folder import stated_phase_range_rad
     from acquisition.exchange.reference_pairs import read_frame, read_references
     from reconstruction.few_pair.few_pair import PUBLISHED_PHASE_RANGE_RAD, FewPair
 
-    if options.out.suffix != ".npy":
-        raise SpeckleScopeError(f"--out writes a NumPy array, got '{options.out}'; let the name end in .npy")
-    if options.out.exists():
-        raise SpeckleScopeError(f"{options.out} exists; choose another name for --out")
     pixels = read_frame(frame)
     phase_range_rad = options.phase_range_rad or stated_phase_range_rad(options.references) or PUBLISHED_PHASE_RANGE_RAD
     pairs = read_references(options.references, phase_range_rad, frame, pixels)
@@ -75,7 +83,7 @@ def reconstruct(frame: Path, *, options: ReconstructionOptions, json: Json = Non
     phase_rad = solve(pixels)
     seconds = time.perf_counter() - start
     save_array(options.out, phase_rad, "choose another file for --out")
-    numbers = {
+    return {
         "phase": options.out,
         "method": options.method,
         "references": list(pairs.names),
@@ -87,7 +95,6 @@ def reconstruct(frame: Path, *, options: ReconstructionOptions, json: Json = Non
         "peak_to_valley_rad": float(np.ptp(phase_rad)),
         "seconds": seconds,
     }
-    publish("reconstruction", numbers, json)
 
 
 def _registration(folder: Path | None, pairs: ReferencePairs) -> Registration:

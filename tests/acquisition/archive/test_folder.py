@@ -7,11 +7,14 @@ import platform
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from acquisition.archive.folder import LOCK, WriterLock
+from acquisition.archive.folder import LOCK, WriterLock, sole_writer
 from acquisition.archive.kinds import ArchiveKind
-from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, StorageError
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
+from acquisition.exchange.export import export, exported_files
+from app.datasets.quality_report import finish_dataset
 from tests.helpers.locks import lock_holder
 
 
@@ -60,3 +63,34 @@ def test_a_lock_file_that_was_replaced_is_not_the_lock(tmp_path: Path) -> None:
             (tmp_path / LOCK).unlink()
             with WriterLock(tmp_path):
                 assert (tmp_path / LOCK).exists()
+
+
+def test_the_sole_writer_of_a_new_file_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "phase.npy"
+    path.parent.mkdir()
+    with lock_holder(path.parent, ".phase.npy.lock") as holder:
+        named = f"{re.escape(str(path))} is being written by process {holder.pid} on computer"
+        with pytest.raises(StorageError, match=named), sole_writer(path):
+            raise AssertionError("it must not come this far")
+    with sole_writer(path), sole_writer(path.with_name("other.npy")):
+        pass
+    assert not list(path.parent.iterdir())
+
+
+def test_a_dataset_that_is_being_written_is_not_certified(archive: Path) -> None:
+    with ArchiveWriter.resume(archive), pytest.raises(StorageError, match="is being written by process"):
+        finish_dataset(archive)
+
+
+def test_the_second_export_to_the_same_place_is_refused(archive: Path, tmp_path: Path) -> None:
+    with ArchiveWriter.resume(archive, expected=1) as writer:
+        row = PairRow(frame_index=0, t_ns=1, exposure_s=0.01, pattern_id="a", pattern_name="a")
+        writer.append({"speckle": np.zeros((4, 4), np.uint8)}, row)
+        writer.complete()
+    out = tmp_path / "out"
+    first = exported_files(Archive.open(archive), out, ["npz", "hdf5"])
+    whole = next(first)
+    with pytest.raises(StorageError, match=f"is being written by process {os.getpid()}"):
+        export(Archive.open(archive), out, ["npz"], overwrite=True)
+    first.close()
+    assert list(out.iterdir()) == [whole]

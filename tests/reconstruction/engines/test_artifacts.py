@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 
 _BUILDER = """
 import sys
+from acquisition.archive.folder import waiting_announced
 from reconstruction.engines.artifacts import Artifact
 name = sys.argv[1]
 def build():
@@ -23,7 +24,8 @@ def build():
     sys.stdin.readline()
     return name.encode()
 print("asks", flush=True)
-print("got", Artifact("graph", "onnx", {"weights": 1}).load_or_build(build).decode(), flush=True)
+with waiting_announced(lambda line: print(line, flush=True)):
+    print("got", Artifact("graph", "onnx", {"weights": 1}).load_or_build(build).decode(), flush=True)
 """
 
 
@@ -57,6 +59,10 @@ def test_the_second_builder_waits_for_the_first(
         assert first.stdout is not None
         assert first.stdout.readline() == "builds\n"
         with builder("second") as second:
+            assert second.stdout is not None
+            line = second.stdout.readline()
+            assert line.startswith(f"waiting for process {first.pid} on computer ")
+            assert line.endswith(f", which writes {Artifact('graph', 'onnx', {'weights': 1}).path}\n")
             end_first(first)
             first.wait(60)
             assert second.communicate("\n", timeout=60)[0] == "".join(lines)
