@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.recording_faults import NOT_RECONSTRUCTED, NOT_SEGMENTED, recording_facts
+from acquisition.archive.recording_faults import NOT_RECONSTRUCTED, NOT_SEGMENTED, marked_frames, recording_facts
 from acquisition.archive.rows import PairRow
 from acquisition.exchange.check_sums import FACTS, crc32_columns, facts_sha256
 from drivers.base import SpeckleScopeError
@@ -69,7 +69,7 @@ def how_it_went(archive: Archive) -> dict[str, object]:
 
 
 def recording_summary(archive: Archive) -> str:
-    """Return in one line how a recording went, and how many of its frames have no phase or no labels; empty for a dataset."""
+    """Return in one line how a recording went, and which frames are bad or incomplete; empty for a dataset."""
     if archive.kind is not ArchiveKind.RECORDING:
         return ""
     facts = recording_facts(archive)
@@ -77,6 +77,7 @@ def recording_summary(archive: Archive) -> str:
     for key, what in ((NOT_RECONSTRUCTED, "not reconstructed"), (NOT_SEGMENTED, "not segmented")):
         if facts[key]:
             parts.append(f"{facts[key]} of {len(archive)} frames {what}")
+    parts += [f"{mark}: frames {numbers}" for mark, numbers in marked_frames(archive).items()]
     return "; ".join(parts)
 
 

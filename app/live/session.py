@@ -30,7 +30,7 @@ from app.live.recording import LiveRecording
 from app.live.scene import Scene
 from app.live.snapshot import write_snapshot
 from app.live.status import live_status
-from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, RecordingStatus
+from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, RecordingState, RecordingStatus
 from app.training.engine_check_frames import frames_for
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.live.pairs_method import pairs_grid_px
@@ -238,7 +238,7 @@ class Session:
         if self._recording is not None:
             self._disconnect_recording()
             silence = self._capture.pending_fault() if self._capture is not None else None
-            if silence is not None and self._recording.status().active:
+            if silence is not None and self._recording.status().state is RecordingState.RECORDING:
                 self._recording.put_fault(silence)
             self._recording.finish()
 

@@ -1,4 +1,4 @@
-"""Text on a picture: the scale bar, the value under the mouse, and a message while there is no picture."""
+"""Text on a picture: scale bar, value under the mouse, what is wrong with the frame; a message while there is no picture."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPe
 from PyQt6.QtWidgets import QWidget
 
 from app.gui.widgets.formatting import round_length
-from app.gui.widgets.style import MUTED, TEXT
+from app.gui.widgets.style import ALARM, MUTED, TEXT
 
 _MARGIN_PX = 12.0
 _MAX_BAR = 0.28  # of the width of the picture
+_STAMP_PX = 22
 _SHADE = QColor(0, 0, 0, 165)
 
 
@@ -24,6 +25,12 @@ class Annotations(QWidget):
         self._picture = QRectF()
         self._readout = ""
         self._message = ""
+        self._stamp = ""
+
+    @property
+    def stamp(self) -> str:
+        """What is wrong with the frame; empty if nothing is."""
+        return self._stamp
 
     @property
     def readout(self) -> str:
@@ -56,6 +63,12 @@ class Annotations(QWidget):
             self._readout = text
             self.update()
 
+    def set_stamp(self, text: str) -> None:
+        """Stamp the picture with what is wrong with its frame; an empty text removes it."""
+        if text != self._stamp:
+            self._stamp = text
+            self.update()
+
     def set_message(self, text: str) -> None:
         """Show a message in the middle; an empty text removes it."""
         if text != self._message:
@@ -77,9 +90,25 @@ class Annotations(QWidget):
             width = metrics.horizontalAdvance(self._readout)
             corner = self._picture.topLeft() + QPointF(_MARGIN_PX, _MARGIN_PX)
             self._plate(painter, QRectF(corner.x(), corner.y(), width + 16, 26), self._readout)
+        if self._stamp:
+            self._draw_stamp(painter, font)
         length_px, text = self.scale_bar
         if length_px:
             self._draw_scale_bar(painter, metrics, length_px, text)
+
+    def _draw_stamp(self, painter: QPainter, font: QFont) -> None:
+        large = QFont(font)
+        large.setPixelSize(_STAMP_PX)
+        large.setBold(True)
+        painter.setFont(large)
+        # Below the value under the mouse, and never wider than the picture.
+        text = QFontMetricsF(large).elidedText(
+            self._stamp, Qt.TextElideMode.ElideRight, max(0.0, self._picture.width() - 2 * _MARGIN_PX - 24)
+        )
+        width = QFontMetricsF(large).horizontalAdvance(text) + 24
+        top = self._picture.top() + _MARGIN_PX + 32
+        self._plate(painter, QRectF(self._picture.center().x() - width / 2, top, width, 38), text, ALARM)
+        painter.setFont(font)
 
     def _draw_scale_bar(self, painter: QPainter, metrics: QFontMetricsF, length_px: float, text: str) -> None:
         width = max(length_px, metrics.horizontalAdvance(text)) + 16
@@ -96,9 +125,9 @@ class Annotations(QWidget):
         painter.drawLine(QPointF(x, y), QPointF(x + length_px, y))
 
     @staticmethod
-    def _plate(painter: QPainter, rect: QRectF, text: str) -> None:
+    def _plate(painter: QPainter, rect: QRectF, text: str, colour: str = TEXT) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(_SHADE)
         painter.drawRoundedRect(rect, 4, 4)
-        painter.setPen(QColor(TEXT))
+        painter.setPen(QColor(colour))
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)

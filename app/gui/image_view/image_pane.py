@@ -148,7 +148,7 @@ class ImagePane(QFrame):
         self.image_item.setLookupTable(self.levels.table)
 
     def _adapt_levels(self) -> None:
-        if self._image is not None:
+        if self._image is not None and np.isfinite(self._image).any():
             low, high = np.nanpercentile(self._image.astype(np.float32), _ADAPTED_PERCENTILES)
             self.levels.set_levels(float(low), float(high))
 

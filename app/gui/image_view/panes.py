@@ -9,7 +9,7 @@ from app.gui.image_view.image_pane import ImagePane
 from app.gui.image_view.level_bar import LevelBar
 from app.gui.image_view.overlay import count_objects, outline_path
 from app.gui.widgets.formatting import count
-from app.status import LiveView
+from app.status import MARK_TEXTS, LiveView
 
 _SATURATED = 0.001  # of the pixels: above this fraction the subtitle warns of saturation
 
@@ -49,11 +49,13 @@ class Pictures:
         self.overlay.moved.connect(self.phase.show_field)
 
     def show_view(self, view: LiveView) -> None:
-        """Show a frame and its reconstruction."""
+        """Show a frame and its reconstruction, stamped with what is wrong with it."""
         if self._view is None:
             self.phase.annotations.set_message("")
         self._view = view
         reconstruction = view.reconstruction
+        for pane in self.panes:
+            pane.annotations.set_stamp(", ".join(MARK_TEXTS[mark] for mark in view.frame.marks))
         self.speckle.set_image(view.frame.pixels)
         if reconstruction is None:
             self.phase.annotations.set_message("No model for this fibre yet: acquire pairs, then train a model")

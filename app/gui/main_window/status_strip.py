@@ -1,6 +1,8 @@
-"""The numbers of the live view in large digits: rates, latency, dropped frames, drift, engine and model."""
+"""The numbers of the live view in large digits: rates, latency, dropped frames, drift; engine, model and bad frames."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
@@ -9,13 +11,14 @@ from app.gui.main_window.drift_gauge import DriftGauge
 from app.gui.widgets.formatting import UNKNOWN, count, number
 from app.gui.widgets.labels import ElidedLabel, Tile
 from app.gui.widgets.style import ALARM
-from app.status import LiveStatus
+from app.status import MARK_TEXTS, LiveStatus
+from drivers.base import FrameMark
 
 _SHORT_ID = 8
 
 
 class StatusStrip(QFrame):
-    """One row of numbers, and one line about engine and model."""
+    """One row of numbers, and one line about engine, model and bad frames."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +46,12 @@ class StatusStrip(QFrame):
 
         self.engine = ElidedLabel()
         self.model = ElidedLabel()
-        for caption, value, column, columns in (("Engine", self.engine, 0, 4), ("Model", self.model, 4, 2)):
+        self.bad_frames = ElidedLabel()
+        for caption, value, column, columns in (
+            ("Engine", self.engine, 0, 4),
+            ("Model", self.model, 4, 1),
+            ("Bad frames", self.bad_frames, 5, 1),
+        ):
             label = QLabel(caption)
             label.setObjectName("muted")
             line = QHBoxLayout()
@@ -71,3 +79,12 @@ class StatusStrip(QFrame):
         self.engine.show_text(": ".join(part for part in (status.engine, status.engine_reason) if part) or UNKNOWN)
         self.model.show_text(f"{status.model_name} {status.model_id[:_SHORT_ID]}".strip() or UNKNOWN)
         self.model.setToolTip(status.model_id)
+        marked = _marked_text(status.frames_marked)
+        if marked != self.bad_frames.full_text:  # a style sheet takes time
+            self.bad_frames.setStyleSheet(f"color: {ALARM}" if status.frames_marked else "")
+            self.bad_frames.show_text(marked)
+
+
+def _marked_text(frames_marked: Mapping[FrameMark, int]) -> str:
+    """Return how many frames have which mark: ``12 dark, 1 frozen picture``."""
+    return ", ".join(f"{count(number)} {MARK_TEXTS[mark]}" for mark, number in frames_marked.items()) or "none"

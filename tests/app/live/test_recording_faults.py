@@ -117,6 +117,35 @@ def test_what_was_done_about_a_fault_is_recorded_too(tmp_path: Path) -> None:
     assert "the camera counts" in failed.text
 
 
+def test_a_camera_that_hangs_during_the_reference_is_armed_again(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, FaultConfig(hang_at=(1,), failed_at=(3,), disconnect_at=(5,)), 6)
+    kinds = [event.kind for event in recorded.archive.events()]
+    assert kinds.count(EventKind.REARMED) == kinds.count(EventKind.RECONNECTED) == 1
+    assert recorded_faults(recorded.archive) == {"DeviceTimeoutError": 1, "FrameFailedError": 1, "DeviceLostError": 1}
+    assert len(recorded.archive) == 6
+
+
+def test_exports_tell_which_frames_are_bad(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, FaultConfig(saturate_at=(12, 13, 16)), 12)
+    first = recorded.frames[0]
+    numbers = [row.frame_index for row in recorded.archive.rows() if row.extra.get("marks") == "saturated"]
+    assert len(numbers) == 3
+    assert numbers[1] - numbers[0] == 1
+    text = f"{numbers[0]}-{numbers[1]}, {numbers[2]}"
+    assert first <= numbers[0]
+    speckle, *_, film, file = export(recorded.archive, tmp_path / "out", ["ome-tiff", "ffv1", "npz"])
+    with np.load(file) as content:
+        facts = json.loads(str(content["metadata_json"]))["recording"]
+        extra = [json.loads(str(row)) for row in content["extra_json"]]
+    assert facts["marked_frames"] == {"saturated": text}
+    assert [row.get("marks") for row in extra].count("saturated") == 3
+    with tifffile.TiffFile(speckle) as tiff:
+        assert tiff.ome_metadata is not None
+        assert f"saturated: frames {text}" in tiff.ome_metadata
+    with av.open(str(film)) as container:
+        assert f"saturated: frames {text}" in container.metadata["COMMENT"]
+
+
 def test_frames_without_a_phase_are_marked_and_exports_count_them(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path, FaultConfig(failed_at=(12,)), 6)
     assert recorded.status.frames_not_reconstructed == recorded.status.frames_not_segmented == 6

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acquisition.archive.kinds import FinishReason
+from acquisition.archive.kinds import EventKind, FinishReason
+from acquisition.archive.recording_faults import RecordingFault
 from acquisition.archive.writer import Archive
 from app.instrument.config import InstrumentConfig
 from app.live import inference
+from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
 from app.live.session import Session, SessionError
 from app.status import LiveState, LiveView, MessageLevel, RecordingState
@@ -57,6 +59,19 @@ def test_live_views_join_a_frame_with_its_own_reconstruction(session: Session) -
     assert status.latency_label == LATENCY_LABEL
     assert status.latency_ms_p50 <= status.latency_ms_p99
     assert 0 < status.reference_correlation <= 1
+
+
+def test_a_recording_that_ends_in_a_silence_tells_it(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = RecordingFault(kind=EventKind.DEVICE_TIMEOUT, text="no frame", frames=(range(7, 8),))
+    session.start_live()
+    next_view(session)
+    session.start_recording("silent")
+    until(lambda: session.recording_status().frames_recorded)
+    monkeypatch.setattr(LiveCapture, "pending_fault", lambda capture: silence)
+    session.stop_recording()
+    session.stop_recording()
+    until(lambda: session.recording_status().state is RecordingState.FINISHED)
+    assert session.recording_status().faults["DeviceTimeoutError"] == 1
 
 
 def test_truth_is_shown_only_for_settled_frames_of_our_own_scene(session: Session) -> None:

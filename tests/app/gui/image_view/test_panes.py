@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import QApplication
 from app.gui.image_view.colormaps import phase_table
 from app.gui.image_view.level_bar import LevelBar
 from app.gui.image_view.overlay import count_objects, outline_path
-from drivers.base import Frame
+from drivers.base import Frame, FrameMark
 from tests.helpers.scripted_session import FIELD_UM, make_view
 
 
@@ -69,6 +69,29 @@ def test_each_pane_shows_its_part_of_the_polled_view(window, session):
     window.refresh_numbers()
     assert pictures.overlay.subtitle.full_text == f"{view.reconstruction.labels.max()} objects"
     assert "512 × 512 px" in pictures.speckle.subtitle.full_text
+
+
+def test_a_bad_frame_is_stamped_on_every_picture_and_a_good_one_is_not(window, session):
+    view = make_view()
+    dark = replace(view, frame=view.frame.marked((FrameMark.DARK, FrameMark.FROZEN), readable=False))
+    for shown, text in ((view, ""), (dark, "dark, frozen picture"), (view, "")):
+        session.views.append(shown)
+        window.refresh_pictures()
+        assert {pane.annotations.stamp for pane in window.pictures.panes} == {text}
+        assert window.pictures.speckle.annotations.grab().size().isValid()
+
+
+def test_a_phase_without_any_number_is_shown_and_has_no_objects(window, session):
+    view = make_view()
+    reconstruction = replace(view.reconstruction, phase_rad=np.full_like(view.reconstruction.phase_rad, np.nan))
+    session.views.append(replace(view, frame=reconstruction.judged(view.frame), reconstruction=reconstruction))
+    window.refresh_pictures()
+    window.refresh_numbers()
+    assert window.pictures.overlay.subtitle.full_text == "no segmentation"
+    assert window.pictures.phase.annotations.stamp == "not a number"
+    levels = window.pictures.phase.levels.levels
+    window.pictures.phase.levels.auto_requested.emit()
+    assert window.pictures.phase.levels.levels == levels
 
 
 def test_levels_hold_while_the_data_change(window, session):

@@ -16,9 +16,10 @@ from acquisition.capture.states import AcquisitionState
 from app.gui import main
 from app.gui.main_window.drift_gauge import correlation_colour
 from app.gui.main_window.window import MainWindow
+from app.gui.widgets.formatting import count
 from app.gui.widgets.style import ALARM, GOOD, WARNING
 from app.status import AcquisitionStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
-from drivers.base import DeviceLostError, SpeckleScopeError
+from drivers.base import DeviceLostError, FrameMark, SpeckleScopeError
 from tests.helpers.scripted_session import ScriptedSession, make_view
 
 
@@ -192,6 +193,10 @@ def test_the_strip_shows_every_number_with_its_unit(window, session):
     assert strip.dropped.text == "Dropped frames 3 display 15 inference 1 recording"
     assert strip.engine.full_text == "OpenVINO bf16: fastest of 3 measured on this machine"
     assert strip.model.full_text == "referenced-unet 3fa9c21e"
+    assert strip.bad_frames.full_text == "none"
+    session.status = replace(session.status, frames_marked={FrameMark.DARK: 1200, FrameMark.DECORRELATED: 1})
+    window.refresh_numbers()
+    assert strip.bad_frames.full_text == f"{count(1200)} dark, 1 fibre has moved"
     assert [correlation_colour(c, 0.5) for c in (0.77, 0.55, 0.49)] == [GOOD, WARNING, ALARM]
     assert [correlation_colour(c, 0.8) for c in (0.91, 0.85, 0.79)] == [GOOD, WARNING, ALARM]
 
