@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.error
-import h5py
 import numpy as np
 import torch
 import yaml
@@ -28,11 +26,13 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from acquisition.capture.plan import CapturePlan, read_plan
+from acquisition.exchange.array_files import ArrayFile
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_folder import open_folder
 from acquisition.exchange.import_source import PairSource
 from acquisition.exchange.reference_pairs import read_frame, read_references
+from acquisition.exchange.verify_export import read_export, verify_export
 from acquisition.patterns.sources import open_source
 from app.instrument.config import InstrumentConfig, load_config, save_config
 from calibration.fibre.response import KIND, FibreResponse, from_transmission
@@ -231,13 +231,47 @@ def _exports(archive: Sample, folder: Path) -> list[Sample]:
         path = export(Archive.open(archive.path), own, [target])[0]
         kind = SampleKind(target.value)
         title = f"{target.value} of a {archive.kind.value}"
-        samples.append(Sample(title=title, kind=kind, folder=own, name=path.name, reader=_EXPORT_READERS[target]))
+        reader = _read_folder if target is ExportFormat.SPECDIFFUSION else _read_export
+        samples.append(Sample(title=title, kind=kind, folder=own, name=path.name, reader=reader))
     return samples
+
+
+def _read_export(path: Path) -> Content:
+    """Verify the exports of one format, then read them: by import where it takes them."""
+    content: dict[str, object] = {}
+    for file in sorted(path.parent.glob(f"*{''.join(path.suffixes)}")):
+        check = verify_export(file)
+        if check.damaged:
+            raise SpeckleScopeError(f"{file}: {check.damaged[0]}")
+        content[f"{file.name}: images"] = check.images
+        if check.format in (ExportFormat.FFV1, ExportFormat.VIEWING_MP4):
+            content |= _video_content(file)
+        elif check.format is not ExportFormat.SPECDIFFUSION:
+            content |= _array_content(file, read_export(file, check.format))
+    if path.suffix in (".npz", ".h5", ".tif"):
+        content["pairs"] = _read_pairs(open_arrays(path, None))
+    return content
+
+
+def _array_content(file: Path, arrays: ArrayFile) -> Content:
+    images = {f"{file.name}: {name}": [value(image) for image in arrays.read(name)] for name in arrays.arrays}
+    columns = {f"{file.name}: {name}": value(column) for name, column in arrays.columns.items()}
+    return {**images, **columns, f"{file.name}: metadata": arrays.metadata}
+
+
+def _video_content(file: Path) -> Content:
+    with av.open(str(file)) as container:
+        frames = [(frame.pts, value(frame.to_ndarray())) for frame in container.decode(video=0)]
+        return {"metadata": dict(container.metadata), "frames": frames}
+
+
+def _read_folder(path: Path) -> Content:
+    return {**_read_export(path), **_read_pairs(open_folder(path, None))}
 
 
 def _read_pairs(source: PairSource) -> Content:
     problems = list(source.problems)
-    content: dict[str, object] = {"metadata": source.metadata, "notes": list(source.notes)}
+    content: dict[str, object] = {"metadata": source.metadata}
     for index, images in enumerate(source.images(problems)):
         if images is not None:
             content |= {f"{name} {index}": value(image) for name, image in images.items()}
@@ -245,52 +279,6 @@ def _read_pairs(source: PairSource) -> Content:
     if problems:
         raise SpeckleScopeError(f"{source.path}: {problems[0]}")
     return content
-
-
-def _read_arrays(path: Path) -> Content:
-    return _read_pairs(open_arrays(path, None))
-
-
-def _read_folder(path: Path) -> Content:
-    return _read_pairs(open_folder(path, None))
-
-
-def _read_video(path: Path) -> Content:
-    try:
-        with av.open(str(path)) as container:
-            frames = [(frame.pts, value(frame.to_ndarray())) for frame in container.decode(video=0)]
-            return {"metadata": dict(container.metadata), "frames": frames}
-    except (av.error.FFmpegError, ValueError, LookupError) as error:
-        raise SpeckleScopeError(f"{path}: {error}") from error
-
-
-def _read_hdf5(path: Path) -> Content:
-    try:
-        with h5py.File(path) as file:
-            content: dict[str, object] = {name: value(file[name][()]) for name in file}
-            return content | {f"attribute {key}": value(item) for key, item in file.attrs.items()}
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
-        raise SpeckleScopeError(f"{path}: {error}") from error
-
-
-def _read_zarr(path: Path) -> Content:
-    return {
-        str(file.relative_to(path)): value(np.frombuffer(file.read_bytes(), np.uint8))
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    }
-
-
-_EXPORT_READERS: Mapping[ExportFormat, Callable[[Path], Content]] = {
-    ExportFormat.OME_TIFF: _read_arrays,
-    ExportFormat.FFV1: _read_video,
-    ExportFormat.VIEWING_MP4: _read_video,
-    ExportFormat.SPECDIFFUSION: _read_folder,
-    ExportFormat.NPZ: _read_arrays,
-    ExportFormat.HDF5: _read_arrays,
-    ExportFormat.MATLAB: _read_hdf5,
-    ExportFormat.OME_ZARR: _read_zarr,
-}
 
 
 # ---- networks
