@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 import yaml
 
 from acquisition.archive.folder import LOCK
-from acquisition.archive.journal import read_journal
+from acquisition.archive.journal.reader import BadRow, read_journal
 from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.old_names import (
     METADATA,
@@ -30,6 +31,8 @@ from drivers.safe_text import read_yaml
 _Name = TypeVar("_Name", bound=StrEnum)
 
 DATA, JOURNAL = "data.zarr", "journal.sqlite"
+#: How a key of a journal's status begins that holds the SHA-256 of a file of the archive.
+_FILE_SUM = "sha256 "
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,44 @@ class BadImage:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """Result of reading a whole archive: the number of rows, and every image that differs from what was written."""
+    """Result of reading a whole archive.
+
+    Parameters
+    ----------
+    count : int
+        Number of rows.
+    bad : tuple of BadImage
+        Every image that differs from what was written.
+    bad_rows : tuple of BadRow
+        Every row of the journal that does, or that is missing.
+    bad_facts : tuple of str
+        What else is damaged: events and facts in the journal, the metadata, and the descriptions of the arrays.
+    rows_protected : bool
+        Whether the journal has check sums of its own entries; those of version 0.1.0 have none.
+    """
 
     count: int
     bad: tuple[BadImage, ...]
+    bad_rows: tuple[BadRow, ...] = ()
+    bad_facts: tuple[str, ...] = ()
+    rows_protected: bool = True
 
     @property
     def ok(self) -> bool:
-        """Whether every image of every row is intact."""
-        return not self.bad
+        """Whether everything that has a check sum is intact."""
+        return not self.bad and not self.bad_rows and not self.bad_facts
+
+    def damage(self) -> list[str]:
+        """Return one text for everything that is damaged."""
+        rows = [f"row {bad.index} of the journal: {bad.reason}" for bad in self.bad_rows]
+        return [*self.bad_facts, *rows, *(bad.reason for bad in self.bad)]
 
 
 class Archive:
     """A read-only view of an archive, with the rows that its journal held when it was opened or last refreshed.
+
+    An archive with damaged parts opens. What is damaged is refused where it is used, and :meth:`verify` names all of it:
+    :meth:`row` and :meth:`read` give every image whose own row is intact, and :meth:`intact_rows` lists these rows.
 
     It may be used while a writer appends. To read from several processes, open the archive in each of them: TensorStore's
     threads do not survive a fork.
@@ -63,9 +91,10 @@ class Archive:
 
     def __init__(self, path: Path, metadata: dict[str, object]) -> None:
         self.path = path
-        self.metadata = metadata
+        self._metadata = metadata
         self._shards = Shards(path / DATA)
         self._journal = read_journal(path / JOURNAL)
+        self._changed = _changed_files(path, self._journal.intact_status)
 
     @classmethod
     def open(cls, path: Path) -> Archive:
@@ -98,13 +127,19 @@ class Archive:
         self._journal = read_journal(self.path / JOURNAL)
 
     @property
+    def metadata(self) -> dict[str, object]:
+        """Facts about the run, as ``metadata.yaml`` states them; raises StorageError when this file was changed."""
+        self._check_unchanged(METADATA)
+        return self._metadata
+
+    @property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays."""
         return self._journal.arrays
 
     @property
     def status(self) -> Mapping[str, str]:
-        """Facts about the whole archive, as text.
+        """Facts about the whole archive, as text; raises StorageError where the journal's facts are damaged.
 
         ``kind``, ``name``, ``created_utc``, and once the archive is finished ``finish_reason`` and ``verdict``. Programs ask
         :attr:`kind` and :attr:`finish_reason`; the verdict is for people.
@@ -142,17 +177,19 @@ class Archive:
         return self._shards.spec(self._known(name))
 
     def __len__(self) -> int:
-        return len(self._journal.rows)
+        return len(self._journal.intact_rows) + len(self._journal.bad_rows)
 
     def rows(self) -> tuple[StoredRow, ...]:
-        """Return all acknowledged rows in order."""
+        """Return all acknowledged rows in order; raises StorageError when one of them is damaged."""
         return self._journal.rows
 
+    def intact_rows(self) -> tuple[StoredRow, ...]:
+        """Return the rows that are not damaged, in order."""
+        return self._journal.intact_rows
+
     def row(self, index: int) -> StoredRow:
-        """Return one row; raises StorageError outside 0 to ``len - 1``."""
-        if not 0 <= index < len(self):
-            raise StorageError(f"{self.path.name} has rows 0 to {len(self) - 1}, not {index}")
-        return self._journal.rows[index]
+        """Return one row; raises StorageError outside 0 to ``len - 1``, or when it is damaged."""
+        return self._journal.row(index)
 
     def read(self, name: str, index: int, *, check: bool = True) -> Image:
         """Return image ``index`` of array ``name``, shape ``(H, W)``.
@@ -174,12 +211,32 @@ class Archive:
         return self._shards.read(self._known(name), self.row(index), check=check)
 
     def events(self) -> tuple[Event, ...]:
-        """Return the events in the order in which they happened."""
+        """Return the events in the order in which they happened; raises StorageError when the journal's facts are damaged."""
         return tuple(replace(event, kind=present_event(event.kind)) for event in self._journal.events)
 
     def verify(self) -> VerifyReport:
-        """Read every image of every row and compare it with its CRC-32."""
-        return VerifyReport(len(self), tuple(damage(self._shards, self.rows())))
+        """Read every image of every row and compare it with its CRC-32; name everything that is damaged."""
+        changed = (str(self._changed_error(name)) for name in self._changed)
+        journal = self._journal
+        return VerifyReport(
+            len(self),
+            tuple(damage(self._shards, journal.intact_rows)),
+            bad_rows=journal.bad_rows,
+            bad_facts=(*changed, *(f"{JOURNAL}: {text}" for text in journal.bad_facts)),
+            rows_protected=journal.protected,
+        )
+
+    def check_unchanged(self) -> None:
+        """Raise StorageError when the metadata or the description of an array was changed."""
+        for name in self._changed:
+            self._check_unchanged(name)
+
+    def _check_unchanged(self, name: str) -> None:
+        if name in self._changed:
+            raise self._changed_error(name)
+
+    def _changed_error(self, name: str) -> StorageError:
+        return StorageError(f"{self.path / name} differs from what was written (SHA-256); restore it from a copy")
 
     def _parsed(self, names: type[_Name], key: str, text: str) -> _Name:
         try:
@@ -192,7 +249,43 @@ class Archive:
     def _known(self, name: str) -> str:
         if name not in self.arrays:
             raise StorageError(f"{self.path.name} has no array {name!r}; it has {', '.join(self.arrays)}")
+        self._check_unchanged(_array_file(name))
         return name
+
+
+def file_sums(path: Path, arrays: Iterable[str]) -> dict[str, str]:
+    """Return what a journal's status says about the files of a new archive that never change: key and SHA-256 of each.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be read.
+    """
+    names = [METADATA, f"{DATA}/zarr.json", *(_array_file(name) for name in arrays)]
+    return {_FILE_SUM + name: _sha256(path / name) for name in names}
+
+
+def _array_file(name: str) -> str:
+    return f"{DATA}/{name}/zarr.json"
+
+
+def _changed_files(path: Path, status: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the files that are missing or differ from the check sum in the journal."""
+    sums = {key.removeprefix(_FILE_SUM): sha256 for key, sha256 in status.items() if key.startswith(_FILE_SUM)}
+    return tuple(name for name, sha256 in sums.items() if not _is_unchanged(path, name, sha256))
+
+
+def _is_unchanged(path: Path, name: str, sha256: str) -> bool:
+    try:
+        check_inside(path, [name])
+        return _sha256(path / name) == sha256
+    except (OSError, LimitError):
+        return False
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def check_links(path: Path) -> None:

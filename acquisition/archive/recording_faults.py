@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from acquisition.archive.journal import utc_now
+from acquisition.archive.journal.writer import utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind
 from acquisition.archive.reader import Archive
 from drivers.base import CameraCounters

@@ -46,7 +46,7 @@ class PairRow:
     Raises
     ------
     StorageError
-        A value is not a plain finite Python value, for instance a NumPy integer.
+        A value is not a plain finite Python value, for instance a NumPy integer, or an integer has more than 64 bits.
     """
 
     frame_index: int
@@ -61,9 +61,11 @@ class PairRow:
     extra: Mapping[str, ExtraValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # SQLite would refuse NumPy integers and NaN only at the commit, far from the mistake.
-        wrong: dict[str, object] = {k: v for k, v in self.extra.items() if not isinstance(v, str | int | float)}
-        wrong |= {k: getattr(self, k) for k in ("frame_index", "t_ns") if not isinstance(getattr(self, k), int)}
+        # SQLite would refuse NumPy integers, large integers and NaN only at the commit, far from the mistake.
+        wrong: dict[str, object] = {k: v for k, v in self.extra.items() if not isinstance(v, str | float) and not _is_int64(v)}
+        wrong |= {k: getattr(self, k) for k in ("frame_index", "t_ns") if not _is_int64(getattr(self, k))}
+        wrong |= {k: getattr(self, k) for k in ("pattern_id", "pattern_name") if not is_text(getattr(self, k))}
+        wrong |= {k: v for k, v in self.extra.items() if isinstance(v, str) and not is_text(v)}
         if not math.isfinite(self.exposure_s):
             wrong["exposure_s"] = self.exposure_s
         if wrong:
@@ -82,6 +84,19 @@ class PairRow:
             pattern_name=pattern_name,
             extra=extra,
         )
+
+
+def is_text(value: str) -> bool:
+    """Whether a text can be stored: the name of a file whose bytes are no UTF-8 cannot."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_int64(value: object) -> bool:
+    return isinstance(value, int) and -(2**63) <= value < 2**63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,7 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
-from acquisition.archive.journal import check_array_name
+from acquisition.archive.journal.schema import check_array_name
 from acquisition.archive.rows import StorageError, StoredRow
 
 Image = NDArray[Any]

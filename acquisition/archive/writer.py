@@ -22,10 +22,11 @@ import numpy as np
 from acquisition.archive.atomic_files import sync_folder, write_whole
 from acquisition.archive.disk_check import NotOnDiskError, check_on_disk
 from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line
-from acquisition.archive.journal import Journal, read_journal, utc_now
+from acquisition.archive.journal.reader import JournalSnapshot, read_journal
+from acquisition.archive.journal.writer import Journal, utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.old_names import METADATA
-from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage
+from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage, file_sums
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.shards import ArraySpec, Image, Shards
 
@@ -85,7 +86,7 @@ class ArchiveWriter:
     specs : tuple of ArraySpec
         The archive's arrays.
     dropped : int
-        Rows that :meth:`resume` withdrew because their images are damaged or missing.
+        Rows that :meth:`resume` withdrew because they or their images are damaged or missing.
     """
 
     def __init__(self, path: Path, lock: WriterLock, journal: Journal, shards: Shards, seal_after_s: float) -> None:
@@ -164,8 +165,8 @@ class ArchiveWriter:
                     shards.create(array, slots)
                 # Last: without a journal the folder is not an archive yet.
                 journal = undo.enter_context(Journal.create(path / JOURNAL, names))
-                for key, value in (("kind", spec.kind.value), ("name", spec.name), ("created_utc", utc_now())):
-                    journal.set_status(key, value)
+                facts = {"kind": spec.kind.value, "name": spec.name, "created_utc": utc_now()}
+                journal.set_status(facts | file_sums(path, names))
                 sync_folder(path)
                 sync_folder(path.parent)
             except OSError as error:
@@ -177,8 +178,9 @@ class ArchiveWriter:
     def resume(cls, path: Path, expected: int = 0, *, seal_after_s: float = 5.0) -> ArchiveWriter:
         """Open an archive again to append to it, also after a crash of its last writer.
 
-        The images of the last shard are checked. Rows from the first damaged or missing image on are withdrawn: ``dropped``
-        counts them, and an event records it. Shards that no row names are ignored. No shard is written twice.
+        The images of the last shard are checked. Rows from the first damaged or missing row or image on are withdrawn:
+        ``dropped`` counts them, and an event records it. Never are intact rows of more than one shard withdrawn. Shards that no
+        row names are ignored. No shard is written twice.
 
         Parameters
         ----------
@@ -192,10 +194,12 @@ class ArchiveWriter:
         Raises
         ------
         StorageError
-            Not an archive, not writable, too little space, or another writer has it open.
+            Not an archive, not writable, too little space, another writer has it open, or its metadata, its events or an early
+            row are damaged.
         """
         path = Path(path)
         archive = Archive.open(path)
+        archive.check_unchanged()
         specs = [archive.spec(name) for name in archive.arrays]
         with ExitStack() as undo:
             lock = undo.enter_context(WriterLock(path))
@@ -208,15 +212,16 @@ class ArchiveWriter:
 
     def _recover(self) -> None:
         self._shards.remove_leftovers()
-        rows = self._journal.rows()
-        kept = next((k for k, row in enumerate(rows) if row.index != k), len(rows))
+        journal = self._journal.snapshot()
+        kept = _first_bad_row(journal)
+        rows = journal.intact_rows
         last_shard = rows[kept - 1].shard if kept else -1
         suspects = [row for row in rows[:kept] if row.shard == last_shard]
         kept = min([bad.index for bad in damage(self._shards, suspects)], default=kept)
-        self.dropped = len(rows) - kept
+        self.dropped = len(rows) + len(journal.bad_rows) - kept
         if self.dropped:
             self._journal.quarantine(
-                kept, f"resume dropped {self.dropped} rows from {kept} on: their images are damaged or missing"
+                kept, f"resume dropped {self.dropped} rows from {kept} on: they or their images are damaged or missing"
             )
         self._acknowledged = kept
         for number in sorted({row.shard for row in rows[:kept]}):
@@ -324,12 +329,12 @@ class ArchiveWriter:
     def set_status(self, key: str, value: str) -> None:
         """Store one fact about the whole archive, replacing its earlier value."""
         with self._mutex:
-            self._journal.set_status(key, value)
+            self._journal.set_status({key: value})
 
     def conclude(self, reason: FinishReason, verdict: str) -> None:
         """Store why the writing finished: the reason for programs, the verdict for people."""
-        self.set_status("finish_reason", reason.value)
-        self.set_status("verdict", verdict)
+        with self._mutex:
+            self._journal.set_status({"finish_reason": reason.value, "verdict": verdict})
 
     def complete(self, verdict: str = COMPLETE_VERDICT) -> None:
         """Conclude the archive as complete, after a fresh reader has found everything that was acknowledged.
@@ -348,7 +353,7 @@ class ArchiveWriter:
         """
         with self._mutex:
             self.flush()
-            check_on_disk(self.path, self._journal.rows(), self._sizes)
+            check_on_disk(self.path, self._journal.snapshot().rows, self._sizes)
             self.conclude(FinishReason.COMPLETED, verdict)
             # A deleted file still takes what is written to it: only a fresh reader shows that the verdict is on the disk.
             if read_journal(self.path / JOURNAL).status.get("verdict") != verdict:
@@ -385,6 +390,24 @@ class ArchiveWriter:
             raise StorageError(
                 f"{self.path.name} takes no more after a failure ({self._acknowledged} pairs are acknowledged): {self._failure}"
             )
+
+
+def _first_bad_row(journal: JournalSnapshot) -> int:
+    """Return from which row on a resumed writer withdraws the rows, because one is damaged: at best the number of rows.
+
+    Raises
+    ------
+    StorageError
+        Intact rows of more than one shard would be withdrawn.
+    """
+    if not journal.bad_rows:
+        return len(journal.rows)
+    first = journal.bad_rows[0]
+    if len({row.shard for row in journal.intact_rows if row.index > first.index}) > 1:
+        raise StorageError(
+            f"cannot resume: row {first.index} in {journal.path} is damaged ({first.reason}); restore it from a copy"
+        )
+    return first.index
 
 
 def _stored(row: PairRow, index: int, slot: int, shard: int, crc32: Mapping[str, int]) -> StoredRow:

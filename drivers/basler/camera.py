@@ -35,7 +35,8 @@ from drivers.base import (
     TriggerMode,
 )
 from drivers.basler.config import BaslerConfig
-from drivers.basler.device import configure, describe, find, value
+from drivers.basler.device import configure, describe, find
+from drivers.basler.features import BURST_COUNT, BURST_TRIGGERS, EXPOSURE, TRIGGER_DELAY, value, write
 from drivers.clock import Clock, RealClock
 
 #: Pause between two polls, in nanoseconds; short compared with any exposure.
@@ -216,9 +217,7 @@ class BaslerCamera:
         return {TriggerMode.SOFTWARE: "Software", TriggerMode.HARDWARE: self.config.trigger_line}.get(trigger, "")
 
     def _write_exposure(self, exposure_s: float) -> None:
-        node = self._camera.ExposureTime
-        node.Value = exposure_s * 1e6
-        self._exposure_s = round(node.Value * 1e-6, 9)
+        self._exposure_s = round(write(self._camera, "exposure_s", EXPOSURE, exposure_s, scale=1e6), 9)
 
     # ---- internal
 
@@ -232,16 +231,18 @@ class BaslerCamera:
                 camera.TriggerMode.Value = "Off"
         by_line = trigger is TriggerMode.HARDWARE
         burst = self.config.trigger_burst if by_line else 1
-        camera.TriggerSelector.Value = "FrameBurstStart" if burst > 1 else "FrameStart"
+        starts = next((name for name in BURST_TRIGGERS if name in camera.TriggerSelector.Symbolics), BURST_TRIGGERS[0])
+        write(camera, "trigger_burst", ("TriggerSelector",), starts if burst > 1 else "FrameStart")
         source = self._trigger_source(trigger)
         if source:
-            camera.TriggerSource.Value = source
+            write(camera, "trigger_line", ("TriggerSource",), source)
             camera.TriggerMode.Value = "On"
-            camera.TriggerDelay.Value = self.config.trigger_delay_s * 1e6 if by_line else 0.0
+            delay_s = self.config.trigger_delay_s if by_line else 0.0
+            write(camera, "trigger_delay_s", TRIGGER_DELAY, delay_s, scale=1e6)
             if by_line:
-                camera.TriggerActivation.Value = self.config.trigger_activation
+                write(camera, "trigger_activation", ("TriggerActivation",), self.config.trigger_activation)
             if burst > 1:
-                camera.AcquisitionBurstFrameCount.Value = burst
+                write(camera, "trigger_burst", BURST_COUNT, burst)
         reported = (camera.TriggerMode.Value, camera.TriggerSource.Value if source else "")
         if reported != (("On", source) if source else ("Off", "")):
             raise DeviceError(
@@ -259,7 +260,12 @@ class BaslerCamera:
             camera = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateDevice(device))
             camera.Open()
             self._camera = camera
-            self._configure(camera)
+        try:
+            with self._errors("be set up"):
+                self._configure(camera)
+        except DeviceError:
+            self._release()  # another attempt, with other settings, finds it free
+            raise
         return camera
 
     def _configure(self, camera: Any) -> None:
@@ -320,3 +326,7 @@ class BaslerCamera:
                 raise DeviceLostError(f"{self._name} was unplugged; plug it in and reconnect it") from error
             reason = str(error).strip().splitlines()[0].split(" : ")[0]
             raise DeviceError(f"{self._name} could not {action}: {reason}") from error
+        except DeviceError as error:
+            if type(error) is DeviceError and self._name not in str(error):
+                raise DeviceError(f"{self._name}: {error}") from error
+            raise

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pypylon import genicam, pylon
+from pypylon import pylon
 
 from drivers.base import CameraCapabilities, DeviceError
 from drivers.basler.config import BaslerConfig
+from drivers.basler.features import EXPOSURE, GAIN, READOUT, feature, make_neutral, value, write
 
 #: Readout time in seconds of a camera that does not report it.
 _READOUT_S = 0.02
@@ -22,24 +23,15 @@ def list_cameras() -> list[tuple[str, str]]:
 def describe(camera: Any) -> CameraCapabilities:
     """Return the properties and limits of an open camera."""
     info, formats = camera.GetDeviceInfo(), set(camera.PixelFormat.Symbolics)
-    readout_us = value(camera, "SensorReadoutTime")
+    readout_us, exposure = value(camera, *READOUT), feature(camera, *EXPOSURE)
     return CameraCapabilities(
         model=info.GetModelName(),
         serial=info.GetSerialNumber(),
         shape=(camera.Height.Value, camera.Width.Value),
         bit_depths=tuple(depth for depth in (8, 10, 12, 16) if f"Mono{depth}" in formats),
-        exposure_range_s=(camera.ExposureTime.Min * 1e-6, camera.ExposureTime.Max * 1e-6),
+        exposure_range_s=(exposure.Min * 1e-6, exposure.Max * 1e-6),
         readout_s=readout_us * 1e-6 if isinstance(readout_us, float) else _READOUT_S,
     )
-
-
-def value(camera: Any, *names: str) -> object:
-    """Return the value of the first named feature that this camera has and that can be read, or None."""
-    for name in names:
-        node = camera.GetNodeMap().GetNode(name)
-        if node is not None and genicam.IsReadable(node):
-            return node.GetValue()
-    return None
 
 
 def find(serial: str) -> Any:
@@ -62,27 +54,40 @@ def find(serial: str) -> Any:
 
 
 def configure(camera: Any, config: BaslerConfig) -> None:
-    """Write the settings to an open camera; pylon's own exception names a setting that it refuses."""
+    """Write the settings to an open camera; raises DeviceError with the key, its value, and what the camera takes."""
     if config.user_set:
-        camera.UserSetSelector.Value = config.user_set
+        write(camera, "user_set", ("UserSetSelector",), config.user_set)
         camera.UserSetLoad.Execute()
-    camera.PixelFormat.Value = f"Mono{config.bit_depth}"
+    make_neutral(camera, keep_pixels=bool(config.user_set))
+    write(camera, "bit_depth", ("PixelFormat",), f"Mono{config.bit_depth}")
     # Offsets become 0 first: a wide region does not fit beside an old offset.
-    camera.OffsetX.Value = camera.OffsetY.Value = 0
-    camera.Width.Value = config.width or camera.Width.Max
-    camera.Height.Value = config.height or camera.Height.Max
-    camera.OffsetX.Value, camera.OffsetY.Value = config.offset_x, config.offset_y
+    for name in ("OffsetX", "OffsetY"):
+        write(camera, name, (name,), 0)
+    write(camera, "width", ("Width",), config.width or camera.Width.Max)
+    write(camera, "height", ("Height",), config.height or camera.Height.Max)
+    write(camera, "offset_x", ("OffsetX",), config.offset_x)
+    write(camera, "offset_y", ("OffsetY",), config.offset_y)
     if config.gain_db:
-        camera.Gain.Value = config.gain_db
+        _write_gain(camera, config.gain_db)
     if config.packet_size_bytes:
-        camera.GevSCPSPacketSize.Value = config.packet_size_bytes
+        write(camera, "packet_size_bytes", ("GevSCPSPacketSize",), config.packet_size_bytes)
     if config.packet_delay_ticks:
-        camera.GevSCPD.Value = config.packet_delay_ticks
+        write(camera, "packet_delay_ticks", ("GevSCPD",), config.packet_delay_ticks)
     if config.bandwidth_bytes_per_s:
-        camera.DeviceLinkThroughputLimitMode.Value = "On"
-        camera.DeviceLinkThroughputLimit.Value = config.bandwidth_bytes_per_s
+        write(camera, "bandwidth_bytes_per_s", ("DeviceLinkThroughputLimitMode",), "On")
+        write(camera, "bandwidth_bytes_per_s", ("DeviceLinkThroughputLimit",), config.bandwidth_bytes_per_s)
     if config.output_line:
-        camera.LineSelector.Value = config.output_line
-        camera.LineMode.Value = "Output"
-        camera.LineSource.Value = config.output_source
+        write(camera, "output_line", ("LineSelector",), config.output_line)
+        write(camera, "output_line", ("LineMode",), "Output")
+        write(camera, "output_source", ("LineSource",), config.output_source)
     camera.MaxNumBuffer.Value = config.buffers
+
+
+def _write_gain(camera: Any, gain_db: float) -> None:
+    steps = feature(camera, "GainRaw")
+    if feature(camera, *GAIN) is None and steps is not None:
+        raise DeviceError(
+            f"gain_db = {gain_db} is not possible: this camera counts its gain in steps without a unit (GainRaw, {steps.Min} to "
+            f"{steps.Max}); store the gain in a user set of the camera, and name it as user_set"
+        )
+    write(camera, "gain_db", GAIN, gain_db)

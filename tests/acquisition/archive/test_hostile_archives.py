@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acquisition.archive.journal import Journal, read_journal
+from acquisition.archive.journal.reader import read_journal
+from acquisition.archive.journal.writer import Journal
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import DATA, JOURNAL, Archive
 from acquisition.archive.rows import PairRow, StorageError

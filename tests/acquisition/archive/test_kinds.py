@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acquisition.archive.journal import Journal
+from acquisition.archive.journal.writer import Journal
 from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
 from acquisition.archive.old_names import finish_reason_of
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, StorageError
@@ -73,7 +73,7 @@ def test_an_unknown_kind_of_event_stays_text(writer: ArchiveWriter) -> None:
 def test_an_unknown_name_of_a_newer_version_is_an_error_of_one_line(writer: ArchiveWriter, key: str) -> None:
     writer.close()
     with Journal.open(writer.path / "journal.sqlite") as journal:
-        journal.set_status(key, "future")
+        journal.set_status({key: "future"})
     archive = Archive.open(writer.path)
     with pytest.raises(StorageError, match=f"{key} is 'future', this version knows .*; use a matching release"):
         getattr(archive, key)

@@ -20,6 +20,7 @@ from acquisition.capture.runner import MAX_QUARANTINES, acquire
 from app.datasets.audit import audit_pairs
 from drivers.base import Frame
 from drivers.twin.camera import FaultConfig, SimulatedCameraConfig
+from tests.helpers.journals import forge_metadata
 from tests.helpers.virtual_bench import PX, VirtualBench, fibre
 
 PLAN = CapturePlan(source="leaves", pairs=40, seed=1, reference_every=8)
@@ -195,8 +196,11 @@ def test_an_edited_plan_is_not_resumed(tmp_path: Path) -> None:
     bench = Bench()
     bench.stop_after = 2
     path = bench.acquire(new(bench, tmp_path)).path
-    metadata = path / "metadata.yaml"
-    metadata.write_text(metadata.read_text().replace("seed: 1", "seed: 2"))
+    text = (path / "metadata.yaml").read_text().replace("seed: 1", "seed: 2")
+    (path / "metadata.yaml").write_text(text)
+    with pytest.raises(StorageError, match=r"metadata\.yaml differs from what was written"):
+        plan_of(Archive.open(path))
+    forge_metadata(path, text)  # the check sum of the plan still shows it
     with pytest.raises(StorageError, match="was edited"):
         plan_of(Archive.open(path))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from app.instrument.opening import open_rig
 from app.status import Message
 from drivers.base import Frame, SpeckleScopeError
 from tests.helpers.command import refused
+from tests.helpers.journals import execute, forge, forge_metadata
 from tests.helpers.small_disk import small_disk
 from tests.helpers.small_instrument import small_instrument, until
 
@@ -95,16 +95,17 @@ def test_a_dataset_that_was_tampered_with_is_not_verified(done: DatasetRun, tmp_
     assert done.certificate is not None
     assert done.certificate.verified
     path = shutil.copytree(done.report.path, tmp_path / "copy")
-    journal = sqlite3.connect(path / "journal.sqlite")
-    with journal:
-        if harm == "pattern":
-            journal.execute("UPDATE rows SET pattern_id = 'x' WHERE idx = 3")
-        elif harm == "frame":  # the one of the pair before
-            (crc,) = journal.execute("SELECT crc32_speckle FROM rows WHERE idx = 5").fetchone()
-            journal.execute("UPDATE rows SET crc32_speckle = ? WHERE idx = 6", (crc,))
-        else:
-            journal.execute("UPDATE extra SET value = '99' WHERE key = 'shot' AND idx = 4")
-    journal.close()
+    change, row = {
+        "pattern": ("UPDATE rows SET pattern_id = 'x' WHERE idx = 3", 3),
+        "frame": ("UPDATE rows SET crc32_speckle = (SELECT crc32_speckle FROM rows WHERE idx = 5) WHERE idx = 6", 6),
+        "number": ("UPDATE extra SET value = 99 WHERE key = 'shot' AND idx = 4", 4),
+    }[harm]
+    execute(path, change)
+    with pytest.raises(StorageError, match=rf"row {row} in .*journal\.sqlite is damaged: it differs from what was written"):
+        finish_dataset(path)
+    assert not (path / "report.html").exists()
+    assert not (path / "certificate.yaml").exists()
+    forge(path)  # whoever changes it on purpose can compute the check sums too
     certificate = finish_dataset(path)
     assert not certificate.verified
     assert "NOT verified" in (path / "report.html").read_text()
@@ -231,7 +232,7 @@ def test_an_older_plan_without_todays_fields_is_still_read(tmp_path: Path) -> No
     from acquisition.capture.plan import plan_hash
 
     metadata["plan_hash"] = plan_hash(metadata["plan"])
-    (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    forge_metadata(path, yaml.safe_dump(metadata))
     assert plan_of(Archive.open(path)) == PLAN
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pypylon import pylon
 
 from acquisition.capture.pair_capture import PairCapture, Rig
 from acquisition.patterns.sources import open_source
@@ -82,11 +83,78 @@ def test_a_missing_camera_is_named_together_with_those_found() -> None:
         basler.BaslerCamera(BaslerConfig(serial="nope"))
 
 
-def test_a_setting_that_the_camera_refuses_is_an_error_with_the_reason() -> None:
-    with pytest.raises(DeviceError, match="could not open"):
-        emulator.EmulatedBasler(BaslerConfig(width=100_000))
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"width": 100_000}, "width = 100000 is not possible: Width of this camera goes from 1 to 4096"),
+        ({"height": 5000}, "height = 5000 is not possible"),
+        ({"width": 4000, "offset_x": 200}, "offset_x = 200 is not possible: OffsetX of this camera goes from 0 to 96"),
+        ({"exposure_s": 11.0}, "exposure_s = 11.0 is not possible: ExposureTime of this camera goes from 1e-06 to 10"),
+        ({"gain_db": -3.0}, "gain_db = -3.0 is not possible"),
+        ({"bandwidth_bytes_per_s": 10**6}, "no DeviceLinkThroughputLimitMode; leave bandwidth_bytes_per_s out"),
+        ({"output_line": "Line2", "output_source": "Moon"}, "output_source = Moon is not possible: .* is one of"),
+    ],
+)
+def test_a_setting_that_the_camera_refuses_is_named_with_what_it_takes(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(DeviceError, match=message) as caught:
+        basler.BaslerCamera(BaslerConfig(serial=emulator.SERIAL, **setting))
+    assert "another program" not in str(caught.value)
+    assert emulator.SERIAL in str(caught.value)
+
+
+def test_an_impossible_bit_depth_is_refused_before_a_camera_is_opened() -> None:
     with pytest.raises(ValueError, match="9"):
         BaslerConfig(bit_depth=9)
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "neutral"),
+    [
+        ("ExposureAuto", "Once", "Off"),
+        ("GainAuto", "Continuous", "Off"),
+        ("BinningHorizontal", "2", "1"),
+        ("BinningVertical", "4", "1"),
+        ("Gamma", "0.5", "1.0"),
+        ("ExposureMode", "TriggerWidth", "Timed"),
+        ("AcquisitionMode", "SingleFrame", "Continuous"),
+    ],
+)
+def test_what_another_program_left_on_is_switched_off(
+    name: str, left: str, neutral: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_device = pylon.InstantCamera.Open
+
+    def open_as_left(device: Any) -> None:
+        open_device(device)
+        device.GetNodeMap().GetNode(name).FromString(left)
+
+    monkeypatch.setattr(pylon.InstantCamera, "Open", open_as_left)
+    with emulator.EmulatedBasler(BaslerConfig(exposure_s=0.002)) as camera:
+        camera.arm(TriggerMode.SOFTWARE)
+        for _ in range(2):
+            camera.trigger()
+            camera.read(1.0)
+        assert str(camera.feature(name)) == neutral
+        assert camera.capabilities.shape == (4096, 4096)
+
+
+def test_a_camera_of_the_first_gige_generation_is_set_by_its_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = {"ExposureTime", "Gain", "AcquisitionFrameRate", "SensorReadoutTime", "AcquisitionBurstFrameCount"}
+    get = pylon.InstantCamera.__getattr__
+
+    def without_newer_names(device: Any, name: str) -> Any:
+        return get(device, "None" + name if name in newer else name)
+
+    monkeypatch.setattr(pylon.InstantCamera, "__getattr__", without_newer_names)
+    with basler.BaslerCamera(BaslerConfig(serial=emulator.SERIAL, width=64, height=64, exposure_s=0.02)) as camera:
+        assert camera.exposure_s == 0.02
+        assert camera.capabilities.exposure_range_s == pytest.approx((1e-4, 3.0))
+        camera.set_exposure(0.25)
+        assert camera.exposure_s == 0.25
+        camera.arm(TriggerMode.FREE_RUN)
+        assert camera.read(2.0).exposure_s == 0.25
+    with pytest.raises(DeviceError, match=r"gain_db = 6.0 .* in steps without a unit \(GainRaw, 192 to 1023\)"):
+        basler.BaslerCamera(BaslerConfig(serial=emulator.SERIAL, gain_db=6.0))
 
 
 def test_the_frames_of_the_twin_arrive_pixel_by_pixel() -> None:
@@ -157,7 +225,10 @@ def test_a_line_or_burst_that_the_camera_lacks_is_refused_with_its_reason() -> N
     for config in (BaslerConfig(trigger_line="Line9"), BaslerConfig(trigger_burst=3)):
         with (
             emulator.EmulatedBasler(config) as camera,
-            pytest.raises(DeviceError, match=f"{emulator.SERIAL} could not arm"),
+            pytest.raises(
+                DeviceError,
+                match=f"{emulator.SERIAL}.*(trigger_line = Line9|trigger_burst = 3) is not possible|no AcquisitionBurst",
+            ),
         ):
             camera.arm(TriggerMode.HARDWARE)
 
