@@ -87,7 +87,7 @@ def _write_gain(camera: Any, gain_db: float) -> None:
     steps = feature(camera, "GainRaw")
     if feature(camera, *GAIN) is None and steps is not None:
         raise DeviceError(
-            f"gain_db = {gain_db} is not possible: this camera counts its gain in steps without a unit (GainRaw, {steps.Min} to "
-            f"{steps.Max}); store the gain in a user set of the camera, and name it as user_set"
+            f"gain_db = {gain_db} is not possible: this camera counts its gain in steps without a unit "
+            f"(GainRaw, {steps.Min} to {steps.Max}); store the gain in a user set of the camera, and name it as user_set"
         )
     write(camera, "gain_db", GAIN, gain_db)
