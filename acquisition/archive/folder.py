@@ -19,6 +19,7 @@ from typing import Self
 
 import yaml
 
+from acquisition.archive.atomic_files import make_folder
 from acquisition.archive.rows import StorageError
 
 LOCK = "writer.lock"
@@ -50,7 +51,7 @@ def sole_writer(path: Path) -> Iterator[None]:
         Another process writes it (the message says which), or its parent folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write to {path.parent}: {one_line(error)}; choose another folder") from error
     lock = WriterLock(path.parent, f".{path.name}.lock", guarded=path)
@@ -195,10 +196,20 @@ def metadata_text(metadata: Mapping[str, object]) -> str:
         raise StorageError(f"the metadata holds a value YAML cannot store: {one_line(error)}; use plain values") from error
 
 
+def free_bytes(folder: Path) -> int:
+    """Return the free space on the disk of a folder, in bytes; raise StorageError if the folder cannot be read any more."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be read: {one_line(error)}; check whether it was deleted or its disk was removed, then repeat"
+        ) from error
+
+
 def check_space(folder: Path, expected_bytes: int) -> None:
     """Raise StorageError unless ``folder`` has room for the expected bytes and 5 % more."""
     needed = int(expected_bytes * _FREE_MARGIN)
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     if free < needed:
         raise StorageError(
             f"{folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed (5 % included); "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.archive.folder import free_bytes
 from acquisition.capture.pair_capture import CaptureError, FrameLimits, PairCapture, Rig
 from acquisition.capture.plan import CapturePlan
 from drivers.base import DeviceError, Pattern, TriggerMode
@@ -67,7 +67,7 @@ def estimate(rig: Rig, plan: CapturePlan, root: Path) -> Estimate:
         seconds_per_pair=seconds_per_pair,
         seconds=seconds_per_pair * len(plan),
         bytes_raw=pair_bytes * len(plan),
-        bytes_free=shutil.disk_usage(folder).free,
+        bytes_free=free_bytes(folder),
     )
 
 

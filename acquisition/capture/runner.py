@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from enum import Enum, auto
 
 from acquisition.archive.background_writer import BackgroundWriter
+from acquisition.archive.folder import free_bytes
 from acquisition.archive.kinds import EventKind, FinishReason
 from acquisition.archive.writer import Archive, ArchiveWriter, PairRow
 from acquisition.capture.dark_frame import dark_frame, write_dark
@@ -185,7 +185,7 @@ class _Acquisition:
         now_s = time.monotonic()
         if now_s > self._disk_asked_s + _DISK_INTERVAL_S:
             self._disk_asked_s = now_s
-            self._free_bytes = shutil.disk_usage(self._store.path).free
+            self._free_bytes = free_bytes(self._store.path)
         return AcquisitionProgress(
             state=self._state,
             path=self._store.path,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from acquisition.archive.folder import free_bytes
 from acquisition.archive.kinds import EventKind, FinishReason
 from acquisition.archive.writer import Archive, StorageError
+from acquisition.capture import runner
 from acquisition.capture.dataset_archive import open_dataset
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.progress import AcquisitionProgress, RunCallbacks, RunControl
@@ -83,8 +85,21 @@ def test_a_run_is_not_complete_when_something_is_deleted_meanwhile(tmp_path: Pat
         elif now.captured == 3 and now.acknowledged == 0:
             control.pause.set()
 
-    with open_dataset(tmp_path, "x", PLAN, bench.rig, {}) as writer, pytest.raises(StorageError, match=r"missing|deleted"):
+    with pytest.raises(StorageError, match=r"missing|deleted"), open_dataset(tmp_path, "x", PLAN, bench.rig, {}) as writer:
         acquire(bench.rig, PLAN, writer, control, RunCallbacks(on_progress=delete))
     assert writer.acknowledged >= 3
     with contextlib.suppress(StorageError):
         assert Archive.open(writer.path).finish_reason is None
+
+
+def test_a_folder_that_is_deleted_before_its_disk_is_asked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_DISK_INTERVAL_S", 0.0)
+    bench = VirtualBench()
+
+    def delete(now: AcquisitionProgress) -> None:
+        shutil.rmtree(now.path)
+
+    with pytest.raises(StorageError, match=r"was deleted"), open_dataset(tmp_path, "x", PLAN, bench.rig, {}) as writer:
+        acquire(bench.rig, PLAN, writer, callbacks=RunCallbacks(on_progress=delete))
+    with pytest.raises(StorageError, match=r"cannot be read: No such file or directory; check whether it was deleted"):
+        free_bytes(writer.path)
