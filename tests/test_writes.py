@@ -71,7 +71,7 @@ EXCEPTIONS = {
     ("app/cli/unexpected.py", "_write", "write_text"): "a new log of an unforeseen error; part of it is better than nothing",
     ("app/training/process.py", "__init__", "fdopen"): "the output of a child, which grows line by line",
     ("drivers/basler/emulator.py", "_feed", "write_bytes"): "a frame passed to pylon in a temporary folder",
-    ("drivers/testing/videos.py", "write_mjpeg", "VideoWriter"): "a test's file",
+    ("drivers/testing/videos.py", "write_video", "open"): "a test's file",
     ("drivers/testing/slmpy_checkout.py", "write_checkout", "write_text"): "a test's files",
 }
 

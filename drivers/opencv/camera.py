@@ -1,9 +1,10 @@
-"""USB video cameras (UVC) and video files through OpenCV."""
+"""USB video cameras (UVC) through OpenCV, and video files."""
 
 from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -19,6 +20,7 @@ from drivers.opencv.reader import Capture, CaptureReader, LostFrames, ReaderConf
 from drivers.recorded.replay import ReplayCamera
 from drivers.recorded.video_file import VideoFile
 
+_NODE = re.compile(r"/dev/video(\d+)", re.ASCII)
 _SYSFS = Path("/sys/class/video4linux")
 #: Assumed frames per second of a UVC camera for which no rate is configured.
 _FPS = 30.0
@@ -119,7 +121,13 @@ def open_uvc(config: OpenCvConfig) -> Capture:
         raise DeviceError(f"there is no camera {node}; plug it in, or choose another (found: {present})")
     if is_linux and not os.access(node, os.R_OK | os.W_OK):
         raise DeviceError(f"this account may not use the camera {node}; add it to the group 'video' and log in again")
-    return cv2.VideoCapture(str(node), cv2.CAP_V4L2) if is_linux else cv2.VideoCapture(int(config.source))
+    if not is_linux:
+        return cv2.VideoCapture(int(config.source))
+    # By its number, so that OpenCV opens nothing but a camera: a text could also be a file, an address or a pipeline.
+    number = _NODE.fullmatch(str(node.resolve()))
+    if number is None:
+        raise DeviceError(f"{node} is no camera /dev/videoN; choose another")
+    return cv2.VideoCapture(int(number[1]), cv2.CAP_V4L2)
 
 
 class OpenCvCamera:

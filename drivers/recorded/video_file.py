@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
+import av.container
 import av.error
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import DeviceError, Frame
+from drivers.limits import MAX_PIXELS, LimitError, check_pixels
 from drivers.manifest import file_problem
 from drivers.recorded.replay import LazyFrames
 
+#: Only containers that hold their content themselves: a play list could lead to other files or computers.
+_CONTAINERS = "avi,asf,flv,gif,matroska,webm,mjpeg,mov,mp4,mpeg,mpegts,nut,ogg,yuv4mpegpipe"
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+
 
 class VideoFile(LazyFrames):
-    """The frames of a video, decoded by OpenCV on access; ``cv2.cvtColor`` converts colour to grey.
+    """The frames of a video, decoded by PyAV on access; colour becomes grey with the weights of Rec. 601.
+
+    OpenCV decodes no file: its own copy of FFmpeg is older, and asks nobody before it follows a play list.
 
     Read the frames in order: any step back decodes the file from the start, because seeking is inexact in many formats.
-    Opening reads the whole file once without decoding it, to get the time of every frame, which OpenCV only estimates.
+    Opening reads the whole file once without decoding it, to get the time of every frame.
     A file that has a manifest beside it, as our exports have, must have the SHA-256 that the manifest lists. In other files
-    damage is noticed only where the decoder reports it: a wrong check sum of FFV1, for example, is only printed on the
-    terminal.
+    damage is noticed only where the decoder reports it; that of FFV1 does not report a wrong check sum.
 
     Parameters
     ----------
@@ -35,36 +43,63 @@ class VideoFile(LazyFrames):
     Raises
     ------
     DeviceError
-        The file is missing, is not a video, differs from its manifest, or has more than 8 bits per pixel, of which OpenCV
-        keeps only 8.
+        The file is missing, is not a video, differs from its manifest, or has more than 8 bits per pixel.
     """
 
     def __init__(self, path: Path, exposure_s: float) -> None:
         self.path = path
         self._exposure_s = exposure_s
         self._shape: tuple[int, ...] | None = None
-        self._capture: cv2.VideoCapture | None = None
+        self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._at = -1
+        self._last: av.VideoFrame | None = None
+        self._begun = False
         super().__init__(_times_ns(path))
 
     def load(self, index: int) -> Frame:
         """Decode frame ``index``; raises DeviceError when it is damaged or of another shape than the first one read."""
-        if self._capture is None or index < self._at:
-            self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
-            self._at = -1
-        # The decoder may skip a damaged frame without an error, so the frame is identified by its time.
-        while self._at < index and self._capture.grab():
-            self._at = int(np.argmin(np.abs(self.times_ns - self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)))
-        decoded, image = self._capture.retrieve() if self._at == index else (False, None)
-        if not decoded or image is None:
+        try:
+            frame = self._decoded(index)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise DeviceError(
+                f"frame {index} of {self.path} cannot be decoded ({error}); restore the file from a copy"
+            ) from error
+        if frame is None:
             raise DeviceError(f"frame {index} of {self.path} cannot be decoded; restore the file from a copy")
-        pixels = grey(image)
+        pixels = np.ascontiguousarray(frame.to_ndarray(format="gray"), np.uint8)
         self._shape = self._shape or pixels.shape
         if pixels.shape != self._shape:
             raise DeviceError(
                 f"frame {index} of {self.path} is {pixels.shape} instead of {self._shape}; convert the file to one size"
             )
         return Frame(pixels, index, int(self.times_ns[index]), self._exposure_s)
+
+    def _decoded(self, index: int) -> av.VideoFrame | None:
+        """Return frame ``index``, or None if it is damaged."""
+        if not self._begun or index < self._at:
+            self._begun, self._at, self._frames = True, -1, self._decode()
+        while self._at < index:
+            try:
+                self._at, self._last = next(self._frames)
+            except StopIteration:
+                return None
+        return self._last if self._at == index else None
+
+    def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield the frames from the start with their numbers; damaged ones are left out."""
+        with _opened(self.path) as container:
+            stream = container.streams.video[0]
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    continue
+                for frame in frames:
+                    ticks = frame.dts if frame.pts is None else frame.pts
+                    if ticks is not None and not frame.is_corrupt and isinstance(frame, av.VideoFrame):
+                        # By its time, because the decoder may also skip a damaged frame without an error.
+                        at_ns = _nanoseconds(np.array([ticks]), stream)
+                        yield int(np.argmin(np.abs(self.times_ns - at_ns))), frame
 
 
 def grey(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -83,7 +118,7 @@ def grey(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _times_ns(path: Path) -> NDArray[np.int64]:
-    """Return the presentation time of every frame, sorted, with OpenCV's zero, in ns."""
+    """Return the time of every frame since the first, sorted, in ns."""
     if not path.is_file():
         raise DeviceError(f"no video file {path}; check the path, or give a device by its number such as 0")
     try:
@@ -93,23 +128,35 @@ def _times_ns(path: Path) -> NDArray[np.int64]:
     if problem:
         raise DeviceError(f"{path}: {problem}")
     try:
-        with av.open(str(path)) as container:
+        with _opened(path) as container:
             if not container.streams.video:
                 raise DeviceError(f"{path} contains no video; choose another file")
             stream = container.streams.video[0]
             # Files without presentation times have no reordered frames, so their decoding times are used.
             ticks = [packet.dts if packet.pts is None else packet.pts for packet in container.demux(stream) if packet.size]
             known = np.array([tick for tick in ticks if tick is not None], np.int64)
-            tick_s, start = stream.time_base, stream.start_time or 0
-            pixel_format = stream.codec_context.format
+            # A stream of an unknown codec has no context.
+            context = stream.codec_context
+            if not known.size or stream.time_base is None or context is None or context.format is None:
+                raise DeviceError(f"{path} contains no video frames; choose another file")
+            check_pixels((context.height, context.width))
+            bits = max(component.bits for component in context.format.components)
+            times_ns = _nanoseconds(np.sort(known), stream)
     except av.error.FFmpegError as error:
         raise DeviceError(f"{path} cannot be read as a video ({error.strerror}); choose another file") from error
-    if not known.size or tick_s is None or pixel_format is None:
-        raise DeviceError(f"{path} contains no video frames; choose another file")
-    bits = max(component.bits for component in pixel_format.components)
+    except LimitError as error:
+        raise DeviceError(f"{path}: {error}") from error
     if bits > 8:
-        raise DeviceError(
-            f"{path} has {bits} bits per pixel, of which OpenCV keeps 8; replay the recording that it was made from"
-        )
-    ticks_ns = (np.sort(known) - start).astype(np.float64) * (1e9 * float(tick_s))
-    return np.round(ticks_ns).astype(np.int64)
+        raise DeviceError(f"{path} has {bits} bits per pixel, of which 8 are read; replay the recording that it was made from")
+    return times_ns
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    # An absolute path: a name such as "concat:a" would be an instruction to FFmpeg.
+    return av.open(str(path.absolute()), metadata_errors="replace", options=dict(_OPTIONS))
+
+
+def _nanoseconds(ticks: NDArray[np.int64], stream: av.VideoStream) -> NDArray[np.int64]:
+    assert stream.time_base is not None
+    since_first = (ticks - (stream.start_time or 0)).astype(np.float64)
+    return np.round(since_first * (1e9 * float(stream.time_base))).astype(np.int64)

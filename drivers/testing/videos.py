@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +24,20 @@ def smooth_colours(number: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(random_colours(number, (6, 8)), (64, 48), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def write_video(path: Path, images: Iterable[NDArray[np.uint8]], fps: float) -> Path:
+    """Write images (H, W, 3), in the order blue, green, red, as Motion-JPEG; return the path, which should end in ``.avi``."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=Fraction(fps).limit_denominator(1000))
+        stream.pix_fmt = "yuvj420p"
+        stream.codec_context.options = {"qmin": "1", "qmax": "3"}
+        for number, image in enumerate(images):
+            if number == 0:
+                stream.height, stream.width = image.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
 def write_mjpeg(folder: Path, count: int, fps: float) -> Path:
     """Write ``count`` images of :func:`smooth_colours` as a Motion-JPEG file; return its path."""
-    path = folder / "video.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (64, 48))
-    for number in range(count):
-        writer.write(smooth_colours(number))
-    writer.release()
-    return path
+    return write_video(folder / "video.avi", map(smooth_colours, range(count)), fps)

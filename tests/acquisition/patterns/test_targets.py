@@ -16,6 +16,7 @@ from acquisition.patterns.source_name import DESCRIPTIONS, PatternError
 from acquisition.patterns.sources import open_source
 from acquisition.patterns.targets import GratingKind, checkerboard, grating, siemens, usaf, usaf_elements
 from acquisition.patterns.zernike import noll_to_nm, zernike
+from drivers.testing.videos import write_mjpeg
 
 
 @given(side=st.integers(60, 220), extra=st.integers(0, 200), share=st.floats(0.15, 1))
@@ -155,11 +156,7 @@ def test_images_are_fitted_into_a_centred_square(tmp_path: Path, rng: np.random.
 
 
 def test_a_video_is_a_source(tmp_path: Path, rng: np.random.Generator) -> None:
-    path = tmp_path / "film.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
-    for _ in range(3):
-        writer.write(cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48)))
-    writer.release()
+    path = write_mjpeg(tmp_path, 3, 25)
     source = open_source(str(path), (48, 64), count=5)
     assert len({source[index].id for index in range(3)}) == 3
     assert source[0].id == source[3].id

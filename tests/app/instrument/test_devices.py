@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -17,16 +16,13 @@ from app.instrument.opening import open_rig
 from drivers.base import DeviceError, Pattern, SpeckleScopeError, TriggerMode
 from drivers.clock import RealClock
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
+from drivers.testing.videos import write_video
 
 
 @pytest.fixture
 def video(tmp_path: Path, rng: np.random.Generator) -> Path:
-    path = tmp_path / "speckle.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 50.0, (64, 48))
-    for _ in range(10):
-        writer.write(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
-    writer.release()
-    return path
+    images = (rng.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(10))
+    return write_video(tmp_path / "speckle.avi", images, 50)
 
 
 def test_every_kind_has_a_name_a_section_and_a_search() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,18 +13,15 @@ from app.instrument.config import InstrumentConfig, checked
 from app.live.session import Session
 from app.status import MessageLevel
 from drivers.base import DeviceError
+from drivers.testing.videos import write_video
 from reconstruction.models.model import Model
 from tests.helpers.small_instrument import small_model, until
 
 
 @pytest.fixture
 def video(tmp_path: Path, rng: np.random.Generator) -> Path:
-    path = tmp_path / "speckle.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 50.0, (128, 128))
-    for _ in range(10):
-        writer.write(cv2.merge([rng.integers(0, 256, (128, 128), dtype=np.uint8)] * 3))
-    writer.release()
-    return path
+    images = (np.repeat(rng.integers(0, 256, (128, 128, 1), dtype=np.uint8), 3, axis=2) for _ in range(10))
+    return write_video(tmp_path / "speckle.avi", images, 50)
 
 
 def camera_only(video: Path, root: Path, model: Model, **more: object) -> InstrumentConfig:

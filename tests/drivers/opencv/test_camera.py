@@ -7,6 +7,7 @@ real.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from drivers.base import CameraCounters, DeviceError, DeviceLostError, DeviceTimeoutError, FrameFailedError, TriggerMode
 from drivers.clock import RealClock, VirtualClock
-from drivers.opencv.camera import OpenCvCamera, OpenCvConfig, list_opencv_cameras, open_opencv
+from drivers.opencv.camera import OpenCvCamera, OpenCvConfig, list_opencv_cameras, open_opencv, open_uvc
 from drivers.opencv.reader import QUEUE_FRAMES
 from drivers.recorded.replay import ReplayCamera
 from drivers.recorded.video_file import VideoFile
@@ -305,6 +306,20 @@ def test_devices_are_listed_without_opening_them(tmp_path: Path) -> None:
     assert list_opencv_cameras(tmp_path / "none") == []
 
 
+@pytest.mark.parametrize("source", ["rtsp://192.168.0.9/live", "http://localhost/x.m3u8", "gst:videotestsrc", "concat:a|b"])
+def test_addresses_and_pipelines_are_no_source(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DeviceError, match="no video file"):
+        open_opencv(OpenCvConfig(source))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="device files are those of Linux")
+@pytest.mark.parametrize("source", ["/dev/null", "/dev/../dev/zero", "/dev/stdin"])
+def test_a_device_that_is_no_camera_is_not_opened(source: str) -> None:
+    with pytest.raises(DeviceError, match="is no camera"):
+        open_uvc(OpenCvConfig(source))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -367,14 +382,14 @@ def test_a_lossless_file_is_replayed_bit_for_bit_at_its_own_uneven_times_and_rep
             assert (frame.exposure_s, frame.bit_depth) == (0.003, 8)
 
 
-def test_a_colour_file_becomes_grey_as_opencv_converts_it(tmp_path: Path) -> None:
+def test_a_colour_file_becomes_grey_with_the_weights_of_rec_601(tmp_path: Path) -> None:
     path = write_mjpeg(tmp_path, 4, fps=20)
-    direct = cv2.VideoCapture(str(path))
     camera, clock = playing(path)
     armed_ns = clock.now_ns()
     for number in range(4):
         frame = camera.read(1.0)
-        assert np.array_equal(frame.pixels, cv2.cvtColor(direct.read()[1], cv2.COLOR_BGR2GRAY))
+        expected = cv2.cvtColor(smooth_colours(number), cv2.COLOR_BGR2GRAY)
+        assert np.abs(frame.pixels.astype(int) - expected).mean() < 2
         assert frame.t_ns - armed_ns == 50 * MS * (number + 1)
 
 
@@ -428,6 +443,38 @@ def test_a_damaged_frame_is_failed_and_the_others_keep_their_numbers_and_times(t
     assert camera.counters == CameraCounters(0, 5, 1)
 
 
+def foreign_video(folder: Path, old: bytes, new: bytes) -> Path:
+    """A video in which some bytes stand for others."""
+    path = write_mjpeg(folder, 3, fps=20)
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    return path
+
+
+def test_metadata_that_is_no_text_does_not_matter(tmp_path: Path) -> None:
+    assert len(VideoFile(foreign_video(tmp_path, b"Lavf", b"\xff\xfe\xf0\xb0"), 0.01)) == 3
+
+
+def test_a_video_of_an_unknown_codec_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="contains no video frames; choose another file"):
+        VideoFile(foreign_video(tmp_path, b"MJPG", b"ZQXY"), 0.01)
+
+
+def play_list(folder: Path) -> Path:
+    """A text that FFmpeg would follow to another file."""
+    ffv1(folder, greys(2), [0, 40])
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nvideo.mkv\n#EXT-X-ENDLIST\n"
+    (folder / "list.mkv").write_text(text)
+    return folder / "list.mkv"
+
+
+def list_of_parts(folder: Path) -> Path:
+    ffv1(folder, greys(2), [0, 40])
+    (folder / "parts.mkv").write_text("ffconcat version 1.0\nfile video.mkv\n")
+    return folder / "parts.mkv"
+
+
 def text_file(folder: Path) -> Path:
     (folder / "video.txt").write_text("no video")
     return folder / "video.txt"
@@ -439,8 +486,8 @@ def empty_file(folder: Path) -> Path:
 
 
 def sound_file(folder: Path) -> Path:
-    path = folder / "sound.wav"
-    with av.open(str(path), "w") as container:
+    path = folder / "sound.mka"
+    with av.open(str(path), "w", format="matroska") as container:
         stream: Any = container.add_stream("pcm_s16le", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
         frame.sample_rate = 8000
@@ -455,12 +502,14 @@ def sound_file(folder: Path) -> Path:
         (lambda folder: folder / "none.avi", {}, "no video file .*none.avi; check the path"),
         (lambda folder: folder, {}, "no video file .*; check the path"),
         (text_file, {}, r"cannot be read as a video \(.*\); choose another file"),
+        (play_list, {}, r"cannot be read as a video \(.*\); choose another file"),
+        (list_of_parts, {}, r"cannot be read as a video \(.*\); choose another file"),
         (empty_file, {}, r"cannot be read as a video \(.*\); choose another file"),
         (sound_file, {}, "contains no video; choose another file"),
         (
             lambda folder: ffv1(folder, [image.astype(np.uint16) * 16 for image in greys(2)], [0, 40]),
             {},
-            "has 16 bits per pixel, of which OpenCV keeps 8; replay",
+            "has 16 bits per pixel, of which 8 are read; replay",
         ),
         (
             lambda folder: write_mjpeg(folder, 2, 25),
@@ -468,7 +517,7 @@ def sound_file(folder: Path) -> Path:
             "64 x 48 pixels instead of 64 x 64; configure",
         ),
     ],
-    ids=["missing", "folder", "text", "empty", "sound", "16 bit", "wrong size"],
+    ids=["missing", "folder", "text", "play list", "list of parts", "empty", "sound", "16 bit", "wrong size"],
 )
 def test_an_unusable_file_is_an_error_of_one_line_with_a_remedy(
     tmp_path: Path,
