@@ -30,6 +30,7 @@ from app.live.recording import LiveRecording
 from app.live.scene import Scene
 from app.live.snapshot import write_snapshot
 from app.live.status import live_status
+from app.malloc_tuning import give_back_freed_memory
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, RecordingState, RecordingStatus
 from app.training.engine_check_frames import frames_for
 from drivers.base import Frame, SpeckleScopeError
@@ -368,6 +369,7 @@ class Session:
         self._stages.clear()
         self._noticed.clear()
         self._failures.clear()
+        give_back_freed_memory()
 
     def _start_inference(self) -> InferencePipeline:
         """Return the running inference stage; one that has failed is replaced."""
