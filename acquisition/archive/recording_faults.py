@@ -11,10 +11,13 @@ from dataclasses import dataclass, field, replace
 from acquisition.archive.journal.writer import utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind
 from acquisition.archive.reader import Archive
+from acquisition.archive.rows import Event
 from drivers.base import CameraCounters
 
 #: How the text of an event begins that stands for several faults of one kind.
 _TIMES = re.compile(r"(\d+) times: ")
+#: How the text of an event names its frames.
+_NAMED_FRAMES = re.compile(r", (?:before )?frames? (\d[\d, -]*)[;)]")
 #: Kinds whose events name the frames themselves; the others name the frame after them.
 _OF_FRAMES = frozenset(
     {
@@ -136,6 +139,16 @@ def complete_verdict(faults: Mapping[str, int], frames_missing: int) -> str:
     verdict = f"{COMPLETE_VERDICT}, with {total} {'fault' if total == 1 else 'faults'}: {kinds}"
     frames = "frame" if frames_missing == 1 else "frames"
     return f"{verdict}; {frames_missing} {frames} missing by the camera's counter" if frames_missing else verdict
+
+
+def event_frames(event: Event) -> list[int]:
+    """Return the numbers of the frames that an event of a recording names: those that it is about, or the one after it."""
+    named = _NAMED_FRAMES.search(event.text)
+    numbers: list[int] = []
+    for part in named[1].split(", ") if named else ():
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
 
 
 def recorded_faults(archive: Archive) -> dict[str, int]:

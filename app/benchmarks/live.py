@@ -15,6 +15,7 @@ from acquisition.patterns.sources import open_source
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
+from app.live.frame_judge import FrameJudge
 from app.live.inference import InferencePipeline, InferenceSettings
 from app.training.train import twin_data
 from drivers.base import DeviceTimeoutError, Frame, TriggerMode
@@ -32,8 +33,8 @@ def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int
 
     A replay camera delivers a quarter more frames than the engine can process, so that there is always a new frame. Rounds of
     both alternate, and each round of the live loop is compared with the engine's rounds before and after it. The live loop
-    consists of capture thread, channel, inference thread with reference, mask and drift gauge, and a viewer that reads and
-    segments the newest view 30 times per second.
+    consists of a capture thread that judges every frame, channel, inference thread with reference, mask and drift gauge, and a
+    viewer that reads and segments the newest view 30 times per second.
     """
     model = load_model(config.model)
     attach(model, config.response, fibre_name(config.twin.optics))
@@ -41,6 +42,8 @@ def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int
         pixels = np.array(pool.speckle)
         reference = pool.reference
     frames = [Frame(image, index, 0, 0.01) for index, image in enumerate(pixels)]
+    judge = FrameJudge()
+    judge.set_reference(reference)
     arrivals: list[float] = []
     pipeline = InferencePipeline(InferenceSettings(model=model, engine=config.live.engine))
     pipeline.views.subscribe(lambda view: arrivals.append(time.perf_counter()))
@@ -61,7 +64,8 @@ def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int
 
         alone_fps.append(alone())
         for _ in range(rounds):
-            live_fps.append(_live_round(pipeline, frames, arrivals, frames_per_round, 1.25 * alone_fps[-1]))
+            camera = ReplayCamera(frames, period_s=1 / (1.25 * alone_fps[-1]))
+            live_fps.append(_live_round(pipeline, camera, judge, arrivals, frames_per_round))
             alone_fps.append(alone())
     finally:
         pipeline.stop()
@@ -80,10 +84,10 @@ def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int
 
 
 def _live_round(
-    pipeline: InferencePipeline, frames: list[Frame], arrivals: list[float], count: int, camera_fps: float
+    pipeline: InferencePipeline, camera: ReplayCamera, judge: Callable[[Frame], Frame], arrivals: list[float], count: int
 ) -> float:
-    camera = ReplayCamera(frames, period_s=1 / camera_fps)
     arrivals.clear()
+    before = pipeline.frames.accepted - pipeline.frames.dropped
     stop = threading.Event()
     labels: deque[object] = deque(maxlen=1)
 
@@ -91,7 +95,7 @@ def _live_round(
         camera.arm(TriggerMode.FREE_RUN)
         while not stop.is_set():
             with suppress(DeviceTimeoutError):  # a slow engine is offered frames at long intervals
-                pipeline.offer(camera.read(0.1))
+                pipeline.offer(judge(camera.read(0.1)))
 
     def view() -> None:
         while not stop.wait(1 / 30):
@@ -109,10 +113,10 @@ def _live_round(
         thread.join()
     if pipeline.error is not None:
         raise pipeline.error
-    done = -1
-    while done != len(arrivals):  # wait until the pipeline is empty, because the engine is timed alone next
-        done = len(arrivals)
-        time.sleep(0.3)
+    # Wait until the pipeline is empty, because the engine is timed alone next.
+    while len(arrivals) < pipeline.frames.accepted - pipeline.frames.dropped - before and pipeline.error is None:
+        time.sleep(0.02)
+    time.sleep(0.3)
     return count / (arrivals[count + 2] - arrivals[2])
 
 

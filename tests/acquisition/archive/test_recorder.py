@@ -13,7 +13,7 @@ import pytest
 
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.recorder import Recorder, RecordItem
-from acquisition.archive.recording_faults import RecordingFault, recorded_faults, recording_facts
+from acquisition.archive.recording_faults import RecordingFault, event_frames, recorded_faults, recording_facts
 from acquisition.archive.writer import Archive, NotOnDiskError, StorageError
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError, Overflow, Stage
 from drivers.base import DeviceLostError, Frame, FrameMark
@@ -217,6 +217,7 @@ def test_frames_with_a_mark_are_faults_and_a_run_of_them_is_one_event(tmp_path: 
     assert frozen_event.text.endswith(", frame 2)")
     assert dark_event.text.startswith("5 times: next to no light")
     assert dark_event.text.endswith(", frames 1-3, 5, 7)")
+    assert (event_frames(frozen_event), event_frames(dark_event), event_frames(verdict)) == ([2], [1, 2, 3, 5, 7], [])
     assert [row.extra.get("marks") for row in archive.rows()] == [None, "dark", "dark,frozen", "dark", None, "dark", "dark"]
     assert recording_facts(archive)["marked_frames"] == {"dark": "1-3, 5, 7", "frozen": "2"}
 

@@ -43,7 +43,7 @@ class ScriptedReads:
 def watched(*script: tuple[float, int, float] | float) -> list[RecordingFault]:
     """Return the faults of a script: a number is a time-out that took so long; else seconds, frame number, age of the frame."""
     reads = ScriptedReads()
-    watch = CameraWatch(reads, reads.clock)  # type: ignore[arg-type]
+    watch = CameraWatch(reads, reads.clock)
     faults: list[RecordingFault] = []
     watch.faults.subscribe(faults.append)
     for step in ((0.014, 0, READOUT_S), *script):
