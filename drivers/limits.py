@@ -25,6 +25,12 @@ MAX_PIXELS = 2**28
 MAX_COLUMN_BYTES = 2**30
 #: Size of an array that is read into memory at once, such as one of a calibration.
 MAX_ARRAY_BYTES = 8 * 2**30
+#: How much larger than in its file the content of an array can be; deflate reaches 1032.
+MAX_EXPANSION = 1032
+#: Memory of the child process that reads an HDF5 file first, beside that of its libraries.
+MAX_READER_BYTES = 3 * 2**30
+#: Longest time without progress of that process, in seconds.
+MAX_READ_STALL_S = 12.0
 #: Files with code, and their size, in a folder that an instrument file wants to run.
 MAX_CODE_FILES, MAX_CODE_BYTES = 2000, 2**28
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from drivers.limits import MAX_ARRAY_BYTES, LimitError
+from drivers.limits import MAX_ARRAY_BYTES, MAX_EXPANSION, LimitError
 
-#: How much larger than in the file the content of a member can be, by kind of compression; deflate reaches 1032.
-_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
+#: How much larger than in the file the content of a member can be, by kind of compression.
+_RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MAX_EXPANSION}
 _MEMBER = re.compile(r"[A-Za-z0-9_]{1,64}\.npy")
 
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from acquisition.archive.old_names import with_present_names
 from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import CRC, FACTS, CheckSums, Layout, read_check_sums, read_ome_check_sums
+from acquisition.exchange.child_reader import check_in_child
 from drivers.base import SpeckleScopeError
-from drivers.limits import MAX_COLUMN_BYTES, LimitError
+from drivers.limits import MAX_COLUMN_BYTES, MAX_EXPANSION, LimitError
 from drivers.safe_arrays import npz_members, read_npy_header
 from drivers.safe_text import parse_json
 
@@ -101,7 +102,13 @@ def _named(name: str, read: Callable[[], _Read]) -> _Read:
 
 
 def read_hdf5(path: Path) -> ArrayFile:
-    """Read an HDF5 file, and nothing outside it."""
+    """Read an HDF5 file, and nothing outside it, after a child process has read all of it."""
+    check_in_child(path)
+    return open_hdf5(path)
+
+
+def open_hdf5(path: Path) -> ArrayFile:
+    """As :func:`read_hdf5`, without a child."""
     with h5py.File(path) as file:
         datasets = {name: file[name] for name in file if _is_dataset(file, name)}
         arrays: dict[str, Layout] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
@@ -131,10 +138,15 @@ def _is_dataset(file: h5py.File, name: str) -> bool:
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise LimitError(f"{name!r} is a link, which may lead to another file; store the array itself in this file")
     item = file[name]
-    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+    if not isinstance(item, h5py.Dataset):
+        return False
+    if item.external or item.is_virtual:
         kind = "virtual" if item.is_virtual else "external"
         raise LimitError(f"{name!r} is {kind}: its content lies in another file; store the array itself in this file")
-    return isinstance(item, h5py.Dataset)
+    size = file.id.get_filesize()
+    if item.nbytes > MAX_EXPANSION * size:
+        raise LimitError(f"{name!r} claims {item.nbytes} bytes, but the file has {size}; save it with all its values")
+    return True
 
 
 def _hdf5_images(path: Path, name: str) -> Iterator[Image]:
@@ -144,7 +156,13 @@ def _hdf5_images(path: Path, name: str) -> Iterator[Image]:
 
 
 def read_matlab(path: Path) -> ArrayFile:
-    """Read the MATLAB 7.3 file of an export: MATLAB's axes are those of HDF5 in reverse order."""
+    """Read the MATLAB 7.3 file of an export, after a child process has read all of it."""
+    check_in_child(path, matlab=True)
+    return open_matlab(path)
+
+
+def open_matlab(path: Path) -> ArrayFile:
+    """As :func:`read_matlab`, without a child. MATLAB's axes are those of HDF5 in reverse order."""
     with h5py.File(path) as file:
         datasets = {name: file[name] for name in file if _is_dataset(file, name)}
         arrays: dict[str, Layout] = {
