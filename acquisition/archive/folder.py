@@ -54,7 +54,7 @@ def sole_writer(path: Path) -> Iterator[None]:
         make_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write to {path.parent}: {one_line(error)}; choose another folder") from error
-    lock = WriterLock(path.parent, f".{path.name}.lock", guarded=path)
+    lock = WriterLock(path.parent, f".{path.name}.lock", target=path)
     try:
         yield
     finally:
@@ -75,7 +75,7 @@ class WriterLock:
         Name of the lock file in it.
     wait : bool
         Whether to wait until another writer has finished. By default a second writer is refused.
-    guarded : Path, optional
+    target : Path, optional
         What the lock is for, as messages name it. By default the folder.
 
     Raises
@@ -84,17 +84,17 @@ class WriterLock:
         Another writer holds the lock (the message says which), or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, file: str = LOCK, *, wait: bool = False, guarded: Path | None = None) -> None:
+    def __init__(self, folder: Path, file: str = LOCK, *, wait: bool = False, target: Path | None = None) -> None:
         self.path = folder / file
-        guarded = guarded or folder
+        target = target or folder
         self._fd: int | None = self._open()
         try:
             announced = False
             while not self._is_ours():
                 if not wait:
-                    raise StorageError(f"{guarded} is being written by {self._holder()}; wait for its end, or close it first")
+                    raise StorageError(f"{target} is being written by {self._holder()}; wait for its end, or close it first")
                 if not announced:
-                    _announce.get()(f"waiting for {self._holder()}, which writes {guarded}")
+                    _announce.get()(f"waiting for {self._holder()}, which writes {target}")
                     announced = True
                 time.sleep(_POLL_S)
             self._sign()

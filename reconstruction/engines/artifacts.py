@@ -17,7 +17,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from acquisition.archive.atomic_files import write_bytes, write_whole
+from acquisition.archive.atomic_files import make_folder, write_bytes, write_whole
 from acquisition.archive.folder import WriterLock, one_line
 from acquisition.archive.rows import StorageError
 from drivers.safe_text import parse_json
@@ -118,8 +118,8 @@ class Artifact:
     @contextmanager
     def _sole_builder(self) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = WriterLock(self.path.parent, f"{self.path.name}.lock", wait=True, guarded=self.path)
+            make_folder(self.path.parent)
+            lock = WriterLock(self.path.parent, f"{self.path.name}.lock", wait=True, target=self.path)
         except (OSError, StorageError) as error:
             raise EngineError(f"cannot write {self.path}: {one_line(error)}; {_REMEDY}") from error
         try:

@@ -199,11 +199,11 @@ def _second_waits(bench: Workbench, folder: Path) -> list[str]:
             return [f"the first process built nothing: {builder.errors[-300:]!r}"]
         builder.send(signal.SIGSTOP)
         with started(folder, command) as second:
-            told = second.wait_for(line(f"waiting for process {builder.pid} on computer"), _LONGEST_S)
+            says = second.wait_for(line(f"waiting for process {builder.pid} on computer"), _LONGEST_S)
             builder.send(signal.SIGCONT)
             ends = [builder.ended(_LONGEST_S), second.ended(_LONGEST_S)]
     faults = [f"exit code {end.code}: {end.errors[-300:]!r}" for end in ends if end.code]
-    return faults if told else [*faults, "the second process did not say for whom it waits"]
+    return faults if says else [*faults, "the second process did not say for whom it waits"]
 
 
 def _held(pattern: str) -> Moment:
