@@ -21,6 +21,8 @@ MAX_NESTING = 50
 MAX_DIGITS = 100
 #: Pixels of one image; a camera of 16384 x 16384 pixels has as many.
 MAX_PIXELS = 2**28
+#: Size of a picture file: an uncompressed one of 64 bits with that many pixels.
+MAX_PICTURE_BYTES = 2 * 2**30
 #: Size of one column of facts about all pairs of an import.
 MAX_COLUMN_BYTES = 2**30
 #: Size of an array that is read into memory at once, such as one of a calibration.

@@ -179,7 +179,7 @@ _PLAIN = (
 class _PlainLoader(_Loader):
     """Reads what people write: see the module's docstring."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # PyYAML changes the one of the class
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         self._check_keys(node)
@@ -206,7 +206,7 @@ class _Dumper(yaml.SafeDumper):
     """Puts a text in quotes when one of the two sets of rules would read something else."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        tag: str = super().resolve(kind, value, implicit)
+        tag: str = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         if kind is yaml.ScalarNode and implicit[0] and tag == "tag:yaml.org,2002:str":
             return next((other for other, pattern, _ in _PLAIN if pattern.fullmatch(value)), tag)
         return tag

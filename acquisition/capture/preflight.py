@@ -72,7 +72,7 @@ def estimate(rig: Rig, plan: CapturePlan, root: Path) -> Estimate:
 
 
 def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -> list[str]:
-    """Check trigger and light with the flat pattern and the first objects; return one line for each result.
+    """Check all pictures of the plan, then trigger and light with the flat pattern and the first objects.
 
     Parameters
     ----------
@@ -83,11 +83,19 @@ def preflight(rig: Rig, plan: CapturePlan, calibration: tuple[Path, ...] = ()) -
     calibration : tuple of Path
         Calibration files that the rig uses; their age is reported.
 
+    Returns
+    -------
+    list of str
+        One line for each result.
+
     Raises
     ------
+    PatternError
+        A picture cannot be shown; the message names it.
     CaptureError
         The trigger does not work, or a frame is useless at this exposure; the message says what to change.
     """
+    plan.patterns(rig.display().capabilities.shape).check()
     rig.camera.set_exposure(plan.exposure_s)
     capture = PairCapture(rig, FrameLimits(plan.max_saturated, plan.min_mean_fraction))
     try:

@@ -7,6 +7,7 @@ training, validation and test, so that no training run sees a test image.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ import scipy.fft
 import skimage.data
 from numpy.typing import NDArray
 
-from acquisition.patterns.image_files import read_image
+from acquisition.patterns.picture_folder import Grey, GreyRange, PictureFolder, fit
 from acquisition.patterns.source_name import DESCRIPTIONS, Parameters, PatternError
 from acquisition.patterns.targets import target_drawer
 from drivers.base import Pattern
@@ -29,7 +30,8 @@ DEFAULT_PHASE_RANGE_RAD = 2.85
 #: Name of the flat pattern, whose speckle is the reference, and of its source.
 BLANK = "blank"
 
-Grey = NDArray[np.float32]
+_BUILT_IN = {*DESCRIPTIONS, "held-out", "validation"}
+_LOG = logging.getLogger(__name__)
 
 # Stereo pairs and near-duplicates belong to the same part of the split.
 TEST_IMAGES = ("camera", "chelsea", "coins", "retina", "rocket", "moon")
@@ -63,6 +65,8 @@ class PatternSource(Sequence[Pattern]):
         ``index -> (label, grey)`` with grey (H, W) float32 in 0..1.
     phase_range_rad : float
         Phase of grey 1 in radians.
+    check : callable
+        Reads every file of the source, and raises PatternError if one cannot be shown.
 
     Raises
     ------
@@ -70,7 +74,15 @@ class PatternSource(Sequence[Pattern]):
         There is no pattern, or the phase range is not in (0, 8 pi] rad.
     """
 
-    def __init__(self, name: str, count: int, draw: Callable[[int], tuple[str, Grey]], phase_range_rad: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        count: int,
+        draw: Callable[[int], tuple[str, Grey]],
+        phase_range_rad: float,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         if count < 1:
             raise PatternError(f"pattern source {name!r} holds {count} patterns; ask for at least 1")
         if not 0 < phase_range_rad <= 8 * np.pi:
@@ -79,6 +91,8 @@ class PatternSource(Sequence[Pattern]):
         self.phase_range_rad = phase_range_rad
         self._count = count
         self._draw = draw
+        #: Reads every file of the source; raises PatternError with the name of one that cannot be shown.
+        self.check = check
 
     def __len__(self) -> int:
         return self._count
@@ -100,7 +114,8 @@ def open_source(
     name : str
         One of :data:`acquisition.patterns.source_name.DESCRIPTIONS`, ``held-out`` (test photographs, then test cells),
         ``validation``, the path of a folder of images, or of a video. Parameters follow the name: ``usaf?bar_px=20``,
-        ``my-images?size_px=980`` (each image is fitted into a centred square of this size, with phase 0 around it).
+        ``my-images?size_px=980`` (each image is fitted into a centred square of this size, with phase 0 around it),
+        ``my-images?black=0&white=4095`` (which values are black and white; needed for float images, which do not say it).
     shape : (int, int)
         Height and width of the SLM's active area in pixels.
     count : int
@@ -116,6 +131,8 @@ def open_source(
         The name or a parameter is unknown, the folder holds no image, or an image cannot be read.
     """
     parameters = Parameters(name)
+    if parameters.base in _BUILT_IN and Path(parameters.base).exists():
+        _LOG.warning("'%s' is the built-in pattern source; write './%s' for the folder of this name", *[parameters.base] * 2)
     if (target := target_drawer(parameters, shape, seed)) is not None:
         parameters.done()
         return PatternSource(name, count, target, phase_range_rad)
@@ -139,11 +156,12 @@ def open_source(
         return PatternSource(name, count, simple[name](), phase_range_rad)
     path = Path(parameters.base)
     if path.exists():
-        size_px = parameters.whole("size_px", 0, 1, min(shape))
+        size_px, grey_range = parameters.whole("size_px", 0, 1, min(shape)), GreyRange.of(parameters)
         parameters.done()
-        return PatternSource(
-            name, count, _folder(path, shape, size_px) if path.is_dir() else _video(path, shape), phase_range_rad
-        )
+        if not path.is_dir():
+            return PatternSource(name, count, _video(path, shape), phase_range_rad)
+        pictures = PictureFolder(path, shape, size_px, grey_range)
+        return PatternSource(name, count, pictures, phase_range_rad, check=pictures.check)
     known = ", ".join([*DESCRIPTIONS, "held-out", "validation"])
     raise PatternError(f"no pattern source or folder named {name!r}; use one of {known}, or an existing folder or video")
 
@@ -153,34 +171,15 @@ def blank(shape: tuple[int, int]) -> Pattern:
     return Pattern(np.zeros(shape, np.float32), name=BLANK)
 
 
-def read_grey(path: Path, shape: tuple[int, int]) -> Grey:
-    """Read an image file as grey in 0..1, cropped to the aspect ratio of ``shape`` and resized to it.
-
-    Raises
-    ------
-    PatternError
-        OpenCV cannot read the file, or it has too many pixels.
-    """
-    return to_grey(read_image(path, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION), shape)
-
-
 def to_grey(image: NDArray[Any], shape: tuple[int, int]) -> Grey:
-    """Convert a grey or colour image, with or without alpha, to (H, W) float32 in 0..1, cropped and resized to ``shape``."""
+    """Convert a grey or colour image to (H, W) float32 in 0..1, cropped and resized to ``shape``."""
     if image.dtype == bool:
         image = image.astype(np.uint8) * 255
     white = float(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0
     grey = image.astype(np.float32) / np.float32(white)
     if grey.ndim == 3:
         grey = grey[..., :3].mean(-1)
-    height, width = grey.shape
-    side = min(height / shape[0], width / shape[1])
-    rows, columns = max(1, round(shape[0] * side)), max(1, round(shape[1] * side))
-    top_row, left = (height - rows) // 2, (width - columns) // 2
-    grey = grey[top_row : top_row + rows, left : left + columns]
-    if grey.shape == shape:
-        return np.clip(grey, 0, 1)
-    method = cv2.INTER_AREA if rows > shape[0] else cv2.INTER_LINEAR
-    return np.clip(cv2.resize(grey, shape[::-1], interpolation=method), 0, 1).astype(np.float32)
+    return fit(grey, shape)
 
 
 @lru_cache(maxsize=32)
@@ -194,24 +193,6 @@ def _photographs(names: Sequence[str], shape: tuple[int, int]) -> Callable[[int]
     def draw(index: int) -> tuple[str, Grey]:
         name = names[index % len(names)]
         return name, to_grey(_packaged(name), shape)
-
-    return draw
-
-
-def _folder(path: Path, shape: tuple[int, int], size_px: int = 0) -> Callable[[int], tuple[str, Grey]]:
-    suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
-    if not files:
-        raise PatternError(f"folder {path} holds no image ({', '.join(sorted(suffixes))})")
-
-    def draw(index: int) -> tuple[str, Grey]:
-        file = files[index % len(files)]
-        if not size_px:
-            return file.name, read_grey(file, shape)
-        whole = np.zeros(shape, np.float32)
-        top, left = (shape[0] - size_px) // 2, (shape[1] - size_px) // 2
-        whole[top : top + size_px, left : left + size_px] = read_grey(file, (size_px, size_px))
-        return file.name, whole
 
     return draw
 

@@ -42,12 +42,11 @@ def wrong_number(values: object, section: type[Any]) -> str | None:
 
 def _numbers(values: object, section: type[Any], prefix: str) -> Iterator[tuple[str, int | float | str]]:
     """Yield every number, or bool or text in the place of a number, with its key."""
-    if not isinstance(values, Mapping):
-        values = vars(values) if isinstance(values, section) else {}
+    stated = values if isinstance(values, Mapping) else vars(values) if isinstance(values, section) else {}
     for name, hint in get_type_hints(section).items():
-        if name not in values:
+        if name not in stated:
             continue
-        value, key = values[name], f"{prefix}{name}"
+        value, key = stated[name], f"{prefix}{name}"
         inner = next((part for part in (hint, *get_args(hint)) if dataclasses.is_dataclass(part) or _is_model(part)), None)
         if isinstance(inner, type):
             yield from _numbers(value, inner, f"{key}.")

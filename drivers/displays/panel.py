@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import DeviceError, Pattern, WrongPatternError, frozen_array
+from drivers.displays.maker_files import read_correction, read_lut
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
-from drivers.safe_arrays import load_npy
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,13 @@ class PanelConfig:
     slm_range_rad, gamma : float
         Response without a calibration: grey level g gives the phase ``(g / 255)**gamma * slm_range_rad``.
     lut_file : str
-        File with the calibrated response, used instead: 256 phases in radians, as text (one per line) or ``.npy``.
+        File with the calibrated response, used instead: 256 phases in radians, as text or CSV (a phase in each line, or a level
+        and its phase) or ``.npy``.
     correction_file : str
-        ``.npy`` file of float32 radians with the panel's shape, added to every pattern: the negative of the wavefront error.
+        Map with the panel's shape that is added to every pattern: the negative of the wavefront error. A ``.npy`` file of
+        radians (floats), or the maker's picture (such as BMP) or ``.npy`` file of grey levels.
+    correction_levels_2pi : float
+        How many of the correction's grey levels make 2 pi, as its maker states, for instance 256; 0 where it is in radians.
 
     Raises
     ------
@@ -48,6 +52,7 @@ class PanelConfig:
     gamma: float = 1.0
     lut_file: str = ""
     correction_file: str = ""
+    correction_levels_2pi: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1 or min(self.pattern_shape) < 0 or self.zoom < 1:
@@ -162,24 +167,10 @@ class Panel:
 
 
 def _encoder(config: PanelConfig) -> GreyEncoder:
-    try:
-        lut = GreyLut(_numbers(config.lut_file)) if config.lut_file else GreyLut.gamma(config.gamma, config.slm_range_rad)
-    except ValueError as error:
-        raise DeviceError(f"{config.lut_file or 'the panel'}: {error}") from error
+    lut = GreyLut.gamma(config.gamma, config.slm_range_rad) if not config.lut_file else read_lut(Path(config.lut_file))
     if not config.correction_file:
         return GreyEncoder(lut)
     try:
-        return GreyEncoder(lut, _numbers(config.correction_file).astype(np.float32))
+        return GreyEncoder(lut, read_correction(Path(config.correction_file), config.correction_levels_2pi))
     except ValueError as error:
         raise DeviceError(f"{config.correction_file}: {error}") from error
-
-
-def _numbers(name: str) -> NDArray[np.float64]:
-    path = Path(name)
-    try:
-        if path.suffix == ".npy":
-            return np.asarray(load_npy(path), np.float64)
-        return np.loadtxt(path, np.float64)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DeviceError(f"cannot read numbers from {name}: {reason}; give 256 lines of text, or a .npy file") from error

@@ -19,6 +19,8 @@ _LEVELS = 256
 # and a 16-bit index wraps by itself.
 _STEPS = 1 << 16
 _STEP_RAD = 2 * np.pi / _STEPS
+# Decimals of a turn at which two levels count as the same phase.
+_SAME_TURNS = 7
 # An image is converted in pieces of this many pixels, so that the intermediate values stay in the processor's cache.
 _PIECE = 1 << 16
 
@@ -30,7 +32,8 @@ class GreyLut:
     Parameters
     ----------
     phases_rad : array_like of float, shape (256,)
-        Phase of each grey level in radians; it must not decrease. Only differences matter, and they may exceed 2 pi.
+        Phase of each grey level in radians; it must not decrease. Only differences matter, and they may exceed 2 pi. They are
+        kept relative to level 0: the same phase added to every pixel changes nothing.
 
     Raises
     ------
@@ -54,7 +57,7 @@ class GreyLut:
         slm_range_rad = phases[-1] - phases[0]
         if not 0 < slm_range_rad <= 8 * np.pi:
             raise ValueError(f"a grey LUT must rise by at most 8 pi rad, got {slm_range_rad:.6g}; give radians, not degrees")
-        object.__setattr__(self, "phases_rad", frozen_array(phases))
+        object.__setattr__(self, "phases_rad", frozen_array(phases - phases[0]))
 
     @classmethod
     def linear(cls, slm_range_rad: float = 2 * np.pi) -> Self:
@@ -72,7 +75,9 @@ class GreyLut:
     def _table(self) -> NDArray[np.uint8]:
         """Grey level with the nearest phase, for the middle of each step of the circle."""
         # Of several levels with the same phase np.unique keeps the lowest, which needs the weakest field in the liquid crystal.
-        around, level = np.unique(np.mod(self.phases_rad, 2 * np.pi), return_index=True)
+        # Rounded first: level 200 with 2 pi, up to a rounding error, has the same phase as level 0.
+        turns = np.round(self.phases_rad / (2 * np.pi), _SAME_TURNS)
+        around, level = np.unique(2 * np.pi * np.mod(turns, 1), return_index=True)
         # Add the neighbours across phase 0, so that the circle is closed.
         around = np.concatenate([around[-1:] - 2 * np.pi, around, around[:1] + 2 * np.pi])
         level = np.concatenate([level[-1:], level, level[:1]])

@@ -86,19 +86,19 @@ def hologram(
 
 def _amplitude(target: Path, panel: Panel) -> NDArray[np.float32]:
     """Return the amplitude of the target image, centred on a canvas of the panel's pattern."""
-    import cv2
     import numpy as np
 
-    from acquisition.patterns.image_files import read_image
+    from drivers.pictures import read_picture
 
     height, width = panel.pattern_shape
-    image = read_image(target, cv2.IMREAD_GRAYSCALE)
+    image = read_picture(target).pixels
     if image.shape[0] > height or image.shape[1] > width:
         raise SpeckleScopeError(
             f"{target} is {image.shape[0]} x {image.shape[1]} px, the SLM's pattern {height} x {width}; make it smaller"
         )
-    if not image.any():
-        raise SpeckleScopeError(f"{target} is black everywhere; give an image with bright pixels")
+    if not image.any() or image.min() < 0:
+        what = "has negative values" if image.any() else "is black everywhere"
+        raise SpeckleScopeError(f"{target} {what}; give an image of the wanted intensity, with bright pixels")
     amplitude = np.zeros((height, width), np.float32)
     top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
     amplitude[top : top + image.shape[0], left : left + image.shape[1]] = np.sqrt(image.astype(np.float32))

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from acquisition.patterns.sources import (
     VALIDATION_IMAGES,
     blank,
     open_source,
-    read_grey,
     to_grey,
 )
 
@@ -72,7 +72,7 @@ def test_a_folder_of_any_image_type_is_read_and_repeats(tmp_path: Path, dtype: t
     for k, value in enumerate((0, 0.5, 1)):
         image = np.full((60, 80, channels), round(value * top), dtype)
         if channels == 4:
-            image[..., 3] = top // 3  # transparency must not change the phase
+            image[..., 3] = top
         assert cv2.imwrite(str(tmp_path / f"{k}.png"), image.squeeze())
     (tmp_path / "notes.txt").write_text("not an image")
     source = open_source(str(tmp_path), SHAPE, count=5, phase_range_rad=1.0)
@@ -97,11 +97,10 @@ def test_grey_keeps_the_range_and_the_aspect_ratio(height: int, width: int, rows
 
 def test_a_file_that_is_not_an_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG and no more")
-    with pytest.raises(PatternError, match=r"cannot read .*broken\.png"):
-        read_grey(tmp_path / "broken.png", SHAPE)
     source = open_source(str(tmp_path), SHAPE, count=1)
-    with pytest.raises(PatternError, match=r"broken\.png"):
-        source[0]
+    for read in (lambda: source[0], source.check):
+        with pytest.raises(PatternError, match=r"cannot read .*broken\.png"):
+            read()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_wrong_arguments_are_refused(name: str, options: dict[str, float], messa
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PatternError, match="holds no image"):
+    with pytest.raises(PatternError, match="holds no picture"):
         open_source(str(tmp_path), SHAPE)
 
 
@@ -127,3 +126,46 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_an_index_outside_the_source_is_refused(index: int) -> None:
     with pytest.raises(IndexError):
         open_source("cells", SHAPE, count=3)[index]
+
+
+def test_float_pictures_need_a_range_and_lose_nothing_in_it(tmp_path: Path) -> None:
+    y, x = np.mgrid[:48, :48]
+    truth = ((x + y) / 94).astype(np.float32)
+    for name, low, high in (("radians", 0.0, 2.85), ("imagej", 0.0, 255.0), ("wrapped", -3.0, 3.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        tifffile.imwrite(folder / "a.tif", low + truth * np.float32(high - low))
+        with pytest.raises(PatternError, match=rf"nothing says which is white.*{name}\?black=.*&white="):
+            open_source(str(folder), SHAPE)[0]
+        with pytest.raises(PatternError, match="outside black=0 to white=1"):
+            open_source(f"{folder}?white=1", SHAPE).check()
+        pattern = open_source(f"{folder}?black={low}&white={high}", SHAPE, phase_range_rad=2.0)[0]
+        np.testing.assert_allclose(pattern.phase_rad, 2 * truth, atol=1e-5)
+
+
+def test_counts_of_a_camera_with_12_bits_can_be_given_their_white(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 48), 4095, np.uint16))
+    assert open_source(f"{tmp_path}?white=4095", SHAPE, phase_range_rad=1.0)[0].phase_rad.min() == 1.0
+
+
+def test_pages_of_a_stack_are_patterns_in_the_order_of_numbers(tmp_path: Path) -> None:
+    levels = {"10.TIF": (40, 50), "9.tif": (10, 20, 30)}
+    for name, values in levels.items():
+        stack = np.stack([np.full(SHAPE, value, np.uint8) for value in values])
+        tifffile.imwrite(tmp_path / name, stack, photometric="minisblack")
+    for name in ("Thumbs.db", "desktop.ini", "._9.tif", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"x")
+    source = open_source(str(tmp_path), SHAPE, count=5, phase_range_rad=255.0 / 100)
+    assert [round(float(source[k].phase_rad.mean()) * 100) for k in range(5)] == [10, 20, 30, 40, 50]
+    assert [source[k].name for k in range(5)] == ["9.tif", "9.tif#1", "9.tif#2", "10.TIF", "10.TIF#1"]
+
+
+def test_a_folder_named_like_a_built_in_source_is_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cells").mkdir()
+    cv2.imwrite("cells/a.png", np.full(SHAPE, 255, np.uint8))
+    assert open_source("cells", SHAPE)[0].name.startswith("cells-")
+    assert "'cells' is the built-in pattern source; write './cells'" in caplog.text
+    assert open_source("./cells", SHAPE)[0].name == "a.png"

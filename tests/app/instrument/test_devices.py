@@ -80,7 +80,7 @@ def test_a_camera_that_is_not_there_is_one_line(settings: dict[str, object], tex
         ({"slm": "slmpy", "slmpy": {"port": 1}}, "slmPy server"),
         ({"slm": "slmpy-window", "slmpy_window": {"python": "no-python"}}, "no-python"),
         ({"slm": "slmsuite"}, "class_path must name a class"),
-        ({"slm": "screen", "panel": {"lut_file": "gone.txt"}}, "cannot read numbers from gone.txt"),
+        ({"slm": "screen", "panel": {"lut_file": "gone.txt"}}, "cannot read a grey LUT from gone.txt"),
     ],
     ids=lambda value: value["slm"] if isinstance(value, dict) else "",
 )

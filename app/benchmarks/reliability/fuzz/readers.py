@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import cv2
 import numpy as np
 
 from acquisition.archive.reader import Archive
@@ -21,7 +20,6 @@ from acquisition.exchange.export import ExportFormat, export
 from acquisition.exchange.import_folder import stated_phase_range_rad
 from acquisition.exchange.import_pairs import ImportOptions, check_pairs, import_pairs
 from acquisition.exchange.reference_pairs import read_frame, read_references
-from acquisition.patterns.image_files import read_image
 from acquisition.patterns.sources import open_source
 from app.benchmarks.reliability.fuzz import more_samples
 from app.benchmarks.reliability.samples import SampleKind
@@ -36,6 +34,7 @@ from calibration.stored import load
 from drivers.base import DeviceError, FrameFailedError, Pattern, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.displays.panel import Panel, PanelConfig
+from drivers.pictures import read_picture
 from drivers.recorded.replay import ReplayCamera
 from drivers.recorded.video_file import VideoFile
 from reconstruction.data.dataset import SpecklePairs
@@ -210,7 +209,7 @@ def _patterns(path: Path, random: Random) -> None:
 
 def _image(path: Path, random: Random) -> None:
     for file in sorted(path.iterdir()):
-        read_image(file, random.choice((cv2.IMREAD_GRAYSCALE, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)))
+        read_picture(file)
 
 
 def _video(path: Path, random: Random) -> None:

@@ -1,0 +1,269 @@
+"""The only reader of pictures: patterns, targets, labels and correction maps, as other programs and people left them.
+
+A picture is read as a person sees it: turned as its EXIF orientation says, transparent parts on black, palettes resolved. It is
+read completely or refused: the usual decoders fill a cut file with grey.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import struct
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from drivers.base import SpeckleScopeError
+from drivers.limits import MAX_PICTURE_BYTES, LimitError, check_pixels
+
+#: Endings of pictures, in lower case.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm")
+#: Pillow's names of the formats that are read; others, such as EPS, would start programs.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG\r\n\x1a\n"
+#: Bits of a channel and colour type in a PNG file's header.
+_PNG_BITS, _PNG_COLOUR = 24, 25
+#: How an image with each value of the TIFF tag "Orientation" is turned: transposed, and flipped along these axes.
+_ORIENTATIONS: dict[int, tuple[bool, tuple[int, ...]]] = {
+    1: (False, ()),
+    2: (False, (1,)),
+    3: (False, (0, 1)),
+    4: (False, (0,)),
+    5: (True, ()),
+    6: (True, (1,)),
+    7: (True, (0, 1)),
+    8: (True, (0,)),
+}
+Image.MAX_IMAGE_PIXELS = None  # the limit is that of this module, which reads the header first
+
+
+class PictureError(SpeckleScopeError, ValueError):
+    """A file is no picture, is damaged, or is too large. The message names it and says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A grey picture.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (H, W)
+        uint8 or uint16, or float32 where nothing says which value is white.
+    white : int, optional
+        Value of white; None for float pictures.
+    coloured : bool
+        Whether it was in colour; its grey is then the mean of the channels.
+    transparent : bool
+        Whether it had transparent parts; they are black now.
+    """
+
+    pixels: NDArray[Any]
+    white: int | None
+    coloured: bool = False
+    transparent: bool = False
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether a file's name ends like that of a picture, in capitals or not; hidden files are none."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def natural_key(path: Path) -> tuple[object, ...]:
+    """Return a key that sorts numbered files by their numbers: ``image2.png`` before ``image10.png``."""
+    parts = re.split(r"(\d+)", unicodedata.normalize("NFC", path.name.casefold()))
+    return (*((1, int(part)) if part.isdigit() else (0, part) for part in parts), path.name)
+
+
+def count_pages(path: Path) -> int:
+    """Return the number of pictures in a file; a TIFF stack or an animation has several. Errors as :func:`read_picture`."""
+    with _errors(path):
+        content = _content(path)
+        if content.startswith(_TIFF):
+            with _complete_tiff(content) as tiff:
+                return len(tiff.pages)
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            return int(getattr(image, "n_frames", 1))
+
+
+def read_picture(path: Path, page: int = 0) -> Picture:
+    """Read a picture file as grey.
+
+    Parameters
+    ----------
+    path : Path
+        PNG, JPEG, TIFF, BMP, WebP, GIF, PGM or PPM.
+    page : int
+        Which picture of a stack or animation.
+
+    Raises
+    ------
+    PictureError
+        It is no such file, is damaged or cut, has values that are not finite, or more than
+        :data:`drivers.limits.MAX_PIXELS` pixels.
+    """
+    with _errors(path):
+        content = _content(path)
+        if not content.startswith(_TIFF):
+            return _other(content, page, _FORMATS)
+        try:
+            return _tiff(content, page)
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            return _other(content, page, ("TIFF",))  # Pillow has LZW, which tifffile reads only with another package
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MAX_PICTURE_BYTES + 1)
+    if len(content) > MAX_PICTURE_BYTES:
+        raise LimitError(f"it has more than {MAX_PICTURE_BYTES} bytes; save it in a smaller size")
+    return content
+
+
+def _tiff(content: bytes, page: int) -> Picture:
+    with _complete_tiff(content) as tiff:
+        directory: Any = tiff.pages[page]
+        check_pixels((directory.imagelength, directory.imagewidth))
+        pixels = np.asarray(directory.asarray())
+        bits, photometric = int(directory.bitspersample), int(directory.photometric)
+        orientation = directory.tags.get("Orientation")
+        if photometric == tifffile.PHOTOMETRIC.PALETTE:
+            pixels = np.moveaxis(directory.colormap, 0, -1)[pixels]
+            bits = 16
+        elif directory.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
+            pixels = np.moveaxis(pixels, 0, -1)
+        has_alpha = any(int(kind) in (1, 2) for kind in directory.extrasamples)
+    if pixels.dtype == bool:
+        pixels, bits = pixels.astype(np.uint8), 1
+    white = 2**bits - 1 if pixels.dtype in (np.uint8, np.uint16) else None
+    if photometric == tifffile.PHOTOMETRIC.MINISWHITE and white is not None:
+        pixels = (white - pixels).astype(pixels.dtype)
+    transposed, flipped = _ORIENTATIONS.get(int(orientation.value) if orientation else 1, (False, ()))
+    pixels = np.flip(pixels.swapaxes(0, 1) if transposed else pixels, flipped)
+    return _grey(pixels, white, has_alpha=has_alpha)
+
+
+@contextmanager
+def _complete_tiff(content: bytes) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file and find all its pages; tifffile only logs that the rest of a cut stack is missing."""
+    faults: list[str] = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: faults.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("tifffile")
+    log.addHandler(listener)
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+            len(tiff.pages)
+            if any("page" in fault for fault in faults):
+                raise PictureError("it is cut off: not all its pages are there")
+            yield tiff
+    finally:
+        log.removeHandler(listener)
+
+
+def _other(content: bytes, page: int, formats: tuple[str, ...]) -> Picture:
+    with Image.open(io.BytesIO(content), formats=formats) as image:
+        check_pixels((image.height, image.width))
+        if image.format == "PNG" and page == 0:
+            _check_chunks(content)
+            if content[_PNG_BITS] == 16 and content[_PNG_COLOUR] != 0:
+                return _deep_png(content)
+        image.seek(page)
+        image.load()
+        seen = ImageOps.exif_transpose(image)
+        if seen.mode in ("I;16", "I;16B", "I;16L", "I"):
+            return _grey(np.asarray(seen).astype(np.uint16), 65535, has_alpha=False)
+        if seen.mode in ("L", "1"):
+            return _grey(np.asarray(seen.convert("L")), 255, has_alpha=False)
+        has_alpha = seen.has_transparency_data
+        return _grey(np.asarray(seen.convert("RGBA" if has_alpha else "RGB")), 255, has_alpha=has_alpha)
+
+
+def _deep_png(content: bytes) -> Picture:
+    """Return a colour PNG of 16 bits a channel, of which Pillow keeps only 8."""
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise PictureError("it cannot be decoded")
+    return _grey(image, 65535, has_alpha=image.ndim == 3 and image.shape[2] == 4)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Check every chunk of a PNG file by its CRC, because decoders accept some damage; raises ValueError."""
+    start = len(_PNG)
+    chunk = b""
+    while chunk != b"IEND":
+        length, chunk = struct.unpack(">I4s", data[start : start + 8]) if len(data) >= start + 8 else (2**32, b"")
+        end = start + 8 + length
+        if end + 4 > len(data):
+            raise PictureError("it is cut off")
+        if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise PictureError("a part of it does not have its check sum")
+        start = end + 4
+
+
+def _grey(image: NDArray[Any], white: int | None, *, has_alpha: bool) -> Picture:
+    """Return an image (H, W) or (H, W, channels), the last of which may be its opacity, as grey."""
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    if image.ndim not in (2, 3):
+        raise PictureError(f"its array has {image.ndim} axes; save one image")
+    if image.dtype.kind not in "uif":
+        raise PictureError(f"its values are {image.dtype}; save real numbers")
+    transparent = coloured = False
+    grey = image
+    if image.ndim == 3:
+        colours = image[..., :-1] if has_alpha and image.shape[2] > 1 else image
+        coloured = any(not np.array_equal(colours[..., 0], colours[..., k]) for k in range(1, colours.shape[2]))
+        grey = colours.mean(-1) if coloured else colours[..., 0]
+        if has_alpha and white is not None:
+            transparent = bool((image[..., -1] < white).any())
+            grey = grey * (image[..., -1] / white) if transparent else grey
+    if white is None:
+        grey = grey.astype(np.float32)
+        if not np.isfinite(grey).all():
+            raise PictureError("it has values that are not finite; replace them")
+    elif grey.dtype.kind == "f":
+        grey = np.round(grey)
+    kept = np.float32 if white is None else np.uint8 if white < 256 else np.uint16
+    return Picture(pixels=np.ascontiguousarray(grey, kept), white=white, coloured=coloured, transparent=transparent)
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Name the file in every error of a decoder."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PictureError(f"there is no picture {path}") from error
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        ArithmeticError,
+        EOFError,
+        MemoryError,
+        SyntaxError,  # Pillow's name for a damaged PNG
+        RuntimeError,
+        struct.error,
+        zlib.error,
+        cv2.error,
+        tifffile.TiffFileError,
+    ) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = f"it is no TIFF, {', '.join(_FORMATS)}"
+        raise PictureError(f"cannot read {path} as a picture: {reason}; save it again, or remove it") from error
