@@ -60,7 +60,7 @@ class Reconstruction:
         """Whether every value of the phase is a number."""
         return bool(np.isfinite(self.phase_rad).all())
 
-    def judged(self, frame: Frame) -> Frame:
+    def with_mark(self, frame: Frame) -> Frame:
         """Return the frame that was reconstructed; it is marked if the phase is not finite."""
         return frame if self.is_finite else frame.marked((FrameMark.NAN,), readable=False)
 

@@ -70,7 +70,7 @@ class FrameJoiner:
     def _with_phase(self, frame: Frame, reconstruction: Reconstruction) -> RecordItem:
         labels = reconstruction.labels if reconstruction.labels is not None else self._no_labels
         return RecordItem(
-            frame=reconstruction.judged(frame),
+            frame=reconstruction.with_mark(frame),
             phase_rad=reconstruction.phase_rad,
             model_id=reconstruction.model_id,
             engine=reconstruction.engine,

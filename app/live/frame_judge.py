@@ -86,13 +86,13 @@ class FrameJudge:
             return frame.marked((FrameMark.DARK,), readable=False)
         is_saturated = np.count_nonzero(sample >= frame.full_scale) > self._limits.max_saturated * sample.size
         readable = self._gauge is None or self._gauge.correlation(frame.pixels) >= MIN_CORRELATION
-        found = {
+        conditions = {
             FrameMark.SATURATED: is_saturated,
             FrameMark.FROZEN: last is not None
             and ((frame.index == last.index and not was_armed) or self._is_repeated(frame.pixels, last.pixels)),
             FrameMark.DECORRELATED: not readable and not is_saturated,
         }
-        marks = tuple(mark for mark, is_found in found.items() if is_found)
+        marks = tuple(mark for mark, holds in conditions.items() if holds)
         return frame.marked(marks, readable=readable) if marks or not readable else frame
 
     def _is_repeated(self, pixels: Counts, last: Counts) -> bool:

@@ -259,7 +259,7 @@ class InferencePipeline:
             self._working = _Working(method, live)
         reconstruction = live(frame)
         self._nan_frames += not reconstruction.is_finite
-        self._show(LiveView(reconstruction.judged(frame), reconstruction, self._settings.truth_of(frame.pattern_id)))
+        self._show(LiveView(reconstruction.with_mark(frame), reconstruction, self._settings.truth_of(frame.pattern_id)))
 
     def _better_method(self, reference_pairs: ReferencePairs) -> LiveMethod | None:
         """Return the model or the pairs, whichever reconstructs the pairs better, and report the comparison."""

@@ -71,7 +71,7 @@ _TIMES = re.compile(r"(\d+) times: ")
 _FRAMES = re.compile(r", (?:before )?frames? (\d[\d, -]*)[;)]")
 
 #: A fault in a recording: the kind of its event, and a frame that the event names.
-Found = tuple[str, int]
+FaultAt = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Journal:
     """What a finished recording says: the number and time of each frame in their order, and its faults."""
 
     frames: Sequence[tuple[int, int]]
-    faults: Counter[Found]
+    faults: Counter[FaultAt]
 
 
 def measure(effort: Effort, report: Report) -> Numbers:
@@ -164,7 +164,7 @@ def read_journal(path: Path) -> Journal:
     with closing(sqlite3.connect(uri, uri=True)) as connection:
         frames = connection.execute("SELECT frame_index, t_ns FROM rows ORDER BY idx").fetchall()
         events = connection.execute("SELECT kind, text FROM events ORDER BY id").fetchall()
-    faults: Counter[Found] = Counter()
+    faults: Counter[FaultAt] = Counter()
     for kind, text in events:
         if kind in KINDS.values() or EventKind(kind).is_fault:
             numbers = _numbers(text)
@@ -191,10 +191,10 @@ def compare(injections: Sequence[InjectedFault], journal: Journal, seed: int) ->
     }
 
 
-def _expected(injections: Sequence[InjectedFault], frames: Sequence[tuple[int, int]]) -> Counter[Found]:
+def _expected(injections: Sequence[InjectedFault], frames: Sequence[tuple[int, int]]) -> Counter[FaultAt]:
     """Return how a recording of these frames has to name the faults that were injected up to its last frame."""
     times_ns = [t_ns for _, t_ns in frames]
-    expected: Counter[Found] = Counter()
+    expected: Counter[FaultAt] = Counter()
     lost: Counter[int] = Counter()
     for injection in injections:
         place = bisect_left(times_ns, injection.stop_ns)
@@ -214,9 +214,9 @@ def _expected(injections: Sequence[InjectedFault], frames: Sequence[tuple[int, i
 
 def _numbers(text: str) -> list[int]:
     """Return the numbers of frames that an event names: ``frames 12, 15-17``."""
-    found = _FRAMES.search(text)
+    named = _FRAMES.search(text)
     numbers: list[int] = []
-    for part in found[1].split(", ") if found else ():
+    for part in named[1].split(", ") if named else ():
         first, _, last = part.partition("-")
         numbers += range(int(first), int(last or first) + 1)
     return numbers

@@ -31,7 +31,7 @@ ALL = injected(
     (Fault.DISCONNECTED, 850),
     (Fault.FAILED, 950),
 )
-FOUND = [
+RECORDED = [
     (EventKind.FRAME_SATURATED, 1),
     (EventKind.FRAMES_SKIPPED, 3),
     (EventKind.FRAMES_SKIPPED, 4),
@@ -43,17 +43,17 @@ FOUND = [
 ]
 
 
-def compared(found: Sequence[tuple[str, int]]) -> tuple[object, ...]:
-    numbers = faults.compare(ALL, faults.Journal(FRAMES, faults.Counter((str(kind), frame) for kind, frame in found)), 0)
+def compared(faults_at: Sequence[tuple[str, int]]) -> tuple[object, ...]:
+    numbers = faults.compare(ALL, faults.Journal(FRAMES, faults.Counter((str(kind), frame) for kind, frame in faults_at)), 0)
     return numbers["faults_injected"], numbers["faults_matched"], numbers["faults_invented"]
 
 
 def test_each_fault_is_expected_at_its_frame_and_only_up_to_the_last_frame() -> None:
-    assert compared(FOUND) == (8, 8, 0)
-    for left_out in range(len(FOUND)):
-        assert compared(FOUND[:left_out] + FOUND[left_out + 1 :]) == (8, 7, 0)
-    assert compared([*FOUND, (EventKind.FRAME_DARK, 5)]) == (8, 8, 1)
-    assert compared([*FOUND[1:], (EventKind.FRAME_SATURATED, 2)]) == (8, 7, 1)
+    assert compared(RECORDED) == (8, 8, 0)
+    for without in range(len(RECORDED)):
+        assert compared(RECORDED[:without] + RECORDED[without + 1 :]) == (8, 7, 0)
+    assert compared([*RECORDED, (EventKind.FRAME_DARK, 5)]) == (8, 8, 1)
+    assert compared([*RECORDED[1:], (EventKind.FRAME_SATURATED, 2)]) == (8, 7, 1)
 
 
 def test_a_plan_has_every_kind_of_fault() -> None:

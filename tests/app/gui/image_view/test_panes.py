@@ -84,7 +84,7 @@ def test_a_bad_frame_is_stamped_on_every_picture_and_a_good_one_is_not(window, s
 def test_a_phase_without_any_number_is_shown_and_has_no_objects(window, session):
     view = make_view()
     reconstruction = replace(view.reconstruction, phase_rad=np.full_like(view.reconstruction.phase_rad, np.nan))
-    session.views.append(replace(view, frame=reconstruction.judged(view.frame), reconstruction=reconstruction))
+    session.views.append(replace(view, frame=reconstruction.with_mark(view.frame), reconstruction=reconstruction))
     window.refresh_pictures()
     window.refresh_numbers()
     assert window.pictures.overlay.subtitle.full_text == "no segmentation"
