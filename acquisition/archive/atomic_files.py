@@ -58,7 +58,7 @@ def write_together(files: Mapping[Path, bytes], remedy: str, error_class: type[S
     try:
         with ExitStack() as stack:
             for path, content in reversed(list(files.items())):  # the stack renames the last one first
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 part = stack.enter_context(_renamed_at_end(path))
                 write_inside(part, content)
                 _sync(part)
@@ -170,6 +170,17 @@ def _renamed_at_end(path: Path) -> Iterator[Path]:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those that it lies in, and wait until their names are on disk; raises OSError.
+
+    Without that wait, a power cut could remove a new folder together with the synced files in it.
+    """
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in new:
+        sync_folder(folder.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Self
 
 import numpy as np
 
-from acquisition.archive.atomic_files import sync_folder, write_whole
+from acquisition.archive.atomic_files import make_folder, sync_folder, write_whole
 from acquisition.archive.disk_check import NotOnDiskError, check_on_disk
 from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line
 from acquisition.archive.journal.reader import JournalSnapshot, read_journal
@@ -147,7 +147,7 @@ class ArchiveWriter:
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         path = Path(root) / f"{stamp}_{label}_{uuid.uuid4().hex[:8]}"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             pair_bytes = sum(array.nbytes for array in spec.arrays)
             check_space(path.parent, pair_bytes * (slots if expected is None else expected))
             (path / "targets").mkdir(parents=True)
@@ -163,6 +163,7 @@ class ArchiveWriter:
                 shards = Shards(path / DATA)
                 for array in spec.arrays:
                     shards.create(array, slots)
+                sync_folder(path / DATA)  # TensorStore does not sync the folder in which it makes that of an array
                 # Last: without a journal the folder is not an archive yet.
                 journal = undo.enter_context(Journal.create(path / JOURNAL, names))
                 facts = {"kind": spec.kind.value, "name": spec.name, "created_utc": utc_now()}

@@ -14,7 +14,7 @@ from pathlib import Path
 import av.codec
 import av.error
 
-from acquisition.archive.atomic_files import moved_together, moved_when_complete, write_inside
+from acquisition.archive.atomic_files import make_folder, moved_together, moved_when_complete, write_inside
 from acquisition.archive.folder import check_space, one_line, sole_writer
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export_arrays import write_hdf5, write_matlab, write_npz, write_ome_zarr
@@ -128,7 +128,7 @@ def exported_files(
     out_dir = Path(out_dir)
     jobs = [job for name in chosen for job in _jobs(archive, name, labels or LabelOptions())]
     try:
-        out_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(out_dir)
         with sole_writer(out_dir / archive.path.name):
             yield from _written(archive, out_dir, jobs, len(set(chosen) & _RAW_SIZED), overwrite=overwrite)
     except (OSError, av.error.FFmpegError) as error:

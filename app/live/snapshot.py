@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from acquisition.archive.atomic_files import image_bytes, moved_when_complete, write_inside
+from acquisition.archive.atomic_files import image_bytes, make_folder, moved_when_complete, write_inside
 from app.status import LiveView
 from drivers.base import SpeckleScopeError
 
@@ -31,7 +31,7 @@ def write_snapshot(root: Path, view: LiveView) -> Path:
         if reconstruction.labels is not None:
             images["labels.png"] = reconstruction.labels
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         # The same frame twice in one second is the same snapshot: the second replaces the first.
         with moved_when_complete(folder) as part:
             part.mkdir()
