@@ -225,7 +225,7 @@ class ScreenSlm(PanelSlm):
 
 
 def list_screens(command: Sequence[str]) -> list[dict[str, Any]]:
-    """Return name, serial, model, shape, refresh_hz, scaling and primary of every monitor."""
+    """Return name, serial, model, shape, refresh_hz and primary of every monitor."""
     screens = _query(command).get("screens", [])
     return screens if isinstance(screens, list) else []
 

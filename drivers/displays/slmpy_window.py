@@ -80,7 +80,7 @@ def open_display(monitor: int, slmpy_path: str) -> Any:
     # This folder contains another slmpy.py, the client, which must not be imported here.
     sys.path[:] = [folder for folder in sys.path if Path(folder or ".").resolve() != _HERE]
     # No scaling, so that an image pixel is a panel pixel. Only X11 lets a window choose its monitor.
-    os.environ.update(GDK_SCALE="1", GDK_BACKEND="x11")
+    os.environ.update(GDK_SCALE="1", GDK_DPI_SCALE="1", GDK_BACKEND="x11")
     try:
         if slmpy_path:
             with suppress(ImportError):

@@ -32,6 +32,15 @@ _FLAGS = (
     # The window manager must not add a frame or an animation, and must not move the window.
     | Qt.WindowType.BypassWindowManagerHint
 )
+#: Variables with which a desktop, or a person, asks Qt to scale windows.
+_SCALING_VARIABLES = (
+    "QT_SCALE_FACTOR",
+    "QT_SCREEN_SCALE_FACTORS",
+    "QT_AUTO_SCREEN_SCALE_FACTOR",
+    "QT_USE_PHYSICAL_DPI",
+    "QT_DEVICE_PIXEL_RATIO",
+    "QT_FONT_DPI",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +53,19 @@ class ScreenFacts:
     shape: tuple[int, int]
     position: tuple[int, int]
     refresh_hz: float
-    scaling: float
     primary: bool
 
 
 def facts(screen: QScreen) -> ScreenFacts:
     """Return the description of a monitor."""
-    ratio, geometry = screen.devicePixelRatio(), screen.geometry()
+    geometry = screen.geometry()
     return ScreenFacts(
         name=screen.name(),
         serial=screen.serialNumber(),
         model=f"{screen.manufacturer()} {screen.model()}".strip(),
-        shape=(round(geometry.height() * ratio), round(geometry.width() * ratio)),
+        shape=(geometry.height(), geometry.width()),
         position=(geometry.x(), geometry.y()),
         refresh_hz=screen.refreshRate(),
-        scaling=ratio,
         primary=screen is QGuiApplication.primaryScreen(),
     )
 
@@ -110,13 +117,11 @@ class PanelWindow(QWindow):
         self.raise_()
         QGuiApplication.sync()
         QGuiApplication.processEvents()
-        ratio = self.devicePixelRatio()
-        covered = (self.height() * ratio, self.width() * ratio)
+        height, width = covered = self.height(), self.width()
         if covered != self._shape:
-            height, width = covered
             return (
-                f"monitor {screen.name()} has {width:g}x{height:g} pixels at {100 * ratio:g} % scaling, the panel "
-                f"{self._shape[1]}x{self._shape[0]}; set its native resolution, a scaling of 100 %, or the panel's shape"
+                f"monitor {screen.name()} has {width}x{height} pixels, the panel {self._shape[1]}x{self._shape[0]}; "
+                "set the native resolution of the monitor, or the shape of the panel"
             )
         return ""
 
@@ -134,8 +139,6 @@ class PanelWindow(QWindow):
             self._store = QBackingStore(self)
         height, width = self._shape
         image = QImage(self._pixels, width, height, width, QImage.Format.Format_Grayscale8)
-        # Otherwise a scaled desktop would resample the image.
-        image.setDevicePixelRatio(self.devicePixelRatio())
         region = QRegion(QRect(QPoint(0, 0), self.size()))
         self._store.resize(self.size())
         self._store.beginPaint(region)
@@ -238,6 +241,16 @@ def _answer(answer: Answer, number: int, **content: object) -> None:
     print(json.dumps({"event": answer, "number": number, **content}), flush=True)
 
 
+def _switch_scaling_off() -> None:
+    """Make one pixel of Qt one pixel of the monitor: the scaling of the desktop is for text, the panel needs every pixel.
+
+    With a scaling of 125 %, Qt cannot place a window of 1366 x 768 pixels: 768 is no multiple of 1.25.
+    """
+    for name in _SCALING_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["QT_ENABLE_HIGHDPI_SCALING"] = "0"
+
+
 def main(argv: Sequence[str]) -> int:
     """List the monitors (no arguments), measure a frame period (``--period NAME``), or show images on a monitor.
 
@@ -248,8 +261,7 @@ def main(argv: Sequence[str]) -> int:
     int
         0.
     """
-    # The scaling of the desktop is for text; the panel needs every pixel.
-    os.environ["QT_ENABLE_HIGHDPI_SCALING"] = "0"
+    _switch_scaling_off()
     application = QGuiApplication(["specklescope-slm"])
     if not argv:
         _answer(Answer.SCREENS, 0, screens=[asdict(facts(screen)) for screen in QGuiApplication.screens()])
