@@ -115,7 +115,9 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
         content = read_handwritten_yaml(folder / FILE)
         arrays = {name: load_npy(_array_file(folder, name)) for name in content["arrays"]}
         arrays, values = with_present_names(arrays), with_present_names(content["values"], **_OLD_VALUES)
-        stored = Stored(content["kind"], content["devices"], values, arrays, content["made_utc"])
+        if not isinstance(values, dict) or not isinstance(content["devices"], dict):
+            raise TypeError("its devices or its values are no mapping")
+        stored = Stored(str(content["kind"]), content["devices"], values, arrays, content["made_utc"])
         age = stored.age_days
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())

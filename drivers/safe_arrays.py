@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import tokenize
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -57,7 +58,10 @@ def read_npy_header(
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise LimitError(f"it is a .npy file of version {version[0]}.{version[1]}; save it with version 1.0 or 2.0")
-    header = npy.read_array_header_1_0(stream) if version == (1, 0) else npy.read_array_header_2_0(stream)
+    try:
+        header = npy.read_array_header_1_0(stream) if version == (1, 0) else npy.read_array_header_2_0(stream)
+    except (tokenize.TokenError, SyntaxError, TypeError, LookupError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise LimitError(f"its header is no description of an array ({error}); save it again") from error
     shape, _, dtype = header
     if dtype.hasobject:
         raise LimitError("it holds Python objects, which could run code; save plain numbers and text")

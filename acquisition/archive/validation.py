@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any, get_type_hints
 
 import pydantic
+
+#: Characters of a wrong value that a message shows.
+_SHOWN = 80
 
 
 def explain(error: pydantic.ValidationError, known_keys: Collection[str]) -> str:
@@ -29,3 +33,20 @@ def explain(error: pydantic.ValidationError, known_keys: Collection[str]) -> str
         return f"'{key}' is missing; add it{more}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{message}{more}" if not key else f"'{key}' = {first['input']!r}: {message}{more}"
+
+
+def check_types(values: Mapping[str, Any], of: type[object]) -> None:
+    """Compare values that a file holds with the type hints of the dataclass that they are for.
+
+    Raises
+    ------
+    ValueError
+        Names the first value of another type, and the type that it should have.
+    """
+    for name, hint in get_type_hints(of).items():
+        try:
+            pydantic.TypeAdapter(hint).validate_python(values[name], strict=True)
+        except pydantic.ValidationError as error:
+            value = repr(values[name])
+            shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+            raise ValueError(f"'{name}' = {shown}: {error.errors()[0]['msg']}") from error

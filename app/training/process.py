@@ -288,7 +288,7 @@ class RunWatcher:
         for line in complete_lines.splitlines():
             try:
                 self.curve.add(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                 continue  # a damaged line only loses one point of a curve
         return bool(complete_lines)
 

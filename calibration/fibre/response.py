@@ -82,7 +82,10 @@ class FibreResponse:
     def optics(self, device: torch.device | str = "cpu") -> FibreOptics:
         """Return a model of this fibre. Its intensity is in counts per second, without the background."""
         phase, gain, coupling = (torch.tensor(getattr(self, name), device=device) for name in _ARRAYS)
-        return FibreOptics(self.config, device).with_response(gain, phase, coupling)
+        try:
+            return FibreOptics(self.config, device).with_response(gain, phase, coupling)
+        except ValueError as error:
+            raise CalibrationError(f"the fibre response does not fit its optics ({error}); calibrate again") from error
 
     def stored(self, devices: Mapping[str, str]) -> Stored:
         """Return the response in the form that :func:`calibration.stored.save` writes."""
@@ -109,9 +112,29 @@ class FibreResponse:
             if coupling.dtype == np.float16:
                 coupling = np.ascontiguousarray(coupling, np.float32).view(np.complex64)
             config = OpticsConfig(**optics)
-            return cls(config=config, core_phase_rad=phase, core_gain=gain, coupling=coupling, **numbers)
+            _check(numbers, phase, gain, coupling)
+            return cls(
+                config=config,
+                core_phase_rad=np.asarray(phase, np.float32),
+                core_gain=np.asarray(gain, np.float32),
+                coupling=np.asarray(coupling, np.complex64),
+                **numbers,
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise CalibrationError(f"the stored fibre response is incomplete or damaged: {error}; calibrate again") from error
+
+
+def _check(numbers: Mapping[str, Any], phase: NDArray[Any], gain: NDArray[Any], coupling: NDArray[Any]) -> None:
+    """Raise ValueError unless the numbers and arrays are those of a response."""
+    for name, value in numbers.items():
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}, not a finite number")
+    if numbers["ceiling"] <= 0:
+        raise ValueError(f"ceiling is {numbers['ceiling']}, it must be more than 0")
+    kinds = {"core_phase_rad": (phase, np.floating, 2), "core_gain": (gain, np.floating, 2)}
+    for name, (array, kind, axes) in {**kinds, "coupling": (coupling, np.complexfloating, 3)}.items():
+        if not np.issubdtype(array.dtype, kind) or array.ndim != axes or not np.isfinite(array).all():
+            raise ValueError(f"{name} is {array.dtype} {array.shape}, not finite numbers of {axes} axes")
 
 
 def from_transmission(

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.stored import CalibrationError, Stored
+from drivers.limits import check_pixels
 
 KIND = "registration"
+#: Camera pixels per pattern pixel, or the reverse, at most: no optics of an endoscope come near it.
+_MOST_SCALE = 100.0
 Floats = NDArray[np.float64]
 
 
@@ -141,6 +144,13 @@ class Registration:
             matrix = np.asarray(stored.arrays["matrix"], np.float64)
             if matrix.shape != (2, 3) or len(pattern) != 2 or len(camera) != 2:
                 raise ValueError(f"matrix of shape {matrix.shape}, pattern_shape {pattern}, camera_shape {camera}")
-            return cls(matrix, (pattern[0], pattern[1]), (camera[0], camera[1]), *numbers)
-        except (KeyError, TypeError, ValueError) as error:
+            check_pixels(pattern)
+            check_pixels(camera)
+            registration = cls(matrix, (pattern[0], pattern[1]), (camera[0], camera[1]), *numbers)
+            if not np.isfinite(matrix).all():
+                raise ValueError("its matrix holds a number that is not finite")
+            if not 1 / _MOST_SCALE <= registration.scale <= _MOST_SCALE:
+                raise ValueError(f"its scale is {registration.scale:.3g}, at most {_MOST_SCALE:g} to one is possible")
+            return registration
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise CalibrationError(f"the stored registration is incomplete or damaged: {error}; calibrate again") from error

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import fft, ndimage, spatial
 
-from drivers.base import WrongPatternError
+from drivers.base import DeviceError, WrongPatternError
 from drivers.twin.core_lattice import core_lattice
 from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.parallel import parallel_map
@@ -77,6 +77,8 @@ class FibreOptics:
         rng = np.random.default_rng(config.seed)
         positions = core_lattice(config, rng)
         self.cores = len(positions)
+        if self.cores < 2:
+            raise DeviceError("the simulated fibre has no cores; make field_radius_um larger than core_pitch_um")
         self.core_positions_px = positions
         owner, mode_field = self._facet_map(positions)
         self._owner = torch.as_tensor(owner.ravel(), device=self.device)
@@ -124,8 +126,11 @@ class FibreOptics:
             The shapes do not fit each other or the number of cores.
         """
         shape = (len(core_gain), self.cores)
-        if not (core_gain.shape == core_phase_rad.shape == coupling.shape[:2] == shape):
-            raise ValueError(f"a response must be for {shape}, got {core_gain.shape}, {core_phase_rad.shape}, {coupling.shape}")
+        together = (*shape, self.neighbours.shape[1])
+        if not (core_gain.shape == core_phase_rad.shape == shape and coupling.shape == together):
+            raise ValueError(
+                f"a response must be for {together}, got {core_gain.shape}, {core_phase_rad.shape}, {coupling.shape}"
+            )
         other = copy.copy(self)
         other.response = CoreResponse(
             gain=core_gain,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+#: Fields that are a length or a scale.
+_POSITIVE = (
+    "pixel_um", "wavelength_um", "field_radius_um", "edge_um", "core_pitch_um", "mode_radius_um", "scale",
+)  # fmt: skip
+_MOST_MODES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +81,42 @@ class OpticsConfig:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        if not self.mode_weights or min(self.mode_weights) <= 0:
-            raise ValueError(f"mode_weights must be positive, got {self.mode_weights}")
-        if self.image_px < 32:
-            raise ValueError(f"image_px must be at least 32, got {self.image_px}")
+        for item in fields(self):
+            _check_number(item.name, getattr(self, item.name), whole=type(item.default) is int)
+        for name in _POSITIVE:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0, got {getattr(self, name)}")
+        if not 1 <= len(self.mode_weights) <= _MOST_MODES or min(self.mode_weights) <= 0:
+            raise ValueError(f"mode_weights must be 1 to {_MOST_MODES} positive numbers, got {self.mode_weights}")
+        if len(self.shift_px) != 2:
+            raise ValueError(f"shift_px must be two numbers, got {self.shift_px}")
+        for name, (value, least, most) in self._sizes.items():
+            if not least <= value <= most:
+                raise ValueError(f"{name} must lie in {least:g} to {most:g}, got {value:.6g}")
+
+    @property
+    def _sizes(self) -> Mapping[str, tuple[float, float, float]]:
+        """What decides about time and memory of the simulation: each value, and the least and the most that it may be."""
+        reach_um = self.field_radius_um + 3 * self.edge_um
+        return {
+            "image_px": (self.image_px, 32, 2048),
+            "seed": (self.seed, 0, 2**63),
+            "drift_seed": (self.drift_seed, 0, 2**63),
+            "lattice_grains": (self.lattice_grains, 1, 100),
+            "field_radius_um + 3 * edge_um, divided by core_pitch_um,": (reach_um / self.core_pitch_um, 1, 300),
+            "coupling_sigma_um / core_pitch_um": (self.coupling_sigma_um / self.core_pitch_um, 0, 4),
+            "relief_sigma_um / pixel_um": (self.relief_sigma_um / self.pixel_um, 0, 1000),
+            "wavelength_um * distance_um / pixel_um**2": (self.defocus_px, -math.inf, 4000),
+        }
 
     @property
     def defocus_px(self) -> float:
         """``a = wavelength * distance / pixel^2`` in pixels, the real data's second-order length scale."""
         return self.wavelength_um * self.distance_um / self.pixel_um**2
+
+
+def _check_number(name: str, value: object, *, whole: bool) -> None:
+    """Raise ValueError unless a value consists of finite numbers; files from elsewhere may hold anything."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if not isinstance(number, int if whole else int | float) or not math.isfinite(number):
+            raise ValueError(f"{name} must be a finite {'whole ' if whole else ''}number, got {number!r}")

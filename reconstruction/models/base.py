@@ -6,6 +6,7 @@ compute the phase of a frame (:meth:`Reconstructor.forward`) and in their loss (
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import nn
 
+from acquisition.archive.validation import check_types
 from reconstruction.data.batch import Batch
 from reconstruction.field import field_mask
 
@@ -62,7 +64,13 @@ class NetworkConfig:
                 if not all(isinstance(item, int | float) for item in value):
                     raise ValueError(f"{key} must be numbers, got {value!r}")
                 values = {**values, key: tuple(value)}
-        return cls(**values)
+        config = cls(**values)
+        check_types(asdict(config), cls)
+        if not 0 < config.field_radius < math.inf or not 0 < config.phase_range_rad < math.inf:
+            raise ValueError(
+                f"field_radius {config.field_radius} and phase_range_rad {config.phase_range_rad} must be positive and finite"
+            )
+        return config
 
 
 class Reconstructor(nn.Module, ABC):

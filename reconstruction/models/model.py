@@ -6,6 +6,7 @@ A model folder holds ``weights.safetensors``, ``card.yaml`` (for the program) an
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import write_together
 from acquisition.archive.old_names import with_present_names
+from acquisition.archive.validation import check_types
 from drivers.limits import LimitError, check_inside
 from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
@@ -197,8 +199,14 @@ def _model(card: ModelCard, data: bytes, folder: Path) -> Model:
 def _read_card(path: Path) -> ModelCard:
     try:
         content = read_yaml(path)
-        return ModelCard(**with_present_names(content, range_rad="phase_range_rad"))
-    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        card = ModelCard(**with_present_names(content, range_rad="phase_range_rad"))
+        check_types(vars(card), ModelCard)
+        if not (0 < card.field_radius < math.inf and 0 < card.phase_range_rad < math.inf):
+            raise LimitError(
+                f"field_radius {card.field_radius} and phase_range_rad {card.phase_range_rad} must be positive and finite"
+            )
+        return card
+    except (yaml.YAMLError, TypeError, ValueError) as error:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
 
 
@@ -211,8 +219,6 @@ def _build(card: ModelCard, data: bytes, folder: Path) -> Reconstructor:
     try:
         if card.parameters > elements:
             raise LimitError(f"it states {card.parameters} parameters, the weights file holds {elements}")
-        if not isinstance(card.network, Mapping):
-            raise LimitError("its network is no mapping")
         check_sides(card.network)
         with limited_parameters(elements):
             return build(card.kind, config_of(card.kind, card.network))

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import torch
 import yaml
 
-from acquisition.archive.atomic_files import image_bytes, make_folder, write_bytes, write_whole
+from acquisition.archive.atomic_files import image_bytes, write_bytes, write_whole
 from acquisition.archive.folder import WriterLock
 from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
@@ -97,7 +97,7 @@ class Run:
     @_explained()
     def begin(self, state: TrainState) -> None:
         """Open the files. A new run writes its first checkpoint; a resumed run removes curve lines after its checkpoint."""
-        make_folder(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
         path, step = self.folder / CURVE, state.report.steps
         if self.checkpoint is None:
             text = yaml.safe_dump(self._resolved, sort_keys=False, allow_unicode=True)
@@ -179,7 +179,7 @@ def sole_trainer(folder: Path, *, resume: bool) -> Iterator[None]:
     """
     run = folder / RUN
     made = [path for path in (run, folder) if not path.exists()]
-    make_folder(run)
+    run.mkdir(parents=True, exist_ok=True)
     with WriterLock(run) as lock:
         try:
             # Only now: the lock of another training would be in the way too, and its message says more.
@@ -248,8 +248,8 @@ def _lines(path: Path) -> Iterator[tuple[str, int]]:
     """Yield the complete lines of a curve with their steps; a killed process may leave half a line at the end."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:
             yield line, int(json.loads(line)["step"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return

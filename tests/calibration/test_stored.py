@@ -99,3 +99,13 @@ def test_a_full_disk_leaves_the_older_calibration(tmp_path: Path) -> None:
     with small_disk(10_000), pytest.raises(CalibrationError, match=r"cannot write .*map.npy: File too large; check the folder"):
         save(newer, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(("key", "value"), [("values", [1, 2]), ("devices", "camera"), ("values", None), ("arrays", {"a": 1})])
+def test_a_description_of_another_form_is_refused(key: str, value: object, tmp_path: Path) -> None:
+    save(Stored(phase_lut.KIND, {}, {"fit": 1.0}, {}), tmp_path)
+    content = {**yaml.safe_load((tmp_path / FILE).read_text()), key: value}
+    older = {name: content[name] for name in ("kind", "made_utc", "devices", "values", "arrays")}  # without check sums
+    (tmp_path / FILE).write_text(yaml.safe_dump(older))
+    with pytest.raises(CalibrationError, match="calibrate again"):
+        load(tmp_path, phase_lut.KIND)

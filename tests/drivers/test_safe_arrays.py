@@ -29,6 +29,25 @@ def test_a_header_that_lies_is_refused(shape: tuple[int, ...], tmp_path: Path) -
         load_npy(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (3,",
+        "{'descr': '<f8'}",
+        "[[[[",
+        "{'descr': 1, 'shape': {}}",
+        "\xff" * 9,
+    ],
+)
+def test_a_header_that_describes_no_array_is_refused(header: str, tmp_path: Path) -> None:
+    raw = header.encode("latin1")
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(raw).to_bytes(2, "little") + raw + bytes(24))
+    with pytest.raises(ValueError, match=r"\w"):
+        load_npy(tmp_path / "a.npy")
+    with pytest.raises(DeviceError, match=r"a\.npy"):
+        Panel(PanelConfig(lut_file=str(tmp_path / "a.npy")))
+
+
 def test_python_objects_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(lie((1,), "|O") + pickle.dumps([1]))
     with pytest.raises(ValueError, match="could run code"):
@@ -51,7 +70,11 @@ def test_a_panel_refuses_a_lookup_table_that_lies(tmp_path: Path) -> None:
 
 @pytest.fixture
 def calibration(tmp_path: Path) -> Path:
-    return save(Stored("camera", {}, {}, {"gain": np.ones(4)}), tmp_path / "cal")
+    """A calibration without check sums, as a hostile one would be."""
+    folder = save(Stored("camera", {}, {}, {"gain": np.ones(4)}), tmp_path / "cal")
+    text = (folder / "calibration.yaml").read_text()
+    (folder / "calibration.yaml").write_text(text.partition("arrays_sha256:")[0])
+    return folder
 
 
 def test_a_calibration_with_an_array_that_lies_is_refused(calibration: Path) -> None:

@@ -115,6 +115,7 @@ def test_damaged_lines_cost_a_point_only(tmp_path: Path) -> None:
     curve.parent.mkdir()
     damaged = (
         b'\xff\xfe\n[]\n5\n{"step": "x"}\n{"step": 3, "validation": 4}\n{"step": 4, "loss": null, "lr": 1, "seconds": 1}\n'
+        b'{"step": Infinity}\n{"step": 1e999}\n' + b"[" * 100_000 + b"\n"
     )
     curve.write_bytes(damaged + lines(10).encode())
     watcher = RunWatcher(tmp_path)

@@ -16,7 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from app.instrument.opening import fibre_name
-from drivers.base import WrongPatternError
+from drivers.base import DeviceError, WrongPatternError
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 
@@ -324,3 +324,28 @@ def test_a_phase_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_mode_weights_have_to_be_positive(weights: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="mode_weights"):
         OpticsConfig(mode_weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_px", 10**6), ("image_px", 64.5), ("pixel_um", "0.7"), ("pixel_um", 0.0), ("pixel_um", math.nan),
+        ("field_radius_um", 1e9), ("core_pitch_um", 1e-9), ("coupling_sigma_um", 1e3), ("relief_sigma_um", 1e12),
+        ("lattice_grains", 10**9), ("distance_um", 1e30), ("mode_weights", (1.0, math.inf)), ("mode_weights", (1.0,) * 99),
+        ("shift_px", (1.0,)), ("seed", -1), ("flip", "yes"),
+    ],
+)  # fmt: skip
+def test_optics_that_cannot_be_simulated_are_refused_with_name_and_value(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        replace(CONFIG, **{name: value})
+
+
+def test_a_fibre_without_cores_is_refused() -> None:
+    with pytest.raises(DeviceError, match="field_radius_um larger than core_pitch_um"):
+        FibreOptics(replace(CONFIG, core_jitter=1e6))
+
+
+def test_a_response_with_other_neighbours_is_refused() -> None:
+    response = fibre().response
+    with pytest.raises(ValueError, match="a response must be for"):
+        fibre().with_response(response.gain[None], response.rest_phase_rad[:1], response.coupling[:1, :, :1])

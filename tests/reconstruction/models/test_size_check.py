@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 def change(folder: Path, **values: object) -> None:
     card = yaml.safe_load((folder / CARD).read_text())
+    card.pop("card_sha256", None)  # as in a card that somebody wrote himself
     for key, value in values.items():
         (card["network"] if key in card["network"] else card)[key] = value
     (folder / CARD).write_text(yaml.safe_dump(card))
@@ -39,7 +40,13 @@ def change(folder: Path, **values: object) -> None:
         ({"multipliers": [1] * 2000}, "describes no network of this version"),
         ({"frame_px": 10**6}, "frame_px = 1000000, this version takes"),
         ({"grid_px": 2**40}, "grid_px = 1099511627776, this version takes"),
-        ({"network": ["frame_px"]}, "its network is no mapping"),
+        ({"network": ["frame_px"]}, "'network' = "),
+        ({"seconds": "long"}, "'seconds' = 'long': Input should be a valid number"),
+        ({"fibre": 5}, "'fibre' = 5: Input should be a valid string"),
+        ({"scores": [0.9]}, "'scores' = "),
+        ({"window_cells": "wide"}, "'window_cells' = 'wide': Input should be a valid number"),
+        ({"field_radius": float("nan")}, "field_radius nan"),
+        ({"phase_range_rad": -1.0}, "phase_range_rad -1.0 must be positive"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -128,6 +128,19 @@ def test_a_run_that_died_goes_on_from_its_last_checkpoint(tmp_path: Path, step: 
     assert steps == list(range(1, 15))
 
 
+@pytest.mark.parametrize("line", [b"\xff\xfe\n", b'{"step": Infinity}\n', b"[" * 100_000 + b"\n", b"5\n"])
+def test_a_damaged_curve_ends_at_the_damage_when_the_run_is_resumed(line: bytes, tmp_path: Path) -> None:
+    steps = iter(range(1, 99))
+    with pytest.raises(TrainingStoppedError):
+        learn(tmp_path, stop=lambda: next(steps) == 7)
+    before = (tmp_path / RUN / CURVE).read_bytes().splitlines(keepends=True)
+    (tmp_path / RUN / CURVE).write_bytes(b"".join([before[0], line, *before[1:]]))
+    learn(tmp_path, resume=True)
+    assert curve(tmp_path)[0]["step"] == 1
+    assert curve(tmp_path)[-1]["step"] == CONFIG.steps
+    assert line not in (tmp_path / RUN / CURVE).read_bytes().splitlines(keepends=True)
+
+
 def events(folder: Path) -> Iterator[Event]:
     """Read event files back: length, its checksum, the event, its checksum."""
     for path in sorted((folder / RUN).glob("*.tfevents.*")):
