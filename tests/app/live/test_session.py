@@ -18,7 +18,7 @@ from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
 from app.live.session import Session, SessionError
 from app.status import LiveState, LiveView, MessageLevel, RecordingState
-from drivers.base import DeviceError
+from drivers.base import DeviceError, FrameMark
 from drivers.twin.camera import FaultConfig, SimulatedCamera
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.choose import open_engine
@@ -59,6 +59,28 @@ def test_live_views_join_a_frame_with_its_own_reconstruction(session: Session) -
     assert status.latency_label == LATENCY_LABEL
     assert status.latency_ms_p50 <= status.latency_ms_p99
     assert 0 < status.reference_correlation <= 1
+
+
+def test_bad_frames_are_counted_and_marked_in_the_recording(config: InstrumentConfig) -> None:
+    faults = FaultConfig(saturate_at=tuple(range(30, 5000, 3)))
+    with Session.open(config.model_copy(update={"twin": config.twin.model_copy(update={"faults": faults})})) as session:
+        session.start_live()
+        until(lambda: session.live_status().frames_marked.get(FrameMark.SATURATED, 0) > 2)
+        session.start_recording("bad")
+        until(lambda: session.recording_status().faults.get("FrameSaturated", 0) > 2)
+        session.stop_recording()
+        until(lambda: session.recording_status().state is RecordingState.FINISHED)
+        status, path = session.live_status(), session.recording_status().path
+        verdict = session.recording_status().verdict
+    assert path is not None
+    assert set(status.frames_marked) == {FrameMark.SATURATED}
+    assert status.to_dict()["frames_marked"] == {
+        "nan": 0, "dark": 0, "saturated": status.frames_marked[FrameMark.SATURATED], "frozen": 0, "decorrelated": 0
+    }  # fmt: skip
+    rows = Archive.open(path).rows()
+    marked = [row for row in rows if row.extra.get("marks") == "saturated"]
+    assert len(marked) > 2
+    assert f"{len(marked)} FrameSaturated" in verdict
 
 
 def test_a_recording_that_ends_in_a_silence_tells_it(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,6 +265,18 @@ def test_an_engine_that_fails_while_it_runs_is_replaced(
     assert cause in engine.reason
 
 
+def test_a_frame_in_which_torch_finds_no_numbers_ends_nothing(model: Model) -> None:
+    messages: list[str] = []
+    engine = FallbackEngine(TorchEngine(model), model, "", on_replaced=messages.append)
+    hook = model.network.register_forward_hook(lambda network, args, phase: phase * torch.nan)
+    try:
+        assert np.isnan(engine.run(*frames(0))).all()
+    finally:
+        hook.remove()
+    assert np.isfinite(engine.run(*frames(0))).all()
+    assert not messages
+
+
 def test_when_torch_fails_too_it_says_so(model: Model) -> None:
     engine = FallbackEngine(TorchEngine(model), model, "")
     with pytest.raises(EngineError, match="torch cannot reconstruct this frame"):
