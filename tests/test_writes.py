@@ -40,8 +40,8 @@ MODES = {base + more for base in ("w", "x", "a", "r+") for more in ("", "b", "t"
 EXCEPTIONS = {
     ("acquisition/exchange/export_arrays.py", "write_npz", "ZipFile"): "image by image, inside moved_when_complete",
     ("acquisition/exchange/export_arrays.py", "write_npz", "open"): "its members",
-    ("acquisition/exchange/export_arrays.py", "write_hdf5", "File"): "image by image, inside moved_when_complete",
-    ("acquisition/exchange/export_arrays.py", "write_matlab", "File"): "image by image, inside moved_when_complete",
+    ("acquisition/exchange/hdf5_skeleton.py", "hdf5_skeleton", "File"): "in memory",
+    ("acquisition/exchange/hdf5_skeleton.py", "write_to", "open"): "inside moved_when_complete",
     ("acquisition/exchange/export_arrays.py", "write_matlab", "open"): "the header of that file",
     ("acquisition/exchange/export_arrays.py", "_fill", "open"): "the images of that file",
     ("acquisition/exchange/export_images.py", "write_ome_tiff", "TiffWriter"): "image by image, inside moved_when_complete",

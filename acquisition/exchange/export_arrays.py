@@ -33,6 +33,7 @@ from acquisition.exchange.export_base import (
     metadata_json,
     pixel_um,
 )
+from acquisition.exchange.hdf5_skeleton import hdf5_skeleton
 
 _UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
 _SHARD_BYTES = 32 * 2**20
@@ -66,7 +67,7 @@ def write_hdf5(archive: Archive, path: Path) -> None:
     offsets: dict[str, list[int]] = {}
     table = columns(archive)
     # Since HDF5 1.8 an attribute may exceed 64 KiB, as the metadata of a long plan does.
-    with h5py.File(path, "w", libver=("v108", "v110")) as file:
+    with hdf5_skeleton(path, libver=("v108", "v110")) as file:
         file.attrs["archive"] = archive.path.name
         file.attrs["metadata_json"] = metadata_json(archive)
         file.attrs[FACTS] = facts_digest(archive, table)
@@ -95,7 +96,7 @@ def write_matlab(archive: Archive, path: Path) -> None:
     offsets: dict[str, list[int]] = {}
     table = columns(archive)
     table |= {"metadata_json": np.array([metadata_json(archive)]), FACTS: np.array([facts_digest(archive, table)])}
-    with h5py.File(path, "w", userblock_size=512) as file:
+    with hdf5_skeleton(path, userblock_size=512) as file:
         for name in archive.arrays:
             # MATLAB's first axis is HDF5's last one.
             height, width = archive.spec(name).shape
