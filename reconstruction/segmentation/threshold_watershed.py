@@ -1,4 +1,8 @@
-"""A simple default segmentation of a phase image: Otsu's threshold, then watershed to separate touching objects."""
+"""A simple default segmentation of a phase image: Otsu's threshold, then watershed to separate touching objects.
+
+Otsu's threshold divides any picture into two classes, also one that shows nothing but noise. So the two classes have to be
+further apart than the phase noise explains; else the picture has no objects.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,23 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from skimage.segmentation import watershed
 
+#: Phase noise of a reconstruction in radians, where its model does not tell it.
+PHASE_NOISE_RAD = 0.05
+#: In units of the noise: closer classes are noise (two halves of Gaussian noise are 1.6 apart, at any grain); those that are
+#: this far apart are objects.
+_NOISE, _OBJECTS = 4.0, 12.0
+#: Between the two, the classes' distance over the spread in them decides: 2.4 to 3.5 for Gaussian noise with a grain of 0 to
+#: 12 px in a disc of 124 px, 4.5 and more for synthetic cells.
+_SEPARATION = 3.5
 
-def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px: int = 12) -> NDArray[np.uint16]:
+
+def segment(
+    phase_rad: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    min_area_px: int = 12,
+    *,
+    noise_rad: float = PHASE_NOISE_RAD,
+) -> NDArray[np.uint16]:
     """Label the objects whose phase is larger than that of the background.
 
     Parameters
@@ -22,19 +41,26 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
         The fibre's disc.
     min_area_px : int
         Objects with fewer pixels are removed as noise.
+    noise_rad : float
+        Standard deviation of the phase in radians where there is no object.
 
     Returns
     -------
     ndarray of uint16, shape (h, w)
-        0 is background; 1, 2, ... are the objects, numbered without gaps.
+        0 is background; 1, 2, ... are the objects, numbered without gaps. An empty or uniform picture has none, nor has one
+        with values that are not finite.
     """
     inside = phase_rad[mask]
+    if not np.isfinite(inside).all():
+        return np.zeros(phase_rad.shape, np.uint16)
     low, high = (float(v) for v in np.percentile(inside[::8], (0.5, 99.5)))
     if high - low < 1e-3:
         return np.zeros(phase_rad.shape, np.uint16)
     grey = np.where(mask, np.clip((phase_rad - low) * (255 / (high - low)), 0, 255), 0).astype(np.uint8)
     grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.uint8)
     threshold, _ = cv2.threshold(grey[mask][None], 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    if _is_noise(grey[mask], threshold, noise_rad * 255 / (high - low)):
+        return np.zeros(phase_rad.shape, np.uint16)
     foreground = ((grey > threshold) & mask).astype(np.uint8)
     foreground = np.asarray(cv2.morphologyEx(foreground, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
     distance = cv2.GaussianBlur(cv2.distanceTransform(foreground, cv2.DIST_L2, 5), (0, 0), 1.0)
@@ -47,6 +73,19 @@ def segment(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], min_area_px
     coarse = watershed(-distance[::2, ::2], _coarse(markers.astype(np.uint16)), mask=_coarse(foreground) > 0)
     labels = np.repeat(np.repeat(coarse, 2, 0), 2, 1)[: foreground.shape[0], : foreground.shape[1]]
     return _renumber(np.where(foreground > 0, labels, 0).astype(np.int32), min_area_px)
+
+
+def _is_noise(grey: NDArray[np.uint8], threshold: float, noise: float) -> bool:
+    """Whether the two classes of a picture are no further apart than its noise, in grey levels, explains."""
+    values = grey.astype(np.float32)
+    dark, bright = values[values <= threshold], values[values > threshold]
+    if not (dark.size and bright.size):
+        return True
+    distance = float(bright.mean() - dark.mean())
+    if distance < _NOISE * noise or distance >= _OBJECTS * noise:
+        return distance < _NOISE * noise
+    spread = float(np.sqrt((dark.var() * dark.size + bright.var() * bright.size) / values.size))
+    return distance < _SEPARATION * spread
 
 
 def _coarse(image: NDArray[Any]) -> NDArray[Any]:

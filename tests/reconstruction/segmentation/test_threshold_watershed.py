@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -69,3 +70,39 @@ def test_matched_objects_count_once_and_those_without_a_partner_as_nothing() -> 
     empty = np.zeros_like(truth)
     assert iou_matched(empty, empty) == 1.0
     assert iou_matched(empty, truth) == iou_matched(truth, empty) == 0.0
+
+
+@pytest.mark.parametrize("grain_px", [0, 1, 3, 6])
+@pytest.mark.parametrize("noise_rad", [0.005, 0.05, 0.22])
+def test_a_field_of_nothing_but_noise_has_no_objects(grain_px: float, noise_rad: float, rng: np.random.Generator) -> None:
+    for _ in range(5):
+        noise = rng.standard_normal((128, 128)).astype(np.float32)
+        if grain_px:
+            noise = cv2.GaussianBlur(noise, (0, 0), grain_px)
+        flat = np.float32(1.2) + noise * np.float32(noise_rad / noise.std())
+        assert segment(flat, MASK).max() == 0
+
+
+@pytest.mark.parametrize("value", [0.0, 1.2, np.nan, np.inf])
+def test_a_uniform_picture_has_no_objects(value: float) -> None:
+    assert segment(np.full((128, 128), value, np.float32), MASK).max() == 0
+
+
+@pytest.mark.parametrize("peak_to_valley_rad", [0.05, 0.15])
+def test_a_weak_tilt_of_the_field_is_no_object(peak_to_valley_rad: float) -> None:
+    tilt = np.linspace(0, peak_to_valley_rad, 128, dtype=np.float32)[:, None] + np.zeros((128, 128), np.float32)
+    assert segment(tilt, MASK).max() == 0
+
+
+@pytest.mark.parametrize("noise_rad", [0.03, 0.1])
+def test_cells_are_found_in_noise(noise_rad: float, rng: np.random.Generator) -> None:
+    noise = cv2.GaussianBlur(rng.standard_normal((128, 128)).astype(np.float32), (0, 0), 1.5)
+    phase = discs((40, 40), (88, 80)) + noise * np.float32(noise_rad / noise.std())
+    assert segment(phase, MASK).max() == 2
+
+
+def test_what_a_model_knows_about_its_noise_decides(rng: np.random.Generator) -> None:
+    """A contrast of 0.3 rad is an object for a model with 0.02 rad of noise, and none for one with 0.1 rad."""
+    phase = (discs((64, 64), radius=30) > 0.1) * np.float32(0.3) + rng.normal(0, 0.01, (128, 128)).astype(np.float32)
+    assert segment(phase, MASK, noise_rad=0.02).max() == 1
+    assert segment(phase, MASK, noise_rad=0.1).max() == 0
