@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from app.gui.main_window.session_protocol import SessionLike
 from app.gui.main_window.settings import default_store
 from app.gui.main_window.window import CloseRequest, MainWindow
 from app.gui.widgets.style import apply_style
+from app.malloc_tuning import keep_freed_memory
 from app.signals import InterruptionError, StopRequest, handled, interruptible, stop_on_signal
 from app.status import Message, MessageLevel
 from drivers.base import SpeckleScopeError
@@ -51,6 +53,7 @@ def main(argv: Sequence[str] | None = None, held: StopRequest | None = None) -> 
     int
         0, 1 when the session did not close in time, 2 when it could not be opened, 130 after SIGINT, 143 after SIGTERM.
     """
+    keep_freed_memory()
     keep_working_folder_off_path()
     parser = argparse.ArgumentParser(prog="specklescope-gui", description="The operator's window of SpeckleScope.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="instrument file (YAML); default: simulated")
@@ -105,6 +108,7 @@ def run_instrument(path: Path | None, model: str | None = None, *, setup: bool =
             problem = ""
             continue
         code, close_request = run_window(session, setup=True, instrument=path, problem=problem)
+        session = None  # freed before the next one opens
         if close_request == CloseRequest():
             return code
         setup = close_request.setup
@@ -263,6 +267,8 @@ def errors_in_banner(window: MainWindow) -> Iterator[None]:
     """Show an unexpected exception as a message. Without this PyQt aborts the process, and a running recording with it."""
     before = sys.excepthook
     last = ""
+    # Each thread that starts meanwhile keeps the hook for as long as it lives, and libraries keep threads for ever.
+    kept = weakref.ref(window)
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         nonlocal last
@@ -270,7 +276,11 @@ def errors_in_banner(window: MainWindow) -> Iterator[None]:
         if text != last:  # a timer would repeat it thirty times a second
             last = text
             log.error("unexpected error", exc_info=(kind, error, trace))
-            window.banner.push(Message(MessageLevel.ERROR, f"Unexpected {text}. The work continues; the log has the details"))
+            shown = kept()
+            if shown is not None:
+                shown.banner.push(
+                    Message(MessageLevel.ERROR, f"Unexpected {text}. The work continues; the log has the details")
+                )
 
     sys.excepthook = hook
     try:

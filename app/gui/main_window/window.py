@@ -204,7 +204,7 @@ class MainWindow(QMainWindow):
         """Show the training window; a training continues while its window is closed."""
         if self._training is None:
             self._training = TrainingWindow(self.session.pattern_sources, self._instrument)
-            self._training.model_requested.connect(lambda model: self._close_for(CloseRequest(model=model)))
+            self._training.model_requested.connect(self._use_model)
         self._training.show()
         self._training.raise_()
         self._training.activateWindow()
@@ -212,6 +212,9 @@ class MainWindow(QMainWindow):
     def go_to_setup(self) -> None:
         """Close the window and the devices, so that the setup page can open them."""
         self._close_for(CloseRequest(setup=True))
+
+    def _use_model(self, model: str) -> None:
+        self._close_for(CloseRequest(model=model))
 
     def _close_for(self, close_request: CloseRequest) -> None:
         self.close_request = close_request
@@ -227,8 +230,14 @@ class MainWindow(QMainWindow):
         else:
             self.banner.push(Message(MessageLevel.ERROR, "The dataset has no name; type one in the acquisition form"))
 
-    def _pause_acquisition(self, *, paused: bool) -> None:
-        self._attempt(lambda: self.session.pause_acquisition(paused=paused))
+    def _stop_acquisition(self) -> None:
+        self._attempt(self.session.stop_acquisition)
+
+    def _pause_acquisition(self) -> None:
+        self._attempt(lambda: self.session.pause_acquisition(paused=True))
+
+    def _continue_acquisition(self) -> None:
+        self._attempt(lambda: self.session.pause_acquisition(paused=False))
 
     def _escape(self) -> None:
         if isinstance(self.focusWidget(), QLineEdit | QAbstractSpinBox | QComboBox):
@@ -332,6 +341,7 @@ class MainWindow(QMainWindow):
         self._unfocus()
 
     def _connect(self) -> None:
+        # To methods alone: Qt would keep a function of this scope, and with it this window and the session, for ever.
         self.controls.live_clicked.connect(self.toggle_live)
         self.controls.record_clicked.connect(self.toggle_recording)
         self.controls.snapshot_clicked.connect(self.save_snapshot)
@@ -341,9 +351,9 @@ class MainWindow(QMainWindow):
         self.controls.train_clicked.connect(self.show_training)
         self.status_strip.drift.retune_clicked.connect(self.retune)
         self.acquisition.start_requested.connect(self._start_acquisition)
-        self.acquisition.stop_requested.connect(lambda: self._attempt(self.session.stop_acquisition))
-        self.acquisition.pause_requested.connect(lambda: self._pause_acquisition(paused=True))
-        self.acquisition.continue_requested.connect(lambda: self._pause_acquisition(paused=False))
+        self.acquisition.stop_requested.connect(self._stop_acquisition)
+        self.acquisition.pause_requested.connect(self._pause_acquisition)
+        self.acquisition.continue_requested.connect(self._continue_acquisition)
         for field in self.findChildren(QLineEdit):  # including those inside number boxes
             field.returnPressed.connect(self._unfocus)
         for key, action in (

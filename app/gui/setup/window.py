@@ -200,6 +200,12 @@ class SetupWindow(QDialog):
             self._grey_shown = status.grey
             self.slm.picture.show_grey(status.grey)
 
+    def _show_test_card(self) -> None:
+        self._show_on_slm(SlmImage.TEST_CARD)
+
+    def _show_blank(self) -> None:
+        self._show_on_slm(SlmImage.BLANK)
+
     def _show_on_slm(self, image: SlmImage) -> None:
         if self._preview is not None:
             self._preview.show(image)
@@ -241,8 +247,8 @@ class SetupWindow(QDialog):
         self.save_button.clicked.connect(self.save)
         self.use_button.clicked.connect(self.use)
         self.cancel_button.clicked.connect(self.reject)
-        self.card_button.clicked.connect(lambda: self._show_on_slm(SlmImage.TEST_CARD))
-        self.blank_button.clicked.connect(lambda: self._show_on_slm(SlmImage.BLANK))
+        self.card_button.clicked.connect(self._show_test_card)
+        self.blank_button.clicked.connect(self._show_blank)
 
     def _build(self) -> None:
         grid = QGridLayout()

@@ -1,0 +1,72 @@
+"""A window that has closed is freed, with its session, before another instrument is opened."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import pytest
+from PyQt6.QtCore import QSettings, QTimer
+from PyQt6.QtWidgets import QApplication
+
+from app.gui import main
+from app.gui.main_window.session_protocol import SessionLike
+from app.gui.main_window.window import CloseRequest, MainWindow
+from app.live.session import Session
+from tests.helpers.scripted_session import ScriptedSession, make_view
+from tests.helpers.small_instrument import small_instrument
+
+
+class Operator:
+    """Starts the live view in the window that opens, and goes to the setup page after some pictures."""
+
+    def __init__(self) -> None:
+        self.refs: list[weakref.ref[object]] = []
+        self._timer = QTimer()
+        self._timer.timeout.connect(self._look)
+        self._timer.start(10)
+
+    def _look(self) -> None:
+        window = next((widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow)), None)
+        if window is None:
+            return
+        if not self.refs:
+            self.refs = [weakref.ref(window), weakref.ref(window.pictures), weakref.ref(window.session)]
+            window.toggle_live()
+            window.show_training()
+            self.refs.append(weakref.ref(window.training))
+        if window.views_shown >= 2:
+            self._timer.stop()
+            window.go_to_setup()
+
+    def alive(self) -> list[object]:
+        """Return what is still in memory."""
+        gc.collect()
+        return [ref() for ref in self.refs if ref() is not None]
+
+
+def shown_and_closed(session: SessionLike, operator: Operator) -> None:
+    assert main.run_window(session, setup=True) == (0, CloseRequest(setup=True))
+    assert len(operator.refs) == 4
+
+
+def test_a_closed_window_is_freed(styled, store: QSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "default_store", lambda: store)
+    session, operator = ScriptedSession(), Operator()
+    session.views.extend(make_view() for _ in range(10))
+    shown_and_closed(session, operator)
+    del session
+    assert operator.alive() == []
+
+
+@pytest.mark.slow
+def test_another_instrument_opens_when_the_first_one_is_freed(
+    styled, store: QSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(main, "default_store", lambda: store)
+    config = small_instrument(tmp_path)
+    for _ in range(2):
+        operator = Operator()
+        shown_and_closed(Session.open(config), operator)
+        assert operator.alive() == []
