@@ -31,7 +31,8 @@ class SpecklePairs(Dataset[Any]):
     The dataset holds the rows that were in the journal when it was opened. A writer may add more rows at the same time.
 
     The workers of a DataLoader may be spawned or forked. Forked workers can read a compressed array only if this process has
-    not read one before; otherwise an error says so.
+    not read one before; otherwise an error says so. Start your script with ``python -P``: then spawned workers import nothing
+    from the working folder.
 
     Parameters
     ----------

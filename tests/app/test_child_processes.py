@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from app.instrument.config import to_yaml
 from tests.conftest import ROOT
 from tests.helpers.small_instrument import small_instrument
@@ -42,15 +45,20 @@ def hostile(tmp_path: Path) -> Path:
     return folder
 
 
-def run(folder: Path, *arguments: object) -> None:
-    """Run the command as pip installs it: its script lies elsewhere, and Python does not get ``-P``."""
+def run(folder: Path, *arguments: object, by: tuple[str, ...] = ()) -> None:
+    """Run the command as pip installs it: its script lies elsewhere, and Python does not get ``-P``; ``by`` may start it."""
     script = folder.parent / "bin" / "specklescope"
     script.parent.mkdir(exist_ok=True)
     script.write_text("from specklescope.__main__ import main\n\nif __name__ == '__main__':\n    main()\n")
+    start(folder, *(by or (sys.executable,)), script, *arguments)
+
+
+def start(folder: Path, *command: object) -> None:
+    """Run a command line in a folder; it has to succeed and to import nothing from there."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
     environment |= {"PYTHONPATH": str(ROOT), "SPECKLESCOPE_CACHE": str(folder.parent / "cache"), "COLUMNS": "200"}
-    command = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    arguments = list(map(str, command))
+    done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=500, check=False)
     imported = folder.parent / "imported"
     assert not imported.exists(), f"imported from the working folder: {imported.read_text()}"
     assert done.returncode == 0, done.stderr
@@ -72,13 +80,13 @@ def test_a_process_of_multiprocessing_ignores_the_working_folder(hostile: Path) 
     )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"} | {"PYTHONPATH": str(ROOT)}
 
-    def start(*arguments: str) -> int:
+    def code(*arguments: str) -> int:
         command = [sys.executable, str(script), *arguments]
         return subprocess.run(command, cwd=hostile, env=environment, capture_output=True, timeout=60, check=False).returncode
 
-    assert start("protected") == 0
+    assert code("protected") == 0
     assert not (hostile.parent / "imported").exists()
-    start()
+    code()
     assert (hostile.parent / "imported").exists(), "without the protection, the folder is hostile indeed"
 
 
@@ -100,3 +108,36 @@ def test_training_imports_nothing_from_the_working_folder(hostile: Path) -> None
 @pytest.mark.parametrize("arguments", [("doctor",), ("record", "one", "--seconds", 1), ("compile", "../small-model")])
 def test_other_commands_import_nothing_from_the_working_folder(arguments: tuple[object, ...], hostile: Path) -> None:
     run(hostile, *arguments, "--config", "small.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_trainings_of_torchrun_import_nothing_from_the_working_folder(hostile: Path) -> None:
+    torchrun = Path(sys.executable).with_name("torchrun")
+    arguments = ("train", "model", *NETWORK, *DATA, "--steps", 2, "--config", "small.yaml")
+    run(hostile, *arguments, by=(str(torchrun), "--nproc-per-node", "2"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_spawned_workers_of_a_data_loader_import_nothing_from_the_working_folder(hostile: Path) -> None:
+    """A script of somebody's own, started with ``-P`` as the documentation says; its resource tracker is a process too."""
+    arrays = (ArraySpec("speckle", (4, 4), "uint8"), ArraySpec("phase", (4, 4), "float32"))
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="a", arrays=arrays)
+    with ArchiveWriter.create(hostile.parent, spec, 4) as writer:
+        for index in range(4):
+            row = PairRow(frame_index=index, t_ns=index, exposure_s=0.01, pattern_id=str(index), pattern_name="a")
+            writer.append({"speckle": np.zeros((4, 4), np.uint8), "phase": np.zeros((4, 4), np.float32)}, row)
+    script = hostile.parent / "loads.py"
+    script.write_text(
+        "import sys\n"
+        "from multiprocessing import shared_memory\n"
+        "from torch.utils.data import DataLoader\n"
+        "from reconstruction.data.dataset import SpecklePairs\n"
+        "if __name__ == '__main__':\n"
+        "    shared_memory.SharedMemory(create=True, size=1).unlink()\n"
+        "    pairs = SpecklePairs(sys.argv[1], 'all')\n"
+        "    loader = DataLoader(pairs, batch_size=2, num_workers=1, multiprocessing_context='spawn')\n"
+        "    assert sum(len(batch[0]) for batch in loader) == 4\n"
+    )
+    start(hostile, sys.executable, "-P", script, writer.path)
