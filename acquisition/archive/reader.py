@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -172,6 +172,11 @@ class Archive:
             return self._parsed(FinishReason, "finish_reason", status["finish_reason"])
         return finish_reason_of(status["verdict"]) if "verdict" in status else None
 
+    @property
+    def rows_protected(self) -> bool:
+        """Whether the journal has check sums of its own entries; those of version 0.1.0 have none."""
+        return self._journal.protected
+
     def spec(self, name: str) -> ArraySpec:
         """Return shape and dtype of an array's images."""
         return self._shards.spec(self._known(name))
@@ -214,17 +219,29 @@ class Archive:
         """Return the events in the order in which they happened; raises StorageError when the journal's facts are damaged."""
         return tuple(replace(event, kind=present_event(event.kind)) for event in self._journal.events)
 
-    def verify(self) -> VerifyReport:
-        """Read every image of every row and compare it with its CRC-32; name everything that is damaged."""
+    def verify(self, progress: Callable[[int], None] = lambda done: None) -> VerifyReport:
+        """Read every image of every row and compare it with its CRC-32; name everything that is damaged.
+
+        Parameters
+        ----------
+        progress : callable
+            Called with the number of rows whose images were read.
+        """
         changed = (str(self._changed_error(name)) for name in self._changed)
         journal = self._journal
         return VerifyReport(
             len(self),
-            tuple(damage(self._shards, journal.intact_rows)),
+            tuple(damage(self._shards, _counted(journal.intact_rows, progress))),
             bad_rows=journal.bad_rows,
             bad_facts=(*changed, *(f"{JOURNAL}: {text}" for text in journal.bad_facts)),
             rows_protected=journal.protected,
         )
+
+    def check_intact(self) -> None:
+        """Raise StorageError unless everything but the images is as it was written; the images are not read."""
+        self.check_unchanged()
+        self._journal.check_facts()
+        self.rows()
 
     def check_unchanged(self) -> None:
         """Raise StorageError when the metadata or the description of an array was changed."""
@@ -251,6 +268,12 @@ class Archive:
             raise StorageError(f"{self.path.name} has no array {name!r}; it has {', '.join(self.arrays)}")
         self._check_unchanged(_array_file(name))
         return name
+
+
+def _counted(rows: Iterable[StoredRow], progress: Callable[[int], None]) -> Iterator[StoredRow]:
+    for done, row in enumerate(rows):
+        yield row
+        progress(done + 1)
 
 
 def file_sums(path: Path, arrays: Iterable[str]) -> dict[str, str]:
@@ -297,7 +320,7 @@ def check_links(path: Path) -> None:
         raise StorageError(f"archive {path.name} is refused: {error}") from error
 
 
-def damage(shards: Shards, rows: Sequence[StoredRow]) -> Iterator[BadImage]:
+def damage(shards: Shards, rows: Iterable[StoredRow]) -> Iterator[BadImage]:
     """Yield every image of ``rows`` that does not read back as it was written."""
     for row in rows:
         for name in row.crc32:

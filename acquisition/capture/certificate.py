@@ -112,8 +112,9 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
     Raises
     ------
     StorageError
-        The archive is not a dataset, or its plan was edited.
+        The archive is not a dataset, its plan was edited, or anything but its images is damaged.
     """
+    archive.check_intact()
     plan = plan_of(archive)
     rows = archive.rows()
     images = _check_images(archive, plan, progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,10 @@ def _finish(path: Path, progress: Callable[[int], None]) -> Certificate:
         archive = Archive.open(path)
         certificate = certify(archive, progress)
     except StorageError:
-        _remove_reports(path)
+        remove_reports(path)
         raise
     if not certificate.verified:
-        _remove_reports(path)
+        remove_reports(path)
     sheet = _contact_sheet(archive)
     files = {
         path / SHEET: image_bytes(sheet),
@@ -77,11 +77,26 @@ def _finish(path: Path, progress: Callable[[int], None]) -> Certificate:
         path / CERTIFICATE: certificate_text(certificate).encode("utf-8"),
     }
     write_together(files, _REMEDY)
+    _check_written(path, files)
     return certificate
 
 
-def _remove_reports(path: Path) -> None:
-    """Remove what an earlier verification wrote: it may say that the pairs are verified."""
+def _check_written(path: Path, files: Mapping[Path, bytes]) -> None:
+    """Look for the files before anybody is told that the pairs are verified; without one of them, no report stays."""
+    for file, content in files.items():
+        if not file.is_file() or file.read_bytes() != content:
+            remove_reports(path)
+            raise SpeckleScopeError(f"{file} was deleted or changed while the report was written; {_REMEDY}")
+
+
+def remove_reports(path: Path) -> None:
+    """Remove what an earlier verification wrote: it may say that the pairs are verified.
+
+    Raises
+    ------
+    SpeckleScopeError
+        A file cannot be removed.
+    """
     try:
         for name in (REPORT, CERTIFICATE):
             (path / name).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from app.instrument.config import to_yaml
 from reconstruction.models.model import load_model, save_model
 from tests.conftest import ROOT
 from tests.helpers.command import refused, run_here
+from tests.helpers.journals import execute
 from tests.helpers.small_instrument import small_instrument
 
 DATASET = ROOT / "tests" / "fixtures" / "version-0.1.0" / "dataset"
@@ -47,6 +48,10 @@ def damaged_image(bench: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[5000] ^= 0xFF
     shard.write_bytes(content)
+
+
+def changed_time(bench: Path) -> None:
+    execute(bench / "dataset", "UPDATE rows SET t_ns = 'soon' WHERE idx = 2")
 
 
 def unfinished(bench: Path) -> None:
@@ -95,7 +100,9 @@ CONFIG = ("--config", "small.yaml")
         (untouched, ("certify", "dataset"), 0, ""),
         (damaged_image, ("certify", "dataset"), 1, "verification of the pairs failed"),
         (unfinished, ("certify", "dataset"), 1, "only 1 of 8 pairs"),
-        (untouched, ("certify", "layout"), 1, "layout"),
+        (untouched, ("certify", "layout"), 0, ""),
+        (damaged_png, ("certify", "layout"), 1, "layout is damaged: "),
+        (changed_time, ("certify", "dataset"), 1, "row 2 of the journal: t_ns is 'soon'"),
         (untouched, ("certify",), 2, ""),
         (untouched, ("export", "dataset", "--format", "npz"), 0, ""),
         (damaged_image, ("export", "dataset", "--format", "npz"), 1, "speckle"),
