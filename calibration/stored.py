@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,13 @@ from acquisition.archive.old_names import with_present_names
 from acquisition.capture.pair_capture import Rig
 from drivers.base import SpeckleScopeError
 from drivers.limits import LimitError, check_inside
+from drivers.manifest import sha256_of, values_sha256
 from drivers.safe_arrays import load_npy
 from drivers.safe_text import dump_yaml, read_handwritten_yaml
 
 FILE = "calibration.yaml"
+#: Keys of the SHA-256 of every array's file, and of everything else in the description.
+_ARRAYS_SHA256, _SHA256 = "arrays_sha256", "sha256"
 _ARRAY_NAME = re.compile(r"\w{1,64}")
 #: Values of calibrations that version 0.1.0 wrote under other names: old name, present name.
 _OLD_VALUES = {
@@ -86,12 +90,31 @@ def save(stored: Stored, folder: Path) -> Path:
     CalibrationError
         The folder or a file cannot be written; an older calibration in the folder is unchanged.
     """
-    content = {"kind": stored.kind, "made_utc": stored.made_utc, "devices": dict(stored.devices)}
+    content: dict[str, Any] = {"kind": stored.kind, "made_utc": stored.made_utc, "devices": dict(stored.devices)}
     content |= {"values": dict(stored.values), "arrays": sorted(stored.arrays)}
     files = {folder / f"{name}.npy": array_bytes(array) for name, array in stored.arrays.items()}
+    content[_ARRAYS_SHA256] = {path.stem: hashlib.sha256(data).hexdigest() for path, data in files.items()}
+    content[_SHA256] = values_sha256(content)
     files[folder / FILE] = dump_yaml(content).encode("utf-8")
     write_together(files, "check the folder, and free space on its disk", CalibrationError)
     return folder
+
+
+def _check_sums(folder: Path, content: object) -> None:
+    """Raise ValueError if a value or an array of the calibration differs from its SHA-256; older calibrations have none."""
+    if not isinstance(content, dict):
+        raise TypeError(f"{FILE} holds no mapping")
+    stated = content.pop(_SHA256, None)
+    digests = content.get(_ARRAYS_SHA256)
+    if stated is None and digests is None:
+        return
+    if stated != values_sha256(content) or not isinstance(digests, dict):
+        raise ValueError(
+            f"{FILE} differs from its {_SHA256}; if you changed it yourself, delete {_SHA256} and {_ARRAYS_SHA256} there"
+        )
+    for name in content["arrays"]:
+        if digests.get(name) != sha256_of(_array_file(folder, name)):
+            raise ValueError(f"{name}.npy differs from its SHA-256 in {FILE}")
 
 
 def _array_file(folder: Path, name: str) -> Path:
@@ -113,6 +136,7 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
     try:
         check_inside(folder, [FILE])
         content = read_handwritten_yaml(folder / FILE)
+        _check_sums(folder, content)
         arrays = {name: load_npy(_array_file(folder, name)) for name in content["arrays"]}
         arrays, values = with_present_names(arrays), with_present_names(content["values"], **_OLD_VALUES)
         if not isinstance(values, dict) or not isinstance(content["devices"], dict):

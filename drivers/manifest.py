@@ -1,14 +1,16 @@
-"""Manifests: the SHA-256 of files that cannot hold a check sum themselves, in the format of ``sha256sum``.
+"""SHA-256 of files and of values. Manifests hold those of files, in the format of ``sha256sum``.
 
-A folder has its manifest inside, a single file has it beside itself. Anybody checks them with ``sha256sum -c``.
+A folder has its manifest inside, and a single file has it beside itself. Anybody checks them with ``sha256sum -c``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from drivers.limits import LimitError
 
@@ -36,6 +38,11 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits; raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def values_sha256(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of plain values in hexadecimal digits: of their JSON with sorted keys, where dates are texts."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode("utf-8")).hexdigest()
 
 
 def read_manifest(path: Path) -> dict[str, str] | None:

@@ -77,11 +77,6 @@ def facts_sha256(arrays: Mapping[str, Layout], columns: Mapping[str, NDArray[Any
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def json_sha256(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a JSON object with sorted keys, for the ``zarr.json`` of OME-Zarr."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
-
-
 def read_check_sums(
     arrays: Mapping[str, Layout], columns: Mapping[str, NDArray[Any]], metadata_json: str, facts: str
 ) -> CheckSums | None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from acquisition.archive.atomic_files import write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.shards import tensorstore_reason
-from acquisition.exchange.check_sums import FACTS, json_sha256
+from acquisition.exchange.check_sums import FACTS
 from acquisition.exchange.export_base import (
     ExportError,
     columns,
@@ -34,6 +34,7 @@ from acquisition.exchange.export_base import (
     pixel_um,
 )
 from acquisition.exchange.hdf5_skeleton import hdf5_skeleton
+from drivers.manifest import values_sha256
 
 _UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
 _SHARD_BYTES = 32 * 2**20
@@ -202,9 +203,9 @@ def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
         "data_type": archive.spec(name).dtype,
         "crc32": [row.crc32[name] for row in rows],
     }
-    attributes = {"ome": {"version": "0.5", "multiscales": [image]}, "specklescope": facts}
+    attributes: dict[str, Any] = {"ome": {"version": "0.5", "multiscales": [image]}, "specklescope": facts}
     group: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    facts[FACTS] = json_sha256(group)
+    attributes[FACTS] = values_sha256(group)
     return group
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from acquisition.archive.shards import Image, tensorstore_reason
 from acquisition.exchange.array_files import ArrayFile
-from acquisition.exchange.check_sums import FACTS, CheckSums, Layout, json_sha256, missing_parts
+from acquisition.exchange.check_sums import FACTS, CheckSums, Layout, missing_parts
 from drivers.limits import MAX_JSON_BYTES, LimitError, check_inside, check_pixels
+from drivers.manifest import values_sha256
 from drivers.safe_text import parse_json
 
 GROUP = "zarr.json"
@@ -47,13 +48,13 @@ def read_ome_zarr(path: Path, name: str) -> ArrayFile:
 
 
 def _check_sums(name: str, group: dict[str, Any], facts: dict[str, Any], layout: Layout) -> CheckSums | None:
-    stated = facts.pop(FACTS, "")
+    stated = group["attributes"].pop(FACTS, "")
     if not stated and "crc32" not in facts:
         return None
     crc32: NDArray[Any] = np.asarray(facts.get("crc32", []), np.uint32)
     problems = missing_parts({name: layout}, {name: crc32})
-    if json_sha256(group) != stated:
-        problems.append(f"the times, ids or metadata in {GROUP} differ from {FACTS}; copy or export it again")
+    if values_sha256(group) != stated:
+        problems.append(f"the times, ids or metadata in {GROUP} differ from its {FACTS}; copy or export it again")
     elif (tuple(facts["shape"]), facts["data_type"]) != (layout[0], layout[1].name):
         problems.append(f"0/{GROUP} states {layout[0]} {layout[1]}, {GROUP} states another array; copy or export it again")
     return CheckSums(crc32={name: crc32} if not problems else {}, problems=tuple(problems))

@@ -109,3 +109,32 @@ def test_a_description_of_another_form_is_refused(key: str, value: object, tmp_p
     (tmp_path / FILE).write_text(yaml.safe_dump(older))
     with pytest.raises(CalibrationError, match="calibrate again"):
         load(tmp_path, phase_lut.KIND)
+
+
+def test_a_changed_value_or_array_is_refused(tmp_path: Path) -> None:
+    stored = Stored(phase_lut.KIND, {"slm": "s"}, {"fit": 1.0, "small": 1e-7, "shape": (3, 4)}, {"gain": np.ones(3)})
+    save(stored, tmp_path)
+    assert load(tmp_path, phase_lut.KIND).values["small"] == 1e-7
+    text = (tmp_path / FILE).read_text("utf-8")
+    for old, new in (
+        ("fit: 1.0", "fit: 1.5"),
+        ("slm: s", "slm: t"),
+        ("small:", "smell:"),
+        ("arrays_sha256:", "arrays_sha257:"),
+    ):
+        assert old in text
+        (tmp_path / FILE).write_text(text.replace(old, new), "utf-8")
+        with pytest.raises(CalibrationError, match="differs from its sha256"):
+            load(tmp_path, phase_lut.KIND)
+    (tmp_path / FILE).write_text(text, "utf-8")
+    content = (tmp_path / "gain.npy").read_bytes()
+    (tmp_path / "gain.npy").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(CalibrationError, match=r"gain\.npy differs from its SHA-256"):
+        load(tmp_path, phase_lut.KIND)
+
+
+def test_a_calibration_that_somebody_changed_is_read_without_its_check_sums(tmp_path: Path) -> None:
+    save(Stored(phase_lut.KIND, {}, {"fit": 1.0}, {"gain": np.ones(3)}), tmp_path)
+    text = (tmp_path / FILE).read_text("utf-8").partition("arrays_sha256:")[0].replace("fit: 1.0", "fit: 2.0")
+    (tmp_path / FILE).write_text(text, "utf-8")
+    assert load(tmp_path, phase_lut.KIND).values["fit"] == 2.0

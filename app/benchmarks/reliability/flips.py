@@ -24,6 +24,7 @@ from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.samples import Content, Sample, SampleKind, write_samples
 from app.progress import Report
 from drivers.base import SpeckleScopeError
+from reconstruction.models.model import CARD, README
 
 FLIPS = 200
 #: Every so often a file is cut instead.
@@ -33,6 +34,8 @@ _START_S, _HANG_S = 120.0, 20.0
 _POLL_S = 0.01
 #: Kinds that nobody protects: people write and change these files.
 _UNPROTECTED = {SampleKind.REFERENCE_PAIRS, SampleKind.INSTRUMENT, SampleKind.PLAN, SampleKind.PATTERNS}
+#: Files of a model that people write and change: its card, and its page made of it.
+_UNPROTECTED_FILES = {CARD, README}
 
 
 class Outcome(StrEnum):
@@ -125,7 +128,7 @@ def flip_one(samples: list[Sample], contents: list[Content], seed: int, number: 
 def _damage(sample: Sample, seed: int, number: int) -> str:
     """Flip one bit of one file of the sample, or cut the file; return where."""
     rng = np.random.default_rng([seed, number])
-    files = sample.files
+    files = [file for file in sample.files if file.name not in _UNPROTECTED_FILES]
     file = files[int(rng.integers(len(files)))]
     content = bytearray(file.read_bytes())
     name = file.relative_to(sample.folder).as_posix()
