@@ -64,6 +64,8 @@ EXCEPTIONS = {
     ("app/benchmarks/acquisition.py", "plain", "open"): "the plain files that the archive is compared with",
     ("app/benchmarks/reliability/children.py", "started", "open"): "the output of a child, which grows line by line",
     ("app/benchmarks/reliability/small_disk.py", "_fill", "open"): "what fills a disk on purpose",
+    ("app/benchmarks/reliability/disk_states.py", "write_content", "write_bytes"): "a disk after a power cut",
+    ("app/benchmarks/reliability/file_trace.py", "__init__", "open"): "a trace, which grows line by line",
     ("app/benchmarks/reliability/fuzz/mutations.py", "_store", "write_bytes"): "a damaged copy of a sample, thousands of times",
     ("app/benchmarks/reliability/fuzz/mutations.py", "_change_npz", "ZipFile"): "in memory",
     ("app/benchmarks/reliability/fuzz/worker.py", "_private_stdout", "fdopen"): "the pipe to the parent",
