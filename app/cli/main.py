@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from importlib import metadata
+from pathlib import Path
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
@@ -70,10 +72,15 @@ def main(argv: Sequence[str] | None = None, held: StopRequest | None = None) -> 
     """
     keep_freed_memory()
     keep_working_folder_off_path()
+    _replace_what_the_terminal_cannot_show()
     try:
         with interruptible(held):
             _log()
-            app(argv, exit_on_error=False, print_error=False)
+            app(
+                [_with_home(argument) for argument in (sys.argv[1:] if argv is None else argv)],
+                exit_on_error=False,
+                print_error=False,
+            )
     except InterruptionError as interruption:
         _fail(str(interruption), interruption.exit_code)
     except CycloptsError as error:
@@ -90,11 +97,27 @@ def main(argv: Sequence[str] | None = None, held: StopRequest | None = None) -> 
         _fail(report(error), ExitStatus.FAILED)
 
 
+def _replace_what_the_terminal_cannot_show() -> None:
+    """Print "?" for a character that the encoding of the output lacks, instead of failing after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _with_home(argument: str) -> str:
+    """Replace "~/" at the beginning of a path, or of the value of an option, by the home folder; shells leave the latter."""
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{option}{equals}{Path(value).expanduser()}" if value.startswith(("~/", "~\\")) else argument
+
+
 def _log() -> None:
     from app.cli.settings import Settings
 
     level = Settings.from_environment().log
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    # What the acquisition warns of is for the operator; other warnings are for programmers.
+    acquisition = logging.getLogger(f"{__name__.removesuffix('app.cli.main')}acquisition")
+    acquisition.setLevel(min(logging.WARNING, logging.getLevelNamesMapping()[level]))
 
 
 def _fail(text: str, status: int) -> NoReturn:

@@ -264,3 +264,31 @@ def test_the_demo_gives_every_number(camera: str, tmp_path: Path) -> None:
     assert np.isfinite([numbers[key] for key in ("live_fps", "latency_ms_p50", "latency_ms_p99", "mae_rad", "iou")]).all()
     assert all(Path(tmp_path / path).exists() for path in numbers["exports"])
     assert (tmp_path / "demo-out" / "window.png").stat().st_size > 50_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("cp1252", "\u8a66\u6599.npy"), ("ascii", "\u00f6.npy"), ("latin-1", "\u20ac.npy")]
+)
+def test_a_terminal_that_cannot_show_a_name_gets_another_character(
+    encoding: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    cv2.imwrite(str(tmp_path / "t.png"), np.eye(16, dtype=np.uint8) * 255)
+    (tmp_path / "panel.yaml").write_text("camera: opencv\nslm: screen\npanel: {shape: [32, 32]}\n")
+    command = ("hologram", "t.png", name, "--config", "panel.yaml", "--iterations", 3)
+    done = run_process(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).is_file()
+    refused_in = run_process("hologram", name, "b.npy", cwd=tmp_path)
+    assert refused_in.returncode == 1
+    assert "?" in refused_in.stderr
+    assert "Traceback" not in refused_in.stderr
+
+
+@pytest.mark.parametrize("argument", ["~/there", "--archive=~/there"])
+def test_a_tilde_that_the_shell_left_is_the_home_folder(argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    command = ("certify", argument) if argument.startswith("~") else ("import", "absent.npz", argument)
+    assert "~" not in refused(*command, cwd=tmp_path)
+    assert not (tmp_path / "~").exists()
