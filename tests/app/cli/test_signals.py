@@ -1,230 +1,161 @@
-"""SIGINT and SIGTERM to real commands: exit code, one line, whole files, and neither children nor temporary files left."""
+"""What commands say when SIGINT or SIGTERM ends them in a certain stage: it is what is on the disk.
+
+``app/benchmarks/reliability/signals.py`` sends signals at every moment of every command.
+"""
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from acquisition.archive.writer import Archive, StorageError
-from app.instrument.config import to_yaml
+from acquisition.archive.writer import Archive
+from acquisition.exchange.export import ExportFormat, export
+from app.benchmarks.reliability.children import Child, ChildEnd, Limits, Moment, file, line, specklescope, started
+from app.benchmarks.reliability.workbench import NETWORK, Workbench, build_workbench
 from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint
 from reconstruction.training.run import RUN
 from tests.conftest import ROOT
-from tests.helpers.command import run_here
-from tests.helpers.small_instrument import small_instrument, until
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the children are found in /proc")
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the children are looked for in /proc")
 
-#: A variable that every child inherits.
-MARK = "TEST_SIGNALS_MARK"
-#: The tests may run in the background, where SIGINT is ignored; so each command is told what to do with it.
-WITH_SIGINT = (
-    "import os, signal, sys; signal.signal(signal.SIGINT, getattr(signal, sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
-)
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-NETWORK = ("--set", "grid_px=32", "--set", "multipliers=1,2,4", "--front-end", "fold", "--base-channels", "4", "--batch", "4")
+SIGINT, SIGTERM = signal.SIGINT, signal.SIGTERM
+TRAIN = ("train", "m", *NETWORK, "--source", "cells", "--batch", 4, "--steps", 10**6)
 
 
-@dataclass
-class Running:
-    """A command that runs."""
-
-    process: subprocess.Popen[str]
-    mark: str
-    errors: str = ""
-
-    def until_line(self, text: str) -> None:
-        """Read stderr up to a line that holds the text."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.errors += line
-            if text in line:
-                return
-        raise AssertionError(f"it ended before {text!r}: {self.errors}")
-
-    def interrupted(self, number: signal.Signals, *, sent: bool = False) -> str:
-        """Send the signal, check how the command ends, and return what it says about what is kept."""
-        if not sent:
-            self.process.send_signal(number)
-        rest = self.process.communicate(timeout=120)[1]
-        self.errors += rest
-        assert self.process.returncode == CODES[number], self.errors
-        lines = [line for line in self.errors.splitlines() if line and not re.search(r": \d+ of \d+", line)]
-        assert len(lines) == 1, self.errors
-        assert lines[0].startswith("specklescope: interrupted"), self.errors
-        until(lambda: not with_mark(self.mark))
-        return lines[0].removeprefix("specklescope: interrupted").removeprefix("; ")
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    return build_workbench(tmp_path_factory.mktemp("bench"), pairs=40)
 
 
-def with_mark(mark: str) -> list[str]:
-    """Return the processes that have inherited the mark."""
-    marked = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                marked.append(folder.name)
-        except OSError:
-            continue
-    return marked
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A command, a moment in it, and a check of what it says and has kept."""
+
+    arguments: tuple[object, ...]
+    moment: Moment
+    check: Callable[[str, Path], object]
+    group: bool = False
 
 
-@contextmanager
-def running(cwd: Path, *arguments: object, ignore_sigint: bool = False) -> Iterator[Running]:
-    """Run a command as the leader of its own group; afterwards no temporary file is left in its folders."""
-    temporary = cwd / "temporary"
-    temporary.mkdir()
-    mark = uuid.uuid4().hex
-    own = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "SPECKLESCOPE_CACHE": str(cwd / "cache"), "TMPDIR": str(temporary)}
-    own |= {"SPECKLESCOPE_LOG_FOLDER": str(cwd / "logs"), "TORCHINDUCTOR_CACHE_DIR": str(cwd / "cache")}
-    sigint = "SIG_IGN" if ignore_sigint else "SIG_DFL"
-    program = [sys.executable, "-c", WITH_SIGINT, sigint, sys.executable, "-m", "specklescope", *map(str, arguments)]
-    environment = {**os.environ, **own, MARK: mark}
-    environment.pop("DISPLAY", None)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        program, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=pipe, text=True, start_new_session=True
-    ) as process:
-        try:
-            yield Running(process, mark)
-        finally:
-            process.kill()
-    assert not list(temporary.iterdir())
-    assert not [path for path in cwd.rglob(".*") if not path.is_relative_to(cwd / "cache")]
-    assert not list(cwd.rglob("*.part"))
-
-
-@pytest.fixture
-def instrument(tmp_path: Path) -> Path:
-    path = tmp_path / "small.yaml"
-    path.write_text(to_yaml(small_instrument(tmp_path)), "utf-8")
-    return path
-
-
-@pytest.fixture
-def dataset(instrument: Path, tmp_path: Path) -> Path:
-    run_here("acquire", "cells", "--pairs", 40, "--config", instrument, cwd=tmp_path)
-    (path,) = (tmp_path / "archive").iterdir()
-    return path
-
-
-def rows(archive: Path) -> int:
-    try:
-        return sum(len(Archive.open(path)) for path in archive.glob("*"))
-    except StorageError:
-        return 0
-
-
-def acquire_is_interrupted(instrument: Path, tmp_path: Path, number: signal.Signals, *, ignore_sigint: bool) -> None:
-    command = ("acquire", "cells", "--pairs", 5000, "--config", instrument)
-    with running(tmp_path, *command, ignore_sigint=ignore_sigint) as run:
-        run.until_line("acquiring pairs")
-        if ignore_sigint:
-            run.process.send_signal(signal.SIGINT)  # the first signal that is heard gives the exit code
-        else:
-            until(lambda: rows(tmp_path / "archive"))
-        kept = run.interrupted(number)
-    (path,) = (tmp_path / "archive").iterdir()
-    archive = Archive.open(path)
+def rows(folder: Path) -> int:
+    """Rows of the only archive below a folder; it has to be sound."""
+    [journal] = folder.glob("*/*/journal.sqlite")
+    archive = Archive.open(journal.parent)
     assert archive.verify().ok
-    assert re.match(rf"{len(archive)} of \d+ pairs are on disk; continue with: specklescope acquire --resume ", kept)
-    assert kept.endswith(path.name)
+    return len(archive)
 
 
-def test_sigterm_stops_an_acquisition_that_ignores_sigint(instrument: Path, tmp_path: Path) -> None:
-    acquire_is_interrupted(instrument, tmp_path, signal.SIGTERM, ignore_sigint=True)
+def has_rows(child: Child) -> bool:
+    """Whether a shard is sealed."""
+    return file("archive/*/data.zarr/speckle/c.0.*")(child)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", CODES)
-def test_acquire(number: signal.Signals, instrument: Path, tmp_path: Path) -> None:
-    acquire_is_interrupted(instrument, tmp_path, number, ignore_sigint=False)
+def pairs_are_on_disk(kept: str, folder: Path) -> None:
+    text = re.match(r"(\d+) of \d+ pairs are on disk; continue with: specklescope acquire --resume ", kept)
+    assert text is not None, kept
+    assert int(text[1]) == rows(folder)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("how", [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)])
-def test_record(how: tuple[signal.Signals, bool], instrument: Path, tmp_path: Path) -> None:
-    number, ignore_sigint = how
-    with running(tmp_path, "record", "r", "--seconds", 600, "--config", instrument, ignore_sigint=ignore_sigint) as run:
-        run.until_line("recording: ")
-        until(lambda: rows(tmp_path / "archive"))
-        kept = run.interrupted(number)
-    (path,) = (tmp_path / "archive").iterdir()
-    archive = Archive.open(path)
-    assert archive.verify().ok
-    assert kept.startswith(f"{len(archive)} frames are on disk, in ")
-    assert kept.endswith(path.name)
+def frames_are_on_disk(kept: str, folder: Path) -> None:
+    assert kept.startswith(f"{rows(folder)} frames are on disk, in "), kept
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", CODES)
-def test_record_before_its_first_frame(number: signal.Signals, instrument: Path, tmp_path: Path) -> None:
-    with running(tmp_path, "record", "r", "--seconds", 600, "--config", instrument) as run:
-        run.until_line("recording: ")
-        kept = run.interrupted(number)
-    assert "nothing was recorded" in kept or "frames are on disk" in kept
+def nothing_or_frames(kept: str, folder: Path) -> None:
+    if kept != "nothing was recorded":
+        frames_are_on_disk(kept, folder)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", CODES)
-def test_export(number: signal.Signals, dataset: Path, tmp_path: Path) -> None:
-    formats = ("ome-tiff", "npz", "ffv1", "specdiffusion", "hdf5", "ome-zarr")
-    with running(tmp_path, "export", dataset, "--out", "out", "--format", *formats) as run:
-        out = tmp_path / "out"
-        until(lambda: out.exists() and [path for path in out.iterdir() if not path.name.startswith(".")])
-        kept = run.interrupted(number)
-    whole = list(out.iterdir())
-    assert int(kept.split()[0]) in (len(whole), len(whole) - 1)
+def files_are_complete(kept: str, folder: Path) -> None:
+    whole = len(list((folder / "out").glob("[!.]*")))
     assert "complete files are in out" in kept
+    assert int(kept.split()[0]) <= whole
+
+
+def nothing_is_imported(kept: str, folder: Path) -> None:
+    assert "nothing was kept in imported; import again" in kept
+    assert not list((folder / "imported").glob("*"))
+
+
+def run_can_be_resumed(kept: str, folder: Path) -> None:
+    assert re.match(r"step \d+ is the last; its checkpoint is in m/run; continue with: specklescope train m ", kept), kept
+    assert kept.endswith("--resume")
+    read_checkpoint(folder / "m" / RUN / CHECKPOINT)
+
+
+def nothing_is_trained(kept: str, folder: Path) -> None:
+    assert "no step was trained" in kept
+    assert not (folder / "m").exists()
+
+
+def nothing_is_said(kept: str, folder: Path) -> None:
+    assert kept == ""
+
+
+STAGES = {
+    "acquire": Stage(arguments=("acquire", "cells", "--pairs", 5000), moment=has_rows, check=pairs_are_on_disk),
+    "record": Stage(arguments=("record", "r", "--seconds", 600), moment=has_rows, check=frames_are_on_disk),
+    "record, at first": Stage(arguments=("record", "r"), moment=line("recording: "), check=nothing_or_frames),
+    "export": Stage(
+        arguments=("export", "DATASET", "--out", "out", "--format", *ExportFormat),
+        moment=file("out/[!.]*"),
+        check=files_are_complete,
+    ),
+    "import": Stage(
+        arguments=("import", "LAYOUT", "--archive", "imported"), moment=line("checking pairs"), check=nothing_is_imported
+    ),
+    # To the whole group, as the terminal does with Ctrl-C.
+    "train, simulating": Stage(
+        arguments=(*TRAIN, "--pairs", 4000), moment=line("simulating pairs: "), check=nothing_is_trained, group=True
+    ),
+    "train": Stage(arguments=(*TRAIN, "--pairs", 60), moment=line("training: "), check=run_can_be_resumed, group=True),
+    "evaluate": Stage(arguments=("evaluate", "--pairs", 2000), moment=line("simulating pairs: "), check=nothing_is_said),
+}
+
+
+def interrupted(end: ChildEnd, code: int, folder: Path) -> str:
+    """Check the end of an interrupted command; return what it says about what is kept."""
+    assert end.code == code, end.errors
+    lines = [text for text in end.errors.splitlines() if text and not re.search(r": \d+ of \d+", text)]
+    assert len(lines) == 1, end.errors
+    assert lines[0].startswith("specklescope: interrupted"), end.errors
+    assert not end.survivors
+    assert not end.temporary
+    assert not list(folder.rglob("*.part"))
+    return lines[0].removeprefix("specklescope: interrupted").removeprefix("; ")
+
+
+def limits(*, ignore_sigint: bool = False) -> Limits:
+    return Limits(ignore_sigint=ignore_sigint, environment={"PYTHONPATH": str(ROOT)})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["checking pairs", "writing pairs"])
-@pytest.mark.parametrize("number", CODES)
-def test_import(number: signal.Signals, stage: str, dataset: Path, tmp_path: Path) -> None:
-    run_here("export", dataset, "--out", "out", "--format", "specdiffusion", cwd=tmp_path)
-    (layout,) = (tmp_path / "out").iterdir()
-    with running(tmp_path, "import", layout, "--archive", "imported") as run:
-        run.until_line(stage)
-        kept = run.interrupted(number)
-    imported = list((tmp_path / "imported").glob("*"))
-    assert "nothing was kept in imported" in kept or kept.endswith(imported[0].name)
-    assert all(Archive.open(path).verify().ok for path in imported)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("name", STAGES)
+def test_a_command_says_what_it_has_kept(name: str, number: signal.Signals, bench: Workbench, tmp_path: Path) -> None:
+    stage = STAGES[name]
+    places: dict[object, object] = {"DATASET": bench.dataset}
+    if "LAYOUT" in stage.arguments:
+        [places["LAYOUT"]] = export(Archive.open(bench.dataset), tmp_path / "layout", [ExportFormat.SPECDIFFUSION])
+    command = [places.get(argument, argument) for argument in stage.arguments]
+    config = () if "LAYOUT" in stage.arguments or "DATASET" in stage.arguments else ("--config", bench.instrument)
+    with started(tmp_path, specklescope(*command, *config), limits()) as child:
+        assert child.wait_for(stage.moment, 200), child.errors
+        child.send(number, group=stage.group)
+        end = child.ended(200)
+    stage.check(interrupted(end, {SIGINT: 130, SIGTERM: 143}[number], tmp_path), tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["simulating pairs", "training"])
-@pytest.mark.parametrize("number", CODES)
-def test_train(number: signal.Signals, stage: str, instrument: Path, tmp_path: Path) -> None:
-    pairs = 4000 if stage == "simulating pairs" else 60
-    command = ("train", "m", *NETWORK, "--source", "cells", "--pairs", pairs, "--steps", 10**6, "--config", instrument)
-    with running(tmp_path, *command) as run:
-        run.until_line(f"{stage}: ")
-        # To the whole group, as the terminal does with Ctrl-C.
-        os.killpg(run.process.pid, number)
-        kept = run.interrupted(number, sent=True)
-    if stage == "training":
-        assert re.match(r"step \d+ is the last; its checkpoint is in m/run; continue with: specklescope train m ", kept)
-        assert kept.endswith("--resume")
-        read_checkpoint(tmp_path / "m" / RUN / CHECKPOINT)
-    else:
-        assert "no step was trained" in kept
-        assert not (tmp_path / "m").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["simulating pairs", "scoring"])
-@pytest.mark.parametrize("number", CODES)
-def test_evaluate(number: signal.Signals, stage: str, instrument: Path, tmp_path: Path) -> None:
-    with running(tmp_path, "evaluate", "--pairs", 2000, "--config", instrument) as run:
-        run.until_line(f"{stage}: ")
-        assert run.interrupted(number) == ""
+def test_sigterm_stops_an_acquisition_that_ignores_sigint(bench: Workbench, tmp_path: Path) -> None:
+    command = specklescope("acquire", "cells", "--pairs", 5000, "--config", bench.instrument)
+    with started(tmp_path, command, limits(ignore_sigint=True)) as child:
+        assert child.wait_for(line("acquiring pairs")), child.errors
+        child.send(SIGINT)  # the first signal that is heard gives the exit code
+        child.send(SIGTERM)
+        end = child.ended()
+    pairs_are_on_disk(interrupted(end, 143, tmp_path), tmp_path)
