@@ -26,6 +26,8 @@ _REPEATED_WITHIN_S = 3.0
 _CLEANING_UP_S = 20.0
 #: How long a signal is put off when an exception cannot be raised now, in seconds.
 _LATER_S = 0.05
+#: The longest time that an import is waited for, in seconds.
+_IMPORT_S = 15.0
 #: The code of Python's import statement.
 _IMPORTING = "<frozen importlib._bootstrap>"
 
@@ -97,15 +99,19 @@ class _Interrupter:
         self.error: InterruptionError | None = None
         self.ended = False
         self._first_s = 0.0
+        self._deferred_s = 0.0
 
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Raise the error, unless the command is ending already."""
         if self.ended or self._is_cleaning_up():
             return
-        if _is_importing(frame):  # a C extension would turn the error into another one, or abort
+        now_s = time.monotonic()
+        self._deferred_s = self._deferred_s or now_s
+        # A C extension that is cut in its import would turn the error into another one, or abort.
+        if _is_importing(frame) and now_s - self._deferred_s < _IMPORT_S:
             self._later(number)
             return
-        self._first_s = time.monotonic()
+        self._first_s = now_s
         self.error = InterruptionError(signal.Signals(number))
         raise self.error
 

@@ -149,6 +149,13 @@ def test_an_import_is_not_cut_in_the_middle(tmp_path: Path, monkeypatch: pytest.
     assert interrupted(work).number is signal.SIGTERM
 
 
+def test_an_import_that_does_not_end_is_cut_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "endless_import.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\nraise ValueError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(signals, "_IMPORT_S", 0.0)
+    assert interrupted(lambda: importlib.import_module("endless_import")).number is signal.SIGTERM
+
+
 @pytest.mark.parametrize(("error", "text"), [(ImportError("cut"), "interrupted"), (SpeckleScopeError("x"), "interrupted; x")])
 def test_an_interruption_that_became_another_error_is_an_interruption(error: Exception, text: str) -> None:
     def work() -> None:
