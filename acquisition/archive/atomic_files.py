@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,21 @@ def write_bytes(path: Path, content: bytes, remedy: str, error_class: type[Speck
     write_together({path: content}, remedy, error_class)
 
 
-def write_together(files: Mapping[Path, bytes], remedy: str, error_class: type[SpeckleScopeError] = SpeckleScopeError) -> None:
+def write_together(
+    files: Mapping[Path, bytes] | Sequence[tuple[Path, bytes]],
+    remedy: str,
+    error_class: type[SpeckleScopeError] = SpeckleScopeError,
+) -> None:
     """Write files that belong together: all are on disk before the first gets its name, then they get their names in order.
 
-    Parameters and errors as for :func:`write_bytes`. If one cannot be written, the older files of all names are unchanged.
+    Parameters and errors as for :func:`write_bytes`. If one cannot be written, the older files of all names are unchanged. In a
+    sequence, a name may occur twice: the first content is there until the second replaces it.
     """
     path = Path()
+    pairs = list(files.items()) if isinstance(files, Mapping) else list(files)
     try:
         with ExitStack() as stack:
-            for path, content in reversed(list(files.items())):  # the stack renames the last one first
+            for path, content in reversed(pairs):  # the stack renames the last one first
                 make_folder(path.parent)
                 part = stack.enter_context(_renamed_at_end(path))
                 write_inside(part, content)

@@ -23,6 +23,7 @@ from acquisition.archive.atomic_files import write_together
 from acquisition.archive.old_names import with_present_names
 from acquisition.archive.validation import check_types
 from drivers.limits import LimitError, check_inside
+from drivers.manifest import values_sha256
 from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask
@@ -31,6 +32,10 @@ from reconstruction.models.registry import build, config_of
 from reconstruction.models.size_check import check_sides, limited_parameters, stored_elements
 
 WEIGHTS, CARD, README = "weights.safetensors", "card.yaml", "README.md"
+#: Key of the SHA-256 of all other values of a card; older cards lack it.
+_CARD_SHA256 = "card_sha256"
+#: Key of the older card, in a card that is there while the weights are replaced.
+_PREVIOUS = "previous"
 SHIPPED = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "default-twin"
 
@@ -159,8 +164,8 @@ def load_model(name_or_path: str | Path) -> Model:
         check_inside(folder, [WEIGHTS, CARD])
     except LimitError as error:
         raise ReconstructionError(f"model {folder.name} is refused: {error}") from error
-    card = _read_card(folder / CARD)
-    return _model(card, (folder / WEIGHTS).read_bytes(), folder)
+    data = (folder / WEIGHTS).read_bytes()
+    return _model(_read_card(folder / CARD, hashlib.sha256(data).hexdigest()), data, folder)
 
 
 def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
@@ -179,11 +184,36 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
     data = safetensors.torch.save({key: value.contiguous() for key, value in state.items()})
     card = replace(card, weights_sha256=hashlib.sha256(data).hexdigest())
     values = {item.name: getattr(card, item.name) for item in fields(card)}
-    text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
-    page = readme(_model(card, data, folder))
-    files = {folder / WEIGHTS: data, folder / CARD: text.encode("utf-8"), folder / README: page.encode("utf-8")}
+    page = readme(_model(card, data, folder)).encode("utf-8")
+    files = [(folder / WEIGHTS, data), (folder / CARD, _card_text(values)), (folder / README, page)]
+    if older := _card_in_place(folder):
+        # First a card that fits the older weights and the new ones: a power cut between two renames leaves a whole model.
+        files.insert(0, (folder / CARD, _card_text({**values, _PREVIOUS: older})))
     write_together(files, "free space on its disk, or choose another folder", ReconstructionError)
     return load_model(folder)
+
+
+def _card_text(values: Mapping[str, object]) -> bytes:
+    text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
+    return f"{text}{_CARD_SHA256}: {values_sha256(yaml.safe_load(text))}\n".encode()
+
+
+def _card_in_place(folder: Path) -> dict[str, object] | None:
+    """Return the values of the card of the weights that lie in a folder; None if there are none."""
+    try:
+        return _card_values(folder / CARD, hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
+    except (OSError, yaml.YAMLError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _card_values(path: Path, weights_sha256: str) -> dict[str, object]:
+    """Read the values of the card that fits the weights: a card may also hold the one before."""
+    content = read_yaml(path)
+    if content.pop(_CARD_SHA256, None) not in (None, values_sha256(content)):
+        raise LimitError(f"it differs from what was written; if you changed it yourself, delete {_CARD_SHA256} in it")
+    previous = content.pop(_PREVIOUS, None)
+    values: dict[str, object] = content if previous is None or content["weights_sha256"] == weights_sha256 else previous
+    return values
 
 
 def _model(card: ModelCard, data: bytes, folder: Path) -> Model:
@@ -196,17 +226,16 @@ def _model(card: ModelCard, data: bytes, folder: Path) -> Model:
     return Model(network, card, digest[:12])
 
 
-def _read_card(path: Path) -> ModelCard:
+def _read_card(path: Path, weights_sha256: str) -> ModelCard:
     try:
-        content = read_yaml(path)
-        card = ModelCard(**with_present_names(content, range_rad="phase_range_rad"))
+        card = ModelCard(**with_present_names(_card_values(path, weights_sha256), range_rad="phase_range_rad"))
         check_types(vars(card), ModelCard)
         if not (0 < card.field_radius < math.inf and 0 < card.phase_range_rad < math.inf):
             raise LimitError(
                 f"field_radius {card.field_radius} and phase_range_rad {card.phase_range_rad} must be positive and finite"
             )
         return card
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
         raise ReconstructionError(f"{path} is no model card of this version: {str(error).splitlines()[0]}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,10 @@ def test_cards_that_do_not_fit_are_refused(folder: Path, edit: Callable[[dict[st
     card = yaml.safe_load((folder / CARD).read_text("utf-8"))
     edit(card)
     (folder / CARD).write_text(yaml.safe_dump(card), "utf-8")
+    with pytest.raises(ReconstructionError, match="it differs from what was written"):
+        load_model(folder)
+    del card["card_sha256"]
+    (folder / CARD).write_text(yaml.safe_dump(card), "utf-8")
     with pytest.raises(ReconstructionError, match=message):
         load_model(folder)
 
@@ -117,3 +122,24 @@ def test_a_full_disk_leaves_the_older_model(folder: Path) -> None:
         save_model(folder, model.network, model.card)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert load_model(folder).id != save_model(folder, model.network, model.card).id
+
+
+def test_a_power_cut_between_two_names_leaves_a_whole_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = load_model(folder)
+    newer = load_model(folder)
+    with torch.no_grad():
+        next(newer.network.parameters()).add_(1)
+    ids = []
+    replace = Path.replace
+
+    def replaced_and_copied(path: Path, target: Path) -> Path:
+        done = replace(path, target)
+        ids.append(load_model(shutil.copytree(folder, tmp_path / f"cut-{len(ids)}")).id)
+        return done
+
+    monkeypatch.setattr(Path, "replace", replaced_and_copied)
+    saved = save_model(folder, newer.network, newer.card)
+    assert ids == [older.id, saved.id, saved.id, saved.id]
+    assert "previous" not in (folder / CARD).read_text("utf-8")
