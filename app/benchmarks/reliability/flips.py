@@ -24,7 +24,7 @@ from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.samples import Content, Sample, SampleKind, write_samples
 from app.progress import Report
 from drivers.base import SpeckleScopeError
-from reconstruction.models.model import CARD, README
+from reconstruction.models.model import README
 
 FLIPS = 200
 #: Every so often a file is cut instead.
@@ -34,8 +34,8 @@ _START_S, _HANG_S = 120.0, 20.0
 _POLL_S = 0.01
 #: Kinds that nobody protects: people write and change these files.
 _UNPROTECTED = {SampleKind.REFERENCE_PAIRS, SampleKind.INSTRUMENT, SampleKind.PLAN, SampleKind.PATTERNS}
-#: Files of a model that people write and change: its card, and its page made of it.
-_UNPROTECTED_FILES = {CARD, README}
+#: The page of a model, for people; the program never reads it.
+_UNPROTECTED_FILES = {README}
 
 
 class Outcome(StrEnum):
