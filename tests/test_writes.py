@@ -70,6 +70,7 @@ EXCEPTIONS = {
     ("app/benchmarks/reliability/fuzz/mutations.py", "_change_npz", "ZipFile"): "in memory",
     ("app/benchmarks/reliability/fuzz/worker.py", "_private_stdout", "fdopen"): "the pipe to the parent",
     ("app/benchmarks/reliability/fuzz/workers.py", "_start", "open"): "the output of a child, which grows line by line",
+    ("app/benchmarks/reliability/flips.py", "_damage", "write_bytes"): "damage to the copy of a sample",
     ("app/cli/unexpected.py", "_write", "write_text"): "a new log of an unforeseen error; part of it is better than nothing",
     ("app/training/process.py", "__init__", "fdopen"): "the output of a child, which grows line by line",
     ("drivers/basler/emulator.py", "_feed", "write_bytes"): "a frame passed to pylon in a temporary folder",

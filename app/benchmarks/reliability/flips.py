@@ -133,14 +133,12 @@ def _damage(sample: Sample, seed: int, number: int) -> str:
     content = bytearray(file.read_bytes())
     name = file.relative_to(sample.folder).as_posix()
     place = int(rng.integers(len(content)))
-    if (number // 7) % _CUT_EVERY == _CUT_EVERY - 1:
-        with file.open("r+b") as stream:
-            stream.truncate(place)
-        return f"{name} cut to {place} of {len(content)} bytes"
     bit = int(rng.integers(8))
-    with file.open("r+b") as stream:
-        stream.seek(place)
-        stream.write(bytes([content[place] ^ (1 << bit)]))
+    if (number // 7) % _CUT_EVERY == _CUT_EVERY - 1:
+        file.write_bytes(content[:place])
+        return f"{name} cut to {place} of {len(content)} bytes"
+    content[place] ^= 1 << bit
+    file.write_bytes(content)
     return f"bit {bit} of byte {place} of {len(content)} in {name}"
 
 
