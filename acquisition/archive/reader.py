@@ -177,6 +177,10 @@ class Archive:
         """Whether the journal has check sums of its own entries; those of version 0.1.0 have none."""
         return self._journal.protected
 
+    def check_array(self, name: str) -> None:
+        """Raise StorageError when there is no such array, or its description was changed; the array is not opened."""
+        self._known(name)
+
     def spec(self, name: str) -> ArraySpec:
         """Return shape and dtype of an array's images."""
         return self._shards.spec(self._known(name))

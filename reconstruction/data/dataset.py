@@ -76,6 +76,8 @@ class SpecklePairs(Dataset[Any]):
         unknown = [name for name in arrays if name not in archive.arrays]
         if unknown or not arrays:
             raise StorageError(f"{archive.path.name} has arrays {', '.join(archive.arrays)}, not {unknown or 'none'}")
+        for name in arrays:
+            archive.check_array(name)
         rows = _rows_of(archive, split)
         if not rows:
             raise ReconstructionError(f"{archive.path.name} holds no pairs in split {split!r}; acquire or import more")

@@ -24,6 +24,7 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.dataset import SpecklePairs
 from reconstruction.data.pairs import part_of
 from reconstruction.data.reader_benchmark import reader_ratio
+from tests.helpers.journals import execute
 
 REPOSITORY = Path(__file__).parents[3]
 ARRAYS = [ArraySpec("speckle", (6, 8), "uint8"), ArraySpec("phase", (3, 4), "float32", compress=True)]
@@ -151,6 +152,20 @@ def test_transform_makes_the_item(tmp_path: Path) -> None:
 
 def shard(path: Path, array: str = "speckle") -> Path:
     return path / "data.zarr" / array / "c.0.0.0"
+
+
+def test_a_changed_row_or_description_is_refused(tmp_path: Path) -> None:
+    path = dataset(tmp_path)
+    description = path / "data.zarr" / "speckle" / "zarr.json"
+    original = description.read_text()
+    description.write_text(original.replace('"uint8"', '"int8"'))
+    with pytest.raises(StorageError, match=r"speckle/zarr\.json differs from what was written"):
+        SpecklePairs(path)
+    assert len(SpecklePairs(path, arrays=("phase",))) == 11
+    description.write_text(original)
+    execute(path, "UPDATE rows SET slot = 3 * slot WHERE idx = 10")
+    with pytest.raises(StorageError, match=r"row 10 in .* is damaged"):
+        SpecklePairs(path)
 
 
 def test_verify_finds_a_changed_byte(tmp_path: Path) -> None:
