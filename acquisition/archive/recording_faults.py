@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from acquisition.archive.journal.writer import utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.rows import Event
+from acquisition.archive.rows import Event, StorageError
 from drivers.base import CameraCounters
 
 #: How the text of an event begins that stands for several faults of one kind.
@@ -180,7 +180,7 @@ def recording_facts(archive: Archive) -> dict[str, object]:
     A number is None where the recording does not state it, as those of version 0.1.0.
     """
     status = archive.status
-    numbers = {key: _number(status.get(key)) for key in (FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED)}
+    numbers = {key: _number(archive, key) for key in (FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED)}
     return {
         "verdict": status.get("verdict", ""),
         "faults": recorded_faults(archive),
@@ -190,5 +190,9 @@ def recording_facts(archive: Archive) -> dict[str, object]:
     }
 
 
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)
+def _number(archive: Archive, key: str) -> int | None:
+    text = archive.status.get(key)
+    try:
+        return None if text is None else int(text)
+    except ValueError as error:
+        raise StorageError(f"{archive.path}: {key} in its journal is {text!r}, no number; restore it from a copy") from error

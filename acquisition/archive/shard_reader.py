@@ -14,8 +14,7 @@ import numpy as np
 
 from acquisition.archive.reader import DATA
 from acquisition.archive.rows import StorageError, StoredRow
-from acquisition.archive.shards import Image, Shards
-from drivers.safe_text import parse_json
+from acquisition.archive.shards import Image, Shards, read_layout
 
 _MISSING = 2**64 - 1  # offset of an image that was never written
 _OPEN_SHARDS = 256  # each keeps its file open, and a process may have about a thousand
@@ -43,13 +42,13 @@ class ShardReader:
         self.name = name
         self._data = Path(path) / DATA
         self._folder = self._data / name
+        metadata = read_layout(self._folder)
+        self.shape: tuple[int, ...] = tuple(metadata["shape"][1:])
+        self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
+        self._slots_per_shard = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
         try:
-            metadata = parse_json((self._folder / "zarr.json").read_text(encoding="utf-8"))
-            self.shape: tuple[int, ...] = tuple(metadata["shape"][1:])
-            self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
-            self._slots_per_shard = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
             self.direct = _is_plain(metadata)
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise StorageError(f"cannot read {self._folder}/zarr.json ({error}); restore it from a copy") from error
         self._nbytes = self.dtype.itemsize * int(np.prod(self.shape))
         self._suffix = ".0" * len(self.shape)

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 
 from acquisition.archive.journal.schema import check_array_name
 from acquisition.archive.rows import StorageError, StoredRow
+from drivers.limits import MAX_PIXELS, LimitError
+from drivers.safe_text import parse_json
 
 Image = NDArray[Any]
 
-#: Fixed length of every array's first axis.
-_SLOTS = 2**31
+#: Fixed length of every array's first axis, and the most images that one shard holds.
+_SLOTS, _MOST_IN_SHARD = 2**31, 2**26
 #: Whether this process has started TensorStore's threads.
 _used = False
 #: Whether the parent process had started them before a fork. They are dead here, and TensorStore would abort the process.
@@ -79,6 +81,40 @@ class ArraySpec:
     def nbytes(self) -> int:
         """Bytes of one image, uncompressed."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def read_layout(array: Path) -> dict[str, Any]:
+    """Return the content of an array's ``zarr.json``, if the array is one that an archive has.
+
+    TensorStore believes every size in it, and ends the process when the memory does not suffice.
+
+    Parameters
+    ----------
+    array : Path
+        The array's folder.
+
+    Raises
+    ------
+    StorageError
+        The file is missing or damaged, or describes no images of a possible size and type.
+    """
+    file = array / "zarr.json"
+    try:
+        metadata: dict[str, Any] = parse_json(file.read_bytes())
+        (slots, *shape), [sharding] = metadata["shape"], metadata["codecs"]
+        in_shard, *whole = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+        if not all(type(size) is int and size > 0 for size in (slots, in_shard, *shape)) or in_shard > _MOST_IN_SHARD:
+            raise LimitError(f"its shape {metadata['shape']} in shards of {in_shard} images is none that an archive has")
+        if slots > _SLOTS or not shape or prod(shape) > MAX_PIXELS:
+            raise LimitError(f"its images of shape {shape} have more than {MAX_PIXELS} pixels")
+        if whole != shape or sharding["configuration"]["chunk_shape"] != [1, *shape]:
+            raise LimitError(f"its images are {shape}, but its chunks are {sharding['configuration']['chunk_shape']}")
+        if metadata["data_type"] not in _DTYPES:
+            raise LimitError(f"its data type is {metadata['data_type']!r}, an archive has {', '.join(_DTYPES)}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(f"cannot read {file} ({reason}); restore it from a copy") from error
+    return metadata
 
 
 class Shards:
@@ -179,6 +215,8 @@ class Shards:
         return self._open[name]
 
     def _ts_open(self, name: str, more: Mapping[str, object]) -> ts.TensorStore:
+        if not more:
+            read_layout(self.folder / name)
         spec = {
             "driver": "zarr3",
             "kvstore": {"driver": "file", "path": f"{(self.folder / name).resolve().as_posix()}/"},

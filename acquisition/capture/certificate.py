@@ -15,7 +15,7 @@ import yaml
 
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.rows import StorageError
+from acquisition.archive.rows import StorageError, StoredRow
 from acquisition.capture.dataset_archive import faults_of, plan_of
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.sync_check import ReferenceCheck, speckle_of
@@ -184,12 +184,20 @@ def _patterns_as_planned(archive: Archive, plan: CapturePlan) -> bool:
 def _intervals(archive: Archive) -> tuple[int, float]:
     """Return how many intervals camera and host both measured, and their largest difference in seconds."""
     rows = archive.rows()
-    device = np.array([row.extra.get("device_ns", 0) for row in rows], np.float64)
+    device = np.array([_clock(archive, row) for row in rows], np.float64)
     if not device.size or not device.all():
         return 0, 0.0
     host = np.array([row.t_ns for row in rows], np.float64)
     differences = np.abs(np.diff(device) - np.diff(host)) * 1e-9
     return len(differences), float(differences.max(initial=0.0))
+
+
+def _clock(archive: Archive, row: StoredRow) -> float:
+    """Return the camera's own time of a row in nanoseconds; 0 where the camera has no clock."""
+    device_ns = row.extra.get("device_ns", 0)
+    if isinstance(device_ns, str):
+        raise StorageError(f"row {row.index} of {archive.path}: device_ns is {device_ns!r}, no number; restore it from a copy")
+    return float(device_ns)
 
 
 def _numbers(archive: Archive, kind: EventKind, pattern: str) -> list[float]:

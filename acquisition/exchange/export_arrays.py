@@ -63,6 +63,15 @@ def write_npz(archive: Archive, path: Path) -> None:
                 npy.write_array(member, column, allow_pickle=False)
 
 
+def _is_attribute(key: object, value: object) -> bool:
+    """Whether HDF5 can hold a fact of the metadata as an attribute; ``metadata_json`` holds every fact."""
+    if not isinstance(key, str) or not key or "\0" in key:
+        return False
+    if isinstance(value, str):
+        return "\0" not in value
+    return isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
 def write_hdf5(archive: Archive, path: Path) -> None:
     """Write an HDF5 file: images (N, H, W) with one image per chunk, columns (N,), the metadata as attributes of the root."""
     offsets: dict[str, list[int]] = {}
@@ -73,7 +82,7 @@ def write_hdf5(archive: Archive, path: Path) -> None:
         file.attrs["metadata_json"] = metadata_json(archive)
         file.attrs[FACTS] = facts_digest(archive, table)
         for key, value in archive.metadata.items():
-            if isinstance(value, str | int | float) and key not in file.attrs:
+            if _is_attribute(key, value) and key not in file.attrs:
                 file.attrs[key] = value
         for name in archive.arrays:
             spec = archive.spec(name)

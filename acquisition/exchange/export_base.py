@@ -60,7 +60,14 @@ def facts_digest(archive: Archive, table: Mapping[str, NDArray[Any]]) -> str:
 
 def metadata_json(archive: Archive) -> str:
     """Return the archive's metadata as JSON, with how a recording went; dates become text."""
-    return json.dumps({**archive.metadata, **how_it_went(archive)}, default=str)
+    return json.dumps(_with_text_keys({**archive.metadata, **how_it_went(archive)}), default=str)
+
+
+def _with_text_keys(value: object) -> object:
+    """Return plain values in which every key is text: YAML has keys of any kind, such as dates."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(key): _with_text_keys(item) for key, item in value.items()}
+    return [_with_text_keys(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def how_it_went(archive: Archive) -> dict[str, object]:

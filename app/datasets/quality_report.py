@@ -201,6 +201,12 @@ def _clocks(certificate: Certificate) -> str:
     return f"{certificate.intervals_checked} intervals, largest difference {1e3 * certificate.interval_error_s:.2f} ms"
 
 
+def _correlation(row: StoredRow) -> float:
+    """Return the correlation with the first reference that a row states; NaN where it states none."""
+    stated = row.extra.get("correlation", np.nan)
+    return np.nan if isinstance(stated, str) else float(stated)
+
+
 def _plots(certificate: Certificate, plan: CapturePlan, rows: Sequence[StoredRow]) -> list[Section]:
     step = max(1, len(rows) // _MOST_POINTS)
     pairs, some = range(0, len(rows), step), rows[::step]
@@ -213,7 +219,7 @@ def _plots(certificate: Certificate, plan: CapturePlan, rows: Sequence[StoredRow
     )
     frames = line_plot(
         pairs,
-        [float(row.extra.get("correlation", np.nan)) for row in some],
+        [_correlation(row) for row in some],
         "pair",
         "correlation of the frames",
         Limit(plan.min_frame_correlation, "smallest accepted value"),

@@ -80,8 +80,11 @@ def render(page: Page) -> str:
 
 
 def utc_text(iso: str) -> str:
-    """Return a date and time, ISO 8601 in UTC, as people read it; empty text stays empty."""
-    return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if iso else ""
+    """Return a date and time, ISO 8601 in UTC, as people read it; text that is none stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError):
+        return iso
 
 
 @cache

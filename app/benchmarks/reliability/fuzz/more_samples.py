@@ -6,7 +6,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -17,12 +20,14 @@ import torch
 import yaml
 
 from acquisition.archive.atomic_files import array_bytes, image_bytes, write_bytes, write_whole
+from acquisition.archive.journal.schema import UNPROTECTED_VERSION, Table
+from acquisition.archive.reader import JOURNAL
 from acquisition.exchange.import_pairs import import_pairs
-from app.benchmarks.reliability.samples import write_samples
+from app.benchmarks.reliability.samples import SampleKind, write_samples
 from app.instrument.config import InstrumentConfig, to_yaml
 from calibration.fibre.response import from_transmission
 from calibration.registration.affine import Registration
-from calibration.stored import save
+from calibration.stored import FILE, save
 from drivers.testing.videos import write_mjpeg
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
@@ -54,6 +59,9 @@ _COLOUR = "colour"
 def write_all(folder: Path) -> None:
     """Write all samples into new folders inside ``folder``."""
     write_samples(folder)
+    for kind in (SampleKind.DATASET, SampleKind.RECORDING):
+        shutil.copytree(folder / kind, folder / f"old-{kind}")
+        _remove_row_sums(folder / f"old-{kind}")
     for name, write in _WRITERS.items():
         own = folder / name
         own.mkdir()
@@ -117,10 +125,14 @@ def _write_old_model(folder: Path) -> None:
         training={"steps": 10},
     )
     save_model(folder / "model", network, card)
-    path = folder / "model" / CARD
+    _remove_sums(folder / "model" / CARD)
+
+
+def _remove_sums(path: Path) -> None:
+    """Remove the check sums from a description: only without them a reader looks at values that were changed."""
     facts = yaml.safe_load(path.read_bytes())
-    del facts["weights_sha256"]
-    write_whole(path, yaml.safe_dump(facts, sort_keys=False), _REMEDY)
+    kept = {name: value for name, value in facts.items() if "sha256" not in name}
+    write_whole(path, yaml.safe_dump(kept, sort_keys=False), _REMEDY)
 
 
 def _write_run(folder: Path) -> None:
@@ -144,7 +156,18 @@ def _write_response(folder: Path) -> None:
     transmission = torch.polar(fibre.gain, fibre.rest_phase_rad)[..., None] * fibre.coupling
     modes = transmission.reshape(-1, *transmission.shape[-2:]).numpy().astype(np.complex64)
     response = from_transmission(config, modes, background=3.0, probe_patterns=10)
-    save(response.stored({"camera": "sample", "slm": "sample"}), folder / "response")
+    _remove_sums(save(response.stored({"camera": "sample", "slm": "sample"}), folder / "response") / FILE)
+
+
+def _remove_row_sums(folder: Path) -> None:
+    """Turn the archives in a folder into those of version 0.1.0, whose journals have no check sums of rows and files."""
+    for journal in folder.glob(f"*/{JOURNAL}"):
+        with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+            connection.execute(f"DROP TABLE {Table.SEALS}")
+            connection.execute("DELETE FROM status WHERE key LIKE 'sha256 %'")
+            for table in (Table.ROWS, Table.EVENTS, Table.STATUS):
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN sha256")
+            connection.execute(f"PRAGMA user_version = {UNPROTECTED_VERSION}")
 
 
 def _write_square(folder: Path) -> None:
@@ -163,12 +186,13 @@ def _write_square(folder: Path) -> None:
     )
     write_bytes(folder / "pairs.npz", stored.getvalue(), _REMEDY)
     import_pairs(folder / "pairs.npz", folder, "square")
+    _remove_row_sums(folder)
 
 
 def _write_registration(folder: Path) -> None:
     matrix = np.array([[1.1, 0.05, 2.0], [-0.04, 1.08, -3.0]])
     registration = Registration(matrix, (24, 24), (32, 32), 0.9, 0.1, 2.0)
-    save(registration.stored({"camera": "sample", "slm": "sample"}), folder / "out")
+    _remove_sums(save(registration.stored({"camera": "sample", "slm": "sample"}), folder / "out") / FILE)
 
 
 def _write_panel(folder: Path) -> None:

@@ -224,11 +224,13 @@ def _engine_cache(path: Path, random: Random) -> None:
 
 
 def _all() -> Iterator[Reader]:
-    for kind in (SampleKind.DATASET, SampleKind.RECORDING):
+    archives = [f"{age}{kind}" for kind in (SampleKind.DATASET, SampleKind.RECORDING) for age in ("", "old-")]
+    for kind in archives:
         for name, read in (("verify", _archive), ("export", _export), ("replay", _replay), ("pairs", _training_pairs)):
             yield Reader(name=f"{kind} {name}", folder=kind, target="*_sample_*", read=read, files=_ARCHIVE_FILES)
     for name, read in (("certify", _certify), ("resume", _resume)):
-        yield Reader(name=f"dataset {name}", folder=SampleKind.DATASET, target="*_sample_*", read=read, files=_ARCHIVE_FILES)
+        for kind in (SampleKind.DATASET, f"old-{SampleKind.DATASET}"):
+            yield Reader(name=f"{kind} {name}", folder=kind, target="*_sample_*", read=read, files=_ARCHIVE_FILES)
     yield Reader(name="training pool", folder="square", target="*_square_*", read=_training_pool, files=_ARCHIVE_FILES)
     imports = {
         ExportFormat.NPZ: ("*.npz", ("*.npz",)),
