@@ -43,7 +43,7 @@ Items = Mapping[Hashable, Hashable]
 
 
 class Harm(StrEnum):
-    """What a kill can do; each is a number of the benchmark."""
+    """What a kill or a full disk can do."""
 
     #: Something that a reader has seen is missing or changed.
     LOST = "lost"
@@ -53,6 +53,8 @@ class Harm(StrEnum):
     WRONG = "wrong"
     #: A final name that no reader takes, a leftover that the next run trips over, or a command that cannot be repeated.
     HALF_WRITTEN = "half_written"
+    #: A command that fails without an explanation for the operator.
+    UNEXPLAINED = "unexplained"
 
 
 @dataclass
@@ -109,6 +111,10 @@ class Task(ABC):
     def result(self) -> Items:
         """Return what has to be the same as in an undisturbed run; by default nothing, because of random noise."""
         return {}
+
+    def prepare(self) -> None:
+        """Write what the command finds in its folder; by default only the folder itself."""
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def incomplete(self, undisturbed: Task | None) -> list[str]:
         """Return the final names whose content is not whole, after a kill; by default those that no reader takes suffice."""
