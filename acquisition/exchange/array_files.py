@@ -1,4 +1,4 @@
-"""Files of arrays, as we export them: npz, HDF5, MATLAB 7.3 and OME-TIFF. Headers are checked before memory is used.
+"""Files of arrays, as we export them: npz, HDF5, MATLAB 7.3, OME-TIFF and OME-Zarr. Headers are checked before memory is used.
 
 The functions raise what the libraries raise; :func:`one_line_errors` turns this into an error of ours.
 """
@@ -18,19 +18,31 @@ from xml.etree import ElementTree
 
 import h5py
 import numpy as np
+import tensorstore as ts
 import tifffile
 from numpy.typing import NDArray
 
 from acquisition.archive.old_names import with_present_names
-from acquisition.archive.shards import Image
-from acquisition.exchange.check_sums import CRC, FACTS, CheckSums, Layout, read_check_sums, read_ome_check_sums
+from acquisition.archive.shards import Image, tensorstore_reason
+from acquisition.exchange.check_sums import (
+    CRC,
+    FACTS,
+    CheckSums,
+    Layout,
+    missing_parts,
+    read_check_sums,
+    read_ome_check_sums,
+)
 from acquisition.exchange.child_reader import check_in_child
 from drivers.base import SpeckleScopeError
-from drivers.limits import MAX_COLUMN_BYTES, MAX_EXPANSION, LimitError
+from drivers.limits import MAX_COLUMN_BYTES, MAX_EXPANSION, MAX_JSON_BYTES, LimitError, check_inside, check_pixels
+from drivers.manifest import values_sha256
 from drivers.safe_arrays import npz_members, read_npy_header
 from drivers.safe_text import parse_json
 
 TIFF_SUFFIX = ".ome.tif"
+#: Describes the group of an OME-Zarr folder.
+ZARR_GROUP = "zarr.json"
 INTEGERS = ("frame_index", "t_ns")
 NUMBERS = ("exposure_s", "latency_s")
 TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
@@ -237,6 +249,68 @@ def json_mapping(text: object) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{str(text)[:40]!r} is not a JSON object")
     return dict(with_present_names(content))
+
+
+def read_ome_zarr(path: Path, name: str) -> ArrayFile:
+    """Read the OME-Zarr folder of one array, which gets the name ``name``.
+
+    Raises
+    ------
+    OSError, ValueError, LookupError, TypeError, RuntimeError
+        It is damaged, or another program wrote it in another way.
+    """
+    check_inside(path, [ZARR_GROUP], whole=["0"])
+    if (path / ZARR_GROUP).stat().st_size > MAX_JSON_BYTES:
+        raise LimitError(f"{ZARR_GROUP} has more than {MAX_JSON_BYTES} bytes; copy the folder again")
+    group = parse_json((path / ZARR_GROUP).read_text(encoding="utf-8"))
+    facts: dict[str, Any] = group["attributes"].get("specklescope", {})
+    store = _opened_zarr(path / "0")
+    layout: Layout = tuple(store.shape), np.dtype(store.dtype.numpy_dtype)
+    columns: dict[str, NDArray[Any]] = {
+        key: np.asarray(facts[key]) for key in ("t_s", "exposure_s", "pattern_id") if key in facts
+    }
+    return ArrayFile(
+        arrays={name: layout},
+        columns=columns,
+        metadata=facts.get("metadata", {}),
+        check_sums=_zarr_check_sums(name, group, facts, layout),
+        read=lambda _: _zarr_images(store),
+    )
+
+
+def _zarr_check_sums(name: str, group: dict[str, Any], facts: dict[str, Any], layout: Layout) -> CheckSums | None:
+    stated = group["attributes"].pop(FACTS, "")
+    if not stated and "crc32" not in facts:
+        return None
+    crc32: NDArray[Any] = np.asarray(facts.get("crc32", []), np.uint32)
+    problems = missing_parts({name: layout}, {name: crc32})
+    if values_sha256(group) != stated:
+        problems.append(f"the times, ids or metadata in {ZARR_GROUP} differ from its {FACTS}; copy or export it again")
+    elif (tuple(facts["shape"]), facts["data_type"]) != (layout[0], layout[1].name):
+        problems.append(
+            f"0/{ZARR_GROUP} states {layout[0]} {layout[1]}, {ZARR_GROUP} states another array; copy or export it again"
+        )
+    return CheckSums(crc32={name: crc32} if not problems else {}, problems=tuple(problems))
+
+
+def _opened_zarr(path: Path) -> ts.TensorStore:
+    kvstore = {"driver": "file", "path": f"{path.resolve().as_posix()}/"}
+    try:
+        store = ts.open({"driver": "zarr3", "kvstore": kvstore}, read=True).result()
+    except ValueError as error:
+        raise ValueError(tensorstore_reason(error)) from error
+    if store.ndim != 3 or store.chunk_layout.read_chunk.shape != (1, *store.shape[1:]):
+        raise LimitError(f"{path.name} is no array (N, H, W) with one image for each chunk")
+    check_pixels(store.shape[1:])
+    return store
+
+
+def _zarr_images(store: ts.TensorStore) -> Iterator[Image]:
+    for index in range(store.shape[0]):
+        try:
+            yield np.ascontiguousarray(store[index].read().result())
+        except ValueError as error:
+            raise ValueError(f"image {index}: {tensorstore_reason(error)}") from error
 
 
 @contextmanager

@@ -13,18 +13,19 @@ import yaml
 
 from acquisition.exchange.array_files import (
     TIFF_SUFFIX,
+    ZARR_GROUP,
     ArrayFile,
     ArrayFileError,
     one_line_errors,
     read_hdf5,
     read_matlab,
     read_npz,
+    read_ome_zarr,
     read_tiff,
 )
 from acquisition.exchange.check_sums import CheckSums
 from acquisition.exchange.export import ExportError, ExportFormat
 from acquisition.exchange.import_folder import decode_grey
-from acquisition.exchange.zarr_files import GROUP, read_ome_zarr
 from drivers.limits import LimitError, check_inside, check_pixels
 from drivers.manifest import MANIFEST, content_problem, file_problem, missing_files, read_manifest
 from drivers.safe_text import read_yaml
@@ -79,7 +80,7 @@ def export_format(path: Path) -> ExportFormat | None:
         The file cannot be read.
     """
     if path.is_dir():
-        if (path / GROUP).is_file():
+        if (path / ZARR_GROUP).is_file():
             return ExportFormat.OME_ZARR
         return ExportFormat.SPECDIFFUSION if (path / "input").is_dir() and (path / "label").is_dir() else None
     try:
