@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,7 +83,7 @@ class FrameJudge:
         was_armed, self._armed = self._armed, False
         sample = frame.pixels[:: max(1, frame.pixels.size // _SAMPLE_PX)]
         least = max(self._limits.min_mean_fraction * frame.full_scale, MIN_REFERENCE_FRACTION * self._reference_mean)
-        if sample.mean() < least:
+        if cv2.mean(sample)[0] < least:  # several times as fast as NumPy's mean of integers
             return frame.marked((FrameMark.DARK,), readable=False)
         is_saturated = np.count_nonzero(sample >= frame.full_scale) > self._limits.max_saturated * sample.size
         readable = self._gauge is None or self._gauge.correlation(frame.pixels) >= MIN_CORRELATION
