@@ -75,6 +75,9 @@ def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, s
             return rig, fibre, None, f"{error}; until then, only the camera frame is shown"
         rig.close()
         raise
+    except BaseException:  # also an interruption
+        rig.close()
+        raise
     return rig, fibre, model, ""
 
 

@@ -109,12 +109,11 @@ class Session:
             A device is missing. On the twin also when the model is missing or does not fit; a real fibre may have no model yet.
         """
         rig, fibre, model, why_no_model = open_instrument(config)
-        scene = None
-        height, width = rig.camera.capabilities.shape
-        if rig.slm is not None and (model is not None or height == width):
-            grid_px = model.grid_px if model else pairs_grid_px((height, width))
-            scene = Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.phase_range_rad)
-        session = cls(config, rig, fibre, model, scene)
+        try:
+            session = cls(config, rig, fibre, model, _scene(config, rig, model))
+        except BaseException:  # also an interruption
+            rig.close()
+            raise
         if why_no_model:
             session._warn(why_no_model)
         return session
@@ -432,6 +431,15 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _scene(config: InstrumentConfig, rig: Rig, model: Model | None) -> Scene | None:
+    """Return what the SLM shows in the live view; None where it shows nothing."""
+    height, width = rig.camera.capabilities.shape
+    if rig.slm is None or (model is None and height != width):
+        return None
+    grid_px = model.grid_px if model else pairs_grid_px((height, width))
+    return Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.phase_range_rad)
 
 
 def _show_pair(inference: InferencePipeline, shot: Shot, frame: Frame) -> None:

@@ -25,8 +25,9 @@ def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
     seconds
         Duration in seconds.
     """
+    session = _open(instrument.settings())
     with stop_on_signal() as stop:
-        publish("live", _run(instrument.settings(), seconds, None, stop), instrument.json)
+        publish("live", _run(session, seconds, None, stop), instrument.json)
         stop.check()
 
 
@@ -40,17 +41,23 @@ def record(name: str, *, seconds: Positive = 10.0, instrument: RecordingOptions 
     seconds
         Duration in seconds.
     """
+    session = _open(instrument.settings())
     with stop_on_signal() as stop:
-        numbers = _run(instrument.settings(), seconds, name, stop)
+        numbers = _run(session, seconds, name, stop)
         publish("recording", numbers, instrument.json)
         stop.check(f"{numbers['frames_recorded']} frames are on disk, in {numbers['recording']}")
 
 
-def _run(settings: InstrumentConfig, seconds: float, recording: str | None, stop: StopRequest) -> dict[str, object]:
-    """Run the live view for so long after its first reconstruction; record it if a name is given."""
+def _open(settings: InstrumentConfig) -> Session:
+    """Open the session; a signal meanwhile ends the command at once, because there is nothing to finish yet."""
     from app.live.session import Session
 
-    with Session.open(settings) as session, progress_bars() as report:
+    return Session.open(settings)
+
+
+def _run(session: Session, seconds: float, recording: str | None, stop: StopRequest) -> dict[str, object]:
+    """Run the live view for so long after its first reconstruction; record it if a name is given; close the session."""
+    with session, progress_bars() as report:
         session.start_live()
         started_s: float | None = None
         while not stop.wait(0.1):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,13 @@ import pytest
 from acquisition.archive.kinds import EventKind, FinishReason
 from acquisition.archive.recording_faults import RecordingFault
 from acquisition.archive.writer import Archive
+from acquisition.capture.pair_capture import Rig
 from app.instrument.config import InstrumentConfig
 from app.live import inference
 from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
 from app.live.session import Session, SessionError
+from app.signals import InterruptionError
 from app.status import LiveState, LiveView, MessageLevel, RecordingState
 from drivers.base import DeviceError, FrameMark
 from drivers.twin.camera import FaultConfig, SimulatedCamera
@@ -24,7 +28,7 @@ from reconstruction.base import ReconstructionError
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.live.live_reconstructor import LATENCY_LABEL, LiveReconstructor
-from tests.helpers.small_instrument import GRID_PX, until
+from tests.helpers.small_instrument import GRID_PX, small_instrument, until
 
 
 def next_view(session: Session) -> LiveView:
@@ -294,3 +298,19 @@ def test_a_model_for_other_frames_is_refused(config: InstrumentConfig) -> None:
     other = config.twin.model_copy(update={"optics": replace(config.twin.optics, image_px=256)})
     with pytest.raises(ReconstructionError, match="takes frames of 128 x 128 px, the camera gives 256 x 256"):
         Session.open(config.model_copy(update={"twin": other}))
+
+
+@pytest.mark.parametrize("interrupted", ["app.live.session.Scene", "app.instrument.opening.attach"])
+def test_an_interruption_while_a_session_opens_closes_its_devices(
+    interrupted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    def interrupt(*_: object) -> None:
+        raise InterruptionError(signal.SIGTERM)
+
+    monkeypatch.setattr(interrupted, interrupt)
+    monkeypatch.setattr(Rig, "close", lambda rig: closed.append(rig))
+    with pytest.raises(InterruptionError):
+        Session.open(small_instrument(tmp_path))
+    assert len(closed) == 1
