@@ -60,8 +60,12 @@ def read_manifest(path: Path) -> dict[str, str] | None:
         return None
     if file.stat().st_size > _MAX_BYTES:
         raise LimitError(f"{file.name} is larger than {_MAX_BYTES} bytes, which no manifest is; {_REMEDY}")
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise LimitError(f"{file.name} is damaged ({error}); {_REMEDY}") from error
     digests: dict[str, str] = {}
-    for line in file.read_text(encoding="utf-8").split("\n"):
+    for line in lines:
         match = _LINE.fullmatch(line)
         if line and (not match or not _is_plain(match[2]) or match[2] in digests):
             raise LimitError(f"{file.name} is damaged at {line[:80]!r}; {_REMEDY}")

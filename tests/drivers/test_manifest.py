@@ -87,3 +87,9 @@ def test_a_name_is_listed_once(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(f"{'1' * 64}  a\n{'2' * 64}  a\n", "utf-8")
     with pytest.raises(LimitError, match="damaged"):
         read_manifest(tmp_path)
+
+
+def test_a_manifest_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_bytes(b"1" * 64 + b"  a\xe1b\n")
+    with pytest.raises(LimitError, match=r"manifest\.sha256 is damaged"):
+        read_manifest(tmp_path)
