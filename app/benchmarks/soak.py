@@ -30,8 +30,8 @@ _POLL_S = 0.05
 _OPEN_S = 120.0
 #: Time between two measurements of the process, in seconds.
 _SAMPLE_S = 5.0
-#: Fraction of the run that is warm-up, and the longest warm-up in seconds. Caches fill and pools start meanwhile.
-_WARM_UP, _WARM_UP_S = 0.3, 1200.0
+#: Fraction of the run that is warm-up, and the longest warm-up in seconds: memory reaches its size in about eight cycles.
+_WARM_UP, _WARM_UP_S = 0.5, 1200.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class SoakPlan:
     """
 
     minutes: float
-    cycle_s: float = 150.0
+    cycle_s: float = 75.0
 
 
 def slow_instrument(archive: Path) -> InstrumentConfig:

@@ -15,6 +15,8 @@ from app.benchmarks import soak
 from app.benchmarks.process_usage import ProcessUsage, growth, slope
 from app.benchmarks.soak import SoakPlan
 from app.live.session import Session
+from reconstruction.base import ReconstructionError
+from reconstruction.live.live_reconstructor import LiveReconstructor
 from tests.helpers.small_instrument import small_instrument
 
 KEYS = {"soak_minutes", "soak_rss_slope_mb_per_min", "soak_handles_growth", "soak_threads_growth", "soak_findings"}
@@ -46,21 +48,22 @@ def test_a_short_soak_does_everything_and_gives_every_number(tmp_path: Path) -> 
     numbers = soak.soak(config, SoakPlan(minutes=0.06, cycle_s=3.0), silent)
     assert numbers.keys() >= KEYS
     assert numbers["soak_findings"] == []
-    assert numbers["soak_recordings"] == 1
-    assert numbers["soak_views"] > 10
+    assert numbers["soak_recordings"] >= 1
+    assert numbers["soak_views"] > 3
     assert abs(numbers["soak_handles_growth"]) < 20
     assert not config.archive.exists()
 
 
 def test_an_error_of_the_session_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise OSError("no space left")
+    def broken(*_: object) -> None:
+        raise ReconstructionError("the engine lost its device")
 
-    monkeypatch.setattr("app.live.session.export", broken)
-    numbers = soak.soak(small_instrument(tmp_path), SoakPlan(minutes=0.05, cycle_s=4.0), silent)
-    assert numbers["soak_findings"] == ["no space left"]
+    monkeypatch.setattr(LiveReconstructor, "__call__", broken)
+    numbers = soak.soak(small_instrument(tmp_path), SoakPlan(minutes=0.01), silent)
+    assert numbers["soak_findings"] == ["the engine lost its device"]
 
 
+@pytest.mark.slow
 def test_files_that_stay_open_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
     poll = Session.poll_view
