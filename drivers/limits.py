@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from drivers.base import SpeckleScopeError
@@ -46,6 +47,14 @@ def check_pixels(shape: tuple[int, ...]) -> None:
     height, width = shape[:2]
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise LimitError(f"it claims {width} x {height} pixels, at most {MAX_PIXELS} are read; save it again in a smaller size")
+
+
+def check_regular(path: Path) -> None:
+    """Raise LimitError if this is a pipe or a device, whose content may never end; an absent file is allowed."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise LimitError(f"{path} is a pipe or a device, not a file; give a file, or a copy of what comes through it")
 
 
 def check_inside(folder: Path, names: Iterable[str], *, whole: Iterable[str] = ()) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from drivers.limits import MAX_ARRAY_BYTES, MAX_EXPANSION, LimitError
+from drivers.limits import MAX_ARRAY_BYTES, MAX_EXPANSION, LimitError, check_regular
 
 #: How much larger than in the file the content of a member can be, by kind of compression.
 _RATIOS = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: MAX_EXPANSION}
@@ -29,6 +29,7 @@ def load_npy(path: Path) -> NDArray[Any]:
     OSError, ValueError
         It cannot be read, is no such file, holds Python objects, or its header promises more than the file holds.
     """
+    check_regular(path)
     with path.open("rb") as file:
         read_npy_header(file, os.fstat(file.fileno()).st_size)
         file.seek(0)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from drivers.limits import MAX_DIGITS, MAX_JSON_BYTES, MAX_NESTING, MAX_YAML_BYTES, MAX_YAML_VALUES, LimitError
+from drivers.limits import MAX_DIGITS, MAX_JSON_BYTES, MAX_NESTING, MAX_YAML_BYTES, MAX_YAML_VALUES, LimitError, check_regular
 
 #: Characters, other than the newline, that end a line in YAML; and the byte order mark.
 _LINE_ENDS = frozenset("\x85\u2028\u2029\ufeff")
@@ -69,6 +69,7 @@ def dump_yaml(values: Any, *, flow: bool | None = False) -> str:
 
 
 def _text(path: Path) -> str:
+    check_regular(path)
     with path.open("rb") as file:
         content = file.read(MAX_YAML_BYTES + 1)
     if len(content) > MAX_YAML_BYTES:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from drivers.limits import MAX_READ_STALL_S, LimitError
+from drivers.limits import MAX_READ_STALL_S, LimitError, check_regular
 
 #: The program of the child; it imports the module that uses this one, so it is named here.
 _COMMAND = [sys.executable, "-P", "-m", f"{__package__}.hdf5_child"]
@@ -56,8 +56,9 @@ class ChildReader:
         Raises
         ------
         LimitError
-            The file ended the child, or needs too much memory or time.
+            It is a pipe or a device; or the file ended the child, or needs too much memory or time.
         """
+        check_regular(path)
         with self._lock:
             answer = self._ask(ChildRequest(str(path.absolute()), matlab))
         if answer == ChildAnswer.READ.value:

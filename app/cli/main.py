@@ -34,6 +34,7 @@ from app.cli.unexpected import is_explained, leaves, report
 from app.malloc_tuning import keep_freed_memory
 from app.signals import InterruptionError, StopRequest, interruptible
 from drivers.base import SpeckleScopeError
+from drivers.visible_text import visible
 
 
 class ExitStatus(IntEnum):
@@ -121,5 +122,5 @@ def _log() -> None:
 
 
 def _fail(text: str, status: int) -> NoReturn:
-    print(f"specklescope: {' '.join(text.split())}", file=sys.stderr)
+    print(f"specklescope: {visible(' '.join(text.split()))}", file=sys.stderr)
     raise SystemExit(status)

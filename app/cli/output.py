@@ -20,6 +20,7 @@ from app.progress import Report
 from drivers.base import SpeckleScopeError
 from drivers.limits import MAX_JSON_BYTES
 from drivers.safe_text import parse_json
+from drivers.visible_text import visible
 
 #: Progress and messages go to stderr, so that stdout holds only results.
 console = Console(stderr=True)
@@ -77,7 +78,7 @@ def _progress_lines() -> Report:
 
 
 def _print_line(line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(visible(line), soft_wrap=True, highlight=False, markup=False)
 
 
 def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -> None:
@@ -92,7 +93,7 @@ def publish(title: str, numbers: Mapping[str, object], json_file: Path | None) -
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in numbers.items():
-        table.add_row(key, Text(_cell(value)))  # as text: "[...]" would be taken for rich's markup
+        table.add_row(key, Text(visible(_cell(value), keep="\n")))  # as text: "[...]" would be taken for rich's markup
     Console().print(table)
     if json_file is not None:
         write_json(json_file, numbers)
@@ -109,7 +110,7 @@ def publish_rows(title: str, numbers: Mapping[str, object], json_file: Path | No
             key.replace("_", " "), no_wrap=number == 0, overflow="fold", justify="left" if number == 0 else "right"
         )
     for row in rows:
-        table.add_row(*(Text("" if row.get(key) is None else _cell(row[key])) for key in keys))
+        table.add_row(*(Text("" if row.get(key) is None else visible(_cell(row[key]), keep="\n")) for key in keys))
     Console().print(table)
     for row in rows:
         if row.get("note"):

@@ -27,6 +27,7 @@ from app.malloc_tuning import keep_freed_memory
 from app.signals import InterruptionError, StopRequest, handled, interruptible, stop_on_signal
 from app.status import Message, MessageLevel
 from drivers.base import SpeckleScopeError
+from drivers.visible_text import visible
 
 if TYPE_CHECKING:
     from app.instrument.config import InstrumentConfig
@@ -95,7 +96,7 @@ def run_instrument(path: Path | None, model: str | None = None, *, setup: bool =
             if model != fallback_model:  # the model that was just trained does not fit: use the one before
                 model = fallback_model
                 continue
-            print(f"specklescope-gui: {problem}", file=sys.stderr)
+            print(f"specklescope-gui: {visible(problem)}", file=sys.stderr)
             if app.platformName() == "offscreen":
                 return 2
         if session is None:

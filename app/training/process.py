@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from drivers.base import SpeckleScopeError
+from drivers.limits import LimitError
 from reconstruction.training.checkpoint import CHECKPOINT
-from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, read_resolved
+from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, checked_run, read_resolved
 
 #: What can be trained, for the operator; :data:`reconstruction.models.registry.KINDS` has the same names.
 KIND_DESCRIPTIONS: Final[Mapping[str, str]] = {
@@ -277,11 +278,12 @@ class RunWatcher:
     def poll(self) -> bool:
         """Read the lines that were added since the last call; return whether there were any."""
         try:
+            checked_run(self._curve_file.parent.parent)
             with self._curve_file.open("rb") as file:
                 self._start_again_if_replaced(os.fstat(file.fileno()))
                 file.seek(self._bytes_read)
                 text = file.read()
-        except OSError:
+        except (OSError, LimitError):
             return False
         complete_lines = text[: text.rfind(b"\n") + 1]
         self._bytes_read += len(complete_lines)
@@ -302,11 +304,12 @@ class RunWatcher:
     def new_picture(self) -> bytes | None:
         """Return the newest validation picture as PNG, or None when it was already returned."""
         try:
+            checked_run(self._picture_file.parent.parent)
             written_ns = self._picture_file.stat().st_mtime_ns
             if written_ns == self._picture_ns:
                 return None
             png = self._picture_file.read_bytes()
-        except OSError:
+        except (OSError, LimitError):
             return None
         self._picture_ns = written_ns
         return png

@@ -22,8 +22,9 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import torch
 import yaml
 
-from acquisition.archive.atomic_files import image_bytes, write_bytes, write_whole
+from acquisition.archive.atomic_files import image_bytes, make_folder, write_bytes, write_whole
 from acquisition.archive.folder import WriterLock
+from drivers.limits import check_inside
 from drivers.safe_text import read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.training.checkpoint import CHECKPOINT, damaged, read_checkpoint, read_values, write_checkpoint
@@ -86,7 +87,7 @@ class Run:
         ReconstructionError
             The checkpoint is missing or damaged, or the configuration differs from that at the start of the run.
         """
-        checkpoint = read_checkpoint(folder / RUN / CHECKPOINT)
+        checkpoint = read_checkpoint(checked_run(folder) / CHECKPOINT)
         difference = first_difference(read_resolved(folder, "configuration"), _plain(configuration))
         if difference:
             raise ReconstructionError(
@@ -97,7 +98,7 @@ class Run:
     @_explained()
     def begin(self, state: TrainState) -> None:
         """Open the files. A new run writes its first checkpoint; a resumed run removes curve lines after its checkpoint."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path, step = self.folder / CURVE, state.report.steps
         if self.checkpoint is None:
             text = yaml.safe_dump(self._resolved, sort_keys=False, allow_unicode=True)
@@ -177,9 +178,9 @@ def sole_trainer(folder: Path, *, resume: bool) -> Iterator[None]:
     ReconstructionError
         The folder is not empty, and no run is resumed.
     """
-    run = folder / RUN
+    run = checked_run(folder)
     made = [path for path in (run, folder) if not path.exists()]
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     with WriterLock(run) as lock:
         try:
             # Only now: the lock of another training would be in the way too, and its message says more.
@@ -195,6 +196,12 @@ def sole_trainer(folder: Path, *, resume: bool) -> Iterator[None]:
                     path.rmdir()
 
 
+def checked_run(folder: Path) -> Path:
+    """Return the folder of the run in a model's folder; raises LimitError if it, or anything in it, leads to another place."""
+    check_inside(folder, [], whole=[RUN])
+    return folder / RUN
+
+
 def read_resolved(folder: Path, part: str) -> Any:
     """Return the part ``configuration`` or ``environment`` that the run in a model's folder was started with.
 
@@ -203,7 +210,7 @@ def read_resolved(folder: Path, part: str) -> Any:
     ReconstructionError
         The file cannot be read, or has no such part.
     """
-    path = folder / RUN / RESOLVED
+    path = checked_run(folder) / RESOLVED
     try:
         return read_yaml(path)[part]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
@@ -220,7 +227,7 @@ def read_finish_reason(folder: Path) -> FinishReason | None:
     ReconstructionError
         There is no checkpoint, or it is damaged.
     """
-    path = folder / RUN / CHECKPOINT
+    path = checked_run(folder) / CHECKPOINT
     try:
         return TrainReport.from_dict(read_values(path)["report"]).finish_reason
     except (KeyError, TypeError, ValueError) as error:
