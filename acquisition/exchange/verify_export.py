@@ -28,6 +28,7 @@ from acquisition.exchange.export import ExportError, ExportFormat
 from acquisition.exchange.import_folder import decode_grey
 from drivers.limits import LimitError, check_inside, check_pixels
 from drivers.manifest import MANIFEST, content_problem, file_problem, missing_files, read_manifest
+from drivers.recorded.video_file import open_video
 from drivers.safe_text import read_yaml
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -215,7 +216,7 @@ def _frames(path: Path) -> int:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
-        with av.logging.Capture(local=False) as messages, av.open(str(path)) as container:
+        with av.logging.Capture(local=False) as messages, open_video(path) as container:
             count = sum(1 for _ in container.decode(video=0))
     finally:
         av.logging.set_level(level)

@@ -87,7 +87,7 @@ class VideoFile(LazyFrames):
 
     def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Yield the frames from the start with their numbers; damaged ones are left out."""
-        with _opened(self.path) as container:
+        with open_video(self.path) as container:
             stream = container.streams.video[0]
             for packet in container.demux(stream):
                 try:
@@ -128,7 +128,7 @@ def _times_ns(path: Path) -> NDArray[np.int64]:
     if problem:
         raise DeviceError(f"{path}: {problem}")
     try:
-        with _opened(path) as container:
+        with open_video(path) as container:
             if not container.streams.video:
                 raise DeviceError(f"{path} contains no video; choose another file")
             stream = container.streams.video[0]
@@ -151,7 +151,8 @@ def _times_ns(path: Path) -> NDArray[np.int64]:
     return times_ns
 
 
-def _opened(path: Path) -> av.container.InputContainer:
+def open_video(path: Path) -> av.container.InputContainer:
+    """Open a video file, and nothing that it may lead to; raises av.error.FFmpegError."""
     # An absolute path: a name such as "concat:a" would be an instruction to FFmpeg.
     return av.open(str(path.absolute()), metadata_errors="replace", options=dict(_OPTIONS))
 
