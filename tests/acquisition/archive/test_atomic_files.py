@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,3 +156,16 @@ def test_a_network_drive_that_cannot_sync_a_folder_is_accepted(tmp_path: Path, m
     sync_folder(tmp_path)
     with pytest.raises(OSError, match="refused"):
         sync_folder(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two folders in one step")
+def test_a_folder_is_replaced_in_one_step(tmp_path: Path, calls: list[tuple[str, ...]]) -> None:
+    path = tmp_path / "export"
+    for content in (b"old", b"new"):
+        calls.clear()
+        with moved_when_complete(path) as part:
+            part.mkdir()
+            write_inside(part / "a", content)
+    assert not [call for call in calls if call[0] == "replace"], "the older folder keeps its name until the new one has it"
+    assert (path / "a").read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
