@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.safe_arrays import npz_members, read_npy_header
 from reconstruction.data.pairs import PairPool
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import Counts, EngineError
@@ -18,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Number of check frames: enough for a mean SSIM to a thousandth, and few enough for a fast start.
 FRAMES = 8
+#: The largest array of stored check frames, in bytes.
+_MOST_BYTES = 2**29
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +76,34 @@ def remember(model: Model, frames: CheckFrames) -> None:
 
 def recall(model: Model) -> CheckFrames | None:
     """Return the check frames that :func:`remember` stored; None if there are none for this model and frame size."""
-    content = _stored(model).load_or_remove()
+    artifact = _stored(model)
+    content = artifact.load_or_remove()
     if content is None:
         return None
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        return CheckFrames(list(stored["frames"]), stored["reference"], stored["truth_rad"])
+    try:
+        return _parsed(content, model)
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        log.warning("the check frames in %s are not used (%s); the file was removed", artifact.path, error)
+        artifact.remove()
+        return None
+
+
+def _parsed(content: bytes, model: Model) -> CheckFrames:
+    """Return stored check frames; raises ValueError, among others, unless they have the sizes of the model."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        arrays = {}
+        for name, info in npz_members(file, len(content)).items():
+            with file.open(info) as stream:
+                read_npy_header(stream, info.file_size, _MOST_BYTES)
+            with file.open(info) as stream:
+                arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    frames, reference, truth_rad = (arrays[name] for name in ("frames", "reference", "truth_rad"))
+    frame, grid = (model.frame_px, model.frame_px), (model.grid_px, model.grid_px)
+    if not len(frames) or frames.shape[1:] != frame or reference.shape != frame or truth_rad.shape != (len(frames), *grid):
+        raise ValueError(f"frames {frames.shape}, reference {reference.shape} and phase {truth_rad.shape} do not fit the model")
+    if not all(array.dtype.kind in "uif" and np.isfinite(array).all() for array in (frames, reference, truth_rad)):
+        raise ValueError("they hold something else than finite numbers")
+    return CheckFrames(list(frames), np.asarray(reference, np.float32), np.asarray(truth_rad, np.float32))
 
 
 def _stored(model: Model) -> Artifact:

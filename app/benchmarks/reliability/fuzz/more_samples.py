@@ -52,6 +52,26 @@ _CONFIGURATION: Mapping[str, object] = {
 }
 #: Suffixes of images that a folder of patterns may hold.
 _IMAGES = (".png", ".jpg", ".tif", ".bmp", ".webp")
+#: Command lines; each question mark becomes an absurd value. They name an instrument file that does not exist, or end earlier.
+_COMMANDS = (
+    "export ? --format ? --out {folder}/out", "export {folder} --phase-range-rad ?", "certify ?", "certify {folder} --json ?",
+    "import ? --check --phase-range-rad ?", "import {folder} --check --name ?", "import ? --archive {folder}/archive",
+    "hologram ? {folder}/h.npy --iterations ?", "hologram {folder}/plan.yaml ? --seed ?",
+    "reconstruct ? --references {folder}", "reconstruct {folder}/plan.yaml --references ? --out ?",
+    "acquire ? --dry-run --config {folder}/none.yaml", "acquire {folder}/plan.yaml --resume ? --config {folder}/none.yaml",
+    "calibrate ? {folder}", "calibrate lut {folder} --levels ?", "calibrate response {folder} --previous ? --probe-patterns ?",
+    "train {folder} --steps ? --kind ?", "train {folder} --set ? --minutes ? --batch ?", "train {folder} --from ? --rate ?",
+    "live --seconds ? --config {folder}/none.yaml", "record ? --seconds ? --config {folder}/none.yaml",
+    "evaluate --model ? --pairs ? --config {folder}/none.yaml", "compile ? --config {folder}/none.yaml",
+    "bench reliability --only ? --json {folder}/x.json", "bench ? --json ?", "? ?", "--?",
+)  # fmt: skip
+_ABSURD = (
+    "-1", "0", "nan", "inf", "-inf", "1e400", "9" * 80, "-9223372036854775809", "1.5", "0x10", "1_000", "", " ", "-", "--", "=",
+    "a=b", "a=", "\0", "a\0b", "\udcff", "\udcff\udcfe.yaml", "../../../etc/passwd", "/", "/dev/null", ".", "..", "~",
+    "~nobody",
+    "{folder}", "{folder}/plan.yaml", "{folder}/none", "{folder}/plan.yaml/x", "/proc/self/mem", "a" * 300, "a/" * 3000, "*",
+    "\u202e", "%s%n", "null", "[]", "--help=x", "-h-", "--json", "--config", "x\ny",
+)  # fmt: skip
 #: A second file of the same image, in colours.
 _COLOUR = "colour"
 
@@ -92,6 +112,26 @@ def read_cache(folder: Path, random: Random) -> None:
         engine = open_engine(model, random.choice(("auto", "auto", "torch", "onnxruntime")))
         zeros = np.zeros((model.frame_px, model.frame_px), np.float32)
         engine.run(zeros, zeros)
+
+
+def command_line(folder: Path, random: Random) -> list[str]:
+    """Return a command line whose values are absurd; no such command gets as far as opening a device.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds some file; what the commands write goes there.
+    random : Random
+        Chooses the command and the values.
+    """
+    absurd = [text.format(folder=folder) for text in _ABSURD]
+    words = random.choice(_COMMANDS).format(folder=folder).split()
+    chosen = [random.choice(absurd) if word == "?" else word for word in words]
+    if random.random() < 0.3:
+        chosen.insert(random.randrange(1, len(chosen) + 1), random.choice(absurd))
+    if random.random() < 0.1:
+        chosen.pop(random.randrange(1, len(chosen)))
+    return chosen
 
 
 def _repair_sums(folder: Path) -> None:

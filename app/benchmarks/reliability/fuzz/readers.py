@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
+import runpy
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from unittest import mock
 
 import numpy as np
 
@@ -31,7 +36,7 @@ from app.instrument.responses import find_response, through
 from app.training.process import RunWatcher
 from calibration.registration import affine
 from calibration.stored import load
-from drivers.base import DeviceError, FrameFailedError, Pattern, TriggerMode
+from drivers.base import DeviceError, FrameFailedError, Pattern, SpeckleScopeError, TriggerMode
 from drivers.clock import VirtualClock
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.pictures import read_picture
@@ -223,6 +228,25 @@ def _engine_cache(path: Path, random: Random) -> None:
     more_samples.read_cache(path, random)
 
 
+def _command(path: Path, random: Random) -> None:
+    """Run a command of the program in this process, with options that a person might mistype, or that attack it."""
+    arguments = more_samples.command_line(path, random)
+    with (
+        mock.patch.object(sys, "argv", ["specklescope", *arguments]),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        try:
+            runpy.run_module("specklescope", run_name="__main__", alter_sys=True)
+        except SystemExit as ended:
+            if ended.code and len(errors.getvalue().strip().splitlines()) != 1:
+                raise AssertionError(f"{arguments} ends with {ended.code} and {errors.getvalue()[-300:]!r}") from ended
+            if "this is an error of the program" in errors.getvalue():
+                raise AssertionError(f"{arguments} reached the last resort: {errors.getvalue()[-300:]}") from ended
+            if ended.code:
+                raise SpeckleScopeError(errors.getvalue().strip()) from ended
+
+
 def _all() -> Iterator[Reader]:
     archives = [f"{age}{kind}" for kind in (SampleKind.DATASET, SampleKind.RECORDING) for age in ("", "old-")]
     for kind in archives:
@@ -274,6 +298,7 @@ def _all() -> Iterator[Reader]:
             files=("*.json", "*.choice", "*.npz", "*.onnx"),
             share=0.1,
         ),
+        Reader(name="command line", folder="plan", target="", read=_command, files=("*",), share=0.4),
         Reader(name="video avi", folder="avi", target="*", read=_video, files=("*",)),
     )
     yield from plain
