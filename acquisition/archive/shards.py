@@ -156,7 +156,11 @@ class Shards:
 
     def slots_per_shard(self, name: str) -> int:
         """Return the number of images in one full shard."""
-        return int(self._store(name).chunk_layout.write_chunk.shape[0])
+        shape = self._store(name).chunk_layout.write_chunk.shape
+        assert shape is not None
+        images = shape[0]
+        assert images is not None
+        return images
 
     def numbers_on_disk(self) -> set[int]:
         """Return the numbers of all shards on disk, of any array, acknowledged or not."""
