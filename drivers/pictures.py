@@ -184,9 +184,10 @@ def _other(content: bytes, page: int, formats: tuple[str, ...]) -> Picture:
         image.seek(page)
         image.load()
         seen = ImageOps.exif_transpose(image)
-        if seen.mode in ("I;16", "I;16B", "I;16L", "I"):
+        bands = seen.getbands()
+        if bands == ("I",):
             return _grey(np.asarray(seen).astype(np.uint16), 65535, has_alpha=False)
-        if seen.mode in ("L", "1"):
+        if bands in (("L",), ("1",)):
             return _grey(np.asarray(seen.convert("L")), 255, has_alpha=False)
         has_alpha = seen.has_transparency_data
         return _grey(np.asarray(seen.convert("RGBA" if has_alpha else "RGB")), 255, has_alpha=has_alpha)
