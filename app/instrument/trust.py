@@ -93,12 +93,12 @@ def trust_requests(config: InstrumentConfig, *, chosen: bool = True) -> list[Tru
     chosen : bool
         Whether only the chosen camera and SLM count, or the settings of all others too.
     """
-    found: list[TrustRequest] = []
+    requested: list[TrustRequest] = []
     for kind, requests in _OF_CAMERA.items():
-        found += requests(config) if not chosen or kind is config.camera else ()
+        requested += requests(config) if not chosen or kind is config.camera else ()
     for slm, requests in _OF_SLM.items():
-        found += requests(config) if not chosen or slm is config.slm else ()
-    return found
+        requested += requests(config) if not chosen or slm is config.slm else ()
+    return requested
 
 
 def not_trusted(config: InstrumentConfig) -> list[TrustRequest]:
@@ -154,7 +154,7 @@ def _file(request: TrustRequest) -> Path:
 
 def _program(name: str) -> str:
     """Return the absolute path of a program, or its name if there is none."""
-    return str(Path(found).absolute()) if (found := shutil.which(name)) else name
+    return str(Path(place).absolute()) if (place := shutil.which(name)) else name
 
 
 def _digest(path: Path) -> str:

@@ -33,12 +33,12 @@ def faults(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_opencv_opens_cameras_by_number_and_nothing_else(folder: str) -> None:
-    found = [
+    wrong = [
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for path in sorted((ROOT / folder).rglob("*.py"))
         for line, what in faults(ast.parse(path.read_text("utf-8")))
     ]
-    assert not found, "decode videos with drivers/recorded/video_file.py:\n" + "\n".join(found)
+    assert not wrong, "decode videos with drivers/recorded/video_file.py:\n" + "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
