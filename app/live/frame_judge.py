@@ -18,7 +18,7 @@ MIN_CORRELATION = 0.2
 #: A frame whose mean is a smaller fraction of the reference's mean has lost its light, whatever the camera's black level is.
 MIN_REFERENCE_FRACTION = 0.1
 #: Mean and saturation are those of every n-th row, with at least so many pixels.
-_SAMPLE_PX = 2**18
+_SAMPLE_PX = 2**16
 #: A camera has noise when at least this fraction of the bright pixels differs between two shots of the same scene.
 _NOISY_FRACTION = 0.1
 #: Frames are compared at every n-th row first.
