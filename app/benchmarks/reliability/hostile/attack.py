@@ -57,6 +57,8 @@ class Attack:
         Reads it; by default the sample's own reader does. It gets the path of the sample.
     inert : bool
         Whether it may be read, if it does nothing: a name with control characters, for example. Otherwise it must be refused.
+    most_s : float
+        How long its reader may take, in seconds.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Attack:
     spoil: Callable[[Target], object]
     read: Callable[[Path], object] | None = None
     inert: bool = False
+    most_s: float = 20.0
 
 
 class Pickled:

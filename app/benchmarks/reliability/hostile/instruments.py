@@ -17,6 +17,8 @@ from app.instrument.devices import open_camera, open_slm
 from drivers.clock import RealClock
 from drivers.safe_text import read_yaml
 
+#: A command has to start first, which takes long on a busy computer.
+_COMMAND_S = 120.0
 _ESCAPE = "\x1b[2J\x1b]0;owned\x07"
 
 
@@ -98,11 +100,26 @@ def _device(target: Target) -> None:
 def terminal_attacks() -> Iterator[Attack]:
     """Yield names that would reach the terminal as control characters."""
     dataset, instrument = SampleKind.DATASET, SampleKind.INSTRUMENT
-    yield Attack(name="terminal: a dataset's name", kind=dataset, spoil=_named, read=_command("certify"), inert=True)
-    yield Attack(name="terminal: a folder's name", kind=dataset, spoil=_renamed, read=_certify_first, inert=True)
-    yield Attack(name="terminal: an instrument's value", kind=instrument, spoil=_odd_value, read=_doctor, inert=True)
-    yield Attack(name="terminal: an instrument's program", kind=instrument, spoil=_odd_program, read=_trust, inert=True)
-    yield Attack(name="terminal: an instrument's name", kind=instrument, spoil=_odd_name, read=_doctor, inert=True)
+    yield Attack(
+        name="terminal: a dataset's name", kind=dataset, spoil=_named, read=_command("certify"), inert=True, most_s=_COMMAND_S
+    )
+    yield Attack(
+        name="terminal: a folder's name", kind=dataset, spoil=_renamed, read=_certify_first, inert=True, most_s=_COMMAND_S
+    )
+    yield Attack(
+        name="terminal: an instrument's value", kind=instrument, spoil=_odd_value, read=_doctor, inert=True, most_s=_COMMAND_S
+    )
+    yield Attack(
+        name="terminal: an instrument's program",
+        kind=instrument,
+        spoil=_odd_program,
+        read=_trust,
+        inert=True,
+        most_s=_COMMAND_S,
+    )
+    yield Attack(
+        name="terminal: an instrument's name", kind=instrument, spoil=_odd_name, read=_doctor, inert=True, most_s=_COMMAND_S
+    )
 
 
 def _named(target: Target) -> None:

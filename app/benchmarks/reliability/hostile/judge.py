@@ -23,8 +23,8 @@ from app.benchmarks.reliability.hostile.attack import CANARY, Attack, Target
 from app.benchmarks.reliability.samples import Sample
 from drivers.base import SpeckleScopeError
 
-#: How long one input may take, in seconds, and how much memory it may leave, in bytes.
-MOST_S, MOST_BYTES = 20.0, 2 * 2**30
+#: How much memory one input may take, in bytes.
+MOST_BYTES = 2 * 2**30
 #: Address space beyond that, where the system stops a reader.
 _ADDRESS_SPACE_BYTES = 16 * 2**30
 _POLL_S = 0.005
@@ -72,7 +72,7 @@ class Judgement:
         return json.dumps(asdict(self))
 
 
-def judge(attack: Attack, sample: Sample, folder: Path, most_s: float = MOST_S) -> Judgement:
+def judge(attack: Attack, sample: Sample, folder: Path) -> Judgement:
     """Make an input hostile in a new folder, let a forked process read it, and judge the result.
 
     Parameters
@@ -83,8 +83,6 @@ def judge(attack: Attack, sample: Sample, folder: Path, most_s: float = MOST_S) 
         What is changed.
     folder : Path
         Absent; deleted in the end.
-    most_s : float
-        How long the reader may take, in seconds.
     """
     outside = folder / "outside"
     outside.mkdir(parents=True)
@@ -97,7 +95,7 @@ def judge(attack: Attack, sample: Sample, folder: Path, most_s: float = MOST_S) 
     pid = os.fork()
     if pid == 0:
         _child(lambda: read(changed.path), folder)
-    ended = _wait(pid, most_s)
+    ended = _wait(pid, attack.most_s)
     seconds = time.monotonic() - start_s
     verdict, text = _verdict(attack, folder, ended)
     if verdict in (Verdict.REFUSED, Verdict.INERT) and _left_outside(folder, before):
@@ -118,7 +116,7 @@ def _verdict(attack: Attack, folder: Path, ended: int | None) -> tuple[Verdict, 
     if (folder / "outside" / CANARY).exists():
         return Verdict.RAN, "the canary is there"
     if ended is None:
-        return Verdict.GREEDY, f"not ended within {MOST_S:g} s"
+        return Verdict.GREEDY, f"not ended within {attack.most_s:g} s"
     printed = (folder / "printed").read_bytes() if (folder / "printed").exists() else b""
     if b"\x1b" in printed or b"\x07" in printed:
         return Verdict.PRINTED, repr(printed[:200])
