@@ -19,7 +19,7 @@ from typing import Self
 
 import numpy as np
 
-from acquisition.archive.atomic_files import make_folder, sync_folder, write_whole
+from acquisition.archive.atomic_files import make_folder, moved_when_complete, write_inside
 from acquisition.archive.disk_check import NotOnDiskError, check_on_disk
 from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line
 from acquisition.archive.journal.reader import JournalSnapshot, read_journal
@@ -49,7 +49,6 @@ __all__ = [
 SHARD_BYTES = 32 * 2**20
 #: ``zarr.json`` of the group that holds the arrays.
 _GROUP = '{"zarr_format": 3, "node_type": "group"}\n'
-_REMEDY = "check the disk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,30 +149,16 @@ class ArchiveWriter:
             make_folder(path.parent)
             pair_bytes = sum(array.nbytes for array in spec.arrays)
             check_space(path.parent, pair_bytes * (slots if expected is None else expected))
-            (path / "targets").mkdir(parents=True)
+            with moved_when_complete(path) as part:
+                _build(part, spec, slots, text)
         except OSError as error:
-            raise StorageError(f"cannot create {path}: {one_line(error)}; check the folder") from error
+            raise StorageError(f"cannot create {path}: {one_line(error)}; check the folder and its disk") from error
         with ExitStack() as undo:
             undo.callback(shutil.rmtree, path, ignore_errors=True)
             lock = undo.enter_context(WriterLock(path))
-            try:
-                (path / DATA).mkdir()
-                write_whole(path / DATA / "zarr.json", _GROUP, _REMEDY, StorageError)
-                write_whole(path / METADATA, text, _REMEDY, StorageError)
-                shards = Shards(path / DATA)
-                for array in spec.arrays:
-                    shards.create(array, slots)
-                sync_folder(path / DATA)  # TensorStore does not sync the folder in which it makes that of an array
-                # Last: without a journal the folder is not an archive yet.
-                journal = undo.enter_context(Journal.create(path / JOURNAL, names))
-                facts = {"kind": spec.kind.value, "name": spec.name, "created_utc": utc_now()}
-                journal.set_status(facts | file_sums(path, names))
-                sync_folder(path)
-                sync_folder(path.parent)
-            except OSError as error:
-                raise StorageError(f"cannot create {path}: {error}; check the disk") from error
+            journal = undo.enter_context(Journal.open(path / JOURNAL))
             undo.pop_all()
-        return cls(path, lock, journal, shards, seal_after_s)
+        return cls(path, lock, journal, Shards(path / DATA), seal_after_s)
 
     @classmethod
     def resume(cls, path: Path, expected: int = 0, *, seal_after_s: float = 5.0) -> ArchiveWriter:
@@ -391,6 +376,21 @@ class ArchiveWriter:
             raise StorageError(
                 f"{self.path.name} takes no more after a failure ({self._acknowledged} pairs are acknowledged): {self._failure}"
             )
+
+
+def _build(path: Path, spec: ArchiveSpec, slots: int, metadata: str) -> None:
+    """Make the folder of an empty archive with all its files; raises OSError or StorageError."""
+    names = [array.name for array in spec.arrays]
+    (path / "targets").mkdir(parents=True)
+    (path / DATA).mkdir()
+    write_inside(path / DATA / "zarr.json", _GROUP.encode())
+    write_inside(path / METADATA, metadata.encode())
+    shards = Shards(path / DATA)
+    for array in spec.arrays:
+        shards.create(array, slots)
+    with Journal.create(path / JOURNAL, names) as journal:
+        facts = {"kind": spec.kind.value, "name": spec.name, "created_utc": utc_now()}
+        journal.set_status(facts | file_sums(path, names))
 
 
 def _first_bad_row(journal: JournalSnapshot) -> int:
