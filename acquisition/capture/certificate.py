@@ -116,6 +116,8 @@ def certify(archive: Archive, progress: Callable[[int], None] = lambda done: Non
     """
     archive.check_intact()
     plan = plan_of(archive)
+    for name in ("speckle", "phase"):
+        archive.spec(name)  # refuses an archive without it
     rows = archive.rows()
     images = _check_images(archive, plan, progress)
     intervals, error_s = _intervals(archive)

@@ -53,7 +53,12 @@ def plan_of(archive: Archive) -> CapturePlan:
     stored = archive.metadata.get("plan")
     if not isinstance(stored, dict):
         raise StorageError(f"{archive.path} has no capture plan in its metadata, so it cannot be resumed; start a new dataset")
-    if plan_hash(stored) != archive.metadata.get("plan_hash"):
+    try:
+        digest = plan_hash(stored)
+    except TypeError as error:  # keys of several types cannot be sorted
+        text = f"the plan in {archive.path}/metadata.yaml has a key that is no text; restore it from a copy"
+        raise StorageError(text) from error
+    if digest != archive.metadata.get("plan_hash"):
         raise StorageError(f"the plan in {archive.path}/metadata.yaml was edited; restore it or start a new dataset")
     return plan_from(with_present_names(stored), f"{archive.path}/metadata.yaml")
 

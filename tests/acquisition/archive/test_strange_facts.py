@@ -90,3 +90,20 @@ def test_a_count_of_a_recording_that_is_no_number_is_refused_with_its_name(tmp_p
 @pytest.mark.parametrize("text", ["yesterday", "0000-01-01", "", "9999-99-99T00:00:00"])
 def test_a_time_that_is_none_stays_as_it_is(text: str) -> None:
     assert utc_text(text) == text
+
+
+@pytest.mark.parametrize("name", ["speckle", "phase"])
+def test_a_dataset_without_one_of_its_arrays_is_refused_with_its_name(name: str, tmp_path: Path) -> None:
+    path = archive_with(tmp_path, ArchiveKind.DATASET, {}, {})
+    (path / "data.zarr" / name).rename(path / "data.zarr" / "other")
+    with closing(sqlite3.connect(path / JOURNAL, isolation_level=None)) as connection:
+        connection.execute(f"ALTER TABLE rows RENAME COLUMN crc32_{name} TO crc32_other")
+    with pytest.raises(StorageError, match=f"has no array '{name}'; it has"):
+        certify(Archive.open(path))
+
+
+def test_a_plan_with_a_key_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    plan = {**CapturePlan(source="blank", pairs=1).to_dict(), True: 1}
+    path = archive_with(tmp_path, ArchiveKind.DATASET, {"plan": plan}, {})
+    with pytest.raises(StorageError, match=r"the plan in .*strange.*metadata\.yaml has a key that is no text"):
+        certify(Archive.open(path))
