@@ -118,3 +118,10 @@ def test_the_readme_needs_few_rows_to_say_where_things_are() -> None:
     assert paths
     absent = [path for path in paths if not (ROOT / path).exists()]
     assert not absent, f"README.md names what is not there: {absent}"
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text_of("docs/promises.md"))
+    assert len(named) > 20
+    missing = [path for path, name in named if not (ROOT / path).is_file() or f"def {name}" not in text_of(path)]
+    assert not missing, f"docs/promises.md names tests that do not exist: {missing}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from app.benchmarks.reliability.file_trace import Change, FileEvent
+from app.benchmarks.reliability.power.file_trace import Change, FileEvent
 
 #: The files of a disk with their content; a folder has None.
 Content = Mapping[PurePosixPath, bytes | None]

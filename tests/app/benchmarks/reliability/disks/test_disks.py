@@ -9,7 +9,7 @@ import pytest
 
 from acquisition.exchange.export import ExportFormat
 from app.benchmarks.reliability.children import ChildEnd
-from app.benchmarks.reliability.disks import (
+from app.benchmarks.reliability.disks.campaign import (
     DiskCase,
     Hologram,
     Snapshot,

@@ -21,8 +21,8 @@ from acquisition.archive.atomic_files import write_image
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export import ExportFormat, export
 from app.benchmarks.reliability.children import CACHE, LOGS, TEMPORARY, ChildEnd, Limits, run
+from app.benchmarks.reliability.disks.small_disk import Filling, can_mount, on_small_disk
 from app.benchmarks.reliability.effort import Effort, Numbers
-from app.benchmarks.reliability.small_disk import Filling, can_mount, on_small_disk
 from app.benchmarks.reliability.tasks import (
     Acquire,
     Compile,

@@ -1,9 +1,9 @@
 """Power cuts: what the program has written and synced is traced, and cut at every point; nothing acknowledged may be missing.
 
 A child does real work of the program in one folder for each kind of work, and says after each step what is acknowledged. All
-its writes, syncs and changes of names are recorded (:mod:`app.benchmarks.reliability.file_trace`), also those of SQLite,
+its writes, syncs and changes of names are recorded (:mod:`.file_trace`), also those of SQLite,
 TensorStore and HDF5. For every point in this record, each state that the disk may be in after a power cut
-(:mod:`app.benchmarks.reliability.disk_states`) is written into a new folder, opened with the program's readers, and continued.
+(:mod:`.disk_states`) is written into a new folder, opened with the program's readers, and continued.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from acquisition.capture.progress import RunCallbacks
 from acquisition.capture.runner import acquire
 from acquisition.exchange.export import ExportFormat, exported_files
 from acquisition.streams.channel import Channel, Overflow, Stage
-from app.benchmarks.reliability.disk_states import Content, DiskStates, digest_of, write_content
 from app.benchmarks.reliability.effort import Effort, Numbers
-from app.benchmarks.reliability.file_trace import Change, FileEvent, can_trace, read_trace, traced
+from app.benchmarks.reliability.power.disk_states import Content, DiskStates, digest_of, write_content
+from app.benchmarks.reliability.power.file_trace import Change, FileEvent, can_trace, read_trace, traced
 from app.benchmarks.reliability.tasks import content_of, visible
 from app.benchmarks.reliability.workbench import CAMERA, SLM
 from app.instrument.config import InstrumentConfig, TwinConfig

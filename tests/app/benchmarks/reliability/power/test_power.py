@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from app.benchmarks.reliability.children import run
-from app.benchmarks.reliability.disk_states import DiskStates
-from app.benchmarks.reliability.file_trace import Change, FileEvent, can_trace, read_trace, traced
-from app.benchmarks.reliability.power import Checkpoints, Files, PowerCuts, Recording, Work, command_of, cut, trace
+from app.benchmarks.reliability.power.campaign import Checkpoints, Files, PowerCuts, Recording, Work, command_of, cut, trace
+from app.benchmarks.reliability.power.disk_states import DiskStates
+from app.benchmarks.reliability.power.file_trace import Change, FileEvent, can_trace, read_trace, traced
 
 WITHOUT_SYNC = "import os\nos.fsync = lambda file: None\n"
 WITHOUT_SYNC_OF_THE_JOURNAL = """
@@ -91,7 +91,7 @@ def test_writes_syncs_and_names_are_traced_in_their_order(tmp_path: Path) -> Non
 def lost(folder: Path, works: Sequence[type[Work]], before: str = "", most: int | None = None) -> dict[str, int]:
     """Return for each work in how many states something is missing; ``before`` breaks the program in the child."""
     names = [work.__name__ for work in works]
-    code = f"{before}\nfrom app.benchmarks.reliability.power import main\nmain({str(folder / 'disk')!r}, *{names})"
+    code = f"{before}\nfrom app.benchmarks.reliability.power.campaign import main\nmain({str(folder / 'disk')!r}, *{names})"
     command = [sys.executable, "-P", "-c", code] if before else command_of(folder / "disk", works)
     events = trace(folder, command)
     found = {}
