@@ -204,7 +204,7 @@ def _change_npz(data: bytes, random: Random) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             members = [(info.filename, file.read(info)) for info in file.infolist()]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, OSError, EOFError):
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, OSError, EOFError, ValueError):
         return changed_bytes(data, random)
     at = random.randrange(len(members)) if members else 0
     name, content = members.pop(at) if members else ("speckle.npy", b"")
