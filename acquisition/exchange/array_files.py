@@ -5,12 +5,9 @@ The functions raise what the libraries raise; :func:`one_line_errors` turns this
 
 from __future__ import annotations
 
-import struct
+import glob
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,53 +19,83 @@ import tensorstore as ts
 import tifffile
 from numpy.typing import NDArray
 
-from acquisition.archive.old_names import with_present_names
 from acquisition.archive.shards import Image, tensorstore_reason
 from acquisition.exchange.check_sums import (
-    CRC,
     FACTS,
     CheckSums,
     Layout,
+    combined,
     missing_parts,
     read_check_sums,
     read_ome_check_sums,
 )
 from acquisition.exchange.child_reader import check_in_child
-from drivers.base import SpeckleScopeError
+from acquisition.exchange.containers.array_file import (
+    INTEGERS,
+    METADATA,
+    NUMBERS,
+    TEXTS,
+    ArrayFile,
+    ArrayFileError,
+    is_column,
+    json_mapping,
+    one_line_errors,
+)
 from drivers.limits import MAX_COLUMN_BYTES, MAX_EXPANSION, MAX_JSON_BYTES, LimitError, check_inside, check_pixels
 from drivers.manifest import values_sha256
 from drivers.safe_arrays import npz_members, read_npy_header
 from drivers.safe_text import parse_json
 
+__all__ = [
+    "INTEGERS",
+    "NUMBERS",
+    "TEXTS",
+    "TIFF_SUFFIX",
+    "ZARR_GROUP",
+    "ArrayFile",
+    "ArrayFileError",
+    "is_array_file",
+    "json_mapping",
+    "one_line_errors",
+    "open_hdf5",
+    "open_matlab",
+    "read_array_file",
+    "read_hdf5",
+    "read_matlab",
+    "read_npz",
+    "read_ome_zarr",
+    "read_tiff",
+]
+
 TIFF_SUFFIX = ".ome.tif"
 #: Describes the group of an OME-Zarr folder.
 ZARR_GROUP = "zarr.json"
-INTEGERS = ("frame_index", "t_ns")
-NUMBERS = ("exposure_s", "latency_s")
-TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
-_COLUMNS = (*INTEGERS, *NUMBERS, *TEXTS, "extra_json")
-#: Where our own files keep the metadata; version 0.1.0 used the second name.
-_METADATA = ("metadata_json", "card_json")
 _Read = TypeVar("_Read")
+_TIFF = f"_speckle{TIFF_SUFFIX}"
 
 
-class ArrayFileError(SpeckleScopeError):
-    """A file of arrays cannot be read."""
+def is_array_file(path: Path) -> bool:
+    """Whether :func:`read_array_file` reads files and folders of this name."""
+    return path.suffix in (".npz", ".h5", ".hdf5") or path.name.endswith(_TIFF)
 
 
-@dataclass(kw_only=True)
-class ArrayFile:
-    """The content of a file.
+def read_array_file(path: Path) -> ArrayFile:
+    """Read a file of arrays, or the files ``NAME_speckle``, ``NAME_phase`` ... of one array each.
 
-    Layouts of its arrays (N, H, W), its columns (N,), its metadata, its check sums where it has any, and a reader of its
-    images.
+    Parameters
+    ----------
+    path : Path
+        The file; of several files the one of the speckle.
+
+    Raises
+    ------
+    ArrayFileError
+        It is damaged, too large, or leads to other files.
     """
-
-    arrays: dict[str, Layout]
-    columns: dict[str, NDArray[Any]]
-    metadata: dict[str, Any]
-    check_sums: CheckSums | None
-    read: Callable[[str], Iterator[Image]]
+    with one_line_errors():
+        if path.name.endswith(_TIFF):
+            return _read_tiffs(path)
+        return read_npz(path) if path.suffix == ".npz" else read_hdf5(path)
 
 
 def read_npz(path: Path) -> ArrayFile:
@@ -76,7 +103,7 @@ def read_npz(path: Path) -> ArrayFile:
     arrays: dict[str, Layout] = {}
     with zipfile.ZipFile(path) as file:
         for name, info in npz_members(file, path.stat().st_size).items():
-            most = MAX_COLUMN_BYTES if _is_column(name) or name in (*_METADATA, FACTS) else info.file_size
+            most = MAX_COLUMN_BYTES if is_column(name) or name in (*METADATA, FACTS) else info.file_size
             with file.open(info) as stream:
                 shape, fortran_order, dtype = _named(name, partial(read_npy_header, stream, info.file_size, most))
             if len(shape) == 3:
@@ -84,8 +111,8 @@ def read_npz(path: Path) -> ArrayFile:
                     raise ValueError(f"{name} is in Fortran order; save numpy.ascontiguousarray of it")
                 arrays[name] = shape, dtype
     with np.load(path, allow_pickle=False) as loaded:
-        columns = {name: loaded[name] for name in loaded if _is_column(name)}
-        metadata_json = str(next((loaded[name] for name in _METADATA if name in loaded), "{}"))
+        columns = {name: loaded[name] for name in loaded if is_column(name)}
+        metadata_json = str(next((loaded[name] for name in METADATA if name in loaded), "{}"))
         check_sums = read_check_sums(arrays, columns, metadata_json, str(loaded[FACTS]) if FACTS in loaded else "")
     return ArrayFile(
         arrays=arrays,
@@ -124,12 +151,12 @@ def open_hdf5(path: Path) -> ArrayFile:
     with h5py.File(path) as file:
         datasets = {name: file[name] for name in file if _is_dataset(file, name)}
         arrays: dict[str, Layout] = {k: (v.shape, v.dtype) for k, v in datasets.items() if v.ndim == 3}
-        stored = {name: item for name, item in datasets.items() if _is_column(name)}
+        stored = {name: item for name, item in datasets.items() if is_column(name)}
         for name, item in stored.items():
             if item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
                 raise LimitError(f"{name!r} claims {item.size} values; at most {MAX_COLUMN_BYTES} bytes are read")
         columns = {k: v.asstr()[:] if h5py.check_string_dtype(v.dtype) else v[:] for k, v in stored.items()}
-        metadata_json = str(next((file.attrs[name] for name in _METADATA if name in file.attrs), "{}"))
+        metadata_json = str(next((file.attrs[name] for name in METADATA if name in file.attrs), "{}"))
         check_sums = read_check_sums(arrays, columns, metadata_json, str(file.attrs.get(FACTS, "")))
     return ArrayFile(
         arrays=arrays,
@@ -138,11 +165,6 @@ def open_hdf5(path: Path) -> ArrayFile:
         check_sums=check_sums,
         read=partial(_hdf5_images, path),
     )
-
-
-def _is_column(name: str) -> bool:
-    """Whether an array of this name holds one fact about every pair."""
-    return name in _COLUMNS or name.startswith(CRC)
 
 
 def _is_dataset(file: h5py.File, name: str) -> bool:
@@ -186,8 +208,8 @@ def open_matlab(path: Path) -> ArrayFile:
             if item.ndim != 3 and item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
                 raise LimitError(f"{name!r} claims {item.size} values; at most {MAX_COLUMN_BYTES} bytes are read")
         values = {name: _matlab_column(item) for name, item in datasets.items() if item.ndim != 3}
-    columns = {name: column for name, column in values.items() if _is_column(name)}
-    metadata_json, facts = (str(values[name][0]) if name in values else "" for name in (_METADATA[0], FACTS))
+    columns = {name: column for name, column in values.items() if is_column(name)}
+    metadata_json, facts = (str(values[name][0]) if name in values else "" for name in (METADATA[0], FACTS))
     return ArrayFile(
         arrays=arrays,
         columns=columns,
@@ -241,14 +263,6 @@ def _tiff_images(path: Path) -> Iterator[Image]:
             if page.shape != shape:
                 raise LimitError(f"{path.name} has pages of {shape} and of {page.shape}; export it again")
             yield page.asarray()
-
-
-def json_mapping(text: object) -> dict[str, Any]:
-    """Return a JSON object with the present names of its keys; raises ValueError."""
-    content = parse_json(str(text))
-    if not isinstance(content, dict):
-        raise ValueError(f"{str(text)[:40]!r} is not a JSON object")
-    return dict(with_present_names(content))
 
 
 def read_ome_zarr(path: Path, name: str) -> ArrayFile:
@@ -313,23 +327,17 @@ def _zarr_images(store: ts.TensorStore) -> Iterator[Image]:
             raise ValueError(f"image {index}: {tensorstore_reason(error)}") from error
 
 
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn the libraries' errors for a missing, damaged or foreign file into an ArrayFileError of one line."""
-    try:
-        yield
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        ArithmeticError,
-        EOFError,
-        RuntimeError,
-        struct.error,
-        zlib.error,
-        zipfile.BadZipFile,
-        tifffile.TiffFileError,
-        ElementTree.ParseError,
-    ) as error:
-        raise ArrayFileError(f"it cannot be read ({' '.join(str(error).split())}); export it again") from error
+def _read_tiffs(path: Path) -> ArrayFile:
+    """Read the OME-TIFF files of all arrays of one export as one; the times are those of the speckle."""
+    stem = path.name.removesuffix(_TIFF)
+    siblings = sorted(path.parent.glob(f"{glob.escape(stem)}_*{TIFF_SUFFIX}"))
+    check_inside(path.parent, [file.name for file in siblings if file != path])
+    names = {file.name[len(stem) + 1 : -len(TIFF_SUFFIX)]: file for file in siblings}
+    files = {name: read_tiff(file, name) for name, file in names.items()}
+    return ArrayFile(
+        arrays={name: file.arrays[name] for name, file in files.items()},
+        columns=files["speckle"].columns,
+        metadata=files["speckle"].metadata,
+        check_sums=combined([file.check_sums for file in files.values() if file.check_sums]),
+        read=lambda name: files[name].read(name),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,28 +17,19 @@ from acquisition.exchange.array_files import (
     INTEGERS,
     NUMBERS,
     TEXTS,
-    TIFF_SUFFIX,
     ArrayFile,
     ArrayFileError,
     json_mapping,
     one_line_errors,
-    read_hdf5,
-    read_npz,
-    read_tiff,
+    read_array_file,
 )
-from acquisition.exchange.check_sums import NO_CHECK_SUMS, CheckSums, combined
+from acquisition.exchange.check_sums import NO_CHECK_SUMS, CheckSums
 from acquisition.exchange.import_source import PairImportError, PairSource
 from drivers.base import Pattern
-from drivers.limits import LimitError, check_inside, check_pixels
+from drivers.limits import LimitError, check_pixels
 
-_TIFF = f"_speckle{TIFF_SUFFIX}"
 #: Order of the arrays; the others follow in the order of the file.
 _ORDER = {"speckle": 0, "phase": 1}
-
-
-def is_array_file(path: Path) -> bool:
-    """Whether :func:`open_arrays` reads files of this name."""
-    return path.suffix in (".npz", ".h5", ".hdf5") or _is_tiff(path)
 
 
 def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
@@ -58,7 +48,7 @@ def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
         The file cannot be read, lacks ``speckle`` or ``phase``, or its parts do not fit together.
     """
     with _import_errors(path):
-        content = read_npz(path) if path.suffix == ".npz" else _read_tiffs(path) if _is_tiff(path) else read_hdf5(path)
+        content = read_array_file(path)
     missing = [name for name in ("speckle", "phase") if name not in content.arrays]
     if missing:
         names = ", ".join(content.arrays) or "none"
@@ -79,13 +69,8 @@ def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
         row=partial(_row, content.columns),
         name=lambda name, index: f"image {index} of {name!r}",
         hashed=tuple(content.arrays),
-        notes=[] if content.check_sums else [NO_CHECK_SUMS],
+        notes=[*content.notes, *([] if content.check_sums else [NO_CHECK_SUMS])],
     )
-
-
-def _is_tiff(path: Path) -> bool:
-    """Whether a file's name is the one of exported speckle in OME-TIFF."""
-    return path.name.endswith(_TIFF)
 
 
 def _problems(content: ArrayFile, phase_range_rad: float | None) -> list[str]:
@@ -133,22 +118,6 @@ def _row(columns: Mapping[str, NDArray[Any]], index: int, images: Mapping[str, I
     if not facts.get("pattern_id") and phase.dtype == np.float32 and np.isfinite(phase).all():
         facts["pattern_id"] = Pattern(phase).id  # datasets are split into parts by it
     return PairRow(**facts)
-
-
-def _read_tiffs(path: Path) -> ArrayFile:
-    """Read the OME-TIFF files of all arrays of one export as one; the times are those of the speckle."""
-    stem = path.name.removesuffix(_TIFF)
-    siblings = sorted(path.parent.glob(f"{glob.escape(stem)}_*{TIFF_SUFFIX}"))
-    check_inside(path.parent, [file.name for file in siblings if file != path])
-    names = {file.name[len(stem) + 1 : -len(TIFF_SUFFIX)]: file for file in siblings}
-    files = {name: read_tiff(file, name) for name, file in names.items()}
-    return ArrayFile(
-        arrays={name: file.arrays[name] for name, file in files.items()},
-        columns=files["speckle"].columns,
-        metadata=files["speckle"].metadata,
-        check_sums=combined([file.check_sums for file in files.values() if file.check_sums]),
-        read=lambda name: files[name].read(name),
-    )
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from acquisition.archive.atomic_files import sync_folder
 from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
-from acquisition.exchange.import_arrays import is_array_file, open_arrays
+from acquisition.exchange.array_files import is_array_file
+from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_folder import open_folder
 from acquisition.exchange.import_source import PairImportError, PairSource
 
@@ -166,10 +167,10 @@ def _opened(path: Path, phase_range_rad: float | None) -> PairSource:
         raise PairImportError(
             path, [f"phase_range_rad, the phase of grey 255 in radians, must be above 0; it is {phase_range_rad}"]
         )
-    if path.is_dir():
-        return open_folder(path, phase_range_rad)
     if is_array_file(path):
         return open_arrays(path, phase_range_rad)
+    if path.is_dir():
+        return open_folder(path, phase_range_rad)
     raise PairImportError(path, ["give a folder with input/ and label/, .npz, .h5, .hdf5 or NAME_speckle.ome.tif"])
 
 

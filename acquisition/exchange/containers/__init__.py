@@ -1,0 +1,1 @@
+"""Readers of files that hold arrays, one module for each kind of file."""
