@@ -33,13 +33,18 @@ def read_yaml(path: Path) -> Any:
     yaml.YAMLError
         It is no YAML, or larger, deeper or with more aliases than a file of ours ever is.
     """
-    # By YAML 1.1. Version 0.1.0 wrote texts such as 123e45 without quotes, which is a number by the rules for people.
-    return _values(_Loader(_text(path)))
+    return parse_machine_yaml(_text(path))
 
 
 def read_handwritten_yaml(path: Path) -> Any:
     """Read a YAML file that people write, such as an instrument file; raises as :func:`read_yaml`, also for a repeated key."""
     return parse_yaml(_text(path))
+
+
+def parse_machine_yaml(text: str) -> Any:
+    """Return the plain values of a YAML text that a program wrote; raises yaml.YAMLError as :func:`read_yaml` does."""
+    # By YAML 1.1. Version 0.1.0 wrote texts such as 123e45 without quotes, which is a number by the rules for people.
+    return _values(_Loader(text))
 
 
 def parse_yaml(text: str) -> Any:

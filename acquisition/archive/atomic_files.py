@@ -27,7 +27,7 @@ from drivers.base import SpeckleScopeError
 #: Some network drives cannot sync a folder; they answer so.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}
 #: Of Linux' ``renameat2``: relative to the working folder, and exchange the two names.
-_HERE, _EXCHANGE = -100, 2
+_HERE, _SWAP = -100, 2
 
 
 def write_bytes(path: Path, content: bytes, remedy: str, error_class: type[SpeckleScopeError] = SpeckleScopeError) -> None:
@@ -166,7 +166,7 @@ def _renamed_at_end(path: Path) -> Iterator[Path]:
     try:
         yield part
         both_folders = part.is_dir() and path.is_dir()
-        if not (both_folders and _exchange(part, path)):
+        if not (both_folders and _swapped(part, path)):
             if both_folders:
                 path.replace(old)
             part.replace(path)
@@ -183,7 +183,7 @@ def _renamed_at_end(path: Path) -> Iterator[Path]:
                 leftover.unlink(missing_ok=True)
 
 
-def _exchange(first: Path, second: Path) -> bool:
+def _swapped(first: Path, second: Path) -> bool:
     """Exchange two folders in one step, which only Linux can; return whether it is done.
 
     Elsewhere a power cut between two renames could leave no folder of this name: a rename replaces only files.
@@ -191,7 +191,7 @@ def _exchange(first: Path, second: Path) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     call = getattr(ctypes.CDLL(None), "renameat2", None)  # not in every C library
-    return call is not None and call(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _EXCHANGE) == 0
+    return call is not None and call(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _SWAP) == 0
 
 
 def make_folder(path: Path) -> None:

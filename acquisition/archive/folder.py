@@ -21,6 +21,7 @@ import yaml
 
 from acquisition.archive.atomic_files import make_folder
 from acquisition.archive.rows import StorageError
+from drivers.safe_text import dump_yaml
 
 LOCK = "writer.lock"
 #: How often a writer that waits tries again, in seconds.
@@ -191,7 +192,7 @@ def clean_name(text: str) -> str:
 def metadata_text(metadata: Mapping[str, object]) -> str:
     """Return the metadata as YAML; raises StorageError when a value is not a plain one, such as a NumPy scalar."""
     try:
-        return yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True)
+        return dump_yaml(dict(metadata))
     except yaml.YAMLError as error:
         raise StorageError(f"the metadata holds a value YAML cannot store: {one_line(error)}; use plain values") from error
 

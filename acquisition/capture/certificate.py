@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 
 import numpy as np
-import yaml
 
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
@@ -20,6 +19,7 @@ from acquisition.capture.dataset_archive import faults_of, plan_of
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.sync_check import ReferenceCheck, speckle_of
 from drivers.base import Pattern
+from drivers.safe_text import dump_yaml
 
 CERTIFICATE = "certificate.yaml"
 #: Largest accepted difference between the clocks of the host and the camera over one interval, in seconds.
@@ -148,7 +148,7 @@ def certificate_text(certificate: Certificate) -> str:
     """Return the content of ``certificate.yaml``."""
     content = asdict(certificate) | {"complete": certificate.complete, "verified": certificate.verified}
     content["drift"] = [list(point) for point in certificate.drift]
-    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
+    return dump_yaml(content, flow=None)
 
 
 @dataclass

@@ -282,9 +282,7 @@ def save_config(config: InstrumentConfig, path: Path) -> None:
         The file cannot be written.
     """
     changed = config.model_dump(mode="json", exclude_defaults=True)
-    text = "# An instrument of SpeckleScope; values that are not named here have their defaults.\n" + dump_yaml(
-        changed
-    )
+    text = "# An instrument of SpeckleScope; values that are not named here have their defaults.\n" + dump_yaml(changed)
     write_whole(path, text, "choose another folder for the instrument file")
 
 

@@ -24,7 +24,7 @@ from acquisition.archive.old_names import with_present_names
 from acquisition.archive.validation import check_types
 from drivers.limits import LimitError, check_inside
 from drivers.manifest import values_sha256
-from drivers.safe_text import read_yaml
+from drivers.safe_text import dump_yaml, parse_machine_yaml, read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.field import field_mask
 from reconstruction.models.base import Reconstructor
@@ -194,8 +194,8 @@ def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:
 
 
 def _card_text(values: Mapping[str, object]) -> bytes:
-    text = yaml.safe_dump({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}, sort_keys=False)
-    return f"{text}{_CARD_SHA256}: {values_sha256(yaml.safe_load(text))}\n".encode()
+    text = dump_yaml({k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()})
+    return f"{text}{_CARD_SHA256}: {values_sha256(parse_machine_yaml(text))}\n".encode()
 
 
 def _card_in_place(folder: Path) -> dict[str, object] | None:

@@ -19,7 +19,7 @@ PHASE_NOISE_RAD = 0.05
 #: In units of the noise: closer classes are noise (two halves of Gaussian noise are 1.6 apart, at any grain); those that are
 #: this far apart are objects.
 _NOISE, _OBJECTS = 4.0, 12.0
-#: Between the two, the classes' distance over the spread in them decides: 2.4 to 3.5 for Gaussian noise with a grain of 0 to
+#: Between the two, the classes' distance over the deviation in them decides: 2.4 to 3.5 for Gaussian noise with a grain of 0 to
 #: 12 px in a disc of 124 px, 4.5 and more for synthetic cells.
 _SEPARATION = 3.5
 
@@ -84,8 +84,8 @@ def _is_noise(grey: NDArray[np.uint8], threshold: float, noise: float) -> bool:
     distance = float(bright.mean() - dark.mean())
     if distance < _NOISE * noise or distance >= _OBJECTS * noise:
         return distance < _NOISE * noise
-    spread = float(np.sqrt((dark.var() * dark.size + bright.var() * bright.size) / values.size))
-    return distance < _SEPARATION * spread
+    deviation = float(np.sqrt((dark.var() * dark.size + bright.var() * bright.size) / values.size))
+    return distance < _SEPARATION * deviation
 
 
 def _coarse(image: NDArray[Any]) -> NDArray[Any]:

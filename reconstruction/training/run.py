@@ -25,7 +25,7 @@ import yaml
 from acquisition.archive.atomic_files import image_bytes, make_folder, write_bytes, write_whole
 from acquisition.archive.folder import WriterLock
 from drivers.limits import check_inside
-from drivers.safe_text import read_yaml
+from drivers.safe_text import dump_yaml, read_yaml
 from reconstruction.base import ReconstructionError
 from reconstruction.training.checkpoint import CHECKPOINT, damaged, read_checkpoint, read_values, write_checkpoint
 from reconstruction.training.config import FinishReason, TrainReport
@@ -101,7 +101,7 @@ class Run:
         make_folder(self.folder)
         path, step = self.folder / CURVE, state.report.steps
         if self.checkpoint is None:
-            text = yaml.safe_dump(self._resolved, sort_keys=False, allow_unicode=True)
+            text = dump_yaml(self._resolved)
             write_whole(self.folder / RESOLVED, text, _REMEDY, ReconstructionError)
             self.save(state)
         lines = [line for line, line_step in _lines(path) if line_step <= step]

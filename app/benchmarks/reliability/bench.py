@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 
-from app.benchmarks.reliability.effort import QUICK_S, Effort, Numbers, Part
+from app.benchmarks.reliability.budget import QUICK_S, Budget, Numbers, Part
 from app.progress import Report
 
 #: Numbers that have to be 0.
@@ -17,7 +17,7 @@ ZERO_KEYS = (
     "half_written",
     "disk_lost",
     "disk_half_written",
-    "disk_unexplained",
+    "disk_without_reason",
     "power_cut_lost",
     "faults_invented",
     "bit_flips_silent",
@@ -64,7 +64,7 @@ def bench_reliability(
             continue
         start_s = time.monotonic()
         module = import_module(f".{part}", __package__)
-        numbers = module.measure(Effort(quick=quick, quick_s=QUICK_S[part]), report)
+        numbers = module.measure(Budget(quick=quick, quick_s=QUICK_S[part]), report)
         on_part({**numbers, f"{part}_s": round(time.monotonic() - start_s, 1)})
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from acquisition.archive.kinds import EventKind
 from acquisition.capture.pair_capture import make_rig
-from app.benchmarks.reliability.effort import Effort, Numbers
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.live.capture import CaptureSettings, LiveCapture
 from app.live.recording import LiveRecording
 from app.progress import Report
@@ -82,15 +82,15 @@ class Journal:
     faults: Counter[FaultAt]
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Record for 30 minutes, or some ten seconds when it has to be quick."""
-    seconds = max(4.0, effort.left_s - _AROUND_S) if effort.quick else FULL_S
-    every = 6 if effort.quick else 30
-    plan = fault_plan(effort.seed, round(seconds * _PER_S), every)
+    seconds = max(4.0, budget.left_s - _AROUND_S) if budget.quick else FULL_S
+    every = 6 if budget.quick else 30
+    plan = fault_plan(budget.seed, round(seconds * _PER_S), every)
     with tempfile.TemporaryDirectory() as folder:
         injections, path = record(Path(folder), plan, seconds, report)
         journal = read_journal(path)
-    return compare(injections, journal, effort.seed)
+    return compare(injections, journal, budget.seed)
 
 
 def fault_plan(seed: int, exposures: int, every: int) -> FaultConfig:

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import Child, started
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.samples import Content, Sample, SampleKind, write_samples
 from app.progress import Report
 from drivers.base import SpeckleScopeError
@@ -73,16 +73,16 @@ class Flip:
     message: str = ""
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Damage one file after the other and count what nobody reports."""
     outcomes: Counter[Outcome] = Counter()
     findings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="specklescope-flips-") as name:
-        for flip in _flips(effort, Path(name)):
+        for flip in _flips(budget, Path(name)):
             outcomes[flip.outcome] += 1
             report("bits flipped", outcomes.total(), FLIPS)
             if flip.outcome in (Outcome.SILENT, Outcome.CRASHED):
-                findings.append(f"flip {flip.number} of seed {effort.seed}, {flip.place}: {flip.outcome}, {flip.message}")
+                findings.append(f"flip {flip.number} of seed {budget.seed}, {flip.place}: {flip.outcome}, {flip.message}")
     return {
         "bit_flips": outcomes.total(),
         "bit_flips_reported": outcomes[Outcome.REPORTED],
@@ -145,12 +145,12 @@ def _damage(sample: Sample, seed: int, number: int) -> str:
 # ---- the child, and who watches it
 
 
-def _flips(effort: Effort, folder: Path) -> Iterator[Flip]:
+def _flips(budget: Budget, folder: Path) -> Iterator[Flip]:
     """Yield the outcomes of all flips; a child that crashes or hangs is followed by another one."""
-    rounds = effort.rounds(FLIPS)
+    rounds = budget.rounds(FLIPS)
     number = next(rounds, FLIPS)
     while number < FLIPS:
-        command = [sys.executable, "-P", "-m", __spec__.name, str(effort.seed), str(number), str(FLIPS)]
+        command = [sys.executable, "-P", "-m", __spec__.name, str(budget.seed), str(number), str(FLIPS)]
         with started(folder / str(number), command) as child:
             for flip in _watched(child, number):
                 yield flip

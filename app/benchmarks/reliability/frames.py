@@ -32,7 +32,7 @@ from acquisition.archive.recording_faults import ROW_MARKS, event_frames
 from acquisition.archive.rows import StoredRow
 from acquisition.capture.pair_capture import Rig, make_rig
 from acquisition.patterns.sources import blank
-from app.benchmarks.reliability.effort import Effort, Numbers
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.workbench import build_workbench
 from app.instrument.config import InstrumentConfig, LiveConfig, SceneConfig
 from app.instrument.opening import fibre_name
@@ -203,7 +203,7 @@ class Run:
     least_bad: int
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Record 10,000 good frames and some 1,000 bad ones, or as many as there is time for."""
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
@@ -215,17 +215,17 @@ def measure(effort: Effort, report: Report) -> Numbers:
                 "archive": Path(folder) / "recordings",
             }
         )
-        openers = _openers(config, effort)
+        openers = _openers(config, budget)
         for number, (title, (opened, injections)) in enumerate(openers.items()):
             run = Run(
                 title=title,
                 opened=opened,
                 injections=injections,
                 frames=_FRAMES[number],
-                limit_s=max(0.5, effort.left_s / (len(openers) - number) - _OPEN_S),
+                limit_s=max(0.5, budget.left_s / (len(openers) - number) - _OPEN_S),
                 least_bad=0 if "film" in title else _LEAST_BAD,
             )
-            count(Archive.open(record(run, report)), injections, tally, f"{title}, seed {effort.seed}")
+            count(Archive.open(record(run, report)), injections, tally, f"{title}, seed {budget.seed}")
     return tally.numbers()
 
 
@@ -286,13 +286,13 @@ def count(archive: Archive, injections: Injections, tally: Tally, title: str) ->
         tally.findings += [f"{title}: frame {row.frame_index} is {bad or 'good'}, marked {mark}" for mark in wrong]
 
 
-def _openers(config: InstrumentConfig, effort: Effort) -> dict[str, tuple[Callable[[], Session], Injections]]:
+def _openers(config: InstrumentConfig, budget: Budget) -> dict[str, tuple[Callable[[], Session], Injections]]:
     optics = FibreOptics(config.twin.optics)
 
     def opener(scene: SceneConfig) -> tuple[Callable[[], Session], Injections]:
-        injections = Injections(every=_EVERY_QUICK if effort.quick else _EVERY)
+        injections = Injections(every=_EVERY_QUICK if budget.quick else _EVERY)
         own = config.model_copy(update={"scene": scene})
-        return (lambda: _twin_session(own, optics, injections, effort.seed)), injections
+        return (lambda: _twin_session(own, optics, injections, budget.seed)), injections
 
     def film(frames: int) -> tuple[Callable[[], Session], Injections]:
         return (lambda: _film_session(config, _film(config, optics, frames))), Injections()

@@ -11,8 +11,8 @@ import signal
 import tempfile
 from pathlib import Path
 
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import ChildEnd, after, run, started
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.tasks import (
     Acquire,
     Compile,
@@ -39,7 +39,7 @@ TASKS: tuple[type[Task], ...] = (Acquire, Export, Import, Record, Train, Compile
 _QUICK_TASKS = 3
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Kill each command and count the harm."""
     names = [task.__name__.lower() for task in TASKS]
     tally, kills = Tally(), dict.fromkeys(names, 0)
@@ -47,20 +47,20 @@ def measure(effort: Effort, report: Report) -> Numbers:
         folder = Path(name)
         bench = task_bench(folder / "bench")
         whole: dict[type[Task], tuple[Task, float] | None] = {
-            task: None if effort.quick and task is not Export else run_undisturbed(task(bench, folder / task.__name__), report)
+            task: None if budget.quick and task is not Export else run_undisturbed(task(bench, folder / task.__name__), report)
             for task in TASKS
         }
-        moments = random.Random(effort.seed)
+        moments = random.Random(budget.seed)
         total = KILLS_OF_EACH * len(TASKS)
         for number in range(total):
-            if effort.quick and number >= _QUICK_TASKS and effort.left_s <= 0:
+            if budget.quick and number >= _QUICK_TASKS and budget.left_s <= 0:
                 break
             task_class, turn = TASKS[number % len(TASKS)], number // len(TASKS)
             report("commands killed", number, total)
             undisturbed = whole[task_class]
             duration_s = undisturbed[1] if undisturbed else task_class.usual_s
             # Spread over the whole run: each kill of a command has its own tenth.
-            moment_s = duration_s * (turn + moments.random()) / KILLS_OF_EACH if not effort.quick else duration_s / 2
+            moment_s = duration_s * (turn + moments.random()) / KILLS_OF_EACH if not budget.quick else duration_s / 2
             task = task_class(bench, folder / f"{task_class.__name__}-{number}")
             kill_and_repeat(task, moment_s, tally, undisturbed[0] if undisturbed else None)
             kills[names[number % len(TASKS)]] += 1
@@ -110,8 +110,8 @@ def kill_and_repeat(task: Task, moment_s: float, tally: Tally, undisturbed: Task
     tally.add(Harm.HALF_WRITTEN, f"{what}: left over: {', '.join(left)}", len(left))
     task.check(tally)
     if undisturbed is not None:
-        expected, found = undisturbed.result(), task.result()
-        differing = [str(key) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
+        expected, result = undisturbed.result(), task.result()
+        differing = [str(key) for key in expected.keys() | result.keys() if expected.get(key) != result.get(key)]
         tally.add(Harm.WRONG, f"{what}: other than undisturbed: {', '.join(sorted(differing))}", len(differing))
 
 

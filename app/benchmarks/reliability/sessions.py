@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 
 from app.benchmarks.process_usage import ProcessUsage, slope
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import Child, ChildEnd, started
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.workbench import build_workbench
 from app.instrument.config import InstrumentConfig
 from app.live.session import Session
@@ -36,7 +36,7 @@ _STEP_S = 120.0
 _REPORT_S = 0.2
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Open, use and close sessions in a process of its own.
 
     A quick run has too few sessions for a slope of the memory: it is 0 then, and nothing is claimed.
@@ -44,7 +44,7 @@ def measure(effort: Effort, report: Report) -> Numbers:
     with tempfile.TemporaryDirectory(prefix="specklescope-sessions-") as name:
         folder = Path(name)
         module = __spec__.name if __spec__ is not None else __name__
-        limit_s = max(_LEAST_S, effort.left_s - _START_S) if effort.quick else 0.0
+        limit_s = max(_LEAST_S, budget.left_s - _START_S) if budget.quick else 0.0
         command = [sys.executable, "-P", "-m", module, str(folder / "work"), str(SESSIONS), f"{limit_s}"]
         with started(folder, command) as child:
             end = _watched(child, report)

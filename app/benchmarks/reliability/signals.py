@@ -20,7 +20,6 @@ import h5py
 import numpy as np
 import safetensors
 import tifffile
-import yaml
 
 from acquisition.archive.atomic_files import write_image, write_whole
 from acquisition.archive.folder import LOCK
@@ -29,13 +28,13 @@ from acquisition.archive.reader import JOURNAL, Archive
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.patterns.sources import open_source
 from app.benchmarks.reliability import children
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import Child, ChildEnd, Limits, after, started
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.workbench import NETWORK, build_workbench
 from app.progress import Report
 from drivers.base import SpeckleScopeError
 from drivers.recorded.video_file import VideoFile
-from drivers.safe_text import parse_json
+from drivers.safe_text import parse_json, read_yaml
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.sensor import SensorConfig
@@ -203,7 +202,7 @@ def _reads_hdf5(path: Path) -> bool:
 #: How a file of this suffix is read; whatever it raises or returns for half a file.
 _READERS: Mapping[str, Callable[[Path], object]] = {
     ".json": lambda path: parse_json(path.read_text("utf-8")) is not None,
-    ".yaml": lambda path: yaml.safe_load(path.read_text("utf-8")) is not None,
+    ".yaml": lambda path: read_yaml(path) is not None,
     ".png": lambda path: cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) is not None,
     ".npy": lambda path: np.load(path, allow_pickle=False) is not None,
     ".npz": lambda path: zipfile.ZipFile(path).testzip() is None,
@@ -218,26 +217,26 @@ _READERS: Mapping[str, Callable[[Path], object]] = {
 }
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Interrupt every command at five moments with two signals, and some in the ways of an impatient operator.
 
     Parameters
     ----------
-    effort : Effort
+    budget : Budget
         How much is done. A quick run interrupts some commands.
     report : Report
         Shows the progress.
     """
     with tempfile.TemporaryDirectory(prefix="specklescope-signals-") as folder:
         root = Path(folder)
-        return interrupt(all_cases(commands(root / "bench"), effort.seed), root / "runs", effort, report).numbers()
+        return interrupt(all_cases(commands(root / "bench"), budget.seed), root / "runs", budget, report).numbers()
 
 
-def interrupt(cases: Sequence[Case], folder: Path, effort: Effort, report: Report) -> Tally:
+def interrupt(cases: Sequence[Case], folder: Path, budget: Budget, report: Report) -> Tally:
     """Run the cases, each in a new folder inside ``folder``, and judge how they ended."""
     tally = Tally()
     undisturbed: dict[str, Undisturbed] = {}
-    for number in effort.rounds(len(cases)):
+    for number in budget.rounds(len(cases)):
         case = cases[number]
         name = case.command.name
         if name not in undisturbed:

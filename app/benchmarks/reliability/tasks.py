@@ -54,7 +54,7 @@ class Harm(StrEnum):
     #: A final name that no reader takes, a leftover that the next run trips over, or a command that cannot be repeated.
     HALF_WRITTEN = "half_written"
     #: A command that fails without an explanation for the operator.
-    UNEXPLAINED = "unexplained"
+    WITHOUT_REASON = "without_reason"
 
 
 @dataclass
@@ -252,7 +252,7 @@ class Compile(Task):
 
     def items(self) -> Items:
         """Return the files of the cache; each has the SHA-256 that its description states."""
-        found: dict[Hashable, Hashable] = {}
+        contents: dict[Hashable, Hashable] = {}
         for path in visible(self.folder / CACHE):
             sidecar = path.with_name(f"{path.name}.json")
             if path.suffix not in (".onnx", ".npz"):
@@ -260,8 +260,8 @@ class Compile(Task):
             content = path.read_bytes()
             if not sidecar.exists() or json.loads(sidecar.read_text("utf-8"))["sha256"] != _digest(content):
                 raise SpeckleScopeError(f"{path} differs from its description")
-            found[path.name] = _digest(content)
-        return found
+            contents[path.name] = _digest(content)
+        return contents
 
     def check(self, tally: Tally) -> None:
         """Count the engines that are not ready."""
@@ -300,8 +300,8 @@ class Import(Task):
     def incomplete(self, undisturbed: Task | None) -> list[str]:
         """Return the datasets that do not hold every pair."""
         del undisturbed
-        found = {archive.path: [dict(row.crc32) for row in archive.rows()] for archive in _archives(self.folder / "archive")}
-        return [path.name for path, pairs in found.items() if pairs != self._expected]
+        pairs_of = {archive.path: [dict(row.crc32) for row in archive.rows()] for archive in _archives(self.folder / "archive")}
+        return [path.name for path, pairs in pairs_of.items() if pairs != self._expected]
 
 
 def task_bench(folder: Path, pairs: int = 60) -> Workbench:

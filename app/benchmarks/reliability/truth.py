@@ -34,8 +34,8 @@ from acquisition.capture.plan import CapturePlan
 from acquisition.capture.progress import AcquisitionProgress, RunCallbacks
 from acquisition.capture.runner import acquire
 from acquisition.streams.channel import Channel, ChannelClosedError, Overflow, Stage
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import file, run, specklescope, started
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.workbench import Workbench, build_workbench
 from app.datasets import quality_report
 from app.datasets.quality_report import REPORT, finish_dataset
@@ -73,21 +73,21 @@ class _Counts:
             self.findings.append(f"{name}: {', '.join(claims)}")
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Delete each target ten times; see the module."""
     counts = _Counts()
     full = len(Target) * (_HERE + _COMMANDS)
     with tempfile.TemporaryDirectory(prefix="truth-") as folder:
         root = Path(folder)
         bench = build_workbench(root / "bench", _PAIRS)
-        for number in effort.rounds(_HERE):
+        for number in budget.rounds(_HERE):
             for target in Target:
-                name = f"{target}, seed {effort.seed + number}"
+                name = f"{target}, seed {budget.seed + number}"
                 trial = root / f"{target}-{number}"
-                counts.judge(name, _TRIALS[target](bench, trial, target, Random(effort.seed + number)))
+                counts.judge(name, _TRIALS[target](bench, trial, target, Random(budget.seed + number)))
                 shutil.rmtree(trial, ignore_errors=True)
                 report("deletions", counts.cases, full)
-        for number in effort.rounds(_COMMANDS) if not effort.quick else ():
+        for number in budget.rounds(_COMMANDS) if not budget.quick else ():
             for target in Target:
                 by_command = _certified if target is Target.REPORT else _acquired
                 counts.judge(f"{target} of a command, {number}", by_command(bench, root / f"c-{target}-{number}", target))
@@ -119,9 +119,9 @@ def claims(path: Path) -> list[str]:
 
 def _reports(path: Path) -> list[str]:
     said = []
-    for name, words in ((REPORT, "pairs, verified"), (CERTIFICATE, "verified: true")):
-        if (path / name).is_file() and words in (path / name).read_text("utf-8"):
-            said.append(f"{name} says {words!r}")
+    for name, claim in ((REPORT, "pairs, verified"), (CERTIFICATE, "verified: true")):
+        if (path / name).is_file() and claim in (path / name).read_text("utf-8"):
+            said.append(f"{name} says {claim!r}")
     return said
 
 

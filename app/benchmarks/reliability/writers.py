@@ -19,8 +19,8 @@ from acquisition.archive.kinds import FinishReason
 from acquisition.archive.reader import JOURNAL, Archive
 from acquisition.archive.writer import ArchiveWriter
 from acquisition.exchange.export import ExportFormat, export
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import Child, ChildEnd, Moment, line, run, specklescope, started
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.workbench import NETWORK, Workbench, build_workbench
 from app.progress import Report
 from drivers.base import SpeckleScopeError
@@ -55,27 +55,27 @@ class Contest:
     reads: bool = False
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Start a second process for everything that a first process writes; others read and build at the same time.
 
     Parameters
     ----------
-    effort : Effort
+    budget : Budget
         How much is done. A quick run does the first contests only.
     report : Report
         Shows the progress.
     """
     with tempfile.TemporaryDirectory(prefix="specklescope-writers-") as folder:
         root = Path(folder)
-        return play_contests(all_contests(build_workbench(root / "bench")), root, effort, report)
+        return play_contests(all_contests(build_workbench(root / "bench")), root, budget, report)
 
 
-def play_contests(contests: Sequence[Contest], root: Path, effort: Effort, report: Report) -> Numbers:
+def play_contests(contests: Sequence[Contest], root: Path, budget: Budget, report: Report) -> Numbers:
     """Run contests, each in a new folder inside ``root``, and count those that went wrong."""
     played: list[Contest] = []
     wrong: list[Contest] = []
     findings: list[str] = []
-    for number in effort.rounds(len(contests)):
+    for number in budget.rounds(len(contests)):
         contest = contests[number]
         report("writers", number, len(contests), contest.name)
         faults = contest.play(root / f"{number}")

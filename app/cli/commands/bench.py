@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from app.benchmarks.reliability.effort import Part
+from app.benchmarks.reliability.budget import Part
 from app.cli.options import Config, Count, InstrumentOptions, Json, Model, ModelOptions
 from app.cli.output import console, progress_bars, publish, publish_rows, read_numbers, write_json
 from drivers.base import SpeckleScopeError

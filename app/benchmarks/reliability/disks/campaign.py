@@ -20,9 +20,9 @@ import numpy as np
 from acquisition.archive.atomic_files import write_image
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export import ExportFormat, export
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import CACHE, LOGS, TEMPORARY, ChildEnd, Limits, run
 from app.benchmarks.reliability.disks.small_disk import Filling, can_mount, on_small_disk
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.tasks import (
     Acquire,
     Compile,
@@ -185,14 +185,14 @@ CASES: tuple[DiskCase, ...] = (
 _QUICK_CASES = 3
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Fill the disk of each command and count the harm."""
     tally, full = Tally(), 0
     with tempfile.TemporaryDirectory(prefix="specklescope-disks-") as name:
         folder = Path(name)
         bench = task_bench(folder / "bench", pairs=_PAIRS)
         for number, case in enumerate(CASES):
-            if effort.quick and number >= _QUICK_CASES and effort.left_s <= 0:
+            if budget.quick and number >= _QUICK_CASES and budget.left_s <= 0:
                 break
             report("full disks", number, len(CASES), case.name)
             full += fill_and_repeat(case, bench, folder / f"case-{number}", tally)
@@ -202,7 +202,7 @@ def measure(effort: Effort, report: Report) -> Numbers:
         "full_disks": full,
         "disk_lost": tally.counts[Harm.LOST],
         "disk_half_written": half,
-        "disk_unexplained": tally.counts[Harm.UNEXPLAINED],
+        "disk_without_reason": tally.counts[Harm.WITHOUT_REASON],
         **({"disks_findings": tally.findings} if tally.findings else {}),
     }
 
@@ -218,11 +218,11 @@ def fill_and_repeat(case: DiskCase, bench: Workbench, folder: Path, tally: Tally
     end = _on_full_disk(task, case)
     if end.code == 0:
         return False
-    for fault in unexplained(end):
-        tally.add(Harm.UNEXPLAINED, f"{case.name}: {fault}")
+    for fault in without_reason(end):
+        tally.add(Harm.WITHOUT_REASON, f"{case.name}: {fault}")
     tally.compare(task, before, case.name)
-    acknowledged, found = acknowledged_in(end.message), len(task.items())
-    tally.add(Harm.LOST, f"{case.name}: {found} of {acknowledged} acknowledged ones are there", max(0, acknowledged - found))
+    acknowledged, stored = acknowledged_in(end.message), len(task.items())
+    tally.add(Harm.LOST, f"{case.name}: {stored} of {acknowledged} acknowledged ones are there", max(0, acknowledged - stored))
     left = [str(path.relative_to(folder)) for path in _hidden(folder)]
     tally.add(Harm.HALF_WRITTEN, f"{case.name}: left over: {', '.join(left)}", len(left))
     again = run(folder, task.command(), timeout_s=_TIMEOUT_S)
@@ -233,7 +233,7 @@ def fill_and_repeat(case: DiskCase, bench: Workbench, folder: Path, tally: Tally
     return True
 
 
-def unexplained(end: ChildEnd) -> Iterator[str]:
+def without_reason(end: ChildEnd) -> Iterator[str]:
     """Yield what is wrong with the end of a command whose disk was full."""
     if end.code != 1:
         yield f"it ended with exit code {end.code}: {end.message}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from app.benchmarks.reliability.effort import Effort, Numbers
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.fuzz.judge import Outcome, Result
 from app.benchmarks.reliability.fuzz.more_samples import write_all
 from app.benchmarks.reliability.fuzz.readers import READERS
@@ -33,12 +33,12 @@ _KEYS: Mapping[str, tuple[Outcome, ...]] = {
 }
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Let every reader read damaged inputs.
 
     Parameters
     ----------
-    effort : Effort
+    budget : Budget
         How many.
     report : Report
         Shows the progress.
@@ -47,7 +47,7 @@ def measure(effort: Effort, report: Report) -> Numbers:
         folder = Path(name)
         samples = folder / "samples"
         write_all(samples)
-        results = _read_all(effort, samples, folder, report)
+        results = _read_all(budget, samples, folder, report)
     counts = Counter(result.outcome for result in results)
     numbers = {key: sum(counts[outcome] for outcome in outcomes) for key, outcomes in _KEYS.items()}
     findings = sorted(str(result) for result in results if result.outcome.is_fault)
@@ -78,9 +78,9 @@ def inputs(first_seed: int) -> Iterator[tuple[str, int]]:
                 yield reader.name, first_seed + number
 
 
-def _read_all(effort: Effort, samples: Path, folder: Path, report: Report) -> Sequence[Result]:
-    waiting = inputs(effort.seed * 1_000_000)
-    rounds = effort.rounds(_INPUTS)
+def _read_all(budget: Budget, samples: Path, folder: Path, report: Report) -> Sequence[Result]:
+    waiting = inputs(budget.seed * 1_000_000)
+    rounds = budget.rounds(_INPUTS)
     results: list[Result] = []
     lock = threading.Lock()
 

@@ -17,7 +17,6 @@ from unittest import mock
 import cv2
 import numpy as np
 import torch
-import yaml
 
 from acquisition.archive.atomic_files import array_bytes, image_bytes, write_bytes, write_whole
 from acquisition.archive.journal.schema import UNPROTECTED_VERSION, Table
@@ -28,6 +27,7 @@ from app.instrument.config import InstrumentConfig, to_yaml
 from calibration.fibre.response import from_transmission
 from calibration.registration.affine import Registration
 from calibration.stored import FILE, save
+from drivers.safe_text import dump_yaml, read_yaml
 from drivers.testing.videos import write_mjpeg
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
@@ -174,9 +174,9 @@ def _write_old_model(folder: Path) -> None:
 
 def _remove_sums(path: Path) -> None:
     """Remove the check sums from a description: only without them a reader looks at values that were changed."""
-    facts = yaml.safe_load(path.read_bytes())
+    facts = read_yaml(path)
     kept = {name: value for name, value in facts.items() if "sha256" not in name}
-    write_whole(path, yaml.safe_dump(kept, sort_keys=False), _REMEDY)
+    write_whole(path, dump_yaml(kept), _REMEDY)
 
 
 def _write_run(folder: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from drivers.safe_text import parse_machine_yaml
+
 #: Values that are unlikely where something else is expected.
 STRANGE: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 255, 256, 65536, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**40, 10**90,
@@ -36,7 +38,7 @@ def changed_values(content: Any, random: Random) -> Any:
 def changed_yaml(text: str, random: Random) -> str:
     """Return a YAML text with changed values, or with a key or a line that occurs twice."""
     try:
-        content = yaml.safe_load(text)
+        content = parse_machine_yaml(text)
     except yaml.YAMLError:
         return text
     if random.random() < 0.1:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acquisition.archive.atomic_files import write_inside
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.children import run, specklescope
-from app.benchmarks.reliability.effort import Effort, Numbers
 from app.benchmarks.reliability.hostile.archives import archive_attacks, stored_attacks
 from app.benchmarks.reliability.hostile.attack import CANARY, Attack
 from app.benchmarks.reliability.hostile.files import array_attacks, image_attacks
@@ -36,7 +36,7 @@ _MODULES = (
 )
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Give every hostile input to its reader.
 
     Returns
@@ -52,7 +52,7 @@ def measure(effort: Effort, report: Report) -> Numbers:
     try:
         assert server.stdin is not None
         assert server.stdout is not None
-        for number in effort.rounds(len(ATTACKS)):
+        for number in budget.rounds(len(ATTACKS)):
             server.stdin.write(f"{number}\n")
             server.stdin.flush()
             answer = json.loads(server.stdout.readline())
@@ -60,7 +60,7 @@ def measure(effort: Effort, report: Report) -> Numbers:
             report("hostile inputs", len(judgements), total)
     finally:
         server.communicate()
-    for number in effort.rounds(0 if effort.quick else len(COMMANDS)):
+    for number in budget.rounds(0 if budget.quick else len(COMMANDS)):
         judgements.append(_in_hostile_folder(COMMANDS[number]))
         report("hostile inputs", len(judgements), total)
     return summary(judgements)

@@ -38,7 +38,7 @@ from acquisition.capture.progress import RunCallbacks
 from acquisition.capture.runner import acquire
 from acquisition.exchange.export import ExportFormat, exported_files
 from acquisition.streams.channel import Channel, Overflow, Stage
-from app.benchmarks.reliability.effort import Effort, Numbers
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.power.disk_states import Content, DiskStates, digest_of, write_content
 from app.benchmarks.reliability.power.file_trace import Change, FileEvent, can_trace, read_trace, traced
 from app.benchmarks.reliability.tasks import content_of, visible
@@ -257,7 +257,7 @@ class PowerCuts:
     findings: list[str] = field(default_factory=list)
 
 
-def measure(effort: Effort, report: Report) -> Numbers:
+def measure(budget: Budget, report: Report) -> Numbers:
     """Trace the work, cut it, and count what is lost."""
     if not can_trace():
         return {"power_cuts": 0, "power_cut_lost": 0, "power_findings": ["this system allows no trace; nothing was cut"]}
@@ -269,7 +269,7 @@ def measure(effort: Effort, report: Report) -> Numbers:
         report("tracing", 1, 1)
         for number, work in enumerate(WORKS):
             report("power cuts", number, len(WORKS), work.__name__)
-            cut(work(), events, folder / "disk" / work.__name__, result, _QUICK_CUTS if effort.quick else None)
+            cut(work(), events, folder / "disk" / work.__name__, result, _QUICK_CUTS if budget.quick else None)
         report("power cuts", len(WORKS), len(WORKS))
     findings = {"power_findings": result.findings} if result.findings else {}
     return {"power_cuts": result.cuts, "power_cut_lost": result.lost, **findings}

@@ -108,7 +108,7 @@ class DiskStates:
                 self._change((parent, name, _File() if event.change is Change.OPEN else _Folder()))
         elif event.change is Change.SYNC:
             self._sync(node)
-        elif event.change in (Change.RENAME, Change.EXCHANGE):
+        elif event.change in (Change.RENAME, Change.SWAP):
             self._rename(event, parent, name)
         elif event.change in (Change.UNLINK, Change.RMDIR):
             self._change((parent, name, None))
@@ -134,7 +134,7 @@ class DiskStates:
         other = self._find(to.parent)
         if not isinstance(other, _Folder):  # it leaves the disk
             self._change((parent, name, None))
-        elif event.change is Change.EXCHANGE:
+        elif event.change is Change.SWAP:
             self._change((parent, name, other.current.get(to.name)), (other, to.name, node))
         else:
             self._change((parent, name, None), (other, to.name, node))
@@ -148,18 +148,18 @@ class DiskStates:
         self._unsafe = [changes for changes in remaining if changes]
 
     def _content(self, names: Callable[[_Folder], Mapping[str, _File | _Folder]], content: Callable[[_File], bytes]) -> Content:
-        found: dict[PurePosixPath, bytes | None] = {}
+        files: dict[PurePosixPath, bytes | None] = {}
 
         def walk(folder: _Folder, place: PurePosixPath) -> None:
             for name, node in names(folder).items():
                 if isinstance(node, _File):
-                    found[place / name] = content(node)
+                    files[place / name] = content(node)
                 else:
-                    found[place / name] = None
+                    files[place / name] = None
                     walk(node, place / name)
 
         walk(self._top, PurePosixPath())
-        return found
+        return files
 
 
 def digest_of(content: Content) -> bytes:

@@ -41,7 +41,7 @@ _TRACEME, _CONT, _SYSCALL, _SETOPTIONS, _SYSCALL_INFO = 0, 7, 24, 0x4200, 0x420E
 _OPTIONS = 0x1 | 0x2 | 0x4 | 0x8 | 0x80 | 0x100000
 _EVENT_SECCOMP = 7
 _AT_REMOVEDIR = 0x200
-_RENAME_EXCHANGE = 2
+_RENAME_SWAP = 2
 _TRACED_STOP = signal.SIGTRAP | 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -59,8 +59,8 @@ class Change(StrEnum):
     SYNC = "sync"
     #: A name became another one.
     RENAME = "rename"
-    #: Two names were exchanged.
-    EXCHANGE = "exchange"
+    #: Two names were swapped.
+    SWAP = "swap"
     #: A file was removed.
     UNLINK = "unlink"
     #: A folder was made.
@@ -252,8 +252,8 @@ class _Tracer:
             size = _size_of(thread, call.args[0]) if call.name == "fallocate" else call.args[1]
             return FileEvent(change=Change.RESIZE, path=path, size=size)
         if call.name.startswith("rename"):
-            exchanged = call.name == "renameat2" and call.args[4] & _RENAME_EXCHANGE
-            return FileEvent(change=Change.EXCHANGE if exchanged else Change.RENAME, path=path, to=call.paths[1])
+            swapped = call.name == "renameat2" and call.args[4] & _RENAME_SWAP
+            return FileEvent(change=Change.SWAP if swapped else Change.RENAME, path=path, to=call.paths[1])
         removes_folder = call.name == "unlinkat" and call.args[2] & _AT_REMOVEDIR
         return FileEvent(change=Change.RMDIR if removes_folder else _PLAIN[call.name], path=path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.benchmarks.reliability.bench import broken_promises
-from app.benchmarks.reliability.effort import QUICK_S, Effort, Part
+from app.benchmarks.reliability.budget import QUICK_S, Budget, Part
 
 
 def test_numbers_that_should_be_zero_or_equal_are_named() -> None:
@@ -27,7 +27,7 @@ def test_a_key_that_a_part_forgot_is_a_broken_promise() -> None:
 
 @pytest.mark.parametrize(("quick_s", "rounds"), [(0.0, 1), (60.0, 5)])
 def test_a_quick_part_does_one_round_at_least(quick_s: float, rounds: int) -> None:
-    assert list(Effort(quick=True, quick_s=quick_s).rounds(5)) == list(range(rounds))
+    assert list(Budget(quick=True, quick_s=quick_s).rounds(5)) == list(range(rounds))
 
 
 def test_the_quick_parts_together_take_less_than_three_minutes() -> None:

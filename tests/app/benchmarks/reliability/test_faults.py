@@ -9,7 +9,7 @@ import pytest
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.recording_faults import FaultLog, RecordingFault
 from app.benchmarks.reliability import faults
-from app.benchmarks.reliability.effort import Effort
+from app.benchmarks.reliability.budget import Budget
 from drivers.twin.camera import Fault, InjectedFault
 
 #: Frames 0 to 9 without 3 and 4, in nanoseconds.
@@ -67,7 +67,7 @@ def test_a_plan_has_every_kind_of_fault() -> None:
 @pytest.mark.slow
 def test_a_recording_tells_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure() -> faults.Numbers:
-        return faults.measure(Effort(quick=True, quick_s=12.0), lambda *args: None)
+        return faults.measure(Budget(quick=True, quick_s=12.0), lambda *args: None)
 
     numbers = measure()
     assert numbers["faults_injected"] == numbers["faults_matched"] > 7, numbers.get("faults_findings")

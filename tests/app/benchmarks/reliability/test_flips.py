@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from acquisition.exchange.check_sums import CheckSums
-from app.benchmarks.reliability.effort import Effort
+from app.benchmarks.reliability.budget import Budget
 from app.benchmarks.reliability.flips import Outcome, flip_one, measure, protected_samples
 from app.benchmarks.reliability.samples import Content, Sample, SampleKind
 
@@ -30,7 +30,7 @@ def sample_of(samples: list[Sample], kind: SampleKind) -> Sample:
 
 
 def test_all_numbers_are_there_and_nothing_is_silent() -> None:
-    numbers = measure(Effort(quick=True, quick_s=8.0), lambda *_: None)
+    numbers = measure(Budget(quick=True, quick_s=8.0), lambda *_: None)
     assert numbers["flips_findings"] == []
     assert numbers["bit_flips_silent"] == 0
     assert numbers["bit_flips"] == numbers["bit_flips_reported"] + numbers["bit_flips_harmless"] > 0
@@ -67,6 +67,6 @@ def test_an_error_that_is_not_ours_counts_as_silent(
 def test_a_child_that_crashes_or_hangs_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.benchmarks.reliability.flips.FLIPS", 1)
     monkeypatch.setattr("app.benchmarks.reliability.flips._START_S", 0.0)
-    numbers = measure(Effort(), lambda *_: None)
+    numbers = measure(Budget(), lambda *_: None)
     assert (numbers["bit_flips"], numbers["bit_flips_silent"]) == (1, 1)
     assert "the process hung" in str(numbers["flips_findings"])

@@ -13,7 +13,7 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.streams.channel import Channel, Overflow
 from app.benchmarks.reliability import frames
-from app.benchmarks.reliability.effort import Effort, Numbers
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.live.frame_judge import FrameJudge
 from drivers.base import Frame, FrameMark
 
@@ -67,7 +67,7 @@ def test_labels_of_a_frame_without_light_are_noticed(tmp_path: Path) -> None:
 
 
 def measured() -> Numbers:
-    return frames.measure(Effort(quick=True, quick_s=8.0), lambda *args: None)
+    return frames.measure(Budget(quick=True, quick_s=8.0), lambda *args: None)
 
 
 @pytest.mark.slow

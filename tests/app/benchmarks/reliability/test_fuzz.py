@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from app.benchmarks.reliability.effort import Effort
+from app.benchmarks.reliability.budget import Budget
 from app.benchmarks.reliability.fuzz import campaign, worker
 from app.benchmarks.reliability.fuzz.judge import Outcome, Result
 from app.benchmarks.reliability.fuzz.more_samples import write_all
@@ -93,7 +93,7 @@ def test_every_reader_accepts_its_sample_unless_it_is_damaged(tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_small_run_writes_every_number_and_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campaign, "_INPUTS", 90)
-    numbers = campaign.measure(Effort(), lambda *_: None)
+    numbers = campaign.measure(Budget(), lambda *_: None)
     assert numbers["fuzz_inputs"] == 90
     assert sum(int(str(numbers[key])) for key in COUNTS) == 90
     assert numbers["fuzz_findings"] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.benchmarks.reliability.effort import Effort
+from app.benchmarks.reliability.budget import Budget
 from app.benchmarks.reliability.hostile import judge as judges
 from app.benchmarks.reliability.hostile import measure
 from app.benchmarks.reliability.hostile.attack import CANARY, Attack
@@ -120,6 +120,6 @@ def test_the_numbers_name_what_was_accepted() -> None:
 
 @pytest.mark.slow
 def test_a_quick_run_gives_every_number() -> None:
-    numbers = measure(Effort(quick=True, quick_s=0.0), lambda *_: None)
+    numbers = measure(Budget(quick=True, quick_s=0.0), lambda *_: None)
     assert numbers["hostile_inputs"] == 1
     assert numbers["hostile_accepted"] == 0

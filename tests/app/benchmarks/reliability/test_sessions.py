@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.benchmarks.reliability import sessions
-from app.benchmarks.reliability.effort import Effort, Numbers
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.live.session import Session
 from tests.helpers.small_instrument import small_instrument
 
@@ -78,7 +78,7 @@ def test_sessions_that_keep_memory_threads_and_files_are_noticed(tmp_path: Path,
 
 @pytest.mark.slow
 def test_a_quick_run_gives_every_number() -> None:
-    numbers = sessions.measure(Effort(quick=True, quick_s=10.0), silent)
+    numbers = sessions.measure(Budget(quick=True, quick_s=10.0), silent)
     assert numbers.keys() >= KEYS
     assert "sessions_findings" not in numbers
     assert numbers["sessions"] >= 1
@@ -90,6 +90,6 @@ def test_a_quick_run_gives_every_number() -> None:
 def test_a_process_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECKLESCOPE_LOG", "ERROR")
     monkeypatch.setattr(sessions, "SESSIONS", "many")
-    numbers = sessions.measure(Effort(quick=True, quick_s=1.0), silent)
+    numbers = sessions.measure(Budget(quick=True, quick_s=1.0), silent)
     assert numbers["sessions"] == 0
     assert "exit code 1: ValueError" in str(numbers["sessions_findings"])

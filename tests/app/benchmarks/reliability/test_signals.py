@@ -11,7 +11,7 @@ import pytest
 
 from app.benchmarks.reliability import children
 from app.benchmarks.reliability.bench import broken_promises
-from app.benchmarks.reliability.effort import Effort
+from app.benchmarks.reliability.budget import Budget
 from app.benchmarks.reliability.signals import SIGNALS, Case, Command, Send, Tally, all_cases, commands, interrupt
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the handlers are read from /proc")
@@ -42,7 +42,7 @@ def case(program: str, number: signal.Signals = signal.SIGTERM, fraction: float 
 
 
 def interrupted(cases: Sequence[Case], folder: Path) -> Tally:
-    return interrupt(cases, folder, Effort(), lambda *_: None)
+    return interrupt(cases, folder, Budget(), lambda *_: None)
 
 
 @pytest.mark.slow

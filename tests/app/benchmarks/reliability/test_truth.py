@@ -9,14 +9,14 @@ import pytest
 
 from acquisition.archive import writer as archive_writer
 from app.benchmarks.reliability import truth
-from app.benchmarks.reliability.effort import Effort, Numbers
+from app.benchmarks.reliability.budget import Budget, Numbers
 from app.datasets import quality_report
 
 KEYS = {"truth_cases", "truth_violations", "truth_findings"}
 
 
 def measured() -> Numbers:
-    return truth.measure(Effort(quick=True, quick_s=0.0), lambda stage, done, total, note="": None)
+    return truth.measure(Budget(quick=True, quick_s=0.0), lambda stage, done, total, note="": None)
 
 
 @pytest.mark.slow

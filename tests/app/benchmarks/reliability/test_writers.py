@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.benchmarks.reliability.bench import broken_promises
-from app.benchmarks.reliability.effort import Effort
+from app.benchmarks.reliability.budget import Budget
 from app.benchmarks.reliability.workbench import build_workbench
 from app.benchmarks.reliability.writers import Contest, all_contests, play_contests, second_is_refused
 
@@ -44,7 +44,7 @@ def test_each_wrong_contest_is_counted(tmp_path: Path) -> None:
         Contest(name="reader", play=lambda folder: [], reads=True),
         Contest(name="slow reader", play=lambda folder: ["it waited"], reads=True),
     ]
-    numbers = play_contests(contests, tmp_path, Effort(), lambda *_: None)
+    numbers = play_contests(contests, tmp_path, Budget(), lambda *_: None)
     findings = numbers["writers_findings"]
     assert isinstance(findings, list)
     assert [finding.partition(":")[2].partition(":")[0] for finding in findings] == [
@@ -64,7 +64,7 @@ def test_each_wrong_contest_is_counted(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_no_second_writer_is_accepted(tmp_path: Path) -> None:
-    numbers = play_contests(all_contests(build_workbench(tmp_path / "bench")), tmp_path, Effort(), lambda *_: None)
+    numbers = play_contests(all_contests(build_workbench(tmp_path / "bench")), tmp_path, Budget(), lambda *_: None)
     assert numbers["writers_findings"] == []
     assert numbers["double_writers"] == 11
     assert numbers["readers_while_writing"] == 1

@@ -16,7 +16,7 @@ from app.benchmarks.reliability.disks.campaign import (
     acknowledged_in,
     export_in,
     fill_and_repeat,
-    unexplained,
+    without_reason,
 )
 from app.benchmarks.reliability.tasks import Harm, Tally, task_bench
 from app.benchmarks.reliability.workbench import Workbench
@@ -53,7 +53,7 @@ def end(code: int = 1, errors: str = EXPLAINED) -> ChildEnd:
     ],
 )
 def test_an_end_is_explained_in_one_line_with_exit_code_1(ended: ChildEnd, *, explained: bool) -> None:
-    assert (not list(unexplained(ended))) is explained
+    assert (not list(without_reason(ended))) is explained
 
 
 def test_what_a_command_says_to_have_acknowledged() -> None:

@@ -39,11 +39,11 @@ def written(path: str, content: bytes) -> tuple[FileEvent, FileEvent]:
 
 
 def test_what_is_not_synced_may_be_there_or_not() -> None:
-    found = states(*written("/d/a", b"1234"))
-    assert found["nothing that is not synced is there"] == {}
-    assert found["everything is there"] == {"a": b"1234"}
-    assert found["names without their bytes"] == {"a": b""}
-    assert found["the last write is torn"] == {"a": b"12"}
+    after_cut = states(*written("/d/a", b"1234"))
+    assert after_cut["nothing that is not synced is there"] == {}
+    assert after_cut["everything is there"] == {"a": b"1234"}
+    assert after_cut["names without their bytes"] == {"a": b""}
+    assert after_cut["the last write is torn"] == {"a": b"12"}
 
 
 def test_a_name_is_safe_after_the_sync_of_its_folder_and_bytes_after_that_of_their_file() -> None:
@@ -51,9 +51,9 @@ def test_a_name_is_safe_after_the_sync_of_its_folder_and_bytes_after_that_of_the
     sync = FileEvent(change=Change.SYNC, path="/d/a")
     folder = FileEvent(change=Change.SYNC, path="/d")
     assert states(*written("/d/a", b"12"), rename, folder)["nothing that is not synced is there"] == {"b": b""}
-    found = states(*written("/d/a", b"12"), sync, folder, rename)
-    assert found["nothing that is not synced is there"] == {"a": b"12"}
-    assert found["everything is there"] == {"b": b"12"}
+    after_cut = states(*written("/d/a", b"12"), sync, folder, rename)
+    assert after_cut["nothing that is not synced is there"] == {"a": b"12"}
+    assert after_cut["everything is there"] == {"b": b"12"}
     assert set(map(str, states(*written("/d/a", b"12"), sync, rename, folder).values())) == {"{'b': b'12'}"}
 
 
@@ -94,14 +94,14 @@ def lost(folder: Path, works: Sequence[type[Work]], before: str = "", most: int 
     code = f"{before}\nfrom app.benchmarks.reliability.power.campaign import main\nmain({str(folder / 'disk')!r}, *{names})"
     command = [sys.executable, "-P", "-c", code] if before else command_of(folder / "disk", works)
     events = trace(folder, command)
-    found = {}
+    losses = {}
     for work in works:
         result = PowerCuts()
         cut(work(), events, folder / "disk" / work.__name__, result, most)
         assert result.cuts > 20
         assert result.lost == len(result.findings)
-        found[work.__name__] = result.lost
-    return found
+        losses[work.__name__] = result.lost
+    return losses
 
 
 @needs_trace
@@ -113,9 +113,9 @@ def test_a_sound_program_loses_nothing(tmp_path: Path) -> None:
 @needs_trace
 @pytest.mark.slow
 def test_a_program_that_does_not_sync_its_files_is_noticed(tmp_path: Path) -> None:
-    found = lost(tmp_path, [Files, Checkpoints], before=WITHOUT_SYNC)
-    assert found["Files"] > 0
-    assert found["Checkpoints"] > 0
+    losses = lost(tmp_path, [Files, Checkpoints], before=WITHOUT_SYNC)
+    assert losses["Files"] > 0
+    assert losses["Checkpoints"] > 0
 
 
 @needs_trace

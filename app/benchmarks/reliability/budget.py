@@ -12,7 +12,7 @@ Numbers = Mapping[str, int | float | list[str]]
 
 
 class Part(StrEnum):
-    """The parts; the module of each has the same name and a function ``measure(effort, report)``."""
+    """The parts; the module of each has the same name and a function ``measure(budget, report)``."""
 
     KILLS = "kills"
     DISKS = "disks"
@@ -46,7 +46,7 @@ QUICK_S: Mapping[Part, float] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class Budget:
     """How much a part does.
 
     Parameters
