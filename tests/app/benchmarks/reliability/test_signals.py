@@ -92,6 +92,7 @@ def test_a_bad_end_is_noticed(place: str, code: str, finding: str, tmp_path: Pat
     assert "bad_ends is 1 instead of 0" in broken_promises(tally.numbers())
 
 
+@pytest.mark.slow
 def test_a_command_that_ends_otherwise_is_a_bad_end(tmp_path: Path) -> None:
     tally = interrupted([case(PROGRAM.replace("# end", "sys.exit(1)"))], tmp_path)
     assert tally.bad_ends == 1
