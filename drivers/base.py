@@ -71,6 +71,10 @@ class FrameMark(enum.StrEnum):
     DECORRELATED = "decorrelated"
 
 
+#: Significant bits of a pixel that cameras have.
+BIT_DEPTHS = (8, 9, 10, 11, 12, 13, 14, 15, 16)
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One camera image with its number, time and exposure.
@@ -86,7 +90,7 @@ class Frame:
     exposure_s : float
         Exposure time in seconds.
     bit_depth : int
-        Number of significant bits (8, 10, 12 or 16).
+        Number of significant bits, one of :data:`BIT_DEPTHS`.
     pattern_id : str, optional
         ``Pattern.id`` of the pattern that was displayed and settled during the whole exposure, where known.
     device_ns : int, optional

@@ -19,7 +19,7 @@ class BaslerConfig:
     user_set : str
         Set of stored settings that is loaded first, for example ``UserSet1``.
     bit_depth : int
-        8, 10, 12 or 16.
+        8, 10, 12, 14 or 16.
     exposure_s, gain_db : float
         Exposure time in seconds and gain in decibels.
     width, height, offset_x, offset_y : int
@@ -70,8 +70,8 @@ class BaslerConfig:
     output_source: str = "ExposureActive"
 
     def __post_init__(self) -> None:
-        if self.bit_depth not in (8, 10, 12, 16):
-            raise ValueError(f"bit_depth of a Basler camera must be 8, 10, 12 or 16, got {self.bit_depth}")
+        if self.bit_depth not in (8, 10, 12, 14, 16):
+            raise ValueError(f"bit_depth of a Basler camera must be 8, 10, 12, 14 or 16, got {self.bit_depth}")
         sizes = (self.width, self.height, self.offset_x, self.offset_y, self.packet_size_bytes, self.bandwidth_bytes_per_s)
         if min(*sizes, self.packet_delay_ticks) < 0 or self.buffers < 1 or not self.exposure_s > 0:
             raise ValueError(f"sizes must be 0 or more, buffers 1 or more and exposure_s positive, got {self}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pypylon import pylon
 
-from drivers.base import CameraCapabilities, DeviceError
+from drivers.base import BIT_DEPTHS, CameraCapabilities, DeviceError
 from drivers.basler.config import BaslerConfig
 from drivers.basler.features import EXPOSURE, GAIN, READOUT, feature, make_neutral, value, write
 
@@ -28,7 +28,7 @@ def describe(camera: Any) -> CameraCapabilities:
         model=info.GetModelName(),
         serial=info.GetSerialNumber(),
         shape=(camera.Height.Value, camera.Width.Value),
-        bit_depths=tuple(depth for depth in (8, 10, 12, 16) if f"Mono{depth}" in formats),
+        bit_depths=tuple(depth for depth in BIT_DEPTHS if f"Mono{depth}" in formats),
         exposure_range_s=(exposure.Min * 1e-6, exposure.Max * 1e-6),
         readout_s=readout_us * 1e-6 if isinstance(readout_us, float) else _READOUT_S,
     )

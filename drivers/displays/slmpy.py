@@ -79,7 +79,7 @@ class SlmPyConfig:
     host: str = "127.0.0.1"
     port: int = 9999
     refresh_hz: float = 60.0
-    latency_s: float = 0.1
+    latency_s: float = 0.15
     settle_s: float = 0.015
     compression: Compression = "zlib"
     timeout_s: float = 2.0

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from drivers.base import (
+    BIT_DEPTHS,
     CameraCapabilities,
     CameraCounters,
     DeviceError,
@@ -59,7 +60,7 @@ class SlmsuiteCameraConfig:
     exposure_range_s : (float, float)
         Used if slmsuite reports no ``exposure_bounds_s``.
     bit_depth : int
-        Significant bits, right-justified: 8, 10, 12 or 16; 0 uses slmsuite's value.
+        Significant bits, right-justified: 8 to 16; 0 uses slmsuite's value.
     readout_s : float
         Time from the end of an exposure to the image, in seconds.
     timeout_s : float
@@ -92,8 +93,8 @@ class SlmsuiteCameraConfig:
         low_s, high_s = self.exposure_range_s
         if not (0 < low_s <= high_s and self.exposure_s > 0 and min(self.timeout_s, self.open_timeout_s) > 0):
             raise ValueError(f"exposures and time-outs must be positive and exposure_range_s must rise, got {self}")
-        if self.bit_depth not in (0, 8, 10, 12, 16) or self.readout_s < 0:
-            raise ValueError(f"bit_depth must be 0, 8, 10, 12 or 16 and readout_s 0 or more, got {self}")
+        if self.bit_depth not in (0, *BIT_DEPTHS) or self.readout_s < 0:
+            raise ValueError(f"bit_depth must be 0 or 8 to 16, and readout_s 0 or more, got {self}")
 
 
 class SlmsuiteCamera:
@@ -309,8 +310,8 @@ class SlmsuiteCamera:
 
     def _capabilities(self, facts: CameraFacts) -> CameraCapabilities:
         depth = self.config.bit_depth or facts.bits
-        if depth not in (8, 10, 12, 16):
-            raise DeviceError(f"{self._name} has {facts.bits} bit according to slmsuite; set bit_depth to 8, 10, 12 or 16")
+        if depth not in BIT_DEPTHS:
+            raise DeviceError(f"{self._name} has {facts.bits} bit according to slmsuite; set bit_depth: 8 to 16")
         return CameraCapabilities(
             model=facts.model,
             serial=facts.serial,

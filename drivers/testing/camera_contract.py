@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from drivers.base import (
+    BIT_DEPTHS,
     Camera,
     CameraCounters,
     DeviceError,
@@ -96,7 +97,7 @@ class CameraContract:
         assert capabilities.model
         assert capabilities.serial
         assert min(capabilities.shape) > 0
-        assert set(capabilities.bit_depths) <= {8, 10, 12, 16}
+        assert set(capabilities.bit_depths) <= set(BIT_DEPTHS)
         assert 0 < low_s <= subject.camera.exposure_s <= high_s
         assert capabilities.readout_s >= 0
         subject.arm()

@@ -44,7 +44,7 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
         ("camera: basler", "camera 'basler' cannot see the simulated SLM; set slm to screen, slmpy, ... or none"),
         ("slm: screen", "camera 'simulated' sees only the simulated SLM, not 'screen'"),
         ("{camera: opencv, slm: none, trigger: hardware}", "camera 'opencv' has no trigger line"),
-        ("basler: {bit_depth: 9}", "bit_depth of a Basler camera must be 8, 10, 12 or 16, got 9"),
+        ("basler: {bit_depth: 9}", "bit_depth of a Basler camera must be 8, 10, 12, 14 or 16, got 9"),
         ("basler: {serail: '1'}", "unknown key 'basler.serail'; did you mean 'serial'?"),
         ("panel: {pattern_shape: [2000, 20]}", "the pattern must lie on the panel"),
         ("slmpy: {host: lab-pc}", "host must be an IPv4 address"),

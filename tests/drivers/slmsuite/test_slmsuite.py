@@ -197,7 +197,7 @@ def test_images_of_another_kind_are_refused_with_the_value(fault: Callable[[Any]
         assert (camera.counters.frames, camera.counters.failed) == (1, 1)
 
 
-@given(bits=st.sampled_from([8, 10, 12, 16]), value=st.integers(-(2**15), 2**17))
+@given(bits=st.integers(8, 16), value=st.integers(-(2**15), 2**17))
 def test_counts_pass_unchanged_or_not_at_all(bits: int, value: int) -> None:
     image = np.full((2, 3), value, np.int32)
     if 0 <= value < 1 << bits:
@@ -242,8 +242,11 @@ def test_range_and_bit_depth_are_slmsuites_unless_configured() -> None:
     with opened(FaultyCamera(exposure_bounds_s=(0.001, 0.5), bitdepth=16), bit_depth=12) as (camera, _):
         assert camera.capabilities.exposure_range_s == (0.001, 0.5)
         assert (camera.bit_depth, camera.capabilities.bit_depths) == (12, (12,))
-    with pytest.raises(DeviceError, match=r"14 bit according to slmsuite; set bit_depth"):
-        SlmsuiteCamera.wrap(FaultyCamera(bitdepth=14).camera)
+    for bits in (11, 14):
+        with opened(FaultyCamera(bitdepth=bits)) as (camera, _):
+            assert camera.capabilities.bit_depths == (bits,)
+    with pytest.raises(DeviceError, match=r"20 bit according to slmsuite; set bit_depth"):
+        SlmsuiteCamera.wrap(FaultyCamera(bitdepth=20).camera)
 
 
 # ---- SLMs
@@ -460,7 +463,7 @@ def test_it_is_loaded_only_when_it_is_used_and_prints_nothing() -> None:
     [
         (SlmsuiteCameraConfig, {"exposure_s": 0.0}),
         (SlmsuiteCameraConfig, {"exposure_range_s": (0.1, 0.01)}),
-        (SlmsuiteCameraConfig, {"bit_depth": 9}),
+        (SlmsuiteCameraConfig, {"bit_depth": 7}),
         (SlmsuiteCameraConfig, {"timeout_s": 0.0}),
         (SlmsuiteCameraConfig, {"arguments": {"serial": None}}),
         (SlmsuiteCameraConfig, {"arguments": {"a b": 1}}),

@@ -82,7 +82,7 @@ def test_saving_writes_what_is_shown(page, qtbot, tmp_path):
     ("form", "values", "message"),
     [
         ("basler/basler", {"exposure_s": "long"}, "'basler.exposure_s' = 'long'"),
-        ("basler/basler", {"bit_depth": 9}, "must be 8, 10, 12 or 16, got 9"),
+        ("basler/basler", {"bit_depth": 9}, "must be 8, 10, 12, 14 or 16, got 9"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_written(page, tmp_path, form, values, message):
