@@ -198,7 +198,7 @@ def _photographs(names: Sequence[str], shape: tuple[int, int]) -> Callable[[int]
 
 
 def _video(path: Path, shape: tuple[int, int]) -> Callable[[int], tuple[str, Grey]]:
-    frames = VideoFile(path, exposure_s=1.0)
+    frames = VideoFile(path, exposure_s=1.0, period_s=1.0)  # patterns have no times
     return lambda index: (f"{path.name}-{index % len(frames)}", to_grey(frames[index % len(frames)].pixels, shape))
 
 

@@ -66,9 +66,12 @@ class ReplayConfig(_Strict):
     ----------
     path : Path
         Its folder.
+    period_s : float, optional
+        Time from frame to frame, in seconds, instead of the recorded times. Imported pairs need it where they have no times.
     """
 
     path: Path = Path()
+    period_s: float | None = Field(None, gt=0)
 
 
 class SceneConfig(_Strict):

@@ -135,7 +135,7 @@ def _open_slmsuite_camera(config: InstrumentConfig, clock: Clock) -> Camera:
 def _open_replay(config: InstrumentConfig, clock: Clock) -> Camera:
     from drivers.recorded.replay import ReplayCamera
 
-    return ReplayCamera(RecordedFrames.open(config.replay.path), clock=clock)
+    return ReplayCamera(RecordedFrames.open(config.replay.path), config.replay.period_s, clock)
 
 
 def _open_screen(config: InstrumentConfig, panel: Panel) -> Slm:

@@ -41,7 +41,8 @@ class OpenCvConfig:
     width, height : int
         Requested size in pixels; 0 keeps the size of the camera or file. It is an error if another size is delivered.
     fps : float
-        Requested frames per second; 0 keeps the rate of the camera or file. A UVC camera may use another rate.
+        Requested frames per second; 0 keeps the rate of the camera or file. A UVC camera may use another rate. A raw stream of
+        H.264 (``.h264``) has no rate, so it needs this.
     bit_depth : int
         Always 8: OpenCV does not deliver more.
     loop : bool
@@ -104,8 +105,9 @@ def open_opencv(config: OpenCvConfig | None = None, clock: Clock | None = None) 
     config = config or OpenCvConfig()
     if config.device is not None:
         return OpenCvCamera(config, clock)
-    video = VideoFile(Path(config.source), config.exposure_s)
-    camera = ReplayCamera(video, 1 / config.fps if config.fps else None, clock, loop=config.loop)
+    period_s = 1 / config.fps if config.fps else None
+    video = VideoFile(Path(config.source), config.exposure_s, period_s)
+    camera = ReplayCamera(video, period_s, clock, loop=config.loop)
     _check_size(config, f"the video {config.source}", camera.capabilities.shape)
     return camera
 

@@ -102,6 +102,7 @@ class ReplayCamera:
         self._index = self._failed = 0
         self._armed_ns = 0
         first = checked[0]
+        longest_ns = max(self._period_ns, *np.diff(self._offsets_ns).tolist()) if len(frames) > 1 else self._period_ns
         self._exposure_s = first.exposure_s
         self.capabilities = CameraCapabilities(
             model="replay",
@@ -109,7 +110,8 @@ class ReplayCamera:
             shape=first.shape,
             bit_depths=(first.bit_depth,),
             exposure_range_s=(first.exposure_s, first.exposure_s),
-            readout_s=0.0,
+            # As long as the longest gap, so that nobody takes a gap for a camera that has failed, and arms it again.
+            readout_s=max(0.0, longest_ns * 1e-9 - first.exposure_s),
         )
 
     @property
@@ -214,6 +216,7 @@ def _recorded(frames: Sequence[Frame]) -> tuple[NDArray[np.int64], int]:
     if (steps_ns <= 0).any():
         at = int(np.argmax(steps_ns <= 0))
         raise DeviceError(
-            f"replay needs times that rise, but frame {at + 1} comes {-steps_ns[at] * 1e-9:g} s before frame {at}; set period_s"
+            f"replay needs times that rise, but frame {at + 1} comes {-steps_ns[at] * 1e-9:g} s before frame {at}; "
+            "set period_s, the seconds from frame to frame; in an instrument file: replay: {path: ..., period_s: 0.1}"
         )
     return times_ns - times_ns[0], round(steps_ns.mean()) if len(steps_ns) else _SINGLE_NS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from drivers.manifest import file_problem
 from drivers.recorded.replay import LazyFrames
 
 #: Only containers that hold their content themselves: a play list could lead to other files or computers.
-_CONTAINERS = "avi,asf,flv,gif,matroska,webm,mjpeg,mov,mp4,mpeg,mpegts,nut,ogg,yuv4mpegpipe"
+_CONTAINERS = "avi,asf,flv,gif,h264,hevc,m4v,matroska,webm,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,nut,ogg,yuv4mpegpipe"
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
 
 
@@ -39,14 +40,18 @@ class VideoFile(LazyFrames):
         The file.
     exposure_s : float
         Exposure time of the frames in seconds, which a video does not contain.
+    period_s : float, optional
+        Time from frame to frame, in seconds, for a file without times, such as a raw stream of H.264 (``.h264``). In other
+        files their own times count.
 
     Raises
     ------
     DeviceError
-        The file is missing, is not a video, differs from its manifest, or has more than 8 bits per pixel.
+        The file is missing, is not a video, differs from its manifest, or has more than 8 bits per pixel; or it has no times,
+        and ``period_s`` is not given.
     """
 
-    def __init__(self, path: Path, exposure_s: float) -> None:
+    def __init__(self, path: Path, exposure_s: float, period_s: float | None = None) -> None:
         self.path = path
         self._exposure_s = exposure_s
         self._shape: tuple[int, ...] | None = None
@@ -54,7 +59,9 @@ class VideoFile(LazyFrames):
         self._at = -1
         self._last: av.VideoFrame | None = None
         self._begun = False
-        super().__init__(_times_ns(path))
+        content = _content(path)
+        self._timed = content.recorded_ns is not None
+        super().__init__(content.times_ns(path, period_s))
 
     def load(self, index: int) -> Frame:
         """Decode frame ``index``; raises DeviceError when it is damaged or of another shape than the first one read."""
@@ -89,6 +96,7 @@ class VideoFile(LazyFrames):
         """Yield the frames from the start with their numbers; damaged ones are left out."""
         with open_video(self.path) as container:
             stream = container.streams.video[0]
+            number = -1
             for packet in container.demux(stream):
                 try:
                     frames = packet.decode()
@@ -96,7 +104,12 @@ class VideoFile(LazyFrames):
                     continue
                 for frame in frames:
                     ticks = frame.dts if frame.pts is None else frame.pts
-                    if ticks is not None and not frame.is_corrupt and isinstance(frame, av.VideoFrame):
+                    number += 1
+                    if frame.is_corrupt or not isinstance(frame, av.VideoFrame):
+                        continue
+                    if not self._timed:
+                        yield number, frame
+                    elif ticks is not None:
                         # By its time, because the decoder may also skip a damaged frame without an error.
                         at_ns = _nanoseconds(np.array([ticks]), stream)
                         yield int(np.argmin(np.abs(self.times_ns - at_ns))), frame
@@ -117,8 +130,26 @@ def grey(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.shape[2] == 3 else image[:, :, 0], np.uint8)
 
 
-def _times_ns(path: Path) -> NDArray[np.int64]:
-    """Return the time of every frame since the first, sorted, in ns."""
+@dataclass(frozen=True)
+class _Content:
+    """What a video file holds: how many frames, and the time of each since the first, sorted, in ns, where it has times."""
+
+    count: int
+    recorded_ns: NDArray[np.int64] | None
+
+    def times_ns(self, path: Path, period_s: float | None) -> NDArray[np.int64]:
+        if self.recorded_ns is not None:
+            return self.recorded_ns
+        if period_s is None:
+            raise DeviceError(
+                f"{path} has {self.count} frames without times; state their rate: fps in the section opencv of the instrument "
+                "file, or period_s, the seconds from frame to frame"
+            )
+        return np.round(np.arange(self.count) * (period_s * 1e9)).astype(np.int64)
+
+
+def _content(path: Path) -> _Content:
+    """Read a video file once, without decoding it; raises DeviceError."""
     if not path.is_file():
         raise DeviceError(f"no video file {path}; check the path, or give a device by its number such as 0")
     try:
@@ -137,18 +168,18 @@ def _times_ns(path: Path) -> NDArray[np.int64]:
             known = np.array([tick for tick in ticks if tick is not None], np.int64)
             # A stream of an unknown codec has no context.
             context = stream.codec_context
-            if not known.size or stream.time_base is None or context is None or context.format is None:
+            if not ticks or stream.time_base is None or context is None or context.format is None:
                 raise DeviceError(f"{path} contains no video frames; choose another file")
             check_pixels((context.height, context.width))
             bits = max(component.bits for component in context.format.components)
-            times_ns = _nanoseconds(np.sort(known), stream)
+            times_ns = _nanoseconds(np.sort(known), stream) if known.size else None
     except av.error.FFmpegError as error:
         raise DeviceError(f"{path} cannot be read as a video ({error.strerror}); choose another file") from error
     except LimitError as error:
         raise DeviceError(f"{path}: {error}") from error
     if bits > 8:
         raise DeviceError(f"{path} has {bits} bits per pixel, of which 8 are read; replay the recording that it was made from")
-    return times_ns
+    return _Content(len(ticks), times_ns)
 
 
 def open_video(path: Path) -> av.container.InputContainer:
@@ -158,6 +189,7 @@ def open_video(path: Path) -> av.container.InputContainer:
 
 
 def _nanoseconds(ticks: NDArray[np.int64], stream: av.VideoStream) -> NDArray[np.int64]:
+    """Return times since the stream's first in ns, to the nearest one, however long the video is."""
     assert stream.time_base is not None
-    since_first = (ticks - (stream.start_time or 0)).astype(np.float64)
-    return np.round(since_first * (1e9 * float(stream.time_base))).astype(np.int64)
+    whole_s, rest = np.divmod((ticks - (stream.start_time or 0)) * stream.time_base.numerator, stream.time_base.denominator)
+    return whole_s * 10**9 + np.round(rest * (1e9 / stream.time_base.denominator)).astype(np.int64)

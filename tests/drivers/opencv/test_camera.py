@@ -443,6 +443,37 @@ def test_a_damaged_frame_is_failed_and_the_others_keep_their_numbers_and_times(t
     assert camera.counters == CameraCounters(0, 5, 1)
 
 
+def raw_stream(folder: Path, suffix: str, codec: str) -> Path:
+    """A stream of six grey steps without a container, so without times."""
+    path = folder / f"pi{suffix}"
+    with av.open(str(path), "w", format=suffix[1:]) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height = stream.width = 64
+        stream.pix_fmt = "yuv420p"
+        for grey in range(20, 260, 40):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64), grey, np.uint8), format="gray")
+            container.mux(stream.encode(picture.reformat(format="yuv420p")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".h264", "libx264"), (".hevc", "libx265")])
+def test_a_raw_stream_without_times_plays_at_the_rate_that_the_message_asks_for(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    if codec not in av.codec.codecs_available:
+        pytest.skip(f"this PyAV has no {codec} to write the file with")
+    path = raw_stream(tmp_path, suffix, codec)
+    with pytest.raises(DeviceError, match=r"has 6 frames without times; state their rate: fps in the section opencv"):
+        open_opencv(OpenCvConfig(str(path)))
+    camera, clock = playing(path, fps=10.0)
+    armed_ns = clock.now_ns()
+    shown = [camera.read(1.0) for _ in range(7)]
+    assert [round(float(frame.pixels.mean()), -1) for frame in shown] == [20, 60, 100, 140, 180, 220, 20]
+    assert [frame.t_ns - armed_ns for frame in shown] == [100 * MS * (number + 1) for number in range(7)]
+    assert VideoFile(path, 0.01, period_s=3600.0)[5].t_ns == 5 * 3600 * 10**9
+
+
 def foreign_video(folder: Path, old: bytes, new: bytes) -> Path:
     """A video in which some bytes stand for others."""
     path = write_mjpeg(folder, 3, fps=20)

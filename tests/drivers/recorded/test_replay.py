@@ -97,6 +97,18 @@ def test_times_that_do_not_rise_are_refused_unless_a_period_is_stated(times_ns: 
     assert period_s(recorded(times_ns), 0.01) == pytest.approx(0.01)
 
 
+def test_a_gap_is_no_longer_than_the_camera_says_that_a_frame_may_take() -> None:
+    hour_ns = 3600 * 1000 * MS
+    for times_ns, stated_s, longest_s in (
+        ([0, 10 * MS, 1010 * MS], None, 1.0),
+        ([0, hour_ns, 3 * hour_ns], None, 7200.0),
+        ([0, 0, 0], 0.5, 0.5),
+        ([0, 400_000, 800_000], None, 0.002),
+    ):
+        camera = ReplayCamera(recorded(times_ns, exposure_s=0.002), stated_s)
+        assert camera.exposure_s + camera.capabilities.readout_s == pytest.approx(longest_s)
+
+
 def test_a_frame_is_stamped_with_the_time_at_which_it_arrived() -> None:
     camera, clock = replay(recorded([0, 20 * MS]))
     armed_ns = clock.now_ns()
