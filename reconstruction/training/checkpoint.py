@@ -87,7 +87,9 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
                 raise damaged(path, "it was written by another version of the program")
             yield file, values
     except FileNotFoundError as error:
-        raise ReconstructionError(f"the run cannot be resumed: there is no checkpoint {path}; start in a new folder") from error
+        raise ReconstructionError(
+            f"the run cannot be resumed: there is no checkpoint {path}; start it again without --resume, or in a new folder"
+        ) from error
     except (safetensors.SafetensorError, KeyError, ValueError, AttributeError, OSError) as error:
         raise damaged(path, "it is incomplete, or comes from another program") from error
 

@@ -184,7 +184,7 @@ def sole_trainer(folder: Path, *, resume: bool) -> Iterator[None]:
     with WriterLock(run) as lock:
         try:
             # Only now: the lock of another training would be in the way too, and its message says more.
-            if not resume and (set(folder.iterdir()) - {run} or set(run.iterdir()) - {lock.path}):
+            if not resume and (set(folder.iterdir()) - {run} or not _has_only_begun(run, lock.path)):
                 raise ReconstructionError(
                     f"{folder} is not empty; choose a new folder for the model, or continue with --resume"
                 )
@@ -194,6 +194,11 @@ def sole_trainer(folder: Path, *, resume: bool) -> Iterator[None]:
             for path in made:
                 with contextlib.suppress(OSError):  # it is not empty
                     path.rmdir()
+
+
+def _has_only_begun(run: Path, lock: Path) -> bool:
+    """Whether a run's folder has no more than what a training writes before its first checkpoint, so nothing to resume."""
+    return all(path in (lock, run / RESOLVED) or path.name.startswith(".") for path in run.iterdir())
 
 
 def checked_run(folder: Path) -> Path:

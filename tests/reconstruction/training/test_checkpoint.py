@@ -26,7 +26,7 @@ from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from reconstruction.training.config import FinishReason, Schedule, TrainConfig, TrainReport
 from reconstruction.training.loop import Callbacks, Trainer, TrainingStoppedError
-from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, Run, first_difference, read_finish_reason
+from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN, Run, first_difference, read_finish_reason, sole_trainer
 from tests.helpers.small_disk import small_disk
 
 GRID = 16
@@ -209,6 +209,18 @@ def test_nothing_to_resume_and_another_configuration_are_refused(tmp_path: Path)
     with pytest.raises(ReconstructionError, match=r"cannot read .*resolved.yaml"):
         Run.resume(tmp_path, WHOLE, {})
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}) == "a.c = None, not 2"
+
+
+def test_a_training_that_was_killed_before_its_first_checkpoint_can_start_again(tmp_path: Path) -> None:
+    run = tmp_path / "m" / RUN
+    run.mkdir(parents=True)
+    (run / RESOLVED).write_text("configuration: {}\n")
+    (run / ".checkpoint.safetensors.1a2b3c4d.part").write_bytes(b"half")
+    with sole_trainer(tmp_path / "m", resume=False):
+        assert (run / RESOLVED).is_file()
+    (run / CHECKPOINT).write_bytes(b"")
+    with pytest.raises(ReconstructionError, match="m is not empty"), sole_trainer(tmp_path / "m", resume=False):
+        pytest.fail("it was not empty")
 
 
 def test_the_last_checkpoint_stays_until_the_next_is_whole(tmp_path: Path) -> None:
