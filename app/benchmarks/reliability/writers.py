@@ -142,7 +142,7 @@ def second_is_refused(lock: str, first: Sequence[str], second: Sequence[str], fo
         if not holder.wait_for(moment, _LONGEST_S):
             return [f"the first process took no lock: {holder.errors[-300:]!r}"]
         holder.send(signal.SIGSTOP)
-        archives = sorted(str(path.parent) for path in folder.glob(f"archive/*/{JOURNAL}"))
+        archives = sorted(str(path.parent) for path in folder.glob(f"archive/[!.]*/{JOURNAL}"))
         places = {_ITS_ARCHIVE: archives[0] if archives else ""}
         end = run(folder, [places.get(argument, argument) for argument in second], timeout_s=_LONGEST_S)
         faults = _not_refused(end, holder)
@@ -169,7 +169,7 @@ def _reader_is_not_blocked(writer: Sequence[str], folder: Path) -> list[str]:
     with started(folder, writer) as child:
         if not child.wait_for(_has_rows, _LONGEST_S):
             return [f"the first process wrote nothing: {child.errors[-300:]!r}"]
-        [path] = (journal.parent for journal in folder.glob(f"archive/*/{JOURNAL}"))
+        [path] = (journal.parent for journal in folder.glob(f"archive/[!.]*/{JOURNAL}"))
         end = run(folder, specklescope("export", path, "--out", "out", "--format", "npz"), timeout_s=_LONGEST_S)
         grows = child.runs()
         child.send(signal.SIGTERM)
@@ -214,7 +214,7 @@ def _held(pattern: str) -> Moment:
 def _has_rows(child: Child, rows: int = _ROWS) -> bool:
     """Whether the child has acknowledged some rows of its archive."""
     try:
-        return any(len(Archive.open(journal.parent)) >= rows for journal in child.folder.glob(f"archive/*/{JOURNAL}"))
+        return any(len(Archive.open(journal.parent)) >= rows for journal in child.folder.glob(f"archive/[!.]*/{JOURNAL}"))
     except SpeckleScopeError:  # it is not complete enough yet
         return False
 
