@@ -8,6 +8,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from drivers import limits
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("specklescope", "drivers", "acquisition", "calibration", "reconstruction", "app")
 MOST_MODULES = 16
@@ -125,3 +127,11 @@ def test_every_promise_names_tests_that_exist() -> None:
     assert len(named) > 20
     missing = [path for path, name in named if not (ROOT / path).is_file() or f"def {name}" not in text_of(path)]
     assert not missing, f"docs/promises.md names tests that do not exist: {missing}"
+
+
+def test_every_limit_of_a_reader_is_stated_with_its_value() -> None:
+    units = {"MiB": 2**20, "GiB": 2**30}
+    stated: dict[str, float] = {}
+    for name, number, unit in re.findall(r"\| `(MAX_\w+)` \| ([\d,]+)(?: (\w+))? \|", text_of("docs/promises.md")):
+        stated[name] = float(number.replace(",", "")) * units.get(unit, 1)
+    assert stated == {name: value for name, value in vars(limits).items() if name.startswith("MAX_")}
