@@ -47,6 +47,7 @@ EXCEPTIONS = {
     ("acquisition/exchange/export_images.py", "write_ome_tiff", "TiffWriter"): "image by image, inside moved_when_complete",
     ("acquisition/exchange/export_images.py", "_write_ome_sha256", "open"): "the check sum in that file",
     ("acquisition/exchange/export_video.py", "_write_video", "open"): "frame by frame, inside moved_when_complete",
+    ("acquisition/exchange/formats/video_clock.py", "set_matroska_clock", "open"): "the clock in that file",
     ("reconstruction/training/run.py", "begin", "open"): "curves grow line by line; a checkpoint cuts them",
     ("reconstruction/data/pool_folder.py", "pool_folder", "open"): "a lock, empty, in the folder for temporary files",
     ("reconstruction/data/simulation.py", "_create", "open"): "simulated pairs, in the folder for temporary files",

@@ -1,10 +1,11 @@
-"""Archives as video: lossless FFV1, and lossy H.264 in colours, which is only for viewing."""
+"""Archives as video: lossless FFV1, and lossy H.264 in colours, which is only for viewing, with the time of every frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +15,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.archive.reader import Archive
-from acquisition.exchange.export_base import ExportError, images, median_interval_s, recording_summary
+from acquisition.exchange.export_base import ExportError, images, recording_summary
+from acquisition.exchange.formats.video_clock import MATROSKA_RATE, FrameTimes, frame_times, mp4_rate, set_matroska_clock
 
-#: Rate of a single frame, which has no rate of its own; the file's comment says so.
-_FALLBACK_FPS = 1.0
 #: Frames from which the colour range of the viewing video is computed.
 _RANGE_SAMPLES = 32
+#: FFmpeg's grey formats by their bits. Programs show the highest value as white.
+_GREY_FORMATS = {8: "gray", 9: "gray9le", 10: "gray10le", 12: "gray12le", 14: "gray14le", 16: "gray16le"}
+_NO_PHASE = 127
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Encoding:
     """How a video is encoded.
 
-    ``image_format`` is the pixel format of the images that are given, ``pixel_format`` the one in the file.
+    ``image_format`` is the pixel format of the images that are given, ``pixel_format`` the one in the file. One second has
+    ``rate`` ticks, of which the muxer counts ``muxer_rate``.
     """
 
     container: str
     codec: str
     image_format: str
     pixel_format: str
+    rate: int
+    muxer_rate: int
     options: Mapping[str, str]
-
-
-_VIEWING_MP4 = _Encoding(container="mp4", codec="libx264", image_format="bgr24", pixel_format="yuv420p", options={"crf": "18"})
+    container_options: Mapping[str, str]
 
 
 def write_ffv1(archive: Archive, path: Path) -> None:
-    """Write ``speckle`` as lossless grey video in Matroska, at the recorded rate."""
-    dtype = archive.spec("speckle").dtype
-    pixel_format = "gray" if dtype == "uint8" else "gray16le"
+    """Write ``speckle`` as lossless grey video in Matroska, with the time of every frame in microseconds.
+
+    The pixel format has as many bits as the camera, so that other programs show the highest count as white.
+    """
+    bits = _speckle_bits(archive)
+    pixel_format = _GREY_FORMATS[bits]
     encoding = _Encoding(
         container="matroska",
         codec="ffv1",
         image_format=pixel_format,
         pixel_format=pixel_format,
+        rate=MATROSKA_RATE,
+        muxer_rate=1000,
         # Every frame is independent and has a CRC, so that a damaged byte is detected and costs only one frame.
         options={"level": "3", "g": "1", "slicecrc": "1"},
+        container_options={"write_crc32": "0"},  # the header is corrected afterwards
     )
-    _write_video(archive, path, encoding, images(archive, "speckle"), "lossless")
+    times = frame_times([row.t_ns for row in archive.rows()])
+    comment = f"lossless counts of {bits} bits; {times.facts()}"
+    film = _Film(frames=images(archive, "speckle"), shape=archive.spec("speckle").shape, times=times, comment=comment)
+    _write_video(archive, path, encoding, film)
+    set_matroska_clock(path, times.total_ns)
+
+
+def _speckle_bits(archive: Archive) -> int:
+    """Return the bits of the smallest grey format that holds every count."""
+    if archive.spec("speckle").dtype == "uint8":
+        return 8
+    depth = archive.metadata.get("bit_depth")
+    bits = next((bits for bits in _GREY_FORMATS if isinstance(depth, int) and 8 < depth <= bits), 16)
+    # A dataset of another program may state fewer bits than it has.
+    return bits if bits == 16 or all(image.max() < 2**bits for image in images(archive, "speckle")) else 16
 
 
 def write_viewing_mp4(archive: Archive, name: str, path: Path) -> None:
-    """Write an array in colours as lossy H.264; raises ExportError when none of the sampled images holds a finite value."""
+    """Write an array in colours as lossy H.264; raises ExportError when none of the sampled images holds a finite value.
+
+    A pixel that has no phase keeps the colour that it had before, so that a frame without reconstruction does not flicker.
+    """
     sampled = np.linspace(0, len(archive) - 1, min(len(archive), _RANGE_SAMPLES)).astype(int)
     values = np.stack([archive.read(name, int(i))[::4, ::4] for i in sampled])
     values = values[np.isfinite(values)]  # a frame that was not reconstructed is NaN
@@ -64,30 +91,66 @@ def write_viewing_mp4(archive: Archive, name: str, path: Path) -> None:
     low, high = np.percentile(values, (0.5, 99.5))
     scale = 255.0 / max(float(high - low), 1e-6)
 
+    shape = archive.spec(name).shape
+    padding = [(0, side % 2) for side in shape]  # H.264 4:2:0 needs even sides
+
     def coloured() -> Iterator[NDArray[Any]]:
+        shown = np.full(shape, _NO_PHASE, np.uint8)
         for phase in images(archive, name):
-            grey = np.clip(np.nan_to_num(phase - low) * scale, 0, 255).astype(np.uint8)
-            grey = np.pad(grey, [(0, n % 2) for n in grey.shape], mode="edge")  # H.264 4:2:0 needs even sides
-            yield cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)
+            known = np.isfinite(phase)
+            shown = np.where(known, np.clip((np.where(known, phase, low) - low) * scale, 0, 255).astype(np.uint8), shown)
+            yield cv2.applyColorMap(np.pad(shown, padding, mode="edge"), cv2.COLORMAP_VIRIDIS)
 
-    comment = f"for viewing only: lossy, phase {low:.3f} to {high:.3f} rad in viridis"
-    _write_video(archive, path, _VIEWING_MP4, coloured(), comment)
+    times = frame_times([row.t_ns for row in archive.rows()])
+    rate = mp4_rate(times)
+    encoding = _Encoding(
+        container="mp4",
+        codec="libx264",
+        image_format="bgr24",
+        pixel_format="yuv420p",
+        rate=rate,
+        muxer_rate=rate,
+        options={"crf": "18", "bf": "0"},  # MP4 counts the intervals in the order of decoding, which B frames change
+        container_options={"movflags": "+faststart", "video_track_timescale": str(rate)},
+    )
+    comment = (
+        f"for viewing only: lossy, phase {low:.3f} to {high:.3f} rad in viridis; "
+        f"a frame without phase shows the phase before it; {times.facts()}"
+    )
+    padded = tuple(side + after for side, (_, after) in zip(shape, padding, strict=True))
+    _write_video(archive, path, encoding, _Film(frames=coloured(), shape=padded, times=times, comment=comment))
 
 
-def _write_video(archive: Archive, path: Path, encoding: _Encoding, frames: Iterator[NDArray[Any]], comment: str) -> None:
-    interval_s = median_interval_s(archive.rows())
-    fps = 1 / interval_s if interval_s else _FALLBACK_FPS
-    source = "median of the frames' times" if interval_s else "a placeholder: the frames' times give no rate"
-    with av.open(str(path), "w", format=encoding.container) as container:
+@dataclass(frozen=True, kw_only=True)
+class _Film:
+    """What a video shows, how large, when, and its comment."""
+
+    frames: Iterator[NDArray[Any]]
+    shape: tuple[int, ...]
+    times: FrameTimes
+    comment: str
+
+
+def _write_video(archive: Archive, path: Path, encoding: _Encoding, film: _Film) -> None:
+    ticks = film.times.ticks(encoding.rate).tolist()
+    durations = {start: end - start for start, end in pairwise(ticks)}
+    time_base = Fraction(1, encoding.muxer_rate)
+    container_options = dict(encoding.container_options)
+    with av.open(str(path), "w", format=encoding.container, container_options=container_options) as container:
         container.metadata["title"] = archive.path.name
-        facts = [comment, f"{fps:.6g} frames per second is {source}", recording_summary(archive)]
-        container.metadata["comment"] = "; ".join(fact for fact in facts if fact)
-        stream: Any = None
-        for image in frames:
-            if stream is None:
-                rate = Fraction(fps).limit_denominator(1000)
-                stream = container.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
-                stream.height, stream.width = image.shape[:2]
-                stream.pix_fmt = encoding.pixel_format
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format=encoding.image_format)))
-        container.mux(stream.encode())
+        container.metadata["comment"] = "; ".join(fact for fact in (film.comment, recording_summary(archive)) if fact)
+        stream: Any = container.add_stream(encoding.codec, rate=film.times.mean_rate, options=dict(encoding.options))
+        stream.height, stream.width = film.shape
+        stream.pix_fmt = encoding.pixel_format
+        stream.time_base = stream.codec_context.time_base = time_base
+
+        def mux(packets: Sequence[Any]) -> None:
+            for packet in packets:
+                packet.duration = durations[packet.pts or 0]
+                container.mux(packet)
+
+        for tick, image in zip(ticks, film.frames, strict=False):
+            frame = av.VideoFrame.from_ndarray(image, format=encoding.image_format)
+            frame.pts, frame.time_base = tick, time_base
+            mux(stream.encode(frame))
+        mux(stream.encode(None))

@@ -217,6 +217,8 @@ def _frames(path: Path) -> int:
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture(local=False) as messages, open_video(path) as container:
+            if not container.streams.video:
+                raise ValueError("it holds no video")
             count = sum(1 for _ in container.decode(video=0))
     finally:
         av.logging.set_level(level)

@@ -93,8 +93,8 @@ def test_a_pattern_on_the_slm_has_no_camera_pixel_size(tmp_path: Path) -> None:
         assert "PhysicalSizeX=" not in (second.ome_metadata or "")
 
 
-@pytest.mark.parametrize(("dtype", "pixel_format"), [("uint8", "gray"), ("uint16", "gray16le")])
-def test_ffv1_is_lossless_at_the_recorded_rate(tmp_path: Path, dtype: str, pixel_format: str) -> None:
+@pytest.mark.parametrize(("dtype", "pixel_format"), [("uint8", "gray"), ("uint16", "gray12le")])
+def test_ffv1_is_lossless_with_the_bits_of_the_camera(tmp_path: Path, dtype: str, pixel_format: str) -> None:
     archive = archive_of(tmp_path / "in", content=Images(dtype, (17, 23)))
     [path] = export(archive, tmp_path / "out", [ExportFormat.FFV1])
     assert path.name == f"{archive.path.name}_speckle.mkv"
@@ -102,14 +102,11 @@ def test_ffv1_is_lossless_at_the_recorded_rate(tmp_path: Path, dtype: str, pixel
         stream = container.streams.video[0]
         assert stream.codec_context.name == "ffv1"
         assert stream.codec_context.pix_fmt == pixel_format
-        assert stream.average_rate == 25
-        comment = {key.lower(): value for key, value in container.metadata.items()}["comment"]
-        assert "25 frames per second is median" in comment
         read = np.stack([frame.to_ndarray() for frame in container.decode(stream)])
     np.testing.assert_array_equal(read, stacked(archive, "speckle"))
 
 
-def test_the_video_of_one_frame_states_that_its_rate_is_a_placeholder(tmp_path: Path) -> None:
+def test_the_video_of_one_frame_states_that_its_time_is_a_placeholder(tmp_path: Path) -> None:
     [path] = export(archive_of(tmp_path / "in", 1), tmp_path / "out", ["ffv1"])
     with av.open(str(path)) as container:
         assert "placeholder" in str(container.metadata)

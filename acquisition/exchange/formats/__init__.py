@@ -1,0 +1,1 @@
+"""What single formats need to be exact and readable elsewhere: the clocks of videos, OME metadata, MATLAB's older format."""
