@@ -148,6 +148,17 @@ def training(*, quick: bool = False, json: Json = None) -> None:
 
 
 @bench.command
+def formats(*, json: Json = None) -> None:
+    """Export and import every lossless format again: frames, phases, labels, times, units and names have to be the same."""
+    from app.benchmarks.formats import bench_formats
+
+    with progress_bars() as report:
+        numbers = bench_formats(report)
+    publish("bench formats", numbers, json)
+    _end_in_failure({"a format lost something": numbers["identical"] != numbers["round_trips"]})
+
+
+@bench.command
 def reliability(*, quick: bool = False, only: list[Part] | None = None, json: Json = None) -> None:
     """Kill, interrupt, damage and attack the program, and count what was lost, accepted or not reported.
 

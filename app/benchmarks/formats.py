@@ -1,0 +1,185 @@
+"""Every lossless format, out and in again: frames, phases, labels, times, units, names and references have to come back."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.reader import Archive
+from acquisition.archive.rows import PairRow, StoredRow
+from acquisition.archive.shards import ArraySpec, Image
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter
+from acquisition.exchange.export import ExportFormat, export
+from acquisition.exchange.import_pairs import ImportOptions, import_pairs
+from app.progress import Report
+from drivers.base import Pattern, SpeckleScopeError
+from drivers.recorded.video_file import VideoFile
+
+#: Formats that lose nothing, and what ends the name of the file that is imported.
+_FILES = {
+    ExportFormat.NPZ: ".npz",
+    ExportFormat.HDF5: ".h5",
+    ExportFormat.MATLAB: ".mat",
+    ExportFormat.OME_TIFF: "_speckle.ome.tif",
+    ExportFormat.OME_ZARR: "_speckle.ome.zarr",
+    ExportFormat.FFV1: ".mkv",
+}
+_PAIRS = 6
+_SHAPE, _GRID = (24, 20), (12, 10)
+#: Every third frame is a reference.
+_REFERENCE_EVERY = 3
+_COLUMNS = ("frame_index", "t_ns", "exposure_s", "pattern_id", "pattern_name", "host_utc", "model_id", "engine", "latency_s")
+_FACTS = ("phase_range_rad", "bit_depth", "pixel_um", "fibre")
+
+
+class Pace(StrEnum):
+    """How fast a recording was: its frames per second or per hour."""
+
+    FAST = "1000 frames/s"
+    SLOW = "1 frame/h"
+
+
+_INTERVAL_NS = {Pace.FAST: 10**6, Pace.SLOW: 3600 * 10**9}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundTrip:
+    """One archive in one format.
+
+    Parameters
+    ----------
+    fmt : ExportFormat
+        The format.
+    bits : int
+        Significant bits of a frame.
+    labels, uncertainty : bool
+        Whether the archive has these arrays.
+    pace : Pace
+        How fast its frames were.
+    """
+
+    fmt: ExportFormat
+    bits: int
+    labels: bool
+    uncertainty: bool
+    pace: Pace
+
+    def __str__(self) -> str:
+        more = [name for name, there in (("labels", self.labels), ("uncertainty", self.uncertainty)) if there]
+        return f"{self.fmt}, {self.bits} bit, {self.pace}, {' and '.join(more) or 'no labels'}"
+
+
+def round_trips() -> Iterator[RoundTrip]:
+    """Yield every combination."""
+    for fmt, bits, labels, uncertainty, pace in itertools.product(_FILES, (8, 12, 16), (False, True), (False, True), Pace):
+        yield RoundTrip(fmt=fmt, bits=bits, labels=labels, uncertainty=uncertainty, pace=pace)
+
+
+def bench_formats(report: Report) -> dict[str, object]:
+    """Export and import every combination; return how many were identical, and what was lost in the others."""
+    trips = list(round_trips())
+    lost: list[str] = []
+    failed: list[str] = []
+    for number, trip in enumerate(trips):
+        with tempfile.TemporaryDirectory(prefix="specklescope-formats-") as folder:
+            try:
+                if changes := changed(trip, Path(folder)):
+                    lost.append(f"{trip}: {', '.join(changes)}")
+            except SpeckleScopeError as error:
+                failed.append(f"{trip}: {error}")
+        report("exporting and importing", number + 1, len(trips))
+    return {
+        "round_trips": len(trips),
+        "identical": len(trips) - len(lost) - len(failed),
+        "failed": len(failed),
+        "lost": lost,
+        "failures": failed,
+    }
+
+
+def changed(trip: RoundTrip, folder: Path) -> list[str]:
+    """Export one archive and import it again; return the names of what is not the same."""
+    original = Archive.open(_written(trip, folder / "archive"))
+    export(original, folder / "export", [trip.fmt])
+    suffix = _FILES[trip.fmt]
+    [path] = (path for path in (folder / "export").iterdir() if path.name.endswith(suffix))
+    if trip.fmt is ExportFormat.FFV1:
+        return _changed_video(original, VideoFile(path, original.row(0).exposure_s))
+    again = Archive.open(import_pairs(path, folder / "again", "again", ImportOptions(allow_duplicates=True)))
+    return _changed_archive(original, again)
+
+
+def _written(trip: RoundTrip, folder: Path) -> Path:
+    rng = np.random.default_rng(7)
+    dtype = np.uint8 if trip.bits == 8 else np.uint16
+    arrays = [ArraySpec("speckle", _SHAPE, np.dtype(dtype).name), ArraySpec("phase", _GRID, "float32")]
+    arrays += [ArraySpec("labels", _GRID, "uint16")] if trip.labels else []
+    arrays += [ArraySpec("uncertainty", _GRID, "float32")] if trip.uncertainty else []
+    facts = {"phase_range_rad": 2.85, "bit_depth": trip.bits, "pixel_um": 0.68, "fibre": "MCF \N{GREEK SMALL LETTER MU} 3"}
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="round-trip", arrays=arrays, metadata=facts)
+    with ArchiveWriter.create(folder, spec, _PAIRS) as writer:
+        for number in range(_PAIRS):
+            is_reference = number % _REFERENCE_EVERY == 0
+            phase = np.zeros(_GRID, np.float32) if is_reference else rng.uniform(0, 2.85, _GRID).astype(np.float32)
+            images: dict[str, Image] = {"speckle": rng.integers(0, 2**trip.bits, _SHAPE).astype(dtype), "phase": phase}
+            if trip.labels:
+                images["labels"] = rng.integers(0, 9, _GRID).astype(np.uint16)
+            if trip.uncertainty:
+                images["uncertainty"] = rng.uniform(0, 0.3, _GRID).astype(np.float32)
+            row = PairRow(
+                frame_index=number + number // 4,  # one frame is missing
+                t_ns=10**15 + 17 + number * _INTERVAL_NS[trip.pace],
+                exposure_s=0.000_25,
+                pattern_id=Pattern(phase).id,
+                pattern_name="blank" if is_reference else f"pattern \N{LATIN SMALL LETTER E WITH ACUTE}-{number}",
+                host_utc=f"2026-11-29T12:00:{number:02d}.123456+00:00",
+                model_id="a1b2" if trip.labels else "",
+                engine="torch" if trip.labels else "",
+                latency_s=0.031 if trip.labels else None,
+                extra={"device_ns": 123_456_789 + number, "note": "\N{GREEK SMALL LETTER PHI}", "temperature_c": 31.25},
+            )
+            writer.append(images, row)
+        writer.complete()
+    return writer.path
+
+
+def _changed_archive(original: Archive, again: Archive) -> list[str]:
+    if len(original) != len(again):
+        return [f"{len(original)} pairs became {len(again)}"]
+    changes = [f"no {name}" for name in original.arrays if name not in again.arrays]
+    both = [name for name in original.arrays if name in again.arrays]
+    for first, second in zip(original.rows(), again.rows(), strict=True):
+        changes += [name for name in both if not _same(original.read(name, first.index), again.read(name, second.index))]
+        changes += _changed_row(first, second)
+    changes += [name for name in _FACTS if original.metadata.get(name) != again.metadata.get(name)]
+    return list(dict.fromkeys(changes))
+
+
+def _changed_row(first: StoredRow, second: StoredRow) -> list[str]:
+    changes = [name for name in _COLUMNS if getattr(first, name) != getattr(second, name)]
+    return changes + ([] if dict(first.extra) == dict(second.extra) else ["extra"])
+
+
+def _changed_video(original: Archive, video: VideoFile) -> list[str]:
+    """Return what is not the same in a video, which holds frames and times only."""
+    if len(video) != len(original):
+        return [f"{len(original)} frames became {len(video)}"]
+    rows = original.rows()
+    changes = [] if all(_same(original.read("speckle", row.index), video[row.index].pixels) for row in rows) else ["speckle"]
+    times = np.array([row.t_ns for row in rows])
+    if not np.array_equal(video.times_ns - video.times_ns[0], times - times[0]):
+        changes.append("times")
+    if video[0].bit_depth != original.metadata["bit_depth"]:
+        changes.append("bit_depth")
+    return changes
+
+
+def _same(first: Image, second: Image) -> bool:
+    return first.dtype == second.dtype and np.array_equal(first, second)

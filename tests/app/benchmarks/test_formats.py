@@ -1,0 +1,73 @@
+"""The benchmark of formats notices whatever does not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from acquisition.archive.reader import Archive
+from acquisition.archive.rows import StoredRow
+from acquisition.exchange.export import ExportFormat
+from app.benchmarks import formats
+from app.benchmarks.formats import Pace, RoundTrip, changed, round_trips
+
+TRIP = RoundTrip(fmt=ExportFormat.NPZ, bits=12, labels=True, uncertainty=True, pace=Pace.FAST)
+
+
+def test_every_combination_is_tried_once() -> None:
+    trips = list(round_trips())
+    assert len(set(trips)) == len(trips) == 6 * 3 * 2 * 2 * 2
+
+
+def test_an_archive_comes_back(tmp_path: Path) -> None:
+    assert changed(TRIP, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda row: replace(row, t_ns=row.t_ns + 1), "t_ns"),
+        (lambda row: replace(row, pattern_name=""), "pattern_name"),
+        (lambda row: replace(row, extra={}), "extra"),
+        (lambda row: replace(row, latency_s=None), "latency_s"),
+    ],
+)
+def test_a_lost_fact_is_named(
+    spoil: Callable[[StoredRow], StoredRow], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reopened = []
+    rows = Archive.rows
+
+    def spoilt(archive: Archive) -> tuple[StoredRow, ...]:
+        reopened.append(archive.path)
+        return tuple(map(spoil, rows(archive))) if "again" in str(archive.path) else rows(archive)
+
+    monkeypatch.setattr(Archive, "rows", spoilt)
+    assert changed(TRIP, tmp_path) == [named]
+    assert reopened
+
+
+def test_a_changed_pixel_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Archive.read
+
+    def spoilt(archive: Archive, name: str, index: int, **options: Any) -> Any:
+        image = read(archive, name, index, **options)
+        return image + np.uint16(1) if "again" in str(archive.path) and name == "labels" else image
+
+    monkeypatch.setattr(Archive, "read", spoilt)
+    assert changed(TRIP, tmp_path) == ["labels"]
+
+
+def test_the_numbers_count_what_is_identical(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "round_trips", lambda: iter([TRIP, replace(TRIP, bits=8)]))
+    numbers = formats.bench_formats(lambda *_: None)
+    assert {key: numbers[key] for key in ("round_trips", "identical", "failed")} == {
+        "round_trips": 2,
+        "identical": 2,
+        "failed": 0,
+    }
