@@ -45,7 +45,8 @@ def test_a_lost_fact_is_named(
 
     def spoilt(archive: Archive) -> tuple[StoredRow, ...]:
         reopened.append(archive.path)
-        return tuple(map(spoil, rows(archive))) if "again" in str(archive.path) else rows(archive)
+        is_read_back = "again" in str(archive.path) and ".import-" not in str(archive.path)
+        return tuple(map(spoil, rows(archive))) if is_read_back else rows(archive)
 
     monkeypatch.setattr(Archive, "rows", spoilt)
     assert changed(TRIP, tmp_path) == [named]
