@@ -26,8 +26,8 @@ from drivers.base import Frame, SpeckleScopeError
 
 def dataset_metadata(config: InstrumentConfig, fibre: str) -> dict[str, object]:
     """Return what a dataset stores about the instrument."""
-    pixel_um = config.frame_pixel_um
-    return {"instrument": config.name, "fibre": fibre, "pixel_um": pixel_um, "config": config.model_dump(mode="json")}
+    facts = {"instrument": config.name, "fibre": fibre, "pixel_um": config.frame_pixel_um, **config.credits}
+    return {**facts, "config": config.model_dump(mode="json")}
 
 
 def calibration_files(config: InstrumentConfig) -> tuple[Path, ...]:

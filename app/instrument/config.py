@@ -39,6 +39,7 @@ _TWIN_CAMERAS = (CameraKind.SIMULATED, CameraKind.BASLER_EMULATED)
 #: Cameras with an input line that the sync output of an SLM can be wired to.
 _CAMERAS_WITH_TRIGGER_LINE = (*_TWIN_CAMERAS, CameraKind.BASLER)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+Text = Annotated[str, StringConstraints(max_length=200)]
 FibreName = Annotated[str, StringConstraints(max_length=60)]
 
 
@@ -149,6 +150,8 @@ class InstrumentConfig(_Strict):
         Phase of white in patterns and labels, in radians.
     archive : Path
         Folder for datasets and recordings.
+    operator, sample, licence : str
+        Who measures what, and under which licence the data may be used; stored with every dataset and recording.
 
     Raises
     ------
@@ -179,6 +182,9 @@ class InstrumentConfig(_Strict):
     response: Path | None = None
     phase_range_rad: float = Field(DEFAULT_PHASE_RANGE_RAD, gt=0)
     archive: Path = Path("archive")
+    operator: Text = ""
+    sample: Text = ""
+    licence: Text = ""
     _origin: _Origin = PrivateAttr(default=_Origin())
 
     def model_post_init(self, context: Any, /) -> None:
@@ -194,6 +200,12 @@ class InstrumentConfig(_Strict):
     def on_twin(self) -> bool:
         """Whether the instrument is simulated."""
         return self.camera in _TWIN_CAMERAS
+
+    @property
+    def credits(self) -> dict[str, str]:
+        """Operator, sample and licence as far as they are stated, for the metadata of what is recorded."""
+        facts = {"operator": self.operator, "sample": self.sample, "licence": self.licence}
+        return {name: text for name, text in facts.items() if text}
 
     @property
     def trigger_mode(self) -> TriggerMode:

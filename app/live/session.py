@@ -225,6 +225,7 @@ class Session:
             "model": stats.method_name if stats.method_id else "",
             "model_id": stats.method_id,
             "phase_range_rad": self.config.phase_range_rad,
+            **self.config.credits,
         }
         recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), self.config.live.record_queue)
         self._capture.frames.subscribe(recording.put_frame)

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 from pydantic import BaseModel
 
+from app.datasets.acquisition_job import dataset_metadata
 from app.instrument.config import ConfigError, InstrumentConfig, load_config, to_yaml
 
 
@@ -119,3 +120,10 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     config = load("archive: ~/data\npanel: {lut_file: ~/lut.txt}\n", tmp_path)
     assert (config.archive, config.panel.lut_file) == (tmp_path / "data", str(tmp_path / "lut.txt"))
+
+
+def test_operator_sample_and_licence_are_part_of_what_is_recorded(tmp_path: Path) -> None:
+    config = load("operator: A. Nowak\nsample: mouse 7\nlicence: CC-BY-4.0\n", tmp_path)
+    stated = {"operator": "A. Nowak", "sample": "mouse 7", "licence": "CC-BY-4.0"}
+    assert stated.items() <= dataset_metadata(config, "fibre").items()
+    assert not stated.keys() & dataset_metadata(InstrumentConfig(), "fibre").keys()
