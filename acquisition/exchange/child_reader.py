@@ -24,6 +24,13 @@ _COMMAND = [sys.executable, "-P", "-m", f"{__package__}.hdf5_child"]
 _END_S = 2.0
 
 
+class FileLibrary(StrEnum):
+    """Which library reads a file."""
+
+    HDF5 = "hdf5"
+    MATLAB5 = "matlab5"
+
+
 class ChildAnswer(StrEnum):
     """What the child says of a file: this process may read it, or reading it needs too much memory."""
 
@@ -33,14 +40,14 @@ class ChildAnswer(StrEnum):
 
 @dataclass(frozen=True)
 class ChildRequest:
-    """Which file is read, and whether as MATLAB's kind of HDF5."""
+    """Which file is read, and with which library."""
 
     path: str
-    matlab: bool
+    library: FileLibrary
 
     def line(self) -> str:
         """Return the request as the child's line of input."""
-        return json.dumps([self.path, self.matlab]) + "\n"
+        return json.dumps([self.path, self.library]) + "\n"
 
 
 class ChildReader:
@@ -50,7 +57,7 @@ class ChildReader:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
-    def check(self, path: Path, *, matlab: bool) -> None:
+    def check(self, path: Path, library: FileLibrary) -> None:
         """Let the child read a file.
 
         Raises
@@ -60,13 +67,14 @@ class ChildReader:
         """
         check_regular(path)
         with self._lock:
-            answer = self._ask(ChildRequest(str(path.absolute()), matlab))
+            answer = self._ask(ChildRequest(str(path.absolute()), library))
         if answer == ChildAnswer.READ.value:
             return
         if answer == ChildAnswer.MEMORY.value:
             raise LimitError("reading it needs more memory than a file of pairs does; save it with smaller chunks")
         raise LimitError(
-            f"it stops the HDF5 library, or keeps it busy for more than {MAX_READ_STALL_S:g} s without a result ({answer})"
+            f"it stops the library that reads {library} files, or keeps it busy for more than {MAX_READ_STALL_S:g} s "
+            f"without a result ({answer})"
         )
 
     def end(self) -> None:
@@ -117,6 +125,6 @@ _READER = ChildReader()
 atexit.register(_READER.end)
 
 
-def check_in_child(path: Path, *, matlab: bool = False) -> None:
-    """Let a child process read an HDF5 file; raises LimitError unless it survives, see :meth:`ChildReader.check`."""
-    _READER.check(path, matlab=matlab)
+def check_in_child(path: Path, library: FileLibrary = FileLibrary.HDF5) -> None:
+    """Let a child process read a file; raises LimitError unless it survives, see :meth:`ChildReader.check`."""
+    _READER.check(path, library)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.old_names import with_present_names
 from acquisition.archive.shards import Image
-from acquisition.exchange.check_sums import CRC, CheckSums, Layout
+from acquisition.exchange.check_sums import CheckSums, Layout
 from drivers.base import SpeckleScopeError
 from drivers.safe_text import parse_json
 
@@ -29,7 +29,9 @@ NUMBERS = ("exposure_s", "latency_s")
 TEXTS = ("pattern_id", "pattern_name", "host_utc", "model_id", "engine")
 #: Where our own files keep the metadata; version 0.1.0 used the second name.
 METADATA = ("metadata_json", "card_json")
-_COLUMNS = (*INTEGERS, *NUMBERS, *TEXTS, "extra_json")
+COLUMNS = (*INTEGERS, *NUMBERS, *TEXTS, "extra_json")
+#: Kinds of dtypes that images can have: truth values, integers, real and complex numbers.
+IMAGE_KINDS = "buifc"
 
 
 class ArrayFileError(SpeckleScopeError):
@@ -62,11 +64,6 @@ class ArrayFile:
     check_sums: CheckSums | None
     read: Callable[[str], Iterator[Image]]
     notes: tuple[str, ...] = ()
-
-
-def is_column(name: str) -> bool:
-    """Whether an array of this name holds one fact about every image."""
-    return name in _COLUMNS or name.startswith(CRC)
 
 
 def json_mapping(text: object) -> dict[str, Any]:

@@ -349,7 +349,7 @@ def test_a_changed_byte_in_an_npz_is_noticed(tmp_path: Path) -> None:
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    assert "NAME_speckle.ome.tif" in str(refused(tmp_path / "x.mat", tmp_path))
+    assert "NAME_speckle.ome.tif" in str(refused(tmp_path / "x.txt", tmp_path))
     assert "input/" in str(refused(tmp_path, tmp_path))
     assert "cannot be read" in str(refused(tmp_path / "none.npz", tmp_path))
     with zipfile.ZipFile(tmp_path / "foreign.npz", "w") as file:

@@ -59,7 +59,7 @@ def test_an_error_that_is_not_ours_counts_as_silent(
         raise AssertionError("surprise")
 
     monkeypatch.setattr(CheckSums, "problem", fail)
-    monkeypatch.setattr("acquisition.exchange.array_files.read_check_sums", fail)
+    monkeypatch.setattr("acquisition.exchange.containers.numpy_file.read_check_sums", fail)
     flips = [flip_one([sample], [content], 0, number, tmp_path / str(number)) for number in range(6)]
     assert any(flip.outcome is Outcome.SILENT and "surprise" in flip.message for flip in flips)
 
