@@ -1,76 +1,174 @@
-"""Pairs from array files: the npz, HDF5 and OME-TIFF files that we export, or files with arrays of the same names."""
+"""Pairs from array files: npz, HDF5, MATLAB, TIFF and OME-Zarr, as we export them or as other programs write them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from acquisition.archive.rows import PairRow
+from acquisition.archive.rows import PairRow, StorageError
 from acquisition.archive.shards import ArraySpec, Image
-from acquisition.exchange.array_files import (
-    INTEGERS,
-    NUMBERS,
-    TEXTS,
-    ArrayFile,
-    ArrayFileError,
-    json_mapping,
-    one_line_errors,
-    read_array_file,
-)
-from acquisition.exchange.check_sums import NO_CHECK_SUMS, CheckSums
-from acquisition.exchange.import_source import PairImportError, PairSource
-from drivers.base import Pattern
+from acquisition.exchange.array_files import ArrayFile, ArrayFileError, is_array_file, one_line_errors, read_array_file
+from acquisition.exchange.check_sums import NO_CHECK_SUMS, CheckSums, combined
+from acquisition.exchange.conversion.phase import PhaseConverter, PhaseError, StatedPhase
+from acquisition.exchange.conversion.rows import RowError, RowFacts, StatedRows
+from acquisition.exchange.conversion.speckle import SpeckleConverter, SpeckleError, StatedSpeckle
+from acquisition.exchange.conversion.units import PhaseUnit
+from acquisition.exchange.import_source import ImportOptions, PairImportError, PairSource
 from drivers.limits import LimitError, check_pixels
 
-#: Order of the arrays; the others follow in the order of the file.
-_ORDER = {"speckle": 0, "phase": 1}
+#: The arrays that a pair needs; the others follow in the order of the file.
+_NEEDED = ("speckle", "phase")
+#: Only files of ours have all these columns; those of version 0.1.0 have no check sums.
+_OUR_COLUMNS = {"frame_index", "t_ns", "exposure_s", "extra_json"}
+#: Metadata of an exported recording.
+_RECORDING = "recording"
 
 
-def open_arrays(path: Path, phase_range_rad: float | None) -> PairSource:
-    """Find the pairs in ``.npz``, ``.h5``, ``.hdf5``, or in the OME-TIFF files beside ``NAME_speckle.ome.tif``.
+@dataclass(frozen=True, kw_only=True)
+class _Converters:
+    phase: PhaseConverter
+    speckle: SpeckleConverter
+    rows: RowFacts
+
+
+def open_arrays(path: Path, options: ImportOptions) -> PairSource:
+    """Find the pairs in a file of arrays, or in several files of one array each.
 
     Parameters
     ----------
     path : Path
-        The file. It needs ``speckle`` and ``phase``, both (N, H, W). Times and ids are used where it has them.
-    phase_range_rad : float, optional
-        Phase of grey 255 in radians, when the file's metadata does not state it. It must not contradict the metadata.
+        The file; of several files the one of the speckle. Times and ids are used where it has them.
+    options : ImportOptions
+        What is stated about it. ``speckle`` and ``phase`` name arrays of the file, or other files. The phase range must not
+        contradict the metadata of the file.
 
     Raises
     ------
     PairImportError
-        The file cannot be read, lacks ``speckle`` or ``phase``, or its parts do not fit together.
+        The file cannot be read, lacks ``speckle`` or ``phase``, its parts do not fit together, or the unit of its phase is not
+        stated.
     """
     with _import_errors(path):
-        content = read_array_file(path)
-    missing = [name for name in ("speckle", "phase") if name not in content.arrays]
-    if missing:
-        names = ", ".join(content.arrays) or "none"
-        raise PairImportError(path, [f"it has no {missing[0]!r} of shape (N, H, W); its arrays of three axes are: {names}"])
-    problems = _problems(content, phase_range_rad)
+        content, ours = _chosen(path, options)
+    notes = [*content.notes, *([] if content.check_sums else [NO_CHECK_SUMS])]
+    if not ours:
+        _leave_out(content, options, notes)
+    problems = _problems(content, options.phase_range_rad)
     if problems:
         raise PairImportError(path, problems)
-    if phase_range_rad is not None:
-        content.metadata["phase_range_rad"] = phase_range_rad
-    content.arrays = dict(sorted(content.arrays.items(), key=lambda item: _ORDER.get(item[0], len(_ORDER))))
+    _state(content.metadata, options, notes)
+    try:
+        converters = _converters(content, options, ours=ours)
+    except (PhaseError, SpeckleError, RowError) as error:
+        raise PairImportError(path, [str(error)]) from error
     return PairSource(
         path=path,
-        # 8-bit speckle and labels do not shrink; phase and 12-bit counts do.
-        specs=[ArraySpec(k, shape[1:], dtype.name, compress=dtype != np.uint8) for k, (shape, dtype) in content.arrays.items()],
+        specs=_specs(path, content, converters),
         count=content.arrays["speckle"][0][0],
         metadata=content.metadata,
-        images=partial(_images, path, content),
-        row=partial(_row, content.columns),
-        name=lambda name, index: f"image {index} of {name!r}",
+        images=partial(_images, path, content, converters),
+        row=partial(_row, converters.rows),
+        name=_name,
         hashed=tuple(content.arrays),
-        notes=[*content.notes, *([] if content.check_sums else [NO_CHECK_SUMS])],
+        phase=converters.phase,
+        speckle=converters.speckle,
+        rows=converters.rows,
+        notes=notes,
     )
+
+
+def _name(array: str, index: int) -> str:
+    return f"image {index} of {array!r}"
+
+
+def _is_ours(content: ArrayFile) -> bool:
+    """Whether SpeckleScope wrote a file; those of version 0.1.0 have no check sums."""
+    return content.check_sums is not None or content.columns.keys() >= _OUR_COLUMNS
+
+
+def _chosen(path: Path, options: ImportOptions) -> tuple[ArrayFile, bool]:
+    """Return a file with its speckle and phase under these names, and whether SpeckleScope wrote all of it."""
+    content = read_array_file(path, options.axes)
+    ours, alone = _is_ours(content), len(content.arrays) == 1
+    chosen = {"speckle": options.speckle or "speckle", "phase": options.phase or "phase"}
+    for array, stated in (("speckle", options.speckle), ("phase", options.phase)):
+        file = next((place for place in (Path(stated), path.parent / stated) if stated and place.exists()), None)
+        if file is None or stated in content.arrays:
+            continue
+        if alone and array == "phase" and not options.speckle:
+            chosen["speckle"] = next(iter(content.arrays))
+        content, other_is_ours = _with_file(content, array, file, options.axes)
+        chosen[array], ours = array, ours and other_is_ours
+    missing = {array: name for array, name in chosen.items() if name not in content.arrays}
+    if missing:
+        raise ArrayFileError(
+            f"it has no {next(iter(missing.values()))!r} of shape (N, H, W); its arrays of three axes are: "
+            f"{', '.join(content.arrays) or 'none'}; name the array, or the file with it, by "
+            f"{' and '.join(f'--{array} NAME' for array in missing)}"
+        )
+    return _renamed(content, chosen), ours
+
+
+def _renamed(content: ArrayFile, chosen: Mapping[str, str]) -> ArrayFile:
+    """Return a file whose arrays ``speckle`` and ``phase`` are those that have the chosen names."""
+    others = [name for name in content.arrays if name not in (*chosen.values(), *_NEEDED)]
+    original = {**chosen, **{name: name for name in others}}
+    read, check_sums = content.read, content.check_sums
+    if check_sums is not None:
+        crc32 = {array: check_sums.crc32[name] for array, name in original.items() if name in check_sums.crc32}
+        check_sums = replace(check_sums, crc32=crc32)
+    return replace(
+        content,
+        arrays={array: content.arrays[name] for array, name in original.items()},
+        check_sums=check_sums,
+        read=lambda array: read(original[array]),
+    )
+
+
+def _with_file(content: ArrayFile, array: str, file: Path, axes: str) -> tuple[ArrayFile, bool]:
+    """Return a file with one more array, which another file has by this name or as its only one, and whether that is ours."""
+    if not is_array_file(file):
+        raise ArrayFileError(f"{file} is no file of arrays: give an .npz, .h5, .mat, .tif or .ome.zarr for --{array}")
+    other = read_array_file(file, axes)
+    name = array if array in other.arrays else next(iter(other.arrays), "")
+    if not other.arrays or (len(other.arrays) > 1 and name != array):
+        raise ArrayFileError(f"{file} has the arrays {', '.join(other.arrays) or 'none'}: name the one for --{array} {array!r}")
+    read = content.read
+    parts = [content.check_sums] if content.check_sums else []
+    if other.check_sums:
+        crc32 = {array: other.check_sums.crc32[name]} if name in other.check_sums.crc32 else {}
+        parts.append(CheckSums(crc32=crc32, problems=other.check_sums.problems))
+    both = replace(
+        content,
+        arrays={**content.arrays, array: other.arrays[name]},
+        metadata={**other.metadata, **content.metadata},
+        check_sums=combined(parts),
+        read=lambda wanted: other.read(name) if wanted == array else read(wanted),
+        notes=(*content.notes, *other.notes),
+    )
+    return both, _is_ours(other)
+
+
+def _leave_out(content: ArrayFile, options: ImportOptions, notes: list[str]) -> None:
+    """Leave out arrays of another program that are no images of the pairs."""
+    count = content.arrays["speckle"][0][0]
+    for name, ((length, *shape), dtype) in list(content.arrays.items()):
+        if name in _NEEDED:
+            continue
+        try:
+            ArraySpec(name, tuple(shape), dtype.name)
+            fits = length == count and (name != "uncertainty" or options.phase_unit in (None, PhaseUnit.RAD))
+        except StorageError:
+            fits = False
+        if not fits:
+            notes.append(f"array {name!r} of {length} images {dtype} is left out: an archive cannot hold it beside the pairs")
+            del content.arrays[name]
 
 
 def _problems(content: ArrayFile, phase_range_rad: float | None) -> list[str]:
@@ -94,30 +192,79 @@ def _problems(content: ArrayFile, phase_range_rad: float | None) -> list[str]:
     return problems
 
 
-def _images(path: Path, content: ArrayFile, problems: list[str]) -> Iterator[dict[str, Image] | None]:
+def _state(metadata: dict[str, Any], options: ImportOptions, notes: list[str]) -> None:
+    """Add what the operator states to the metadata of a file."""
+    if options.phase_range_rad is not None:
+        metadata["phase_range_rad"] = options.phase_range_rad
+    if options.pixel_um is not None:
+        stored = metadata.get("pixel_um", options.pixel_um)
+        if stored != options.pixel_um:
+            notes.append(f"pixel size: its metadata states {stored} um, but --pixel-um {options.pixel_um:g} is used")
+        metadata["pixel_um"] = options.pixel_um
+
+
+def _converters(content: ArrayFile, options: ImportOptions, *, ours: bool) -> _Converters:
+    recording = ours and _RECORDING in content.metadata
+    range_rad, bits = content.metadata.get("phase_range_rad"), content.metadata.get("bit_depth")
+    phase = StatedPhase(
+        unit=options.phase_unit,
+        range_rad=float(range_rad) if isinstance(range_rad, int | float) and range_rad > 0 else None,
+        white=options.phase_white,
+        fill=options.phase_fill,
+        ours=ours and options.phase_unit is None,
+        gaps=recording,
+    )
+    speckle = StatedSpeckle(
+        bit_depth=options.bit_depth,
+        file_bit_depth=bits if isinstance(bits, int) and not isinstance(bits, bool) else None,
+        white=options.speckle_white,
+        ours=ours,
+    )
+    rows = StatedRows(period_s=options.period_s, reference_name=options.reference_name, ours=ours, recording=recording)
+    return _Converters(
+        phase=PhaseConverter(content.arrays["phase"][1], phase),
+        speckle=SpeckleConverter(content.arrays["speckle"][1], speckle),
+        rows=RowFacts(content.columns, rows),
+    )
+
+
+def _specs(path: Path, content: ArrayFile, converters: _Converters) -> list[ArraySpec]:
+    stored = {"speckle": converters.speckle.dtype, "phase": "float32"}
+    try:
+        # 8-bit speckle and labels do not shrink; phase and 12-bit counts do.
+        return [
+            ArraySpec(name, shape[1:], kept := stored.get(name, dtype.name), compress=kept != "uint8")
+            for name, (shape, dtype) in content.arrays.items()
+        ]
+    except StorageError as error:
+        raise PairImportError(path, [str(error)]) from error
+
+
+def _images(path: Path, content: ArrayFile, converters: _Converters, problems: list[str]) -> Iterator[dict[str, Image] | None]:
     check_sums = content.check_sums or CheckSums(crc32={})
     # Each array is one stream: images after a damaged place in it cannot be trusted, so an error ends the reading.
     with _import_errors(path):
         for index, images in enumerate(zip(*map(content.read, content.arrays), strict=True)):
             pair = dict(zip(content.arrays, images, strict=True))
-            damage = [text for name, image in pair.items() if (text := check_sums.problem(name, index, image))]
-            problems += damage
-            yield None if damage else pair
+            wrong = [text for name, image in pair.items() if (text := check_sums.problem(name, index, image))]
+            wrong += _convert(pair, index, converters) if not wrong else []
+            problems += wrong
+            yield None if wrong else pair
 
 
-def _row(columns: Mapping[str, NDArray[Any]], index: int, images: Mapping[str, Image]) -> PairRow:
-    facts: dict[str, Any] = {"frame_index": index, "t_ns": 0, "exposure_s": 0.0}
-    facts |= {name: int(columns[name][index]) for name in INTEGERS if name in columns}
-    facts |= {name: float(columns[name][index]) for name in NUMBERS if name in columns}
-    facts |= {name: str(columns[name][index]) for name in TEXTS if name in columns}
-    if np.isnan(facts.get("latency_s", 0.0)):
-        del facts["latency_s"]
-    if "extra_json" in columns:
-        facts["extra"] = json_mapping(columns["extra_json"][index])
-    phase = images["phase"]
-    if not facts.get("pattern_id") and phase.dtype == np.float32 and np.isfinite(phase).all():
-        facts["pattern_id"] = Pattern(phase).id  # datasets are split into parts by it
-    return PairRow(**facts)
+def _convert(pair: dict[str, Image], index: int, converters: _Converters) -> list[str]:
+    """Convert the images of a pair, in place; return what is wrong with them."""
+    wrong = []
+    for array, converter in (("speckle", converters.speckle), ("phase", converters.phase)):
+        try:
+            pair[array] = np.ascontiguousarray(converter.convert(_name(array, index), pair[array]))
+        except (PhaseError, SpeckleError) as error:
+            wrong.append(str(error))
+    return wrong
+
+
+def _row(rows: RowFacts, index: int, images: Mapping[str, Image]) -> PairRow:
+    return rows.row(index, images["phase"])
 
 
 @contextmanager

@@ -1,46 +1,47 @@
-"""Pairs from the published SpecDiffusion layout: ``input/*.png`` and ``label/*.png`` of the same names, and lists of them."""
+"""Pairs from a folder: pictures of the same names in ``input/`` and ``label/`` (the published layout), and lists of them."""
 
 from __future__ import annotations
 
 import re
-import struct
-import zlib
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from acquisition.archive.old_names import METADATA, OLD_METADATA, metadata_file, with_present_names
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
-from acquisition.exchange.import_source import PairImportError, PairSource
-from drivers.base import Pattern
-from drivers.limits import LimitError, check_inside, check_pixels
+from acquisition.exchange.conversion.grey_files import GREY, Header, find_pictures, picture_header, read_grey
+from acquisition.exchange.conversion.phase import PhaseConverter, PhaseError, StatedPhase
+from acquisition.exchange.conversion.rows import RowFacts, StatedRows
+from acquisition.exchange.conversion.speckle import SpeckleConverter, SpeckleError, StatedSpeckle
+from acquisition.exchange.conversion.units import PhaseUnit
+from acquisition.exchange.import_source import ImportOptions, PairImportError, PairSource
+from drivers.limits import LimitError, check_inside
 from drivers.manifest import MANIFEST, content_problem, missing_files, read_manifest
 from drivers.safe_text import read_yaml
 
-#: Folder of each array.
-_FOLDERS = {"speckle": "input", "label": "label"}
+#: Folder of each array in the published layout.
+SPECKLE_FOLDER, LABEL_FOLDER = "input", "label"
 #: What an import says of a folder without a manifest.
 NO_MANIFEST = f"no check sums in this folder: it has no {MANIFEST}"
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: PNG's colour type of grey images.
-_GREY = 0
+_FLOAT_BITS = 32
 
 
-def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
+def open_folder(path: Path, options: ImportOptions) -> PairSource:
     """Find the pairs of a folder, and check names, lists and headers of all files.
 
-    - Inputs have 8 or 16 bits, labels have 8. All files of one folder have the same size; the two folders may differ.
+    - The pictures may have any format of :mod:`drivers.pictures`, 8 or 16 bits, or floating point. All files of one folder have
+      the same size and type; the two folders may differ. They are in natural order: 2 before 10.
     - A colour image counts as grey, with a note, when its channels are equal everywhere. Other colour images and transparent
-      images are refused. Hidden files are ignored.
-    - The phase is ``label / 255 * phase_range_rad``. A label with only one grey level is the flat pattern, the reference.
+      images are refused. Hidden files and system files are ignored.
+    - The phase is ``label / white * phase_range_rad``, with white 255 or 65535, unless another unit is stated. Labels in
+      floating point are radians, unless another unit is stated. A label with only one value is the flat pattern, the reference.
     - Where the folder has a manifest, every file must have the SHA-256 that it lists.
     - Lists (``*_data.flist`` with ``*_label.flist``) must name existing files in the same order. Each row stores the name of
       its list.
@@ -48,83 +49,87 @@ def open_folder(path: Path, phase_range_rad: float | None) -> PairSource:
     Parameters
     ----------
     path : Path
-        Folder with ``input`` and ``label``.
-    phase_range_rad : float, optional
-        Phase of grey 255 in radians; by default the one in ``metadata.yaml``, which our own exports write.
+        Folder with ``input`` and ``label``, or with the folders that the options name.
+    options : ImportOptions
+        What is stated about the pairs. By default, ``phase_range_rad`` is the one in ``metadata.yaml``, which our own exports
+        write.
 
     Raises
     ------
     PairImportError
         The phase range is stated nowhere, or there are no pairs.
     """
-    check_import_folder(path)
-    files = {array: _pngs(path / folder) for array, folder in _FOLDERS.items()}
+    folders = {"speckle": options.speckle or SPECKLE_FOLDER, "label": options.phase or LABEL_FOLDER}
+    check_import_folder(path, folders.values())
+    files = {array: _pictures(path, array, folder) for array, folder in folders.items()}
     problems = [problem for _, wrong in files.values() for problem in wrong]
-    inputs, labels = files["speckle"][0], files["label"][0]
-    problems += [f"input/{stem}.png has no label/{stem}.png" for stem in sorted(inputs.keys() - labels.keys())]
-    problems += [f"label/{stem}.png has no input/{stem}.png" for stem in sorted(labels.keys() - inputs.keys())]
+    speckles, labels = files["speckle"][0], files["label"][0]
+    problems += [
+        f"{_name(path, file)} has no {folders['label']}/{file.name}" for s, file in speckles.items() if s not in labels
+    ]
+    problems += [
+        f"{_name(path, file)} has no {folders['speckle']}/{file.name}" for s, file in labels.items() if s not in speckles
+    ]
     digests = manifest_digests(path, problems)
     problems += missing_files(path, digests or {})
-    stems = sorted(inputs.keys() & labels.keys())
+    stems = [stem for stem in speckles if stem in labels]
     if not stems:
-        raise PairImportError(path, [*problems, "input/ and label/ have no PNG files of the same names"])
-    phase_range_rad = stated_phase_range_rad(path) if phase_range_rad is None else phase_range_rad
-    if phase_range_rad is None:
-        raise PairImportError(path, ["give phase_range_rad, the phase of grey 255 in radians; metadata.yaml does not state it"])
+        raise PairImportError(
+            path, [*problems, f"{folders['speckle']}/ and {folders['label']}/ have no pictures of the same names"]
+        )
     notes = [NO_MANIFEST] if digests is None else []
     lists = _lists(path, stems, problems, notes)
-    specs: list[ArraySpec] = []
-    bad: set[str] = set()
-    for array, folder in _FOLDERS.items():
-        headers = {f"{folder}/{stem}.png": _checked_header(path / folder / f"{stem}.png", problems) for stem in stems}
-        specs.append(_common_spec(array, headers, problems, bad))
-        coloured = [name for name, header in headers.items() if header and header.colour != _GREY and name not in bad]
-        if coloured:
-            notes.append(f"{len(coloured)} colour files with equal channels count as grey, the first is {coloured[0]}")
+    chosen = {array: [found[stem] for stem in stems] for array, (found, _) in files.items()}
+    bad: set[Path] = set()
+    headers = {array: _common_header(path, found, problems, notes, bad) for array, found in chosen.items()}
+    stated_rad = stated_phase_range_rad(path) if options.phase_range_rad is None else options.phase_range_rad
     folder_source = _FolderSource(
         path=path,
         stems=stems,
+        files=chosen,
         lists=lists,
-        phase_range_rad=phase_range_rad,
-        specs=tuple(specs),
+        headers=headers,
         bad=frozenset(bad),
         digests=digests,
+        phase=_phase_converter(path, headers["label"], stated_rad, options),
+        speckle=_speckle_converter(path, headers["speckle"], options),
+        rows=RowFacts({}, StatedRows(period_s=options.period_s, reference_name=options.reference_name)),
     )
-    return folder_source.source(problems, notes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Header:
-    """Size, bits per channel and colour type of a PNG file."""
-
-    height: int
-    width: int
-    bits: int
-    colour: int
-
-    def __str__(self) -> str:
-        return f"{self.width} x {self.height} of {self.bits} bits"
+    metadata: dict[str, Any] = {} if stated_rad is None else {"phase_range_rad": stated_rad}
+    metadata |= {} if options.pixel_um is None else {"pixel_um": options.pixel_um}
+    return folder_source.source(metadata, problems, notes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FolderSource:
-    """The pairs of one folder."""
+    """The pairs of a folder."""
 
     path: Path
     stems: list[str]
+    #: The files of ``speckle`` and ``label``, in the order of the stems.
+    files: Mapping[str, list[Path]]
     #: Which list names each pair.
     lists: Mapping[str, str]
-    phase_range_rad: float
-    specs: tuple[ArraySpec, ...]
+    #: What most files of each array have.
+    headers: Mapping[str, Header]
     #: Files with a wrong header; each has its problem already.
-    bad: frozenset[str]
+    bad: frozenset[Path]
     #: The SHA-256 that the folder's manifest lists for each file.
     digests: Mapping[str, str] | None
+    phase: PhaseConverter
+    speckle: SpeckleConverter
+    rows: RowFacts
 
-    def source(self, problems: list[str], notes: list[str]) -> PairSource:
-        speckle, label = self.specs
-        specs = (speckle, ArraySpec("phase", label.shape, "float32", compress=True), label)
-        metadata = {"phase_range_rad": self.phase_range_rad, "bit_depth": 8 * np.dtype(speckle.dtype).itemsize}
+    def source(self, metadata: dict[str, Any], problems: list[str], notes: list[str]) -> PairSource:
+        shapes = {array: (header.height, header.width) for array, header in self.headers.items()}
+        label = _dtype(self.headers["label"])
+        specs = [
+            ArraySpec("speckle", shapes["speckle"], self.speckle.dtype, compress=self.speckle.dtype != "uint8"),
+            ArraySpec("phase", shapes["label"], "float32", compress=True),
+        ]
+        integers = label.kind == "u"
+        if integers:  # as imported, beside the phase that is computed from it
+            specs.append(ArraySpec("label", shapes["label"], label.name, compress=label.name != "uint8"))
         return PairSource(
             path=self.path,
             specs=specs,
@@ -133,139 +138,146 @@ class _FolderSource:
             images=self._images,
             row=self._row,
             name=self._name,
-            hashed=tuple(_FOLDERS),
+            hashed=("speckle", "label" if integers else "phase"),
+            phase=self.phase,
+            speckle=self.speckle,
+            rows=self.rows,
             problems=problems,
             notes=notes,
         )
 
     def _name(self, array: str, index: int) -> str:
-        return f"{_FOLDERS[array]}/{self.stems[index]}.png"
+        return _name(self.path, self.files["speckle" if array == "speckle" else "label"][index])
 
     def _images(self, problems: list[str]) -> Iterator[dict[str, Image] | None]:
         for index in range(len(self.stems)):
             images: dict[str, Image] = {}
-            for spec in self.specs:
-                name = self._name(spec.name, index)
-                if name in self.bad:
+            for array in ("speckle", "label"):
+                file = self.files[array][index]
+                if file in self.bad:
                     continue
                 try:
-                    data = (self.path / name).read_bytes()
-                    if problem := content_problem(name, data, self.digests):
-                        problems.append(problem)
-                        continue
-                    image = decode_grey(data)
-                    if (image.shape, image.dtype.name) != (spec.shape, spec.dtype):
-                        raise ValueError(f"it is {image.shape} {image.dtype.name}, not {spec.shape} {spec.dtype}")
-                    images[spec.name] = image
+                    images |= self._converted(array, file)
                 except (OSError, ValueError) as error:
-                    problems.append(f"{name}: {error}")
-            if len(images) == len(self.specs):
-                images["phase"] = (images["label"] * np.float32(self.phase_range_rad / 255)).astype(np.float32)
-            yield images if "phase" in images else None
+                    text = str(error)
+                    problems.append(
+                        text if text.startswith(self._name(array, index)) else f"{self._name(array, index)}: {text}"
+                    )
+            yield images if images.keys() >= {"speckle", "phase"} else None
+
+    def _converted(self, array: str, file: Path) -> dict[str, Image]:
+        """Return what a file holds: the speckle, or the label and its phase; raises OSError or ValueError."""
+        name = _name(self.path, file)
+
+        def check(data: bytes) -> None:
+            if problem := content_problem(name, data, self.digests):
+                raise ValueError(problem)
+
+        image = read_grey(file, check)
+        header = self.headers[array]
+        expected = (header.height, header.width), _dtype(header)
+        if (image.shape, image.dtype) != expected:
+            raise ValueError(f"it is {image.shape} {image.dtype}, not {expected[0]} {expected[1]}")
+        if array == "speckle":
+            return {"speckle": self.speckle.convert(name, image)}
+        phase = {"phase": self.phase.convert(name, image)}
+        return {**phase, "label": image} if image.dtype.kind == "u" else phase
 
     def _row(self, index: int, images: Mapping[str, Image]) -> PairRow:
         stem = self.stems[index]
         extra = {"file_stem": stem} | ({"list": self.lists[stem]} if stem in self.lists else {})
-        blank = int(np.ptp(images["label"])) == 0
-        name, pattern_id = "blank" if blank else stem, Pattern(images["phase"]).id
-        return PairRow(frame_index=index, t_ns=0, exposure_s=0.0, pattern_id=pattern_id, pattern_name=name, extra=extra)
+        return self.rows.row(index, images["phase"], pattern_name=stem, extra=extra)
 
 
-def read_header(data: bytes) -> _Header:
-    """Read the header from a PNG file's first 33 bytes; raises ValueError when it is not a PNG file."""
-    if len(data) < 33 or not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
-        raise ValueError("it is not a PNG file")
-    width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
-    check_pixels((height, width))
-    return _Header(height=height, width=width, bits=bits, colour=colour)
+def _without_partner(path: Path, files: Mapping[str, Path], partners: Mapping[str, Path], folder: str) -> list[str]:
+    return [f"{_name(path, file)} has no {folder}/{file.name}" for stem, file in files.items() if stem not in partners]
 
 
-def decode_grey(data: bytes) -> NDArray[Any]:
-    """Decode a PNG file to grey, shape (H, W), uint8 or uint16.
-
-    Raises
-    ------
-    ValueError
-        The file is damaged, truncated, coloured or transparent.
-    """
-    read_header(data)
-    _check_chunks(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise ValueError("it cannot be decoded; save it again as grey PNG")
-    if image.ndim == 2:
-        return image
-    if image.shape[2] == 4 and image[..., 3].min() < (255 if image.dtype == np.uint8 else 65535):
-        raise ValueError("it is transparent in places; flatten it to grey")
-    if not np.array_equal(image[..., 0], image[..., 1]) or not np.array_equal(image[..., 0], image[..., 2]):
-        raise ValueError("it is coloured; convert it to grey")
-    return np.ascontiguousarray(image[..., 0])
+def _name(path: Path, file: Path) -> str:
+    return file.relative_to(path).as_posix()
 
 
-def _check_chunks(data: bytes) -> None:
-    """Check every chunk of a PNG file by its CRC, because the decoder accepts damaged files; raises ValueError."""
-    start = len(_SIGNATURE)
-    chunk = b""
-    while chunk != b"IEND":
-        length, chunk = struct.unpack(">I4s", data[start : start + 8]) if len(data) >= start + 8 else (2**32, b"")
-        end = start + 8 + length
-        if end + 4 > len(data):
-            raise ValueError("it is truncated; copy it again")
-        if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise ValueError("it is damaged (CRC); copy it again")
-        start = end + 4
+def _dtype(header: Header) -> np.dtype[Any]:
+    return np.dtype(np.float32) if header.bits == _FLOAT_BITS else np.dtype(f"uint{header.bits}")
 
 
-def _pngs(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Return a folder's PNG files by their stems, and a problem for every other file."""
+def _phase_converter(path: Path, header: Header, range_rad: float | None, options: ImportOptions) -> PhaseConverter:
+    """Return the converter of the labels: integers are levels of the phase range, unless another unit is stated."""
+    dtype = _dtype(header)
+    unit = PhaseUnit.LEVELS if options.phase_unit is None and dtype.kind == "u" else options.phase_unit
+    if unit in (PhaseUnit.LEVELS, PhaseUnit.PERCENT) and range_rad is None:
+        raise PairImportError(
+            path, ["give --phase-range-rad (phase_range_rad), the phase of white in radians; metadata.yaml does not state it"]
+        )
     try:
-        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+        return PhaseConverter(
+            dtype, StatedPhase(unit=unit, range_rad=range_rad, white=options.phase_white, fill=options.phase_fill)
+        )
+    except PhaseError as error:
+        raise PairImportError(path, [str(error)]) from error
+
+
+def _speckle_converter(path: Path, header: Header, options: ImportOptions) -> SpeckleConverter:
+    try:
+        return SpeckleConverter(_dtype(header), StatedSpeckle(bit_depth=options.bit_depth, white=options.speckle_white))
+    except SpeckleError as error:
+        raise PairImportError(path, [str(error)]) from error
+
+
+def _pictures(path: Path, array: str, folder: str) -> tuple[dict[str, Path], list[str]]:
+    """Return the pictures of one folder by their stems, and a problem for every other file."""
+    try:
+        return find_pictures(path / folder)
     except OSError as error:
-        raise PairImportError(folder.parent, [f"its folder {folder.name}/ cannot be read ({error.strerror})"]) from error
-    pngs = {file.stem: file for file in files if file.suffix == ".png" and file.is_file()}
-    return pngs, [
-        f"{folder.name}/{file.name} is not a .png file; rename or remove it" for file in files if file not in pngs.values()
-    ]
+        option = "--speckle" if array == "speckle" else "--phase"
+        there = sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+        others = f"; its folders are {', '.join(there)}" if there else ""
+        raise PairImportError(
+            path, [f"its folder {folder}/ cannot be read ({error.strerror}){others}; give the folder's name by {option} NAME"]
+        ) from error
 
 
-def _checked_header(file: Path, problems: list[str]) -> _Header | None:
-    """Return the header of a PNG file, or None after adding a problem."""
-    name = f"{file.parent.name}/{file.name}"
+def _common_header(path: Path, files: list[Path], problems: list[str], notes: list[str], bad: set[Path]) -> Header:
+    """Return what most files have; the other files are added to ``problems`` and ``bad``."""
+    headers = {file: _checked_header(path, file, problems) for file in files}
+    sizes = {file: (header.height, header.width, max(8, header.bits)) for file, header in headers.items() if header}
+    bad |= headers.keys() - sizes.keys()
+    if not sizes:
+        return Header(height=1, width=1, bits=8)  # every file has its problem already
+    (usual, count) = Counter(sizes.values()).most_common(1)[0]
+    height, width, bits = usual
+    for file, size in sizes.items():
+        if size != usual:
+            bad.add(file)
+            problems.append(f"{_name(path, file)} is {headers[file]}, but {count} others are {width} x {height} of {bits} bits")
+    coloured = [file for file, header in headers.items() if header and header.colour != GREY and file not in bad]
+    if coloured:
+        notes.append(f"{len(coloured)} colour files with equal channels count as grey, the first is {_name(path, coloured[0])}")
+    lossy = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
+    if lossy:
+        notes.append(f"{len(lossy)} files are JPEG, which changes grey values a little; the first is {_name(path, lossy[0])}")
+    return Header(height=height, width=width, bits=bits)
+
+
+def _checked_header(path: Path, file: Path, problems: list[str]) -> Header | None:
+    """Return the header of a picture file, or None after adding a problem."""
+    name = _name(path, file)
     try:
-        with file.open("rb") as stream:
-            header = read_header(stream.read(33))
+        header = picture_header(file)
     except (OSError, ValueError) as error:
         problems.append(f"{name}: {error}")
         return None
-    if header.bits == 16 and file.parent.name == "label":
-        problems.append(f"{name} has 16 bits; labels have 8")
-        return None
-    if header.bits < 8 and header.colour == _GREY:
+    if header.bits < 8 and header.colour == GREY:
         problems.append(f"{name} has {header.bits} bits; convert it to 8")
         return None
     return header
 
 
-def _common_spec(array: str, headers: Mapping[str, _Header | None], problems: list[str], bad: set[str]) -> ArraySpec:
-    """Return the array that most files fit; the other files are added to ``problems`` and ``bad``."""
-    sizes = {name: (header.height, header.width, max(8, header.bits)) for name, header in headers.items() if header}
-    bad |= headers.keys() - sizes.keys()
-    if not sizes:
-        return ArraySpec(array, (1, 1), "uint8")  # every file has its problem already
-    (usual, count) = Counter(sizes.values()).most_common(1)[0]
-    height, width, bits = usual
-    for name, size in sizes.items():
-        if size != usual:
-            bad.add(name)
-            problems.append(f"{name} is {headers[name]}, but {count} others are {width} x {height} of {bits} bits")
-    return ArraySpec(array, (height, width), f"uint{bits}", compress=bits > 8)
-
-
-def check_import_folder(path: Path) -> None:
+def check_import_folder(path: Path, folders: Iterable[str] = (SPECKLE_FOLDER, LABEL_FOLDER)) -> None:
     """Raise PairImportError if a file of the folder is a link out of it, a pipe or a device."""
     try:
         lists = [file.name for file in path.glob("*.flist")]
-        check_inside(path, [METADATA, OLD_METADATA, MANIFEST, *lists], whole=_FOLDERS.values())
+        check_inside(path, [METADATA, OLD_METADATA, MANIFEST, *lists], whole=folders)
     except LimitError as error:
         raise PairImportError(path, [str(error)]) from error
 
@@ -312,7 +324,7 @@ def _lists(path: Path, stems: list[str], problems: list[str], notes: list[str]) 
             notes.append(f"{file.name} is ignored: lists are called NAME_data.flist and NAME_label.flist")
             continue
         lines = file.read_text(encoding="utf-8", errors="replace").replace("\\", "/").split("\n")
-        listed.setdefault(match[1], {})[match[2]] = [PurePosixPath(line.strip()).stem for line in lines if line.strip()]
+        listed.setdefault(match[1], {})[match[2]] = [_listed_stem(line) for line in lines if line.strip()]
     list_of: dict[str, str] = {}
     known = set(stems)
     for split, both in listed.items():
@@ -325,3 +337,7 @@ def _lists(path: Path, stems: list[str], problems: list[str], notes: list[str]) 
     if listed and (unlisted := [stem for stem in stems if stem not in list_of]):
         notes.append(f"{len(unlisted)} pairs are in no list, the first is {unlisted[0]}.png; they are imported too")
     return list_of
+
+
+def _listed_stem(line: str) -> str:
+    return unicodedata.normalize("NFC", PurePosixPath(line.strip()).stem)

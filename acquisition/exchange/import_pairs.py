@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from acquisition.archive.atomic_files import sync_folder
@@ -15,35 +14,25 @@ from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.array_files import is_array_file
+from acquisition.exchange.conversion.sheet import Thumbnail, thumbnail
 from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_folder import open_folder
-from acquisition.exchange.import_source import PairImportError, PairSource
+from acquisition.exchange.import_source import ImportOptions, PairImportError, PairSource
 
 __all__ = ["ImportCheck", "ImportOptions", "PairImportError", "check_pairs", "import_pairs"]
 
 #: Called with the step ("check" or "write"), the pairs done, and the pairs in all.
 Progress = Callable[[str, int, int], None]
 _Digests = tuple[bytes, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportOptions:
-    """What the operator states about pairs that are imported.
-
-    Parameters
-    ----------
-    phase_range_rad : float, optional
-        Phase of grey 255 in radians; needed for PNG labels unless ``metadata.yaml`` states it.
-    metadata : mapping
-        Further facts, plain YAML values. They replace what the source states.
-    allow_duplicates : bool
-        Accept frames of the same content, with a note. By default they are refused, because no camera gives the same frame
-        twice. Repeated patterns are always noted and accepted.
-    """
-
-    phase_range_rad: float | None = None
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    allow_duplicates: bool = False
+#: Small views of a check.
+_THUMBNAILS = 8
+_LOSSLESS = "export NPZ, HDF5, MATLAB, OME-TIFF or OME-Zarr, which come back without loss"
+#: Why videos cannot be imported, by their ending.
+_VIDEOS = {
+    ".mp4": f"MP4 is for viewing: its colours are no phase, and they are compressed with loss; {_LOSSLESS}",
+    ".mkv": f"a video holds the speckle alone, and no phase; {_LOSSLESS}; or replay the video as a camera (replay: path)",
+    ".avi": f"a video holds the speckle alone, and no phase; {_LOSSLESS}; or replay the video as a camera (replay: path)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +49,19 @@ class ImportCheck:
         Its metadata.
     notes : tuple of str
         What the operator should know.
+    facts : mapping
+        What the pairs are, and how each was decided: shape, type, unit and range of the speckle and the phase, references,
+        times.
+    thumbnails : tuple of Thumbnail
+        Small views of the first pairs, and of the first reference.
     """
 
     count: int
     arrays: tuple[ArraySpec, ...]
     metadata: Mapping[str, object]
     notes: tuple[str, ...]
+    facts: Mapping[str, object]
+    thumbnails: tuple[Thumbnail, ...]
 
 
 def check_pairs(
@@ -74,8 +70,26 @@ def check_pairs(
     on_progress: Progress = lambda step, done, total: None,
 ) -> ImportCheck:
     """Check pairs as :func:`import_pairs` does, and write nothing; same arguments and errors."""
-    pairs, _ = _checked(Path(source), options or ImportOptions(), on_progress)
-    return ImportCheck(count=pairs.count, arrays=tuple(pairs.specs), metadata=pairs.metadata, notes=tuple(pairs.notes))
+    thumbnails: list[Thumbnail] = []
+    pairs, _ = _checked(Path(source), options or ImportOptions(), on_progress, thumbnails)
+    return ImportCheck(
+        count=pairs.count,
+        arrays=tuple(pairs.specs),
+        metadata=pairs.metadata,
+        notes=tuple(pairs.notes),
+        facts=_facts(pairs),
+        thumbnails=tuple(thumbnails),
+    )
+
+
+def _facts(pairs: PairSource) -> dict[str, object]:
+    shapes = {spec.name: "x".join(map(str, (pairs.count, *spec.shape))) for spec in pairs.specs}
+    facts: dict[str, object] = {}
+    for array, converter in (("speckle", pairs.speckle), ("phase", pairs.phase)):
+        facts |= {f"{array}_shape": f"{shapes[array]} (N, H, W)"}
+        facts |= {f"{array}_{key}": value for key, value in converter.facts().items()}
+    others = {name: shape for name, shape in shapes.items() if name not in ("speckle", "phase")}
+    return {**facts, **pairs.rows.facts(), "pixel_um": pairs.metadata.get("pixel_um"), "other_arrays": others}
 
 
 def import_pairs(
@@ -93,10 +107,10 @@ def import_pairs(
     Parameters
     ----------
     source : Path
-        A folder with ``input/`` and ``label/`` PNG files (the published SpecDiffusion layout; the rules are those of
-        :func:`acquisition.exchange.import_folder.open_folder`), an ``.npz``, ``.h5`` or ``.hdf5`` with ``speckle`` and
-        ``phase`` of shape (N, H, W), or a ``NAME_speckle.ome.tif`` with ``NAME_phase.ome.tif`` beside it. The raw labels of a
-        folder are kept beside the phase, as array ``label``.
+        A folder with pictures in ``input/`` and ``label/`` (the published SpecDiffusion layout; the rules are those of
+        :func:`acquisition.exchange.import_folder.open_folder`), or a file of arrays, or several files of one array each (see
+        :func:`acquisition.exchange.import_arrays.open_arrays`). Integer labels of a folder are kept beside the phase, as array
+        ``label``.
     root : Path
         Folder for archives; made if absent.
     name : str
@@ -115,7 +129,7 @@ def import_pairs(
     """
     source, root = Path(source), Path(root)
     options = options or ImportOptions()
-    pairs, checked = _checked(source, options, on_progress)
+    pairs, checked = _checked(source, options, on_progress, [])
     facts = {**pairs.metadata, "imported_from": source.resolve().name, "import_notes": list(pairs.notes), **options.metadata}
     spec = ArchiveSpec(kind=ArchiveKind.DATASET, name=name, arrays=pairs.specs, metadata=facts)
     hidden = root / f".import-{uuid.uuid4().hex[:8]}"  # an archive appears under its own name when it is complete
@@ -138,10 +152,15 @@ def import_pairs(
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _checked(path: Path, options: ImportOptions, on_progress: Progress) -> tuple[PairSource, list[tuple[PairRow, _Digests]]]:
-    """Return the pairs, and the row and the digests of each; raises PairImportError when anything is wrong."""
-    pairs = _opened(path, options.phase_range_rad)
-    problems = list(pairs.problems)
+def _checked(
+    path: Path, options: ImportOptions, on_progress: Progress, thumbnails: list[Thumbnail]
+) -> tuple[PairSource, list[tuple[PairRow, _Digests]]]:
+    """Return the pairs, and the row and the digests of each; raises PairImportError when anything is wrong.
+
+    Some pairs are added to ``thumbnails``.
+    """
+    pairs = _opened(path, options)
+    problems = pairs.problems
     repeats = _Repeats(pairs)
     checked: list[tuple[PairRow, _Digests]] = []
     for index, images in enumerate(pairs.images(problems)):
@@ -150,10 +169,14 @@ def _checked(path: Path, options: ImportOptions, on_progress: Progress) -> tuple
             continue
         digests = _digests(pairs, images)
         try:
-            checked.append((pairs.row(index, images), digests))
+            row = pairs.row(index, images)
+            checked.append((row, digests))
+            if len(thumbnails) < _THUMBNAILS:
+                thumbnails.append(thumbnail(f"{index} {row.pattern_name}", images["speckle"], images["phase"]))
         except (ValueError, StorageError) as error:
             problems.append(f"the facts of {pairs.name('speckle', index)} are wrong ({error})")
         repeats.add(index, digests)
+    pairs.conclude()
     problems += repeats.problems(allow_duplicates=options.allow_duplicates)
     if problems:
         raise PairImportError(path, problems)
@@ -161,17 +184,19 @@ def _checked(path: Path, options: ImportOptions, on_progress: Progress) -> tuple
     return pairs, checked
 
 
-def _opened(path: Path, phase_range_rad: float | None) -> PairSource:
+def _opened(path: Path, options: ImportOptions) -> PairSource:
     """Return the pairs of a folder or a file, whichever reader takes it."""
-    if phase_range_rad is not None and not 0 < phase_range_rad < math.inf:
-        raise PairImportError(
-            path, [f"phase_range_rad, the phase of grey 255 in radians, must be above 0; it is {phase_range_rad}"]
-        )
+    problems = options.problems()
+    if problems:
+        raise PairImportError(path, problems)
     if is_array_file(path):
-        return open_arrays(path, phase_range_rad)
+        return open_arrays(path, options)
     if path.is_dir():
-        return open_folder(path, phase_range_rad)
-    raise PairImportError(path, ["give a folder with input/ and label/, .npz, .h5, .hdf5 or NAME_speckle.ome.tif"])
+        return open_folder(path, options)
+    if path.suffix.lower() in _VIDEOS:
+        raise PairImportError(path, [_VIDEOS[path.suffix.lower()]])
+    kinds = "a folder with input/ and label/, .npz, .h5, .hdf5, .mat, .ome.zarr or NAME_speckle.ome.tif"
+    raise PairImportError(path, [f"give {kinds}; or the file of the speckle, with --phase and the file of the phase"])
 
 
 class _Repeats:

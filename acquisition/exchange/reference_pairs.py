@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.exchange.import_folder import check_import_folder, decode_grey, manifest_digests, stated_phase_range_rad
+from acquisition.exchange.conversion.grey_files import find_pictures, read_grey
+from acquisition.exchange.conversion.phase import PhaseConverter, PhaseError, StatedPhase
+from acquisition.exchange.conversion.units import PhaseUnit
+from acquisition.exchange.import_folder import check_import_folder, manifest_digests, stated_phase_range_rad
 from acquisition.exchange.import_source import PairImportError
 from drivers.manifest import content_problem
 
@@ -45,7 +48,7 @@ class ReferencePairs:
 
 
 def read_frame(path: Path) -> NDArray[Any]:
-    """Read one camera frame from a grey PNG file.
+    """Read one camera frame from a grey picture file.
 
     Raises
     ------
@@ -56,12 +59,14 @@ def read_frame(path: Path) -> NDArray[Any]:
 
 
 def _read_grey(path: Path, name: str, digests: Mapping[str, str] | None) -> NDArray[Any]:
-    """Read a grey PNG file of a folder whose manifest lists ``digests``."""
-    try:
-        data = path.read_bytes()
+    """Read a grey picture file of a folder whose manifest lists ``digests``."""
+
+    def check(data: bytes) -> None:
         if problem := content_problem(name, data, digests):
             raise PairImportError(path, [problem])
-        return decode_grey(data)
+
+    try:
+        return read_grey(path, check)
     except OSError as error:
         raise PairImportError(path, [error.strerror or str(error)]) from error
     except ValueError as error:
@@ -71,14 +76,14 @@ def _read_grey(path: Path, name: str, digests: Mapping[str, str] | None) -> NDAr
 def read_references(
     folder: Path, phase_range_rad: float | None, frame_path: Path, frame: NDArray[Any], most: int = MOST
 ) -> ReferencePairs:
-    """Read ``input/*.png`` and ``label/*.png`` of the same names, without the frame's own pair; hidden files are ignored.
+    """Read pictures of the same names in ``input/`` and ``label/``, without the frame's own pair; hidden files are ignored.
 
     Parameters
     ----------
     folder : Path
         Folder with ``input`` and ``label``.
     phase_range_rad : float, optional
-        Phase of label grey 255 in radians; by default the one in ``metadata.yaml`` of the folder.
+        Phase of white in the labels in radians; by default the one in ``metadata.yaml`` of the folder.
     frame_path : Path
         File of the frame to be reconstructed.
     frame : ndarray, shape (H, W)
@@ -101,27 +106,26 @@ def read_references(
     phase_range_rad = stated_phase_range_rad(folder) if phase_range_rad is None else phase_range_rad
     if phase_range_rad is None:
         raise PairImportError(folder, ["give --phase-range-rad, the phase of label grey 255; no metadata.yaml there states it"])
-    inputs = sorted(path for path in (folder / "input").glob("*.png") if not path.name.startswith("."))
+    inputs, labels = _pictures(folder, "input"), _pictures(folder, "label")
     if not inputs:
-        raise PairImportError(folder, ["it holds no input/*.png; put references into input/ and label/ under the same names"])
+        raise PairImportError(
+            folder, ["it holds no input/ with pictures; put references into input/ and label/ by the same names"]
+        )
     frames: dict[str, NDArray[Any]] = {}
     own = []
-    for path in inputs:
+    for stem, path in inputs.items():
         pixels = _read_grey(path, f"input/{path.name}", digests)
-        if path.stem == frame_path.stem or np.array_equal(pixels, frame):
-            own.append(path.stem)
+        if stem == frame_path.stem or np.array_equal(pixels, frame):
+            own.append(stem)
         else:
-            frames[path.stem] = pixels
-    _check_shapes("input", frames, folder)
+            frames[stem] = pixels
+    _check_shapes("input", frames, inputs, folder)
     nearest = sorted(frames, key=lambda name: _correlation(frames[name], frame), reverse=True)[:most]
     names = sorted(nearest)
-    phases = {}
-    for name in names:
-        label = _read_grey(folder / "label" / f"{name}.png", f"label/{name}.png", digests)
-        if label.dtype != np.uint8:
-            raise PairImportError(folder, [f"label/{name}.png has 16 bits; labels have 8"])
-        phases[name] = (label * np.float32(phase_range_rad / 255)).astype(np.float32)
-    _check_shapes("label", phases, folder)
+    files = {name: labels.get(name, folder / "label" / inputs[name].name) for name in names}
+    images = {name: _read_grey(file, f"label/{file.name}", digests) for name, file in files.items()}
+    _check_shapes("label", images, files, folder)
+    phases = _phases_rad(folder, images, files, phase_range_rad)
     return ReferencePairs(
         names=tuple(names),
         frames=tuple(frames[name] for name in names),
@@ -130,11 +134,39 @@ def read_references(
     )
 
 
-def _check_shapes(subfolder: str, images: Mapping[str, NDArray[Any]], folder: Path) -> None:
+def _pictures(folder: Path, subfolder: str) -> dict[str, Path]:
+    try:
+        return find_pictures(folder / subfolder)[0]
+    except OSError:
+        return {}
+
+
+def _phases_rad(
+    folder: Path, labels: Mapping[str, NDArray[Any]], files: Mapping[str, Path], phase_range_rad: float
+) -> dict[str, NDArray[np.float32]]:
+    """Return the phases of labels: integers are levels of the phase range, floating-point values are radians."""
+    if not labels:
+        return {}
+    dtype = next(iter(labels.values())).dtype
+    other = next((name for name, label in labels.items() if label.dtype != dtype), None)
+    if other is not None:
+        raise PairImportError(folder, [f"label/{files[other].name} is {labels[other].dtype}, not {dtype}; save all alike"])
+    unit = PhaseUnit.LEVELS if dtype.kind == "u" else None
+    try:
+        converter = PhaseConverter(dtype, StatedPhase(unit=unit, range_rad=phase_range_rad))
+        phases = {name: converter.convert(f"label/{files[name].name}", label) for name, label in labels.items()}
+    except PhaseError as error:
+        raise PairImportError(folder, [str(error)]) from error
+    if converter.problems():
+        raise PairImportError(folder, ["the 16-bit labels use only the lowest levels: save them with 8 bits, or white 65535"])
+    return phases
+
+
+def _check_shapes(subfolder: str, images: Mapping[str, NDArray[Any]], files: Mapping[str, Path], folder: Path) -> None:
     """Raise PairImportError unless all images of a subfolder have the shape of the first one."""
     shapes = {name: image.shape for name, image in images.items()}
     first = next(iter(shapes.values()), None)
-    problems = [f"{subfolder}/{name}.png is {shape}, not {first}" for name, shape in shapes.items() if shape != first]
+    problems = [f"{subfolder}/{files[name].name} is {shape}, not {first}" for name, shape in shapes.items() if shape != first]
     if problems:
         raise PairImportError(folder, problems)
 

@@ -24,8 +24,8 @@ from acquisition.exchange.array_files import (
     read_tiff,
 )
 from acquisition.exchange.check_sums import CheckSums
+from acquisition.exchange.conversion.grey_files import decode_grey
 from acquisition.exchange.export import ExportError, ExportFormat
-from acquisition.exchange.import_folder import decode_grey
 from drivers.limits import LimitError, check_inside, check_pixels
 from drivers.manifest import MANIFEST, content_problem, file_problem, missing_files, read_manifest
 from drivers.recorded.video_file import open_video

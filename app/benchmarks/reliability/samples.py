@@ -30,7 +30,7 @@ from acquisition.exchange.array_files import ArrayFile
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_folder import open_folder
-from acquisition.exchange.import_source import PairSource
+from acquisition.exchange.import_source import ImportOptions, PairSource
 from acquisition.exchange.reference_pairs import read_frame, read_references
 from acquisition.exchange.verify_export import read_export, verify_export
 from acquisition.patterns.sources import open_source
@@ -251,7 +251,7 @@ def _read_export(path: Path) -> Content:
         elif check.format is not ExportFormat.SPECDIFFUSION:
             content |= _array_content(file, read_export(file, check.format))
     if path.suffix in (".npz", ".h5", ".tif"):
-        content["pairs"] = _read_pairs(open_arrays(path, None))
+        content["pairs"] = _read_pairs(open_arrays(path, ImportOptions()))
     return content
 
 
@@ -268,7 +268,7 @@ def _video_content(file: Path) -> Content:
 
 
 def _read_folder(path: Path) -> Content:
-    return {**_read_export(path), **_read_pairs(open_folder(path, None))}
+    return {**_read_export(path), **_read_pairs(open_folder(path, ImportOptions()))}
 
 
 def _read_pairs(source: PairSource) -> Content:

@@ -161,7 +161,7 @@ def test_files_without_check_sums_are_imported_with_a_note(archive: Archive, tmp
         tifffile.imwrite(path, np.stack([archive.read(name, k) for k in range(COUNT)]), ome=True, metadata={"axes": "TYX"})
     for path in (npz, hdf5, tiff):
         check = check_pairs(path)
-        assert (check.count, check.notes) == (COUNT, (NO_CHECK_SUMS,))
+        assert (check.count, check.notes[0]) == (COUNT, NO_CHECK_SUMS)
     imported = Archive.open(import_pairs(npz, tmp_path / "again", "x"))
     assert imported.metadata["import_notes"] == [NO_CHECK_SUMS]
 

@@ -55,6 +55,27 @@ def test_sixteen_bit_frames_are_read_and_hidden_files_ignored(folder: Path, rng:
     assert all(frame.dtype == np.uint16 for frame in pairs.frames)
 
 
+def test_sixteen_bit_labels_use_all_their_levels(folder: Path, rng: np.random.Generator) -> None:
+    for name in NAMES:
+        write(folder / "label" / f"{name}.png", rng.integers(0, 65536, (8, 8), dtype=np.uint16))
+    label = cv2.imread(str(folder / "label" / "00001.png"), -1)
+    assert label is not None
+    np.testing.assert_allclose(read(folder).phases_rad[0], label / 65535 * 2.0, rtol=1e-5)
+    for name in NAMES:
+        write(folder / "label" / f"{name}.png", rng.integers(0, 256, (8, 8), dtype=np.uint16))
+    refused(folder, "use only the lowest levels")
+
+
+def test_references_may_be_tiff_with_names_in_capitals(folder: Path, rng: np.random.Generator) -> None:
+    for name in NAMES:
+        (folder / "input" / f"{name}.png").rename(folder / "input" / f"{name}.PNG")
+        (folder / "label" / f"{name}.png").unlink()
+        write(folder / "label" / f"{name}.TIF", rng.uniform(0, 2, (8, 8)).astype(np.float32))
+    pairs = read(folder)
+    assert pairs.names == NAMES
+    np.testing.assert_array_equal(pairs.phases_rad[1], cv2.imread(str(folder / "label" / "00002.TIF"), -1))
+
+
 @pytest.mark.parametrize("spoilt", ["garbage", "a directory", "missing"])
 @pytest.mark.parametrize("same", ["name", "pixels"])
 def test_the_frames_own_label_is_never_opened(folder: Path, tmp_path: Path, spoilt: str, same: str) -> None:
@@ -122,7 +143,7 @@ def test_what_is_wrong_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "label" / "00002.png").write_bytes(good[:50] + bytes([good[50] ^ 1]) + good[51:])
     refused(folder, r"label/00002\.png: it is damaged")
     write(folder / "label" / "00002.png", np.zeros((8, 8), np.uint16))
-    refused(folder, r"label/00002\.png has 16 bits")
+    refused(folder, r"label/00002\.png is uint16, not uint8")
     write(folder / "label" / "00002.png", np.zeros((8, 9), np.uint8))
     refused(folder, r"label/00002\.png is \(8, 9\), not \(8, 8\)")
     (folder / "label" / "00002.png").write_bytes(good)

@@ -1,0 +1,154 @@
+"""The pictures of a folder of pairs: which files they are, their size and bits, and their grey values."""
+
+from __future__ import annotations
+
+import struct
+import unicodedata
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.archive.shards import Image
+from drivers.limits import check_pixels
+from drivers.pictures import PictureError, count_pages, is_picture_name, natural_key, read_picture
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: PNG's colour type of grey images.
+GREY = 0
+_PNG_HEADER_BYTES = 33
+#: Files that operating systems leave in folders, in lower case; names that begin with a dot are ignored too.
+_SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """Size, bits per channel (32 for floating point) and, for PNG, the colour type of a picture file."""
+
+    height: int
+    width: int
+    bits: int
+    colour: int = GREY
+
+    def __str__(self) -> str:
+        return f"{self.width} x {self.height} of {self.bits} bits"
+
+
+def find_pictures(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Return a folder's pictures by their stems, in natural order, and a problem for every other file.
+
+    System files and hidden files are ignored. Stems are in Unicode's form NFC, because macOS copies names in another form.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be read.
+    """
+    pictures: dict[str, Path] = {}
+    problems = []
+    for file in sorted(folder.iterdir(), key=natural_key):
+        if file.name.startswith(".") or file.name.lower() in _SYSTEM_FILES:
+            continue
+        stem = unicodedata.normalize("NFC", file.stem)
+        if not is_picture_name(file) or not file.is_file():
+            problems.append(f"{folder.name}/{file.name} is no picture, such as .png or .tif; rename or remove it")
+        elif stem in pictures:
+            problems.append(f"{folder.name}/{file.name} and {pictures[stem].name} have the same name; remove or rename one")
+        else:
+            pictures[stem] = file
+    return pictures, problems
+
+
+def read_header(data: bytes) -> Header:
+    """Read the header from a PNG file's first 33 bytes; raises ValueError when it is not a PNG file."""
+    if len(data) < _PNG_HEADER_BYTES or not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
+        raise ValueError("it is not a PNG file")
+    width, height, bits, colour = struct.unpack(">IIBB", data[16:26])
+    check_pixels((height, width))
+    return Header(height=height, width=width, bits=bits, colour=colour)
+
+
+def picture_header(file: Path) -> Header:
+    """Return size and bits of a picture file; of a PNG file, only its header is read.
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, or holds several pictures.
+    """
+    if file.suffix.lower() == ".png":
+        with file.open("rb") as stream:
+            return read_header(stream.read(_PNG_HEADER_BYTES))
+    pages = count_pages(file)
+    if pages != 1:
+        raise PictureError(f"it holds {pages} pictures; import such files as arrays: specklescope import SPECKLE --phase PHASE")
+    image = read_grey(file)
+    return Header(height=image.shape[0], width=image.shape[1], bits=8 * image.dtype.itemsize)
+
+
+def read_grey(file: Path, check: Callable[[bytes], None] = lambda data: None) -> Image:
+    """Read a picture as grey, shape (H, W): uint8, uint16 or float32.
+
+    Parameters
+    ----------
+    file : Path
+        A file in any format of :mod:`drivers.pictures`.
+    check : callable
+        Gets the bytes of the file, and raises an error if they are not those that are expected.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file cannot be read, is damaged, coloured or transparent.
+    """
+    data = file.read_bytes()
+    check(data)
+    if file.suffix.lower() == ".png":
+        return decode_grey(data)
+    picture = read_picture(file)
+    if picture.transparent:
+        raise PictureError("it is transparent in places; flatten it to grey")
+    if picture.coloured:
+        raise PictureError("it is coloured; convert it to grey")
+    return picture.pixels
+
+
+def decode_grey(data: bytes) -> NDArray[Any]:
+    """Decode a PNG file to grey, shape (H, W), uint8 or uint16.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, truncated, coloured or transparent.
+    """
+    read_header(data)
+    _check_chunks(data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise ValueError("it cannot be decoded; save it again as grey PNG")
+    if image.ndim == 2:
+        return image
+    if image.shape[2] == 4 and image[..., 3].min() < (255 if image.dtype == np.uint8 else 65535):
+        raise ValueError("it is transparent in places; flatten it to grey")
+    if not np.array_equal(image[..., 0], image[..., 1]) or not np.array_equal(image[..., 0], image[..., 2]):
+        raise ValueError("it is coloured; convert it to grey")
+    return np.ascontiguousarray(image[..., 0])
+
+
+def _check_chunks(data: bytes) -> None:
+    """Check every chunk of a PNG file by its CRC, because the decoder accepts damaged files; raises ValueError."""
+    start = len(_SIGNATURE)
+    chunk = b""
+    while chunk != b"IEND":
+        length, chunk = struct.unpack(">I4s", data[start : start + 8]) if len(data) >= start + 8 else (2**32, b"")
+        end = start + 8 + length
+        if end + 4 > len(data):
+            raise ValueError("it is truncated; copy it again")
+        if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise ValueError("it is damaged (CRC); copy it again")
+        start = end + 4
