@@ -90,7 +90,21 @@ def _named_stacks(stacks: Sequence[OmeStack], name: str) -> dict[str, _Stack]:
     for names in ([s.channel for s in stacks], [s.image for s in stacks]):
         if all(names) and len(set(names)) == len(names):
             return dict(zip(names, converted, strict=True))
+    if all(len(stack.pages) == 1 for stack in stacks):
+        return {name: _one_after_the_other(converted)}
     return {f"{name}/{number}": stack for number, stack in enumerate(converted)}
+
+
+def _one_after_the_other(stacks: Sequence[_Stack]) -> _Stack:
+    """Return channels of one image each as one stack: programs call the first axis so when nobody names it."""
+    columns = {
+        key: np.concatenate([s.columns[key] for s in stacks])
+        for key in stacks[0].columns
+        if all(key in s.columns for s in stacks)
+    }
+    pages = [page for stack in stacks for page in stack.pages]
+    notes = [*stacks[0].notes, f"its {len(pages)} channels without names are frames"]
+    return _Stack(pages=pages, columns=columns, metadata=stacks[0].metadata, notes=notes)
 
 
 def _imagej_stacks(tiff: tifffile.TiffFile, page_count: int, name: str) -> dict[str, _Stack]:
@@ -103,6 +117,9 @@ def _imagej_stacks(tiff: tifffile.TiffFile, page_count: int, name: str) -> dict[
     if count % channels:
         raise ValueError(f"ImageJ states {count} images in {channels} channels")
     metadata, notes = _imagej_pixel(tiff, facts)
+    if channels == count > 1:
+        notes.append(f"its {channels} channels are frames, because it has no others")
+        channels = 1
     frames = count // channels
     columns: dict[str, NDArray[Any]] = {}
     step_ns = time_ns(facts.get("finterval", 0), str(facts.get("tunit", "s")))

@@ -171,6 +171,10 @@ def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes:
     names = [name] if count == 1 else labels
     if len(set(names)) != count or not all(names):
         names = [f"{name}/{number}" for number in range(count)]
+    if count > 1 and names[0] == f"{name}/0" and sizes.get("t", 1) == sizes.get("z", 1) == 1:
+        fixed = {axes.index(axis): 0 for axis in ("t", "z") if axis in axes}
+        places = [fixed | {axes.index("c"): number} for number in range(count)]
+        return {name: _Stack(store=store, places=places, rows=axes.index("y"), columns=axes.index("x"))}
     stacks = {}
     for number, key in enumerate(names):
         fixed = {axes.index("c"): number} if "c" in axes else {}
