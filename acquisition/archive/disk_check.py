@@ -36,7 +36,9 @@ def check_on_disk(path: Path, rows: Sequence[StoredRow], sizes: Mapping[Path, in
         The folder, the journal, a row or a shard is missing, or differs from what was written.
     """
     try:
-        read_back = Archive.open(path).rows()
+        archive = Archive.open(path)
+        read_back = archive.rows()
+        references = archive.references()
     except StorageError as error:
         raise NotOnDiskError(f"{path} cannot be read back ({error}); {_REMEDY}") from error
     if tuple(rows) != read_back:
@@ -46,6 +48,8 @@ def check_on_disk(path: Path, rows: Sequence[StoredRow], sizes: Mapping[Path, in
         if there != size:
             state = "is missing" if there is None else f"has {there} bytes instead of {size}"
             raise NotOnDiskError(f"shard {file} {state}; {_REMEDY}")
+    for problem in (problem for entry in references for problem in entry.damage()):
+        raise NotOnDiskError(f"{problem}; {_REMEDY}")
     last_rows = {row.shard: row for row in rows}
     for bad in damage(Shards(path / DATA), list(last_rows.values())):
         raise NotOnDiskError(f"{bad.reason}; {_REMEDY}")

@@ -23,6 +23,7 @@ from acquisition.archive.old_names import (
     present_kind,
     with_present_names,
 )
+from acquisition.archive.references import REFERENCES, ReferenceEntry, reference_entries
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
 from drivers.limits import LimitError, check_inside
@@ -223,6 +224,18 @@ class Archive:
         """Return the events in the order in which they happened; raises StorageError when the journal's facts are damaged."""
         return tuple(replace(event, kind=present_event(event.kind)) for event in self._journal.events)
 
+    def references(self) -> tuple[ReferenceEntry, ...]:
+        """Return what the frames were reconstructed against, each entry with the frame from which it holds.
+
+        Recordings of version 0.1.0 and datasets have none.
+
+        Raises
+        ------
+        StorageError
+            The journal's facts are damaged.
+        """
+        return reference_entries(self.path, self._journal.status)
+
     def verify(self, progress: Callable[[int], None] = lambda done: None) -> VerifyReport:
         """Read every image of every row and compare it with its CRC-32; name everything that is damaged.
 
@@ -237,7 +250,7 @@ class Archive:
             len(self),
             tuple(damage(self._shards, _counted(journal.intact_rows, progress))),
             bad_rows=journal.bad_rows,
-            bad_facts=(*changed, *(f"{JOURNAL}: {text}" for text in journal.bad_facts)),
+            bad_facts=(*changed, *(f"{JOURNAL}: {text}" for text in journal.bad_facts), *self._damaged_references()),
             rows_protected=journal.protected,
         )
 
@@ -251,6 +264,13 @@ class Archive:
         """Raise StorageError when the metadata or the description of an array was changed."""
         for name in self._changed:
             self._check_unchanged(name)
+
+    def _damaged_references(self) -> list[str]:
+        try:
+            entries = reference_entries(self.path, self._journal.intact_status)
+        except StorageError as error:
+            return [str(error)]
+        return [problem for entry in entries for problem in entry.damage()]
 
     def _check_unchanged(self, name: str) -> None:
         if name in self._changed:
@@ -319,7 +339,7 @@ def check_links(path: Path) -> None:
     """Refuse an archive whose files are links out of its folder, pipes or devices; raises StorageError with their path."""
     journal = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
     try:
-        check_inside(path, (METADATA, OLD_METADATA, LOCK, "targets", *journal), whole=(DATA,))
+        check_inside(path, (METADATA, OLD_METADATA, LOCK, "targets", *journal), whole=(DATA, REFERENCES))
     except LimitError as error:
         raise StorageError(f"archive {path.name} is refused: {error}") from error
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from acquisition.archive.recording_faults import (
     RecordingFault,
     complete_verdict,
 )
+from acquisition.archive.references import StoredReference
 from acquisition.archive.rows import ExtraValue
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import (
@@ -172,6 +174,7 @@ class Recorder:
         self.frames_not_segmented = 0
         self.log = FaultLog()
         self._faults_stored_s = time.monotonic()
+        self._references: deque[StoredReference] = deque()
         self._next_index: int | None = None
         #: The marks of the last frame, with the frames in a row that have them; replaced as a whole.
         self._runs: Mapping[FrameMark, range] = {}
@@ -194,6 +197,13 @@ class Recorder:
             kind = _MARKS[mark][0].value
             counts[kind] = counts.get(kind, 0) + len(frames)
         return counts
+
+    def put_reference(self, reference: StoredReference) -> None:
+        """Store what the frames are reconstructed against; any thread may call it.
+
+        It is written before the next frame. Until the first frame came, the newest reference for it replaces older ones.
+        """
+        self._references.append(reference)
 
     def run(self, stop: threading.Event) -> None:
         """Record until the channel closes or ``stop`` is set; items that the channel still holds are recorded too.
@@ -260,6 +270,7 @@ class Recorder:
             spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name=self._name, arrays=arrays, metadata=self._metadata)
             self._writer = ArchiveWriter.create(self._root, spec, None, seal_after_s=self._seal_after_s)
         frame = item.frame
+        self._store_references(self._writer, frame.index)
         row = PairRow(
             frame_index=frame.index,
             t_ns=frame.t_ns,
@@ -274,6 +285,16 @@ class Recorder:
         self.frames_not_reconstructed += not item.reconstructed
         self.frames_not_segmented += not item.segmented
         self._check(frame)
+
+    def _store_references(self, writer: ArchiveWriter, frame_index: int) -> None:
+        """Write the references that came since the last frame; one that names no frame holds from this one on."""
+        newest: dict[int, StoredReference] = {}
+        while self._references:
+            reference = self._references.popleft()
+            first = frame_index if reference.first_frame is None else reference.first_frame
+            newest[first] = replace(reference, first_frame=first)
+        for reference in newest.values():
+            writer.add_reference(reference)
 
     def _check(self, frame: Frame) -> None:
         """Count the frames that never came, and join the frames with a mark to runs, each of which becomes one fault."""

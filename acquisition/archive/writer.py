@@ -27,6 +27,7 @@ from acquisition.archive.journal.writer import Journal, utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.old_names import METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage, file_sums
+from acquisition.archive.references import StoredReference, reference_entries, write_reference
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.shards import ArraySpec, Image, Shards
 
@@ -316,6 +317,19 @@ class ArchiveWriter:
         """Store one fact about the whole archive, replacing its earlier value."""
         with self._mutex:
             self._journal.set_status({key: value})
+
+    def add_reference(self, reference: StoredReference) -> None:
+        """Store what frames are reconstructed against from ``first_frame`` on; it is on disk when this returns.
+
+        Raises
+        ------
+        StorageError
+            The disk failed now or earlier.
+        """
+        with self._mutex:
+            self._check_usable()
+            number = len(reference_entries(self.path, self._journal.snapshot().status))
+            self._journal.set_status(write_reference(self.path, number, reference))
 
     def conclude(self, reason: FinishReason, verdict: str) -> None:
         """Store why the writing finished: the reason for programs, the verdict for people."""

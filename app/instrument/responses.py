@@ -55,8 +55,20 @@ def attach(model: Model, folder: Path | None, fibre: str) -> None:
     SpeckleScopeError
         See :func:`find_response`.
     """
+    response = response_of(model, folder, fibre)
+    if response is not None:
+        attach_response(model, response)
+
+
+def response_of(model: Model, folder: Path | None, fibre: str) -> FibreResponse | None:
+    """Return the calibrated response that a model needs, None for other models; raises as :func:`find_response`."""
+    return find_response(folder, fibre) if isinstance(model.network, CalibratedFewStep) else None
+
+
+def attach_response(model: Model, response: FibreResponse) -> None:
+    """Give a response to a model that needs one; other models are left as they are."""
     if isinstance(model.network, CalibratedFewStep):
-        model.network.attach(through(find_response(folder, fibre), model.grid_px))
+        model.network.attach(through(response, model.grid_px))
 
 
 def through(response: FibreResponse, grid_px: int) -> SpeckleResidual:

@@ -11,6 +11,7 @@ from acquisition.archive.recording_faults import RecordingFault
 from acquisition.streams.channel import Channel, Overflow, Stage
 from app.live.frame_joiner import FrameJoiner
 from app.status import LiveView, RecordingState, RecordingStatus
+from calibration.reference_state import ReferenceState
 from drivers.base import Frame
 
 
@@ -35,6 +36,7 @@ class LiveRecording:
         self._channel: Channel[RecordItem] = Channel("record", queue, Overflow.FAIL)
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._joiner = FrameJoiner(self._channel, grid_px)
+        self._next_index: int | None = None
         self._started_s = time.monotonic()
         self._ended_s: float | None = None
         self.stage = Stage("record", self._recorder.run)
@@ -42,7 +44,13 @@ class LiveRecording:
 
     def put_frame(self, frame: Frame) -> None:
         """Record a frame; called in the capture thread."""
+        self._next_index = frame.index + 1
         self._joiner.put_frame(frame)
+
+    def put_reference(self, state: ReferenceState) -> None:
+        """Store what is reconstructed against from the next frame on; called in the capture thread, or before any frame."""
+        if state.known:
+            self._recorder.put_reference(state.stored(self._next_index))
 
     def put_view(self, view: LiveView) -> None:
         """Record the reconstruction of a frame; called in the inference thread."""

@@ -24,9 +24,11 @@ from acquisition.streams.channel import Stage
 from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
+from app.instrument.responses import response_of
 from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
 from app.live.inference import InferencePipeline, InferenceSettings, InferenceStats
 from app.live.recording import LiveRecording
+from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
 from app.live.snapshot import write_snapshot
 from app.live.status import live_status
@@ -85,6 +87,7 @@ class Session:
         self._fibre = fibre
         self._model = model
         self._scene = scene
+        self._references = ReferenceLog(response_of(model, config.response, fibre) if model else None)
         self._messages: deque[Message] = deque(maxlen=200)
         self._capture: LiveCapture | None = None
         self._stop_requested = False
@@ -161,6 +164,8 @@ class Session:
         capture.frames.subscribe(inference.offer)
         capture.references.subscribe(inference.set_reference)
         capture.reference_pairs.subscribe(inference.set_reference_pairs)
+        capture.references.subscribe(self._references.set_reference)
+        capture.reference_pairs.subscribe(self._references.set_reference_pairs)
         self._capture = capture
         self._stages.append(capture.stage)
         capture.start()
@@ -228,6 +233,7 @@ class Session:
             **self.config.credits,
         }
         recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), self.config.live.record_queue)
+        self._references.follow(recording.put_reference)
         self._capture.frames.subscribe(recording.put_frame)
         self._capture.faults.subscribe(recording.put_fault)
         self._inference.views.subscribe(recording.put_view)
@@ -365,6 +371,7 @@ class Session:
         )
         self._model = self._scene = self._last_view = None
         self._capture = self._inference = self._dataset = self._recording = self._reported = None
+        self._references = ReferenceLog()
         self._watchers.clear()
         self._stages.clear()
         self._noticed.clear()
@@ -399,6 +406,7 @@ class Session:
     def _disconnect_recording(self) -> None:
         if self._recording is None:
             return
+        self._references.follow(None)
         if self._capture is not None:
             self._capture.frames.unsubscribe(self._recording.put_frame)
             self._capture.faults.unsubscribe(self._recording.put_fault)
