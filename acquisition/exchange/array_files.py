@@ -25,7 +25,8 @@ from acquisition.exchange.containers.matlab_file import read_matlab5
 from acquisition.exchange.containers.numpy_file import read_npy, read_npz
 from acquisition.exchange.containers.tiff_file import read_tiff
 from acquisition.exchange.containers.together import NPY, TIFF, ZARR, array_name, files_together, read_together
-from acquisition.exchange.containers.zarr_folder import ZARR_GROUP, is_zarr, read_ome_zarr
+from acquisition.exchange.containers.zarr_array import ZARR_GROUP, is_zarr
+from acquisition.exchange.containers.zarr_folder import read_ome_zarr
 from drivers.limits import check_regular
 
 __all__ = [

@@ -24,6 +24,8 @@ _FRAMES, _ROWS, _COLUMNS = ("n", "t", "z", "time", "frame", "frames", "image"), 
 _Sizes = tuple[int, int, int]
 #: An image that is so many times longer than wide is no camera frame.
 _STRIP = 4
+#: A square of so many pixels is no coincidence.
+_SQUARE = 48
 
 
 class Custom(StrEnum):
@@ -166,15 +168,15 @@ def _common_count(stacks: Iterable[_Sizes], custom: Custom) -> int | None:
 
 
 def _square_order(sizes: _Sizes) -> Custom | None:
-    """Return where the images of an array are if they are square in one order, and long strips in the other.
+    """Return where the images of an array are if they are square in one order, and no such images are likely in the other.
 
-    12 x 12 x 20 may well be 12 images of 12 x 20: a square alone says nothing.
+    12 x 12 x 20 may well be 12 images of 12 x 20: a small square alone says nothing, unless the other images are long strips.
     """
     first, middle, last = sizes
     if (first == middle) == (middle == last):
         return None
     strip = (middle, last) if first == middle else (first, middle)
-    if max(strip) < _STRIP * min(strip):
+    if middle < _SQUARE and max(strip) < _STRIP * min(strip):
         return None
     return Custom.LAST if first == middle else Custom.FIRST
 

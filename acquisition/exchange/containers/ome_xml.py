@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.exchange.containers.units import length_um, time_ns, time_s
+from acquisition.exchange.containers.units import length_um, regular_times_ns, time_ns, time_s
 from drivers.limits import LimitError
 
 _SIZES = ("SizeZ", "SizeC", "SizeT")
@@ -144,12 +144,13 @@ def _add_times(
 ) -> None:
     times = [None if plane is None else _quantity(plane, "DeltaT", time_ns) for plane in planes]
     exposures = [None if plane is None else _quantity(plane, "ExposureTime", time_s) for plane in planes]
-    step_ns = _quantity(pixels, "TimeIncrement", time_ns)
+    step, unit = pixels.get("TimeIncrement", "0"), pixels.get("TimeIncrementUnit", "s")
+    regular = regular_times_ns(step, unit, len(frames)) if len({t for *_, t in frames}) == len(frames) else None
     if all(value is not None for value in times):
         stack.columns["t_ns"] = np.array(times, np.int64)
-    elif step_ns and len(frames) * abs(step_ns) < 2**63 and len({t for *_, t in frames}) == len(frames):
-        stack.columns["t_ns"] = step_ns * np.arange(len(frames), dtype=np.int64)
-        stack.notes.append(f"its times follow from TimeIncrement, {step_ns * 1e-9:g} s")
+    elif regular is not None:
+        stack.columns["t_ns"] = np.array(regular, np.int64)
+        stack.notes.append(f"its times follow from TimeIncrement, {step} {unit}")
     if all(value is not None for value in exposures):
         stack.columns["exposure_s"] = np.array(exposures, np.float64)
     for name, values in (("DeltaT", times), ("ExposureTime", exposures)):

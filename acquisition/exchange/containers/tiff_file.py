@@ -20,7 +20,7 @@ from acquisition.exchange.check_sums import Layout, read_ome_check_sums
 from acquisition.exchange.containers.array_file import ArrayFile
 from acquisition.exchange.containers.axes import Axes, read_images
 from acquisition.exchange.containers.ome_xml import OmeStack, read_ome
-from acquisition.exchange.containers.units import length_um, time_ns
+from acquisition.exchange.containers.units import length_um, regular_times_ns
 from drivers.limits import MAX_EXPANSION, LimitError, check_pixels, check_regular
 
 
@@ -122,10 +122,11 @@ def _imagej_stacks(tiff: tifffile.TiffFile, page_count: int, name: str) -> dict[
         channels = 1
     frames = count // channels
     columns: dict[str, NDArray[Any]] = {}
-    step_ns = time_ns(facts.get("finterval", 0), str(facts.get("tunit", "s")))
-    if step_ns and slices == 1 and frames * abs(step_ns) < 2**63:
-        columns["t_ns"] = step_ns * np.arange(frames, dtype=np.int64)
-        notes.append(f"its times follow from ImageJ's frame interval, {step_ns * 1e-9:g} s")
+    step, unit = facts.get("finterval", 0), str(facts.get("tunit", "s"))
+    regular = regular_times_ns(step, unit, frames) if slices == 1 else None
+    if regular is not None:
+        columns["t_ns"] = np.array(regular, np.int64)
+        notes.append(f"its times follow from ImageJ's frame interval, {step:g} {unit}")
     if slices > 1:
         notes.append(f"its {slices} slices are frames" + (f", {slices} at each time" if frames > slices else ""))
     if {"c0", "c1"} <= facts.keys():

@@ -47,6 +47,15 @@ def time_ns(value: object, unit: str) -> int | None:
     return round(number * factor)
 
 
+def regular_times_ns(step: object, unit: str, count: int) -> list[int] | None:
+    """Return the times of images at a constant interval from 0 on, or None if it is not above 0 or they do not fit."""
+    factor = _factor(unit, _TIMES_NS)
+    number = _exact(step)
+    if factor is None or number is None or number <= 0 or number * factor * count >= _MOST_NS:
+        return None
+    return [round(number * factor * index) for index in range(count)]
+
+
 def time_s(value: object, unit: str) -> float | None:
     """Return a time in seconds, or None if it is not finite or its unit is unknown."""
     factor = _factor(unit, _TIMES_NS)

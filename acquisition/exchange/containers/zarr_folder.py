@@ -1,14 +1,8 @@
-"""OME-Zarr folders (NGFF 0.1 to 0.5, Zarr v2 and v3), and Zarr groups whose arrays are stacks of images.
-
-TensorStore believes every size in a description, and ends the process when the memory does not suffice. So the descriptions are
-checked before it opens an array.
-"""
+"""OME-Zarr folders (NGFF 0.1 to 0.5, Zarr v2 and v3), and Zarr groups whose arrays are stacks of images."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +10,29 @@ import numpy as np
 import tensorstore as ts
 from numpy.typing import NDArray
 
-from acquisition.archive.shards import Image, tensorstore_reason
+from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import FACTS, CheckSums, Layout, combined, missing_parts
-from acquisition.exchange.containers.array_file import IMAGE_KINDS, ArrayFile
+from acquisition.exchange.containers.array_file import ArrayFile
 from acquisition.exchange.containers.axes import Custom, decide_axes, named_axes
 from acquisition.exchange.containers.facts import is_column, si_columns
-from acquisition.exchange.containers.units import length_um, time_ns
-from drivers.limits import MAX_EXPANSION, MAX_JSON_BYTES, LimitError, check_inside, check_pixels
+from acquisition.exchange.containers.units import length_um, regular_times_ns
+from acquisition.exchange.containers.zarr_array import (
+    ZARR_GROUP,
+    ZarrStack,
+    attributes_of,
+    is_zarr,
+    is_zarr_array,
+    open_zarr,
+    read_json,
+)
+from drivers.limits import LimitError, check_inside
 from drivers.manifest import values_sha256
-from drivers.safe_text import parse_json
 
-#: Describes a group or array of version 3.
-ZARR_GROUP = "zarr.json"
-_V2_ATTRIBUTES, _V2_ARRAY, _V2_GROUP = ".zattrs", ".zarray", ".zgroup"
-#: The most values of one chunk, and the most chunks of one shard.
-_MOST_CHUNK_VALUES, _MOST_IN_SHARD = 2**28, 2**20
-_CACHE_BYTES = 2**28
 #: Axes of images that name none, as NGFF 0.1 and 0.2 have them.
 _UNNAMED = "tczyx"
 
 #: What our own folders state. It is not read from them, because their check sums come later.
 _OURS: Mapping[str, Any] = {"axes": ["t", "y", "x"], "datasets": [{"path": "0"}]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stack:
-    """The images of one array: for each one where it lies along every axis but those of rows and columns."""
-
-    store: ts.TensorStore
-    places: Sequence[Mapping[int, int]]
-    rows: int
-    columns: int
-
-    @property
-    def layout(self) -> Layout:
-        shape = self.store.shape
-        return (len(self.places), shape[self.rows], shape[self.columns]), np.dtype(self.store.dtype.numpy_dtype)
-
-    def images(self) -> Iterator[Image]:
-        for number, place in enumerate(self.places):
-            index = tuple(place.get(axis, slice(None)) for axis in range(self.store.ndim))
-            try:
-                image: NDArray[Any] = self.store[index].read().result()
-            except ValueError as error:
-                raise ValueError(f"image {number}: {tensorstore_reason(error)}") from error
-            yield np.ascontiguousarray(image if self.rows < self.columns else image.T)
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr group or array."""
-    return any((path / name).is_file() for name in (ZARR_GROUP, _V2_ATTRIBUTES, _V2_ARRAY, _V2_GROUP))
 
 
 def read_ome_zarr(path: Path, name: str, axes: str = "") -> ArrayFile:
@@ -86,10 +53,10 @@ def read_ome_zarr(path: Path, name: str, axes: str = "") -> ArrayFile:
         It is damaged, or of a kind that is not read.
     """
     check_inside(path, [], whole=["."])
-    attributes = _attributes(path)
+    attributes = attributes_of(path)
     if not _multiscales(attributes) and not _is_ours(attributes):
         series = [child for child in sorted(path.iterdir()) if child.is_dir() and is_zarr(child)]
-        if series and all(_multiscales(_attributes(child)) for child in series):
+        if series and all(_multiscales(attributes_of(child)) for child in series):
             return _merged([_image(child, _title(child) or child.name) for child in series])
         return _plain(path, axes)
     parts = [_image(path, name)]
@@ -104,29 +71,13 @@ def _is_ours(attributes: Mapping[str, Any]) -> bool:
 def _labels(path: Path) -> list[str]:
     if not is_zarr(path / "labels"):
         return []
-    attributes = _attributes(path / "labels")
+    attributes = attributes_of(path / "labels")
     names = attributes.get("ome", attributes).get("labels", [])
     return [name for name in names if isinstance(name, str) and "/" not in name and (path / "labels" / name).is_dir()]
 
 
 def _title(path: Path) -> str:
-    return str(_multiscales(_attributes(path))[0].get("name", ""))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise LimitError(f"{path.name} has more than {MAX_JSON_BYTES} bytes; copy the folder again")
-    content = parse_json(path.read_bytes())
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} is no JSON object")
-    return content
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    attributes: dict[str, Any] = _json(path / ZARR_GROUP).get("attributes", {}) or _json(path / _V2_ATTRIBUTES)
-    return attributes
+    return str(_multiscales(attributes_of(path))[0].get("name", ""))
 
 
 def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -136,10 +87,10 @@ def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _image(path: Path, name: str) -> ArrayFile:
     """Read one multiscale image, in its full resolution."""
-    group, attributes = _json(path / ZARR_GROUP), _attributes(path)
+    group, attributes = read_json(path / ZARR_GROUP), attributes_of(path)
     image = _OURS if _is_ours(attributes) else _multiscales(attributes)[0]
     dataset = image["datasets"][0]
-    store = _opened(path, str(dataset["path"]))
+    store = open_zarr(path, str(dataset["path"]))
     axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in image.get("axes", _UNNAMED[-store.ndim :])]
     if len(axes) != store.ndim or len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes) <= set(_UNNAMED):
         raise LimitError(f"its axes are {', '.join(axes)}; t, c, z, y and x are read")
@@ -149,7 +100,7 @@ def _image(path: Path, name: str) -> ArrayFile:
     columns, notes = si_columns({key: np.asarray(facts[key]) for key in facts if is_column(key)})
     metadata = dict(facts.get("metadata", {}))
     if not _is_ours(attributes):
-        columns, metadata, notes = _scaled(image, dataset, axes, len(next(iter(stacks.values())).places))
+        columns, metadata, notes = _scaled(image, dataset, axes, store.shape)
         notes.insert(0, f"axes of {name!r}: {', '.join(f'{a} {n}' for a, n in zip(axes, store.shape, strict=True))}")
     check_sums = _check_sums(name, group, facts, layouts[name]) if name in layouts else None
     return ArrayFile(
@@ -162,7 +113,7 @@ def _image(path: Path, name: str) -> ArrayFile:
     )
 
 
-def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes: Mapping[str, Any]) -> dict[str, _Stack]:
+def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes: Mapping[str, Any]) -> dict[str, ZarrStack]:
     """Return the stack of every channel; time is the slower axis of the images, Z the faster one."""
     sizes = dict(zip(axes, store.shape, strict=True))
     count = sizes.get("c", 1)
@@ -174,7 +125,7 @@ def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes:
     if count > 1 and names[0] == f"{name}/0" and sizes.get("t", 1) == sizes.get("z", 1) == 1:
         fixed = {axes.index(axis): 0 for axis in ("t", "z") if axis in axes}
         places = [fixed | {axes.index("c"): number} for number in range(count)]
-        return {name: _Stack(store=store, places=places, rows=axes.index("y"), columns=axes.index("x"))}
+        return {name: ZarrStack(store=store, places=places, rows=axes.index("y"), columns=axes.index("x"))}
     stacks = {}
     for number, key in enumerate(names):
         fixed = {axes.index("c"): number} if "c" in axes else {}
@@ -183,39 +134,35 @@ def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes:
             for t in range(sizes.get("t", 1))
             for z in range(sizes.get("z", 1))
         ]
-        stacks[key] = _Stack(store=store, places=places, rows=axes.index("y"), columns=axes.index("x"))
+        stacks[key] = ZarrStack(store=store, places=places, rows=axes.index("y"), columns=axes.index("x"))
     return stacks
 
 
-def _scaled(
-    image: Mapping[str, Any], dataset: Mapping[str, Any], axes: Sequence[str], count: int
-) -> tuple[dict[str, NDArray[Any]], dict[str, Any], list[str]]:
-    """Return times and pixel size from the units of the axes and the scale."""
+_Facts = tuple[dict[str, NDArray[Any]], dict[str, Any], list[str]]
+
+
+def _scaled(image: Mapping[str, Any], dataset: Mapping[str, Any], axes: Sequence[str], shape: Sequence[int]) -> _Facts:
+    """Return times and pixel size from the units of the axes and the scale, and notes about them."""
     scale = [1.0] * len(axes)
     for transformations in (dataset.get("coordinateTransformations", []), image.get("coordinateTransformations", [])):
         for item in transformations:
             if item.get("type") == "scale":
                 scale = [old * float(new) for old, new in zip(scale, item["scale"], strict=True)]
-    units = [axis.get("unit", "") if isinstance(axis, dict) else "" for axis in image.get("axes", [""] * len(axes))]
+    units = [str(axis.get("unit", "")) if isinstance(axis, dict) else "" for axis in image.get("axes", [""] * len(axes))]
+    steps = {axis: (step, unit, size) for axis, step, unit, size in zip(axes, scale, units, shape, strict=True) if unit}
     columns: dict[str, NDArray[Any]] = {}
     metadata: dict[str, Any] = {}
     notes = []
-    x = axes.index("x")
-    if units[x]:
-        side_um = length_um(scale[x], units[x])
-        if side_um is None:
-            notes.append(f"its pixel size is not used: {scale[x]:g} {units[x]} is no length")
-        else:
-            metadata["pixel_um"] = side_um
-            notes.append(f"its pixel size is {side_um:g} um: {scale[x]:g} {units[x]}")
-    if "t" in axes and units[axes.index("t")] and "z" not in axes:
-        step, unit = scale[axes.index("t")], units[axes.index("t")]
-        step_ns = time_ns(step, unit)
-        if step_ns is None or count * abs(step_ns) >= 2**63:
-            notes.append(f"its times are not used: {step:g} {unit} is no interval")
-        else:
-            columns["t_ns"] = step_ns * np.arange(count, dtype=np.int64)
-            notes.append(f"its times follow from its scale, {step:g} {unit}")
+    if "x" in steps:
+        width, unit, _ = steps["x"]
+        side_um = length_um(width, unit)
+        metadata = {} if side_um is None else {"pixel_um": side_um}
+        notes.append(f"its pixel size is {side_um or 'unknown'} um: {width:g} {unit}")
+    if "t" in steps and all(size == 1 for axis, size in zip(axes, shape, strict=True) if axis == "z"):
+        step, unit, count = steps["t"]
+        times = regular_times_ns(step, unit, count)
+        columns = {} if times is None else {"t_ns": np.array(times, np.int64)}
+        notes.append(f"its times {'are not used' if times is None else 'follow from its scale'}: {step:g} {unit}")
     return columns, metadata, notes
 
 
@@ -236,11 +183,11 @@ def _check_sums(name: str, group: dict[str, Any], facts: dict[str, Any], layout:
 
 def _plain(path: Path, stated: str) -> ArrayFile:
     """Read the arrays of a group without OME metadata; xarray and Zarr v3 name their axes."""
-    folders = {folder.relative_to(path).as_posix(): folder for folder in sorted(path.rglob("*")) if _is_array(folder)}
+    folders = {folder.relative_to(path).as_posix(): folder for folder in sorted(path.rglob("*")) if is_zarr_array(folder)}
     if not folders:
         raise ValueError(f"{path.name} has no OME metadata, and no arrays")
-    stores = {key: _opened(path, key) for key in folders if not is_column(key)}
-    columns, notes = si_columns({key: _opened(path, key).read().result() for key in folders if is_column(key)})
+    stores = {key: open_zarr(path, key) for key in folders if not is_column(key)}
+    columns, notes = si_columns({key: open_zarr(path, key).read().result() for key in folders if is_column(key)})
     found = {key: axes for key, store in stores.items() if (axes := named_axes(_dimensions(folders[key]), store.shape))}
     shapes = {key: tuple(store.shape) for key, store in stores.items() if key not in found}
     decision = decide_axes(shapes, Custom.FIRST, stated=stated)
@@ -249,7 +196,7 @@ def _plain(path: Path, stated: str) -> ArrayFile:
         count = axes.layout(stores[key].shape)[0]
         others = {axis: 0 for axis in range(stores[key].ndim) if axis not in (axes.rows, axes.columns)}
         places = [others | ({axes.frames: number} if axes.frames is not None else {}) for number in range(count)]
-        stacks[key] = _Stack(store=stores[key], places=places, rows=axes.rows, columns=axes.columns)
+        stacks[key] = ZarrStack(store=stores[key], places=places, rows=axes.rows, columns=axes.columns)
     named = [f"axes of {key!r}: {axes.names(stores[key].shape)}, as the file names them" for key, axes in found.items()]
     return ArrayFile(
         arrays={key: stack.layout for key, stack in stacks.items()},
@@ -261,60 +208,9 @@ def _plain(path: Path, stated: str) -> ArrayFile:
     )
 
 
-def _is_array(folder: Path) -> bool:
-    return (folder / _V2_ARRAY).is_file() or _json(folder / ZARR_GROUP).get("node_type") == "array"
-
-
 def _dimensions(folder: Path) -> list[str]:
-    names = _json(folder / ZARR_GROUP).get("dimension_names") or _attributes(folder).get("_ARRAY_DIMENSIONS") or []
+    names = read_json(folder / ZARR_GROUP).get("dimension_names") or attributes_of(folder).get("_ARRAY_DIMENSIONS") or []
     return [str(name) for name in names]
-
-
-def _opened(root: Path, name: str) -> ts.TensorStore:
-    """Open an array after its description was checked."""
-    path = root / name
-    check_inside(root, [name])
-    version3 = (path / ZARR_GROUP).is_file()
-    _check_sizes(path, _json(path / (ZARR_GROUP if version3 else _V2_ARRAY)))
-    try:
-        store = ts.open(
-            {
-                "driver": "zarr3" if version3 else "zarr",
-                "kvstore": {"driver": "file", "path": f"{path.resolve().as_posix()}/"},
-                "recheck_cached_data": "open",
-            },
-            read=True,
-            context=ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}}),
-        ).result()
-    except ValueError as error:
-        raise ValueError(tensorstore_reason(error)) from error
-    if np.dtype(store.dtype.numpy_dtype).kind not in IMAGE_KINDS:
-        raise LimitError(f"{name!r} holds {store.dtype.name}; save numbers")
-    return store
-
-
-def _check_sizes(path: Path, described: Mapping[str, Any]) -> None:
-    """Raise unless the sizes of an array and its chunks suit its files."""
-    shape = described.get("shape")
-    grid = described.get("chunks") or described.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape")
-    inner = [
-        codec["configuration"]["chunk_shape"]
-        for codec in described.get("codecs", [])
-        if isinstance(codec, dict) and codec.get("name") == "sharding_indexed"
-    ]
-    for sizes in (shape, grid, *inner):
-        if not isinstance(sizes, list) or not all(type(size) is int and size > 0 for size in sizes):
-            raise LimitError(f"{path.name} states the sizes {sizes}; copy the folder again")
-    assert shape is not None
-    assert grid is not None
-    chunk = inner[-1] if inner else grid
-    if math.prod(chunk) > _MOST_CHUNK_VALUES or math.prod(grid) > _MOST_IN_SHARD * math.prod(chunk):
-        raise LimitError(f"{path.name} has chunks of {chunk} values in parts of {grid}; save it with smaller chunks")
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    if math.prod(shape) > MAX_EXPANSION * size:
-        raise LimitError(f"{path.name} claims {math.prod(shape)} values, but has {size} bytes; save it with all its values")
-    if len(shape) > 1:
-        check_pixels(tuple(shape[-2:]))
 
 
 def _merged(parts: Sequence[ArrayFile]) -> ArrayFile:

@@ -144,22 +144,16 @@ def test_arrays_of_one_shape_are_read_as_their_program_has_them_and_the_note_say
     assert f"as {'MATLAB' if last else 'NumPy'} has it; state --axes where this is wrong" in content.notes[0]
 
 
-def test_square_images_show_where_their_number_is(tmp_path: Path) -> None:
-    stack = filled((5, 24, 24), "u1")
-    same(
-        read_array_file(npz(tmp_path, {"speckle": ORDERS["HWN"](stack), "phase": ORDERS["HWN"](stack)})),
-        {
-            "speckle": stack,
-            "phase": stack,
-        },
-    )
+@pytest.mark.parametrize("sizes", [(2, 8, 8), (70, 64, 64)])
+def test_square_images_show_where_their_number_is(sizes: tuple[int, int, int], tmp_path: Path) -> None:
+    stack = filled(sizes, "u1")
+    path = npz(tmp_path, {name: ORDERS["HWN"](stack) for name in ("speckle", "phase")})
+    same(read_array_file(path), {"speckle": stack, "phase": stack})
 
 
-def test_twelve_images_of_twelve_rows_are_no_squares(tmp_path: Path) -> None:
+def test_a_small_square_may_be_a_coincidence(tmp_path: Path) -> None:
     stack = filled((12, 12, 20), "u1")
-    content = read_array_file(npz(tmp_path, {"speckle": stack, "phase": stack}))
-    same(content, {"speckle": stack, "phase": stack})
-    assert "as NumPy has it; state --axes where this is wrong" in content.notes[0]
+    same(read_array_file(npz(tmp_path, {"speckle": stack, "phase": stack})), {"speckle": stack, "phase": stack})
 
 
 def test_numbers_of_images_that_differ_are_not_taken_for_other_axes(tmp_path: Path) -> None:

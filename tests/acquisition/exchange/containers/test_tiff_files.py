@@ -79,7 +79,7 @@ def test_every_unit_gives_the_same_times_and_pixel_size(
         "ExposureTime": [0.01 * TIMES_PER_S[exposure]] * 3,
         "ExposureTimeUnit": [exposure] * 3,
     }
-    size = {"PhysicalSizeX": pixel_um * LENGTHS_PER_UM[length], "PhysicalSizeXUnit": length}
+    size: dict[str, Any] = {"PhysicalSizeX": pixel_um * LENGTHS_PER_UM[length], "PhysicalSizeXUnit": length}
     with tempfile.TemporaryDirectory() as folder:
         content = read_array_file(ome(Path(folder) / "x_speckle.ome.tif", filled((3, 6, 9)), Plane=plane, **size))
     np.testing.assert_allclose(content.columns["t_ns"], [k * step_s * 1e9 for k in range(3)], rtol=1e-12, atol=1)
