@@ -62,12 +62,24 @@ class LabelOptions:
     ----------
     phase_range_rad : float, optional
         The phase in radians of grey 255 in ``label/``; by default ``phase_range_rad`` of the metadata.
-    split : str
-        First part of the lists' names: ``test_data.flist``, ``test_label.flist``.
+    split : str, optional
+        First part of the names of the lists of all pairs, as in ``test_data.flist`` and ``test_label.flist``. By default an
+        imported pair stays in its list. The flat references are always in the lists ``reference``.
+    part_of : callable, optional
+        Returns the first part of the lists' names for the id of a pattern: ``train``, ``val`` or ``test``.
     """
 
     phase_range_rad: float | None = None
-    split: str = "test"
+    split: str | None = None
+    part_of: Callable[[str], str] | None = None
+
+
+def chosen_formats(names: Collection[str]) -> list[ExportFormat]:
+    """Return the formats of these names; raises ExportError if there is no such format."""
+    try:
+        return [ExportFormat(name) for name in names]
+    except ValueError as error:
+        raise ExportError(f"{error}; choose from {', '.join(ExportFormat)}") from error
 
 
 def export(
@@ -101,7 +113,7 @@ def exported_files(
         manifest, ``NAME.sha256``, which is not yielded.
     formats : collection of ExportFormat or str
         ``ome-tiff``: one TYX file per array, with pixel size (``pixel_um`` of the metadata) and frame times.
-        ``ffv1``: the array ``speckle`` as lossless grey video at the recorded rate.
+        ``ffv1``: the array ``speckle`` as lossless grey video, with the time of every frame.
         ``viewing-mp4``: the phase in colours, H.264, lossy.
         ``specdiffusion``: ``input/NNNNN.png``, ``label/NNNNN.png``, lists and ``metadata.yaml``.
         ``npz``, ``hdf5``, ``matlab`` (7.3): one file with every array, the journal's columns and the metadata.
@@ -119,10 +131,7 @@ def exported_files(
     StorageError
         An image of the archive is damaged, the disk has too little space, or another process exports the same archive there.
     """
-    try:
-        chosen = [ExportFormat(name) for name in formats]
-    except ValueError as error:
-        raise ExportError(f"{error}; choose from {', '.join(ExportFormat)}") from error
+    chosen = chosen_formats(formats)
     if not len(archive):
         raise ExportError(f"{archive.path.name} holds no images; there is nothing to export")
     out_dir = Path(out_dir)
@@ -188,6 +197,10 @@ def _jobs(archive: Archive, target: ExportFormat, labels: LabelOptions) -> list[
             f"{stem}: give phase_range_rad, the phase of grey 255 in radians; the metadata states {phase_range_rad!r}"
         )
     layout = SpecDiffusionLayout(
-        name=f"{stem}_specdiffusion", phase=phase, phase_range_rad=float(phase_range_rad), split=labels.split
+        name=f"{stem}_specdiffusion",
+        phase=phase,
+        phase_range_rad=float(phase_range_rad),
+        split=labels.split,
+        part_of=labels.part_of,
     )
     return [(layout.name, partial(write_specdiffusion, archive, layout))]

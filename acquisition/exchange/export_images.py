@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,14 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
 from acquisition.exchange.check_sums import ome_annotation, ome_digits_at, ome_sha256
 from acquisition.exchange.export_base import ExportError, how_it_went, images, median_interval_s, pixel_um, recording_summary
+from acquisition.patterns.sources import BLANK
 from drivers.manifest import MANIFEST, manifest_text, sha256_of
+
+#: Name of the lists of the flat references.
+REFERENCE_LIST = "reference"
+_DEFAULT_LIST = "test"
+#: Names of files that cannot lead out of a folder.
+_PLAIN = re.compile(r"\w[\w. -]*")
 
 
 def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
@@ -75,14 +82,28 @@ class SpecDiffusionLayout:
         Name of the phase array.
     phase_range_rad : float
         Phase of label grey 255 in radians.
-    split : str
-        First part of the lists' names.
+    split : str, optional
+        First part of the names of the lists of all pairs. By default an imported pair stays in its list.
+    part_of : callable, optional
+        Returns the first part of the lists' names for the id of a pattern; without it that is ``test``.
     """
 
     name: str
     phase: str
     phase_range_rad: float
-    split: str
+    split: str | None = None
+    part_of: Callable[[str], str] | None = None
+
+    def list_of(self, row: StoredRow) -> str:
+        """Return the list of a pair. The flat references have one of their own, because the published loader reads lists."""
+        stored = row.extra.get("list")
+        if row.pattern_name == BLANK:
+            return REFERENCE_LIST
+        if self.split is not None:
+            return self.split
+        if isinstance(stored, str) and _PLAIN.fullmatch(stored):
+            return stored
+        return self.part_of(row.pattern_id) if self.part_of and row.pattern_id else _DEFAULT_LIST
 
 
 def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Path) -> None:
@@ -95,6 +116,8 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
     ExportError
         The speckle is not 8 to 16-bit counts, or the phase is outside 0 to ``phase_range_rad``.
     """
+    if layout.split is not None and not _PLAIN.fullmatch(layout.split):
+        raise ExportError(f"the lists cannot be called {layout.split!r}; give a name of letters and digits, such as test")
     dtype = archive.spec("speckle").dtype
     bit_depth = 8 if dtype == "uint8" else archive.metadata.get("bit_depth", 16)
     if dtype not in ("uint8", "uint16") or not isinstance(bit_depth, int) or not 8 <= bit_depth <= 16:
@@ -111,12 +134,17 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
         grey = archive.read("label", index) if labelled else _grey(archive, index, layout)
         _write_png(path / "input" / f"{stem}.png", speckle >> (bit_depth - 8))
         _write_png(path / "label" / f"{stem}.png", grey)
-    for folder, list_name in (("input", "data"), ("label", "label")):
-        lines = [f"./datasets/{layout.name}/{folder}/{stem}.png\n" for stem in stems]
-        write_inside(path / f"{layout.split}_{list_name}.flist", "".join(lines).encode("utf-8"))
+    members: dict[str, list[str]] = {}
+    for row, stem in zip(archive.rows(), stems, strict=True):
+        members.setdefault(layout.list_of(row), []).append(stem)
+    for name, listed in members.items():
+        for folder, list_name in (("input", "data"), ("label", "label")):
+            lines = [f"./datasets/{layout.name}/{folder}/{stem}.png\n" for stem in listed]
+            write_inside(path / f"{name}_{list_name}.flist", "".join(lines).encode("utf-8"))
     facts = {
         "archive": archive.path.name,
         "count": len(archive),
+        "lists": {name: len(listed) for name, listed in members.items()},
         "phase_range_rad": layout.phase_range_rad,
         "label": "as imported" if labelled else "round(phase_rad / phase_range_rad * 255)",
         "input": f"speckle counts of {bit_depth} bits, divided by {2 ** (bit_depth - 8)}",
@@ -131,15 +159,20 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
 def _stems(rows: Sequence[StoredRow]) -> list[str]:
     names = [str(row.extra.get("file_stem", "")) for row in rows]
     # Names from a foreign journal must not lead out of the folder.
-    if len(set(names)) == len(names) and all(re.fullmatch(r"\w[\w. -]*", name) for name in names):
+    if len(set(names)) == len(names) and all(_PLAIN.fullmatch(name) for name in names):
         return names
     return [f"{index:05d}" for index in range(len(rows))]
 
 
 def _grey(archive: Archive, index: int, layout: SpecDiffusionLayout) -> NDArray[Any]:
     phase_rad = archive.read(layout.phase, index)
+    if not np.isfinite(phase_rad).all():
+        raise ExportError(
+            f"row {index} of {layout.phase!r} has no phase, because the frame was not reconstructed: there is no label for it; "
+            "this layout takes datasets: export a recording as OME-TIFF, HDF5 or NPZ"
+        )
     grey = np.round(phase_rad * (255.0 / layout.phase_range_rad))
-    if not (grey.min() >= 0 and grey.max() <= 255):  # also true for NaN
+    if not (grey.min() >= 0 and grey.max() <= 255):
         raise ExportError(
             f"row {index} of {layout.phase!r} spans {phase_rad.min():.3f} to {phase_rad.max():.3f} rad, "
             f"not 0 to {layout.phase_range_rad:.3f}; set phase_range_rad"

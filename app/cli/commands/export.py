@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from app.cli.options import Json, Positive
 from app.cli.output import publish
 from app.signals import kept_on_interruption
+from drivers.base import SpeckleScopeError
 
 
 @Parameter(name="*")
@@ -30,19 +31,25 @@ class ExportOptions:
         Replace files that exist.
     phase_range_rad
         For specdiffusion: the phase of white in radians. [default: that of the archive]
+    split
+        For specdiffusion: the name of the lists of all pairs, such as test. [default: train, val and test, divided by pattern
+        as in parts.csv; imported pairs stay in their lists]
     """
 
     out: Path | None = None
     format: Annotated[list[str] | None, Parameter(negative=(), consume_multiple=True)] = None
     overwrite: bool = False
     phase_range_rad: Positive | None = None
+    split: str | None = None
 
 
 _OPTIONS = ExportOptions()
+#: The published lists of each part of a dataset.
+_LISTS = {"training": "train", "validation": "val", "test": "test"}
 
 
 def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) -> None:
-    """Export a dataset or a recording for other programs.
+    """Export a dataset or a recording for other programs. A format that fails does not stop the others.
 
     Parameters
     ----------
@@ -50,21 +57,33 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
         Folder of the dataset or recording.
     """
     from acquisition.archive.reader import Archive
-    from acquisition.exchange.export import LabelOptions, exported_files
+    from acquisition.exchange.export import ExportError, LabelOptions, chosen_formats, exported_files
     from acquisition.exchange.export_base import how_it_went
 
     archive = Archive.open(path)
     out = options.out or path / "export"
+    labels = LabelOptions(phase_range_rad=options.phase_range_rad, split=options.split, part_of=_list_of)
     files: list[str] = []
-    exported = exported_files(
-        archive,
-        out,
-        options.format or ["ome-tiff", "ffv1"],
-        LabelOptions(phase_range_rad=options.phase_range_rad),
-        overwrite=options.overwrite,
-    )
-    kept = kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others")
-    with kept, closing(exported):
-        for file in exported:
-            files.append(str(file))
-    publish("exported", {"files": files, **how_it_went(archive)}, json)
+    failed: dict[str, str] = {}
+    formats = chosen_formats(options.format or ["ome-tiff", "ffv1"])
+    with kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others"):
+        for target in formats:
+            exported = exported_files(archive, out, [target], labels, overwrite=options.overwrite)
+            try:
+                with closing(exported):
+                    for file in exported:
+                        files.append(str(file))
+            except SpeckleScopeError as error:
+                failed[target] = str(error)
+    if failed and len(formats) == 1:
+        raise ExportError(failed[formats[0]])
+    publish("exported", {"files": files, **({"failed": failed} if failed else {}), **how_it_went(archive)}, json)
+    if failed:
+        reasons = "; ".join(f"{target}: {reason}" for target, reason in failed.items())
+        raise ExportError(f"not exported, while the other formats are complete: {reasons}")
+
+
+def _list_of(pattern_id: str) -> str:
+    from reconstruction.data.pairs import part_of  # it loads torch, which other formats do not need
+
+    return _LISTS[part_of(pattern_id)]

@@ -148,6 +148,62 @@ def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: in
     assert (facts["phase_range_rad"], facts["count"]) == (2.6, 3)
 
 
+def pairs_of(root: Path, rows: list[PairRow]) -> Archive:
+    """Return a dataset with a pair for each row; those named "blank" are flat, and those named "lost" have no phase."""
+    specs = [ArraySpec("speckle", (8, 8), "uint8"), ArraySpec("phase", (4, 4), "float32")]
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=specs, metadata={"phase_range_rad": 2.0})
+    with ArchiveWriter.create(root, spec, len(rows)) as writer:
+        for k, row in enumerate(rows):
+            value = {"blank": 0.0, "lost": np.nan}.get(row.pattern_name, 1 + k / 20)
+            phase = np.full((4, 4), value, np.float32)
+            writer.append({"speckle": np.full((8, 8), k, np.uint8), "phase": phase}, row)
+    return Archive.open(writer.path)
+
+
+def lists(folder: Path) -> dict[str, list[str]]:
+    """Return which files each list names; its two halves name the same ones."""
+    found = {}
+    for data in folder.glob("*_data.flist"):
+        stem = data.name.removesuffix("_data.flist")
+        inputs = data.read_text().splitlines()
+        labels = (folder / f"{stem}_label.flist").read_text().splitlines()
+        assert [line.replace("/input/", "/label/") for line in inputs] == labels
+        found[stem] = [Path(line).stem for line in inputs]
+    return found
+
+
+def test_flat_references_are_in_no_list_of_pairs(tmp_path: Path) -> None:
+    names = ["blank", "a", "b", "blank", "c"]
+    rows = [PairRow(frame_index=k, t_ns=k, exposure_s=0.1, pattern_id=n, pattern_name=n) for k, n in enumerate(names)]
+    archive = pairs_of(tmp_path, rows)
+    [whole] = export(archive, tmp_path / "whole", ["specdiffusion"])
+    assert lists(whole) == {"reference": ["00000", "00003"], "test": ["00001", "00002", "00004"]}
+    parts = {"a": "train", "b": "val", "c": "train"}
+    [split] = export(archive, tmp_path / "split", ["specdiffusion"], LabelOptions(part_of=parts.__getitem__))
+    assert lists(split) == {"reference": ["00000", "00003"], "train": ["00001", "00004"], "val": ["00002"]}
+    facts = yaml.safe_load((split / "metadata.yaml").read_text())
+    assert facts["lists"] == {"reference": 2, "train": 2, "val": 1}
+
+
+def test_an_imported_pair_stays_in_its_list_unless_one_is_asked_for(tmp_path: Path) -> None:
+    rows = [PairRow(frame_index=k, t_ns=k, exposure_s=0.1, pattern_id=str(k), extra={"list": f"cell{k}"}) for k in range(2)]
+    rows += [PairRow(frame_index=2, t_ns=2, exposure_s=0.1, extra={"list": "../out"})]
+    archive = pairs_of(tmp_path, rows)
+    [kept] = export(archive, tmp_path / "kept", ["specdiffusion"], LabelOptions(part_of=lambda _: "train"))
+    assert lists(kept) == {"cell0": ["00000"], "cell1": ["00001"], "test": ["00002"]}
+    [asked] = export(archive, tmp_path / "asked", ["specdiffusion"], LabelOptions(split="val"))
+    assert lists(asked) == {"val": ["00000", "00001", "00002"]}
+    with pytest.raises(ExportError, match=r"'\.\./x'; give a name of letters"):
+        export(archive, tmp_path / "out", ["specdiffusion"], LabelOptions(split="../x"))
+
+
+def test_a_frame_without_phase_has_no_label(tmp_path: Path) -> None:
+    rows = [PairRow(frame_index=k, t_ns=k, exposure_s=0.1, pattern_name=name) for k, name in enumerate(("a", "lost"))]
+    archive = pairs_of(tmp_path / "in", rows)
+    with pytest.raises(ExportError, match=r"row 1 of 'phase' has no phase, .* takes datasets: export a recording as OME-TIFF"):
+        export(archive, tmp_path / "out", ["specdiffusion"])
+
+
 def test_phase_outside_the_grey_range_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "in", 2, Images(low_rad=-0.5))
     with pytest.raises(ExportError, match="set phase_range_rad"):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from acquisition.archive.writer import Archive
+from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from app.cli.main import app
 from app.cli.settings import LogLevel, Settings
 from app.instrument.config import to_yaml
@@ -87,8 +88,29 @@ def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
     run_here("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
     assert len(Archive.open(dataset)) == 8
     run_here("export", dataset, "--out", "ex", "--format", "specdiffusion", "ffv1", cwd=tmp_path)
-    assert len(list((tmp_path / "ex").iterdir())) == 2
+    assert sorted(file.suffix for file in (tmp_path / "ex").iterdir()) == ["", ".mkv", ".sha256"]
     assert "exists" in refused("export", dataset, "--out", "ex", "--format", "ffv1", cwd=tmp_path)
+    assert {file.name for file in (tmp_path / "ex").rglob("reference_*.flist")} == {
+        "reference_data.flist",
+        "reference_label.flist",
+    }
+
+
+def test_a_format_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    specs = [ArraySpec("speckle", (8, 8), "uint8"), ArraySpec("phase", (4, 4), "float32")]
+    with ArchiveWriter.create(tmp_path, ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=specs), 1) as writer:
+        images = {"speckle": np.zeros((8, 8), np.uint8), "phase": np.full((4, 4), np.nan, np.float32)}
+        writer.append(images, PairRow(frame_index=0, t_ns=0, exposure_s=0.1))
+    formats = ("viewing-mp4", "npz", "specdiffusion", "ffv1")
+    message = refused("export", writer.path, "--out", "ex", "--format", *formats, "--json", "e.json", cwd=tmp_path)
+    assert "not exported, while the other formats are complete: viewing-mp4: " in message
+    numbers = json.loads((tmp_path / "e.json").read_text())
+    assert set(numbers["failed"]) == {"viewing-mp4", "specdiffusion"}
+    assert [Path(file).suffix for file in numbers["files"]] == [".npz", ".mkv"]
+    assert all(Path(tmp_path / file).is_file() for file in numbers["files"])
+    assert "no reconstructed 'phase'" in refused("export", writer.path, "--format", "viewing-mp4", cwd=tmp_path)
+    assert "choose from" in refused("export", writer.path, "--out", "ex2", "--format", "npz", "gif", cwd=tmp_path)
+    assert not (tmp_path / "ex2").exists()
 
 
 def test_real_pairs_are_imported_and_go_out_again(real_mcf: Path, tmp_path: Path) -> None:
