@@ -99,6 +99,8 @@ class Frame:
         What is wrong with it; empty as long as nobody has judged it.
     readable : bool
         Whether its speckle still shows the object. If not, a segmentation of its reconstruction would be one of noise.
+    recorded_index : int, optional
+        Number of the recorded frame that a replay repeats.
 
     Raises
     ------
@@ -115,6 +117,7 @@ class Frame:
     device_ns: int | None = None
     marks: tuple[FrameMark, ...] = ()
     readable: bool = True
+    recorded_index: int | None = None
 
     def __post_init__(self) -> None:
         pixels = self.pixels

@@ -72,7 +72,7 @@ def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, s
         attach(model, config.response, fibre)
     except (ReconstructionError, CalibrationError) as error:
         if not config.on_twin:
-            return rig, fibre, None, f"{error}; until then, only the camera frame is shown"
+            return rig, fibre, None, str(error)
         rig.close()
         raise
     except BaseException:  # also an interruption

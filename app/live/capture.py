@@ -51,11 +51,15 @@ class CaptureSettings:
         Frames of the flat pattern that are averaged into the reference. Without an SLM these are the first frames of the run.
     phase_range_rad : float
         What white means in the probe patterns of a re-tune, in radians.
+    stored_reference : callable
+        Returns the reference (H, W) in counts that a replayed recording holds for one of its frames, by ``recorded_index``;
+        None where it holds none, and one has to be measured.
     """
 
     scene: Scene | None
     reference_shots: int
     phase_range_rad: float
+    stored_reference: Callable[[int | None], NDArray[np.float32] | None] = lambda recorded_index: None
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class LiveCapture:
         self._reference_measured = threading.Event()
         self._retune_requested = threading.Event()
         self._settled_ns = 0
+        self._stored_reference: NDArray[np.float32] | None = None
         self._watch = CameraWatch(rig.camera, rig.clock)
         self._judge = FrameJudge()
         self._marked: Mapping[FrameMark, int] = {}  # replaced as a whole
@@ -192,6 +197,7 @@ class LiveCapture:
 
     def _read(self) -> Frame:
         frame = self._watch.read(POLL_S)
+        self._use_stored_reference(frame.recorded_index)
         start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
         shown = self._slm.shown if self._slm is not None else None
         # A frame shows the pattern only when its whole exposure lies after the SLM has settled.
@@ -206,7 +212,18 @@ class LiveCapture:
         if self._slm is not None and self._slm.shown is not pattern:
             self._settled_ns = self._slm.show(pattern)
 
+    def _use_stored_reference(self, recorded_index: int | None) -> bool:
+        """Use the reference that the replayed recording holds for a frame; return whether it holds one."""
+        stored = self._settings.stored_reference(recorded_index)
+        if stored is not None and stored is not self._stored_reference:
+            self._stored_reference = stored
+            self._use_reference(stored)
+        return stored is not None
+
     def _measure_reference(self, stop: threading.Event) -> None:
+        if self._use_stored_reference(0):
+            self._on_message(Message(MessageLevel.INFO, "the reference is the one that is stored in the recording"))
+            return
         shots = self._settings.reference_shots
         flat = None
         if self._slm is not None:

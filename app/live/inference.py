@@ -17,13 +17,16 @@ from app.live.publisher import Publisher
 from app.status import LiveView, Message, MessageLevel
 from calibration.retune import ReferencePairs
 from drivers.base import Frame
-from reconstruction.base import ReconstructionError
+from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.live.live_reconstructor import LiveMethod, LiveReconstructor, ModelMethod
 from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model
+
+#: What is shown without a model and without reference pairs.
+NO_MODEL = "none for this fibre"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +43,18 @@ class InferenceSettings:
         Returns the displayed phase on the grid for a pattern id, or None where it is unknown.
     check_frames : callable
         Returns real frames that the engine is checked on, or None. Called in the inference thread.
+    recorded : callable
+        Returns the recorded phase of a replayed frame, which is shown without a model, or None. Called in the inference thread.
+    name : str
+        What is shown without a model, for people.
     """
 
     model: Model | None
     engine: str
     truth_of: Callable[[str | None], NDArray[np.float32] | None] = lambda pattern_id: None
     check_frames: Callable[[], CheckFrames | None] = lambda: None
+    recorded: Callable[[Frame], Reconstruction | None] = lambda frame: None
+    name: str = NO_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +86,7 @@ class InferenceStats:
     latency_s_p50: float = math.nan
     latency_s_p99: float = math.nan
     inference_s_p50: float = math.nan
-    method_name: str = "none for this fibre"
+    method_name: str = NO_MODEL
     method_id: str = ""
     engine: str = ""
     engine_reason: str = ""
@@ -199,7 +208,7 @@ class InferencePipeline:
             latency_s_p50=latency_s_p50,
             latency_s_p99=latency_s_p99,
             inference_s_p50=live.inference_s() if live else math.nan,
-            method_name=method.name if method else known.method_name,
+            method_name=method.name if method else known.method_name if model else self._settings.name,
             method_id=method.id if method else known.method_id,
             engine=method.engine if method else "",
             engine_reason=engine.reason if engine and isinstance(method, ModelMethod) else "",
@@ -252,7 +261,7 @@ class InferencePipeline:
         method, live = self._working.method, self._working.reconstructor
         if method is None or reference is None:
             if self._settings.model is None:
-                self._show(LiveView(frame, None))
+                self._show(LiveView(frame, self._settings.recorded(frame)))
             return
         if live is None:
             live = LiveReconstructor(method, reference)

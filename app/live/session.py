@@ -24,9 +24,10 @@ from acquisition.streams.channel import Stage
 from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
+from app.instrument.replayed import Replayed
 from app.instrument.responses import response_of
 from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
-from app.live.inference import InferencePipeline, InferenceSettings, InferenceStats
+from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, InferenceStats
 from app.live.recording import LiveRecording
 from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
@@ -87,6 +88,7 @@ class Session:
         self._fibre = fibre
         self._model = model
         self._scene = scene
+        self._replayed: Replayed | None = None
         self._references = ReferenceLog(response_of(model, config.response, fibre) if model else None)
         self._messages: deque[Message] = deque(maxlen=200)
         self._capture: LiveCapture | None = None
@@ -111,14 +113,20 @@ class Session:
         SpeckleScopeError
             A device is missing. On the twin also when the model is missing or does not fit; a real fibre may have no model yet.
         """
+        replayed = Replayed.of(config)
+        config = replayed.described(config) if replayed else config
         rig, fibre, model, why_no_model = open_instrument(config)
         try:
             session = cls(config, rig, fibre, model, _scene(config, rig, model))
+            session._replayed = replayed
         except BaseException:  # also an interruption
             rig.close()
             raise
         if why_no_model:
-            session._warn(why_no_model)
+            shown = "the recorded phase" if replayed and replayed.grid_px else "only the camera frame"
+            session._warn(f"{why_no_model}; until then, {shown} is shown")
+        for problem in replayed.problems if replayed else ():
+            session._warn(problem)
         return session
 
     @property
@@ -158,6 +166,7 @@ class Session:
             scene=self._scene,
             reference_shots=self.config.live.reference_shots,
             phase_range_rad=self.config.phase_range_rad,
+            stored_reference=self._replayed.reference if self._replayed else lambda recorded_index: None,
         )
         after = self._capture.stage if self._capture else None
         capture = LiveCapture(self._rig, settings, self._messages.append, after)
@@ -369,7 +378,7 @@ class Session:
         self._ended = _Ended(
             recording=self.recording_status(), acquisition=self.acquisition_status(), report=self.acquisition_report
         )
-        self._model = self._scene = self._last_view = None
+        self._model = self._scene = self._last_view = self._replayed = None
         self._capture = self._inference = self._dataset = self._recording = self._reported = None
         self._references = ReferenceLog()
         self._watchers.clear()
@@ -382,12 +391,15 @@ class Session:
         """Return the running inference stage; one that has failed is replaced."""
         if self._inference is not None and self._inference.error is None:
             return self._inference
-        model, config = self._model, self.config
+        model, config, replayed = self._model, self.config, self._replayed
+        has_phase = replayed is not None and replayed.grid_px is not None
         settings = InferenceSettings(
             model=model,
             engine=config.live.engine,
             truth_of=self._scene.truth if self._scene else lambda pattern_id: None,
             check_frames=(lambda: frames_for(model, config)) if model else (lambda: None),
+            recorded=replayed.reconstruction if replayed else lambda frame: None,
+            name=replayed.name if replayed and has_phase else NO_MODEL,
         )
         inference = InferencePipeline(settings, self._messages.append)
         for watcher in self._watchers:
@@ -400,6 +412,8 @@ class Session:
         """Return the side of the phase images: that of the model, also before its engine is open, or of reference pairs."""
         if self._model is not None:
             return self._model.grid_px
+        if self._replayed is not None and self._replayed.grid_px is not None:
+            return self._replayed.grid_px
         height, width = self._rig.camera.capabilities.shape
         return pairs_grid_px((height, width)) if self._rig.slm is not None and height == width else 1
 

@@ -182,7 +182,16 @@ class ReplayCamera:
             raise FrameFailedError(f"frame {number} of the recording cannot be read: {error}") from error
         finally:
             self._clock.wait_until(due_ns)
-        return Frame(source.pixels, index, due_ns, source.exposure_s, source.bit_depth, source.pattern_id)
+        # The recorded frame is that of the file: a new number and time, and nothing that is judged again.
+        return Frame(
+            source.pixels,
+            index,
+            due_ns,
+            source.exposure_s,
+            source.bit_depth,
+            source.pattern_id,
+            recorded_index=number,
+        )
 
     def disarm(self) -> None:
         """Stop."""

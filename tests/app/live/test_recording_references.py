@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from acquisition.archive.reader import Archive
-from app.instrument.config import InstrumentConfig
+from app.instrument.config import InstrumentConfig, checked
 from app.live.recording import LiveRecording
 from app.live.reference_log import ReferenceLog
 from app.live.session import Session
+from app.status import LiveView
 from calibration.reference_state import ReferenceState
 from drivers.base import Frame
 from reconstruction.engines.choose import open_engine
@@ -58,6 +60,26 @@ def test_the_phase_of_a_recording_follows_again_from_its_stored_reference(config
     for index in done[:3]:
         phase = np.where(model.mask, engine.run(archive.read("speckle", index), state.speckle), np.float32(0))
         assert np.allclose(phase, archive.read("phase", index), atol=1e-4)
+
+
+def test_a_replay_on_the_same_model_shows_the_recorded_phase_again(config: InstrumentConfig) -> None:
+    with Session.open(config) as session:
+        start(session)
+        archive = record(session)
+    replay = {"camera": "replay", "slm": "none", "replay": {"path": str(archive.path), "period_s": 0.02}}
+    kept = {"model": config.model, "live": {"engine": "torch"}, "archive": str(config.archive)}
+    done = {row.index for row in archive.rows() if row.model_id}
+    seen: dict[int, LiveView] = {}
+    with Session.open(checked({**replay, **kept}, "test")) as session:
+        assert session.model is not None  # by the fibre that the recording names
+        assert session.field_um == pytest.approx(archive.spec("speckle").shape[1] * config.frame_pixel_um)
+        session.watch(lambda view: seen.update({view.frame.recorded_index or 0: view}))
+        session.start_live()
+        until(lambda: session.poll_view() is None and done <= seen.keys())
+    for index in done:
+        reconstruction = seen[index].reconstruction
+        assert reconstruction is not None
+        assert np.allclose(reconstruction.phase_rad, archive.read("phase", index), atol=1e-4)
 
 
 def test_a_recording_after_a_retune_holds_its_pairs_and_the_newest_reference(config: InstrumentConfig) -> None:
