@@ -140,7 +140,10 @@ def _with_file(content: ArrayFile, array: str, file: Path, axes: str) -> tuple[A
     if not other.arrays or (len(other.arrays) > 1 and name != array):
         raise ArrayFileError(f"{file} has the arrays {', '.join(other.arrays) or 'none'}: name the one for --{array} {array!r}")
     read = content.read
-    parts = [content.check_sums] if content.check_sums else []
+    parts = []
+    if content.check_sums:
+        kept = {own: values for own, values in content.check_sums.crc32.items() if own != array}
+        parts.append(replace(content.check_sums, crc32=kept))
     if other.check_sums:
         crc32 = {array: other.check_sums.crc32[name]} if name in other.check_sums.crc32 else {}
         parts.append(CheckSums(crc32=crc32, problems=other.check_sums.problems))

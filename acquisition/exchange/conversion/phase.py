@@ -222,7 +222,7 @@ class PhaseConverter:
         return {
             "dtype": self._dtype.name,
             "unit": f"{self.unit} ({source})",
-            "range_rad": [self._low_rad, self._high_rad] if self._low_rad <= self._high_rad else None,
-            "phase_range_rad": self._stated.range_rad,
+            "values_rad": [self._low_rad, self._high_rad] if self._low_rad <= self._high_rad else None,
+            "range_rad": self._stated.range_rad,
             **({"white": self.white} if self.white is not None else {}),
         }

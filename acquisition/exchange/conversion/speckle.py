@@ -145,6 +145,6 @@ class SpeckleConverter:
         return {
             "dtype": self._dtype.name,
             "unit": "counts",
-            "range": [self._lowest, self._highest] if self._lowest <= self._highest else None,
+            "values": [self._lowest, self._highest] if self._lowest <= self._highest else None,
             "bit_depth": f"{self.bit_depth} ({source})",
         }

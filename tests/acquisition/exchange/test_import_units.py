@@ -1,0 +1,205 @@
+"""Files of other programs: dtype, unit and container of the phase, names of arrays, references, bits, times and pixel size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acquisition.archive.reader import Archive
+from acquisition.exchange.conversion.units import PhaseUnit
+from acquisition.exchange.export import export
+from acquisition.exchange.import_arrays import open_arrays
+from acquisition.exchange.import_pairs import ImportOptions, PairImportError, check_pairs, import_pairs
+from drivers.base import Pattern
+
+RANGE_RAD = 2.6
+OPTIONS = ImportOptions(phase_range_rad=RANGE_RAD)
+COUNT = 4
+SPECKLE = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 20)).astype(np.uint8)
+#: Row 1 is flat: the reference.
+PHASE = np.random.default_rng(1).uniform(0, RANGE_RAD, (COUNT, 12, 20)).astype(np.float32)
+PHASE[1] = 0
+PER_RAD = {
+    PhaseUnit.RAD: 1.0,
+    PhaseUnit.DEG: 180 / math.pi,
+    PhaseUnit.PERCENT: 100 / RANGE_RAD,
+    PhaseUnit.LEVELS: 200 / RANGE_RAD,
+}
+
+
+def npz(folder: Path, phase: np.ndarray) -> Path:
+    np.savez(folder / "x.npz", speckle=SPECKLE, phase=phase)
+    return folder / "x.npz"
+
+
+def matlab(folder: Path, phase: np.ndarray) -> Path:
+    scipy.io.savemat(folder / "x.mat", {"speckle": np.moveaxis(SPECKLE, 0, -1), "phase": np.moveaxis(phase, 0, -1)})
+    return folder / "x.mat"
+
+
+def tiff(folder: Path, phase: np.ndarray) -> Path:
+    for name, data in (("speckle", SPECKLE), ("phase", phase)):
+        tifffile.imwrite(folder / f"x_{name}.ome.tif", data, ome=True, photometric="minisblack", metadata={"axes": "TYX"})
+    return folder / "x_speckle.ome.tif"
+
+
+def hdf5(folder: Path, phase: np.ndarray) -> Path:
+    with h5py.File(folder / "x.h5", "w") as file:
+        file["speckle"], file["phase"] = SPECKLE, phase
+    return folder / "x.h5"
+
+
+CONTAINERS: dict[str, Callable[[Path, np.ndarray], Path]] = {"npz": npz, "matlab": matlab, "tiff": tiff}
+
+
+def phases(path: Path) -> np.ndarray:
+    archive = Archive.open(path)
+    return np.stack([archive.read("phase", index) for index in range(len(archive))])
+
+
+def check_every_way_in(write: Callable[[Path, np.ndarray], Path], dtype: str, unit: PhaseUnit, folder: Path) -> None:
+    """A phase of one type and unit comes in as radians when its unit is stated, and is refused or right when it is not."""
+    integers = np.dtype(dtype).kind in "iu"
+    stored = PHASE.astype(np.float64) * PER_RAD[unit]
+    source = write(folder, (np.round(stored) if integers else stored).astype(dtype))
+    error = 0.5 / PER_RAD[unit] + 1e-5 if integers else 1e-5
+    options = replace(OPTIONS, phase_unit=unit, phase_white=200.0 if unit is PhaseUnit.LEVELS else None)
+    pairs, problems = open_arrays(source, options), list[str]()
+    images = [image for image in pairs.images(problems) if image is not None]
+    assert not problems
+    for image, phase_rad in zip(images, PHASE, strict=True):
+        np.testing.assert_allclose(image["phase"], phase_rad, atol=error, rtol=0)
+    rows = [pairs.row(index, image) for index, image in enumerate(images)]
+    assert [row.pattern_name == "blank" for row in rows] == [False, True, False, False]
+    assert [row.pattern_id for row in rows] == [Pattern(image["phase"]).id for image in images]
+    if integers or unit is not PhaseUnit.RAD:
+        with pytest.raises(PairImportError, match="--phase-unit"):
+            check_pairs(source, OPTIONS)
+    else:
+        notes = " ".join(check_pairs(source, OPTIONS).notes)
+        assert "no unit is stated, so it counts as radians" in notes
+        assert ("double precision (float64)" in notes) == (dtype == "float64")
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    container=st.sampled_from(sorted(CONTAINERS)),
+    dtype=st.sampled_from(("uint8", "uint16", "int16", "int32", "float32", "float64")),
+    unit=st.sampled_from(PhaseUnit),
+)
+def test_type_unit_and_container_are_independent(container: str, dtype: str, unit: PhaseUnit) -> None:
+    with TemporaryDirectory() as folder:
+        check_every_way_in(CONTAINERS[container], dtype, unit, Path(folder))
+
+
+def test_hdf5_is_like_the_others(tmp_path: Path) -> None:
+    check_every_way_in(hdf5, "int16", PhaseUnit.DEG, tmp_path)
+
+
+@pytest.mark.parametrize("container", ["npz", "tiff"])
+def test_a_pixel_without_a_phase_is_named_and_can_be_filled(tmp_path: Path, container: str) -> None:
+    phase = PHASE.copy()
+    phase[2, 3, 4] = np.nan
+    source = CONTAINERS[container](tmp_path, phase)
+    with pytest.raises(PairImportError, match=r"image 2 of 'phase' is nan in pixel row 3, column 4.*--phase-fill"):
+        check_pairs(source, OPTIONS)
+    path = import_pairs(source, tmp_path / "archives", "x", replace(OPTIONS, phase_fill=0.25))
+    assert phases(path)[2, 3, 4] == 0.25
+    assert any("1 pixels in 1 images were not finite" in note for note in Archive.open(path).metadata["import_notes"])
+
+
+def test_arrays_of_other_names_are_chosen(tmp_path: Path) -> None:
+    source = tmp_path / "x.npz"
+    np.savez(source, cam=SPECKLE, target=PHASE, mask=np.ones((COUNT, 12, 20), np.int64))
+    with pytest.raises(PairImportError, match=r"its arrays of three axes are: .*cam.*--speckle NAME and --phase NAME"):
+        check_pairs(source, OPTIONS)
+    check = check_pairs(source, replace(OPTIONS, speckle="cam", phase="target"))
+    assert [spec.name for spec in check.arrays] == ["speckle", "phase"]
+    assert any("'mask'" in note and "left out" in note for note in check.notes)
+
+
+def test_the_phase_may_be_in_another_file(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "camera.tif", SPECKLE, photometric="minisblack")
+    np.savez(tmp_path / "slm.npz", phase=PHASE)
+    with pytest.raises(PairImportError, match="--phase NAME"):
+        check_pairs(tmp_path / "camera.tif", OPTIONS)
+    path = import_pairs(tmp_path / "camera.tif", tmp_path / "archives", "x", replace(OPTIONS, phase="slm.npz"))
+    np.testing.assert_array_equal(phases(path), PHASE)
+    np.testing.assert_array_equal(Archive.open(path).read("speckle", 3), SPECKLE[3])
+
+
+def test_radians_of_ours_do_not_make_the_phase_of_another_program_ours(tmp_path: Path) -> None:
+    source = import_pairs(npz(tmp_path, PHASE), tmp_path / "archives", "x", OPTIONS)
+    [own] = export(Archive.open(source), tmp_path / "out", ["npz"])
+    np.savez(tmp_path / "degrees.npz", phase=np.degrees(PHASE))
+    options = ImportOptions(phase=str(tmp_path / "degrees.npz"))
+    with pytest.raises(PairImportError, match="--phase-unit"):
+        check_pairs(own, options)
+    path = import_pairs(own, tmp_path / "archives", "y", replace(options, phase_unit=PhaseUnit.DEG))
+    np.testing.assert_allclose(phases(path), PHASE, atol=1e-6)
+
+
+def test_names_of_the_file_are_kept_and_its_references_can_be_named(tmp_path: Path) -> None:
+    names = np.array(["a", "flat", "c", "d"])
+    np.savez(tmp_path / "x.npz", speckle=SPECKLE, phase=PHASE, pattern_name=names, pattern_id=np.array(["1", "2", "3", "4"]))
+    check = check_pairs(tmp_path / "x.npz", OPTIONS)
+    assert any("--reference-name 'flat'" in note for note in check.notes)
+    path = import_pairs(tmp_path / "x.npz", tmp_path / "archives", "x", replace(OPTIONS, reference_name="flat"))
+    assert [row.pattern_name for row in Archive.open(path).rows()] == ["a", "blank", "c", "d"]
+    assert [row.pattern_id for row in Archive.open(path).rows()] == ["1", "2", "3", "4"]
+
+
+def test_twelve_bits_in_sixteen_stay_twelve(tmp_path: Path) -> None:
+    speckle = np.random.default_rng(2).integers(0, 4096, (COUNT, 12, 20)).astype(np.uint16)
+    np.savez(tmp_path / "x.npz", speckle=speckle, phase=PHASE)
+    path = import_pairs(tmp_path / "x.npz", tmp_path / "archives", "x", replace(OPTIONS, bit_depth=12))
+    assert Archive.open(path).metadata["bit_depth"] == 12
+    with pytest.raises(PairImportError, match="give a larger --bit-depth"):
+        check_pairs(tmp_path / "x.npz", replace(OPTIONS, bit_depth=10))
+    assert check_pairs(tmp_path / "x.npz", OPTIONS).metadata["bit_depth"] == 12
+
+
+def test_files_without_times_get_a_stated_period(tmp_path: Path) -> None:
+    source = npz(tmp_path, PHASE)
+    path = import_pairs(source, tmp_path / "archives", "x", replace(OPTIONS, period_s=0.04, pixel_um=0.65))
+    assert [row.t_ns for row in Archive.open(path).rows()] == [0, 40_000_000, 80_000_000, 120_000_000]
+    assert Archive.open(path).metadata["pixel_um"] == 0.65
+    [own] = export(Archive.open(path), tmp_path / "out", ["npz"])
+    with pytest.raises(PairImportError, match="leave --period-s out"):
+        check_pairs(own, ImportOptions(period_s=0.04))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("key", ["phase_range_rad", "phase_white", "speckle_white", "pixel_um", "period_s"])
+def test_quantities_must_be_above_zero(tmp_path: Path, key: str, value: float) -> None:
+    with pytest.raises(PairImportError, match=f"--{key.replace('_', '-')}.* must be above 0; it is {value}"):
+        check_pairs(tmp_path / "x.npz", ImportOptions(**{key: value}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("x.mp4", "MP4 is for viewing.*OME-TIFF"), ("x.MKV", "no phase.*NPZ")])
+def test_videos_are_refused_with_the_formats_that_come_back(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / name).write_bytes(b"video")
+    with pytest.raises(PairImportError, match=reason):
+        check_pairs(tmp_path / name, OPTIONS)
+
+
+def test_a_check_tells_how_everything_was_decided(tmp_path: Path) -> None:
+    check = check_pairs(npz(tmp_path, PHASE), OPTIONS)
+    assert check.facts["speckle_shape"] == "4x12x20 (N, H, W)"
+    assert check.facts["phase_unit"] == "rad (assumed)"
+    assert check.facts["phase_values_rad"] == [0.0, float(PHASE.max())]
+    assert check.facts["references"] == "1 (by their flat phase)"
+    assert check.facts["times"] == "none (--period-s states a period)"
+    assert [view.title for view in check.thumbnails] == ["0 ", "1 blank", "2 ", "3 "]
+    np.testing.assert_array_equal(check.thumbnails[2].phase, PHASE[2])
