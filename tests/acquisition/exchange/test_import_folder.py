@@ -1,0 +1,187 @@
+"""Folders as other programs and people leave them: endings, formats, numbers, system files, forms of Unicode, other names."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acquisition.archive.reader import Archive
+from acquisition.exchange.conversion.units import PhaseUnit
+from acquisition.exchange.import_folder import open_folder
+from acquisition.exchange.import_pairs import ImportOptions, PairImportError, check_pairs, import_pairs
+
+OPTIONS = ImportOptions(phase_range_rad=2.5)
+
+
+def grey(seed: int, dtype: str = "uint8") -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (16, 12), endpoint=True).astype(dtype)
+
+
+def write(file: Path, image: np.ndarray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if file.suffix.lower() in (".tif", ".tiff"):
+        tifffile.imwrite(file, image, photometric="minisblack")
+        return
+    file.write_bytes(cv2.imencode(file.suffix.lower(), image)[1].tobytes())
+
+
+def pairs(folder: Path, name: Callable[[int], str], count: int = 3) -> Path:
+    for number in range(count):
+        write(folder / "input" / name(number), grey(number))
+        write(folder / "label" / name(number), grey(100 + number))
+    return folder
+
+
+def labels(folder: Path, options: ImportOptions) -> list[np.ndarray]:
+    problems: list[str] = []
+    images = list(open_folder(folder, options).images(problems))
+    assert not problems
+    return [image["phase"] for image in images if image is not None]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    suffix=st.sampled_from((".png", ".PNG", ".tif", ".TIFF", ".bmp", ".Png")),
+    dtype=st.sampled_from(("uint8", "uint16", "float32")),
+    unit=st.sampled_from((None, PhaseUnit.LEVELS, PhaseUnit.RAD, PhaseUnit.DEG)),
+)
+def test_labels_of_any_format_type_and_unit(suffix: str, dtype: str, unit: PhaseUnit | None) -> None:
+    suffix = ".tif" if dtype == "float32" or (suffix == ".bmp" and dtype == "uint16") else suffix
+    truth = np.linspace(0, 2.5, 192).reshape(16, 12)
+    integers = dtype != "float32"
+    white = float(np.iinfo(dtype).max) if integers else 1.0
+    in_levels = unit is PhaseUnit.LEVELS or (unit is None and integers)
+    scale = white / 2.5 if in_levels else 180 / np.pi if unit is PhaseUnit.DEG else 1.0
+    stored = (np.round(truth * scale) if integers else truth * scale).astype(dtype)
+    with TemporaryDirectory() as root:
+        folder = Path(root)
+        write(folder / "input" / f"a{suffix}", grey(0))
+        write(folder / "label" / f"a{suffix}", stored)
+        options = replace(OPTIONS, phase_unit=unit, phase_white=white if unit is PhaseUnit.LEVELS else None)
+        np.testing.assert_allclose(labels(folder, options)[0], truth, atol=0.51 / scale if integers else 1e-6, rtol=0)
+
+
+def test_sixteen_bit_labels_are_kept_beside_the_phase(tmp_path: Path) -> None:
+    for number in range(2):
+        write(tmp_path / "s/input" / f"{number}.png", grey(number))
+        write(tmp_path / "s/label" / f"{number}.png", grey(number, "uint16"))
+    archive = Archive.open(import_pairs(tmp_path / "s", tmp_path / "archives", "x", OPTIONS))
+    np.testing.assert_array_equal(archive.read("label", 1), grey(1, "uint16"))
+    np.testing.assert_allclose(archive.read("phase", 1), grey(1, "uint16") / 65535 * 2.5, rtol=1e-5)
+
+
+def test_twelve_bit_labels_need_their_white(tmp_path: Path) -> None:
+    write(tmp_path / "input/a.png", grey(0))
+    write(tmp_path / "label/a.png", grey(1, "uint16") >> 4)
+    with pytest.raises(PairImportError, match=r"highest level of the 16-bit phase is 40.*give --phase-white"):
+        check_pairs(tmp_path, OPTIONS)
+    [phase] = labels(tmp_path, replace(OPTIONS, phase_white=4095.0))
+    np.testing.assert_allclose(phase, (grey(1, "uint16") >> 4) / 4095 * 2.5, rtol=1e-5)
+
+
+def test_floating_point_labels_beyond_the_range_need_a_unit(tmp_path: Path) -> None:
+    write(tmp_path / "input/a.png", grey(0))
+    degrees = np.linspace(0, 140, 192, dtype=np.float32).reshape(16, 12)
+    write(tmp_path / "label/a.tif", degrees)
+    with pytest.raises(PairImportError, match=r"label/a\.tif spans 0 to 140.*--phase-unit"):
+        check_pairs(tmp_path, OPTIONS)
+    np.testing.assert_allclose(labels(tmp_path, replace(OPTIONS, phase_unit=PhaseUnit.DEG))[0], np.radians(degrees), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "extra", ["Thumbs.db", "thumbs.db", "Desktop.ini", ".DS_Store", "._a.png", "ehthumbs.db", "Icon\r", "__MACOSX/a.png"]
+)
+def test_files_of_operating_systems_are_ignored(tmp_path: Path, extra: str) -> None:
+    folder = pairs(tmp_path, lambda number: f"{number}.png")
+    for sub in ("input", "label"):
+        (folder / sub / extra).parent.mkdir(exist_ok=True)
+        (folder / sub / extra).write_bytes(b"x")
+    assert check_pairs(folder, OPTIONS).count == 3
+
+
+def test_numbered_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "s", lambda number: f"frame{number}.png", 12)
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", OPTIONS))
+    assert [row.pattern_name for row in archive.rows()] == [f"frame{number}" for number in range(12)]
+    np.testing.assert_array_equal(archive.read("speckle", 2), grey(2))
+
+
+@pytest.mark.parametrize("name", ["é", "Å", "ü01", "각"])
+def test_names_in_both_forms_of_unicode_are_the_same(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "input" / f"{unicodedata.normalize('NFC', name)}.png", grey(0))
+    write(tmp_path / "label" / f"{unicodedata.normalize('NFD', name)}.png", grey(1))
+    lines = f"input/{unicodedata.normalize('NFD', name)}.png\n"
+    for kind in ("data", "label"):
+        (tmp_path / f"train_{kind}.flist").write_text(lines, encoding="utf-8")
+    pairs_found = open_folder(tmp_path, OPTIONS)
+    assert pairs_found.problems == []
+    [images] = pairs_found.images([])
+    assert images is not None
+    row = pairs_found.row(0, images)
+    assert (row.pattern_name, row.extra["list"]) == (unicodedata.normalize("NFC", name), "train")
+
+
+def test_a_pair_may_have_two_formats_but_not_two_files(tmp_path: Path) -> None:
+    write(tmp_path / "input/a.TIF", grey(0, "uint16"))
+    write(tmp_path / "label/a.bmp", grey(1))
+    assert check_pairs(tmp_path, OPTIONS).count == 1
+    write(tmp_path / "input/a.png", grey(2, "uint16"))
+    with pytest.raises(PairImportError, match=r"input/a\.\w+ and a\.\w+ have the same name"):
+        check_pairs(tmp_path, OPTIONS)
+
+
+def test_other_names_of_the_folders_are_stated(tmp_path: Path) -> None:
+    folder = pairs(tmp_path, lambda number: f"{number}.png")
+    (folder / "input").rename(folder / "Speckles")
+    (folder / "label").rename(folder / "ground truth")
+    with pytest.raises(PairImportError, match=r"its folders are Speckles, ground truth; give the folder's name by --speckle"):
+        check_pairs(folder, OPTIONS)
+    assert check_pairs(folder, replace(OPTIONS, speckle="Speckles", phase="ground truth")).count == 3
+
+
+def test_a_folder_outside_is_refused(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "s", lambda number: f"{number}.png")
+    pairs(tmp_path / "other", lambda number: f"{number}.png")
+    with pytest.raises(PairImportError, match="outside its folder"):
+        check_pairs(folder, replace(OPTIONS, speckle="../other/input"))
+
+
+def test_jpeg_comes_in_with_a_note(tmp_path: Path) -> None:
+    check = check_pairs(pairs(tmp_path, lambda number: f"{number}.JPG"), OPTIONS)
+    assert sum("are JPEG, which changes grey values a little" in note for note in check.notes) == 2
+
+
+def test_coloured_and_transparent_pictures_are_refused_in_every_format(tmp_path: Path) -> None:
+    folder = pairs(tmp_path, lambda number: f"{number}.bmp")
+    cv2.imwrite(str(folder / "label/1.bmp"), np.random.default_rng(0).integers(0, 256, (16, 12, 3)).astype(np.uint8))
+    with pytest.raises(PairImportError, match=r"label/1\.bmp: it is coloured"):
+        check_pairs(folder, OPTIONS)
+
+
+def test_a_stack_in_a_folder_is_refused_with_the_way_in(tmp_path: Path) -> None:
+    stack = np.stack([grey(number) for number in range(3)])
+    for sub, data in (("input", stack), ("label", stack[::-1])):
+        (tmp_path / sub).mkdir()
+        tifffile.imwrite(tmp_path / sub / "a.tif", data, photometric="minisblack")
+    with pytest.raises(PairImportError, match=r"input/a\.tif: it holds 3 pictures.*specklescope import SPECKLE --phase PHASE"):
+        check_pairs(tmp_path, OPTIONS)
+    options = replace(OPTIONS, phase=str(tmp_path / "label/a.tif"), phase_unit=PhaseUnit.LEVELS)
+    assert check_pairs(tmp_path / "input/a.tif", options).count == 3
+
+
+def test_folders_get_a_period_and_a_pixel_size(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "s", lambda number: f"{number}.png")
+    options = replace(OPTIONS, period_s=0.1, pixel_um=1.5)
+    archive = Archive.open(import_pairs(folder, tmp_path / "archives", "x", options))
+    assert [row.t_ns for row in archive.rows()] == [0, 100_000_000, 200_000_000]
+    assert archive.metadata["pixel_um"] == 1.5
