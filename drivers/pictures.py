@@ -12,7 +12,7 @@ import re
 import struct
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,20 +158,31 @@ def _tiff(content: bytes, page: int) -> Picture:
 
 @contextmanager
 def _complete_tiff(content: bytes) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file and find all its pages; tifffile only logs that the rest of a cut stack is missing."""
+    """Open a TIFF file and find all its pages."""
+    with page_faults() as faults, tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        len(tiff.pages)
+        check_pages(faults)
+        yield tiff
+
+
+@contextmanager
+def page_faults() -> Iterator[list[str]]:
+    """Collect what tifffile finds wrong with pages meanwhile: it only logs that the rest of a cut stack is missing."""
     faults: list[str] = []
     listener = logging.Handler(logging.WARNING)
     listener.emit = lambda record: faults.append(record.getMessage())  # type: ignore[method-assign]
     log = logging.getLogger("tifffile")
     log.addHandler(listener)
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
-            len(tiff.pages)
-            if any("page" in fault for fault in faults):
-                raise PictureError("it is cut off: not all its pages are there")
-            yield tiff
+        yield faults
     finally:
         log.removeHandler(listener)
+
+
+def check_pages(faults: Sequence[str]) -> None:
+    """Raise PictureError if one of these faults is that of a page."""
+    if any("page" in fault or "missing data" in fault for fault in faults):
+        raise PictureError("it is cut off or damaged: not all its pages are there")
 
 
 def _other(content: bytes, page: int, formats: tuple[str, ...]) -> Picture:

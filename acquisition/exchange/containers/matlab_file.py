@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,8 @@ def open_matlab5(path: Path, axes: str = "") -> ArrayFile:
 
 def _variables(path: Path) -> dict[str, Layout]:
     """Return shape and dtype of every variable, and of every field of a struct, as MATLAB shows them."""
-    try:
+    with _scipy_errors():
         listed = whosmat(path, appendmat=False)
-    except MatReadError as error:
-        raise ValueError(str(error)) from error
     found: dict[str, Layout] = {}
     for name, shape, kind in listed:
         if kind == "struct" and shape == (1, 1):
@@ -102,11 +101,18 @@ def _check_size(path: Path, name: str, layout: Layout, most: int) -> None:
 
 def _load(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
     # With `mat_dtype`, scipy drops imaginary parts; without it, numbers have the type that saved the most space.
-    try:
+    with _scipy_errors():
         loaded: dict[str, NDArray[Any]] = loadmat(path, variable_names=names, appendmat=False)
-    except MatReadError as error:
-        raise ValueError(str(error)) from error
     return {name: loaded[name] for name in names}
+
+
+@contextmanager
+def _scipy_errors() -> Iterator[None]:
+    """Turn scipy's errors for a damaged file into ValueError; for a variable of no known class it forgets to set its result."""
+    try:
+        yield
+    except (MatReadError, NameError) as error:
+        raise ValueError(str(error)) from error
 
 
 def _column(value: NDArray[Any]) -> NDArray[Any]:

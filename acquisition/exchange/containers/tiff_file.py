@@ -22,6 +22,7 @@ from acquisition.exchange.containers.axes import Axes, read_images
 from acquisition.exchange.containers.ome_xml import OmeStack, read_ome
 from acquisition.exchange.containers.units import length_um, regular_times_ns
 from drivers.limits import MAX_EXPANSION, LimitError, check_pixels, check_regular
+from drivers.pictures import check_pages, page_faults
 
 
 @dataclass(kw_only=True)
@@ -47,8 +48,9 @@ def read_tiff(path: Path, name: str) -> ArrayFile:
         Name of its array if it has one; empty if only the names in the file count.
     """
     check_regular(path)
-    with tifffile.TiffFile(path) as tiff:
+    with page_faults() as faults, tifffile.TiffFile(path) as tiff:
         page_count = len(tiff.pages)
+        check_pages(faults)
         xml = tiff.ome_metadata or ""
         first: Any = tiff.pages.first
         if xml:
@@ -190,6 +192,7 @@ def _layout(path: Path, tiff: tifffile.TiffFile, stack: _Stack) -> Layout:
 def _images(path: Path, stacks: Mapping[str, _Stack], name: str) -> Iterator[Image]:
     stack = stacks[name]
     with ExitStack() as opened:
+        faults = opened.enter_context(page_faults())
         tiff = opened.enter_context(tifffile.TiffFile(path))
         layout = _layout(path, tiff, stack)
         if stack.axes is not None:
@@ -198,6 +201,7 @@ def _images(path: Path, stacks: Mapping[str, _Stack], name: str) -> Iterator[Ima
         decode: Callable[[Any, int], NDArray[Any]] = _Decoder(path, opened)
         for number in stack.pages:
             page: Any = tiff.pages[0 if stack.raw_count else number]
+            check_pages(faults)
             if page.shape != layout[0][1:] or (page.dtype is not None and page.dtype != layout[1]):
                 raise LimitError(f"{path.name} has pages of {layout[0][1:]} and of {page.shape}; export it again")
             image = _raw(path, page, number) if stack.raw_count else decode(page, number)
