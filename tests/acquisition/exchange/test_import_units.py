@@ -16,7 +16,9 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
+from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from acquisition.exchange.conversion.units import PhaseUnit
 from acquisition.exchange.export import export
 from acquisition.exchange.import_arrays import open_arrays
@@ -116,7 +118,7 @@ def test_a_pixel_without_a_phase_is_named_and_can_be_filled(tmp_path: Path, cont
         check_pairs(source, OPTIONS)
     path = import_pairs(source, tmp_path / "archives", "x", replace(OPTIONS, phase_fill=0.25))
     assert phases(path)[2, 3, 4] == 0.25
-    assert any("1 pixels in 1 images were not finite" in note for note in Archive.open(path).metadata["import_notes"])
+    assert "1 pixels in 1 images were not finite" in str(Archive.open(path).metadata["import_notes"])
 
 
 def test_arrays_of_other_names_are_chosen(tmp_path: Path) -> None:
@@ -178,6 +180,32 @@ def test_files_without_times_get_a_stated_period(tmp_path: Path) -> None:
     [own] = export(Archive.open(path), tmp_path / "out", ["npz"])
     with pytest.raises(PairImportError, match="leave --period-s out"):
         check_pairs(own, ImportOptions(period_s=0.04))
+
+
+@pytest.mark.parametrize("file_format", ["npz", "matlab"])
+def test_an_exported_recording_comes_back_with_its_gaps(tmp_path: Path, file_format: str) -> None:
+    specs = [ArraySpec("speckle", (12, 20), "uint8"), ArraySpec("phase", (12, 20), "float32")]
+    spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=specs, metadata={"phase_range_rad": RANGE_RAD})
+    with ArchiveWriter.create(tmp_path / "in", spec, 3) as writer:
+        for index, phase in enumerate((-40 * PHASE[0], np.full_like(PHASE[0], np.nan), PHASE[1])):
+            extra = {"not_reconstructed": 1} if index == 1 else {}
+            row = PairRow(frame_index=index, t_ns=index + 5, exposure_s=0.01, extra=extra)
+            writer.append({"speckle": SPECKLE[index], "phase": phase}, row)
+    recording = Archive.open(writer.path)
+    [file] = export(recording, tmp_path / "out", [file_format])
+    again = Archive.open(import_pairs(file, tmp_path / "again", "x"))
+    for index, row in enumerate(again.rows()):
+        np.testing.assert_array_equal(again.read("phase", index), recording.read("phase", index))
+        assert (row.pattern_id, row.pattern_name, row.extra) == ("", "", recording.row(index).extra)
+    assert "1 images of the recording have pixels without a phase" in str(again.metadata["import_notes"])
+
+
+def test_the_published_layout_comes_back_within_half_a_level(tmp_path: Path) -> None:
+    first = Archive.open(import_pairs(npz(tmp_path, PHASE), tmp_path / "archives", "x", OPTIONS))
+    [folder] = export(first, tmp_path / "out", ["specdiffusion"])
+    again = import_pairs(folder, tmp_path / "again", "x")
+    np.testing.assert_allclose(phases(again), PHASE, atol=RANGE_RAD / 255 / 2 * 1.001, rtol=0)
+    assert [row.pattern_name == "blank" for row in Archive.open(again).rows()] == [False, True, False, False]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])

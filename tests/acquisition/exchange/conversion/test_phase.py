@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from acquisition.exchange.conversion.units import PhaseUnit
 INTEGERS = ("uint8", "uint16", "uint32", "int16", "int32", "int64")
 FLOATS = ("float16", "float32", "float64")
 #: What is stored for a phase of 1 rad, when white stands for ``range_rad`` and has this level.
-PER_RAD = {
+PER_RAD: dict[PhaseUnit, Callable[[float, float], float]] = {
     PhaseUnit.RAD: lambda range_rad, white: 1.0,
     PhaseUnit.DEG: lambda range_rad, white: 180 / math.pi,
     PhaseUnit.PERCENT: lambda range_rad, white: 100 / range_rad,
