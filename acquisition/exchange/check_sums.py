@@ -8,6 +8,7 @@ The CRC-32 are those of the archive: over the bytes of an image in C order, litt
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 import zlib
@@ -29,6 +30,7 @@ FACTS = "facts_sha256"
 NO_CHECK_SUMS = "no check sums in this file"
 _REMEDY = "copy or export it again"
 _OME_CRC, _OME_SHA256 = "specklescope_crc32", "specklescope_sha256"
+_OME_METADATA, _OME_COLUMNS = "specklescope_metadata_json", "specklescope_columns_json"
 _OME_CRCS = re.compile(rf'<M K="{_OME_CRC}">([0-9a-f ]*)</M>')
 _OME_DIGITS = re.compile(rf'(<M K="{_OME_SHA256}">)([0-9a-f]{{64}})(?=</M>)')
 _OME_LAYOUT = re.compile(r'<Pixels [^>]*\bType="(\w+)"')
@@ -131,9 +133,17 @@ def _plain(column: NDArray[Any]) -> list[Any]:
 # ---- OME-TIFF: an annotation in the OME-XML
 
 
-def ome_annotation(crc32: Collection[int]) -> dict[str, str]:
-    """Return the annotation of one image array: its CRC-32, and a place for the SHA-256 of the whole OME-XML."""
-    return {_OME_CRC: " ".join(f"{value:08x}" for value in crc32), _OME_SHA256: "0" * 64}
+def ome_annotation(crc32: Collection[int], metadata_json: str, columns_json: str) -> dict[str, str]:
+    """Return the annotation of one image array: all facts, its CRC-32, and a place for the SHA-256 of the whole OME-XML."""
+    sums = {_OME_CRC: " ".join(f"{value:08x}" for value in crc32), _OME_SHA256: "0" * 64}
+    return {_OME_METADATA: metadata_json, _OME_COLUMNS: columns_json, **sums}
+
+
+def read_ome_facts(xml: str) -> tuple[dict[str, list[Any]], str]:
+    """Return the columns of one of our OME-TIFF files and its metadata as JSON; nothing for other files."""
+    found = {key: match[1] for key in (_OME_METADATA, _OME_COLUMNS) if (match := re.search(rf'<M K="{key}">([^<]*)</M>', xml))}
+    columns = json.loads(html.unescape(found.get(_OME_COLUMNS, "{}")))
+    return columns if isinstance(columns, dict) else {}, html.unescape(found.get(_OME_METADATA, "{}"))
 
 
 def ome_sha256(xml: str) -> str:

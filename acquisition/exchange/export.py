@@ -17,13 +17,13 @@ import av.error
 from acquisition.archive.atomic_files import make_folder, moved_together, moved_when_complete, write_inside
 from acquisition.archive.folder import check_space, one_line, sole_writer
 from acquisition.archive.reader import Archive
-from acquisition.exchange.export_arrays import write_hdf5, write_matlab, write_npz, write_ome_zarr
-from acquisition.exchange.export_base import ExportError, median_interval_s
+from acquisition.exchange.export_arrays import ome_zarr_images, write_hdf5, write_matlab, write_npz, write_ome_zarr
+from acquisition.exchange.export_base import ExportError
 from acquisition.exchange.export_images import SpecDiffusionLayout, write_ome_tiff, write_specdiffusion
 from acquisition.exchange.export_video import write_ffv1, write_viewing_mp4
 from drivers.manifest import manifest_of, manifest_text, sha256_of
 
-__all__ = ["ExportError", "ExportFormat", "LabelOptions", "export", "median_interval_s"]
+__all__ = ["ExportError", "ExportFormat", "LabelOptions", "export"]
 
 #: The name of a file or folder, and a function that writes it to a path.
 _Job = tuple[str, Callable[[Path], None]]
@@ -112,12 +112,12 @@ def exported_files(
         Folder of the export; made if absent. The names of its files start with the archive's own. Beside each video lies a
         manifest, ``NAME.sha256``, which is not yielded.
     formats : collection of ExportFormat or str
-        ``ome-tiff``: one TYX file per array, with pixel size (``pixel_um`` of the metadata) and frame times.
+        ``ome-tiff``: one TYX file per array, with pixel size, frame times and all facts; ImageJ opens it too.
         ``ffv1``: the array ``speckle`` as lossless grey video, with the time of every frame.
         ``viewing-mp4``: the phase in colours, H.264, lossy.
         ``specdiffusion``: ``input/NNNNN.png``, ``label/NNNNN.png``, lists and ``metadata.yaml``.
         ``npz``, ``hdf5``, ``matlab`` (7.3): one file with every array, the journal's columns and the metadata.
-        ``ome-zarr``: one OME-Zarr 0.5 folder per array.
+        ``ome-zarr``: one OME-Zarr 0.5 folder per array; the segmentation lies in that of the phase, as its labels.
     labels : LabelOptions, optional
         Options of ``specdiffusion``.
     overwrite : bool
@@ -175,7 +175,7 @@ def _jobs(archive: Archive, target: ExportFormat, labels: LabelOptions) -> list[
     if target is ExportFormat.OME_TIFF:
         return [(f"{stem}_{name}.ome.tif", partial(write_ome_tiff, archive, name)) for name in archive.arrays]
     if target is ExportFormat.OME_ZARR:
-        return [(f"{stem}_{name}.ome.zarr", partial(write_ome_zarr, archive, name)) for name in archive.arrays]
+        return [(f"{stem}_{name}.ome.zarr", partial(write_ome_zarr, archive, name)) for name in ome_zarr_images(archive)]
     if target in _SINGLE_FILE:
         suffix, write = _SINGLE_FILE[target]
         return [(stem + suffix, partial(write, archive))]

@@ -27,9 +27,11 @@ from acquisition.exchange.check_sums import FACTS
 from acquisition.exchange.export_base import (
     ExportError,
     columns,
+    display_range,
+    even_interval_s,
     facts_digest,
     images,
-    median_interval_s,
+    json_columns,
     metadata_json,
     pixel_um,
 )
@@ -38,6 +40,10 @@ from drivers.manifest import values_sha256
 
 _UNITS = {"speckle": "counts", "phase": "rad", "uncertainty": "rad", "label": "grey level"}
 _SHARD_BYTES = 32 * 2**20
+#: Version of OME-Zarr.
+_NGFF = "0.5"
+#: The segmentation, and the array that it is the segmentation of.
+_LABELS, _LABELLED = "labels", "phase"
 #: MATLAB's names of dtypes; those of integers are the same.
 _MATLAB_CLASS = {"float32": "single", "float64": "double"}
 
@@ -90,11 +96,15 @@ def write_hdf5(archive: Archive, path: Path) -> None:
             dataset.attrs["unit"] = _UNITS.get(name, "")
             offsets[name] = _offsets(dataset)
         for name, column in table.items():
-            text = column.dtype.kind == "U"
-            file.create_dataset(
-                name, data=column.astype(object) if text else column, dtype=h5py.string_dtype() if text else None
-            )
+            file.create_dataset(name, data=_fixed_texts(column) if column.dtype.kind == "U" else column)
     _fill(archive, path, offsets, transposed=False)
+
+
+def _fixed_texts(column: NDArray[np.str_]) -> NDArray[Any]:
+    """Return texts as UTF-8 of one length: GNU Octave cannot read a file that has texts of variable length."""
+    encoded = [str(text).encode("utf-8") for text in column]
+    length = max(1, *map(len, encoded))
+    return np.array(encoded, h5py.string_dtype("utf-8", length))
 
 
 def write_matlab(archive: Archive, path: Path) -> None:
@@ -128,12 +138,36 @@ def write_matlab(archive: Archive, path: Path) -> None:
     _fill(archive, path, offsets, transposed=True)
 
 
+def ome_zarr_images(archive: Archive) -> list[str]:
+    """Return the arrays that become images of their own; the segmentation becomes the labels of the phase."""
+    return [name for name in archive.arrays if name != _labels_of(archive, _LABELLED)]
+
+
+def _labels_of(archive: Archive, name: str) -> str | None:
+    """Return the array that holds the labels of an array's images, or None."""
+    if name != _LABELLED or not {_LABELLED, _LABELS} <= set(archive.arrays):
+        return None
+    labels, image = archive.spec(_LABELS), archive.spec(_LABELLED)
+    return _LABELS if np.dtype(labels.dtype).kind in "ui" and labels.shape == image.shape else None
+
+
 def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:
-    """Write one array as an OME-Zarr 0.5 image with axes t, y, x: a Zarr v3 group with one resolution level, ``0``.
+    """Write one array as an OME-Zarr 0.5 image with axes t, y, x, and its labels where it has some.
 
     The archive's own ``data.zarr`` is not OME-Zarr: it has no ``ome`` metadata and no named axes, its first axis is far longer
     than its data, and there are gaps between its images.
     """
+    _write_zarr_image(archive, name, path)
+    labels = _labels_of(archive, name)
+    if labels is not None:
+        (path / _LABELS).mkdir()
+        listed = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"version": _NGFF, "labels": [labels]}}}
+        write_inside(path / _LABELS / "zarr.json", json.dumps(listed, indent=1).encode("utf-8"))
+        _write_zarr_image(archive, labels, path / _LABELS / labels)
+
+
+def _write_zarr_image(archive: Archive, name: str, path: Path) -> None:
+    """Write a Zarr v3 group with one resolution level, ``0``."""
     spec, rows = archive.spec(name), archive.rows()
     path.mkdir()
     write_inside(path / "zarr.json", json.dumps(_group_metadata(archive, name), indent=1).encode("utf-8"))
@@ -193,7 +227,7 @@ def _fill(archive: Archive, path: Path, offsets: Mapping[str, Sequence[int]], *,
 
 def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
     rows = archive.rows()
-    interval_s, side_um = median_interval_s(rows), pixel_um(archive, name)
+    interval_s, side_um = even_interval_s(rows), pixel_um(archive, name)
     time = {"name": "t", "type": "time"} | ({"unit": "second"} if interval_s else {})
     space = {"type": "space"} | ({"unit": "micrometer"} if side_um else {})
     scale = {"type": "scale", "scale": [interval_s or 1.0, side_um or 1.0, side_um or 1.0]}
@@ -204,15 +238,21 @@ def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
     }
     facts = {
         "metadata": json.loads(metadata_json(archive)),
+        **json_columns(archive),
         "t_s": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in rows],
-        "exposure_s": [row.exposure_s for row in rows],
-        "pattern_id": [row.pattern_id for row in rows],
         "unit": _UNITS.get(name, ""),
         "shape": [len(rows), *archive.spec(name).shape],
         "data_type": archive.spec(name).dtype,
         "crc32": [row.crc32[name] for row in rows],
     }
-    attributes: dict[str, Any] = {"ome": {"version": "0.5", "multiscales": [image]}, "specklescope": facts}
+    ome: dict[str, Any] = {"version": _NGFF, "multiscales": [image]}
+    if name == _labels_of(archive, _LABELLED):
+        ome["image-label"] = {"source": {"image": "../../"}}
+    else:
+        low, high = display_range(archive, name)
+        window = {"min": low, "max": high, "start": low, "end": high}
+        ome["omero"] = {"channels": [{"label": name, "color": "FFFFFF", "active": True, "window": window}]}
+    attributes: dict[str, Any] = {"ome": ome, "specklescope": facts}
     group: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     attributes[FACTS] = values_sha256(group)
     return group

@@ -13,8 +13,13 @@ from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recording_faults import NOT_RECONSTRUCTED, NOT_SEGMENTED, marked_frames, recording_facts
 from acquisition.archive.rows import PairRow
-from acquisition.exchange.check_sums import FACTS, crc32_columns, facts_sha256
+from acquisition.exchange.check_sums import CRC, FACTS, crc32_columns, facts_sha256
 from drivers.base import SpeckleScopeError
+
+#: How far a frame may lie from an evenly spaced one, in intervals.
+_MOST_UNEVEN = 0.1
+#: Images from which a range of values is computed.
+_RANGE_SAMPLES = 32
 
 
 class ExportError(SpeckleScopeError):
@@ -88,14 +93,41 @@ def recording_summary(archive: Archive) -> str:
     return "; ".join(parts)
 
 
-def median_interval_s(rows: Sequence[PairRow]) -> float | None:
-    """Return the median time between successive frames in seconds, or None when no two times differ.
+def even_interval_s(rows: Sequence[PairRow]) -> float | None:
+    """Return the time between successive frames in seconds, or None where they are not evenly spaced.
 
-    Negative intervals are skipped: the monotonic clock starts again when an archive is resumed after a reboot.
+    A single interval is what formats with one rate can say. It may be used only where it puts every frame within a tenth of an
+    interval of its own time.
     """
-    steps_ns = np.diff([row.t_ns for row in rows])
-    steps_ns = steps_ns[steps_ns > 0]
-    return float(np.median(steps_ns)) * 1e-9 if steps_ns.size else None
+    t_s = np.array([row.t_ns - rows[0].t_ns for row in rows]) * 1e-9
+    if len(t_s) < 2 or t_s[-1] <= 0:
+        return None
+    interval_s = float(t_s[-1]) / (len(t_s) - 1)
+    errors_s = abs(t_s - interval_s * np.arange(len(t_s)))
+    return interval_s if errors_s.max() <= _MOST_UNEVEN * interval_s else None
+
+
+def display_range(archive: Archive, name: str) -> tuple[float, float]:
+    """Return the values that a program should show as black and as white."""
+    if name == "speckle" and np.dtype(archive.spec(name).dtype).kind == "u":
+        return 0.0, float(2 ** significant_bits(archive) - 1)
+    sampled = np.linspace(0, len(archive) - 1, min(len(archive), _RANGE_SAMPLES)).astype(int)
+    values = np.concatenate([image[np.isfinite(image)] for image in (archive.read(name, int(i)) for i in sampled)])
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    return low, high if high > low else low + 1.0
+
+
+def significant_bits(archive: Archive) -> int:
+    """Return how many bits the counts of the speckle have, as the metadata state; where they do not, the bits of its type."""
+    most = 8 * np.dtype(archive.spec("speckle").dtype).itemsize
+    stated = archive.metadata.get("bit_depth")
+    return stated if isinstance(stated, int) and 1 <= stated <= most else most
+
+
+def json_columns(archive: Archive) -> dict[str, list[Any]]:
+    """Return the rows of the journal as columns of plain values for JSON, without check sums; a missing number is None."""
+    table = {name: column.tolist() for name, column in columns(archive).items() if not name.startswith(CRC)}
+    return {name: [None if value != value else value for value in values] for name, values in table.items()}
 
 
 def pixel_um(archive: Archive, name: str) -> float | None:

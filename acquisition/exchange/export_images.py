@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 from acquisition.archive.atomic_files import image_bytes, write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
-from acquisition.exchange.check_sums import ome_annotation, ome_digits_at, ome_sha256
-from acquisition.exchange.export_base import ExportError, how_it_went, images, median_interval_s, pixel_um, recording_summary
+from acquisition.exchange.check_sums import ome_digits_at, ome_sha256
+from acquisition.exchange.export_base import ExportError, how_it_went, images, pixel_um
+from acquisition.exchange.formats.ome_metadata import imagej_description, ome_xml
 from acquisition.patterns.sources import BLANK
 from drivers.manifest import MANIFEST, manifest_text, sha256_of
 
+#: A classic TIFF has less than 4 GiB; a page needs so many bytes beside its pixels.
+_MOST_CLASSIC_BYTES, _PAGE_BYTES = 2**32 - 2**26, 512
+_DESCRIPTION = 270
 #: Name of the lists of the flat references.
 REFERENCE_LIST = "reference"
 _DEFAULT_LIST = "test"
@@ -29,32 +33,23 @@ _PLAIN = re.compile(r"\w[\w. -]*")
 
 
 def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
-    """Write one array as OME-TIFF (TYX) with pixel size, frame times, exposures and check sums."""
-    rows, spec = archive.rows(), archive.spec(name)
-    metadata: dict[str, Any] = {
-        "axes": "TYX",
-        "Name": f"{archive.path.name} {name}",
-        "Plane": {
-            "DeltaT": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in rows],
-            "DeltaTUnit": ["s"] * len(rows),
-            "ExposureTime": [row.exposure_s for row in rows],
-            "ExposureTimeUnit": ["s"] * len(rows),
-        },
-        "MapAnnotation": ome_annotation([row.crc32[name] for row in rows]),
-    }
-    summary = recording_summary(archive)
-    if summary:
-        metadata["Description"] = summary
-    interval_s = median_interval_s(rows)
-    if interval_s is not None:
-        metadata |= {"TimeIncrement": interval_s, "TimeIncrementUnit": "s"}
+    """Write one array as OME-TIFF (TYX) with all its facts and check sums; ImageJ opens it as frames in time.
+
+    Some programs cannot open BigTIFF, so it is used only for files that need it.
+    """
+    spec, count = archive.spec(name), len(archive)
+    xml = ome_xml(archive, name)
+    big = count * (spec.nbytes + _PAGE_BYTES) + len(xml) > _MOST_CLASSIC_BYTES
+    # Programs that read OME take the first description, and ImageJ takes the last.
+    descriptions = [xml] if big else [xml, imagej_description(archive, name)]
+    encoded = [text.encode("utf-8") + b"\0" for text in descriptions]
+    tags = [(_DESCRIPTION, tifffile.DATATYPE.ASCII, len(text), text, True) for text in encoded]
     side_um = pixel_um(archive, name)
+    options: dict[str, Any] = {"metadata": None, "photometric": "minisblack", "extratags": tags}
     if side_um is not None:
-        metadata |= {"PhysicalSizeX": side_um, "PhysicalSizeXUnit": "µm"}
-        metadata |= {"PhysicalSizeY": side_um, "PhysicalSizeYUnit": "µm"}
-    with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tiff:
-        shape = (len(rows), *spec.shape)
-        tiff.write(images(archive, name), shape=shape, dtype=spec.dtype, photometric="minisblack", metadata=metadata)
+        options |= {"resolution": (1e4 / side_um, 1e4 / side_um), "resolutionunit": "CENTIMETER"}
+    with tifffile.TiffWriter(path, bigtiff=big) as tiff:
+        tiff.write(images(archive, name), shape=(count, *spec.shape), dtype=spec.dtype, **options)
     _write_ome_sha256(path)
 
 

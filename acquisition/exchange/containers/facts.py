@@ -44,6 +44,12 @@ def si_columns(stored: Mapping[str, NDArray[Any]]) -> tuple[dict[str, NDArray[An
     return columns, notes
 
 
+def plain_columns(stored: Mapping[str, object]) -> dict[str, NDArray[Any]]:
+    """Return columns from lists of plain values, as JSON holds them; a missing number is None there."""
+    lists = {name: values for name, values in stored.items() if is_column(name) and isinstance(values, list)}
+    return {name: np.array([np.nan if value is None else value for value in values]) for name, values in lists.items()}
+
+
 def text_of(value: object) -> str:
     """Return a text that a file may hold as characters or as bytes."""
     item = value.item() if isinstance(value, np.ndarray | np.generic) and np.size(value) == 1 else value

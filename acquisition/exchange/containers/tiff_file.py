@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from acquisition.archive.shards import Image
-from acquisition.exchange.check_sums import Layout, read_ome_check_sums
-from acquisition.exchange.containers.array_file import ArrayFile
+from acquisition.exchange.check_sums import Layout, read_ome_check_sums, read_ome_facts
+from acquisition.exchange.containers.array_file import ArrayFile, json_mapping
 from acquisition.exchange.containers.axes import Axes, read_images
+from acquisition.exchange.containers.facts import plain_columns
 from acquisition.exchange.containers.ome_xml import OmeStack, read_ome
 from acquisition.exchange.containers.units import length_um, regular_times_ns
 from drivers.limits import MAX_EXPANSION, LimitError, check_pixels, check_regular
@@ -66,6 +67,10 @@ def read_tiff(path: Path, name: str) -> ArrayFile:
     sole = next(iter(stacks))
     check_sums = read_ome_check_sums(sole, xml, layouts[sole]) if xml and len(stacks) == 1 else None
     chosen = stacks.get("speckle", stacks[sole])
+    own_columns, own_metadata = read_ome_facts(xml)
+    if own_columns:  # more than OME has elements for, and the times as they were stored
+        chosen.columns = plain_columns(own_columns)
+        chosen.metadata = json_mapping(own_metadata)
     bits = int(first.bitspersample)
     if "bit_depth" not in chosen.metadata and bits not in (8, 16, 32, 64) and first.dtype is not None:
         chosen.metadata["bit_depth"] = bits

@@ -14,7 +14,7 @@ from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import FACTS, CheckSums, Layout, combined, missing_parts
 from acquisition.exchange.containers.array_file import ArrayFile
 from acquisition.exchange.containers.axes import Custom, decide_axes, named_axes
-from acquisition.exchange.containers.facts import is_column, si_columns
+from acquisition.exchange.containers.facts import is_column, plain_columns, si_columns
 from acquisition.exchange.containers.units import length_um, regular_times_ns
 from acquisition.exchange.containers.zarr_array import (
     ZARR_GROUP,
@@ -97,7 +97,7 @@ def _image(path: Path, name: str) -> ArrayFile:
     stacks = _channels(store, axes, name, attributes)
     layouts = {key: stack.layout for key, stack in stacks.items()}
     facts: dict[str, Any] = attributes.get("specklescope", {})
-    columns, notes = si_columns({key: np.asarray(facts[key]) for key in facts if is_column(key)})
+    columns, notes = si_columns(plain_columns(facts))
     metadata = dict(facts.get("metadata", {}))
     if not _is_ours(attributes):
         columns, metadata, notes = _scaled(image, dataset, axes, store.shape)

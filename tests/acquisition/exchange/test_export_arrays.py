@@ -89,6 +89,9 @@ def test_hdf5_has_one_image_per_chunk_and_the_metadata_as_attributes(tmp_path: P
             assert file[name].attrs["unit"] == unit
         assert file["t_ns"][:].tolist() == [row.t_ns for row in archive.rows()]
         assert file["pattern_name"].asstr()[:].tolist() == [row.pattern_name for row in archive.rows()]
+        # GNU Octave reads no file with texts of variable length.
+        texts = [file[name] for name in ("pattern_id", "pattern_name", "host_utc", "extra_json")]
+        assert all(h5py.check_string_dtype(item.dtype).length is not None for item in texts)
         assert file.attrs["pixel_um"] == 3.45
         assert json.loads(file.attrs["metadata_json"]) == {**archive.metadata, **how_it_went(archive)}
 

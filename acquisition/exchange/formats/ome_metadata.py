@@ -1,0 +1,106 @@
+"""The metadata of OME-TIFF, and those by which ImageJ sees the same pages as frames in time."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import tifffile
+
+from acquisition.archive.reader import Archive
+from acquisition.exchange.check_sums import ome_annotation
+from acquisition.exchange.export_base import (
+    display_range,
+    even_interval_s,
+    json_columns,
+    metadata_json,
+    pixel_um,
+    recording_summary,
+    significant_bits,
+)
+
+
+def ome_xml(archive: Archive, name: str) -> str:
+    """Return the OME-XML of one array with axes TYX.
+
+    OME has no place for some of our facts: the annotations hold all metadata and all columns as JSON, see
+    :mod:`acquisition.exchange.check_sums`.
+    """
+    rows, spec = archive.rows(), archive.spec(name)
+    facts: dict[str, Any] = {
+        "Name": f"{archive.path.name} {name}",
+        "Channel": {"Name": [name]},
+        "Plane": {
+            "DeltaT": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in rows],
+            "DeltaTUnit": ["s"] * len(rows),
+            "ExposureTime": [row.exposure_s for row in rows],
+            "ExposureTimeUnit": ["s"] * len(rows),
+        },
+        "MapAnnotation": _stated(archive)
+        | ome_annotation([row.crc32[name] for row in rows], metadata_json(archive), json.dumps(json_columns(archive))),
+    }
+    if date := _date(rows[0].host_utc):
+        facts["AcquisitionDate"] = date
+    if summary := recording_summary(archive):
+        facts["Description"] = summary
+    if name == "speckle":
+        facts["SignificantBits"] = significant_bits(archive)
+    if (interval_s := even_interval_s(rows)) is not None:
+        facts |= {"TimeIncrement": interval_s, "TimeIncrementUnit": "s"}
+    if (side_um := pixel_um(archive, name)) is not None:
+        facts |= {"PhysicalSizeX": side_um, "PhysicalSizeXUnit": "µm"}
+        facts |= {"PhysicalSizeY": side_um, "PhysicalSizeYUnit": "µm"}
+    document = tifffile.OmeXml(Creator=f"SpeckleScope {_version()}")
+    height, width = spec.shape
+    document.addimage(spec.dtype, (len(rows), height, width), (len(rows), 1, 1, height, width, 1), axes="TYX", **facts)
+    return _with_instrument(archive, document.tostring(declaration=True))
+
+
+def _stated(archive: Archive) -> dict[str, str]:
+    """Return for people what the metadata state about the sample: OME has no elements for it."""
+    names = {"Fibre": "fibre", "Phase range in rad": "phase_range_rad", "Plan": "plan_hash"}
+    return {title: str(archive.metadata[name]) for title, name in names.items() if archive.metadata.get(name)}
+
+
+def _with_instrument(archive: Archive, xml: str) -> str:
+    """Add the instrument and its camera, which tifffile cannot write."""
+    config = archive.metadata.get("config")
+    camera = config.get("camera") if isinstance(config, dict) else None
+    name = str(archive.metadata.get("instrument") or "")
+    if not name and not camera:
+        return xml
+    detector = f"<Detector ID={quoteattr('Detector:0')} Model={quoteattr(str(camera or name))}/>"
+    microscope = f"<Microscope Model={quoteattr(name)}/>" if name else ""
+    instrument = f'<Instrument ID="Instrument:0">{microscope}{detector}</Instrument>'
+    reference = '<InstrumentRef ID="Instrument:0"/>'
+    return xml.replace("<Image ", f"{instrument}<Image ", 1).replace("<Pixels ", f"{reference}<Pixels ", 1)
+
+
+def _date(host_utc: str) -> str:
+    """Return a wall-clock time as OME takes it, or an empty text where it is none."""
+    try:
+        return escape(datetime.fromisoformat(host_utc).isoformat())
+    except ValueError:
+        return ""
+
+
+def _version() -> str:
+    try:
+        return version("specklescope")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def imagej_description(archive: Archive, name: str) -> str:
+    """Return what ImageJ reads in a TIFF file: without it, frames would be slices along Z, in no unit of length."""
+    count = len(archive)
+    low, high = display_range(archive, name)
+    lines = ["ImageJ=1.53t", f"images={count}"]
+    lines += [f"frames={count}", "hyperstack=true", "mode=grayscale"] if count > 1 else []
+    lines += ["unit=um"] if pixel_um(archive, name) is not None else []
+    interval_s = even_interval_s(archive.rows())
+    lines += [f"finterval={interval_s!r}"] if interval_s is not None else []
+    return "\n".join([*lines, "loop=false", f"min={low!r}", f"max={high!r}", ""])
