@@ -1,4 +1,4 @@
-"""``specklescope reconstruct``: the phase of one frame, from a few reference pairs."""
+"""``specklescope reconstruct``: the phase of one frame from a few reference pairs, or of a whole recording."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from cyclopts import Parameter
 from acquisition.archive.atomic_files import save_array
 from acquisition.archive.folder import sole_writer
 from app.cli.options import Json, Positive
-from app.cli.output import publish
+from app.cli.output import progress_bars, publish
 from drivers.base import SpeckleScopeError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from acquisition.exchange.reference_pairs import ReferencePairs
     from calibration.registration.affine import Registration
 
@@ -28,40 +31,56 @@ class ReconstructionOptions:
     Parameters
     ----------
     references
-        Folder of at least 2 pairs in the published layout: input/ and label/ with PNGs of the same names. If the label of the
-        frame is among them, it is never read.
+        For a frame: folder of at least 2 pairs in the published layout: input/ and label/ with PNGs of the same names. If the
+        label of the frame is among them, it is never read.
     method
-        few-pair: the most probable phase, in seconds. fast: integrated displacements of the speckle, in a tenth of a second.
+        For a frame. few-pair: the most probable phase, in seconds. fast: integrated displacements of the speckle, in a tenth
+        of a second.
     out
-        New .npy file: float32 radians on the pixel grid of the camera. The mean is a guess, because speckle does not depend on
-        it.
+        New .npy file: float32 radians. Of a frame, on the pixel grid of the camera; its mean is a guess, because speckle does
+        not depend on it. Of a recording, (frames, height, width) on the grid of the model.
     phase_range_rad
         Phase of label grey 255 in radians. [default: that in the folder's metadata.yaml, else 2.6]
     registration
         Folder of a stored registration. [default: the labels are registered from the reference pairs]
+    model
+        For a recording: the name of a shipped model, or a model folder. [default: the model of the recording if it is shipped,
+        else the reference pairs that the recording holds]
+    reference
+        For a recording: the mean speckle of the flat pattern, a picture or .npy file. [default: the one that the recording
+        holds]
+    response
+        For a recording: folder of the fibre's calibrated response, for models that need it. [default: the one that the
+        recording holds]
     """
 
-    references: Path
+    references: Path | None = None
     method: Literal["few-pair", "fast"] = "few-pair"
     out: Path = Path("phase.npy")
     phase_range_rad: Positive | None = None
     registration: Path | None = None
+    model: str | None = None
+    reference: Path | None = None
+    response: Path | None = None
 
 
-def reconstruct(frame: Path, *, options: ReconstructionOptions, json: Json = None) -> None:
-    """Reconstruct the phase of one frame from a few reference pairs of the same session, without training.
+_OPTIONS = ReconstructionOptions()
+
+
+def reconstruct(frame: Path, *, options: ReconstructionOptions = _OPTIONS, json: Json = None) -> None:
+    """Reconstruct the phase of one frame from a few reference pairs, without training; or that of a recording again.
 
     Parameters
     ----------
     frame
-        The camera frame, a grey PNG.
+        The camera frame, a grey PNG, with --references. Or the folder of a recording: it holds its own reference.
     """
     if options.out.suffix != ".npy":
         raise SpeckleScopeError(f"--out writes a NumPy array, got '{options.out}'; let the name end in .npy")
     with sole_writer(options.out):
         if options.out.exists():
             raise SpeckleScopeError(f"{options.out} exists; choose another name for --out")
-        numbers = _reconstructed(frame, options)
+        numbers = _recording(frame, options) if frame.is_dir() else _reconstructed(frame, options)
     publish("reconstruction", numbers, json)
 
 
@@ -73,6 +92,8 @@ def _reconstructed(frame: Path, options: ReconstructionOptions) -> dict[str, obj
     from acquisition.exchange.reference_pairs import read_frame, read_references
     from reconstruction.few_pair.few_pair import PUBLISHED_PHASE_RANGE_RAD, FewPair
 
+    if options.references is None:
+        raise SpeckleScopeError(f"{frame} is one frame; give --references, a folder of pairs, or the folder of a recording")
     pixels = read_frame(frame)
     phase_range_rad = options.phase_range_rad or stated_phase_range_rad(options.references) or PUBLISHED_PHASE_RANGE_RAD
     pairs = read_references(options.references, phase_range_rad, frame, pixels)
@@ -95,6 +116,37 @@ def _reconstructed(frame: Path, options: ReconstructionOptions) -> dict[str, obj
         "peak_to_valley_rad": float(np.ptp(phase_rad)),
         "seconds": seconds,
     }
+
+
+def _recording(folder: Path, options: ReconstructionOptions) -> dict[str, object]:
+    """Reconstruct a recording, write its phases, and return the numbers to show."""
+    from acquisition.archive.reader import Archive
+    from app.datasets.recording_phase import RecordingOptions, reconstruct_recording
+
+    if options.references is not None:
+        raise SpeckleScopeError(
+            f"{folder} is a folder: with --references give one frame as a picture; a recording uses the pairs that it holds"
+        )
+    archive = Archive.open(folder)
+    reference = _reference(options.reference) if options.reference else None
+    chosen = RecordingOptions(model=options.model, reference=reference, response=options.response)
+    with progress_bars() as report:
+        return reconstruct_recording(archive, options.out, chosen, lambda done: report("reconstructing", done, len(archive)))
+
+
+def _reference(path: Path) -> NDArray[np.float32]:
+    import numpy as np
+
+    from acquisition.exchange.reference_pairs import read_frame
+    from drivers.safe_arrays import load_npy
+
+    try:
+        image = load_npy(path) if path.suffix == ".npy" else read_frame(path)
+    except (OSError, ValueError) as error:
+        raise SpeckleScopeError(f"{path} cannot be read as a reference: {error}") from error
+    if image.ndim != 2 or not np.isfinite(image).all() or not image.mean() > 0:
+        raise SpeckleScopeError(f"{path} is no reference: {image.dtype} {image.shape}; give one image of counts, not dark")
+    return image.astype(np.float32)
 
 
 def _registration(folder: Path | None, pairs: ReferencePairs) -> Registration:
