@@ -24,7 +24,7 @@ from acquisition.archive.recording_faults import (
     complete_verdict,
 )
 from acquisition.archive.references import StoredReference
-from acquisition.archive.rows import ExtraValue
+from acquisition.archive.rows import ExtraValue, exposure_utc
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import (
     ArchiveSpec,
@@ -276,6 +276,7 @@ class Recorder:
             t_ns=frame.t_ns,
             exposure_s=frame.exposure_s,
             pattern_id=frame.pattern_id or "",
+            host_utc=exposure_utc(frame.t_ns),
             model_id=item.model_id,
             engine=item.engine,
             latency_s=item.latency_s,

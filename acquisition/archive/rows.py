@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from acquisition.archive.kinds import EventKind
 from drivers.base import Frame, SpeckleScopeError
 
 ExtraValue = str | int | float
+#: No frame waits longer from its exposure until its row is made.
+_LONGEST_WAIT_S = 60.0
 
 
 class StorageError(SpeckleScopeError):
@@ -35,7 +39,8 @@ class PairRow:
     pattern_id, pattern_name : str
         Content hash and name of the pattern on the SLM; empty where unknown.
     host_utc : str
-        Wall-clock time, ISO 8601; if empty, the writer fills in the time at which the pair is appended.
+        Wall-clock time at the end of the exposure, ISO 8601; if empty, the writer fills in the time at which the pair is
+        appended.
     model_id, engine : str
         Model and engine that reconstructed the frame, in a recording; empty in a dataset.
     latency_s : float, optional
@@ -73,7 +78,10 @@ class PairRow:
 
     @classmethod
     def of_frame(cls, frame: Frame, pattern_name: str = "", **extra: ExtraValue) -> PairRow:
-        """Return the row that describes ``frame``. Keyword arguments and the camera's own time are stored as ``extra``."""
+        """Return the row of a frame that was just captured.
+
+        Keyword arguments and the camera's own time are stored as ``extra``.
+        """
         if frame.device_ns is not None:
             extra["device_ns"] = frame.device_ns
         return cls(
@@ -82,8 +90,23 @@ class PairRow:
             exposure_s=frame.exposure_s,
             pattern_id=frame.pattern_id or "",
             pattern_name=pattern_name,
+            host_utc=exposure_utc(frame.t_ns),
             extra=extra,
         )
+
+
+def exposure_utc(t_ns: int) -> str:
+    """Return the wall-clock time at which an exposure ended, as ISO 8601 in UTC.
+
+    Parameters
+    ----------
+    t_ns : int
+        When it ended, on the monotonic clock of this computer. The present time is returned for a moment that is not in the
+        last minute: it is then of another clock, such as that of a simulation.
+    """
+    age_s = (time.monotonic_ns() - t_ns) * 1e-9
+    age = timedelta(seconds=age_s if 0 <= age_s <= _LONGEST_WAIT_S else 0)
+    return (datetime.now(UTC) - age).isoformat(timespec="microseconds")
 
 
 def is_text(value: str) -> bool:

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,20 @@ def test_faults_are_stored_while_no_frame_comes(tmp_path: Path) -> None:
     assert stage.join(20)
     assert recorder.verdict == "complete, with 1 fault: 1 DeviceLostError"
     assert recorded_faults(recorded(recorder)) == {"DeviceLostError": 1}
+
+
+def test_the_wall_clock_time_is_that_of_the_exposure(tmp_path: Path) -> None:
+    """Reconstruction takes a while, and a recording is compared with other devices by this time."""
+    late_s = 7.5
+    exposed, simulated = item(0), item(1)
+    exposed = replace(exposed, frame=replace(exposed.frame, t_ns=time.monotonic_ns() - round(late_s * 1e9)))
+    simulated = replace(simulated, frame=replace(simulated.frame, t_ns=2**62))
+    before = datetime.now(UTC)
+    channel = channel_with(exposed, simulated)
+    channel.close()
+    recorder = recorder_of(channel, tmp_path)
+    recorder.run(threading.Event())
+    times = [datetime.fromisoformat(row.host_utc) for row in recorded(recorder).rows()]
+    after = datetime.now(UTC)
+    assert before - timedelta(seconds=late_s + 0.5) <= times[0] <= after - timedelta(seconds=late_s)
+    assert before <= times[1] <= after
