@@ -208,10 +208,10 @@ def _state(metadata: dict[str, Any], options: ImportOptions, notes: list[str]) -
 
 def _converters(content: ArrayFile, options: ImportOptions, *, ours: bool) -> _Converters:
     recording = ours and _RECORDING in content.metadata
-    range_rad, bits = content.metadata.get("phase_range_rad"), content.metadata.get("bit_depth")
+    phase_range_rad, bits = content.metadata.get("phase_range_rad"), content.metadata.get("bit_depth")
     phase = StatedPhase(
         unit=options.phase_unit,
-        range_rad=float(range_rad) if isinstance(range_rad, int | float) and range_rad > 0 else None,
+        phase_range_rad=float(phase_range_rad) if isinstance(phase_range_rad, int | float) and phase_range_rad > 0 else None,
         white=options.phase_white,
         fill=options.phase_fill,
         ours=ours and options.phase_unit is None,

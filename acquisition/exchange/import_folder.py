@@ -79,9 +79,9 @@ def open_folder(path: Path, options: ImportOptions) -> PairSource:
         )
     notes = [NO_MANIFEST] if digests is None else []
     lists = _lists(path, stems, problems, notes)
-    chosen = {array: [found[stem] for stem in stems] for array, (found, _) in files.items()}
+    chosen = {array: [pictures[stem] for stem in stems] for array, (pictures, _) in files.items()}
     bad: set[Path] = set()
-    headers = {array: _common_header(path, found, problems, notes, bad) for array, found in chosen.items()}
+    headers = {array: _common_header(path, paths, problems, notes, bad) for array, paths in chosen.items()}
     stated_rad = stated_phase_range_rad(path) if options.phase_range_rad is None else options.phase_range_rad
     folder_source = _FolderSource(
         path=path,
@@ -127,7 +127,7 @@ class _FolderSource:
             ArraySpec("speckle", shapes["speckle"], self.speckle.dtype, compress=self.speckle.dtype != "uint8"),
             ArraySpec("phase", shapes["label"], "float32", compress=True),
         ]
-        integers = label.kind == "u"
+        integers = np.issubdtype(label, np.unsignedinteger)
         if integers:  # as imported, beside the phase that is computed from it
             specs.append(ArraySpec("label", shapes["label"], label.name, compress=label.name != "uint8"))
         return PairSource(
@@ -201,17 +201,17 @@ def _dtype(header: Header) -> np.dtype[Any]:
     return np.dtype(np.float32) if header.bits == _FLOAT_BITS else np.dtype(f"uint{header.bits}")
 
 
-def _phase_converter(path: Path, header: Header, range_rad: float | None, options: ImportOptions) -> PhaseConverter:
+def _phase_converter(path: Path, header: Header, phase_range_rad: float | None, options: ImportOptions) -> PhaseConverter:
     """Return the converter of the labels: integers are levels of the phase range, unless another unit is stated."""
     dtype = _dtype(header)
     unit = PhaseUnit.LEVELS if options.phase_unit is None and dtype.kind == "u" else options.phase_unit
-    if unit in (PhaseUnit.LEVELS, PhaseUnit.PERCENT) and range_rad is None:
+    if unit in (PhaseUnit.LEVELS, PhaseUnit.PERCENT) and phase_range_rad is None:
         raise PairImportError(
             path, ["give --phase-range-rad (phase_range_rad), the phase of white in radians; metadata.yaml does not state it"]
         )
     try:
         return PhaseConverter(
-            dtype, StatedPhase(unit=unit, range_rad=range_rad, white=options.phase_white, fill=options.phase_fill)
+            dtype, StatedPhase(unit=unit, phase_range_rad=phase_range_rad, white=options.phase_white, fill=options.phase_fill)
         )
     except PhaseError as error:
         raise PairImportError(path, [str(error)]) from error

@@ -153,7 +153,7 @@ def _phases_rad(
         raise PairImportError(folder, [f"label/{files[other].name} is {labels[other].dtype}, not {dtype}; save all alike"])
     unit = PhaseUnit.LEVELS if dtype.kind == "u" else None
     try:
-        converter = PhaseConverter(dtype, StatedPhase(unit=unit, range_rad=phase_range_rad))
+        converter = PhaseConverter(dtype, StatedPhase(unit=unit, phase_range_rad=phase_range_rad))
         phases = {name: converter.convert(f"label/{files[name].name}", label) for name, label in labels.items()}
     except PhaseError as error:
         raise PairImportError(folder, [str(error)]) from error

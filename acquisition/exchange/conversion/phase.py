@@ -35,7 +35,7 @@ class StatedPhase:
     ----------
     unit : PhaseUnit, optional
         Unit of the values.
-    range_rad : float, optional
+    phase_range_rad : float, optional
         Phase of white in radians.
     white : float, optional
         Level of white, for the unit ``levels``.
@@ -48,7 +48,7 @@ class StatedPhase:
     """
 
     unit: PhaseUnit | None = None
-    range_rad: float | None = None
+    phase_range_rad: float | None = None
     white: float | None = None
     fill: float | None = None
     ours: bool = False
@@ -89,7 +89,7 @@ class PhaseConverter:
         self._full = {PhaseUnit.PERCENT: 100.0, PhaseUnit.LEVELS: self.white}.get(self.unit)
         if self.unit is PhaseUnit.LEVELS and self.white is None:
             raise PhaseError(f"'phase' has levels of type {dtype}: give --phase-white, the level of white")
-        if self._full is not None and stated.range_rad is None:
+        if self._full is not None and stated.phase_range_rad is None:
             raise PhaseError(f"'phase' is in {self.unit}: give --phase-range-rad, the phase of white in radians")
         self._low_rad, self._high_rad, self._highest = math.inf, -math.inf, -math.inf
         self._filled: dict[str, int] = {}
@@ -145,7 +145,7 @@ class PhaseConverter:
 
     def _radians(self, values: NDArray[Any]) -> NDArray[np.float32]:
         if self._full is not None:
-            factor = (self._stated.range_rad or 0.0) / self._full
+            factor = (self._stated.phase_range_rad or 0.0) / self._full
         else:
             factor = math.pi / 180 if self.unit is PhaseUnit.DEG else 1.0
         if values.dtype.name in ("uint8", "uint16"):
@@ -172,9 +172,9 @@ class PhaseConverter:
         """Refuse values that cannot be radians, where nobody says that they are."""
         if self._stated.unit is not None or self._stated.ours:
             return
-        most = _WRAPPED_RAD if self._stated.range_rad is None else self._stated.range_rad
+        most = _WRAPPED_RAD if self._stated.phase_range_rad is None else self._stated.phase_range_rad
         if max(-low_rad, high_rad) > most * (1 + _TOLERANCE):
-            which = "2 pi" if self._stated.range_rad is None else f"the phase range of {most:g} rad"
+            which = "2 pi" if self._stated.phase_range_rad is None else f"the phase range of {most:g} rad"
             raise PhaseError(
                 f"{name} spans {low_rad:.6g} to {high_rad:.6g}, beyond {which}: state its unit with --phase-unit {_UNITS}"
             )
@@ -193,15 +193,15 @@ class PhaseConverter:
         """Return what the operator should know."""
         notes = []
         span = f"it spans {self._low_rad:.4g} to {self._high_rad:.4g} rad"
-        range_rad = self._stated.range_rad
+        phase_range_rad = self._stated.phase_range_rad
         if not self._stated.ours and self._stated.unit is None:
             notes.append(f"phase: no unit is stated, so it counts as radians; {span}")
         elif (
             not self._stated.ours
-            and range_rad is not None
-            and (self._low_rad < -_TOLERANCE or self._high_rad > range_rad * (1 + _TOLERANCE))
+            and phase_range_rad is not None
+            and (self._low_rad < -_TOLERANCE or self._high_rad > phase_range_rad * (1 + _TOLERANCE))
         ):
-            notes.append(f"phase: {span}, which is not inside 0 to {range_rad:g} rad")
+            notes.append(f"phase: {span}, which is not inside 0 to {phase_range_rad:g} rad")
         if self._dtype.name in ("float64", "complex128", "longdouble"):
             notes.append(f"phase: it has double precision ({self._dtype}); it is stored as float32")
         if self._dtype.kind == "c":
@@ -223,6 +223,6 @@ class PhaseConverter:
             "dtype": self._dtype.name,
             "unit": f"{self.unit} ({source})",
             "values_rad": [self._low_rad, self._high_rad] if self._low_rad <= self._high_rad else None,
-            "range_rad": self._stated.range_rad,
+            "range_rad": self._stated.phase_range_rad,
             **({"white": self.white} if self.white is not None else {}),
         }

@@ -123,11 +123,11 @@ def test_names_in_both_forms_of_unicode_are_the_same(tmp_path: Path, name: str) 
     lines = f"input/{unicodedata.normalize('NFD', name)}.png\n"
     for kind in ("data", "label"):
         (tmp_path / f"train_{kind}.flist").write_text(lines, encoding="utf-8")
-    pairs_found = open_folder(tmp_path, OPTIONS)
-    assert pairs_found.problems == []
-    [images] = pairs_found.images([])
+    source = open_folder(tmp_path, OPTIONS)
+    assert source.problems == []
+    [images] = source.images([])
     assert images is not None
-    row = pairs_found.row(0, images)
+    row = source.row(0, images)
     assert (row.pattern_name, row.extra["list"]) == (unicodedata.normalize("NFC", name), "train")
 
 

@@ -25,18 +25,18 @@ from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_pairs import ImportOptions, PairImportError, check_pairs, import_pairs
 from drivers.base import Pattern
 
-RANGE_RAD = 2.6
-OPTIONS = ImportOptions(phase_range_rad=RANGE_RAD)
+PHASE_RANGE_RAD = 2.6
+OPTIONS = ImportOptions(phase_range_rad=PHASE_RANGE_RAD)
 COUNT = 4
 SPECKLE = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 20)).astype(np.uint8)
 #: Row 1 is flat: the reference.
-PHASE = np.random.default_rng(1).uniform(0, RANGE_RAD, (COUNT, 12, 20)).astype(np.float32)
+PHASE = np.random.default_rng(1).uniform(0, PHASE_RANGE_RAD, (COUNT, 12, 20)).astype(np.float32)
 PHASE[1] = 0
 PER_RAD = {
     PhaseUnit.RAD: 1.0,
     PhaseUnit.DEG: 180 / math.pi,
-    PhaseUnit.PERCENT: 100 / RANGE_RAD,
-    PhaseUnit.LEVELS: 200 / RANGE_RAD,
+    PhaseUnit.PERCENT: 100 / PHASE_RANGE_RAD,
+    PhaseUnit.LEVELS: 200 / PHASE_RANGE_RAD,
 }
 
 
@@ -185,7 +185,7 @@ def test_files_without_times_get_a_stated_period(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file_format", ["npz", "matlab"])
 def test_an_exported_recording_comes_back_with_its_gaps(tmp_path: Path, file_format: str) -> None:
     specs = [ArraySpec("speckle", (12, 20), "uint8"), ArraySpec("phase", (12, 20), "float32")]
-    spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=specs, metadata={"phase_range_rad": RANGE_RAD})
+    spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name="x", arrays=specs, metadata={"phase_range_rad": PHASE_RANGE_RAD})
     with ArchiveWriter.create(tmp_path / "in", spec, 3) as writer:
         for index, phase in enumerate((-40 * PHASE[0], np.full_like(PHASE[0], np.nan), PHASE[1])):
             extra = {"not_reconstructed": 1} if index == 1 else {}
@@ -204,7 +204,7 @@ def test_the_published_layout_comes_back_within_half_a_level(tmp_path: Path) -> 
     first = Archive.open(import_pairs(npz(tmp_path, PHASE), tmp_path / "archives", "x", OPTIONS))
     [folder] = export(first, tmp_path / "out", ["specdiffusion"])
     again = import_pairs(folder, tmp_path / "again", "x")
-    np.testing.assert_allclose(phases(again), PHASE, atol=RANGE_RAD / 255 / 2 * 1.001, rtol=0)
+    np.testing.assert_allclose(phases(again), PHASE, atol=PHASE_RANGE_RAD / 255 / 2 * 1.001, rtol=0)
     assert [row.pattern_name == "blank" for row in Archive.open(again).rows()] == [False, True, False, False]
 
 

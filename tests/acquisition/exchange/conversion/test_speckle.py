@@ -11,9 +11,9 @@ from acquisition.exchange.conversion.speckle import SpeckleConverter, SpeckleErr
 
 
 def converter(image: np.ndarray, **stated: object) -> SpeckleConverter:
-    found = SpeckleConverter(image.dtype, StatedSpeckle(**stated))  # type: ignore[arg-type]
-    found.convert("image 0", image)
-    return found
+    speckle = SpeckleConverter(image.dtype, StatedSpeckle(**stated))  # type: ignore[arg-type]
+    speckle.convert("image 0", image)
+    return speckle
 
 
 @given(
@@ -23,11 +23,11 @@ def converter(image: np.ndarray, **stated: object) -> SpeckleConverter:
 def test_whole_counts_of_any_type_are_kept(dtype: str, highest: int) -> None:
     highest = min(highest, 255) if dtype == "uint8" else highest
     counts = np.linspace(0, highest, 30).round().reshape(5, 6)
-    found = SpeckleConverter(np.dtype(dtype), StatedSpeckle())
-    kept = found.convert("image 0", counts.astype(dtype))
+    speckle = SpeckleConverter(np.dtype(dtype), StatedSpeckle())
+    kept = speckle.convert("image 0", counts.astype(dtype))
     assert kept.dtype.name == ("uint8" if dtype == "uint8" else "uint16")
     np.testing.assert_array_equal(kept, counts)
-    bits = found.bit_depth
+    bits = speckle.bit_depth
     assert bits in (8, 10, 12, 14, 16)
     assert highest < 2**bits
     assert bits == 8 or highest >= 2 ** (bits - 2), "no more bits than the counts need"
@@ -36,9 +36,9 @@ def test_whole_counts_of_any_type_are_kept(dtype: str, highest: int) -> None:
 @pytest.mark.parametrize(("stored", "option", "expected"), [(None, None, 12), (16, None, 16), (16, 12, 12), (8, None, 12)])
 def test_the_bits_are_stated_or_shown_by_the_counts(stored: int | None, option: int | None, expected: int) -> None:
     counts = np.array([[0, 4000]], np.uint16)
-    found = converter(counts, file_bit_depth=stored, bit_depth=option)
-    assert found.bit_depth == expected
-    assert bool(found.notes()) == ((stored, option) != (16, None))
+    speckle = converter(counts, file_bit_depth=stored, bit_depth=option)
+    assert speckle.bit_depth == expected
+    assert bool(speckle.notes()) == ((stored, option) != (16, None))
 
 
 def test_counts_above_the_stated_bits_are_refused() -> None:
@@ -57,6 +57,6 @@ def test_values_that_are_no_counts_are_refused(values: list[float]) -> None:
 
 def test_a_normalised_speckle_comes_in_with_its_white() -> None:
     image = np.array([[0.0, 0.5, 1.0]])
-    found = SpeckleConverter(image.dtype, StatedSpeckle(white=1.0, bit_depth=12))
-    assert found.convert("image 0", image).tolist() == [[0, 2048, 4095]]
-    assert "1 is white" in found.notes()[0]
+    speckle = SpeckleConverter(image.dtype, StatedSpeckle(white=1.0, bit_depth=12))
+    assert speckle.convert("image 0", image).tolist() == [[0, 2048, 4095]]
+    assert "1 is white" in speckle.notes()[0]

@@ -53,8 +53,8 @@ def test_the_sheet_shows_the_pairs(tmp_path: Path) -> None:
     assert sheet is not None
     assert sheet.shape[0] > 5 * 24
     expected = np.kron(SPECKLE[1], np.ones((5, 5)))
-    found = cv2.matchTemplate(sheet, expected.astype(np.uint8), cv2.TM_CCOEFF_NORMED)
-    assert found.max() > 0.95, "the second speckle is drawn upright"
+    score = cv2.matchTemplate(sheet, expected.astype(np.uint8), cv2.TM_CCOEFF_NORMED)
+    assert score.max() > 0.95, "the second speckle is drawn upright"
     assert "let it end in .png" in refused("import", "x.npz", *RANGE, "--dry-run", "--sheet", "sheet.jpg", cwd=tmp_path)
 
 
