@@ -70,14 +70,14 @@ def named_axes(labels: Sequence[str], shape: Sequence[int]) -> Axes | None:
     """Return the axes that a file names, such as ``t``, ``y``, ``x``, or None if it does not name them all."""
     if len(labels) != len(shape) or len(shape) < 2:
         return None
-    found: dict[str, list[int]] = {"N": [], "H": [], "W": []}
+    axes: dict[str, list[int]] = {"N": [], "H": [], "W": []}
     for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
-        kind = next((k for k, names in (("N", _FRAMES), ("H", _ROWS), ("W", _COLUMNS)) if label.lower() in names), "")
-        if kind in ("H", "W") or (kind and size > 1):
-            found[kind].append(axis)
+        letter = next((key for key, names in (("N", _FRAMES), ("H", _ROWS), ("W", _COLUMNS)) if label.lower() in names), "")
+        if letter and (size > 1 or letter != "N"):
+            axes[letter].append(axis)
         elif size != 1:
             return None
-    frames, rows, columns = found["N"], found["H"], found["W"]
+    frames, rows, columns = axes["N"], axes["H"], axes["W"]
     if len(frames) > 1 or len(rows) != 1 or len(columns) != 1:
         return None
     return Axes(frames[0] if frames else None, rows[0], columns[0])
@@ -158,10 +158,10 @@ def _common_count(stacks: Iterable[_Sizes], custom: Custom) -> int | None:
     stacks = list(stacks)
     scores: dict[int, float] = {}
     for number in {size for first, _, last in stacks for size in (first, last)}:
-        found = [sizes for sizes in stacks if number in (sizes[0], sizes[2])]
-        expected = [number == sizes[0 if custom is Custom.FIRST else 2] for sizes in found]
-        square = [_square_order(sizes) is not None and number == _square_count(sizes) for sizes in found]
-        shared = len(found) if any(expected) or len({middle for _, middle, _ in found}) > 1 else 1
+        supporters = [sizes for sizes in stacks if number in (sizes[0], sizes[2])]
+        expected = [number == sizes[0 if custom is Custom.FIRST else 2] for sizes in supporters]
+        square = [_square_order(sizes) is not None and number == _square_count(sizes) for sizes in supporters]
+        shared = len(supporters) if any(expected) or len({middle for _, middle, _ in supporters}) > 1 else 1
         scores[number] = shared + sum(square) + sum(expected) / 4
     best = sorted(scores, key=lambda number: scores[number], reverse=True)[:2]
     return None if not best or (len(best) > 1 and scores[best[0]] == scores[best[1]]) else best[0]

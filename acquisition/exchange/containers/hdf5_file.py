@@ -48,8 +48,8 @@ def open_hdf5(path: Path, axes: str = "") -> ArrayFile:
         images = {name: item for name, item in datasets.items() if _holds_images(name, item)}
         decision = _decide(images, count, axes)
         layouts: dict[str, Layout] = {
-            name: (found.layout(images[name].shape), images[name].dtype.newbyteorder("="))
-            for name, found in decision.axes.items()
+            name: (array_axes.layout(images[name].shape), images[name].dtype.newbyteorder("="))
+            for name, array_axes in decision.axes.items()
         }
     metadata_json = metadata_json_of(single)
     check_sums = read_check_sums(layouts, stored, metadata_json, text_of(single.get(FACTS, "")))
@@ -72,8 +72,8 @@ def _decide(images: Mapping[str, h5py.Dataset], count: int | None, stated: str) 
     last = decide_axes(reverse, Custom.LAST, count=count, stated=stated)
     flipped = {name: axes.reversed(len(reverse[name])) for name, axes in last.axes.items()}
     notes = [f"axes of {name!r}: {axes.names(images[name].shape)}, as the file names them" for name, axes in named.items()]
-    found = {**named, **first.axes, **flipped}
-    return Decision(axes={name: found[name] for name in images if name in found}, notes=(*notes, *first.notes, *last.notes))
+    decided = {**named, **first.axes, **flipped}
+    return Decision(axes={name: decided[name] for name in images if name in decided}, notes=(*notes, *first.notes, *last.notes))
 
 
 def _labelled(item: h5py.Dataset) -> Axes | None:
@@ -104,7 +104,7 @@ def _column(item: h5py.Dataset) -> NDArray[Any]:
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     """Return every array of a file by its path; raises LimitError when the content of one lies in another place or file."""
-    found: dict[str, h5py.Dataset] = {}
+    datasets: dict[str, h5py.Dataset] = {}
     groups = [("", file)]
     items = 0
     while groups:
@@ -119,11 +119,11 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
             name = f"{prefix}{key}"
             item = _item(group, key, name)
             if isinstance(item, h5py.Dataset):
-                found[name] = item
+                datasets[name] = item
             elif isinstance(item, h5py.Group) and key != _REFERENCED:
                 inner.append((f"{name}/", item))
         groups += reversed(inner)
-    return found
+    return datasets
 
 
 def _item(group: h5py.Group, key: str, name: str) -> object:

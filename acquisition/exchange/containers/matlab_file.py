@@ -20,7 +20,7 @@ from scipy.io.matlab import MatReadError
 from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import FACTS, Layout, read_check_sums
 from acquisition.exchange.child_reader import FileLibrary, check_in_child
-from acquisition.exchange.containers.array_file import METADATA, ArrayFile, json_mapping
+from acquisition.exchange.containers.array_file import IMAGE_KINDS, METADATA, ArrayFile, json_mapping
 from acquisition.exchange.containers.axes import Axes, Custom, decide_axes, read_images
 from acquisition.exchange.containers.facts import SCALARS, is_column, metadata_json_of, si_columns, stated_facts, text_of
 from drivers.limits import MAX_ARRAY_BYTES, MAX_COLUMN_BYTES, MAX_EXPANSION, LimitError
@@ -49,12 +49,12 @@ def open_matlab5(path: Path, axes: str = "") -> ArrayFile:
     columns, converted = si_columns(stored)
     count = next((len(column) for column in columns.values() if column.ndim == 1), None)
     images = {name: layout for name, layout in layouts.items() if name not in facts and len(layout[0]) > 1}
-    images = {name: layout for name, layout in images.items() if layout[1].kind not in "OU"}
+    images = {name: layout for name, layout in images.items() if layout[1].kind in IMAGE_KINDS}
     for name, layout in images.items():
         _check_size(path, name, layout, MAX_ARRAY_BYTES)
     decision = decide_axes({name: shape for name, (shape, _) in images.items()}, Custom.LAST, count=count, stated=axes)
     arrays: dict[str, Layout] = {
-        name: (found.layout(images[name][0]), images[name][1]) for name, found in decision.axes.items()
+        name: (array_axes.layout(images[name][0]), images[name][1]) for name, array_axes in decision.axes.items()
     }
     metadata_json = metadata_json_of(single)
     check_sums = read_check_sums(arrays, stored, metadata_json, text_of(single.get(FACTS, "")))
@@ -72,25 +72,25 @@ def _variables(path: Path) -> dict[str, Layout]:
     """Return shape and dtype of every variable, and of every field of a struct, as MATLAB shows them."""
     with _scipy_errors():
         listed = whosmat(path, appendmat=False)
-    found: dict[str, Layout] = {}
-    for name, shape, kind in listed:
-        if kind == "struct" and shape == (1, 1):
-            found |= _fields(name, _load(path, [name])[name])
+    layouts: dict[str, Layout] = {}
+    for name, shape, matlab_class in listed:
+        if matlab_class == "struct" and shape == (1, 1):
+            layouts |= _fields(name, _load(path, [name])[name])
         else:
-            dtype = _DTYPES.get(kind, kind) if kind in _NUMBERS else "U" if kind == "char" else "O"
-            found[name] = tuple(map(int, shape)), np.dtype(dtype)
-    return found
+            dtype = _DTYPES.get(matlab_class, matlab_class) if matlab_class in _NUMBERS else "O"
+            layouts[name] = tuple(map(int, shape)), np.dtype(dtype)
+    return layouts
 
 
 def _fields(prefix: str, struct: NDArray[Any]) -> dict[str, Layout]:
-    found: dict[str, Layout] = {}
+    layouts: dict[str, Layout] = {}
     for name in struct.dtype.names or ():
         value = np.asarray(struct[0, 0][name])
         if value.dtype.names and value.shape == (1, 1):
-            found |= _fields(f"{prefix}/{name}", value)
-        elif value.dtype.kind in "buifc":
-            found[f"{prefix}/{name}"] = value.shape, value.dtype.newbyteorder("=")
-    return found
+            layouts |= _fields(f"{prefix}/{name}", value)
+        elif value.dtype.kind in IMAGE_KINDS:
+            layouts[f"{prefix}/{name}"] = value.shape, value.dtype.newbyteorder("=")
+    return layouts
 
 
 def _check_size(path: Path, name: str, layout: Layout, most: int) -> None:

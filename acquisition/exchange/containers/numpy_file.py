@@ -46,9 +46,10 @@ def read_npz(path: Path, axes: str = "") -> ArrayFile:
     count = next((len(column) for column in columns.values() if column.ndim == 1), None)
     shapes = {name: shape for name, (shape, _, dtype, _) in headers.items() if _holds_images(name, shape, dtype)}
     decision = decide_axes(shapes, Custom.FIRST, count=count, stated=axes)
-    members = {name: _member(headers[name], found) for name, found in decision.axes.items()}
+    members = {name: _member(headers[name], array_axes) for name, array_axes in decision.axes.items()}
     layouts: dict[str, Layout] = {
-        name: (found.layout(shapes[name]), headers[name][2].newbyteorder("=")) for name, found in decision.axes.items()
+        name: (array_axes.layout(shapes[name]), headers[name][2].newbyteorder("="))
+        for name, array_axes in decision.axes.items()
     }
     metadata_json = metadata_json_of(single)
     check_sums = read_check_sums(layouts, stored, metadata_json, str(single.get(FACTS, "")))
@@ -69,9 +70,9 @@ def read_npy(path: Path, name: str, axes: str = "") -> ArrayFile:
         size = path.stat().st_size
         shape, fortran_order, dtype = read_npy_header(stream, size, size)
     decision = decide_axes({name: shape}, Custom.FIRST, stated=axes)
-    members = {name: _member((shape, fortran_order, dtype, size), found) for name, found in decision.axes.items()}
+    members = {name: _member((shape, fortran_order, dtype, size), array_axes) for name, array_axes in decision.axes.items()}
     return ArrayFile(
-        arrays={key: (found.layout(shape), dtype.newbyteorder("=")) for key, found in decision.axes.items()},
+        arrays={key: (array_axes.layout(shape), dtype.newbyteorder("=")) for key, array_axes in decision.axes.items()},
         columns={},
         metadata={},
         check_sums=None,

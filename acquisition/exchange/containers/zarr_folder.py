@@ -81,8 +81,8 @@ def _title(path: Path) -> str:
 
 
 def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = attributes.get("ome", attributes).get("multiscales", [])
-    return found
+    images: list[dict[str, Any]] = attributes.get("ome", attributes).get("multiscales", [])
+    return images
 
 
 def _image(path: Path, name: str) -> ArrayFile:
@@ -188,23 +188,23 @@ def _plain(path: Path, stated: str) -> ArrayFile:
         raise ValueError(f"{path.name} has no OME metadata, and no arrays")
     stores = {key: open_zarr(path, key) for key in folders if not is_column(key)}
     columns, notes = si_columns({key: open_zarr(path, key).read().result() for key in folders if is_column(key)})
-    found = {key: axes for key, store in stores.items() if (axes := named_axes(_dimensions(folders[key]), store.shape))}
-    shapes = {key: tuple(store.shape) for key, store in stores.items() if key not in found}
+    named = {key: axes for key, store in stores.items() if (axes := named_axes(_dimensions(folders[key]), store.shape))}
+    shapes = {key: tuple(store.shape) for key, store in stores.items() if key not in named}
     decision = decide_axes(shapes, Custom.FIRST, stated=stated)
     stacks = {}
-    for key, axes in {**found, **decision.axes}.items():
+    for key, axes in {**named, **decision.axes}.items():
         count = axes.layout(stores[key].shape)[0]
         others = {axis: 0 for axis in range(stores[key].ndim) if axis not in (axes.rows, axes.columns)}
         places = [others | ({axes.frames: number} if axes.frames is not None else {}) for number in range(count)]
         stacks[key] = ZarrStack(store=stores[key], places=places, rows=axes.rows, columns=axes.columns)
-    named = [f"axes of {key!r}: {axes.names(stores[key].shape)}, as the file names them" for key, axes in found.items()]
+    sources = [f"axes of {key!r}: {axes.names(stores[key].shape)}, as the file names them" for key, axes in named.items()]
     return ArrayFile(
         arrays={key: stack.layout for key, stack in stacks.items()},
         columns=columns,
         metadata={},
         check_sums=None,
         read=lambda key: stacks[key].images(),
-        notes=(*named, *decision.notes, *notes),
+        notes=(*sources, *decision.notes, *notes),
     )
 
 

@@ -26,9 +26,9 @@ def filled(shape: tuple[int, ...], dtype: str = "u1") -> NDArray[Any]:
 
 
 def images(content: ArrayFile, name: str) -> NDArray[Any]:
-    found = np.stack(list(content.read(name)))
-    assert (found.shape, found.dtype) == content.arrays[name]
-    return found
+    stack = np.stack(list(content.read(name)))
+    assert (stack.shape, stack.dtype) == content.arrays[name]
+    return stack
 
 
 def ome(path: Path, stack: NDArray[Any], axes: str = "TYX", **more: Any) -> Path:

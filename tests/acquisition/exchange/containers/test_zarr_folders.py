@@ -57,9 +57,9 @@ def ome(path: Path, array: NDArray[Any], axes: list[dict[str, str]], version: in
 
 
 def images(content: ArrayFile, name: str) -> NDArray[Any]:
-    found = np.stack(list(content.read(name)))
-    assert (found.shape, found.dtype) == content.arrays[name]
-    return found
+    stack = np.stack(list(content.read(name)))
+    assert (stack.shape, stack.dtype) == content.arrays[name]
+    return stack
 
 
 def plain(names: str) -> list[dict[str, str]]:
