@@ -51,8 +51,11 @@ def plan_of(archive: Archive) -> CapturePlan:
         The plan holds a wrong field or value.
     """
     stored = archive.metadata.get("plan")
-    if not isinstance(stored, dict):
-        raise StorageError(f"{archive.path} has no capture plan in its metadata, so it cannot be resumed; start a new dataset")
+    if not isinstance(stored, dict) or "plan_hash" not in archive.metadata:
+        raise StorageError(
+            f"{archive.path} has no capture plan in its metadata: it was imported, or written by a script. Its images can be "
+            "verified; it can neither be resumed nor get a certificate of its pairs: start a new dataset for these"
+        )
     try:
         digest = plan_hash(stored)
     except TypeError as error:  # keys of several types cannot be sorted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from reconstruction.models.model import CARD, WEIGHTS, load_model
 from reconstruction.training.checkpoint import CHECKPOINT, has_check_sums, read_checkpoint
 
 ROWS_UNPROTECTED = "rows unprotected: this journal of version 0.1.0 has no check sums of its rows"
+
+#: Why a dataset whose images are verified gets no certificate.
+NO_PLAN = "no certificate of its pairs: it has no capture plan, because it was imported or written by a script"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +93,14 @@ def is_acquired(path: Path) -> bool:
     try:
         archive = Archive.open(path)
         archive.check_intact()
-        return archive.kind is ArchiveKind.DATASET and "plan" in archive.metadata
+        return archive.kind is ArchiveKind.DATASET and _has_plan(archive)
     except StorageError:
         return False
+
+
+def _has_plan(archive: Archive) -> bool:
+    """Whether the dataset was acquired: a script may write something of its own under the name ``plan``."""
+    return isinstance(archive.metadata.get("plan"), Mapping) and "plan_hash" in archive.metadata
 
 
 def row_notes(archive: Archive) -> tuple[str, ...]:
@@ -113,12 +121,15 @@ def _verify_archive(path: Path, progress: Callable[[int], None]) -> Verification
         content, verdict = archive.kind.value, archive.status.get("verdict", "not finished")
     except StorageError as error:
         content, verdict = "archive", str(error)
+    notes = row_notes(archive)
+    if content == ArchiveKind.DATASET.value and not damaged and not _has_plan(archive):
+        notes = (*notes, NO_PLAN)
     facts = {"rows": report.count, "rows_protected": report.rows_protected, "verdict": verdict}
     return Verification(
         content=content,
         images=len(archive.intact_rows()) * len(archive.arrays),
         damaged=tuple(damaged),
-        notes=row_notes(archive),
+        notes=notes,
         facts=facts,
     )
 

@@ -12,10 +12,12 @@ import torch
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
+from acquisition.archive.references import StoredReference
 from acquisition.archive.rows import PairRow
+from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec
 from acquisition.exchange.export import ExportFormat, export
-from app.datasets.verification import ROWS_UNPROTECTED, verify
+from app.datasets.verification import NO_PLAN, ROWS_UNPROTECTED, verify
 from reconstruction.training.checkpoint import CHECKPOINT, write_checkpoint
 from tests.conftest import ROOT
 from tests.helpers.command import refused, run_here
@@ -97,3 +99,32 @@ def test_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert "is no export" in refused("certify", "notes.txt", cwd=tmp_path)
     assert refused("certify", "absent", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{}, {"plan": "a grid of 3 x 3"}, {"plan": {"source": "my script", "steps": 9}}],
+    ids=["no plan", "a text", "a mapping"],
+)
+def test_a_dataset_that_a_script_wrote_is_verified_and_told_why_it_gets_no_certificate(
+    tmp_path: Path, metadata: dict[str, object]
+) -> None:
+    arrays = [ArraySpec("speckle", (8, 8), "uint8"), ArraySpec("phase", (8, 8), "float32")]
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="scan", arrays=arrays, metadata=metadata)
+    with ArchiveWriter.create(tmp_path / "archive", spec, 1) as writer:
+        images: dict[str, Image] = {"speckle": np.ones((8, 8), np.uint8), "phase": np.zeros((8, 8), np.float32)}
+        writer.append(images, PairRow(frame_index=0, t_ns=0, exposure_s=0.01))
+    run_here("certify", writer.path, "--json", "v.json", cwd=tmp_path)
+    numbers = json.loads((tmp_path / "v.json").read_text())
+    assert (numbers["content"], numbers["verified"], numbers["notes"]) == ("dataset", True, [NO_PLAN])
+    resumed = refused("acquire", "--resume", writer.path, cwd=tmp_path)
+    assert "it was imported, or written by a script" in resumed
+
+
+def test_a_damaged_reference_of_a_recording_is_named(recording: Path, tmp_path: Path) -> None:
+    with ArchiveWriter.resume(recording) as writer:
+        writer.add_reference(StoredReference(first_frame=0, arrays={"speckle": np.ones((16, 16), np.float32)}))
+        writer.complete()
+    run_here("certify", recording, cwd=tmp_path)
+    flip(recording / "references" / "000000" / "speckle.npy", -1)
+    assert "000000/speckle.npy differs from what was written" in refused("certify", recording, cwd=tmp_path)
