@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -208,14 +209,18 @@ def _state(metadata: dict[str, Any], options: ImportOptions, notes: list[str]) -
 
 def _converters(content: ArrayFile, options: ImportOptions, *, ours: bool) -> _Converters:
     recording = ours and _RECORDING in content.metadata
+    # Without check sums somebody may have changed the values, so they are looked at as those of any other program.
+    unchanged = ours and content.check_sums is not None
     phase_range_rad, bits = content.metadata.get("phase_range_rad"), content.metadata.get("bit_depth")
     phase = StatedPhase(
         unit=options.phase_unit,
-        phase_range_rad=float(phase_range_rad) if isinstance(phase_range_rad, int | float) and phase_range_rad > 0 else None,
+        phase_range_rad=float(phase_range_rad)
+        if isinstance(phase_range_rad, int | float) and 0 < phase_range_rad < math.inf
+        else None,
         white=options.phase_white,
         fill=options.phase_fill,
-        ours=ours and options.phase_unit is None,
-        gaps=recording,
+        ours=unchanged and options.phase_unit is None,
+        gaps=recording and unchanged,
     )
     speckle = StatedSpeckle(
         bit_depth=options.bit_depth,

@@ -173,7 +173,7 @@ def _checked(
             checked.append((row, digests))
             if len(thumbnails) < _THUMBNAILS:
                 thumbnails.append(thumbnail(f"{index} {row.pattern_name}", images["speckle"], images["phase"]))
-        except (ValueError, StorageError) as error:
+        except (ValueError, ArithmeticError, StorageError) as error:
             problems.append(f"the facts of {pairs.name('speckle', index)} are wrong ({error})")
         repeats.add(index, digests)
     pairs.conclude()

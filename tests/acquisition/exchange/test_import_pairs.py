@@ -281,29 +281,18 @@ def captured(root: Path, count: int = 5) -> Archive:
 FIELDS = ("frame_index", "t_ns", "exposure_s", "pattern_id", "pattern_name", "host_utc", "latency_s", "extra", "crc32")
 
 
-@pytest.mark.parametrize("file_format", ["npz", "hdf5"])
+@pytest.mark.parametrize("file_format", ["npz", "hdf5", "matlab", "ome-tiff", "ome-zarr"])
 @pytest.mark.parametrize("count", [1, 5])
 def test_exported_array_files_come_back_with_all_their_facts(tmp_path: Path, file_format: str, count: int) -> None:
     archive = captured(tmp_path / "in", count)
-    [file] = export(archive, tmp_path / "out", [file_format])
+    files = export(archive, tmp_path / "out", [file_format])
+    [file] = (file for file in files if "_phase." not in file.name)
     again = Archive.open(import_pairs(file, tmp_path / "again", "x"))
     assert again.verify().ok
     assert again.arrays == archive.arrays
     assert archive.metadata.items() <= again.metadata.items()
     for row, back in zip(archive.rows(), again.rows(), strict=True):
         assert {name: getattr(row, name) for name in FIELDS} == {name: getattr(back, name) for name in FIELDS}
-
-
-@pytest.mark.parametrize("count", [1, 5])
-def test_exported_ome_tiff_comes_back_with_times_and_pixel_size(tmp_path: Path, count: int) -> None:
-    archive = captured(tmp_path / "in", count)
-    speckle, _ = export(archive, tmp_path / "out", ["ome-tiff"])
-    again = Archive.open(import_pairs(speckle, tmp_path / "again", "x", ImportOptions(phase_range_rad=2.5)))
-    assert [row.crc32 for row in again.rows()] == [row.crc32 for row in archive.rows()]
-    assert [row.t_ns for row in again.rows()] == [row.t_ns - 10**9 for row in archive.rows()]
-    assert {row.exposure_s for row in again.rows()} == {0.01}
-    assert [row.pattern_id for row in again.rows()] == [row.pattern_id for row in archive.rows()]
-    assert (again.metadata["pixel_um"], again.metadata["phase_range_rad"]) == (pytest.approx(3.45), 2.5)
 
 
 def test_plain_arrays_can_be_imported(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
+from acquisition.exchange.check_sums import CRC, FACTS
 from acquisition.exchange.conversion.units import PhaseUnit
 from acquisition.exchange.export import export
 from acquisition.exchange.import_arrays import open_arrays
@@ -150,6 +151,33 @@ def test_radians_of_ours_do_not_make_the_phase_of_another_program_ours(tmp_path:
         check_pairs(own, options)
     path = import_pairs(own, tmp_path / "archives", "y", replace(options, phase_unit=PhaseUnit.DEG))
     np.testing.assert_allclose(phases(path), PHASE, atol=1e-6)
+
+
+def test_a_file_of_ours_that_somebody_changed_is_looked_at_like_any_other(tmp_path: Path) -> None:
+    first = Archive.open(import_pairs(npz(tmp_path, PHASE), tmp_path / "archives", "x", OPTIONS))
+    [file] = export(first, tmp_path / "out", ["npz"])
+    with np.load(file) as loaded:
+        content = {name: loaded[name] for name in loaded if name != FACTS and not name.startswith(CRC)}
+    np.savez(tmp_path / "changed.npz", **(content | {"phase": np.degrees(content["phase"])}))
+    with pytest.raises(PairImportError, match="--phase-unit"):
+        check_pairs(tmp_path / "changed.npz")
+    check = check_pairs(tmp_path / "changed.npz", ImportOptions(phase_unit=PhaseUnit.DEG))
+    np.testing.assert_allclose(check.thumbnails[2].phase, PHASE[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e300])
+def test_a_time_that_is_none_is_refused_in_one_line(tmp_path: Path, value: float) -> None:
+    np.savez(tmp_path / "x.npz", speckle=SPECKLE, phase=PHASE, t_ns=np.full(COUNT, value))
+    with pytest.raises(PairImportError, match="the facts of image 0 of 'speckle' are wrong"):
+        check_pairs(tmp_path / "x.npz", OPTIONS)
+
+
+@pytest.mark.parametrize("value", ["1e999", "true", '"2"', "-1"])
+def test_a_phase_range_that_is_none_limits_nothing(tmp_path: Path, value: str) -> None:
+    metadata = np.array(f'{{"phase_range_rad": {value}}}')
+    np.savez(tmp_path / "x.npz", speckle=SPECKLE, phase=np.degrees(PHASE), metadata_json=metadata)
+    with pytest.raises(PairImportError):
+        check_pairs(tmp_path / "x.npz")
 
 
 def test_names_of_the_file_are_kept_and_its_references_can_be_named(tmp_path: Path) -> None:
