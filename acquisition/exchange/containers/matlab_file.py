@@ -23,6 +23,7 @@ from acquisition.exchange.child_reader import FileLibrary, check_in_child
 from acquisition.exchange.containers.array_file import IMAGE_KINDS, METADATA, ArrayFile, json_mapping
 from acquisition.exchange.containers.axes import Axes, Custom, decide_axes, read_images
 from acquisition.exchange.containers.facts import SCALARS, is_column, metadata_json_of, si_columns, stated_facts, text_of
+from acquisition.exchange.containers.matlab5_places import mapped_variable
 from drivers.limits import MAX_ARRAY_BYTES, MAX_COLUMN_BYTES, MAX_EXPANSION, LimitError
 
 #: MATLAB's names of real numbers and truth values; those of integers are NumPy's.
@@ -126,7 +127,8 @@ def _column(value: NDArray[Any]) -> NDArray[Any]:
 
 def _images(path: Path, axes: Mapping[str, Axes], layouts: Mapping[str, Layout], name: str) -> Iterator[Image]:
     variable, *fields = name.split("/")
-    array = _load(path, [variable])[variable]
+    mapped = None if fields else mapped_variable(path, variable)
+    array = _load(path, [variable])[variable] if mapped is None else mapped
     for field in fields:
         array = array[0, 0][field]
     shape, dtype = layouts[name]

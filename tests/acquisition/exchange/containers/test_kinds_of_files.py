@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from acquisition.exchange.array_files import ArrayFile, is_array_file, read_array_file
+from acquisition.exchange.containers.matlab5_places import mapped_variable
 
 Arrays = dict[str, NDArray[Any]]
 #: Where the axes of (N, H, W) go, by the name of the order.
@@ -244,3 +245,23 @@ def test_double_precision_of_matlab_stays_double_where_it_saves_integers(tmp_pat
     [image, *_] = read_array_file(tmp_path / "x.mat").read("speckle")
     assert image.dtype == np.float64
     assert image[0, 0] == 7.0
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", "i4", "f4", "f8", "i8"])
+@pytest.mark.parametrize("name", ["phase", "s", "a_very_long_name_of_a_variable"])
+def test_uncompressed_variables_of_matlab_are_read_from_their_place(dtype: str, name: str, tmp_path: Path) -> None:
+    stack = filled((3, 12, 20), dtype) + filled((1,), dtype)
+    large = np.full_like(stack, 2**30) if dtype == "i8" else stack  # SciPy stores small integers as they are
+    savemat(tmp_path / "x.mat", {"text": "hello", "other": np.ones((3, 3)), name: np.moveaxis(large, 0, -1)})
+    mapped = mapped_variable(tmp_path / "x.mat", name)
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, np.moveaxis(large, 0, -1))
+    same(read_array_file(tmp_path / "x.mat", "HWN"), {name: large})
+
+
+def test_compressed_and_complex_variables_of_matlab_are_not_mapped(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"phase": filled((12, 20, 3), "f4")}, do_compression=True)
+    savemat(tmp_path / "b.mat", {"phase": filled((12, 20, 3), "f4") * 1j, "mask": np.ones((2, 2), bool)})
+    assert mapped_variable(tmp_path / "a.mat", "phase") is None
+    assert mapped_variable(tmp_path / "b.mat", "phase") is None
+    assert mapped_variable(tmp_path / "b.mat", "mask") is None
