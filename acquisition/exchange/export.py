@@ -116,7 +116,8 @@ def exported_files(
         ``ffv1``: the array ``speckle`` as lossless grey video, with the time of every frame.
         ``viewing-mp4``: the phase in colours, H.264, lossy.
         ``specdiffusion``: ``input/NNNNN.png``, ``label/NNNNN.png``, lists and ``metadata.yaml``.
-        ``npz``, ``hdf5``, ``matlab`` (7.3): one file with every array, the journal's columns and the metadata.
+        ``npz``, ``hdf5``, ``matlab`` (version 5; from 2 GiB on 7.3): one file with every array, the journal's columns and the
+        metadata.
         ``ome-zarr``: one OME-Zarr 0.5 folder per array; the segmentation lies in that of the phase, as its labels.
     labels : LabelOptions, optional
         Options of ``specdiffusion``.

@@ -1,4 +1,4 @@
-"""Archives as array files: NumPy's npz, HDF5, MATLAB 7.3 and OME-Zarr, written image by image.
+"""Archives as array files: NumPy's npz, HDF5, MATLAB and OME-Zarr, written image by image.
 
 The first three hold every array of the archive, one column for each field of the journal's rows (``t_ns``, ``exposure_s``,
 ``pattern_id`` ...), and the metadata as JSON. All hold check sums, see :mod:`acquisition.exchange.check_sums`. No file needs
@@ -35,6 +35,7 @@ from acquisition.exchange.export_base import (
     metadata_json,
     pixel_um,
 )
+from acquisition.exchange.formats.matlab5 import Stack, holds, write_matlab5
 from acquisition.exchange.hdf5_skeleton import hdf5_skeleton
 from drivers.manifest import values_sha256
 
@@ -108,11 +109,25 @@ def _fixed_texts(column: NDArray[np.str_]) -> NDArray[Any]:
 
 
 def write_matlab(archive: Archive, path: Path) -> None:
-    """Write a MATLAB 7.3 file: images H x W x N, columns N x 1, text as N rows of characters, ``metadata_json`` for jsondecode.
+    """Write a MATLAB file: images H x W x N, columns N x 1, texts as cells N x 1, ``metadata_json`` for jsondecode.
 
-    Version 7.3 is HDF5 with MATLAB's own header and attributes. The older format allows at most 2 GB per variable, and the file
-    would have to be built in memory.
+    It is of version 5, which all programs read, or of version 7.3 where a variable needs 2 GiB or more.
     """
+    specs = {name: archive.spec(name) for name in archive.arrays}
+    stacks = {
+        name: Stack(shape=(len(archive), spec.shape[0], spec.shape[1]), dtype=spec.dtype, images=images(archive, name))
+        for name, spec in specs.items()
+    }
+    if not all(holds(stack) for stack in stacks.values()):
+        _write_matlab73(archive, path)
+        return
+    table = columns(archive)
+    facts = {"metadata_json": metadata_json(archive), FACTS: facts_digest(archive, table)}
+    write_matlab5(path, stacks, {**table, **facts})
+
+
+def _write_matlab73(archive: Archive, path: Path) -> None:
+    """Write version 7.3, which is HDF5 with MATLAB's own header and attributes; texts are N rows of characters."""
     offsets: dict[str, list[int]] = {}
     table = columns(archive)
     table |= {"metadata_json": np.array([metadata_json(archive)]), FACTS: np.array([facts_digest(archive, table)])}

@@ -37,6 +37,7 @@ _SIGNATURES: Mapping[bytes, ExportFormat] = {
     b"PK\x03\x04": ExportFormat.NPZ,
     _HDF5: ExportFormat.HDF5,
     b"MATLAB 7.3 MAT-file": ExportFormat.MATLAB,
+    b"MATLAB 5.0 MAT-file": ExportFormat.MATLAB,
     b"II+\0": ExportFormat.OME_TIFF,
     b"II*\0": ExportFormat.OME_TIFF,
     b"\x1aE\xdf\xa3": ExportFormat.FFV1,

@@ -25,7 +25,7 @@ class ExportOptions:
     out
         Folder for the files. [default: 'export' inside the archive]
     format
-        ome-tiff, ffv1 (bit-exact video), viewing-mp4 (lossy), specdiffusion (PNG pairs), npz, hdf5, matlab (7.3) or ome-zarr;
+        ome-tiff, ffv1 (bit-exact video), viewing-mp4 (lossy), specdiffusion (PNG pairs), npz, hdf5, matlab or ome-zarr;
         several may be given. [default: ome-tiff and ffv1]
     overwrite
         Replace files that exist.

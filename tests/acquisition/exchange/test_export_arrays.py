@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 import scipy.io.matlab
 import tensorstore as ts
 
@@ -19,6 +20,7 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.export import ExportError, export
 from acquisition.exchange.export_base import how_it_went
+from acquisition.exchange.verify_export import verify_export
 
 INTERVAL_MS = 40
 
@@ -96,9 +98,43 @@ def test_hdf5_has_one_image_per_chunk_and_the_metadata_as_attributes(tmp_path: P
         assert json.loads(file.attrs["metadata_json"]) == {**archive.metadata, **how_it_went(archive)}
 
 
-def test_matlab_file_has_its_header_classes_and_axes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_matlab_file_is_read_by_scipy(tmp_path: Path, count: int, dtype: str) -> None:
+    archive = archive_of(tmp_path, count, (7, 9), dtype=dtype)  # whose bytes need padding
+    path = export_one(archive, tmp_path, "matlab")
+    assert scipy.io.matlab.matfile_version(str(path)) == (1, 0)  # which is 5
+    loaded = scipy.io.loadmat(path)
+    for name in archive.arrays:
+        assert loaded[name].dtype == archive.spec(name).dtype
+        np.testing.assert_array_equal(np.moveaxis(loaded[name], 2, 0), stacked(archive, name))
+    rows = archive.rows()
+    assert loaded["t_ns"].dtype == np.int64
+    assert loaded["t_ns"].ravel().tolist() == [row.t_ns for row in rows]
+    texts = [str(cell[0]) if cell.size else "" for cell in loaded["pattern_name"][:, 0]]
+    assert texts == [row.pattern_name for row in rows]
+    assert json.loads(loaded["metadata_json"][0]) == {**archive.metadata, **how_it_went(archive)}
+    check = verify_export(path)
+    assert (check.format, check.ok, check.has_check_sums, check.images) == ("matlab", True, True, 2 * count)
+
+
+def test_a_changed_image_of_a_matlab_file_is_named(tmp_path: Path) -> None:
     archive = archive_of(tmp_path)
     path = export_one(archive, tmp_path, "matlab")
+    content = path.read_bytes()
+    image = np.asfortranarray(archive.read("phase", 2)).tobytes(order="F")
+    assert content.count(image) == 1
+    path.write_bytes(content.replace(image, image[:-1] + bytes([image[-1] ^ 1])))
+    assert "image 2 of 'phase' differs" in " ".join(verify_export(path).damaged)
+
+
+def test_a_matlab_file_of_2_gib_is_of_version_7_3_with_header_classes_and_axes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acquisition.exchange.formats.matlab5.MOST_BYTES", 5 * 12 * 20 * 2 - 1)
+    archive = archive_of(tmp_path)
+    path = export_one(archive, tmp_path, "matlab")
+    assert verify_export(path).ok
     assert scipy.io.matlab.matfile_version(str(path)) == (2, 0)  # which is 7.3
     head = path.read_bytes()[:128]
     assert head.startswith(b"MATLAB 7.3 MAT-file")
