@@ -250,13 +250,20 @@ class Archive:
             len(self),
             tuple(damage(self._shards, _counted(journal.intact_rows, progress))),
             bad_rows=journal.bad_rows,
-            bad_facts=(*changed, *(f"{JOURNAL}: {text}" for text in journal.bad_facts), *self._damaged_references()),
+            bad_facts=(
+                *changed,
+                *([journal.mixed] if journal.mixed else []),
+                *(f"{JOURNAL}: {text}" for text in journal.bad_facts),
+                *self._damaged_references(),
+            ),
             rows_protected=journal.protected,
         )
 
     def check_intact(self) -> None:
         """Raise StorageError unless everything but the images is as it was written; the images are not read."""
         self.check_unchanged()
+        if self._journal.mixed:
+            raise StorageError(f"{self.path}: {self._journal.mixed}")
         self._journal.check_facts()
         self.rows()
 

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ class JournalSnapshot:
         The events and the facts about the whole archive that are as they were written.
     bad_facts : tuple of str
         What is wrong with the others.
+    mixed : str
+        Not empty where the journal and its write-ahead log are of different moments, so that the log is not read: what to do.
     """
 
     path: Path
@@ -76,6 +78,12 @@ class JournalSnapshot:
     intact_events: tuple[Event, ...]
     intact_status: Mapping[str, str]
     bad_facts: tuple[str, ...]
+    mixed: str = ""
+
+    @property
+    def intact(self) -> bool:
+        """Whether every entry is as it was written."""
+        return not self.bad_rows and not self.bad_facts
 
     @property
     def rows(self) -> tuple[StoredRow, ...]:
@@ -121,6 +129,9 @@ class JournalSnapshot:
 def read_journal(path: Path) -> JournalSnapshot:
     """Read a journal, also while its writer runs, without changing any file in its folder.
 
+    A copy of the folder that was made meanwhile can hold the journal and its write-ahead log (``-wal``) of different moments.
+    Then only the journal is read: the entries until one moment, and ``mixed`` says so.
+
     Raises
     ------
     StorageError
@@ -137,15 +148,57 @@ def read_journal(path: Path) -> JournalSnapshot:
             content = _snapshot(path, path, "immutable=1")
             if not wal.exists() and path.stat().st_mtime_ns == before.st_mtime_ns:
                 return content
-        try:
-            return _snapshot(path, path, "mode=ro")
-        except sqlite3.OperationalError:  # the WAL of a crashed writer in a read-only folder: recover a copy
-            with tempfile.TemporaryDirectory() as folder:
-                for source in (path, wal):
-                    shutil.copyfile(source, Path(folder) / source.name)
-                return _snapshot(path, Path(folder) / path.name, "mode=rw")
+        return _with_log(path, wal)
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read {path}: {error}; restore it from a copy") from error
+        raise StorageError(
+            f"cannot read {path}: {error}; restore it from a copy, one that was made when nothing was written"
+        ) from error
+
+
+def _with_log(path: Path, wal: Path) -> JournalSnapshot:
+    """Read a journal and its write-ahead log; where they do not fit together, the journal without it."""
+    content: JournalSnapshot | None = None
+    failure: Exception | None = None
+    try:
+        content = _recovered(path, wal)
+    except (sqlite3.Error, StorageError, UnicodeDecodeError) as error:
+        failure = error
+    if content is not None and content.intact:
+        return content
+    # SQLite checks each frame of the log, but not that the log belongs to this state of the journal. Our check sums do.
+    alone = _without_log(path)
+    if alone is not None:
+        text = (
+            f"{path.name} and {wal.name} are of different moments, as when a folder is copied while it is written: only the "
+            f"{len(alone.rows)} rows of {path.name} are read; copy the folder again when nothing is written"
+        )
+        return replace(alone, mixed=text)
+    if content is None:
+        assert failure is not None
+        raise failure
+    return content
+
+
+def _recovered(path: Path, wal: Path) -> JournalSnapshot:
+    try:
+        return _snapshot(path, path, "mode=ro")
+    except sqlite3.OperationalError:  # the WAL of a crashed writer in a read-only folder: recover a copy
+        with tempfile.TemporaryDirectory() as folder:
+            for source in (path, wal):
+                shutil.copyfile(source, Path(folder) / source.name)
+            return _snapshot(path, Path(folder) / path.name, "mode=rw")
+
+
+def _without_log(path: Path) -> JournalSnapshot | None:
+    """Return what the journal holds without its write-ahead log; None where that is damaged, or has no check sums."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        try:
+            content = _snapshot(path, copy, "immutable=1")
+        except (sqlite3.Error, StorageError, UnicodeDecodeError):
+            return None
+    return content if content.intact and content.protected else None
 
 
 def _snapshot(path: Path, file: Path, mode: str) -> JournalSnapshot:

@@ -69,6 +69,8 @@ class Journal:
             are accepted, so that they can be withdrawn.
         """
         content = read_journal(path)  # before connecting: a foreign database must not be switched to WAL
+        if content.mixed:
+            raise StorageError(f"cannot write to {path}: {content.mixed}")
         content.check_facts()  # new entries would hide that others are lost
         return cls(path, _connect(path), content.arrays, protected=content.protected)
 
