@@ -13,7 +13,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QBuffer, QCoreApplication, QEventLoop, QIODevice
+from PyQt6.QtCore import (
+    QBuffer,
+    QCoreApplication,
+    QEventLoop,
+    QIODevice,
+    QMessageLogContext,
+    QtMsgType,
+    qInstallMessageHandler,
+)
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import QApplication
 
@@ -256,11 +264,19 @@ def render_offscreen(
 
 def _application(arguments: list[str]) -> QApplication:
     existing = QCoreApplication.instance()
+    if existing is None:
+        qInstallMessageHandler(_log_qt)
     app = existing if isinstance(existing, QApplication) else QApplication(arguments)
     app.setApplicationName("SpeckleScope")
     if not app.styleSheet():
         apply_style(app)
     return app
+
+
+def _log_qt(kind: QtMsgType, _: QMessageLogContext, text: str | None) -> None:
+    """Log what Qt would print on the terminal: it is for programmers, and the terminal is for the operator."""
+    levels = {QtMsgType.QtWarningMsg: logging.WARNING, QtMsgType.QtInfoMsg: logging.INFO, QtMsgType.QtDebugMsg: logging.DEBUG}
+    logging.getLogger("qt").log(levels.get(kind, logging.ERROR), text)
 
 
 @contextmanager

@@ -257,6 +257,11 @@ def after(seconds: float) -> Moment:
     return lambda child: child.age_s >= seconds
 
 
+def begun(child: Child) -> bool:
+    """Whether the process has become the command: a signal that comes just before would be lost."""
+    return __spec__.name not in _command_line(child.pid)
+
+
 def line(text: str) -> Moment:
     """Return the moment when stdout or stderr holds a text."""
     return lambda child: text in child.errors or text in child.output

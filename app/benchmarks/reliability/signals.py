@@ -138,6 +138,11 @@ class Case:
         """The exit code of an interrupted command."""
         return EXIT_CODES[signal.SIGTERM if self.send is Send.IGNORED else self.number]
 
+    @property
+    def codes(self) -> set[int]:
+        """The exit codes that are right: of two different signals, either may be the one that ended the command."""
+        return {self.code, EXIT_CODES[signal.SIGTERM]} if self.send is Send.THEN_SIGTERM else {self.code}
+
     def __str__(self) -> str:
         """Name the case, so that it can be repeated."""
         how = "" if self.send is Send.ONCE else f" {self.send.name.lower()}"
@@ -398,7 +403,7 @@ def _run(case: Case, folder: Path, undisturbed: Undisturbed, tally: Tally) -> li
     if end.seconds - sent_s > SLOWEST_S:
         faults.append(f"it ended {end.seconds - sent_s:.1f} s after the signal")
     faults += _left(folder, end)
-    if is_python_starting and end.code not in (0, case.code):
+    if is_python_starting and end.code not in {0, *case.codes}:
         tally.before_start += 1
         faults += [] if _files(folder) == before else ["it wrote files before it heard signals"]
         if sent_s - start_s > _STARTS_S + _SLOWER * undisturbed.hears_after_s:
@@ -418,6 +423,7 @@ def _wait_for_the_moment(child: Child, case: Case, undisturbed: Undisturbed) -> 
     if case.fraction >= 1 / MOMENTS and undisturbed.hears_after_s and child.wait_for(_hears):
         work_s -= undisturbed.hears_after_s
     child.wait_for(after(child.age_s + case.fraction * work_s))
+    child.wait_for(children.begun)
 
 
 def _send_again(case: Case, child: Child) -> list[str]:
@@ -443,7 +449,7 @@ def _left(folder: Path, end: ChildEnd) -> list[str]:
 def _wrong_message(case: Case, end: ChildEnd) -> list[str]:
     """Return what is wrong with the exit code, and with what the command has said."""
     lines = [line for line in end.errors.splitlines() if line.strip() and not _PROGRESS.search(line)]
-    faults = [] if end.code == case.code else [f"exit code {end.code} instead of {case.code}"]
+    faults = [] if end.code in case.codes else [f"exit code {end.code} instead of {case.code}"]
     faults += [f"stderr has '{crash}'" for crash in _CRASHES if crash in end.errors]
     if len(lines) != 1 or not _INTERRUPTED.search(lines[0]):
         faults.append(f"stderr is not one line 'interrupted' but {end.errors[-400:]!r}")
