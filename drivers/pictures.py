@@ -88,7 +88,7 @@ def natural_key(path: Path) -> tuple[object, ...]:
 
 def count_pages(path: Path) -> int:
     """Return the number of pictures in a file; a TIFF stack or an animation has several. Errors as :func:`read_picture`."""
-    with _errors(path):
+    with _errors(f"cannot read {path} as a picture: "):
         content = _content(path)
         if content.startswith(_TIFF):
             with _complete_tiff(content) as tiff:
@@ -113,16 +113,25 @@ def read_picture(path: Path, page: int = 0) -> Picture:
         It is no such file, is damaged or cut, has values that are not finite, or more than
         :data:`drivers.limits.MAX_PIXELS` pixels.
     """
-    with _errors(path):
-        content = _content(path)
-        if not content.startswith(_TIFF):
-            return _other(content, page, _FORMATS)
-        try:
-            return _tiff(content, page)
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            return _other(content, page, ("TIFF",))  # Pillow has LZW, which tifffile reads only with another package
+    with _errors(f"cannot read {path} as a picture: "):
+        return _decoded(_content(path), page)
+
+
+def decode_picture(content: bytes) -> Picture:
+    """Decode the first picture of a file's content; raises PictureError as :func:`read_picture` does, without a file's name."""
+    with _errors(""):
+        return _decoded(content, 0)
+
+
+def _decoded(content: bytes, page: int) -> Picture:
+    if not content.startswith(_TIFF):
+        return _other(content, page, _FORMATS)
+    try:
+        return _tiff(content, page)
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        return _other(content, page, ("TIFF",))  # Pillow has LZW, which tifffile reads only with another package
 
 
 def _content(path: Path) -> bytes:
@@ -254,12 +263,12 @@ def _grey(image: NDArray[Any], white: int | None, *, has_alpha: bool) -> Picture
 
 
 @contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Name the file in every error of a decoder."""
+def _errors(beginning: str) -> Iterator[None]:
+    """Turn every error of a decoder into a PictureError, whose message begins with the file's name."""
     try:
         yield
     except FileNotFoundError as error:
-        raise PictureError(f"there is no picture {path}") from error
+        raise PictureError(f"there is no picture {error.filename}") from error
     except (
         OSError,
         ValueError,
@@ -278,4 +287,4 @@ def _errors(path: Path) -> Iterator[None]:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             reason = f"it is no TIFF, {', '.join(_FORMATS)}"
-        raise PictureError(f"cannot read {path} as a picture: {reason}; save it again, or remove it") from error
+        raise PictureError(f"{beginning}{reason}; save it again, or remove it") from error
