@@ -25,7 +25,7 @@ _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_
 
 
 class VideoFile(LazyFrames):
-    """The frames of a video, decoded by PyAV on access; colour becomes grey with the weights of Rec. 601.
+    """The frames of a video, decoded by PyAV on access; colour becomes 8-bit grey with the weights of Rec. 601.
 
     OpenCV decodes no file: its own copy of FFmpeg is older, and asks nobody before it follows a play list.
 
@@ -47,7 +47,7 @@ class VideoFile(LazyFrames):
     Raises
     ------
     DeviceError
-        The file is missing, is not a video, differs from its manifest, or has more than 8 bits per pixel; or it has no times,
+        The file is missing, is not a video, differs from its manifest, or has colours of more than 8 bits; or it has no times,
         and ``period_s`` is not given.
     """
 
@@ -61,6 +61,7 @@ class VideoFile(LazyFrames):
         self._begun = False
         content = _content(path)
         self._timed = content.recorded_ns is not None
+        self._bits = max(8, content.bits)
         super().__init__(content.times_ns(path, period_s))
 
     def load(self, index: int) -> Frame:
@@ -73,13 +74,14 @@ class VideoFile(LazyFrames):
             ) from error
         if frame is None:
             raise DeviceError(f"frame {index} of {self.path} cannot be decoded; restore the file from a copy")
-        pixels = np.ascontiguousarray(frame.to_ndarray(format="gray"), np.uint8)
+        # Grey of more than 8 bits holds counts as they are, and is not scaled.
+        pixels: Any = np.ascontiguousarray(frame.to_ndarray() if self._bits > 8 else frame.to_ndarray(format="gray"))
         self._shape = self._shape or pixels.shape
         if pixels.shape != self._shape:
             raise DeviceError(
                 f"frame {index} of {self.path} is {pixels.shape} instead of {self._shape}; convert the file to one size"
             )
-        return Frame(pixels, index, int(self.times_ns[index]), self._exposure_s)
+        return Frame(pixels, index, int(self.times_ns[index]), self._exposure_s, bit_depth=self._bits)
 
     def _decoded(self, index: int) -> av.VideoFrame | None:
         """Return frame ``index``, or None if it is damaged."""
@@ -132,10 +134,11 @@ def grey(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Content:
-    """What a video file holds: how many frames, and the time of each since the first, sorted, in ns, where it has times."""
+    """What a video file holds: how many frames of how many bits, and the time of each since the first, sorted, in ns."""
 
     count: int
     recorded_ns: NDArray[np.int64] | None
+    bits: int
 
     def times_ns(self, path: Path, period_s: float | None) -> NDArray[np.int64]:
         if self.recorded_ns is not None:
@@ -172,14 +175,15 @@ def _content(path: Path) -> _Content:
                 raise DeviceError(f"{path} contains no video frames; choose another file")
             check_pixels((context.height, context.width))
             bits = max(component.bits for component in context.format.components)
+            is_grey = context.format.name.startswith("gray") and bits <= 16
             times_ns = _nanoseconds(np.sort(known), stream) if known.size else None
     except av.error.FFmpegError as error:
         raise DeviceError(f"{path} cannot be read as a video ({error.strerror}); choose another file") from error
     except LimitError as error:
         raise DeviceError(f"{path}: {error}") from error
-    if bits > 8:
-        raise DeviceError(f"{path} has {bits} bits per pixel, of which 8 are read; replay the recording that it was made from")
-    return _Content(len(ticks), times_ns)
+    if bits > 8 and not is_grey:
+        raise DeviceError(f"{path} has {bits} bits per colour, of which 8 are read; convert it to 8 bits, or to grey")
+    return _Content(len(ticks), times_ns, bits)
 
 
 def open_video(path: Path) -> av.container.InputContainer:

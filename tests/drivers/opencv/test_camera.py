@@ -343,18 +343,31 @@ def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
 # ---- video files
 
 
-def ffv1(folder: Path, images: Sequence[NDArray[Any]], times_ms: Sequence[int]) -> Path:
+def ffv1(folder: Path, images: Sequence[NDArray[Any]], times_ms: Sequence[int], pixel_format: str = "gray") -> Path:
     path = folder / "video.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.height, stream.width = images[0].shape
-        stream.pix_fmt = "gray" if images[0].dtype == np.uint8 else "gray16le"
+        stream.pix_fmt = pixel_format
         for image, time_ms in zip(images, times_ms, strict=True):
-            frame = av.VideoFrame.from_ndarray(image, format=stream.pix_fmt)
+            grey = pixel_format if pixel_format.startswith("gray") else "gray"
+            frame = av.VideoFrame.from_ndarray(image, format=grey).reformat(format=pixel_format)
             frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+@pytest.mark.parametrize(("bits", "pixel_format"), [(10, "gray10le"), (12, "gray12le"), (16, "gray16le")])
+def test_grey_of_more_than_8_bits_plays_with_its_counts(tmp_path: Path, bits: int, pixel_format: str) -> None:
+    rng = np.random.default_rng(bits)
+    images = [rng.integers(0, 2**bits, (48, 64)).astype(np.uint16) for _ in range(3)]
+    camera, _ = playing(ffv1(tmp_path, images, [0, 40, 80], pixel_format))
+    assert camera.capabilities.bit_depths == (bits,)
+    for image in images:
+        frame = camera.read(1.0)
+        assert frame.bit_depth == bits
+        np.testing.assert_array_equal(frame.pixels, image)
 
 
 def greys(count: int) -> list[NDArray[np.uint8]]:
@@ -538,9 +551,9 @@ def sound_file(folder: Path) -> Path:
         (empty_file, {}, r"cannot be read as a video \(.*\); choose another file"),
         (sound_file, {}, "contains no video; choose another file"),
         (
-            lambda folder: ffv1(folder, [image.astype(np.uint16) * 16 for image in greys(2)], [0, 40]),
+            lambda folder: ffv1(folder, greys(2), [0, 40], pixel_format="yuv420p10le"),
             {},
-            "has 16 bits per pixel, of which 8 are read; replay",
+            "has 10 bits per colour, of which 8 are read; convert it to 8 bits, or to grey",
         ),
         (
             lambda folder: write_mjpeg(folder, 2, 25),
