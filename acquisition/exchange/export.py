@@ -21,6 +21,7 @@ from acquisition.exchange.export_arrays import ome_zarr_images, write_hdf5, writ
 from acquisition.exchange.export_base import ExportError
 from acquisition.exchange.export_images import SpecDiffusionLayout, write_ome_tiff, write_specdiffusion
 from acquisition.exchange.export_video import write_ffv1, write_viewing_mp4
+from acquisition.exchange.formats.references import references_folder, write_references
 from drivers.manifest import manifest_of, manifest_text, sha256_of
 
 __all__ = ["ExportError", "ExportFormat", "LabelOptions", "export"]
@@ -50,6 +51,8 @@ _SINGLE_FILE = {
 }
 #: Formats whose files are about as large as the uncompressed images.
 _RAW_SIZED = {*_SINGLE_FILE, ExportFormat.OME_TIFF, ExportFormat.OME_ZARR}
+#: Formats that hold all arrays: the references of a recording lie beside them.
+_WITH_REFERENCES = _RAW_SIZED
 #: Suffixes of video files, which hold no check sums: each has a manifest beside itself.
 _WITHOUT_CHECK_SUMS = {".mkv", ".mp4"}
 
@@ -119,6 +122,7 @@ def exported_files(
         ``npz``, ``hdf5``, ``matlab`` (version 5; from 2 GiB on 7.3): one file with every array, the journal's columns and the
         metadata.
         ``ome-zarr``: one OME-Zarr 0.5 folder per array; the segmentation lies in that of the phase, as its labels.
+        Beside these five lies the folder ``NAME_references`` of a recording: what it was reconstructed against.
     labels : LabelOptions, optional
         Options of ``specdiffusion``.
     overwrite : bool
@@ -137,6 +141,8 @@ def exported_files(
         raise ExportError(f"{archive.path.name} holds no images; there is nothing to export")
     out_dir = Path(out_dir)
     jobs = [job for name in chosen for job in _jobs(archive, name, labels or LabelOptions())]
+    if set(chosen) & _WITH_REFERENCES and (references := references_folder(archive)):
+        jobs.append((references, partial(write_references, archive)))
     try:
         make_folder(out_dir)
         with sole_writer(out_dir / archive.path.name):

@@ -26,6 +26,7 @@ from acquisition.exchange.array_files import (
 from acquisition.exchange.check_sums import CheckSums
 from acquisition.exchange.conversion.grey_files import decode_grey
 from acquisition.exchange.export import ExportError, ExportFormat
+from acquisition.exchange.formats.references import is_references_folder
 from drivers.limits import LimitError, check_inside, check_pixels
 from drivers.manifest import MANIFEST, content_problem, file_problem, missing_files, read_manifest
 from drivers.recorded.video_file import open_video
@@ -52,8 +53,8 @@ class ExportCheck:
 
     Parameters
     ----------
-    format : ExportFormat
-        What it is.
+    format : ExportFormat or None
+        What it is; None for the references beside an export.
     images : int
         Images that were read and compared.
     damaged : tuple of str
@@ -62,7 +63,7 @@ class ExportCheck:
         Whether it has check sums; without them only damage that prevents the reading is noticed.
     """
 
-    format: ExportFormat
+    format: ExportFormat | None
     images: int
     damaged: tuple[str, ...]
     has_check_sums: bool
@@ -109,12 +110,14 @@ def verify_export(path: Path) -> ExportCheck:
         It is missing, or no export.
     """
     path = Path(path)
+    if is_references_folder(path):
+        return _verify_folder(path, None)
     kind = export_format(path)
     if kind is None:
         raise ExportError(f"{path} is no export, or its beginning is damaged; the formats are {', '.join(ExportFormat)}")
     if kind in (ExportFormat.FFV1, ExportFormat.VIEWING_MP4):
         return _verify_video(path, kind)
-    return _verify_folder(path) if kind is ExportFormat.SPECDIFFUSION else _verify_arrays(path, kind)
+    return _verify_folder(path, kind) if kind is ExportFormat.SPECDIFFUSION else _verify_arrays(path, kind)
 
 
 def read_export(path: Path, kind: ExportFormat) -> ArrayFile:
@@ -156,7 +159,7 @@ def _image_problems(content: ArrayFile) -> Iterator[str]:
             yield check_sums.problem(name, index, image)
 
 
-def _verify_folder(path: Path) -> ExportCheck:
+def _verify_folder(path: Path, kind: ExportFormat | None) -> ExportCheck:
     damaged: list[str] = []
     images = 0
     try:
@@ -174,9 +177,7 @@ def _verify_folder(path: Path) -> ExportCheck:
         damaged.append(str(error))
         digests = {}
     damaged = [f"{path.name}: {text}" for text in damaged]
-    return ExportCheck(
-        format=ExportFormat.SPECDIFFUSION, images=images, damaged=tuple(damaged), has_check_sums=digests is not None
-    )
+    return ExportCheck(format=kind, images=images, damaged=tuple(damaged), has_check_sums=digests is not None)
 
 
 def _file_problem(file: Path, name: str, digests: Mapping[str, str] | None) -> str:

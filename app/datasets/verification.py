@@ -78,7 +78,7 @@ def verify(path: Path, progress: Callable[[int], None] = lambda done: None) -> V
     check = verify_export(path)
     notes = () if check.has_check_sums else (f"{NO_CHECK_SUMS}: {path.name}",)
     return Verification(
-        content=check.format.value,
+        content=check.format.value if check.format else "references",
         images=check.images,
         damaged=check.damaged,
         notes=notes,

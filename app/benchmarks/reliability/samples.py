@@ -248,7 +248,7 @@ def _read_export(path: Path) -> Content:
         content[f"{file.name}: images"] = check.images
         if check.format in (ExportFormat.FFV1, ExportFormat.VIEWING_MP4):
             content |= _video_content(file)
-        elif check.format is not ExportFormat.SPECDIFFUSION:
+        elif check.format is not None and check.format is not ExportFormat.SPECDIFFUSION:
             content |= _array_content(file, read_export(file, check.format))
     if path.suffix in (".npz", ".h5", ".tif"):
         content["pairs"] = _read_pairs(open_arrays(path, ImportOptions()))
