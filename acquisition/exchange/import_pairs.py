@@ -87,7 +87,7 @@ def _facts(pairs: PairSource) -> dict[str, object]:
     facts: dict[str, object] = {}
     for array, converter in (("speckle", pairs.speckle), ("phase", pairs.phase)):
         facts |= {f"{array}_shape": f"{shapes[array]} (N, H, W)"}
-        facts |= {f"{array}_{key}": value for key, value in converter.facts().items()}
+        facts |= converter.facts()
     others = {name: shape for name, shape in shapes.items() if name not in ("speckle", "phase")}
     return {**facts, **pairs.rows.facts(), "pixel_um": pairs.metadata.get("pixel_um"), "other_arrays": others}
 

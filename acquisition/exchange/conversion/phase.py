@@ -220,9 +220,9 @@ class PhaseConverter:
         """Return the unit, where it is from, and the range, for a report."""
         source = "stated" if self._stated.unit else "written by SpeckleScope" if self._stated.ours else "assumed"
         return {
-            "dtype": self._dtype.name,
-            "unit": f"{self.unit} ({source})",
-            "values_rad": [self._low_rad, self._high_rad] if self._low_rad <= self._high_rad else None,
-            "range_rad": self._stated.phase_range_rad,
-            **({"white": self.white} if self.white is not None else {}),
+            "phase_dtype": self._dtype.name,
+            "phase_unit": f"{self.unit} ({source})",
+            "phase_values_rad": [self._low_rad, self._high_rad] if self._low_rad <= self._high_rad else None,
+            "phase_range_rad": self._stated.phase_range_rad,
+            **({"phase_white": self.white} if self.white is not None else {}),
         }

@@ -143,8 +143,8 @@ class SpeckleConverter:
         source = "its metadata" if self._stated.file_bit_depth == self.bit_depth else "its values"
         source = "stated" if self._stated.bit_depth else source
         return {
-            "dtype": self._dtype.name,
-            "unit": "counts",
-            "values": [self._lowest, self._highest] if self._lowest <= self._highest else None,
-            "bit_depth": f"{self.bit_depth} ({source})",
+            "speckle_dtype": self._dtype.name,
+            "speckle_unit": "counts",
+            "speckle_values": [self._lowest, self._highest] if self._lowest <= self._highest else None,
+            "speckle_bit_depth": f"{self.bit_depth} ({source})",
         }
