@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -24,30 +23,11 @@ _COMMAND = [sys.executable, "-P", "-m", f"{__package__}.hdf5_child"]
 _END_S = 2.0
 
 
-class FileLibrary(StrEnum):
-    """Which library reads a file."""
-
-    HDF5 = "hdf5"
-    MATLAB5 = "matlab5"
-
-
 class ChildAnswer(StrEnum):
     """What the child says of a file: this process may read it, or reading it needs too much memory."""
 
     READ = "read"
     MEMORY = "memory"
-
-
-@dataclass(frozen=True)
-class ChildRequest:
-    """Which file is read, and with which library."""
-
-    path: str
-    library: FileLibrary
-
-    def line(self) -> str:
-        """Return the request as the child's line of input."""
-        return json.dumps([self.path, self.library]) + "\n"
 
 
 class ChildReader:
@@ -57,7 +37,7 @@ class ChildReader:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
-    def check(self, path: Path, library: FileLibrary) -> None:
+    def check(self, path: Path) -> None:
         """Let the child read a file.
 
         Raises
@@ -67,14 +47,13 @@ class ChildReader:
         """
         check_regular(path)
         with self._lock:
-            answer = self._ask(ChildRequest(str(path.absolute()), library))
+            answer = self._ask(path.absolute())
         if answer == ChildAnswer.READ.value:
             return
         if answer == ChildAnswer.MEMORY.value:
             raise LimitError("reading it needs more memory than a file of pairs does; save it with smaller chunks")
         raise LimitError(
-            f"it stops the library that reads {library} files, or keeps it busy for more than {MAX_READ_STALL_S:g} s "
-            f"without a result ({answer})"
+            f"it stops the HDF5 library, or keeps it busy for more than {MAX_READ_STALL_S:g} s without a result ({answer})"
         )
 
     def end(self) -> None:
@@ -92,7 +71,7 @@ class ChildReader:
             process.kill()
             process.wait()
 
-    def _ask(self, request: ChildRequest) -> str:
+    def _ask(self, path: Path) -> str:
         """Return the child's answer, or how it ended."""
         process = self._running()
         assert process.stdin is not None
@@ -100,7 +79,7 @@ class ChildReader:
         answer = ""
         try:
             with suppress(BrokenPipeError):  # it has ended; the code below says how
-                process.stdin.write(request.line())
+                process.stdin.write(json.dumps(str(path)) + "\n")
                 process.stdin.flush()
             answer = process.stdout.readline().strip()
         finally:
@@ -125,6 +104,6 @@ _READER = ChildReader()
 atexit.register(_READER.end)
 
 
-def check_in_child(path: Path, library: FileLibrary = FileLibrary.HDF5) -> None:
-    """Let a child process read a file; raises LimitError unless it survives, see :meth:`ChildReader.check`."""
-    _READER.check(path, library)
+def check_in_child(path: Path) -> None:
+    """Let a child process read an HDF5 file; raises LimitError unless it survives, see :meth:`ChildReader.check`."""
+    _READER.check(path)

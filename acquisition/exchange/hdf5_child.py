@@ -1,4 +1,4 @@
-"""The program of :mod:`acquisition.exchange.child_reader`: it reads the HDF5 and MATLAB files that its standard input names."""
+"""The program of :mod:`acquisition.exchange.child_reader`: it reads the HDF5 files that its standard input names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from acquisition.exchange.child_reader import ChildAnswer, FileLibrary
+from acquisition.exchange.child_reader import ChildAnswer
 from acquisition.exchange.containers.hdf5_file import open_hdf5
-from acquisition.exchange.containers.matlab_file import open_matlab5
 from drivers.limits import MAX_READ_STALL_S, MAX_READER_BYTES, check_pixels
 
 #: How often progress is noted, in seconds.
@@ -24,13 +23,13 @@ def main() -> None:
     _limit_memory()
     parent = os.getppid()
     for line in sys.stdin:
-        path, library = json.loads(line)
+        path = json.loads(line)
         # A thread that needs no interpreter ends this process, whatever a library does.
         faulthandler.dump_traceback_later(MAX_READ_STALL_S, exit=True)
         answer = ChildAnswer.READ
         try:
             noted_s = time.monotonic()
-            content = (open_matlab5 if library == FileLibrary.MATLAB5.value else open_hdf5)(Path(path))
+            content = open_hdf5(Path(path))
             for name, (shape, _) in content.arrays.items():
                 check_pixels(shape[1:])
                 for _ in content.read(name):

@@ -92,7 +92,7 @@ def _is_matlab(item: h5py.Dataset) -> bool:
 def _column(item: h5py.Dataset) -> NDArray[Any]:
     """Return values or texts, one for each image; MATLAB has N x 1 values, or N rows of characters with blanks at their end."""
     if h5py.check_string_dtype(item.dtype):
-        return np.asarray(item.asstr()[()], np.str_)
+        return np.asarray(item.asstr("utf-8")[()], np.str_)
     content = np.asarray(item[()])
     if not _is_matlab(item):
         return content

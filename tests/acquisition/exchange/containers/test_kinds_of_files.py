@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from acquisition.exchange.array_files import ArrayFile, is_array_file, read_array_file
-from acquisition.exchange.containers.matlab5_places import mapped_variable
+from acquisition.exchange.containers.matlab5_elements import read_variables
 
 Arrays = dict[str, NDArray[Any]]
 #: Where the axes of (N, H, W) go, by the name of the order.
@@ -253,15 +253,19 @@ def test_uncompressed_variables_of_matlab_are_read_from_their_place(dtype: str, 
     stack = filled((3, 12, 20), dtype) + filled((1,), dtype)
     large = np.full_like(stack, 2**30) if dtype == "i8" else stack  # SciPy stores small integers as they are
     savemat(tmp_path / "x.mat", {"text": "hello", "other": np.ones((3, 3)), name: np.moveaxis(large, 0, -1)})
-    mapped = mapped_variable(tmp_path / "x.mat", name)
-    assert isinstance(mapped, np.memmap)
-    np.testing.assert_array_equal(mapped, np.moveaxis(large, 0, -1))
+    values = read_variables(tmp_path / "x.mat", name)[name].values
+    assert values is not None
+    assert not values.flags.owndata
+    np.testing.assert_array_equal(values, np.moveaxis(large, 0, -1))
     same(read_array_file(tmp_path / "x.mat", "HWN"), {name: large})
 
 
-def test_compressed_and_complex_variables_of_matlab_are_not_mapped(tmp_path: Path) -> None:
-    savemat(tmp_path / "a.mat", {"phase": filled((12, 20, 3), "f4")}, do_compression=True)
-    savemat(tmp_path / "b.mat", {"phase": filled((12, 20, 3), "f4") * 1j, "mask": np.ones((2, 2), bool)})
-    assert mapped_variable(tmp_path / "a.mat", "phase") is None
-    assert mapped_variable(tmp_path / "b.mat", "phase") is None
-    assert mapped_variable(tmp_path / "b.mat", "mask") is None
+@pytest.mark.parametrize("options", [{}, {"do_compression": True}])
+def test_texts_and_cells_of_matlab_are_columns(options: dict[str, bool], tmp_path: Path) -> None:
+    ids = np.array(["a", "\u00b5-2", ""], object).reshape(-1, 1)
+    facts = {"pattern_id": ids, "pattern_name": np.array(["ab", "c", "def"]), "t_ns": np.array([[0.0], [1.0], [2.0**40]])}
+    savemat(tmp_path / "x.mat", {"speckle": filled((12, 20, 3), "u1"), **facts}, **options)
+    content = read_array_file(tmp_path / "x.mat")
+    assert content.columns["pattern_id"].tolist() == ["a", "\u00b5-2", ""]
+    assert content.columns["pattern_name"].tolist() == ["ab", "c", "def"]
+    assert content.columns["t_ns"].tolist() == [0, 1, 2**40]
