@@ -102,10 +102,11 @@ def write_hdf5(archive: Archive, path: Path) -> None:
 
 
 def _fixed_texts(column: NDArray[np.str_]) -> NDArray[Any]:
-    """Return texts as UTF-8 of one length: GNU Octave cannot read a file that has texts of variable length."""
-    encoded = [str(text).encode("utf-8") for text in column]
-    length = max(1, *map(len, encoded))
-    return np.array(encoded, h5py.string_dtype("utf-8", length))
+    """Return texts as UTF-8 of one length.
+
+    GNU Octave loses a file that has texts of variable length, or texts that are marked as UTF-8.
+    """
+    return np.array([str(text).encode("utf-8") for text in column], np.bytes_)
 
 
 def write_matlab(archive: Archive, path: Path) -> None:
