@@ -136,7 +136,9 @@ class _Methods:
         reference = state.speckle if self._options.reference is None else self._options.reference
         if reference is None or reference.shape != shape:
             actual = "none" if reference is None else f"one of {reference.shape}"
-            raise StorageError(f"{self._archive.path.name} needs a reference of {shape} px, there is {actual}; give --reference")
+            raise StorageError(
+                f"{self._archive.path.name} needs a reference of {shape} px, there is {actual}; give --reference"
+            )
         method.check_frame((shape[0], shape[1]))
         return method, reference
 
