@@ -229,9 +229,9 @@ def _check_chunks(data: bytes) -> None:
         length, chunk = struct.unpack(">I4s", data[start : start + 8]) if len(data) >= start + 8 else (2**32, b"")
         end = start + 8 + length
         if end + 4 > len(data):
-            raise PictureError("it is cut off")
+            raise PictureError("it is truncated")
         if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise PictureError("a part of it does not have its check sum")
+            raise PictureError("it is damaged (CRC)")
         start = end + 4
 
 

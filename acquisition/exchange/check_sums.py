@@ -141,9 +141,11 @@ def ome_annotation(crc32: Collection[int], metadata_json: str, columns_json: str
 
 def read_ome_facts(xml: str) -> tuple[dict[str, list[Any]], str]:
     """Return the columns of one of our OME-TIFF files and its metadata as JSON; nothing for other files."""
-    found = {key: match[1] for key in (_OME_METADATA, _OME_COLUMNS) if (match := re.search(rf'<M K="{key}">([^<]*)</M>', xml))}
-    columns = json.loads(html.unescape(found.get(_OME_COLUMNS, "{}")))
-    return columns if isinstance(columns, dict) else {}, html.unescape(found.get(_OME_METADATA, "{}"))
+    annotations = {
+        key: match[1] for key in (_OME_METADATA, _OME_COLUMNS) if (match := re.search(rf'<M K="{key}">([^<]*)</M>', xml))
+    }
+    columns = json.loads(html.unescape(annotations.get(_OME_COLUMNS, "{}")))
+    return columns if isinstance(columns, dict) else {}, html.unescape(annotations.get(_OME_METADATA, "{}"))
 
 
 def ome_sha256(xml: str) -> str:

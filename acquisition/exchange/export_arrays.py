@@ -164,7 +164,7 @@ def _labels_of(archive: Archive, name: str) -> str | None:
     if name != _LABELLED or not {_LABELLED, _LABELS} <= set(archive.arrays):
         return None
     labels, image = archive.spec(_LABELS), archive.spec(_LABELLED)
-    return _LABELS if np.dtype(labels.dtype).kind in "ui" and labels.shape == image.shape else None
+    return _LABELS if np.issubdtype(labels.dtype, np.integer) and labels.shape == image.shape else None
 
 
 def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:

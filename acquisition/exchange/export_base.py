@@ -109,7 +109,7 @@ def even_interval_s(rows: Sequence[PairRow]) -> float | None:
 
 def display_range(archive: Archive, name: str) -> tuple[float, float]:
     """Return the values that a program should show as black and as white."""
-    if name == "speckle" and np.dtype(archive.spec(name).dtype).kind == "u":
+    if name == "speckle" and np.issubdtype(archive.spec(name).dtype, np.unsignedinteger):
         return 0.0, float(2 ** significant_bits(archive) - 1)
     sampled = np.linspace(0, len(archive) - 1, min(len(archive), _RANGE_SAMPLES)).astype(int)
     values = np.concatenate([image[np.isfinite(image)] for image in (archive.read(name, int(i)) for i in sampled)])

@@ -36,6 +36,7 @@ def test_opencv_opens_cameras_by_number_and_nothing_else(folder: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.name != "test_export_video.py"  # tries whether OpenCV, as another program, shows our videos
         for line, what in faults(ast.parse(path.read_text("utf-8")))
     ]
     assert not wrong, "decode videos with drivers/recorded/video_file.py:\n" + "\n".join(wrong)

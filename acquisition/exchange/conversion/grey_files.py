@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import struct
 import unicodedata
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from acquisition.archive.shards import Image
 from drivers.limits import check_pixels
-from drivers.pictures import PictureError, count_pages, is_picture_name, natural_key, read_picture
+from drivers.pictures import PictureError, count_pages, decode_picture, is_picture_name, natural_key
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: PNG's colour type of grey images.
@@ -108,47 +102,20 @@ def read_grey(file: Path, check: Callable[[bytes], None] = lambda data: None) ->
     """
     data = file.read_bytes()
     check(data)
-    if file.suffix.lower() == ".png":
-        return decode_grey(data)
-    picture = read_picture(file)
+    return decode_grey(data)
+
+
+def decode_grey(data: bytes) -> Image:
+    """Decode a picture to grey, shape (H, W): uint8, uint16 or float32.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, truncated, coloured or transparent.
+    """
+    picture = decode_picture(data)
     if picture.transparent:
         raise PictureError("it is transparent in places; flatten it to grey")
     if picture.coloured:
         raise PictureError("it is coloured; convert it to grey")
     return picture.pixels
-
-
-def decode_grey(data: bytes) -> NDArray[Any]:
-    """Decode a PNG file to grey, shape (H, W), uint8 or uint16.
-
-    Raises
-    ------
-    ValueError
-        The file is damaged, truncated, coloured or transparent.
-    """
-    read_header(data)
-    _check_chunks(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise ValueError("it cannot be decoded; save it again as grey PNG")
-    if image.ndim == 2:
-        return image
-    if image.shape[2] == 4 and image[..., 3].min() < (255 if image.dtype == np.uint8 else 65535):
-        raise ValueError("it is transparent in places; flatten it to grey")
-    if not np.array_equal(image[..., 0], image[..., 1]) or not np.array_equal(image[..., 0], image[..., 2]):
-        raise ValueError("it is coloured; convert it to grey")
-    return np.ascontiguousarray(image[..., 0])
-
-
-def _check_chunks(data: bytes) -> None:
-    """Check every chunk of a PNG file by its CRC, because the decoder accepts damaged files; raises ValueError."""
-    start = len(_SIGNATURE)
-    chunk = b""
-    while chunk != b"IEND":
-        length, chunk = struct.unpack(">I4s", data[start : start + 8]) if len(data) >= start + 8 else (2**32, b"")
-        end = start + 8 + length
-        if end + 4 > len(data):
-            raise ValueError("it is truncated; copy it again")
-        if zlib.crc32(data[start + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise ValueError("it is damaged (CRC); copy it again")
-        start = end + 4

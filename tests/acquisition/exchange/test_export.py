@@ -162,14 +162,14 @@ def pairs_of(root: Path, rows: list[PairRow]) -> Archive:
 
 def lists(folder: Path) -> dict[str, list[str]]:
     """Return which files each list names; its two halves name the same ones."""
-    found = {}
+    stems = {}
     for data in folder.glob("*_data.flist"):
         stem = data.name.removesuffix("_data.flist")
         inputs = data.read_text().splitlines()
         labels = (folder / f"{stem}_label.flist").read_text().splitlines()
         assert [line.replace("/input/", "/label/") for line in inputs] == labels
-        found[stem] = [Path(line).stem for line in inputs]
-    return found
+        stems[stem] = [Path(line).stem for line in inputs]
+    return stems
 
 
 def test_flat_references_are_in_no_list_of_pairs(tmp_path: Path) -> None:

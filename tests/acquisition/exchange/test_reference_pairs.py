@@ -158,7 +158,7 @@ def test_a_file_that_is_not_a_frame_is_refused(tmp_path: Path) -> None:
         with pytest.raises(PairImportError, match=message):
             read_frame(path)
     (tmp_path / "a.png").write_bytes(b"text")
-    with pytest.raises(PairImportError, match=r"a\.png: it is not a PNG file"):
+    with pytest.raises(PairImportError, match=r"a\.png: it is no TIFF, PNG"):
         read_frame(tmp_path / "a.png")
 
 
