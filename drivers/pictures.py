@@ -268,7 +268,7 @@ def _errors(beginning: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise PictureError(f"there is no picture {error.filename}") from error
+        raise PictureError(f"{beginning}there is no such file; check the path") from error
     except (
         OSError,
         ValueError,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool
 from reconstruction.engines.base import Engine
 from reconstruction.metrics import Scores, mean_scores, score
@@ -64,6 +65,11 @@ def evaluate(
         Held-out pairs.
     on_progress : callable
         Called with the number of images done.
+
+    Raises
+    ------
+    ReconstructionError
+        A reconstructed phase is not finite.
     """
     mask, reference = model.mask, np.ascontiguousarray(pool.reference, np.float32)
     scores, ious, times = [], [], []
@@ -72,6 +78,10 @@ def evaluate(
         start = time.perf_counter()
         phase = engine.run(frame, reference)
         times.append((time.perf_counter() - start) * 1e3)
+        if not np.isfinite(phase[mask]).all():
+            raise ReconstructionError(
+                f"model '{model.card.name}' gives a phase that is not finite for image {index}; train it again, or use another"
+            )
         truth = np.asarray(pool.phase_rad[index], np.float32)
         scores.append(score(phase, truth, mask, model.card.phase_range_rad))
         ious.append(iou_foreground(segment(np.where(mask, phase, 0), mask), segment(np.where(mask, truth, 0), mask)))

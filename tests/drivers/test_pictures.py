@@ -163,7 +163,7 @@ def test_what_is_no_picture_is_refused(content: bytes, reason: str, tmp_path: Pa
 
 
 def test_an_absent_picture_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"there is no picture .*absent\.png"):
+    with pytest.raises(PictureError, match=r"cannot read .*absent\.png as a picture: there is no such file"):
         read_picture(tmp_path / "absent.png")
 
 

@@ -39,7 +39,7 @@ COMMANDS = [
     "trust",
     "twin-statistics",
 ]
-BENCHMARKS = ["acquisition", "calibration", "devices", "engines", "live", "training", "twin"]
+BENCHMARKS = ["acquisition", "calibration", "devices", "engines", "formats", "live", "reliability", "training", "twin"]
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_mistakes_in_what_is_asked(instrument: Path, tmp_path: Path) -> None:
 
 def test_pictures_that_are_none(instrument: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    assert "holds no image" in refused("acquire", "pictures", "--config", instrument, cwd=tmp_path)
+    assert "holds no picture" in refused("acquire", "pictures", "--config", instrument, cwd=tmp_path)
     (tmp_path / "pictures" / "a.png").write_bytes(b"not a picture")
     assert "cannot read" in refused("twin-statistics", "tw", "--images", "pictures", "--config", instrument, cwd=tmp_path)
     assert not (tmp_path / "tw").exists()

@@ -46,7 +46,7 @@ def kill_and_resume(root: Path, kills: int, pairs: int, seed: int) -> None:
             try:
                 # A moment counts from the first pair that this process acknowledges.
                 while child.poll() is None:
-                    path = path or next(iter((root / "archive").glob("*_dataset_*")), None)
+                    path = path or next(iter((root / "archive").glob("[!.]*_dataset_*")), None)
                     if path and len(acknowledged(path)) > len(known):
                         break
                     never.wait(0.02)
