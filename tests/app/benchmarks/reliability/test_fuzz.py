@@ -56,6 +56,7 @@ def test_refusals_are_told_from_what_only_the_last_resort_would_catch(tmp_path: 
         assert type(error).__name__ in result.text
 
 
+@pytest.mark.slow  # not in a process that has had more memory for other tests
 def test_memory_that_a_reader_takes_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "MOST_GROWTH_BYTES", 50_000_000)
     monkeypatch.setattr(worker, "_limit_address_space", lambda: None)  # it would stay for the tests that follow

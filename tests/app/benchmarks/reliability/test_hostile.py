@@ -74,7 +74,7 @@ def prints(path: Path) -> None:
         (writes_outside, Verdict.RAN),
         (fails, Verdict.UNFORESEEN),
         (hangs, Verdict.GREEDY),
-        (eats, Verdict.GREEDY),
+        pytest.param(eats, Verdict.GREEDY, marks=pytest.mark.slow),  # not in a process that has had more memory already
         (prints, Verdict.PRINTED),
     ],
 )
