@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import struct
 import unicodedata
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -88,12 +89,15 @@ def natural_key(path: Path) -> tuple[object, ...]:
 
 def count_pages(path: Path) -> int:
     """Return the number of pictures in a file; a TIFF stack or an animation has several. Errors as :func:`read_picture`."""
-    with _errors(f"cannot read {path} as a picture: "):
-        content = _content(path)
-        if content.startswith(_TIFF):
-            with _complete_tiff(content) as tiff:
+    # Not all of a file is read: a folder may hold thousands of large ones.
+    with _errors(f"cannot read {path} as a picture: "), path.open("rb") as file:
+        is_tiff = file.read(4) in _TIFF
+        _check_size(file.seek(0, os.SEEK_END))
+        file.seek(0)
+        if is_tiff:
+            with _complete_tiff(file) as tiff:
                 return len(tiff.pages)
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        with Image.open(file, formats=_FORMATS) as image:
             return int(getattr(image, "n_frames", 1))
 
 
@@ -137,13 +141,17 @@ def _decoded(content: bytes, page: int) -> Picture:
 def _content(path: Path) -> bytes:
     with path.open("rb") as file:
         content = file.read(MAX_PICTURE_BYTES + 1)
-    if len(content) > MAX_PICTURE_BYTES:
-        raise LimitError(f"it has more than {MAX_PICTURE_BYTES} bytes; save it in a smaller size")
+    _check_size(len(content))
     return content
 
 
+def _check_size(size: int) -> None:
+    if size > MAX_PICTURE_BYTES:
+        raise LimitError(f"it has more than {MAX_PICTURE_BYTES} bytes; save it in a smaller size")
+
+
 def _tiff(content: bytes, page: int) -> Picture:
-    with _complete_tiff(content) as tiff:
+    with _complete_tiff(io.BytesIO(content)) as tiff:
         directory: Any = tiff.pages[page]
         check_pixels((directory.imagelength, directory.imagewidth))
         pixels = np.asarray(directory.asarray())
@@ -166,9 +174,9 @@ def _tiff(content: bytes, page: int) -> Picture:
 
 
 @contextmanager
-def _complete_tiff(content: bytes) -> Iterator[tifffile.TiffFile]:
+def _complete_tiff(file: BinaryIO) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file and find all its pages."""
-    with page_faults() as faults, tifffile.TiffFile(io.BytesIO(content)) as tiff:
+    with page_faults() as faults, tifffile.TiffFile(file) as tiff:
         len(tiff.pages)
         check_pages(faults)
         yield tiff
