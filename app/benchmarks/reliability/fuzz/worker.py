@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import resource
 import sys
 import tempfile
@@ -21,10 +20,10 @@ from typing import IO
 from app.benchmarks.reliability.fuzz.judge import Outcome, Result, outcome_of
 from app.benchmarks.reliability.fuzz.mutations import copy_sample, damage
 from app.benchmarks.reliability.fuzz.readers import READERS, Reader
+from app.benchmarks.reliability.memory import memory_bytes, reset_peak
 
 #: Growth of the memory that is a fault, in bytes; and the address space beyond what the libraries take, where the system stops.
 MOST_GROWTH_BYTES, _ADDRESS_SPACE_BYTES = 2 * 2**30, 8 * 2**30
-_STATUS, _CLEAR_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def serve(samples: Path) -> None:
@@ -66,10 +65,10 @@ def read_damaged(reader: Reader, seed: int, samples: Path) -> Result:
         damage(folder, random, reader.files)
         start_s = time.monotonic()
         _limit_address_space()
-        before = _memory_bytes("VmRSS")
-        _reset_peak()
+        before = memory_bytes("VmRSS")
+        reset_peak()
         outcome, text = _read(lambda: reader.read(target, random))
-        growth = _memory_bytes("VmHWM") - before
+        growth = memory_bytes("VmHWM") - before
         if growth > MOST_GROWTH_BYTES:
             outcome, text = Outcome.MEMORY, f"{growth / 2**30:.1f} GiB; {text}"
     return Result(reader=reader.name, seed=seed, outcome=outcome, text=text, seconds=time.monotonic() - start_s)
@@ -106,25 +105,7 @@ def _private_stdout() -> Iterator[IO[str]]:
 
 def _limit_address_space() -> None:
     """Let the address space grow by a bounded size from now on; libraries that were loaded for earlier inputs do not count."""
-    used = _memory_bytes("VmSize")
+    used = memory_bytes("VmSize")
     if used:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_AS, (used + _ADDRESS_SPACE_BYTES, resource.RLIM_INFINITY))
-
-
-def _reset_peak() -> None:
-    with contextlib.suppress(OSError):
-        fd = os.open(_CLEAR_PEAK, os.O_WRONLY)
-        try:
-            os.write(fd, b"5")
-        finally:
-            os.close(fd)
-
-
-def _memory_bytes(key: str) -> int:
-    """Return a number of the kernel about this process's memory, in bytes; 0 where it does not tell."""
-    try:
-        match = re.search(rf"^{key}:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(match[1]) * 1024 if match else 0

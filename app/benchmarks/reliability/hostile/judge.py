@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from acquisition.archive.atomic_files import write_inside
 from app.benchmarks.reliability.hostile.attack import CANARY, Attack, Target
+from app.benchmarks.reliability.memory import memory_bytes, reset_peak
 from app.benchmarks.reliability.samples import Sample
 from drivers.base import SpeckleScopeError
 
@@ -28,7 +28,6 @@ MOST_BYTES = 2 * 2**30
 #: Address space beyond that, where the system stops a reader.
 _ADDRESS_SPACE_BYTES = 16 * 2**30
 _POLL_S = 0.005
-_STATUS, _CLEAR_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Verdict(StrEnum):
@@ -161,10 +160,10 @@ def _child(read: Callable[[], object], folder: Path) -> None:
         os.environ["XDG_CONFIG_HOME"] = str(folder / "account")
         os.environ["SPECKLESCOPE_LOG_FOLDER"] = str(folder / "logs")
         warnings.simplefilter("ignore")
-        before = _memory_bytes("VmRSS")
-        _reset_peak()
+        before = memory_bytes("VmRSS")
+        reset_peak()
         verdict, text = _read(read)
-        growth = _memory_bytes("VmHWM") - before
+        growth = memory_bytes("VmHWM") - before
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         result = {"verdict": verdict, "text": text, "growth": growth}
@@ -186,21 +185,3 @@ def _read(read: Callable[[], object]) -> tuple[Verdict, str]:
         place = traceback.extract_tb(error.__traceback__)[-1]
         return Verdict.UNFORESEEN, f"{type(error).__name__}: {text} ({Path(place.filename).name}:{place.lineno})"
     return Verdict.READ, "it was read"
-
-
-def _reset_peak() -> None:
-    with suppress(OSError):
-        fd = os.open(_CLEAR_PEAK, os.O_WRONLY)
-        try:
-            os.write(fd, b"5")
-        finally:
-            os.close(fd)
-
-
-def _memory_bytes(key: str) -> int:
-    """Return a number of the kernel about this process's memory, in bytes; 0 where it does not tell."""
-    try:
-        match = re.search(rf"^{key}:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(match[1]) * 1024 if match else 0
