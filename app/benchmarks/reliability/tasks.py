@@ -33,6 +33,7 @@ from reconstruction.training.run import CURVE, RUN
 _PAIRS = 100
 _STEPS = 60
 _RECORD_S = 7
+_MATLAB5_HEADER_BYTES = 128
 #: Ends of names that only unfinished files have.
 _UNFINISHED = (".part", ".old", ".__lock", ".lock")
 #: Files that an interrupted program leaves on purpose.
@@ -333,10 +334,12 @@ def _decoded(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
         files = (file for file in sorted(path.rglob("*")) if file.is_file())
         yield from ((str(file.relative_to(path)), file.read_bytes()) for file in files)
-    elif path.suffix in (".h5", ".mat"):
+    elif path.suffix == ".h5":
         with h5py.File(path) as arrays:
             for name in sorted(arrays):
-                yield name, np.asarray(arrays[name][()]).astype("S" if arrays[name].dtype == object else None).tobytes()
+                yield name, np.asarray(arrays[name][()]).tobytes()
+    elif path.suffix == ".mat":  # its header tells when it was made
+        yield path.name, path.read_bytes()[_MATLAB5_HEADER_BYTES:]
     elif path.suffix == ".sha256":  # of a video, which has a random identifier: it differs in every export
         yield path.name, b""
     elif path.suffix == ".mkv":
