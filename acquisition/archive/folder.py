@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Self
 
@@ -43,8 +44,15 @@ def waiting_announced(announce: Callable[[str], None]) -> Iterator[None]:
 
 
 @contextmanager
-def sole_writer(path: Path) -> Iterator[None]:
+def sole_writer(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes from writing a new file or folder until the end of this block; it need not exist yet.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    wait : bool
+        Whether to wait until another writer has finished. By default a second writer is refused.
 
     Raises
     ------
@@ -55,11 +63,31 @@ def sole_writer(path: Path) -> Iterator[None]:
         make_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write to {path.parent}: {one_line(error)}; choose another folder") from error
-    lock = WriterLock(path.parent, f".{path.name}.lock", target=path)
+    file = f".{path.name}.lock"
+    lock = None
     try:
-        yield
+        lock = WriterLock(path.parent, file, wait=wait, target=path)
+        with lock:
+            yield
+        _remove_lock(path.parent, file)
+    except BaseException:  # also a signal that comes while the lock is released
+        if lock is not None:
+            lock.close()
+        _remove_lock(path.parent, file)
+        raise
+
+
+def _remove_lock(folder: Path, file: str) -> None:
+    """Remove a lock file, unless another writer holds it now."""
+    lock = None
+    try:
+        lock = WriterLock(folder, file)
+        lock.remove_file()
+    except StorageError:
+        pass
     finally:
-        lock.close(remove=True)
+        if lock is not None:
+            lock.close()
 
 
 class WriterLock:
@@ -88,7 +116,7 @@ class WriterLock:
     def __init__(self, folder: Path, file: str = LOCK, *, wait: bool = False, target: Path | None = None) -> None:
         self.path = folder / file
         target = target or folder
-        self._fd: int | None = self._open()
+        self._file = self._open()
         try:
             announced = False
             while not self._is_ours():
@@ -100,19 +128,23 @@ class WriterLock:
                 time.sleep(_POLL_S)
             self._sign()
         except BaseException:
-            self._release()
+            self._file.close()
             raise
 
-    def close(self, *, remove: bool = False) -> None:
-        """Release the lock; may be called twice. The empty lock file stays, unless ``remove`` is given."""
-        if self._fd is None:
-            return
-        with contextlib.suppress(OSError):  # a full disk does not keep the lock
-            os.ftruncate(self._fd, 0)
-        if remove and sys.platform != "win32":  # Windows removes no open file
-            # Before the release. A writer that waits sees that the file has gone, and opens the next one.
+    def close(self) -> None:
+        """Release the lock; may be called twice. The empty lock file stays."""
+        try:
+            if not self._file.closed:
+                self._file.truncate(0)
+        except OSError:
+            pass  # a full disk does not keep the lock
+        finally:
+            self._file.close()
+
+    def remove_file(self) -> None:
+        """Remove the lock file, before the release: a writer that waits sees that it has gone, and opens the next one."""
+        if sys.platform != "win32":  # Windows removes no open file
             self.path.unlink(missing_ok=True)
-        self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -120,59 +152,51 @@ class WriterLock:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> int:
+    def _open(self) -> FileIO:
         try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            return FileIO(self.path, "r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o644))
         except OSError as error:
             raise StorageError(f"cannot write to {self.path.parent}: {one_line(error)}; check its permissions") from error
 
     def _is_ours(self) -> bool:
         """Try to lock the file; return whether it is locked now, and still the file of this name."""
-        assert self._fd is not None
         try:
             if sys.platform == "win32":
                 import msvcrt
 
                 # Far behind the text, which others must be able to read.
-                os.lseek(self._fd, _LOCKED_BYTE, os.SEEK_SET)
-                msvcrt.locking(self._fd, msvcrt.LK_NBLCK, 1)
+                self._file.seek(_LOCKED_BYTE)
+                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
                 import fcntl
 
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(self._fd), self.path.stat()):
+            if os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
                 return True
-        self._release()
-        self._fd = self._open()
+        self._file.close()
+        self._file = self._open()
         return self._is_ours()
 
     def _sign(self) -> None:
-        assert self._fd is not None
         since = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
         holder = {"process": os.getpid(), "computer": platform.node(), "since": since}
         with contextlib.suppress(OSError):  # on a full disk the lock counts, without its text
-            os.ftruncate(self._fd, 0)
-            os.lseek(self._fd, 0, os.SEEK_SET)
-            os.write(self._fd, json.dumps(holder).encode())
+            self._file.truncate(0)
+            self._file.seek(0)
+            self._file.write(json.dumps(holder).encode())
 
     def _holder(self) -> str:
         """Return who holds the lock, as its file says."""
-        assert self._fd is not None
         try:
-            os.lseek(self._fd, 0, os.SEEK_SET)
-            holder = json.loads(os.read(self._fd, _HOLDER_BYTES))
+            self._file.seek(0)
+            holder = json.loads(self._file.read(_HOLDER_BYTES))
             process, computer, since = int(holder["process"]), str(holder["computer"]), str(holder["since"])
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"
         return f"process {process} on computer {computer!r} since {since}"
-
-    def _release(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
 
 def clean_name(text: str) -> str:

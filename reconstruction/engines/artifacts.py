@@ -11,14 +11,14 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
-from acquisition.archive.atomic_files import make_folder, write_bytes, write_whole
-from acquisition.archive.folder import WriterLock, one_line
+from acquisition.archive.atomic_files import write_bytes, write_whole
+from acquisition.archive.folder import sole_writer
 from acquisition.archive.rows import StorageError
 from drivers.safe_text import parse_json
 from reconstruction.engines.base import EngineError
@@ -117,15 +117,12 @@ class Artifact:
 
     @contextmanager
     def _sole_builder(self) -> Iterator[None]:
-        try:
-            make_folder(self.path.parent)
-            lock = WriterLock(self.path.parent, f"{self.path.name}.lock", wait=True, target=self.path)
-        except (OSError, StorageError) as error:
-            raise EngineError(f"cannot write {self.path}: {one_line(error)}; {_REMEDY}") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(sole_writer(self.path, wait=True))
+            except StorageError as error:
+                raise EngineError(f"{error}; {_REMEDY}") from error
             yield
-        finally:
-            lock.close(remove=True)
 
     def note(self, **findings: object) -> None:
         """Add findings about the file to its sidecar."""

@@ -190,7 +190,8 @@ def sole_trainer(folder: Path, *, resume: bool) -> Iterator[None]:
                 )
             yield
         finally:
-            lock.close(remove=set(run.iterdir()) == {lock.path})
+            if set(run.iterdir()) == {lock.path}:
+                lock.remove_file()
             for path in made:
                 with contextlib.suppress(OSError):  # it is not empty
                     path.rmdir()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import platform
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
 
+from acquisition.archive import folder
 from acquisition.archive.folder import LOCK, WriterLock, sole_writer
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
@@ -55,7 +61,8 @@ def test_an_unreadable_lock_file_still_locks(archive: Path, text: str) -> None:
 
 def test_a_lock_file_that_was_replaced_is_not_the_lock(tmp_path: Path) -> None:
     with WriterLock(tmp_path) as first:
-        first.close(remove=True)
+        first.remove_file()
+        first.close()
         assert not list(tmp_path.iterdir())
         with WriterLock(tmp_path):
             with pytest.raises(StorageError, match=re.escape(str(os.getpid()))):
@@ -75,6 +82,44 @@ def test_the_sole_writer_of_a_new_file_is_named_and_leaves_nothing(tmp_path: Pat
     with sole_writer(path), sole_writer(path.with_name("other.npy")):
         pass
     assert not list(path.parent.iterdir())
+
+
+class _SignalError(BaseException):
+    """Stands for the error that a signal raises between any two lines."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no open file")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_signal_at_any_line_of_the_lock_leaves_no_file_and_no_lock(tmp_path: Path) -> None:
+    def raise_at(line: int) -> Callable[[FrameType, str, object], object]:
+        seen = itertools.count()
+
+        def trace(frame: FrameType, event: str, argument: object) -> object:
+            if frame.f_code.co_filename != folder.__file__:
+                return None
+            if event == "line" and next(seen) == line:
+                raise _SignalError
+            return trace
+
+        return trace
+
+    before = sys.gettrace()
+    for line in itertools.count():
+        path = tmp_path / f"{line}.npy"
+        try:
+            sys.settrace(raise_at(line))
+            with sole_writer(path):
+                pass
+        except _SignalError:
+            sys.settrace(before)
+            assert not list(tmp_path.iterdir()), line
+            with sole_writer(path):
+                continue
+        finally:
+            sys.settrace(before)
+        break
+    gc.collect()  # it closes what the signals cut off
+    assert line > 20
 
 
 def test_a_dataset_that_is_being_written_is_not_certified(archive: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,5 @@ def test_an_export_that_was_cut_has_another_content_or_none(dataset: Path, tmp_p
     path, *_ = export(Archive.open(dataset), tmp_path, [target])
     whole = content_of(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    try:
+    with contextlib.suppress(SpeckleScopeError):
         assert content_of(path) != whole
-    except SpeckleScopeError as error:
-        assert path.name in str(error)
