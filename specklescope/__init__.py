@@ -14,12 +14,9 @@ __all__ = ["SpecklePairs", "__version__", "load_model"]
 def __getattr__(name: str) -> object:
     """Import a name when it is first used, because the import of torch alone takes a second."""
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+        from drivers.program_version import program_version
 
-        try:
-            return version("specklescope")
-        except PackageNotFoundError:
-            return "not installed"
+        return program_version()
     if name == "SpecklePairs":
         from reconstruction.data.dataset import SpecklePairs
 

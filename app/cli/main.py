@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
-from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,6 +33,7 @@ from app.cli.unexpected import is_explained, leaves, report
 from app.malloc_tuning import keep_freed_memory
 from app.signals import InterruptionError, StopRequest, interruptible
 from drivers.base import SpeckleScopeError
+from drivers.program_version import program_version
 from drivers.visible_text import visible
 
 
@@ -49,7 +49,7 @@ class ExitStatus(IntEnum):
 app = App(
     name="specklescope",
     help="Run a lensless multi-core-fibre endoscope: acquire speckle/phase pairs, train, watch live, record, export.",
-    version=lambda: next((d.version for d in metadata.distributions(name="specklescope")), "not installed"),
+    version=program_version,
     help_format="plaintext",
 )
 for command in (

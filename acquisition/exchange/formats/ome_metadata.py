@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -21,6 +20,7 @@ from acquisition.exchange.export_base import (
     recording_summary,
     significant_bits,
 )
+from drivers.program_version import program_version
 
 
 def ome_xml(archive: Archive, name: str) -> str:
@@ -53,7 +53,7 @@ def ome_xml(archive: Archive, name: str) -> str:
     if (side_um := pixel_um(archive, name)) is not None:
         facts |= {"PhysicalSizeX": side_um, "PhysicalSizeXUnit": "µm"}
         facts |= {"PhysicalSizeY": side_um, "PhysicalSizeYUnit": "µm"}
-    document = tifffile.OmeXml(Creator=f"SpeckleScope {_version()}")
+    document = tifffile.OmeXml(Creator=f"SpeckleScope {program_version()}")
     height, width = spec.shape
     document.addimage(spec.dtype, (len(rows), height, width), (len(rows), 1, 1, height, width, 1), axes="TYX", **facts)
     return _with_instrument(archive, document.tostring(declaration=True))
@@ -85,13 +85,6 @@ def _date(host_utc: str) -> str:
         return escape(datetime.fromisoformat(host_utc).isoformat())
     except ValueError:
         return ""
-
-
-def _version() -> str:
-    try:
-        return version("specklescope")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def imagej_description(archive: Archive, name: str) -> str:

@@ -6,12 +6,12 @@ import json
 import mimetypes
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from acquisition.archive.reader import Archive
 from drivers.manifest import sha256_of
+from drivers.program_version import program_version
 
 CRATE = "ro-crate-metadata.json"
 _SPECIFICATION = "https://w3id.org/ro/crate/1.1"
@@ -59,7 +59,7 @@ def ro_crate(archive: Archive, folder: Path, exported: Sequence[Path]) -> str:
             "about": {"@id": "./"},
         },
         root,
-        {"@id": _PROGRAM, "@type": "SoftwareApplication", "name": "SpeckleScope", "version": _version()},
+        {"@id": _PROGRAM, "@type": "SoftwareApplication", "name": "SpeckleScope", "version": program_version()},
         *_described(facts),
         *(_file(file, folder) for file in files),
     ]
@@ -93,7 +93,3 @@ def _file(file: Path, folder: Path) -> Mapping[str, Any]:
 
 def _relative(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix()
-
-
-def _version() -> str:
-    return next((distribution.version for distribution in metadata.distributions(name="specklescope")), "unknown")

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import metadata
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from app.gui.main_window.control_bar import SHORTCUTS
 from app.gui.widgets.style import GAP_PX
-
-
-def _version() -> str:
-    try:
-        return metadata.version("specklescope")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        return "not installed"
+from drivers.program_version import program_version
 
 
 class AboutDialog(QDialog):
@@ -32,7 +25,7 @@ class AboutDialog(QDialog):
         product = QLabel("SpeckleScope")
         product.setObjectName("product")
         layout.addWidget(product)
-        facts = (("Version", _version()), ("Instrument", instrument), ("Model", model), ("Licence", "GPL-3.0-or-later"))
+        facts = (("Version", program_version()), ("Instrument", instrument), ("Model", model), ("Licence", "GPL-3.0-or-later"))
         layout.addLayout(_two_columns(facts))
         heading = QLabel("Keys")
         heading.setObjectName("heading")
