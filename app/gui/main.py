@@ -27,9 +27,9 @@ from PyQt6.QtWidgets import QApplication
 
 from acquisition.archive.atomic_files import write_bytes
 from app.child_processes import keep_working_folder_off_path
-from app.gui.main_window.session_protocol import SessionLike
 from app.gui.main_window.settings import default_store
 from app.gui.main_window.window import CloseRequest, MainWindow
+from app.gui.session_protocol import SessionLike
 from app.gui.widgets.style import apply_style
 from app.malloc_tuning import keep_freed_memory
 from app.signals import InterruptionError, StopRequest, handled, interruptible, stop_on_signal

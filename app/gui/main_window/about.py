@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from app.gui.main_window.control_bar import SHORTCUTS
+from app.gui.live_page.control_bar import SHORTCUTS
 from app.gui.widgets.style import GAP_PX
 from drivers.program_version import program_version
 

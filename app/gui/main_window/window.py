@@ -23,12 +23,12 @@ from PyQt6.QtWidgets import (
 )
 
 from app.gui.image_view.panes import Pictures
+from app.gui.live_page.control_bar import ControlBar, Tone
+from app.gui.live_page.status_strip import StatusStrip
 from app.gui.main_window import window_state
 from app.gui.main_window.about import AboutDialog
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
-from app.gui.main_window.control_bar import ControlBar, Tone
-from app.gui.main_window.session_protocol import SessionLike
-from app.gui.main_window.status_strip import StatusStrip
+from app.gui.session_protocol import SessionLike
 from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.formatting import count

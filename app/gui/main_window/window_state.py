@@ -7,10 +7,10 @@ from typing import Protocol
 from PyQt6.QtCore import QByteArray, QSettings
 
 from app.gui.image_view.panes import Pictures
+from app.gui.live_page.control_bar import ControlBar
 from app.gui.main_window import settings
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
-from app.gui.main_window.control_bar import ControlBar
-from app.gui.main_window.session_protocol import SessionLike
+from app.gui.session_protocol import SessionLike
 
 
 class RememberedWindow(Protocol):

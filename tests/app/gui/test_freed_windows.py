@@ -11,7 +11,7 @@ from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.gui import main
-from app.gui.main_window.session_protocol import SessionLike
+from app.gui.session_protocol import SessionLike
 from app.gui.main_window.window import CloseRequest, MainWindow
 from app.live.session import Session
 from tests.helpers.scripted_session import ScriptedSession, make_view

@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import QMessageBox
 from acquisition.archive.kinds import FinishReason
 from acquisition.capture.states import AcquisitionState
 from app.gui import main
-from app.gui.main_window.drift_gauge import correlation_colour
+from app.gui.live_page.drift_gauge import correlation_colour
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.formatting import count
 from app.gui.widgets.style import ALARM, GOOD, WARNING

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
 
-from app.gui.main_window.drift_gauge import DriftGauge
+from app.gui.live_page.drift_gauge import DriftGauge
 from app.gui.widgets.formatting import UNKNOWN, count, number
 from app.gui.widgets.labels import ElidedLabel, Tile
 from app.gui.widgets.style import ALARM
