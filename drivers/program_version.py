@@ -9,4 +9,4 @@ _NOT_INSTALLED = "not installed"
 
 def program_version() -> str:
     """Return the version of the installed program, or ``not installed`` where it runs from its source alone."""
-    return next((found.version for found in metadata.distributions(name="specklescope")), _NOT_INSTALLED)
+    return next((distribution.version for distribution in metadata.distributions(name="specklescope")), _NOT_INSTALLED)

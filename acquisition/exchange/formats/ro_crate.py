@@ -8,16 +8,57 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from acquisition.archive.atomic_files import write_whole
+from acquisition.archive.folder import sole_writer
 from acquisition.archive.reader import Archive
-from drivers.manifest import sha256_of
+from acquisition.exchange.export_base import ExportError
+from drivers.manifest import manifest_of, sha256_of
 from drivers.program_version import program_version
 
 CRATE = "ro-crate-metadata.json"
 _SPECIFICATION = "https://w3id.org/ro/crate/1.1"
+#: Terms that the context of version 1.1 does not define; a reader of linked data would drop them. Version 1.2 defines them so.
+_TERMS = {"sha256": "http://schema.org/sha256"}
 _OPERATOR, _PROGRAM = "#operator", "#specklescope"
 #: Facts of an archive that a reader of a paper asks for, and their units.
 _VARIABLES = {"instrument": "", "fibre": "", "sample": "", "pixel_um": "um", "bit_depth": "", "phase_range_rad": "rad"}
+
+
+def refuse_existing_crate(folder: Path) -> None:
+    """Raise ExportError if a folder has a description already."""
+    if (folder / CRATE).exists():
+        raise ExportError(f"{folder / CRATE} exists; choose another folder by --out, or replace it by --overwrite")
+
+
+def write_ro_crate(archive: Archive, folder: Path, exported: Sequence[Path], *, overwrite: bool = False) -> Path:
+    """Write the description of exported files beside them, completely or not at all, and return its path.
+
+    Parameters
+    ----------
+    archive, folder, exported
+        As for :func:`ro_crate`.
+    overwrite : bool
+        Replace an existing description.
+
+    Raises
+    ------
+    ExportError
+        There is one already, a file cannot be read, or the description cannot be written.
+    StorageError
+        Another process writes it.
+    """
+    path = folder / CRATE
+    with sole_writer(path):
+        if not overwrite:
+            refuse_existing_crate(folder)
+        try:
+            text = ro_crate(archive, folder, exported)
+        except OSError as error:
+            raise ExportError(f"cannot describe {error.filename}: {error.strerror or error}; export it again") from error
+        write_whole(path, text, "free space, or choose another folder by --out", ExportError)
+    return path
 
 
 def ro_crate(archive: Archive, folder: Path, exported: Sequence[Path]) -> str:
@@ -30,7 +71,7 @@ def ro_crate(archive: Archive, folder: Path, exported: Sequence[Path]) -> str:
     folder : Path
         The folder of the export, in which the text will lie.
     exported : sequence of Path
-        Its files, and folders such as those of OME-Zarr.
+        Its files, and folders such as those of OME-Zarr. The manifest beside a video is described with it.
 
     Raises
     ------
@@ -63,7 +104,7 @@ def ro_crate(archive: Archive, folder: Path, exported: Sequence[Path]) -> str:
         *_described(facts),
         *(_file(file, folder) for file in files),
     ]
-    return json.dumps({"@context": f"{_SPECIFICATION}/context", "@graph": graph}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({"@context": [f"{_SPECIFICATION}/context", _TERMS], "@graph": graph}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _described(facts: Mapping[str, object]) -> Iterator[Mapping[str, Any]]:
@@ -77,7 +118,9 @@ def _described(facts: Mapping[str, object]) -> Iterator[Mapping[str, Any]]:
 
 
 def _files(path: Path) -> Iterable[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path, manifest] if (manifest := manifest_of(path)).is_file() else [path]
 
 
 def _file(file: Path, folder: Path) -> Mapping[str, Any]:
@@ -92,4 +135,5 @@ def _file(file: Path, folder: Path) -> Mapping[str, Any]:
 
 
 def _relative(file: Path, folder: Path) -> str:
-    return file.relative_to(folder).as_posix()
+    """Return the name of a file as the reference that the specification asks for: blanks and the like become %20."""
+    return quote(file.relative_to(folder).as_posix())

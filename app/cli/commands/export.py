@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from app.cli.options import Json, Positive
+from app.cli.options import Flag, Json, Positive
 from app.cli.output import publish
 from app.signals import kept_on_interruption
 from drivers.base import SpeckleScopeError
@@ -34,6 +34,9 @@ class ExportOptions:
     split
         For specdiffusion: the name of the lists of all pairs, such as test. [default: train, val and test, divided by pattern
         as in parts.csv; imported pairs stay in their lists]
+    ro_crate
+        Also write ro-crate-metadata.json, which describes the files for repositories (RO-Crate 1.1): sizes, check sums, and the
+        operator, sample and licence where the archive states them.
     """
 
     out: Path | None = None
@@ -41,6 +44,7 @@ class ExportOptions:
     overwrite: bool = False
     phase_range_rad: Positive | None = None
     split: str | None = None
+    ro_crate: Flag = False
 
 
 _OPTIONS = ExportOptions()
@@ -59,25 +63,31 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
     from acquisition.archive.reader import Archive
     from acquisition.exchange.export import ExportError, LabelOptions, chosen_formats, exported_files
     from acquisition.exchange.export_base import how_it_went
+    from acquisition.exchange.formats.ro_crate import refuse_existing_crate, write_ro_crate
 
     archive = Archive.open(path)
     out = options.out or path / "export"
     labels = LabelOptions(phase_range_rad=options.phase_range_rad, split=options.split, part_of=_list_of)
-    files: list[str] = []
+    files: list[Path] = []
     failed: dict[str, str] = {}
     formats = chosen_formats(options.format or ["ome-tiff", "ffv1"])
+    if options.ro_crate and not options.overwrite:
+        refuse_existing_crate(out)
     with kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others"):
         for target in formats:
             exported = exported_files(archive, out, [target], labels, overwrite=options.overwrite)
             try:
                 with closing(exported):
                     for file in exported:
-                        files.append(str(file))
+                        files.append(file)
             except SpeckleScopeError as error:
                 failed[target] = str(error)
-    if failed and len(formats) == 1:
-        raise ExportError(failed[formats[0]])
-    publish("exported", {"files": files, **({"failed": failed} if failed else {}), **how_it_went(archive)}, json)
+        if failed and len(formats) == 1:
+            raise ExportError(failed[formats[0]])
+        if options.ro_crate and files:
+            files.append(write_ro_crate(archive, out, files, overwrite=options.overwrite))
+    numbers = {"files": list(map(str, files)), **({"failed": failed} if failed else {}), **how_it_went(archive)}
+    publish("exported", numbers, json)
     if failed:
         reasons = "; ".join(f"{target}: {reason}" for target, reason in failed.items())
         raise ExportError(f"not exported, while the other formats are complete: {reasons}")
