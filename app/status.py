@@ -272,9 +272,34 @@ class AcquisitionStatus:
         return self.state is AcquisitionState.PAUSED
 
 
+class Topic(StrEnum):
+    """What a message is about. A newer message replaces the one of the same topic that is on display."""
+
+    COMMAND = "command"
+    CAMERA = "camera"
+    SLM = "slm"
+    REFERENCE = "reference"
+    MODEL = "model"
+    RECORDING = "recording"
+    ACQUISITION = "acquisition"
+    EXPORT = "export"
+    INSTRUMENT = "instrument"
+
+
 @dataclass(frozen=True)
 class Message:
-    """One line for the operator: what happened and, unless it is only information, what to do."""
+    """One line for the operator: what happened and, unless it is only information, what to do.
+
+    Parameters
+    ----------
+    level : MessageLevel
+        How serious it is.
+    text : str
+        What happened, and what to do.
+    topic : Topic, optional
+        What it is about. It goes away when a newer message of this topic comes, such as "the device is back".
+    """
 
     level: MessageLevel
     text: str
+    topic: Topic | None = None

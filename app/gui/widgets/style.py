@@ -80,6 +80,7 @@ QProgressBar::chunk {{ background: {ACCENT}; border-radius: 3px; }}
 QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 
 QFrame#banner {{ border-radius: 5px; border: 1px solid {LINE}; background: {RAISED}; }}
+QFrame#banner[level="none"] {{ background: transparent; border-color: transparent; }}
 QFrame#banner[level="warning"] {{ background: #3a2e14; border-color: {WARNING}; }}
 QFrame#banner[level="error"] {{ background: #43191b; border-color: {ALARM}; }}
 QPushButton#dismiss {{ min-height: 26px; background: transparent; }}

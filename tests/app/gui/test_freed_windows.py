@@ -11,8 +11,8 @@ from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.gui import main
-from app.gui.session_protocol import SessionLike
 from app.gui.main_window.window import CloseRequest, MainWindow
+from app.gui.session_protocol import SessionLike
 from app.live.session import Session
 from tests.helpers.scripted_session import ScriptedSession, make_view
 from tests.helpers.small_instrument import small_instrument
@@ -54,7 +54,8 @@ def shown_and_closed(session: SessionLike, operator: Operator) -> None:
 def test_a_closed_window_is_freed(styled, store: QSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "default_store", lambda: store)
     session, operator = ScriptedSession(), Operator()
-    session.views.extend(make_view() for _ in range(10))
+    for _ in range(10):
+        session.add(make_view())
     shown_and_closed(session, operator)
     del session
     assert operator.alive() == []

@@ -27,7 +27,7 @@ def test_space_starts_and_stops(window, session, qtbot):
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert window.controls.live.text() == "Stop live"
     assert window.controls.state.text() == "Starting…"
-    session.views.append(make_view())
+    session.add(make_view())
     window.refresh_pictures()
     window.refresh_numbers()
     assert window.controls.state.text() == "Live"
@@ -38,7 +38,7 @@ def test_space_starts_and_stops(window, session, qtbot):
 
 def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
     session.status = replace(session.status, state=LiveState.RUNNING)
-    session.views.append(make_view())
+    session.add(make_view())
     window.refresh_numbers()
     window.refresh_pictures()
     later_s = time.monotonic() + 10.0
@@ -65,11 +65,11 @@ def test_every_state_of_the_live_view_is_shown(window, session, state, text, but
 def test_a_refused_command_becomes_a_banner(window, session, qtbot):
     session.failure = DeviceLostError("camera 40012345 does not answer; check its cable, then start again")
     qtbot.mouseClick(window.controls.live, Qt.MouseButton.LeftButton)
-    assert window.banner.isVisible()
+    assert window.banner.shown
     assert window.banner.text == "Error: camera 40012345 does not answer; check its cable, then start again"
     assert window.controls.live.text() == "Start live"
     qtbot.keyClick(window, Qt.Key.Key_Escape)
-    assert not window.banner.isVisible()
+    assert window.banner.shown is None
 
 
 def test_the_most_serious_message_is_on_top_and_none_is_lost(window, session):
@@ -275,7 +275,9 @@ def test_a_window_fits_a_small_screen(window):
 
 class Endless(ScriptedSession):
     def poll_view(self):
-        return make_view(index=self.polls) if self.status.running else None
+        if self.status.running and not self.views:
+            self.add(make_view(index=self.polls))
+        return super().poll_view()
 
 
 def test_a_picture_of_the_window_can_be_taken_without_a_screen(qapp, tmp_path):
