@@ -216,7 +216,7 @@ class TriggerMode(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CameraCapabilities:
-    """Properties and limits of a camera, constant while it is open.
+    """Properties and limits of a camera, constant while it is armed. A new region or binning changes the shape.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ class Camera(_Device, Protocol):
 
     @property
     def capabilities(self) -> CameraCapabilities:
-        """Properties and limits, constant while it is open."""
+        """Properties and limits, constant while it is armed."""
 
     @property
     def counters(self) -> CameraCounters:

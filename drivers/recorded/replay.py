@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, overload
 
@@ -20,10 +21,13 @@ from drivers.base import (
     SpeckleScopeError,
     TriggerMode,
 )
+from drivers.camera_settings import CameraSetting, NumberRange, SettingName, SettingValue, accepted, number
 from drivers.clock import Clock, RealClock
 
 #: Period of a recording of a single frame, which has no rate of its own, in nanoseconds.
 _SINGLE_NS = round(1e9 / 30)
+#: Frames per second at which a recording can be played, as far as its exposure allows.
+_RATES_HZ = (0.01, 1000.0)
 
 
 class LazyFrames(Sequence[Frame]):
@@ -95,14 +99,10 @@ class ReplayCamera:
         self._frames = frames
         self._clock = clock or RealClock()
         self._loop = loop
-        self._offsets_ns: Sequence[int] | NDArray[np.int64]
-        self._offsets_ns, self._period_ns = _recorded(frames) if period_s is None else _even(len(frames), period_s)
-        self._lap_ns = int(self._offsets_ns[-1]) + self._period_ns
         self._armed = False
         self._index = self._failed = 0
         self._armed_ns = 0
         first = checked[0]
-        longest_ns = max(self._period_ns, *np.diff(self._offsets_ns).tolist()) if len(frames) > 1 else self._period_ns
         self._exposure_s = first.exposure_s
         self.capabilities = CameraCapabilities(
             model="replay",
@@ -110,9 +110,10 @@ class ReplayCamera:
             shape=first.shape,
             bit_depths=(first.bit_depth,),
             exposure_range_s=(first.exposure_s, first.exposure_s),
-            # As long as the longest gap, so that nobody takes a gap for a camera that has failed, and arms it again.
-            readout_s=max(0.0, longest_ns * 1e-9 - first.exposure_s),
+            readout_s=0.0,
         )
+        self._offsets_ns: Sequence[int] | NDArray[np.int64] = ()
+        self._follow(*(_recorded(frames) if period_s is None else _even(len(frames), period_s)))
 
     @property
     def counters(self) -> CameraCounters:
@@ -135,6 +136,22 @@ class ReplayCamera:
             raise DeviceError(
                 f"a replay keeps its recorded exposure of {self._exposure_s} s, got {exposure_s} s; use the recorded value"
             )
+
+    def settings(self) -> tuple[CameraSetting, ...]:
+        """Return the frame rate; everything else is as it was recorded."""
+        rate_hz = 1e9 / self._period_ns
+        lowest_hz, highest_hz = _RATES_HZ
+        if self._exposure_s > 0:
+            highest_hz = min(highest_hz, 1 / self._exposure_s)
+        limits = NumberRange(min(lowest_hz, rate_hz), max(highest_hz, rate_hz))
+        return (CameraSetting(name=SettingName.FRAME_RATE_HZ, value=rate_hz, limits=limits, unit="Hz"),)
+
+    def change_setting(self, name: SettingName, value: SettingValue) -> None:
+        """Play evenly at another rate; while it plays, the next frame comes one new period after now."""
+        rate_hz = number(accepted(self.settings(), name, value))
+        self._follow(*_even(len(self._frames), 1 / rate_hz))
+        lap, at = divmod(self._index, len(self._frames))
+        self._armed_ns = self._clock.now_ns() - lap * self._lap_ns - int(self._offsets_ns[at])
 
     def arm(self, trigger: TriggerMode) -> None:
         """Start with the first frame. Only free run is possible."""
@@ -210,6 +227,16 @@ class ReplayCamera:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _follow(self, offsets_ns: Sequence[int] | NDArray[np.int64], period_ns: int) -> None:
+        """Play the frames at these times after the first, and start again one period after the last, in ns."""
+        self._offsets_ns = offsets_ns
+        self._period_ns = period_ns
+        self._lap_ns = int(offsets_ns[-1]) + period_ns
+        longest_ns = max([period_ns, *np.diff(offsets_ns).tolist()])
+        # As long as the longest gap, so that nobody takes a gap for a camera that has failed, and arms it again.
+        readout_s = max(0.0, longest_ns * 1e-9 - self._exposure_s)
+        self.capabilities = replace(self.capabilities, readout_s=readout_s)
 
 
 def _even(count: int, period_s: float) -> tuple[Sequence[int], int]:

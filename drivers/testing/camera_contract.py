@@ -25,6 +25,18 @@ from drivers.base import (
     TriggerIgnoredError,
     TriggerMode,
 )
+from drivers.camera_settings import (
+    CameraSetting,
+    Choices,
+    NumberRange,
+    Roi,
+    RoiRange,
+    SettingName,
+    SettingValue,
+    change_setting,
+    find,
+    settings_of,
+)
 from drivers.clock import Clock
 
 
@@ -79,6 +91,48 @@ class Subject:
         self.camera.arm(self.mode)
 
 
+def possible_values(setting: CameraSetting) -> list[SettingValue]:
+    """Return a few values that a setting takes, the present one last; a frame with the second one does not take long."""
+    limits = setting.limits
+    if setting.name is SettingName.EXPOSURE_S and isinstance(limits, NumberRange):
+        return [limits.low, max(limits.low, min(limits.high, 0.05)), limits.high, setting.value]
+    if isinstance(limits, Choices):
+        return [*limits.values, setting.value]
+    if isinstance(limits, NumberRange):
+        middle = limits.low + (limits.high - limits.low) / 2
+        if limits.step > 0:
+            middle = limits.low + limits.step * ((middle - limits.low) // limits.step)
+        return [limits.low, middle, limits.high, setting.value]
+    width, height = int(limits.width.low), int(limits.height.low)
+    corner = Roi(width=width, height=height)
+    x, y = int(limits.width.high) - width, int(limits.height.high) - height
+    inside = Roi(x=x // 2 // limits.x_step * limits.x_step, y=y // limits.y_step * limits.y_step, width=width, height=height)
+    return [corner, inside, limits.whole, setting.value]
+
+
+def impossible_values(setting: CameraSetting) -> list[SettingValue]:
+    """Return values outside the range of a setting, or between its steps."""
+    limits = setting.limits
+    if isinstance(limits, Choices):
+        return [max(limits.values) + 1, 0, -1]
+    if isinstance(limits, NumberRange):
+        outside = [limits.low - 1 - abs(limits.low), limits.high + 1 + abs(limits.high), float("nan"), float("inf")]
+        return [*outside, Roi(width=1, height=1)]
+    whole = limits.whole
+    return [
+        Roi(width=whole.width + 1, height=whole.height),
+        Roi(x=whole.width, width=int(limits.width.low), height=int(limits.height.low)),
+        0.5,
+    ]
+
+
+def is_set(setting: CameraSetting, value: SettingValue) -> bool:
+    """Whether a setting reads back as a value, within 1 % or the steps of the device."""
+    if isinstance(value, Roi) or isinstance(setting.value, Roi) or isinstance(setting.limits, RoiRange):
+        return setting.value == value
+    return setting.value == pytest.approx(value, rel=0.01, abs=0.01 if setting.name is SettingName.GAIN else 1e-9)
+
+
 def started_ns(frame: Frame) -> int:
     return frame.t_ns - round(frame.exposure_s * 1e9)
 
@@ -122,6 +176,79 @@ class CameraContract:
             with pytest.raises(DeviceError):
                 subject.camera.set_exposure(wrong_s)
             assert subject.camera.exposure_s == before_s
+
+    # ---- settings
+
+    def settings(self, subject: Subject) -> tuple[CameraSetting, ...]:
+        """Return the settings; skip where the camera has none."""
+        settings = settings_of(subject.camera)
+        if not settings:
+            pytest.skip(f"{subject.camera.capabilities.model} declares no settings that can change")
+        return settings
+
+    def test_settings_are_named_once_and_lie_within_their_range(self, subject: Subject) -> None:
+        settings = self.settings(subject)
+        assert len({setting.name for setting in settings}) == len(settings)
+        for setting in settings:
+            assert setting.value in setting.limits, str(setting)
+            if setting.name is SettingName.EXPOSURE_S:
+                assert (setting.unit, setting.value) == ("s", subject.camera.exposure_s)
+            if setting.name.changes_shape:
+                assert isinstance(setting.limits, Choices | RoiRange)
+
+    def test_a_setting_is_read_back(self, subject: Subject) -> None:
+        for name in [setting.name for setting in self.settings(subject)]:
+            for value in possible_values(find(settings_of(subject.camera), name)):
+                after = change_setting(subject.camera, name, value)
+                assert is_set(after, value), f"{after} instead of {value}"
+                assert find(settings_of(subject.camera), name) == after
+
+    def test_a_setting_out_of_range_is_refused_with_the_range_and_changes_nothing(self, subject: Subject) -> None:
+        before = self.settings(subject)
+        for setting in before:
+            for value in impossible_values(setting):
+                with pytest.raises(DeviceError) as caught:
+                    change_setting(subject.camera, setting.name, value)
+                assert setting.name in str(caught.value)
+                assert str(setting.limits) in str(caught.value)
+                assert settings_of(subject.camera) == before
+
+    def test_a_setting_that_it_does_not_have_is_refused(self, subject: Subject) -> None:
+        before = settings_of(subject.camera)
+        for name in set(SettingName) - {setting.name for setting in before}:
+            with pytest.raises(DeviceError, match=f"no setting {name}"):
+                change_setting(subject.camera, name, 1)
+        assert settings_of(subject.camera) == before
+
+    def test_settings_change_while_armed_where_they_say_so_and_need_disarming_elsewhere(self, subject: Subject) -> None:
+        for setting in self.settings(subject):
+            wanted = possible_values(setting)[1]
+            subject.arm()
+            if setting.live:
+                assert is_set(change_setting(subject.camera, setting.name, wanted), wanted)
+                assert subject.capture().index == 0
+                subject.camera.disarm()
+            else:
+                with pytest.raises(DeviceError, match="disarm"):
+                    change_setting(subject.camera, setting.name, wanted)
+                assert find(settings_of(subject.camera), setting.name) == setting
+                assert subject.capture().shape == subject.camera.capabilities.shape
+                subject.camera.disarm()
+                assert is_set(change_setting(subject.camera, setting.name, wanted), wanted)
+            change_setting(subject.camera, setting.name, setting.value)
+
+    def test_a_region_and_a_binning_give_frames_of_their_shape(self, subject: Subject) -> None:
+        height, width = subject.camera.capabilities.shape
+        for setting in self.settings(subject):
+            if not setting.name.changes_shape:
+                continue
+            for value in possible_values(setting):
+                change_setting(subject.camera, setting.name, value)
+                expected = (value.height, value.width) if isinstance(value, Roi) else (height // value, width // value)
+                assert subject.camera.capabilities.shape == expected
+                subject.arm()
+                assert subject.capture().shape == expected
+                subject.camera.disarm()
 
     # ---- frames
 
@@ -370,12 +497,18 @@ class LostContract:
                 call()
         camera.close()
 
-    def test_comes_back_disarmed_with_its_settings(self, unplugged: Subject) -> None:
-        exposure_s = unplugged.camera.exposure_s
-        unplugged.camera.reconnect()
-        assert unplugged.camera.exposure_s == exposure_s
+    def test_comes_back_disarmed_with_its_settings(self, subject: Subject) -> None:
+        camera = subject.camera
+        for name in [setting.name for setting in settings_of(camera)]:
+            change_setting(camera, name, possible_values(find(settings_of(camera), name))[1])
+        before = (settings_of(camera), camera.capabilities.shape, camera.exposure_s)
+        assert subject.unplug is not None
+        subject.arm()
+        subject.unplug()
+        camera.reconnect()
+        assert (settings_of(camera), camera.capabilities.shape, camera.exposure_s) == before
         with pytest.raises(DeviceError) as caught:
-            unplugged.camera.read(0.0)
+            camera.read(0.0)
         assert not isinstance(caught.value, DeviceLostError | DeviceTimeoutError)
-        unplugged.arm()
-        assert unplugged.capture().index == 0
+        subject.arm()
+        assert subject.capture().index == 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import avg_pool2d
 
 from drivers.base import (
     CameraCapabilities,
@@ -23,12 +25,27 @@ from drivers.base import (
     TriggerIgnoredError,
     TriggerMode,
 )
+from drivers.camera_settings import (
+    CameraSetting,
+    Choices,
+    NumberRange,
+    Roi,
+    RoiRange,
+    SettingName,
+    SettingValue,
+    accepted,
+    exposure_setting,
+)
 from drivers.clock import Clock, RealClock
 from drivers.twin.optics import FibreOptics
 from drivers.twin.sensor import SensorConfig, expose
 
 #: For how many frames the camera remembers which patterns lit them.
 _LIT_FRAMES = 1024
+#: Limits of its settings: frames per second, decibels, and pixels of the sensor that make one of the frame, along each side.
+_LOWEST_RATE_HZ, _HIGHEST_GAIN_DB, _BINNINGS = 0.1, 24.0, (1, 2, 4)
+#: Regions start and end at multiples of so many pixels, where the frame has such a size; the smallest region, in pixels.
+_ROI_STEP_PX, _ROI_LEAST_PX = 4, 16
 
 
 class Fault(enum.StrEnum):
@@ -218,20 +235,23 @@ class SimulatedCamera:
         self._generator = torch.Generator().manual_seed(self.config.noise_seed)
         self._rng = np.random.default_rng(self.faults.seed)
         self._exposure_s = self.config.exposure_s
+        self._sensor = self.config.sensor
+        self._binning = 1
+        self._rate_limit_hz = math.inf
         self._mode: TriggerMode | None = None
         self._lost = self._hung = False
         self._queue: deque[_Exposure] = deque()
-        self._busy_until_ns = self._edge_ns = 0
+        self._busy_until_ns = self._ready_ns = self._edge_ns = 0
         self._triggers = self._frames = self._failed = self._numbered = self._exposed = 0
         self._last_pixels: NDArray[np.uint8] | NDArray[np.uint16] | None = None
         self.injected: dict[Fault, int] = {}
         self.injections: list[InjectedFault] = []
         self.lit: dict[int, tuple[str, ...]] = {}
-        n = optics.config.image_px
+        self._roi = self._roi_range().whole
         self.capabilities = CameraCapabilities(
             model="simulated camera",
             serial=f"twin-{optics.config.seed}",
-            shape=(n, n),
+            shape=(self._roi.height, self._roi.width),
             bit_depths=(8, 10, 12),
             exposure_range_s=self.EXPOSURE_RANGE_S,
             readout_s=self.config.readout_s,
@@ -259,6 +279,35 @@ class SimulatedCamera:
         if not low_s <= exposure_s <= high_s:
             raise DeviceError(f"the exposure must be {low_s:g} to {high_s:g} s, got {exposure_s} s")
         self._exposure_s = exposure_s
+
+    def settings(self) -> tuple[CameraSetting, ...]:
+        """Return exposure, gain, frame rate, region and binning; see :class:`drivers.camera_settings.AdjustableCamera`."""
+        fastest_hz = 1 / (self._exposure_s + self.config.readout_s)
+        gain, rate = NumberRange(0.0, _HIGHEST_GAIN_DB), NumberRange(min(_LOWEST_RATE_HZ, fastest_hz), fastest_hz)
+        binnings = Choices(tuple(binning for binning in _BINNINGS if self.optics.config.image_px % binning == 0))
+        return (
+            exposure_setting(self),
+            CameraSetting(name=SettingName.GAIN, value=self._sensor.gain_db, limits=gain, unit="dB"),
+            CameraSetting(name=SettingName.FRAME_RATE_HZ, value=min(self._rate_limit_hz, fastest_hz), limits=rate, unit="Hz"),
+            CameraSetting(name=SettingName.ROI, value=self._roi, limits=self._roi_range(), unit="px", live=False),
+            CameraSetting(name=SettingName.BINNING, value=self._binning, limits=binnings, live=False),
+        )
+
+    def change_setting(self, name: SettingName, value: SettingValue) -> None:
+        """Change one setting; see :meth:`drivers.camera_settings.AdjustableCamera.change_setting`."""
+        self._check_present()
+        value = accepted(self.settings(), name, value, armed=self._mode is not None)
+        if isinstance(value, Roi):
+            self._read_region(value)
+        elif name is SettingName.EXPOSURE_S:
+            self.set_exposure(value)
+        elif name is SettingName.GAIN:
+            self._sensor = replace(self._sensor, gain_db=value)
+        elif name is SettingName.FRAME_RATE_HZ:
+            self._rate_limit_hz = value
+        else:
+            self._binning = int(value)
+            self._read_region(self._roi_range().whole)
 
     def arm(self, trigger: TriggerMode) -> None:
         """Empty the queue, set the counters to zero, then wait for triggers or run freely."""
@@ -341,6 +390,18 @@ class SimulatedCamera:
         if self._lost:
             raise DeviceLostError("the simulated camera was unplugged; reconnect it")
 
+    def _roi_range(self) -> RoiRange:
+        """Return the regions that it can read at its binning."""
+        side = self.optics.config.image_px // self._binning
+        step = _ROI_STEP_PX if side % _ROI_STEP_PX == 0 else 1
+        sides = NumberRange(min(_ROI_LEAST_PX, side), side, step)
+        return RoiRange(width=sides, height=sides, x_step=step, y_step=step)
+
+    def _read_region(self, roi: Roi) -> None:
+        self._roi = roi
+        self.capabilities = replace(self.capabilities, shape=(roi.height, roi.width))
+        self._last_pixels = None  # a frame that is repeated has the present shape
+
     def _accept_edges(self, until_ns: int) -> None:
         delay_ns = round(self.config.trigger_delay_s * 1e9)
         for edge_ns in self._slm.edges_between(self._edge_ns, until_ns):
@@ -356,7 +417,11 @@ class SimulatedCamera:
             stop_ns = start_ns + round(self._exposure_s * 1e9)
             self.injected[fault] = self.injected.get(fault, 0) + 1
             self.injections.append(InjectedFault(fault=fault, exposure=self._exposed - 1, start_ns=start_ns, stop_ns=stop_ns))
-        self._busy_until_ns = start_ns + round((self._exposure_s + self.config.readout_s) * 1e9)
+        period_s = self._exposure_s + self.config.readout_s
+        self._ready_ns = start_ns + round(period_s * 1e9)
+        if self._mode is TriggerMode.FREE_RUN:
+            period_s = max(period_s, 1 / self._rate_limit_hz)
+        self._busy_until_ns = start_ns + round(period_s * 1e9)
         if fault is Fault.DISCONNECTED:
             self._lost = True
         elif fault is Fault.HUNG:
@@ -373,7 +438,7 @@ class SimulatedCamera:
             number=self._numbered,
             start_ns=start_ns,
             exposure_s=self._exposure_s,
-            ready_ns=self._busy_until_ns + late_ns,
+            ready_ns=self._ready_ns + late_ns,
             fault=fault,
         )
         self._queue.append(exposure)
@@ -432,7 +497,15 @@ class SimulatedCamera:
             intensity = self.optics.intensity(phase, noise).mean(0) + self.optics.config.background
             if exposure.fault is Fault.SATURATED:
                 intensity = intensity * 50
-            pixels = expose(intensity, exposure.exposure_s, self.config.bit_depth, self.config.sensor, self._generator)
+            sensor = self._sensor.binned(self._binning)
+            pixels = expose(self._seen(intensity), exposure.exposure_s, self.config.bit_depth, sensor, self._generator)
         pixels.flags.writeable = False
         self._last_pixels = pixels
         return pixels
+
+    def _seen(self, intensity: torch.Tensor) -> torch.Tensor:
+        """Return what the pixels of a frame collect (H, W): sums of the sensor's pixels, in the region that is read."""
+        if self._binning > 1:
+            intensity = avg_pool2d(intensity[None], self._binning)[0] * self._binning**2
+        roi = self._roi
+        return intensity[roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]

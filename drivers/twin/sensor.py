@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SensorConfig:
-    """A small industrial CMOS sensor at unit gain.
+    """A small industrial CMOS sensor.
 
     Parameters
     ----------
@@ -22,11 +22,18 @@ class SensorConfig:
         speckle is 14 % of full scale, as in the real captures.
     read_noise_e : float
         Standard deviation of the read noise in electrons.
+    gain_db : float
+        Gain in decibels: at 6 dB half the electrons reach full scale. Noise in electrons stays the same.
     """
 
     full_well_e: float = 10_500.0
     electrons_per_s: float = 147_000.0
     read_noise_e: float = 3.0
+    gain_db: float = 0.0
+
+    def binned(self, binning: int) -> SensorConfig:
+        """Return the sensor whose pixels are the sum of ``binning x binning`` pixels, each read with its own noise."""
+        return replace(self, read_noise_e=self.read_noise_e * binning)
 
 
 def expose(
@@ -64,7 +71,7 @@ def expose(
     noise = torch.randn(electrons.shape, generator=generator, device=electrons.device)
     electrons = electrons + variance.clamp(min=0).sqrt() * noise
     top = 2**bit_depth - 1
-    counts = (electrons * (top / config.full_well_e)).round().clamp(0, top)
+    counts = (electrons * (10 ** (config.gain_db / 20) * top / config.full_well_e)).round().clamp(0, top)
     if bit_depth <= 8:
         return counts.to(torch.uint8).cpu().numpy()
     return counts.to(torch.int32).cpu().numpy().astype(np.uint16)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.base import CameraCounters, DeviceError, DeviceTimeoutError, Frame, FrameFailedError, TriggerMode
+from drivers.camera_settings import SettingName, change_setting
 from drivers.clock import VirtualClock
 from drivers.recorded.replay import LazyFrames, ReplayCamera
 
@@ -274,3 +275,14 @@ def test_frames_of_different_kinds_are_refused(other: Frame) -> None:
 def test_a_period_that_is_not_positive_is_refused(stated_s: float) -> None:
     with pytest.raises(DeviceError, match="more than 0 s"):
         ReplayCamera(recorded([0, MS]), stated_s)
+
+
+def test_a_new_rate_takes_effect_with_the_next_frame_and_repeats_or_skips_none() -> None:
+    camera, _ = replay(recorded([number * 20 * MS for number in range(5)]))
+    before = [camera.read(1.0) for _ in range(2)]
+    change_setting(camera, SettingName.FRAME_RATE_HZ, 2.0)
+    after = [camera.read(1.0) for _ in range(5)]
+    assert [frame.index for frame in (*before, *after)] == [*range(7)]
+    assert [frame.recorded_index for frame in (*before, *after)] == [0, 1, 2, 3, 4, 0, 1]
+    assert np.diff([before[-1].t_ns, *(frame.t_ns for frame in after)]) == pytest.approx(0.5e9)
+    assert camera.capabilities.readout_s + camera.exposure_s == pytest.approx(0.5)
