@@ -76,7 +76,12 @@ def read_manifest(path: Path) -> dict[str, str] | None:
 
 def content_problem(name: str, content: bytes, digests: Mapping[str, str] | None) -> str:
     """Return what is wrong with a file of a folder that has a manifest; an empty text if nothing is."""
-    if digests is None or digests.get(name) == hashlib.sha256(content).hexdigest():
+    return digest_problem(name, hashlib.sha256(content).hexdigest(), digests)
+
+
+def digest_problem(name: str, sha256: str, digests: Mapping[str, str] | None) -> str:
+    """As :func:`content_problem`, for a file whose SHA-256 is known."""
+    if digests is None or digests.get(name) == sha256:
         return ""
     return _problem(name, MANIFEST, is_listed=name in digests)
 

@@ -28,7 +28,8 @@ from drivers.safe_text import parse_json
 REFERENCES = "references"
 #: How a key of a journal's status begins that describes a reference.
 _STATUS = "reference "
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: What the name of an array may be.
+ARRAY_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -166,6 +167,6 @@ def _entry(folder: Path, number: str, content: Any) -> ReferenceEntry:
     if not isinstance(sha256, dict) or not isinstance(values, dict):
         raise TypeError("its check sums or its values are no mapping")
     for name, digest in sha256.items():
-        if not _NAME.fullmatch(name) or not isinstance(digest, str):
+        if not ARRAY_NAME.fullmatch(name) or not isinstance(digest, str):
             raise ValueError(f"array {name!r}")
     return ReferenceEntry(folder=folder, first_frame=first_frame, sha256=sha256, values=values)

@@ -21,7 +21,7 @@ from acquisition.exchange.export_arrays import ome_zarr_images, write_hdf5, writ
 from acquisition.exchange.export_base import ExportError
 from acquisition.exchange.export_images import SpecDiffusionLayout, write_ome_tiff, write_specdiffusion
 from acquisition.exchange.export_video import write_ffv1, write_viewing_mp4
-from acquisition.exchange.formats.references import references_folder, write_references
+from acquisition.exchange.formats.references import holds_references, references_folder, write_references
 from drivers.manifest import manifest_of, manifest_text, sha256_of
 
 __all__ = ["ExportError", "ExportFormat", "LabelOptions", "export"]
@@ -122,7 +122,8 @@ def exported_files(
         ``npz``, ``hdf5``, ``matlab`` (version 5; from 2 GiB on 7.3): one file with every array, the journal's columns and the
         metadata.
         ``ome-zarr``: one OME-Zarr 0.5 folder per array; the segmentation lies in that of the phase, as its labels.
-        Beside these five lies the folder ``NAME_references`` of a recording: what it was reconstructed against.
+        Beside these five lies the folder ``NAME_references`` of a recording: what it was reconstructed against. One that holds
+        just this already is kept.
     labels : LabelOptions, optional
         Options of ``specdiffusion``.
     overwrite : bool
@@ -154,7 +155,9 @@ def exported_files(
 
 
 def _written(archive: Archive, out_dir: Path, jobs: Sequence[_Job], raw_copies: int, *, overwrite: bool) -> Iterator[Path]:
-    existing = [name for name, _ in jobs if (out_dir / name).exists()]
+    # The references are the same beside every format: an earlier export may have written them.
+    kept = {name for name, _ in jobs if name == references_folder(archive) and holds_references(archive, out_dir / name)}
+    existing = [name for name, _ in jobs if name not in kept and (out_dir / name).exists()]
     if existing and not overwrite:
         raise ExportError(f"{out_dir / existing[0]} exists; choose another folder or allow overwriting")
     # Before writing, because HDF5 crashes when the disk is full. Video and PNG need less than the raw size.
@@ -162,7 +165,7 @@ def _written(archive: Archive, out_dir: Path, jobs: Sequence[_Job], raw_copies: 
     for name, write in jobs:
         if Path(name).suffix in _WITHOUT_CHECK_SUMS:
             _write_with_manifest(out_dir / name, write)
-        else:
+        elif name not in kept:
             with moved_when_complete(out_dir / name) as part:
                 write(part)
         yield out_dir / name

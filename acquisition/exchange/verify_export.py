@@ -24,9 +24,9 @@ from acquisition.exchange.array_files import (
     read_tiff,
 )
 from acquisition.exchange.check_sums import CheckSums
+from acquisition.exchange.containers.references_folder import is_references_folder
 from acquisition.exchange.conversion.grey_files import decode_grey
 from acquisition.exchange.export import ExportError, ExportFormat
-from acquisition.exchange.formats.references import is_references_folder
 from drivers.limits import LimitError, check_inside, check_pixels
 from drivers.manifest import MANIFEST, content_problem, file_problem, missing_files, read_manifest
 from drivers.recorded.video_file import open_video

@@ -79,7 +79,7 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
             try:
                 with closing(exported):
                     for file in exported:
-                        files.append(file)
+                        files += [file] if file not in files else []
             except SpeckleScopeError as error:
                 failed[target] = str(error)
         if failed and len(formats) == 1:

@@ -14,7 +14,7 @@ from acquisition.archive.references import StoredReference
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec
-from acquisition.exchange.export import ExportFormat, export
+from acquisition.exchange.export import ExportError, ExportFormat, export
 from acquisition.exchange.verify_export import verify_export
 from drivers.base import SpeckleScopeError
 from tests.helpers.command import refused, run_here
@@ -74,6 +74,27 @@ def test_their_damage_is_named(archive: Archive, tmp_path: Path, harm: str) -> N
         content[-3] ^= 1
         file.write_bytes(content)
     assert file.name in refused("certify", folder, cwd=tmp_path)
+
+
+def test_one_folder_of_references_serves_every_format_also_in_a_later_command(archive: Archive, tmp_path: Path) -> None:
+    run_here("export", archive.path, "--out", "out", "--format", "npz", "hdf5", cwd=tmp_path)
+    folder = tmp_path / "out" / f"{archive.path.name}_references"
+    written = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    run_here("export", archive.path, "--out", "out", "--format", "matlab", "--ro-crate", cwd=tmp_path)
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == written
+    assert f'"{folder.name}/references.json"' in (tmp_path / "out" / "ro-crate-metadata.json").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["000001_speckle.npy", "references.json", "manifest.sha256"])
+def test_a_folder_of_other_references_is_replaced_only_on_request(archive: Archive, name: str, tmp_path: Path) -> None:
+    folder = folder_of(export(archive, tmp_path / "out", ["npz"]))
+    (folder / name).unlink()
+    with pytest.raises(ExportError, match="_references exists"):
+        export(archive, tmp_path / "out", ["hdf5"])
+    assert not list((tmp_path / "out").glob("*.h5"))
+    export(archive, tmp_path / "out", ["hdf5"], overwrite=True)
+    assert verify_export(folder).ok
+    assert (folder / name).is_file()
 
 
 def test_an_archive_without_references_and_formats_without_arrays_have_no_such_folder(archive: Archive, tmp_path: Path) -> None:
