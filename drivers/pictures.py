@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -47,7 +48,24 @@ _ORIENTATIONS: dict[int, tuple[bool, tuple[int, ...]]] = {
     7: (True, (0, 1)),
     8: (True, (0,)),
 }
+#: TIFF colours that tifffile hands on as they are stored; Pillow turns them into red, green and blue.
+_OTHER_COLOURS = (
+    tifffile.PHOTOMETRIC.SEPARATED,
+    tifffile.PHOTOMETRIC.YCBCR,
+    tifffile.PHOTOMETRIC.CIELAB,
+    tifffile.PHOTOMETRIC.ICCLAB,
+    tifffile.PHOTOMETRIC.ITULAB,
+)
 Image.MAX_IMAGE_PIXELS = None  # the limit is that of this module, which reads the header first
+
+
+class Alpha(IntEnum):
+    """Whether the last channel of an image is its opacity; the numbers are those of the TIFF tag "ExtraSamples"."""
+
+    NONE = 0
+    #: The colours are multiplied by it already.
+    MULTIPLIED = 1
+    SEPARATE = 2
 
 
 class PictureError(SpeckleScopeError, ValueError):
@@ -131,11 +149,12 @@ def _decoded(content: bytes, page: int) -> Picture:
     if not content.startswith(_TIFF):
         return _other(content, page, _FORMATS)
     try:
-        return _tiff(content, page)
+        picture = _tiff(content, page)
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-        return _other(content, page, ("TIFF",))  # Pillow has LZW, which tifffile reads only with another package
+        picture = None  # Pillow has LZW, which tifffile reads only with another package
+    return picture or _other(content, page, ("TIFF",))
 
 
 def _content(path: Path) -> bytes:
@@ -150,27 +169,41 @@ def _check_size(size: int) -> None:
         raise LimitError(f"it has more than {MAX_PICTURE_BYTES} bytes; save it in a smaller size")
 
 
-def _tiff(content: bytes, page: int) -> Picture:
+def _tiff(content: bytes, page: int) -> Picture | None:
+    """Return a page of a TIFF file, or None if its colours have to be converted."""
     with _complete_tiff(io.BytesIO(content)) as tiff:
         directory: Any = tiff.pages[page]
         check_pixels((directory.imagelength, directory.imagewidth))
-        pixels = np.asarray(directory.asarray())
-        bits, photometric = int(directory.bitspersample), int(directory.photometric)
+        photometric = directory.photometric
+        if photometric in _OTHER_COLOURS:
+            return None
+        pixels, bits = np.asarray(directory.asarray()), int(directory.bitspersample)
         orientation = directory.tags.get("Orientation")
         if photometric == tifffile.PHOTOMETRIC.PALETTE:
             pixels = np.moveaxis(directory.colormap, 0, -1)[pixels]
             bits = 16
         elif directory.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
             pixels = np.moveaxis(pixels, 0, -1)
-        has_alpha = any(int(kind) in (1, 2) for kind in directory.extrasamples)
-    if pixels.dtype == bool:
-        pixels, bits = pixels.astype(np.uint8), 1
+        pixels, alpha = _without_extra_samples(pixels, directory)
+    if bits < 8:  # as every decoder shows a PNG file of so few bits
+        pixels, bits = pixels.astype(np.uint8) * np.uint8(255 // (2**bits - 1)), 8
     white = 2**bits - 1 if pixels.dtype in (np.uint8, np.uint16) else None
     if photometric == tifffile.PHOTOMETRIC.MINISWHITE and white is not None:
         pixels = (white - pixels).astype(pixels.dtype)
     transposed, flipped = _ORIENTATIONS.get(int(orientation.value) if orientation else 1, (False, ()))
     pixels = np.flip(pixels.swapaxes(0, 1) if transposed else pixels, flipped)
-    return _grey(pixels, white, has_alpha=has_alpha)
+    return _grey(pixels, white, alpha)
+
+
+def _without_extra_samples(pixels: NDArray[Any], directory: Any) -> tuple[NDArray[Any], Alpha]:
+    """Return the colours of a page without channels of no known meaning; its opacity, if it has one, is the last channel."""
+    extra = [int(kind) for kind in directory.extrasamples]
+    colours = int(directory.samplesperpixel) - len(extra)
+    place = next((place for place, kind in enumerate(extra) if kind in (1, 2)), None)
+    if pixels.ndim != 3 or (colours == 1 and place is None):
+        return pixels, Alpha.NONE
+    kept = [*range(colours), *([] if place is None else [colours + place])]
+    return pixels[..., kept], Alpha.NONE if place is None else Alpha(extra[place])
 
 
 @contextmanager
@@ -210,15 +243,25 @@ def _other(content: bytes, page: int, formats: tuple[str, ...]) -> Picture:
             if content[_PNG_BITS] == 16 and content[_PNG_COLOUR] != 0:
                 return _deep_png(content)
         image.seek(page)
+        white = _stored_white(image)
         image.load()
         seen = ImageOps.exif_transpose(image)
         bands = seen.getbands()
         if bands == ("I",):
-            return _grey(np.asarray(seen).astype(np.uint16), 65535, has_alpha=False)
+            return _grey(np.round(np.asarray(seen) * (white / 65535)).astype(np.uint16), white)
+        if bands == ("F",):
+            return _grey(np.asarray(seen), None)
         if bands in (("L",), ("1",)):
-            return _grey(np.asarray(seen.convert("L")), 255, has_alpha=False)
+            return _grey(np.asarray(seen.convert("L")), 255)
         has_alpha = seen.has_transparency_data
-        return _grey(np.asarray(seen.convert("RGBA" if has_alpha else "RGB")), 255, has_alpha=has_alpha)
+        grey = np.asarray(seen.convert("RGBA" if has_alpha else "RGB"))
+        return _grey(grey, 255, Alpha.SEPARATE if has_alpha else Alpha.NONE)
+
+
+def _stored_white(image: Image.Image) -> int:
+    """Return white of a picture of 16 bits: PGM files may state another, and Pillow scales their values to 65535."""
+    arguments = image.tile[0].args if image.format == "PPM" and image.tile else ()
+    return int(arguments[1]) if isinstance(arguments, tuple) and len(arguments) == 2 else 65535
 
 
 def _deep_png(content: bytes) -> Picture:
@@ -226,7 +269,7 @@ def _deep_png(content: bytes) -> Picture:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise PictureError("it cannot be decoded")
-    return _grey(image, 65535, has_alpha=image.ndim == 3 and image.shape[2] == 4)
+    return _grey(image, 65535, Alpha.SEPARATE if image.ndim == 3 and image.shape[2] == 4 else Alpha.NONE)
 
 
 def _check_chunks(data: bytes) -> None:
@@ -243,7 +286,7 @@ def _check_chunks(data: bytes) -> None:
         start = end + 4
 
 
-def _grey(image: NDArray[Any], white: int | None, *, has_alpha: bool) -> Picture:
+def _grey(image: NDArray[Any], white: int | None, alpha: Alpha = Alpha.NONE) -> Picture:
     """Return an image (H, W) or (H, W, channels), the last of which may be its opacity, as grey."""
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[..., 0]
@@ -254,12 +297,14 @@ def _grey(image: NDArray[Any], white: int | None, *, has_alpha: bool) -> Picture
     transparent = coloured = False
     grey = image
     if image.ndim == 3:
-        colours = image[..., :-1] if has_alpha and image.shape[2] > 1 else image
+        has_alpha = alpha is not Alpha.NONE and image.shape[2] > 1
+        colours = image[..., :-1] if has_alpha else image
         coloured = any(not np.array_equal(colours[..., 0], colours[..., k]) for k in range(1, colours.shape[2]))
         grey = colours.mean(-1) if coloured else colours[..., 0]
         if has_alpha and white is not None:
             transparent = bool((image[..., -1] < white).any())
-            grey = grey * (image[..., -1] / white) if transparent else grey
+            # Colours that are multiplied by their opacity already lie on black.
+            grey = grey * (image[..., -1] / white) if transparent and alpha is Alpha.SEPARATE else grey
     if white is None:
         grey = grey.astype(np.float32)
         if not np.isfinite(grey).all():

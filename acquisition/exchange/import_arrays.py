@@ -129,6 +129,7 @@ def _renamed(content: ArrayFile, chosen: Mapping[str, str]) -> ArrayFile:
         arrays={array: content.arrays[name] for array, name in original.items()},
         check_sums=check_sums,
         read=lambda array: read(original[array]),
+        units={array: content.units.get(name, "") for array, name in original.items()},
     )
 
 
@@ -155,6 +156,7 @@ def _with_file(content: ArrayFile, array: str, file: Path, axes: str) -> tuple[A
         check_sums=combined(parts),
         read=lambda wanted: other.read(name) if wanted == array else read(wanted),
         notes=(*content.notes, *other.notes),
+        units={**content.units, array: other.units.get(name, "")},
     )
     return both, _is_ours(other)
 
@@ -219,6 +221,7 @@ def _converters(content: ArrayFile, options: ImportOptions, *, ours: bool) -> _C
         else None,
         white=options.phase_white,
         fill=options.phase_fill,
+        file_unit=content.units.get("phase", ""),
         ours=unchanged and options.phase_unit is None,
         gaps=recording and unchanged,
     )

@@ -256,7 +256,17 @@ def _common_header(path: Path, files: list[Path], problems: list[str], notes: li
     lossy = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
     if lossy:
         notes.append(f"{len(lossy)} files are JPEG, which changes grey values a little; the first is {_name(path, lossy[0])}")
+    height, width = _turned(next(file for file, size in sizes.items() if size == usual), (height, width))
     return Header(height=height, width=width, bits=bits)
+
+
+def _turned(file: Path, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the shape of a picture as it is read: a PNG file's header does not tell that EXIF turns it on its side."""
+    try:
+        read = read_grey(file).shape
+    except (OSError, ValueError):
+        return shape  # what is wrong with it is told when the pairs are read
+    return shape[::-1] if read == shape[::-1] else shape
 
 
 def _checked_header(path: Path, file: Path, problems: list[str]) -> Header | None:
@@ -266,9 +276,6 @@ def _checked_header(path: Path, file: Path, problems: list[str]) -> Header | Non
         header = picture_header(file)
     except (OSError, ValueError) as error:
         problems.append(f"{name}: {error}")
-        return None
-    if header.bits < 8 and header.colour == GREY:
-        problems.append(f"{name} has {header.bits} bits; convert it to 8")
         return None
     return header
 

@@ -78,7 +78,7 @@ class GreyRange:
 def _remedy(file: Path, low: float, high: float) -> str:
     """Return how the operator can state the range of a picture with values from ``low`` to ``high``."""
     folder = file.parent.name
-    levels = f"for grey levels write '{folder}?black=0&white=255'"
+    levels = f"for grey levels write '{folder}?black={min(low, 0):.6g}&white={max(high, 255):.6g}'"
     if not 0 < high - low <= 8 * np.pi:
         return f"State it: {levels}"
     black = min(low, 0.0)

@@ -39,6 +39,13 @@ def tiff(image: NDArray[np.generic], **options: object) -> bytes:
     return content.getvalue()
 
 
+def pgm(image: NDArray[np.generic], white: float) -> bytes:
+    """Return a PGM file that states its white; with a negative number a PFM file, whose rows begin at the bottom."""
+    if white > 0:
+        return b"P5\n# by hand\n%d %d\n%d\n" % (*image.shape[::-1], white) + image.astype(">u2").tobytes()
+    return b"Pf\n%d %d\n%g\n" % (*image.shape[::-1], white) + image[::-1].astype("<f4").tobytes()
+
+
 def rotated_jpeg() -> bytes:
     exif = Image.Exif()
     exif[274] = 6  # the camera was held upright
@@ -60,6 +67,11 @@ SAME = {
     "bigtiff": tiff(GREY, bigtiff=True),
     "white is zero": tiff(255 - GREY, photometric="miniswhite"),
     "planes": tiff(np.stack([GREY] * 3), photometric="rgb", planarconfig="separate"),
+    "inks": by_pillow(Image.fromarray(np.dstack([GREY] * 3)).convert("CMYK"), "TIFF"),
+    "black ink alone": tiff(np.dstack([*[np.zeros_like(GREY)] * 3, 255 - GREY]), photometric="separated"),
+    "a channel of no known meaning": tiff(
+        np.dstack([*[GREY] * 3, 255 - GREY]), photometric="rgb", extrasamples=["unspecified"]
+    ),
     "upside down by its tag": tiff(GREY[::-1], extratags=[(274, 3, 1, 4, True)]),
     "turned by its tag": tiff(np.rot90(GREY), extratags=[(274, 3, 1, 6, True)]),
 }
@@ -68,10 +80,18 @@ DEPTHS = {
     "16-bit colour png": (encoded(".png", np.dstack([DEEP] * 3)), DEEP, 65535),
     "16-bit pgm": (encoded(".pgm", DEEP), DEEP, 65535),
     "16-bit tiff": (tiff(DEEP), DEEP, 65535),
+    "12-bit pgm": (pgm(GREY.astype(np.uint16) * 16, 4095), GREY.astype(np.uint16) * 16, 4095),
+    "float pgm": (pgm(GREY / np.float32(90), -1.0), GREY / np.float32(90), None),
     "float": (tiff(GREY / np.float32(90)), GREY / np.float32(90), None),
     "double": (tiff(GREY / 90), (GREY / 90).astype(np.float32), None),
     "32-bit": (tiff(GREY.astype(np.int32) * 1000), GREY.astype(np.float32) * 1000, None),
     "one bit": (by_pillow(Image.fromarray(GREY > 99), "PNG"), (GREY > 99).astype(np.uint8) * 255, 255),
+    "one bit tiff": (by_pillow(Image.fromarray(GREY > 99), "TIFF"), (GREY > 99).astype(np.uint8) * 255, 255),
+    "one bit fax": (
+        by_pillow(Image.fromarray(GREY > 99), "TIFF", compression="group4"),
+        (GREY > 99).astype(np.uint8) * 255,
+        255,
+    ),
 }
 
 
@@ -102,6 +122,13 @@ def test_transparent_parts_are_black_and_colours_are_averaged(tmp_path: Path) ->
     picture = read_picture(tmp_path / "b.png")
     assert picture.coloured
     assert np.unique(picture.pixels).tolist() == [60]
+
+
+def test_colours_that_are_multiplied_by_their_opacity_already_lie_on_black(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(np.dstack([GREY] * 4), photometric="rgb", extrasamples=["assocalpha"]))
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.pixels, GREY)
+    assert picture.transparent
 
 
 def test_a_photograph_is_turned_as_the_camera_was_held(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
@@ -56,6 +56,8 @@ class ArrayFile:
         Takes the name of an array and yields its images (H, W) in order.
     notes : tuple of str
         What was decided about axes, units and order, and why.
+    units : mapping of str to str
+        Units of arrays, as the file states them.
     """
 
     arrays: dict[str, Layout]
@@ -64,6 +66,7 @@ class ArrayFile:
     check_sums: CheckSums | None
     read: Callable[[str], Iterator[Image]]
     notes: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def json_mapping(text: object) -> dict[str, Any]:

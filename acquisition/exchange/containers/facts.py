@@ -56,6 +56,11 @@ def text_of(value: object) -> str:
     return item.decode("utf-8") if isinstance(item, bytes) else str(item)
 
 
+def unit_of(attributes: Mapping[str, object]) -> str:
+    """Return the unit that the attributes of an array state; empty if they state none."""
+    return next((text_of(attributes[name]).strip() for name in ("unit", "units", "Unit", "Units") if name in attributes), "")
+
+
 def metadata_json_of(values: Mapping[str, object]) -> str:
     """Return the metadata of one of our files as they are stored; an empty object for others."""
     return next((text_of(values[name]) for name in METADATA if name in values), "{}")

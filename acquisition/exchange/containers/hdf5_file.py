@@ -16,7 +16,15 @@ from acquisition.exchange.check_sums import FACTS, Layout, read_check_sums
 from acquisition.exchange.child_reader import check_in_child
 from acquisition.exchange.containers.array_file import IMAGE_KINDS, METADATA, ArrayFile, json_mapping
 from acquisition.exchange.containers.axes import Axes, Custom, Decision, decide_axes, named_axes, read_images
-from acquisition.exchange.containers.facts import SCALARS, is_column, metadata_json_of, si_columns, stated_facts, text_of
+from acquisition.exchange.containers.facts import (
+    SCALARS,
+    is_column,
+    metadata_json_of,
+    si_columns,
+    stated_facts,
+    text_of,
+    unit_of,
+)
 from drivers.limits import MAX_COLUMN_BYTES, MAX_EXPANSION, MAX_NESTING, LimitError
 
 #: MATLAB's mark of a variable, and its name for text.
@@ -46,6 +54,7 @@ def open_hdf5(path: Path, axes: str = "") -> ArrayFile:
         columns, converted = si_columns(stored)
         count = next((len(column) for column in columns.values() if column.ndim == 1), None)
         images = {name: item for name, item in datasets.items() if _holds_images(name, item)}
+        units = {name: unit_of(item.attrs) for name, item in images.items()}
         decision = _decide(images, count, axes)
         layouts: dict[str, Layout] = {
             name: (array_axes.layout(images[name].shape), images[name].dtype.newbyteorder("="))
@@ -60,6 +69,7 @@ def open_hdf5(path: Path, axes: str = "") -> ArrayFile:
         check_sums=check_sums,
         read=partial(_images, path, decision.axes),
         notes=() if check_sums else (*decision.notes, *converted),
+        units=units,
     )
 
 

@@ -52,4 +52,5 @@ def read_together(files: Mapping[str, Path], read: Callable[[Path, str], ArrayFi
         check_sums=combined([content.check_sums for content in contents.values() if content.check_sums]),
         read=lambda name: readers[name](name),
         notes=tuple(note for content in contents.values() for note in content.notes),
+        units={name: unit for content in contents.values() for name, unit in content.units.items()},
     )

@@ -14,7 +14,7 @@ from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import FACTS, CheckSums, Layout, combined, missing_parts
 from acquisition.exchange.containers.array_file import ArrayFile
 from acquisition.exchange.containers.axes import Custom, decide_axes, named_axes
-from acquisition.exchange.containers.facts import is_column, plain_columns, si_columns
+from acquisition.exchange.containers.facts import is_column, plain_columns, si_columns, unit_of
 from acquisition.exchange.containers.units import length_um, regular_times_ns
 from acquisition.exchange.containers.zarr_array import (
     ZARR_GROUP,
@@ -205,6 +205,7 @@ def _plain(path: Path, stated: str) -> ArrayFile:
         check_sums=None,
         read=lambda key: stacks[key].images(),
         notes=(*sources, *decision.notes, *notes),
+        units={key: unit_of(attributes_of(folders[key])) for key in stacks},
     )
 
 

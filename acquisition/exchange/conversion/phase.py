@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.exchange.conversion.units import PhaseUnit
+from acquisition.exchange.conversion.units import PhaseUnit, phase_unit
 
 #: White of integer levels where nothing is stated.
 _WHITE = {"bool": 1.0, "uint8": 255.0, "uint16": 65535.0}
@@ -20,6 +20,8 @@ _FEW_LEVELS = 4096
 _TOLERANCE = 1e-5
 #: A phase of which nothing is stated counts as radians up to this value.
 _WRAPPED_RAD = 2 * math.pi
+#: What files state of numbers without a unit, as radians are to some programs.
+_NO_UNIT = ("", "1", "none", "dimensionless")
 _UNITS = "rad, deg, percent or levels"
 
 
@@ -43,6 +45,8 @@ class StatedPhase:
         Value, in the unit of the phase, for pixels that are not finite.
     ours : bool
         Whether SpeckleScope wrote the values: floating-point values are then radians, whatever they are.
+    file_unit : str
+        Unit that the file states; empty if it states none.
     gaps : bool
         Whether pixels that are not finite are kept, because a recording marks them.
     """
@@ -52,7 +56,22 @@ class StatedPhase:
     white: float | None = None
     fill: float | None = None
     ours: bool = False
+    file_unit: str = ""
     gaps: bool = False
+
+
+def _with_unit_of_file(stated: StatedPhase) -> StatedPhase:
+    """Take the unit that the file states, where the operator states none. Radians are still compared with the phase range."""
+    if stated.file_unit.lower() in _NO_UNIT:
+        return replace(stated, file_unit="")
+    if stated.unit is not None or stated.ours:
+        return stated
+    unit = phase_unit(stated.file_unit)
+    if unit is None:
+        raise PhaseError(
+            f"'phase' is in {stated.file_unit!r}, as its file states: give --phase-unit {_UNITS} if it is in one of these"
+        )
+    return stated if unit is PhaseUnit.RAD else replace(stated, unit=unit)
 
 
 class PhaseConverter:
@@ -72,6 +91,8 @@ class PhaseConverter:
     """
 
     def __init__(self, dtype: np.dtype[Any], stated: StatedPhase) -> None:
+        self._operator_states_unit = stated.unit is not None
+        stated = _with_unit_of_file(stated)
         self._dtype, self._stated = dtype, stated
         if dtype.kind not in "biufc":
             raise PhaseError(f"'phase' has the type {dtype}: save it as numbers")
@@ -192,10 +213,12 @@ class PhaseConverter:
     def notes(self) -> list[str]:
         """Return what the operator should know."""
         notes = []
+        if self._stated.file_unit and not self._stated.ours:
+            notes.append(f"phase: its file states the unit {self._stated.file_unit!r}; it is read as {self.unit}")
         span = f"it spans {self._low_rad:.4g} to {self._high_rad:.4g} rad"
         phase_range_rad = self._stated.phase_range_rad
         if not self._stated.ours and self._stated.unit is None:
-            notes.append(f"phase: no unit is stated, so it counts as radians; {span}")
+            notes.append(f"phase: {'' if self._stated.file_unit else 'no unit is stated, so it counts as radians; '}{span}")
         elif (
             not self._stated.ours
             and phase_range_rad is not None
@@ -216,12 +239,18 @@ class PhaseConverter:
             notes.append(f"phase: {len(self._gaps)} images of the recording have pixels without a phase (NaN)")
         return notes
 
+    def _source(self) -> str:
+        if self._operator_states_unit:
+            return "stated"
+        if self._stated.ours:
+            return "written by SpeckleScope"
+        return "its metadata" if self._stated.file_unit else "assumed"
+
     def facts(self) -> Mapping[str, object]:
         """Return the unit, where it is from, and the range, for a report."""
-        source = "stated" if self._stated.unit else "written by SpeckleScope" if self._stated.ours else "assumed"
         return {
             "phase_dtype": self._dtype.name,
-            "phase_unit": f"{self.unit} ({source})",
+            "phase_unit": f"{self.unit} ({self._source()})",
             "phase_values_rad": [self._low_rad, self._high_rad] if self._low_rad <= self._high_rad else None,
             "phase_range_rad": self._stated.phase_range_rad,
             **({"phase_white": self.white} if self.white is not None else {}),

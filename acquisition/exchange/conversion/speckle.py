@@ -68,6 +68,8 @@ class SpeckleConverter:
             )
         self.dtype = dtype.newbyteorder("=").name if stated.ours or dtype.name in ("uint8", "uint16") else "uint16"
         self._lowest, self._highest = math.inf, -math.inf
+        #: The bits that any count has.
+        self._used_bits = 0
 
     def convert(self, name: str, image: NDArray[Any]) -> NDArray[Any]:
         """Return one image as counts.
@@ -101,9 +103,11 @@ class SpeckleConverter:
                 raise SpeckleError(f"{name} has values between the counts: give --speckle-white, the value of white")
             counts = whole
         if self._stated.bit_depth is not None and high >= 2**self._stated.bit_depth:
-            raise SpeckleError(
-                f"{name} reaches {high:g} counts, more than {self._stated.bit_depth} bits hold: give a larger --bit-depth"
-            )
+            bits = self._stated.bit_depth
+            remedy = _high_bits_remedy(bits) if _lowest_bit(_all_bits(counts)) >= 16 - bits else "give a larger --bit-depth"
+            raise SpeckleError(f"{name} reaches {high:g} counts, more than {bits} bits hold: {remedy}")
+        if counts.dtype == np.uint16 and self._stated.bit_depth is None:
+            self._used_bits |= _all_bits(counts)
         self._lowest, self._highest = min(self._lowest, low), max(self._highest, high)
         return counts
 
@@ -132,6 +136,9 @@ class SpeckleConverter:
                 f"speckle: no bit depth is stated; its highest count is {self._highest:g}, so it counts as {bits} bits "
                 "(--bit-depth states another)"
             )
+        used = next(bits for bits in _DEPTHS if bits >= 16 - _lowest_bit(self._used_bits))
+        if not self._stated.ours and used < 16 and self._highest >= 2**used:
+            notes.append(f"speckle: all its counts are multiples of {2 ** (16 - used)}: {_high_bits_remedy(used)}")
         if self._stated.white is not None:
             notes.append(f"speckle: its values were scaled, {self._stated.white:g} is white")
         elif self.dtype != self._dtype.name:
@@ -148,3 +155,20 @@ class SpeckleConverter:
             "speckle_values": [self._lowest, self._highest] if self._lowest <= self._highest else None,
             "speckle_bit_depth": f"{self.bit_depth} ({source})",
         }
+
+
+def _all_bits(counts: NDArray[Any]) -> int:
+    """Return the bits that any count has; all of them for counts that are no integers."""
+    return int(np.bitwise_or.reduce(counts, axis=None)) if counts.dtype.kind == "u" else -1
+
+
+def _lowest_bit(bits: int) -> int:
+    """Return how many of the lowest bits are not used; 0 if none is."""
+    return (bits & -bits).bit_length() - 1 if bits else 0
+
+
+def _high_bits_remedy(bits: int) -> str:
+    return (
+        f"if the {bits} bits of the camera are the high ones of 16, give --speckle-white {2**16 - 2 ** (16 - bits)} and "
+        f"--bit-depth {bits}"
+    )

@@ -14,6 +14,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from acquisition.archive.reader import Archive
 from acquisition.exchange.conversion.units import PhaseUnit
@@ -177,6 +178,44 @@ def test_a_stack_in_a_folder_is_refused_with_the_way_in(tmp_path: Path) -> None:
         check_pairs(tmp_path, OPTIONS)
     options = replace(OPTIONS, phase=str(tmp_path / "label/a.tif"), phase_unit=PhaseUnit.LEVELS)
     assert check_pairs(tmp_path / "input/a.tif", options).count == 3
+
+
+@pytest.mark.parametrize("turn", [3, 6, 8])
+def test_pictures_that_exif_turns_are_read_upright(tmp_path: Path, turn: int) -> None:
+    exif = Image.Exif()
+    exif[274] = turn
+    for sub, seed in (("input", 0), ("label", 1)):
+        (tmp_path / sub).mkdir()
+        Image.fromarray(grey(seed)).save(tmp_path / sub / "a.png", exif=exif)
+    [images] = open_folder(tmp_path, OPTIONS).images([])
+    assert images is not None
+    np.testing.assert_array_equal(images["speckle"], np.rot90(grey(0), {3: 2, 6: -1, 8: 1}[turn]))
+    np.testing.assert_allclose(images["phase"], np.rot90(grey(1), {3: 2, 6: -1, 8: 1}[turn]) / 255 * 2.5, rtol=1e-5)
+    assert check_pairs(tmp_path, OPTIONS).count == 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".gif"])
+def test_labels_of_one_bit_are_black_and_white(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path / "input/a.png", grey(0))
+    (tmp_path / "label").mkdir()
+    Image.fromarray(grey(1) > 99).save(tmp_path / f"label/a{suffix}")
+    np.testing.assert_allclose(labels(tmp_path, OPTIONS)[0], np.where(grey(1) > 99, 2.5, 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_counts_in_the_high_bits_are_told_and_come_in_by_the_options_that_are_named(tmp_path: Path, bits: int) -> None:
+    counts = np.random.default_rng(0).integers(0, 2**bits, (16, 12)).astype(np.uint16)
+    counts[0, :2] = 2**bits - 1, 1
+    write(tmp_path / "input/a.png", counts << (16 - bits))
+    write(tmp_path / "label/a.png", grey(1))
+    way_in = f"give --speckle-white {(2**bits - 1) << (16 - bits)} and --bit-depth {bits}"
+    assert any(way_in in note for note in check_pairs(tmp_path, OPTIONS).notes)
+    with pytest.raises(PairImportError, match=way_in):
+        check_pairs(tmp_path, replace(OPTIONS, bit_depth=bits))
+    options = replace(OPTIONS, bit_depth=bits, speckle_white=float((2**bits - 1) << (16 - bits)))
+    [images] = open_folder(tmp_path, options).images([])
+    assert images is not None
+    np.testing.assert_array_equal(images["speckle"], counts)
 
 
 def test_folders_get_a_period_and_a_pixel_size(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+import tensorstore as ts
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,19 @@ def hdf5(folder: Path, phase: np.ndarray) -> Path:
 
 
 CONTAINERS: dict[str, Callable[[Path, np.ndarray], Path]] = {"npz": npz, "matlab": matlab, "tiff": tiff}
+
+
+def zarr_group(folder: Path, phase: np.ndarray, unit: str) -> Path:
+    for name, data in (("speckle", SPECKLE), ("phase", phase)):
+        attributes = {"units": unit} if name == "phase" else {}
+        spec = {
+            "driver": "zarr3",
+            "kvstore": {"driver": "file", "path": str(folder / "x.zarr" / name)},
+            "metadata": {"shape": data.shape, "data_type": data.dtype.name, "attributes": attributes},
+        }
+        ts.open(spec, create=True).result().write(data).result()
+    (folder / "x.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    return folder / "x.zarr"
 
 
 def phases(path: Path) -> np.ndarray:
@@ -259,3 +273,42 @@ def test_a_check_tells_how_everything_was_decided(tmp_path: Path) -> None:
     assert check.facts["times"] == "none (--period-s states a period)"
     assert [view.title for view in check.thumbnails] == ["0 ", "1 blank", "2 ", "3 "]
     np.testing.assert_array_equal(check.thumbnails[2].phase, PHASE[2])
+
+
+@pytest.mark.parametrize(
+    ("spelling", "unit"),
+    [
+        ("deg", PhaseUnit.DEG),
+        ("Degrees", PhaseUnit.DEG),
+        ("\N{DEGREE SIGN}", PhaseUnit.DEG),
+        ("%", PhaseUnit.PERCENT),
+        ("radians", PhaseUnit.RAD),
+        ("1", PhaseUnit.RAD),
+    ],
+)
+def test_a_unit_that_the_file_states_is_used_and_told(tmp_path: Path, spelling: str, unit: PhaseUnit) -> None:
+    source = hdf5(tmp_path, (PHASE * PER_RAD[unit]).astype(np.float32))
+    with h5py.File(source, "a") as file:
+        file["phase"].attrs["units"] = spelling
+    archive = Archive.open(import_pairs(source, tmp_path / "archives", "x", OPTIONS))
+    np.testing.assert_allclose(phases(archive.path), PHASE, atol=1e-5)
+    check = check_pairs(source, OPTIONS)
+    assert str(check.facts["phase_unit"]).startswith(f"{unit} (")
+    assert spelling == "1" or any(f"states the unit {spelling!r}; it is read as {unit}" in note for note in check.notes)
+
+
+@pytest.mark.parametrize("spelling", ["waves", "um", "a.u."])
+def test_a_unit_that_is_none_of_a_phase_is_refused_until_the_operator_states_one(tmp_path: Path, spelling: str) -> None:
+    source = zarr_group(tmp_path, PHASE, spelling)
+    with pytest.raises(PairImportError, match=f"'phase' is in '{spelling}', as its file states: give --phase-unit rad, deg"):
+        check_pairs(source, OPTIONS)
+    check = check_pairs(source, replace(OPTIONS, phase_unit=PhaseUnit.RAD))
+    assert any(f"states the unit {spelling!r}; it is read as rad" in note for note in check.notes)
+    assert check.facts["phase_unit"] == "rad (stated)"
+
+
+def test_radians_that_the_file_states_may_not_exceed_the_range_unless_the_operator_says_so(tmp_path: Path) -> None:
+    source = zarr_group(tmp_path, PHASE * 20, "rad")
+    with pytest.raises(PairImportError, match=r"beyond the phase range of 2\.6 rad: state its unit with --phase-unit"):
+        check_pairs(source, OPTIONS)
+    assert check_pairs(source, replace(OPTIONS, phase_unit=PhaseUnit.RAD)).count == COUNT
