@@ -22,18 +22,21 @@ endif
 QT_LIBS := libgl1 libegl1 libxkbcommon0 libfontconfig1 libdbus-1-3 libglib2.0-0
 WINDOW_LIBS := libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0
 TEST_LIBS := xvfb xauth openbox x11-xserver-utils
+# `make test-slow` opens exports in these; ImageJ needs a display too. Tests of what is missing are skipped.
+SLOW_PROGRAMS := octave imagej
 
 INPUTS := setup.cfg setup.py constraints.txt pyproject.toml
 comma := ,
 READY_RUN := .venv/.ready-run
 READY_TEST := .venv/.ready-test
 READY_DOCS := .venv/.ready-docs
+READY_READERS := .venv/.ready-readers
 
 # Tests run in as many processes as there are cores; torch takes one thread in each.
 WORKERS := $(shell nproc 2>/dev/null || echo 2)
 FAST := -q -m "not slow and not hardware"
 
-.PHONY: help setup demo test test-slow test-random coverage docs wheel lint clean python system-run system-test
+.PHONY: help setup demo test test-slow test-random coverage docs wheel lint clean python system-run system-test system-slow
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
@@ -55,7 +58,8 @@ lint: $(READY_TEST)
 test: lint
 	@$(BIN)/python -m pytest $(FAST) -n $(WORKERS)
 
-test-slow: $(READY_TEST)
+# Also opens exports in GNU Octave, ImageJ, napari and other readers: about 1 GB the first time.
+test-slow: $(READY_TEST) $(READY_READERS) | system-slow
 	@$(BIN)/python -m pytest -q -m "slow and not hardware"
 
 # Three runs, each in another order.
@@ -103,6 +107,13 @@ $(READY_DOCS): $(READY_TEST)
 	@$(BIN)/pip install -c constraints.txt -e '.[docs]' >>.venv/install.log 2>&1 || { tail -n 5 .venv/install.log >&2; exit 1; }
 	@touch $@
 
+# Readers of others, in a virtual environment of their own. Without them their tests are skipped, and make goes on.
+$(READY_READERS): .ci/readers.txt | $(READY_TEST)
+	@echo "installing napari and other readers into .venv/readers (log in .venv/readers.log)"
+	@$(BIN)/python -m venv --clear .venv/readers
+	@if .venv/readers/bin/pip install -r $< >.venv/readers.log 2>&1; then touch $@; else tail -n 5 .venv/readers.log >&2; \
+		rm -rf .venv/readers; echo "going on without: their tests are skipped; run make again to install them" >&2; fi
+
 python:
 	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or later found: install python3.11, or run make PYTHON=/path/to/it" >&2; exit 1; }
 
@@ -127,7 +138,7 @@ define need
 			apt-get install -qq -y --no-install-recommends $$all; } >"$$log" 2>&1 && exit 0; tail -n 8 "$$log" >&2; fi; \
 	if [ -n "$$must" ]; then echo "missing system packages: $$must($$why). As root, run:" >&2; \
 		echo "  $$line" >&2; exit 1; fi; \
-	echo "going on without: $$may($$why; windows or display tests may not work). As root, run:" >&2; echo "  $$line" >&2
+	echo "going on without: $$may($$why; what needs them does not work or is skipped). As root, run:" >&2; echo "  $$line" >&2
 endef
 
 system-run: python
@@ -135,3 +146,6 @@ system-run: python
 
 system-test: python
 	$(call need,$(QT_LIBS),$(WINDOW_LIBS) $(TEST_LIBS))
+
+system-slow: python
+	$(call need,,$(SLOW_PROGRAMS))

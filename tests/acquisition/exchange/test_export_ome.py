@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -30,8 +28,6 @@ METADATA = {
     "fibre": "MCF µ 3",
     "config": {"camera": "basler"},
 }
-#: The Java archive of Debian's package `imagej`.
-IMAGEJ = Path("/usr/share/java/ij.jar")
 
 
 @dataclass(frozen=True)
@@ -211,31 +207,3 @@ def test_ome_zarr_states_no_interval_for_uneven_frames(tmp_path: Path) -> None:
     assert "unit" not in image["axes"][0]
     assert image["datasets"][0]["coordinateTransformations"][0]["scale"][0] == 1.0
     assert attributes["specklescope"]["t_s"] == pytest.approx([0, 0.04, 0.08, 0.62])
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not IMAGEJ.is_file() or shutil.which("javac") is None, reason="no ImageJ: install Debian's imagej and a JDK"
-)
-def test_imagej_itself_opens_ome_tiff(tmp_path: Path) -> None:
-    (tmp_path / "Show.java").write_text("""
-        import ij.*; import ij.io.*;
-        public class Show { public static void main(String[] files) { for (String file : files) {
-            ImagePlus image = new Opener().openImage(file);
-            ij.measure.Calibration scale = image.getCalibration();
-            float first = image.getStack().getProcessor(image.getStackSize()).getf(1, 2);
-            System.out.println(image.getNSlices() + " " + image.getNFrames() + " " + scale.pixelWidth
-                + " " + scale.frameInterval + " " + first
-                + " " + (scale.getUnit().endsWith("m") && !scale.getUnit().equals("cm"))); }
-            System.exit(0); } }""")
-    archive = recording(tmp_path, Frames(labels=False))
-    files = export(archive, tmp_path / "out", ["ome-tiff"])
-    subprocess.run(["javac", "-cp", IMAGEJ, "Show.java"], cwd=tmp_path, check=True)
-    command = ["java", "-Djava.awt.headless=true", "-cp", f"{IMAGEJ}:.", "Show", *files]
-    shown = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.splitlines()
-    for line, name, side_um in zip(shown, archive.arrays, (0.68, 1.36), strict=True):
-        slices, frames, width, interval_s, value, is_micrometre = line.split()
-        assert (slices, frames, is_micrometre) == ("1", "4", "true")
-        assert float(width) == pytest.approx(side_um)
-        assert float(interval_s) == pytest.approx(0.04)
-        assert float(value) == pytest.approx(float(archive.read(name, 3)[2, 1]))
