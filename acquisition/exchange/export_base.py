@@ -76,8 +76,10 @@ def _with_text_keys(value: object) -> object:
 
 
 def how_it_went(archive: Archive) -> dict[str, object]:
-    """Return the verdict, the faults and the incomplete frames of a recording, as ``recording``; nothing for a dataset."""
-    return {"recording": recording_facts(archive)} if archive.kind is ArchiveKind.RECORDING else {}
+    """Return the verdict, the faults and the incomplete frames of a recording, and how many references, as ``recording``."""
+    if archive.kind is not ArchiveKind.RECORDING:
+        return {}
+    return {"recording": {**recording_facts(archive), "references": len(archive.references())}}
 
 
 def recording_summary(archive: Archive) -> str:

@@ -14,6 +14,7 @@ from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.array_files import is_array_file
+from acquisition.exchange.conversion.references import ReferencesError, find_references
 from acquisition.exchange.conversion.sheet import Thumbnail, thumbnail
 from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_folder import open_folder
@@ -89,7 +90,8 @@ def _facts(pairs: PairSource) -> dict[str, object]:
         facts |= {f"{array}_shape": f"{shapes[array]} (N, H, W)"}
         facts |= converter.facts()
     others = {name: shape for name, shape in shapes.items() if name not in ("speckle", "phase")}
-    return {**facts, **pairs.rows.facts(), "pixel_um": pairs.metadata.get("pixel_um"), "other_arrays": others}
+    facts |= {**pairs.rows.facts(), "recording_references": pairs.references.facts()}
+    return {**facts, "pixel_um": pairs.metadata.get("pixel_um"), "other_arrays": others}
 
 
 def import_pairs(
@@ -137,6 +139,7 @@ def import_pairs(
         with ArchiveWriter.create(hidden, spec, pairs.count) as writer:
             for note in pairs.notes:
                 writer.event(EventKind.IMPORT, note)
+            _store_references(pairs, writer)
             problems: list[str] = []
             for index, (images, (row, digests)) in enumerate(zip(pairs.images(problems), checked, strict=True)):
                 if images is None or _digests(pairs, images) != digests:
@@ -152,6 +155,18 @@ def import_pairs(
         shutil.rmtree(hidden, ignore_errors=True)
 
 
+def _store_references(pairs: PairSource, writer: ArchiveWriter) -> None:
+    try:
+        for reference in pairs.references.read(_frame_shape(pairs)):
+            writer.add_reference(reference)
+    except ReferencesError as error:
+        raise PairImportError(pairs.path, [f"{error}; it was whole when it was checked"]) from error
+
+
+def _frame_shape(pairs: PairSource) -> tuple[int, ...]:
+    return next(spec.shape for spec in pairs.specs if spec.name == "speckle")
+
+
 def _checked(
     path: Path, options: ImportOptions, on_progress: Progress, thumbnails: list[Thumbnail]
 ) -> tuple[PairSource, list[tuple[PairRow, _Digests]]]:
@@ -161,6 +176,7 @@ def _checked(
     """
     pairs = _opened(path, options)
     problems = pairs.problems
+    _find_references(pairs, options)
     repeats = _Repeats(pairs)
     checked: list[tuple[PairRow, _Digests]] = []
     for index, images in enumerate(pairs.images(problems)):
@@ -197,6 +213,20 @@ def _opened(path: Path, options: ImportOptions) -> PairSource:
         raise PairImportError(path, [_VIDEOS[path.suffix.lower()]])
     kinds = "a folder with input/ and label/, .npz, .h5, .hdf5, .mat, .ome.zarr or NAME_speckle.ome.tif"
     raise PairImportError(path, [f"give {kinds}; or the file of the speckle, with --phase and the file of the phase"])
+
+
+def _find_references(pairs: PairSource, options: ImportOptions) -> None:
+    """Find what the frames were reconstructed against, and read it once; what is wrong with it is added to the problems."""
+    if options.no_references or (options.references is None and not is_array_file(pairs.path)):
+        return
+    try:
+        pairs.references = find_references(pairs.path, options.references)
+        for _ in pairs.references.read(_frame_shape(pairs)):
+            pass
+    except ReferencesError as error:
+        pairs.problems.append(str(error))
+    recording = pairs.metadata.get("recording")
+    pairs.notes += pairs.references.notes(recording.get("references") if isinstance(recording, dict) else None)
 
 
 class _Repeats:

@@ -11,6 +11,7 @@ from typing import Any
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
 from acquisition.exchange.conversion.phase import PhaseConverter
+from acquisition.exchange.conversion.references import ImportedReferences
 from acquisition.exchange.conversion.rows import RowFacts
 from acquisition.exchange.conversion.speckle import SpeckleConverter
 from acquisition.exchange.conversion.units import PhaseUnit
@@ -63,6 +64,10 @@ class ImportOptions:
         Time from frame to frame in seconds, for sources without times.
     reference_name : str
         Name that the source gives to its reference pairs.
+    references : Path, optional
+        Folder of what a recording was reconstructed against, as an export writes it. By default the one beside the file.
+    no_references : bool
+        Leave that folder out.
     metadata : mapping
         Further facts, plain YAML values. They replace what the source states.
     allow_duplicates : bool
@@ -82,6 +87,8 @@ class ImportOptions:
     pixel_um: float | None = None
     period_s: float | None = None
     reference_name: str = ""
+    references: Path | None = None
+    no_references: bool = False
     metadata: Mapping[str, object] = field(default_factory=dict)
     allow_duplicates: bool = False
 
@@ -101,6 +108,8 @@ class ImportOptions:
         ]
         if self.phase_fill is not None and not math.isfinite(self.phase_fill):
             problems.append(f"--phase-fill, the value for pixels that are not finite, must be finite; it is {self.phase_fill}")
+        if self.no_references and self.references is not None:
+            problems.append(f"--references {self.references} and --no-references contradict each other; give one of them")
         return problems
 
 
@@ -131,6 +140,8 @@ class PairSource:
         They know what the values mean, when all images were read.
     problems, notes : list of str
         What makes an import impossible, and what the operator should know.
+    references : ImportedReferences
+        What the frames were reconstructed against.
     """
 
     path: Path
@@ -146,6 +157,7 @@ class PairSource:
     rows: RowFacts
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    references: ImportedReferences = field(default_factory=ImportedReferences)
 
     def conclude(self) -> None:
         """After all images were read: add what all of them together show to the problems, the notes and the metadata."""

@@ -54,6 +54,10 @@ class PairImportOptions:
         Time from frame to frame in seconds, for sources without times.
     reference_name
         Name that the source gives to its reference pairs (flat phase).
+    references
+        For an exported recording: the folder with its references. [default: NAME_references beside the file]
+    no_references
+        Leave out the references of an exported recording.
     dry_run
         Only check the pairs, and say how everything was decided; write nothing.
     sheet
@@ -75,6 +79,8 @@ class PairImportOptions:
     pixel_um: Positive | None = None
     period_s: Positive | None = None
     reference_name: str = ""
+    references: Path | None = None
+    no_references: Flag = False
     dry_run: Annotated[Flag, Parameter(alias="--check")] = False
     sheet: Path | None = None
     allow_duplicates: bool = False
@@ -96,6 +102,8 @@ class PairImportOptions:
             pixel_um=self.pixel_um,
             period_s=self.period_s,
             reference_name=self.reference_name,
+            references=self.references,
+            no_references=self.no_references,
             allow_duplicates=self.allow_duplicates,
         )
 

@@ -13,6 +13,8 @@ from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.references import StoredReference
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
+from acquisition.exchange.export import export
+from acquisition.exchange.import_pairs import import_pairs
 from calibration.reference_state import ReferenceState
 from calibration.registration.affine import Registration
 from calibration.retune import ReferencePairs
@@ -88,6 +90,26 @@ def test_the_model_gives_the_recorded_phases_again_each_against_its_own_referenc
     assert (numbers["method"], numbers["method_id"]) == (model.card.name, model.id)
     assert numbers["frames_compared"] == FRAMES
     assert numbers["rms_difference_rad"] < 1e-5
+
+
+def test_an_exported_and_imported_recording_is_reconstructed_to_the_same_phases(tmp_path: Path, model: Model) -> None:
+    path = recording(tmp_path, model, stored(1, 30), stored(2, 32))
+    file = export(Archive.open(path), tmp_path / "out", ["hdf5"])[0]
+    again = import_pairs(file, tmp_path / "root", "again")
+    run_here("reconstruct", again, "--model", folder_of(model, tmp_path), "--json", "r.json", cwd=tmp_path)
+    numbers = json.loads((tmp_path / "r.json").read_text())
+    assert numbers["reference"] == "stored in the recording, from frame 30, 32 on"
+    assert numbers["frames_compared"] == FRAMES
+    assert numbers["rms_difference_rad"] < 1e-5
+
+
+def test_imported_reference_pairs_reconstruct_without_a_model(tmp_path: Path, model: Model) -> None:
+    path = recording(tmp_path, model, pairs_state(5).stored(30))
+    run_here("reconstruct", path, cwd=tmp_path)
+    file = export(Archive.open(path), tmp_path / "out", ["npz"])[0]
+    again = import_pairs(file, tmp_path / "root", "again")
+    run_here("reconstruct", again, "--out", "again.npy", cwd=tmp_path)
+    assert np.array_equal(np.load(tmp_path / "again.npy"), np.load(tmp_path / "phase.npy"))
 
 
 def test_without_a_shipped_model_the_stored_pairs_are_used(tmp_path: Path, model: Model) -> None:
