@@ -260,7 +260,8 @@ def _other(content: bytes, page: int, formats: tuple[str, ...]) -> Picture:
 
 def _stored_white(image: Image.Image) -> int:
     """Return white of a picture of 16 bits: PGM files may state another, and Pillow scales their values to 65535."""
-    arguments = image.tile[0].args if image.format == "PPM" and image.tile else ()
+    tiles = getattr(image, "tile", ())
+    arguments = tiles[0].args if image.format == "PPM" and tiles else ()
     return int(arguments[1]) if isinstance(arguments, tuple) and len(arguments) == 2 else 65535
 
 

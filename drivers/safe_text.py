@@ -15,6 +15,8 @@ import yaml
 
 from drivers.limits import MAX_DIGITS, MAX_JSON_BYTES, MAX_NESTING, MAX_YAML_BYTES, MAX_YAML_VALUES, LimitError, check_regular
 
+#: Windows writes "Unicode" so.
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 #: Characters, other than the newline, that end a line in YAML; and the byte order mark.
 _LINE_ENDS = frozenset("\x85\u2028\u2029\ufeff")
 
@@ -79,7 +81,11 @@ def _text(path: Path) -> str:
         content = file.read(MAX_YAML_BYTES + 1)
     if len(content) > MAX_YAML_BYTES:
         raise UnsafeYamlError(f"it has more than {MAX_YAML_BYTES} bytes; give a smaller file")
-    return content.decode("utf-8-sig")
+    try:
+        return content.decode(_BYTE_ORDER_MARKS.get(content[:2], "utf-8-sig"))
+    except UnicodeDecodeError as error:
+        error.reason += "; save the file as UTF-8"
+        raise
 
 
 def _values(loader: _Loader) -> Any:

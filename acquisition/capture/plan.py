@@ -87,16 +87,16 @@ class CapturePlan(BaseModel):
         A field is unknown, missing, or has a wrong value.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     source: str
     pairs: int = Field(ge=1)
-    seed: int = 0
-    phase_range_rad: Number = DEFAULT_PHASE_RANGE_RAD
+    seed: int = Field(0, ge=0)
+    phase_range_rad: Number = Field(DEFAULT_PHASE_RANGE_RAD, gt=0)
     reference_every: int = Field(25, ge=1)
     exposure_s: Number = Field(0.010, gt=0)
-    max_saturated: Number = 0.01
-    min_mean_fraction: Number = 0.005
+    max_saturated: Number = Field(0.01, ge=0)
+    min_mean_fraction: Number = Field(0.005, ge=0)
     min_reference_correlation: Number = 0.6
     min_frame_correlation: Number = 0.1
     repeats: int = Field(1, ge=1)

@@ -41,7 +41,7 @@ class PanelConfig:
     Raises
     ------
     ValueError
-        The pattern does not fit on the panel.
+        The pattern does not fit on the panel, or the response is none of a panel.
     """
 
     shape: tuple[int, int] = (1080, 1920)
@@ -57,6 +57,8 @@ class PanelConfig:
     def __post_init__(self) -> None:
         if min(self.shape) < 1 or min(self.pattern_shape) < 0 or self.zoom < 1:
             raise ValueError(f"shape and zoom of a panel must be positive, got {self.shape} and {self.zoom}")
+        if not self.lut_file:
+            GreyLut.gamma(self.gamma, self.slm_range_rad)  # raises ValueError
         for size, pattern_size, offset in zip(self.shape, self._size_px, self.offset_px, strict=True):
             if pattern_size > size or abs(2 * offset) > size - pattern_size:
                 raise ValueError(

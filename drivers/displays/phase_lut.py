@@ -56,7 +56,9 @@ class GreyLut:
             )
         slm_range_rad = phases[-1] - phases[0]
         if not 0 < slm_range_rad <= 8 * np.pi:
-            raise ValueError(f"a grey LUT must rise by at most 8 pi rad, got {slm_range_rad:.6g}; give radians, not degrees")
+            raise ValueError(
+                f"a grey LUT must rise by more than 0 and at most 8 pi rad, got {slm_range_rad:.6g}; give radians, not degrees"
+            )
         object.__setattr__(self, "phases_rad", frozen_array(phases - phases[0]))
 
     @classmethod

@@ -156,6 +156,20 @@ def test_an_old_file_with_an_unquoted_hash_keeps_its_text(tmp_path: Path) -> Non
     assert read_yaml(tmp_path / "a.yaml") == {"plan_hash": "1234567890123e45"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_read_in_every_encoding_that_its_first_bytes_tell(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes("name: B\N{LATIN SMALL LETTER A WITH DIAERESIS}nk\n".encode(encoding))
+    assert read_handwritten_yaml(tmp_path / "a.yaml") == {"name": "B\N{LATIN SMALL LETTER A WITH DIAERESIS}nk"}
+
+
+def test_a_file_in_another_encoding_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes("source: cells\n# \N{LATIN SMALL LETTER A WITH DIAERESIS}\n".encode("cp1252"))
+    with pytest.raises(ConfigError, match=r"cannot read .*a\.yaml.*save the file as UTF-8"):
+        load_config(tmp_path / "a.yaml")
+    with pytest.raises(PlanError, match="save the file as UTF-8"):
+        read_plan(tmp_path / "a.yaml")
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\xef\xbb\xbfname: bench\n")
     assert read_handwritten_yaml(tmp_path / "a.yaml") == {"name": "bench"}

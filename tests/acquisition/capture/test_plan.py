@@ -80,6 +80,12 @@ def test_the_hash_tells_any_two_plans_apart() -> None:
         ({"dark_frames": -1}, "'dark_frames' = -1"),
         ({"exposure_s": 0}, "'exposure_s' = 0: Input should be greater than 0"),
         ({"exposure_s": float("nan")}, "'exposure_s' = nan"),
+        ({"exposure_s": float("inf")}, "'exposure_s' = inf: Input should be a finite number"),
+        ({"phase_range_rad": -1.5}, "'phase_range_rad' = -1.5"),
+        ({"max_saturated": float("nan")}, "'max_saturated' = nan: Input should be a finite number"),
+        ({"min_frame_correlation": float("nan")}, "'min_frame_correlation' = nan"),
+        ({"min_mean_fraction": -0.1}, "'min_mean_fraction' = -0.1"),
+        ({"seed": -1}, "'seed' = -1"),
         ({"order": "random"}, "'order' = 'random': Input should be 'sequential' or 'shuffled'"),
     ],
 )

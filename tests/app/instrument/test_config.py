@@ -71,7 +71,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_config(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="cannot read"):
         load_config(tmp_path)
-    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    (tmp_path / "binary.yaml").write_bytes(b"\x80\x81\x00")
     with pytest.raises(ConfigError, match=r"cannot read|not valid YAML"):
         load_config(tmp_path / "binary.yaml")
 
