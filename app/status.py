@@ -141,6 +141,10 @@ class LiveStatus:
         Whether a re-tune may be requested now.
     frames_marked : mapping of FrameMark to int
         How many frames have which mark since the live view was started.
+    reference_age_s : float or None
+        Seconds since the reference in force was measured; None where there is none, or where a recording holds it.
+    auto_exposing : bool
+        Whether auto exposure goes on.
     """
 
     state: LiveState
@@ -161,6 +165,8 @@ class LiveStatus:
     drift_threshold: float = 0.5
     can_retune: bool = False
     frames_marked: Mapping[FrameMark, int] = field(default_factory=dict)
+    reference_age_s: float | None = None
+    auto_exposing: bool = False
 
     @property
     def running(self) -> bool:

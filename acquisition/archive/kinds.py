@@ -75,6 +75,8 @@ class EventKind(StrEnum):
     REARMED = "rearmed"
     #: A device that was lost is back.
     RECONNECTED = "reconnected"
+    #: The operator changed a setting of the camera.
+    CAMERA_SETTING = "camera-setting"
 
     @property
     def is_fault(self) -> bool:

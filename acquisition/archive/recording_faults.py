@@ -37,7 +37,7 @@ FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED = "frames_missing", "frames_not
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingFault:
-    """Something that went wrong while a recording ran, or what the program did about it.
+    """Something that went wrong while a recording ran, what the program did about it, or a setting that was changed.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ class FaultLog:
     """Collects the faults of one recording, from any thread, until its recorder stores them.
 
     Faults of one kind that come before they are stored become one, with their count and their frames. So a camera that fails
-    all the time does not fill the journal.
+    all the time does not fill the journal. Changes of settings stay apart, because each has its own value.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[EventKind, RecordingFault] = {}
+        self._waiting: dict[tuple[EventKind, str], RecordingFault] = {}
         self._counts: Counter[EventKind] = Counter()
         self._missing = 0
 
@@ -96,7 +96,8 @@ class FaultLog:
         with self._lock:
             self._counts[fault.kind] += fault.count
             self._missing += fault.frames_missing
-            first = self._waiting.get(fault.kind)
+            key = (fault.kind, fault.text if fault.kind is EventKind.CAMERA_SETTING else "")
+            first = self._waiting.get(key)
             if first is not None:
                 fault = replace(
                     first,
@@ -104,7 +105,7 @@ class FaultLog:
                     frames=first.frames + fault.frames,
                     camera=fault.camera or first.camera,
                 )
-            self._waiting[fault.kind] = fault
+            self._waiting[key] = fault
 
     def pop_all(self) -> list[RecordingFault]:
         """Return what has not been stored yet, and forget it."""

@@ -10,6 +10,7 @@ from acquisition.archive.old_names import with_present_names
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, StorageError
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan, plan_from, plan_hash
+from drivers.camera_settings import facts, settings_of
 
 #: Patterns of this size or larger are stored compressed, in bytes.
 _COMPRESS_FROM = 2 << 20
@@ -35,9 +36,9 @@ def dataset_spec(name: str, plan: CapturePlan, rig: Rig, metadata: Mapping[str, 
         # Reading compressed patterns is twenty times slower; but uncompressed patterns of a whole panel would fill the disk.
         ArraySpec("phase", (rows, columns), "float32", compress=rows * columns * 4 > _COMPRESS_FROM),
     ]
-    facts = {"plan": plan.to_dict(), "plan_hash": plan.hash, "phase_range_rad": plan.phase_range_rad}
-    facts |= {"bit_depth": rig.camera.bit_depth, **metadata}
-    return ArchiveSpec(kind=ArchiveKind.DATASET, name=name, arrays=arrays, metadata=facts)
+    stored = {"plan": plan.to_dict(), "plan_hash": plan.hash, "phase_range_rad": plan.phase_range_rad}
+    stored |= {"bit_depth": rig.camera.bit_depth, "camera_settings": facts(settings_of(rig.camera)), **metadata}
+    return ArchiveSpec(kind=ArchiveKind.DATASET, name=name, arrays=arrays, metadata=stored)
 
 
 def plan_of(archive: Archive) -> CapturePlan:

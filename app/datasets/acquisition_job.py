@@ -24,9 +24,9 @@ from app.status import AcquisitionStatus, Message, MessageLevel
 from drivers.base import Frame, SpeckleScopeError
 
 
-def dataset_metadata(config: InstrumentConfig, fibre: str) -> dict[str, object]:
-    """Return what a dataset stores about the instrument."""
-    facts = {"instrument": config.name, "fibre": fibre, "pixel_um": config.frame_pixel_um, **config.credits}
+def dataset_metadata(config: InstrumentConfig, fibre: str, binning: int = 1) -> dict[str, object]:
+    """Return what a dataset stores about the instrument, whose camera has this binning now."""
+    facts = {"instrument": config.name, "fibre": fibre, "pixel_um": config.frame_pixel_um * binning, **config.credits}
     return {**facts, "config": config.model_dump(mode="json")}
 
 

@@ -13,11 +13,13 @@ from acquisition.archive.recording_faults import RecordingFault
 from acquisition.capture.pair_capture import CaptureError, Rig
 from acquisition.patterns.sources import blank
 from acquisition.streams.channel import RateMeter, Stage
+from app.live.auto_exposure import AutoExposure
+from app.live.camera_control import CameraControl
 from app.live.camera_watch import CameraWatch
 from app.live.frame_judge import FrameJudge
 from app.live.publisher import Publisher
 from app.live.scene import Scene
-from app.status import LiveState, Message, MessageLevel
+from app.status import LiveState, Message, MessageLevel, Topic
 from calibration import retune
 from calibration.stored import CalibrationError
 from drivers.base import (
@@ -30,6 +32,7 @@ from drivers.base import (
     Pattern,
     TriggerMode,
 )
+from drivers.camera_settings import CameraSetting, SettingName
 
 #: The longest time that a read may block, in seconds: a request to stop is followed within this time.
 POLL_S = 0.1
@@ -54,21 +57,40 @@ class CaptureSettings:
     stored_reference : callable
         Returns the reference (H, W) in counts that a replayed recording holds for one of its frames, by ``recorded_index``;
         None where it holds none, and one has to be measured.
+    fit_of : callable
+        Returns in words whether model and calibration still fit frames of a shape (H, W), and whether they do.
     """
 
     scene: Scene | None
     reference_shots: int
     phase_range_rad: float
     stored_reference: Callable[[int | None], NDArray[np.float32] | None] = lambda recorded_index: None
+    fit_of: Callable[[tuple[int, int]], tuple[str, bool]] = lambda shape: ("", True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaptureStats:
-    """What the capture stage is doing, the frames per second that it captures, and how many frames had which mark."""
+    """What the capture stage is doing.
+
+    Parameters
+    ----------
+    state : LiveState
+        What it is doing.
+    fps : float
+        Frames per second that it captures.
+    marked : mapping of FrameMark to int
+        How many frames had which mark.
+    reference_age_s : float or None
+        Seconds since the reference in force was measured; None where there is none, or where a recording holds it.
+    auto_exposing : bool
+        Whether auto exposure goes on.
+    """
 
     state: LiveState = LiveState.STOPPED
     fps: float = 0.0
     marked: Mapping[FrameMark, int] = field(default_factory=dict)
+    reference_age_s: float | None = None
+    auto_exposing: bool = False
 
 
 class LiveCapture:
@@ -87,10 +109,17 @@ class LiveCapture:
         Called with every message for the operator.
     after : Stage, optional
         The stage that used the devices before; it ends first.
+    control : CameraControl, optional
+        Where changes of the camera's settings wait; by default one of its own.
     """
 
     def __init__(
-        self, rig: Rig, settings: CaptureSettings, on_message: Callable[[Message], None], after: Stage | None = None
+        self,
+        rig: Rig,
+        settings: CaptureSettings,
+        on_message: Callable[[Message], None],
+        after: Stage | None = None,
+        control: CameraControl | None = None,
     ) -> None:
         self.frames: Publisher[Frame] = Publisher()
         self.references: Publisher[NDArray[np.float32]] = Publisher()
@@ -104,7 +133,12 @@ class LiveCapture:
         self._on_message = on_message
         self._rate = RateMeter()
         self._reference_measured = threading.Event()
+        self._reference_requested = threading.Event()
+        self._reference_ns: int | None = None
         self._retune_requested = threading.Event()
+        self._exposure_requested = threading.Event()
+        self._auto_exposure: AutoExposure | None = None
+        self._control = control or CameraControl(rig.camera, on_message)
         self._settled_ns = 0
         self._stored_reference: NDArray[np.float32] | None = None
         self._watch = CameraWatch(rig.camera, rig.clock)
@@ -132,9 +166,24 @@ class LiveCapture:
         """Ask for a new reference and new reference pairs; returns at once."""
         self._retune_requested.set()
 
+    def request_reference(self) -> None:
+        """Ask for a new reference; returns at once."""
+        self._reference_requested.set()
+
+    def request_auto_exposure(self) -> None:
+        """Ask for the exposure at which the brightest pixels reach 80 % of full scale; returns at once."""
+        self._exposure_requested.set()
+
     def stats(self) -> CaptureStats:
         """Return what the stage is doing."""
-        return CaptureStats(self._state(), self._rate.per_second(), self._marked)
+        measured_ns = self._reference_ns
+        return CaptureStats(
+            state=self._state(),
+            fps=self._rate.per_second(),
+            marked=self._marked,
+            reference_age_s=None if measured_ns is None else (self._clock.now_ns() - measured_ns) * 1e-9,
+            auto_exposing=self._exposure_requested.is_set(),
+        )
 
     def _state(self) -> LiveState:
         if not self.stage.running:
@@ -147,7 +196,7 @@ class LiveCapture:
         """Run until ``stop`` is set; raises DeviceLostError when a device does not come back."""
         try:
             self._arm()
-            self._measure_reference(stop)
+            self._begin_reference(stop)
             self._reference_measured.set()
             self._capture_frames(stop)
         finally:
@@ -156,8 +205,7 @@ class LiveCapture:
     def _capture_frames(self, stop: threading.Event) -> None:
         started_ns = self._clock.now_ns()
         while not stop.is_set():
-            if self._retune_requested.is_set():
-                self._retune(stop)
+            self._follow_commands(stop)
             scene = self._settings.scene
             pattern = scene.at((self._clock.now_ns() - started_ns) * 1e-9) if scene is not None else None
             frame = self._next_frame(pattern, stop)
@@ -165,6 +213,70 @@ class LiveCapture:
                 self._rate.tick()
                 self._count(frame)
                 self.frames.publish(frame)
+                self._expose_better(frame, stop)
+
+    def _follow_commands(self, stop: threading.Event) -> None:
+        if self._retune_requested.is_set():
+            self._retune(stop)
+        self._change_camera(stop)
+        if self._reference_requested.is_set():
+            self._reference_measured.clear()
+            self._measure_reference(stop)
+            self._reference_measured.set()
+            if not stop.is_set():
+                text = f"new reference: the mean of {self._settings.reference_shots} frames"
+                self._on_message(Message(MessageLevel.INFO, text, Topic.REFERENCE))
+
+    def _change_camera(self, stop: threading.Event) -> bool:
+        """Make the changes of settings that wait; return whether there were any. A new shape asks for a new reference."""
+        if not self._control.pending:
+            return False
+        disarmed = threading.Event()
+
+        def disarm() -> None:
+            self._camera.disarm()
+            disarmed.set()
+
+        made: list[CameraSetting] = []
+        try:
+            for setting in self._control.follow(self._watch.next_index, disarm):
+                made.append(setting)
+            if disarmed.is_set():
+                self._arm()
+        except DeviceLostError as error:
+            self._reconnect(error, stop)
+        names = {setting.name for setting in made}
+        if names & {SettingName.EXPOSURE_S, SettingName.GAIN}:
+            self._judge.light_changed()
+        if any(name.changes_shape for name in names):
+            self._use_new_shape()
+        return bool(names)
+
+    def _use_new_shape(self) -> None:
+        """Let a new reference be measured, and say whether model and calibration still fit."""
+        self._judge.forget_reference()
+        self._reference_ns = None
+        self._reference_requested.set()
+        text, fits = self._settings.fit_of(self._camera.capabilities.shape)
+        if text:
+            self._on_message(Message(MessageLevel.INFO if fits else MessageLevel.WARNING, text, Topic.MODEL))
+
+    def _expose_better(self, frame: Frame, stop: threading.Event) -> None:
+        """Go on with the auto exposure that was asked for."""
+        if not self._exposure_requested.is_set():
+            return
+        search = self._auto_exposure = self._auto_exposure or AutoExposure(self._camera, self._clock.now_ns())
+        try:
+            search.saw(frame, self._clock.now_ns())
+        except DeviceLostError as error:
+            self._reconnect(error, stop)
+        self._judge.light_changed()
+        if search.result:
+            self._auto_exposure = None
+            self._exposure_requested.clear()
+            self._control.announce(SettingName.EXPOSURE_S, frame.index + 1, "auto exposure")
+            level = MessageLevel.INFO if search.succeeded else MessageLevel.WARNING
+            self._on_message(Message(level, f"auto exposure: {search.result}", Topic.CAMERA))
 
     def _next_frame(self, pattern: Pattern | None, stop: threading.Event) -> Frame | None:
         """Show a pattern and return the next frame; None when none came, after what can be done about that."""
@@ -194,6 +306,7 @@ class LiveCapture:
         self._camera.arm(TriggerMode.FREE_RUN)
         self._watch.armed()
         self._judge.armed()
+        self._control.refresh()
 
     def _read(self) -> Frame:
         frame = self._watch.read(POLL_S)
@@ -217,23 +330,31 @@ class LiveCapture:
         stored = self._settings.stored_reference(recorded_index)
         if stored is not None and stored is not self._stored_reference:
             self._stored_reference = stored
+            self._reference_ns = None
             self._use_reference(stored)
         return stored is not None
 
-    def _measure_reference(self, stop: threading.Event) -> None:
+    def _begin_reference(self, stop: threading.Event) -> None:
+        """Use the reference of a replayed recording, or measure one."""
         if self._use_stored_reference(0):
-            self._on_message(Message(MessageLevel.INFO, "the reference is the one that is stored in the recording"))
+            text = "the reference is the one that is stored in the recording"
+            self._on_message(Message(MessageLevel.INFO, text, Topic.REFERENCE))
             return
-        shots = self._settings.reference_shots
-        flat = None
-        if self._slm is not None:
-            flat = blank(self._slm.capabilities.shape)
-        else:
+        if self._slm is None:
+            shots = self._settings.reference_shots
             text = f"no SLM: the first {shots} frames are the reference; start the live view with nothing in the field of view"
-            self._on_message(Message(MessageLevel.INFO, text))
+            self._on_message(Message(MessageLevel.INFO, text, Topic.REFERENCE))
+        self._measure_reference(stop)
+
+    def _measure_reference(self, stop: threading.Event) -> None:
+        """Measure the reference under the flat pattern; without an SLM, from the frames that come now."""
+        shots = self._settings.reference_shots
+        flat = blank(self._slm.capabilities.shape) if self._slm is not None else None
         frames: list[NDArray[np.float32]] = []
         others = 0
         while len(frames) < shots and not stop.is_set():
+            if self._change_camera(stop):  # frames with other settings do not belong into one mean
+                frames.clear()
             frame = self._next_frame(flat, stop)
             if frame is None:
                 continue
@@ -247,8 +368,10 @@ class LiveCapture:
                     f"{len(frames)} of {shots} frames of the flat pattern came, and {others} frames of other patterns; "
                     "check the SLM's latency and settling time"
                 )
-        if frames:
+        self._reference_requested.clear()
+        if frames and not stop.is_set():
             self._use_reference(np.mean(frames, axis=0, dtype=np.float32))
+            self._reference_ns = self._clock.now_ns()
 
     def _use_reference(self, reference: NDArray[np.float32]) -> None:
         self._judge.set_reference(reference)
@@ -260,6 +383,7 @@ class LiveCapture:
             frames = retune.acquire(self._rig, phase_range_rad=self._settings.phase_range_rad)
             reference_pairs = retune.fit(frames)
             self._judge.set_reference(reference_pairs.reference)
+            self._reference_ns = self._clock.now_ns()
             self.reference_pairs.publish(reference_pairs)
         except (CalibrationError, CaptureError) as error:
             self._on_message(Message(MessageLevel.ERROR, f"not re-tuned: {error}"))

@@ -64,6 +64,15 @@ class FrameJudge:
         """Note that the camera was armed: its numbers start again."""
         self._armed = True
 
+    def light_changed(self) -> None:
+        """Note that exposure or gain has changed: the reference's mean says nothing about the light any more."""
+        self._reference_mean = 0.0
+
+    def forget_reference(self) -> None:
+        """Note that frames have another shape or region: they are compared with nothing until there is a new reference."""
+        self._reference_mean = 0.0
+        self._gauge = self._last = self._last_shot = None
+
     def add_reference_shot(self, frame: Frame) -> None:
         """Learn from a reference shot and the one before it whether the camera has noise; it has our own number."""
         last, self._last_shot = self._last_shot, frame

@@ -248,6 +248,9 @@ class InferencePipeline:
     def _newest_reference(self, reference: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         """Return the reference for the next frame; after a change of reference or method, the reconstructor is made again."""
         newer = self._references.poll()
+        if newer is not None and isinstance(self._working.method, PairsMethod) and not _fits(self._working.method, newer.shape):
+            model, engine = self._settings.model, self._engine  # pairs of another region say nothing about this one
+            self._working = _Working(ModelMethod(model, engine) if model is not None and engine is not None else None)
         if newer is not None and not isinstance(self._working.method, PairsMethod):
             reference = newer
             self._working = _Working(self._working.method)
@@ -262,6 +265,9 @@ class InferencePipeline:
         if method is None or reference is None:
             if self._settings.model is None:
                 self._show(LiveView(frame, self._settings.recorded(frame)))
+            return
+        if frame.shape != reference.shape or not _fits(method, frame.shape):
+            self._show(LiveView(frame, None))  # the camera reads another region now; the capture stage has said so
             return
         if live is None:
             live = LiveReconstructor(method, reference)
@@ -297,3 +303,12 @@ class InferencePipeline:
         self._rate.tick()
         self.views.publish(view)
         self.display.put(view)
+
+
+def _fits(method: LiveMethod, shape: tuple[int, ...]) -> bool:
+    """Whether a method takes frames of a shape (H, W)."""
+    try:
+        method.check_frame((shape[0], shape[1]))
+    except ReconstructionError:
+        return False
+    return True

@@ -26,6 +26,7 @@ from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
 from app.instrument.replayed import Replayed
 from app.instrument.responses import response_of
+from app.live.camera_control import CameraControl
 from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, InferenceStats
 from app.live.recording import LiveRecording
@@ -37,6 +38,8 @@ from app.malloc_tuning import give_back_freed_memory
 from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, RecordingState, RecordingStatus
 from app.training.engine_check_frames import frames_for
 from drivers.base import Frame, SpeckleScopeError
+from drivers.camera_settings import CameraSetting, SettingName, SettingValue, facts, find
+from reconstruction.base import ReconstructionError
 from reconstruction.live.pairs_method import pairs_grid_px
 from reconstruction.models.model import Model
 
@@ -91,7 +94,9 @@ class Session:
         self._replayed: Replayed | None = None
         self._references = ReferenceLog(response_of(model, config.response, fibre) if model else None)
         self._messages: deque[Message] = deque(maxlen=200)
+        self._camera = CameraControl(rig.camera, self._messages.append)
         self._capture: LiveCapture | None = None
+        self._device_stage: Stage | None = None
         self._stop_requested = False
         self._inference: InferencePipeline | None = None
         self._dataset: DatasetRun | None = None
@@ -142,7 +147,12 @@ class Session:
     @property
     def field_um(self) -> float:
         """Width of the camera's field at the fibre's facet, in micrometres."""
-        return self._rig.camera.capabilities.shape[1] * self.config.frame_pixel_um
+        return self._rig.camera.capabilities.shape[1] * self._pixel_um
+
+    @property
+    def _pixel_um(self) -> float:
+        """Size of a pixel of the frames at the fibre's facet, in micrometres."""
+        return self.config.frame_pixel_um * self._camera.binning
 
     @property
     def display_range_rad(self) -> tuple[float, float]:
@@ -167,15 +177,16 @@ class Session:
             reference_shots=self.config.live.reference_shots,
             phase_range_rad=self.config.phase_range_rad,
             stored_reference=self._replayed.reference if self._replayed else lambda recorded_index: None,
+            fit_of=partial(_fit_of, self._model),
         )
-        after = self._capture.stage if self._capture else None
-        capture = LiveCapture(self._rig, settings, self._messages.append, after)
+        capture = LiveCapture(self._rig, settings, self._messages.append, self._device_stage, self._camera)
         capture.frames.subscribe(inference.offer)
         capture.references.subscribe(inference.set_reference)
         capture.reference_pairs.subscribe(inference.set_reference_pairs)
         capture.references.subscribe(self._references.set_reference)
         capture.reference_pairs.subscribe(self._references.set_reference_pairs)
         self._capture = capture
+        self._device_stage = capture.stage
         self._stages.append(capture.stage)
         capture.start()
 
@@ -195,6 +206,57 @@ class Session:
         if self.recording_status().active:
             raise SessionError("a recording is running, and a recording has one reference; stop it before re-tuning")
         self._capture.request_retune()
+
+    def new_reference(self) -> None:
+        """Measure a new reference: under the flat pattern, or without an SLM from the frames that come now."""
+        if not self._is_live:
+            raise SessionError("there is no light to measure a reference of: start the live view first")
+        if self.recording_status().active:
+            raise SessionError("a recording is running, and a recording has one reference; stop it before a new reference")
+        assert self._capture is not None
+        self._capture.request_reference()
+
+    def camera_settings(self) -> tuple[CameraSetting, ...]:
+        """Return the settings of the camera as they were last read; any thread may call this at any time."""
+        return self._camera.settings
+
+    def set_camera(self, name: SettingName, value: SettingValue) -> None:
+        """Change a setting of the camera; returns at once. A message says what it is then, or why it was refused.
+
+        While the live view runs, a new region or binning stops the camera for a moment, and a new reference is measured.
+
+        Raises
+        ------
+        SpeckleScopeError
+            The camera does not have the setting or does not take the value, an acquisition runs, or a recording runs and
+            frames would have another shape. Nothing changes.
+        """
+        if self.acquisition_status().active:
+            raise SessionError("an acquisition is running, and all its pairs have the same camera settings; stop it first")
+        if name.changes_shape and self.recording_status().state is RecordingState.RECORDING:
+            raise SessionError(f"a recording is running, and its frames have one shape; stop it before changing {name}")
+        self._camera.request(name, value)
+        if not self._is_live:
+            self._use_camera("camera settings", self._camera.follow_unarmed)
+
+    def auto_exposure(self) -> None:
+        """Set the exposure at which the brightest pixels reach 80 % of full scale; a message says what it is then."""
+        find(self._camera.settings, SettingName.EXPOSURE_S)
+        if not self._is_live:
+            raise SessionError("there is no light to expose: start the live view first")
+        assert self._capture is not None
+        self._capture.request_auto_exposure()
+
+    @property
+    def _is_live(self) -> bool:
+        return self._capture is not None and self._capture.stage.running and not self._stop_requested
+
+    def _use_camera(self, name: str, use: Callable[[], None]) -> None:
+        """Use the camera in a thread of its own, when those that use it now have ended."""
+        stage = Stage(name, lambda stop: use(), after=self._device_stage)
+        self._device_stage = stage
+        self._stages.append(stage)
+        stage.start()
 
     def poll_view(self) -> LiveView | None:
         """Return the newest view, or None when there is nothing new."""
@@ -229,13 +291,16 @@ class Session:
             raise SessionError("a recording is already running; stop it first")
         if self.live_status().retuning:
             raise SessionError("a re-tune is running, and a recording has one reference; wait until it has ended")
+        if self._camera.pending:
+            raise SessionError("a setting of the camera is being changed; record when that is done")
         self._disconnect_recording()
         stats = self._inference.stats()
         metadata = {
             "instrument": self.config.name,
             "fibre": self._fibre,
-            "pixel_um": self.config.frame_pixel_um,
+            "pixel_um": self._pixel_um,
             "bit_depth": self._rig.camera.bit_depth,
+            "camera_settings": facts(self._camera.settings),
             "model": stats.method_name if stats.method_id else "",
             "model_id": stats.method_id,
             "phase_range_rad": self.config.phase_range_rad,
@@ -245,6 +310,7 @@ class Session:
         self._references.follow(recording.put_reference)
         self._capture.frames.subscribe(recording.put_frame)
         self._capture.faults.subscribe(recording.put_fault)
+        self._camera.changes.subscribe(recording.put_fault)
         self._inference.views.subscribe(recording.put_view)
         self._recording = recording
         self._stages.append(recording.stage)
@@ -291,9 +357,9 @@ class Session:
         plan = CapturePlan(
             source=source, pairs=pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s
         )
-        dataset = NewDataset(root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre))
+        dataset = NewDataset(root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre, self._camera.binning))
         options = RunOptions(
-            after=self._capture.stage if self._capture else None,
+            after=self._device_stage,
             on_pair=partial(_show_pair, self._start_inference()),
             on_message=self._messages.append,
             calibration=calibration_files(self.config),
@@ -303,6 +369,8 @@ class Session:
         self._dataset = run
         self._stages.append(run.stage)
         run.stage.start()
+        self._device_stage = run.stage
+        self._use_camera("camera settings", self._camera.refresh)  # the plan has its own exposure
 
     def stop_acquisition(self) -> None:
         """Ask the acquisition to stop after the current pair."""
@@ -421,6 +489,7 @@ class Session:
         if self._recording is None:
             return
         self._references.follow(None)
+        self._camera.changes.unsubscribe(self._recording.put_fault)
         if self._capture is not None:
             self._capture.frames.unsubscribe(self._recording.put_frame)
             self._capture.faults.unsubscribe(self._recording.put_fault)
@@ -463,6 +532,20 @@ def _scene(config: InstrumentConfig, rig: Rig, model: Model | None) -> Scene | N
         return None
     grid_px = model.grid_px if model else pairs_grid_px((height, width))
     return Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.phase_range_rad)
+
+
+def _fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:
+    """Return whether the model still fits frames of a shape (H, W), in words and as a truth value."""
+    if model is None:
+        return "there is no model that could fit; reference pairs of a re-tune hold for one region: re-tune", True
+    try:
+        model.check_frame(shape)
+    except ReconstructionError as error:
+        return f"nothing is reconstructed: {error}; the calibrated response and a re-tune do not fit either", False
+    return (
+        f"model {model.card.name!r} fits frames of {shape[0]} x {shape[1]} px; it and the calibration are right only for the "
+        "region and the binning that they were made with"
+    ), True
 
 
 def _show_pair(inference: InferencePipeline, shot: Shot, frame: Frame) -> None:

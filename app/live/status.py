@@ -45,5 +45,7 @@ def live_status(
         reference_correlation=inference.reference_correlation,
         drift_threshold=drift_threshold,
         can_retune=can_retune,
+        reference_age_s=capture.reference_age_s,
+        auto_exposing=capture.auto_exposing,
         frames_marked={**capture.marked, **({FrameMark.NAN: inference.nan_frames} if inference.nan_frames else {})},
     )

@@ -71,6 +71,7 @@ class ViewFilters:
         self._quantity = quantity
         self._settings = FilterSettings()
         self._background: Picture | None = None
+        self._latest: Picture | None = None
         self._recent: deque[NDArray[np.complex128] | NDArray[np.float64]] = deque()
         self._sum: NDArray[np.complex128] | NDArray[np.float64] | None = None
 
@@ -128,14 +129,23 @@ class ViewFilters:
         """
         if self._background is not None and self._background.shape != picture.shape:
             self.set_background(None)
+        self._latest = self._averaged(self._without_background(picture))
+        return self._finished(self._latest, mask)
+
+    def apply_again(self, picture: Picture, mask: NDArray[np.bool_]) -> Picture:
+        """Return the filtered picture after a change of filters; a frame that is already in the average is not added again."""
+        return self.apply(picture, mask) if self._latest is None else self._finished(self._latest, mask)
+
+    def _without_background(self, picture: Picture) -> Picture:
         low = self._quantity.wrapped_from_rad
         if self._settings.subtract_background and self._background is not None:
             if low is None:
                 picture = picture.astype(np.float32) - self._background.astype(np.float32)
             else:
                 picture = into_turn(wrapped_difference(picture.astype(np.float64), self._background.astype(np.float64)), low)
-        if self._settings.averaged_frames > 1:
-            picture = self._averaged(picture)
+        return picture
+
+    def _finished(self, picture: Picture, mask: NDArray[np.bool_]) -> Picture:
         if self._quantity.is_phase and self._settings.unwrap:
             picture = unwrap(picture.astype(np.float32), mask)
         if self._quantity.is_phase and self._settings.remove_tilt:
@@ -143,11 +153,13 @@ class ViewFilters:
         return picture
 
     def _averaged(self, picture: Picture) -> Picture:
+        if self._settings.averaged_frames == 1:
+            return picture
         low = self._quantity.wrapped_from_rad
         values = picture.astype(np.float64)
         term = values if low is None else np.exp(1j * values)
         if self._sum is None or self._sum.shape != term.shape:
-            self._forget()
+            self._recent.clear()
             self._sum = np.zeros_like(term)
         if np.isfinite(values).all():
             self._recent.append(term)
@@ -161,5 +173,6 @@ class ViewFilters:
         return into_turn(np.angle(self._sum), low)
 
     def _forget(self) -> None:
+        self._latest = None
         self._recent.clear()
         self._sum = None

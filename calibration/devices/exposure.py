@@ -10,7 +10,9 @@ from drivers.base import Frame, TriggerMode
 
 #: Relative deviation from the target level at which the search stops.
 _TOLERANCE = 0.08
-_MOST_SHOTS = 16
+MOST_SHOTS = 16
+#: The brightest pixels are this percentile of all pixels, in percent; their target level is this fraction of full scale.
+PERCENTILE, FILL = 99.9, 0.8
 #: Factors on the exposure when the level is no guide: the frame is nearly saturated, or nearly dark.
 _SHORTER, _LONGER = 0.25, 8.0
 
@@ -38,7 +40,56 @@ def capture(rig: Rig, exposure_s: float, count: int) -> list[Frame]:
     return frames
 
 
-def find_exposure(rig: Rig, fill: float = 0.8, percentile: float = 99.9) -> float:
+def level_of(frame: Frame, percentile: float = PERCENTILE) -> float:
+    """Return the level of the brightest pixels as a fraction of full scale: a percentile of all pixels."""
+    return float(np.percentile(frame.pixels, percentile)) / frame.full_scale
+
+
+def next_exposure(level: float, exposure_s: float, range_s: tuple[float, float], fill: float = FILL) -> float | None:
+    """Return the exposure to try next, in seconds; None when the level of the last frame is right.
+
+    Parameters
+    ----------
+    level : float
+        Level of the brightest pixels at ``exposure_s``, as a fraction of full scale.
+    exposure_s : float
+        The exposure of the last frame, in seconds.
+    range_s : (float, float)
+        Shortest and longest exposure of the camera, in seconds.
+    fill : float
+        Target level as a fraction of full scale.
+
+    Raises
+    ------
+    CalibrationError
+        There is too little or too much light for the camera's range of exposures.
+    """
+    shortest_s, longest_s = range_s
+    if abs(level / fill - 1) <= _TOLERANCE:
+        return None
+    if level < fill and exposure_s >= longest_s:
+        raise CalibrationError(
+            f"the light is too dark: the brightest pixels reach {100 * level:.1f} % of full scale at the longest exposure, "
+            f"{longest_s:g} s, {100 * fill:.0f} % are needed; increase the light or the gain"
+        )
+    if level > fill and exposure_s <= shortest_s:
+        raise CalibrationError(
+            f"the light is too bright: the brightest pixels reach {100 * level:.1f} % of full scale at the shortest "
+            f"exposure, {shortest_s:g} s, {100 * fill:.0f} % are needed; attenuate the light"
+        )
+    factor = _SHORTER if level >= 0.99 else min(fill / max(level, 1e-6), _LONGER)
+    return min(max(exposure_s * factor, shortest_s), longest_s)
+
+
+def unsteady(level: float, fill: float = FILL) -> str:
+    """Return what to say when so many shots have not led to the target level."""
+    return (
+        f"the brightest pixels are at {100 * level:.0f} % of full scale after {MOST_SHOTS} shots, {100 * fill:.0f} % are "
+        "needed; check that the light does not flicker"
+    )
+
+
+def find_exposure(rig: Rig, fill: float = FILL, percentile: float = PERCENTILE) -> float:
     """Set and return the exposure at which a percentile of the pixels lies at a fraction of full scale.
 
     Parameters
@@ -69,24 +120,10 @@ def find_exposure(rig: Rig, fill: float = 0.8, percentile: float = 99.9) -> floa
     shortest_s, longest_s = rig.camera.capabilities.exposure_range_s
     exposure_s = min(max(rig.camera.exposure_s, shortest_s), longest_s)
     level = 0.0
-    for _ in range(_MOST_SHOTS):
-        frame = capture(rig, exposure_s, 1)[0]
-        level = float(np.percentile(frame.pixels, percentile)) / frame.full_scale
-        if abs(level / fill - 1) <= _TOLERANCE:
+    for _ in range(MOST_SHOTS):
+        level = level_of(capture(rig, exposure_s, 1)[0], percentile)
+        better_s = next_exposure(level, exposure_s, (shortest_s, longest_s), fill)
+        if better_s is None:
             return rig.camera.exposure_s
-        if level < fill and exposure_s >= longest_s:
-            raise CalibrationError(
-                f"the light is too dark: the brightest pixels reach {100 * level:.1f} % of full scale at the longest exposure, "
-                f"{longest_s:g} s, {100 * fill:.0f} % are needed; increase the light or the gain"
-            )
-        if level > fill and exposure_s <= shortest_s:
-            raise CalibrationError(
-                f"the light is too bright: the brightest pixels reach {100 * level:.1f} % of full scale at the shortest "
-                f"exposure, {shortest_s:g} s, {100 * fill:.0f} % are needed; attenuate the light"
-            )
-        factor = _SHORTER if level >= 0.99 else min(fill / max(level, 1e-6), _LONGER)
-        exposure_s = min(max(exposure_s * factor, shortest_s), longest_s)
-    raise CalibrationError(
-        f"the brightest pixels are at {100 * level:.0f} % of full scale after {_MOST_SHOTS} shots, {100 * fill:.0f} % are "
-        "needed; check that the light does not flicker"
-    )
+        exposure_s = better_s
+    raise CalibrationError(unsteady(level, fill))
