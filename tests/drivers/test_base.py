@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drivers.base import DeviceError, Frame, Pattern, SpeckleScopeError, WrongPatternError, frozen_array
+from drivers.base import BIT_DEPTHS, DeviceError, Frame, Pattern, SpeckleScopeError, WrongPatternError, frozen_array
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)
 PHASES = hnp.arrays(np.float32, SHAPES, elements=st.floats(-50, 50, width=32))
@@ -55,7 +55,7 @@ def test_labelling_a_frame_copies_no_pixels() -> None:
     assert (labelled.index, labelled.t_ns, labelled.exposure_s) == (3, 1_000, 0.002)
 
 
-@pytest.mark.parametrize(("bit_depth", "full"), [(8, 255), (10, 1023), (12, 4095), (16, 65535)])
+@pytest.mark.parametrize(("bit_depth", "full"), [(bits, 2**bits - 1) for bits in BIT_DEPTHS])
 def test_saturation_follows_the_significant_bits(bit_depth: int, full: int) -> None:
     pixels = np.array([[0, full - 1], [full, full]], np.uint8 if bit_depth == 8 else np.uint16)
     frame = frame_of(pixels, bit_depth)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from PIL import Image
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
@@ -170,6 +171,22 @@ def lists(folder: Path) -> dict[str, list[str]]:
         assert [line.replace("/input/", "/label/") for line in inputs] == labels
         stems[stem] = [Path(line).stem for line in inputs]
     return stems
+
+
+def test_the_lists_lead_the_papers_program_to_every_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads a list with NumPy and its pictures with Pillow, from the folder that holds ``datasets``."""
+    rows = [PairRow(frame_index=k, t_ns=k, exposure_s=0.1, pattern_id=str(k)) for k in range(4)]
+    archive = pairs_of(tmp_path, rows)
+    [folder] = export(archive, tmp_path / "datasets", ["specdiffusion"])
+    monkeypatch.chdir(tmp_path)
+    for kind in ("data", "label"):
+        names = np.genfromtxt(folder / f"test_{kind}.flist", dtype=np.str_, encoding="utf-8")
+        pictures = np.stack([np.asarray(Image.open(str(name)).convert("L")) for name in names])
+        assert pictures.shape == ((4, 8, 8) if kind == "data" else (4, 4, 4))
+        grey = [
+            archive.read("speckle", k)[0, 0] if kind == "data" else archive.read("phase", k)[0, 0] * 127.5 for k in range(4)
+        ]
+        np.testing.assert_allclose(pictures[:, 0, 0], grey, atol=0.5)
 
 
 def test_flat_references_are_in_no_list_of_pairs(tmp_path: Path) -> None:

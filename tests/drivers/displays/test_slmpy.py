@@ -18,6 +18,7 @@ from drivers.base import DeviceError, DeviceLostError, Pattern
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.phase_lut import GreyEncoder, GreyLut
 from drivers.displays.slmpy import SlmPyConfig, SlmPySlm
+from drivers.displays.slmpy_local import SlmPyWindowConfig
 from drivers.testing.slm_contract import flat
 from drivers.testing.slmpy_server import DECOMPRESS, SlmPyServer
 
@@ -96,6 +97,15 @@ def test_settling_counts_from_the_acknowledgement() -> None:
     with pair(latency_s=0.05, settle_s=0.02) as (slm, server):
         settled_ns = slm.show(flat(1.0, SHAPE))
         assert settled_ns >= server.answered_ns[-1] + 70_000_000
+
+
+def test_a_pattern_that_slmpys_own_server_shows_late_is_awaited() -> None:
+    """Its window showed a pattern 109 ms after the answer, on a monitor of 60 Hz."""
+    latest_ns, refresh_ns = 109_000_000, 17_000_000
+    with pair() as (slm, server):
+        settled_ns = slm.show(flat(1.0, SHAPE))
+        assert settled_ns >= server.answered_ns[-1] + latest_ns + 2 * refresh_ns
+    assert SlmPyWindowConfig().latency_s == SlmPyConfig().latency_s
 
 
 @pytest.mark.parametrize("answer", [None, b"d", b"don"], ids=str)

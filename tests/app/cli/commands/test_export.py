@@ -1,4 +1,4 @@
-"""``specklescope export --ro-crate`` describes everything that one command wrote, for repositories."""
+"""``specklescope export``: the description for repositories, and the lists of the published layout."""
 
 from __future__ import annotations
 
@@ -128,3 +128,25 @@ def test_a_description_that_cannot_be_written_is_told_and_leaves_no_part(recordi
     error = refused("export", recording, "--out", "out", "--format", "npz", "--ro-crate", "--overwrite", cwd=tmp_path)
     assert f"cannot write out/{CRATE}" in error
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["50 % glycerol.npz", CRATE]
+
+
+def listed(folder: Path) -> dict[str, set[str]]:
+    """Return the pictures that each list of an export in the published layout names."""
+    lists = folder.glob("*/*_data.flist")
+    return {
+        path.name.removesuffix("_data.flist"): {Path(line).stem for line in path.read_text().splitlines()} for path in lists
+    }
+
+
+def test_the_published_layout_is_divided_as_parts_csv_or_into_the_lists_that_are_asked_for(tmp_path: Path) -> None:
+    dataset = Path(__file__).parents[3] / "fixtures" / "version-0.1.0" / "dataset"
+    own: dict[str, set[str]] = {}
+    for line in (dataset / "parts.csv").read_text().splitlines()[1:]:
+        pair, _, part = line.split(",")
+        own.setdefault({"training": "train", "validation": "val"}.get(part, part), set()).add(f"{int(pair):05d}")
+    assert {"reference", "train"} <= own.keys()
+    run_here("export", dataset, "--out", "parts", "--format", "specdiffusion", cwd=tmp_path)
+    assert listed(tmp_path / "parts") == own
+    run_here("export", dataset, "--out", "whole", "--format", "specdiffusion", "--split", "all", cwd=tmp_path)
+    pairs = set().union(*(names for part, names in own.items() if part != "reference"))
+    assert listed(tmp_path / "whole") == {"reference": own["reference"], "all": pairs}
