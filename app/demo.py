@@ -14,6 +14,7 @@ from acquisition.archive.kinds import FinishReason
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export import ExportFormat, export
 from app.datasets.audit import audit_pairs
+from app.live.segmentation import segmented
 from app.live.session import Session
 from app.status import LiveView, MessageLevel
 from drivers.base import SpeckleScopeError
@@ -169,7 +170,7 @@ class Demo:
                 assert truth is not None
                 assert reconstruction is not None
                 scores.append(score(reconstruction.phase_rad, truth, mask, phase_range_rad))
-                labels = reconstruction.labels
+                labels = segmented(view).labels
                 if labels is not None:
                     ious.append(iou_foreground(labels, segment(np.where(mask, truth, np.float32(0)), mask)))
             per_image.append(mean_scores(scores))

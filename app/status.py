@@ -111,6 +111,31 @@ class LiveView:
     truth_rad: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """A view together with the objects in its own phase.
+
+    Parameters
+    ----------
+    view : LiveView
+        The frame and its reconstruction.
+    labels : ndarray of uint16, shape (grid, grid), or None
+        Segmentation: 0 is background; 1, 2, ... are the objects. None where nothing can be segmented: the frame is not
+        readable, its phase is not finite, or a recording has no labels of it.
+    segment_s : float
+        How long the segmentation took, in seconds.
+    """
+
+    view: LiveView
+    labels: NDArray[np.uint16] | None
+    segment_s: float
+
+    @property
+    def frame_index(self) -> int:
+        """Number of the frame that phase and labels belong to."""
+        return self.view.frame.index
+
+
 @dataclass(frozen=True, kw_only=True)
 class LiveStatus:
     """Numbers of the live view; NaN and empty text where nothing is known yet.

@@ -18,7 +18,7 @@ from calibration.registration.affine import Registration
 from calibration.registration.displacement import lit_field, speckle_amplitude
 from calibration.registration.from_pairs import register_pairs
 from calibration.stored import CalibrationError
-from drivers.base import frozen_array
+from drivers.base import Frame, frozen_array
 
 Counts = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -78,7 +78,7 @@ def acquire(
     rig: Rig,
     probe_patterns: int = PROBE_PATTERNS,
     phase_range_rad: float = DEFAULT_PHASE_RANGE_RAD,
-    progress: Callable[[int], None] = lambda done: None,
+    on_frame: Callable[[Frame], None] = lambda frame: None,
 ) -> RetuneData:
     """Show the flat pattern, the probe patterns, and the flat pattern again.
 
@@ -90,8 +90,8 @@ def acquire(
         Number of probe patterns, which are images of random shapes and textures.
     phase_range_rad : float
         Phase of white in the probe patterns.
-    progress : callable
-        Called with the number of frames captured.
+    on_frame : callable
+        Called with every frame.
 
     Raises
     ------
@@ -106,8 +106,9 @@ def acquire(
     frames = []
     try:
         for pattern in patterns:
-            frames.append(capture.capture(pattern).pixels)
-            progress(len(frames))
+            frame = capture.capture(pattern)
+            frames.append(frame.pixels)
+            on_frame(frame)
     finally:
         capture.release()
     first, last = _FLATS // 2, _FLATS // 2 + probe_patterns

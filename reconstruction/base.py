@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,10 +33,12 @@ class Reconstruction:
         Content hash of the weights.
     engine : str
         Name of the engine.
-    segmenter : callable, optional
-        Computes ``labels`` from the phase.
+    mask : ndarray of bool, shape (h, w), optional
+        The fibre's disc, in which objects can be segmented; None for a recorded phase.
     uncertainty_rad : ndarray of float32, shape (h, w), optional
         Standard deviation of the phase, if the model gives one.
+    recorded_labels : ndarray of uint16, shape (h, w), optional
+        The segmentation that was recorded with a recorded phase.
     """
 
     phase_rad: NDArray[np.float32]
@@ -46,11 +47,12 @@ class Reconstruction:
     inference_s: float
     model_id: str
     engine: str
-    segmenter: Callable[[NDArray[np.float32]], NDArray[np.uint16]] | None = None
+    mask: NDArray[np.bool_] | None = None
     uncertainty_rad: NDArray[np.float32] | None = None
+    recorded_labels: NDArray[np.uint16] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("phase_rad", "uncertainty_rad"):
+        for name in ("phase_rad", "mask", "uncertainty_rad", "recorded_labels"):
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, frozen_array(array))
@@ -63,16 +65,3 @@ class Reconstruction:
     def with_mark(self, frame: Frame) -> Frame:
         """Return the frame that was reconstructed; it is marked if the phase is not finite."""
         return frame if self.is_finite else frame.marked((FrameMark.NAN,), readable=False)
-
-    @cached_property
-    def labels(self) -> NDArray[np.uint16] | None:
-        """Segmentation (h, w): 0 is background; 1, 2, ... are the objects; None without a segmenter or a finite phase.
-
-        It is computed at the first access, in the thread of the caller: the display needs only 30 frames per second, and the
-        engine must not wait for the segmentation.
-        """
-        if self.segmenter is None or not self.is_finite:
-            return None
-        labels = self.segmenter(self.phase_rad)
-        labels.flags.writeable = False
-        return labels

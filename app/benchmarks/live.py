@@ -17,6 +17,7 @@ from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
 from app.live.frame_judge import FrameJudge
 from app.live.inference import InferencePipeline, InferenceSettings
+from app.live.segmentation import segmented
 from app.training.train import twin_data
 from drivers.base import DeviceTimeoutError, Frame, TriggerMode
 from drivers.recorded.replay import ReplayCamera
@@ -100,7 +101,7 @@ def _live_round(
     def view() -> None:
         while not stop.wait(1 / 30):
             view = pipeline.display.poll()
-            labels.append(view.reconstruction.labels if view and view.reconstruction else None)
+            labels.append(segmented(view) if view else None)
 
     threads = [threading.Thread(target=work, daemon=True) for work in (capture, view)]
     for thread in threads:

@@ -123,10 +123,10 @@ class _Operator:
             time.sleep(_POLL_S)
 
     def look(self) -> None:
-        """Read the newest view with its labels, the numbers and the messages, as the window does."""
-        view = self._session.poll_view()
-        if view is not None and view.reconstruction is not None and view.reconstruction.labels is not None:
-            self.views += 1
+        """Read the newest frame, view and overlay, the numbers and the messages, as the window does."""
+        self._session.poll_frame()
+        overlay = self._session.poll_overlay()
+        self.views += self._session.poll_view() is not None and (overlay is None or overlay.labels is not None)
         self._session.live_status()
         for message in self._session.pop_messages():
             self._exporting = self._exporting and "exported" not in message.text

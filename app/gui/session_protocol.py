@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, RecordingStatus
+from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
+from drivers.base import Frame
 
 
 class SessionLike(Protocol):
@@ -41,8 +42,14 @@ class SessionLike(Protocol):
     def stop_live(self) -> None:
         """Ask camera and inference to stop."""
 
+    def poll_frame(self) -> Frame | None:
+        """Return the newest camera frame, or None when there is nothing new. It comes at the camera's rate. Never raises."""
+
     def poll_view(self) -> LiveView | None:
-        """Return the newest view, or None when there is nothing new. Never raises."""
+        """Return the newest reconstruction with its frame, or None when there is nothing new. Never raises."""
+
+    def poll_overlay(self) -> Overlay | None:
+        """Return the newest view that was segmented, with its labels, or None when there is nothing new. Never raises."""
 
     def live_status(self) -> LiveStatus:
         """Return the numbers of the live view."""

@@ -98,6 +98,8 @@ class Replayed:
             return None
         try:
             phase_rad = np.asarray(self._archive.read("phase", index), np.float32)
+            has_uncertainty = "uncertainty" in arrays
+            uncertainty_rad = np.asarray(self._archive.read("uncertainty", index), np.float32) if has_uncertainty else None
             has_labels = "labels" in arrays and ROW_NOT_SEGMENTED not in row.extra
             labels = np.asarray(self._archive.read("labels", index), np.uint16) if has_labels else None
         except StorageError:
@@ -105,8 +107,16 @@ class Replayed:
         if np.isnan(phase_rad).all():  # so version 0.1.0 recorded a frame without a phase
             return None
         latency_s = (time.monotonic_ns() - frame.t_ns) * 1e-9
-        segmenter = None if labels is None else lambda phase: labels
-        return Reconstruction(phase_rad, frame.index, latency_s, 0.0, row.model_id, RECORDED, segmenter)
+        return Reconstruction(
+            phase_rad,
+            frame.index,
+            latency_s,
+            0.0,
+            row.model_id,
+            RECORDED,
+            uncertainty_rad=uncertainty_rad,
+            recorded_labels=labels,
+        )
 
     def _read_references(self) -> list[tuple[int, NDArray[np.float32]]]:
         """Return every stored reference with its first frame. In a dataset it is the mean of the frames of the flat pattern."""

@@ -97,7 +97,8 @@ class LiveCapture:
     """Free-running capture with an optional scene on the SLM.
 
     Every frame with its marks, every fault of the camera, every reference speckle (H, W) in counts and every result of a
-    re-tune is published to all subscribers.
+    re-tune is published to all subscribers. ``pictures`` publishes what the camera sees for the screen: every frame, also
+    those of the reference and of a re-tune, which have the number of the next frame.
 
     Parameters
     ----------
@@ -122,6 +123,7 @@ class LiveCapture:
         control: CameraControl | None = None,
     ) -> None:
         self.frames: Publisher[Frame] = Publisher()
+        self.pictures: Publisher[Frame] = Publisher()
         self.references: Publisher[NDArray[np.float32]] = Publisher()
         self.reference_pairs: Publisher[retune.ReferencePairs] = Publisher()
         self.stage = Stage("capture", self._work, after=after)
@@ -315,7 +317,9 @@ class LiveCapture:
         shown = self._slm.shown if self._slm is not None else None
         # A frame shows the pattern only when its whole exposure lies after the SLM has settled.
         pattern_id = shown.id if shown is not None and start_ns >= self._settled_ns else frame.pattern_id
-        return replace(self._judge(frame), index=self._watch.numbered(frame), pattern_id=pattern_id)
+        numbered = replace(self._judge(frame), index=self._watch.numbered(frame), pattern_id=pattern_id)
+        self.pictures.publish(numbered)
+        return numbered
 
     def _count(self, frame: Frame) -> None:
         if frame.marks:
@@ -380,7 +384,7 @@ class LiveCapture:
     def _retune(self, stop: threading.Event) -> None:
         self._camera.disarm()
         try:
-            frames = retune.acquire(self._rig, phase_range_rad=self._settings.phase_range_rad)
+            frames = retune.acquire(self._rig, phase_range_rad=self._settings.phase_range_rad, on_frame=self._show_picture)
             reference_pairs = retune.fit(frames)
             self._judge.set_reference(reference_pairs.reference)
             self._reference_ns = self._clock.now_ns()
@@ -393,6 +397,10 @@ class LiveCapture:
             self._arm()
         except DeviceLostError as error:
             self._reconnect(error, stop)
+
+    def _show_picture(self, frame: Frame) -> None:
+        """Publish a frame of a re-tune for the screen; the camera numbers it from its own start."""
+        self.pictures.publish(replace(frame, index=self._watch.next_index))
 
     def _reconnect(self, lost: DeviceLostError, stop: threading.Event) -> None:
         self._watch.lost(lost)

@@ -1,42 +1,58 @@
-"""Joining camera frames with their reconstructions for a recording. Every frame is recorded, also when inference skipped it."""
+"""Joining camera frames with their reconstructions and labels for a recording. Every frame is recorded, also skipped ones."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 
 from acquisition.archive.recorder import RecordItem
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError
+from app.status import LiveView, Overlay
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
 
 #: Engine name in rows of frames that inference skipped; their phase is NaN, and the row says that they have no labels.
 NOT_RECONSTRUCTED = "none"
+#: The largest number of frames that wait, and their largest memory in bytes.
+MOST_WAITING = 128
+_MOST_BYTES = 256 * 2**20
+
+
+@dataclass
+class _Waiting:
+    """A frame that waits for its reconstruction, or, when it has one, for its labels."""
+
+    frame: Frame
+    reconstruction: Reconstruction | None = None
 
 
 class FrameJoiner:
-    """Pairs frames from the capture thread with reconstructions from the inference thread, in frame order.
+    """Joins frames from the capture thread, views from the inference thread and overlays from the segmentation thread.
 
-    Inference works through the frames in order and may skip some. When the reconstruction of frame k arrives, every older
-    frame that still waits was skipped. It is recorded without a phase.
+    All stages work through the frames in order and may skip some. When the view of frame k arrives, inference skipped every
+    older frame that still waits for it; when the overlay of frame k arrives, segmentation skipped every older frame that
+    still waits. Skipped frames are recorded without a phase, or without labels. Frames are recorded in their order.
 
     Parameters
     ----------
     channel : Channel of RecordItem
-        Leads to the recorder; its overflow policy is FAIL.
+        Leads to the recorder; its overflow policy is FAIL. All frames that wait may come at once.
     grid_px : int
         Side of the phase images.
-    patience : int
-        The largest number of frames that wait for inference. Beyond it frames are recorded without a phase, so that a
-        recording continues when inference has failed.
+    patience_s : float
+        How long a frame waits at most, by the times of the frames, in seconds. At most ``MOST_WAITING`` frames wait, and they
+        use at most 256 MB. Beyond it a frame is recorded with what has come for it, so that a recording continues when a stage
+        is slow or has failed.
     """
 
-    def __init__(self, channel: Channel[RecordItem], grid_px: int, patience: int = 32) -> None:
+    def __init__(self, channel: Channel[RecordItem], grid_px: int, patience_s: float = 2.0) -> None:
         self._channel = channel
-        self._patience = patience
-        self._waiting: deque[Frame] = deque()
+        self._patience_ns = round(patience_s * 1e9)
+        self._waiting: deque[_Waiting] = deque()
+        self._viewed = -1  # the newest frame that inference is done with
         self._lock = threading.Lock()
         self._ended = False
         self._no_phase = np.full((grid_px, grid_px), np.nan, np.float32)
@@ -47,51 +63,66 @@ class FrameJoiner:
         with self._lock:
             if self._ended:
                 return
-            self._waiting.append(frame)
-            while len(self._waiting) > self._patience:
-                self._record(self._without_phase(self._waiting.popleft()))
+            self._waiting.append(_Waiting(frame))
+            most = max(1, min(MOST_WAITING, _MOST_BYTES // frame.pixels.nbytes))
+            while self._waiting and (len(self._waiting) > most or frame.t_ns - self._waiting[0].frame.t_ns > self._patience_ns):
+                self._record(self._waiting.popleft())
 
-    def put_reconstruction(self, reconstruction: Reconstruction) -> None:
-        """Add a reconstruction; called in the inference thread."""
+    def put_view(self, view: LiveView) -> None:
+        """Add a reconstruction, or that there is none; called in the inference thread."""
         with self._lock:
-            while self._waiting and self._waiting[0].index < reconstruction.frame_index:
-                self._record(self._without_phase(self._waiting.popleft()))
-            if self._waiting and self._waiting[0].index == reconstruction.frame_index:
-                self._record(self._with_phase(self._waiting.popleft(), reconstruction))
+            waiting = self._waiting_for(view)
+            if waiting is None:
+                return
+            waiting.reconstruction = view.reconstruction
+            self._viewed = view.frame.index
+            while self._waiting and self._is_done(self._waiting[0]):
+                self._record(self._waiting.popleft())
+
+    def put_overlay(self, overlay: Overlay) -> None:
+        """Add the labels of a reconstruction; called in the segmentation thread."""
+        with self._lock:
+            segmented = self._waiting_for(overlay.view)
+            if segmented is None:
+                return
+            segmented.reconstruction = overlay.view.reconstruction  # the overlay may come before its view
+            while self._waiting and self._waiting[0] is not segmented:
+                self._record(self._waiting.popleft())
+            if self._waiting:  # else the queue was full, and the recording has ended
+                self._record(self._waiting.popleft(), overlay)
+            while self._waiting and self._is_done(self._waiting[0]):
+                self._record(self._waiting.popleft())
 
     def finish(self) -> None:
         """End the recording: frames that wait are recorded, then the channel is closed."""
         with self._lock:
             self._ended = True
             while self._waiting:
-                self._record(self._without_phase(self._waiting.popleft()))
+                self._record(self._waiting.popleft())
             self._channel.close()
 
-    def _with_phase(self, frame: Frame, reconstruction: Reconstruction) -> RecordItem:
-        labels = reconstruction.labels if reconstruction.labels is not None else self._no_labels
-        return RecordItem(
-            frame=reconstruction.with_mark(frame),
-            phase_rad=reconstruction.phase_rad,
-            model_id=reconstruction.model_id,
-            engine=reconstruction.engine,
-            latency_s=reconstruction.latency_s,
-            labels=labels,
-            segmented=reconstruction.labels is not None,
-        )
+    def _waiting_for(self, view: LiveView) -> _Waiting | None:
+        """Return the frame that waits for a view; None for one of before the recording, or that has waited too long."""
+        return next((waiting for waiting in self._waiting if waiting.frame.index == view.frame.index), None)
 
-    def _without_phase(self, frame: Frame) -> RecordItem:
-        return RecordItem(
-            frame=frame,
-            phase_rad=self._no_phase,
-            model_id="",
-            engine=NOT_RECONSTRUCTED,
-            latency_s=0.0,
-            labels=self._no_labels,
-            reconstructed=False,
-            segmented=False,
-        )
+    def _is_done(self, waiting: _Waiting) -> bool:
+        """Whether inference has skipped a frame; one that was reconstructed waits for its labels."""
+        return waiting.frame.index <= self._viewed and waiting.reconstruction is None
 
-    def _record(self, item: RecordItem) -> None:
+    def _record(self, waiting: _Waiting, overlay: Overlay | None = None) -> None:
+        labels = overlay.labels if overlay is not None else None
+        frame, reconstruction = waiting.frame, waiting.reconstruction
+        phase = None if reconstruction is None else reconstruction.phase_rad
+        item = RecordItem(
+            frame=frame if reconstruction is None else reconstruction.with_mark(frame),
+            phase_rad=self._no_phase if phase is None else phase,
+            model_id="" if reconstruction is None else reconstruction.model_id,
+            engine=NOT_RECONSTRUCTED if reconstruction is None else reconstruction.engine,
+            latency_s=0.0 if reconstruction is None else reconstruction.latency_s,
+            labels=self._no_labels if labels is None else labels,
+            reconstructed=reconstruction is not None,
+            segmented=labels is not None,
+        )
         try:
             self._channel.put(item)
         except ChannelOverflowError as error:

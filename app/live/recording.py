@@ -9,8 +9,8 @@ from pathlib import Path
 from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.archive.recording_faults import RecordingFault
 from acquisition.streams.channel import Channel, Overflow, Stage
-from app.live.frame_joiner import FrameJoiner
-from app.status import LiveView, RecordingState, RecordingStatus
+from app.live.frame_joiner import MOST_WAITING, FrameJoiner
+from app.status import LiveView, Overlay, RecordingState, RecordingStatus
 from calibration.reference_state import ReferenceState
 from drivers.base import Frame
 
@@ -33,7 +33,8 @@ class LiveRecording:
     """
 
     def __init__(self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, queue: int) -> None:
-        self._channel: Channel[RecordItem] = Channel("record", queue, Overflow.FAIL)
+        # Frames that wait for their reconstruction come at once when it does, or when the recording ends.
+        self._channel: Channel[RecordItem] = Channel("record", queue + MOST_WAITING, Overflow.FAIL)
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._joiner = FrameJoiner(self._channel, grid_px)
         self._next_index: int | None = None
@@ -54,8 +55,11 @@ class LiveRecording:
 
     def put_view(self, view: LiveView) -> None:
         """Record the reconstruction of a frame; called in the inference thread."""
-        if view.reconstruction is not None:
-            self._joiner.put_reconstruction(view.reconstruction)
+        self._joiner.put_view(view)
+
+    def put_overlay(self, overlay: Overlay) -> None:
+        """Record the labels of a reconstruction; called in the segmentation thread."""
+        self._joiner.put_overlay(overlay)
 
     def put_fault(self, fault: RecordingFault) -> None:
         """Record what went wrong; called in the capture thread."""

@@ -20,7 +20,7 @@ from acquisition.capture.plan import CapturePlan, Shot
 from acquisition.capture.progress import AcquisitionReport
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.patterns.source_name import DESCRIPTIONS
-from acquisition.streams.channel import Stage
+from acquisition.streams.channel import Channel, Overflow, Stage
 from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
@@ -32,10 +32,11 @@ from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, I
 from app.live.recording import LiveRecording
 from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
+from app.live.segmentation import SegmentationPipeline, segmented
 from app.live.snapshot import write_snapshot
 from app.live.status import live_status
 from app.malloc_tuning import give_back_freed_memory
-from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, RecordingState, RecordingStatus
+from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, Overlay, RecordingState, RecordingStatus
 from app.training.engine_check_frames import frames_for
 from drivers.base import Frame, SpeckleScopeError
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue, facts, find
@@ -99,6 +100,7 @@ class Session:
         self._device_stage: Stage | None = None
         self._stop_requested = False
         self._inference: InferencePipeline | None = None
+        self._segmentation: SegmentationPipeline | None = None
         self._dataset: DatasetRun | None = None
         self._recording: LiveRecording | None = None
         self._watchers: list[Callable[[LiveView], None]] = []
@@ -106,6 +108,9 @@ class Session:
         self._noticed: list[BaseException] = []
         self._reported: LiveRecording | None = None
         self._last_view: LiveView | None = None
+        self._last_frame: Frame | None = None
+        self._last_overlay: Overlay | None = None
+        self._newest_frame: Channel[Frame] = Channel("pictures", 1, Overflow.DROP_OLDEST)
         self._failures: list[BaseException] = []
         self._ended = _Ended()
 
@@ -180,6 +185,7 @@ class Session:
             fit_of=partial(_fit_of, self._model),
         )
         capture = LiveCapture(self._rig, settings, self._messages.append, self._device_stage, self._camera)
+        capture.pictures.subscribe(self._newest_frame.put)
         capture.frames.subscribe(inference.offer)
         capture.references.subscribe(inference.set_reference)
         capture.reference_pairs.subscribe(inference.set_reference_pairs)
@@ -258,6 +264,12 @@ class Session:
         self._stages.append(stage)
         stage.start()
 
+    def poll_frame(self) -> Frame | None:
+        """Return the newest camera frame, or None when there is nothing new; it does not wait for a reconstruction."""
+        frame = self._newest_frame.poll()
+        self._last_frame = frame or self._last_frame
+        return frame
+
     def poll_view(self) -> LiveView | None:
         """Return the newest view, or None when there is nothing new."""
         if self._inference is None:
@@ -268,6 +280,17 @@ class Session:
             return None  # the channel is closed; a message of the stage says why
         self._last_view = view or self._last_view
         return view
+
+    def poll_overlay(self) -> Overlay | None:
+        """Return the newest view that was segmented, with its labels, or None when there is nothing new."""
+        if self._segmentation is None:
+            return None
+        try:
+            overlay = self._segmentation.display.poll()
+        except Exception:
+            return None  # the channel is closed; a message of the stage says why
+        self._last_overlay = overlay or self._last_overlay
+        return overlay
 
     def live_status(self) -> LiveStatus:
         """Return the numbers of the live view."""
@@ -312,6 +335,8 @@ class Session:
         self._capture.faults.subscribe(recording.put_fault)
         self._camera.changes.subscribe(recording.put_fault)
         self._inference.views.subscribe(recording.put_view)
+        if self._segmentation is not None:
+            self._segmentation.overlays.subscribe(recording.put_overlay)
         self._recording = recording
         self._stages.append(recording.stage)
 
@@ -329,11 +354,14 @@ class Session:
         return self._recording.status() if self._recording else self._ended.recording
 
     def snapshot(self) -> Path:
-        """Write the newest frame, phase and labels as files; return their folder."""
-        view = self._last_view
+        """Write the newest view with its own labels as files; return their folder. Before the first view, the newest frame."""
+        overlay, view, frame = self._last_overlay, self._last_view, self._last_frame
+        if view is None and frame is not None:
+            view = LiveView(frame, None)
         if view is None:
             raise SessionError("there is no picture yet: start the live view first")
-        return write_snapshot(self.config.archive, view)
+        has_labels = overlay is not None and overlay.view is view
+        return write_snapshot(self.config.archive, overlay if overlay is not None and has_labels else segmented(view))
 
     def export_last_recording(self) -> None:
         """Export the last recording as OME-TIFF and video in the background."""
@@ -360,7 +388,7 @@ class Session:
         dataset = NewDataset(root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre, self._camera.binning))
         options = RunOptions(
             after=self._device_stage,
-            on_pair=partial(_show_pair, self._start_inference()),
+            on_pair=partial(_show_pair, self._start_inference(), self._newest_frame),
             on_message=self._messages.append,
             calibration=calibration_files(self.config),
         )
@@ -419,6 +447,8 @@ class Session:
         if self._inference is not None:
             self._inference.stop()
             self._inference.join(timeout_s)
+        if self._segmentation is not None:
+            self._segmentation.stop()
         for stage in list(self._stages):
             stage.join(timeout_s)
         self._notice_failures()
@@ -446,8 +476,9 @@ class Session:
         self._ended = _Ended(
             recording=self.recording_status(), acquisition=self.acquisition_status(), report=self.acquisition_report
         )
-        self._model = self._scene = self._last_view = self._replayed = None
-        self._capture = self._inference = self._dataset = self._recording = self._reported = None
+        self._model = self._scene = self._last_view = self._last_frame = self._last_overlay = self._replayed = None
+        self._newest_frame.poll()
+        self._capture = self._inference = self._segmentation = self._dataset = self._recording = self._reported = None
         self._references = ReferenceLog()
         self._watchers.clear()
         self._stages.clear()
@@ -472,6 +503,10 @@ class Session:
         inference = InferencePipeline(settings, self._messages.append)
         for watcher in self._watchers:
             inference.views.subscribe(watcher)
+        self._segmentation = SegmentationPipeline()
+        self._stages.append(self._segmentation.stage)
+        inference.views.subscribe(self._segmentation.offer)
+        self._segmentation.start()
         inference.start()
         self._inference = inference
         return inference
@@ -495,6 +530,8 @@ class Session:
             self._capture.faults.unsubscribe(self._recording.put_fault)
         if self._inference is not None:
             self._inference.views.unsubscribe(self._recording.put_view)
+        if self._segmentation is not None:
+            self._segmentation.overlays.unsubscribe(self._recording.put_overlay)
 
     def _warn(self, text: str) -> None:
         self._messages.append(Message(MessageLevel.WARNING, text))
@@ -548,8 +585,9 @@ def _fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:
     ), True
 
 
-def _show_pair(inference: InferencePipeline, shot: Shot, frame: Frame) -> None:
+def _show_pair(inference: InferencePipeline, pictures: Channel[Frame], shot: Shot, frame: Frame) -> None:
     """Let the operator see a pair that was just captured; called in the thread of the acquisition."""
+    pictures.put(frame)
     if shot.is_reference:
         inference.set_reference(frame.pixels.astype(np.float32))
     else:

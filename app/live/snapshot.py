@@ -9,11 +9,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import image_bytes, make_folder, moved_when_complete, write_inside
-from app.status import LiveView
+from app.status import Overlay
 from drivers.base import SpeckleScopeError
 
 
-def write_snapshot(root: Path, view: LiveView) -> Path:
+def write_snapshot(root: Path, overlay: Overlay) -> Path:
     """Write the frame (PNG), the phase (TIFF, float32 radians) and the labels (PNG) into a new folder, and return the folder.
 
     A view without a reconstruction or without labels gives fewer files.
@@ -23,13 +23,14 @@ def write_snapshot(root: Path, view: LiveView) -> Path:
     SpeckleScopeError
         The folder or a file cannot be written; no partial snapshot is left, and an older one is unchanged.
     """
+    view = overlay.view
     folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}_snapshot_{view.frame.index}"
     reconstruction = view.reconstruction
     images: dict[str, NDArray[Any]] = {"speckle.png": view.frame.pixels}
     if reconstruction is not None:
         images["phase_rad.tif"] = reconstruction.phase_rad
-        if reconstruction.labels is not None:
-            images["labels.png"] = reconstruction.labels
+        if overlay.labels is not None:
+            images["labels.png"] = overlay.labels
     try:
         make_folder(root)
         # The same frame twice in one second is the same snapshot: the second replaces the first.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +14,6 @@ from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.base import Counts, Engine
 from reconstruction.live.reference_gauge import ReferenceGauge
 from reconstruction.models.model import Model
-from reconstruction.segmentation.threshold_watershed import segment
 
 #: Label of the latency wherever it is displayed: from the time of the frame to the reconstruction.
 LATENCY_LABEL = "software path"
@@ -93,10 +91,7 @@ class LiveReconstructor:
         self.inferences_s: deque[float] = deque(maxlen=2048)
 
     def __call__(self, frame: Frame) -> Reconstruction:
-        """Reconstruct one frame; raises ReconstructionError if it does not fit.
-
-        A frame that is not readable gets no segmentation: its objects would be noise.
-        """
+        """Reconstruct one frame; raises ReconstructionError if it does not fit."""
         self.method.check_frame(frame.shape)
         start = time.perf_counter()
         phase = self.method.run(frame.pixels, self._reference)
@@ -108,8 +103,7 @@ class LiveReconstructor:
         self.latencies_s.append(latency_s)
         self.inferences_s.append(inference_s)
         names = (self.method.id, self.method.engine)
-        segmenter = partial(segment, mask=self._mask) if frame.readable else None
-        return Reconstruction(phase, frame.index, latency_s, inference_s, *names, segmenter)
+        return Reconstruction(phase, frame.index, latency_s, inference_s, *names, self._mask)
 
     def latency_s(self, *percentiles: float) -> tuple[float, ...]:
         """Return percentiles of the recent latencies in seconds; NaN before the first frame."""

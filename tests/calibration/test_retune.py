@@ -11,6 +11,7 @@ from app.instrument.config import checked
 from app.instrument.opening import open_rig
 from calibration import retune
 from calibration.stored import CalibrationError
+from drivers.base import Frame
 from drivers.clock import VirtualClock
 from drivers.twin.optics import FibreOptics
 from drivers.twin.sensor import SensorConfig
@@ -71,10 +72,11 @@ def test_probes_in_another_order_and_too_few_are_refused() -> None:
 
 def test_the_shots_are_taken_by_an_instrument() -> None:
     settings = {"twin": {"optics": {"image_px": 128, "field_radius_um": 41.0}}}
-    done: list[int] = []
-    data = retune.acquire(open_rig(checked(settings, "test"), VirtualClock())[0], probe_patterns=4, progress=done.append)
+    seen: list[Frame] = []
+    data = retune.acquire(open_rig(checked(settings, "test"), VirtualClock())[0], probe_patterns=4, on_frame=seen.append)
     # So small a field is only seven times wider than the reach of a phase.
-    assert done == list(range(1, 9))
+    assert len(seen) == 8
+    assert seen[2].pixels is data.frames[0]
     assert (len(data.flats), len(data.frames), len(data.phases_rad)) == (4, 4, 4)
     pairs = retune.fit(data)
     assert pairs.registration.scale == pytest.approx(1.0, abs=0.1)

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from skimage import data, measure, transform
+from skimage import data, transform
 
-from app.status import AcquisitionStatus, LiveState, LiveStatus, LiveView, Message, RecordingStatus
+from app.live.segmentation import segmented
+from app.status import AcquisitionStatus, LiveState, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.base import Reconstruction
 
@@ -41,11 +42,10 @@ def live_status() -> LiveStatus:
 
 
 def make_view(index: int = 0, seed: int = 0) -> LiveView:
-    """Return a 512 px speckle-like frame and the coins image as a 128 px phase with its segmentation."""
+    """Return a 512 px speckle-like frame and the coins image as a 128 px phase."""
     rng = np.random.default_rng(seed)
     pixels = np.minimum(rng.exponential(60.0, (512, 512)), 255).astype(np.uint8)
     coins = transform.resize(data.coins(), (128, 128), anti_aliasing=True)
-    labels = measure.label(coins > 0.52).astype(np.uint16)
     phase_rad = (coins * 2.6).astype(np.float32)
     reconstruction = Reconstruction(
         phase_rad=phase_rad,
@@ -54,7 +54,7 @@ def make_view(index: int = 0, seed: int = 0) -> LiveView:
         inference_s=0.012,
         model_id=MODEL_ID,
         engine="torch",
-        segmenter=lambda phase: labels,
+        mask=np.ones((128, 128), np.bool_),
     )
     return LiveView(Frame(pixels, index, 0, 0.002), reconstruction)
 
@@ -69,7 +69,9 @@ class ScriptedSession:
     pattern_sources: tuple[str, ...] = ("cells", "digits")
 
     def __init__(self) -> None:
+        self.frames: deque[Frame] = deque()
         self.views: deque[LiveView] = deque()
+        self.overlays: deque[Overlay] = deque()
         self.messages: list[Message] = []
         self.calls: list[tuple[object, ...]] = []
         self.failure: SpeckleScopeError | None = None
@@ -93,6 +95,20 @@ class ScriptedSession:
     def stop_live(self) -> None:
         self._command("stop_live")
         self.status = replace(self.status, state=LiveState.STOPPED)
+
+    def add(self, view: LiveView) -> Overlay:
+        """Let every stage bring its result of one frame; return the last one."""
+        overlay = segmented(view)
+        self.frames.append(view.frame)
+        self.views.append(view)
+        self.overlays.append(overlay)
+        return overlay
+
+    def poll_frame(self) -> Frame | None:
+        return self.frames.popleft() if self.frames else None
+
+    def poll_overlay(self) -> Overlay | None:
+        return self.overlays.popleft() if self.overlays else None
 
     def poll_view(self) -> LiveView | None:
         self.polls += 1

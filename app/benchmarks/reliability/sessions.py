@@ -116,8 +116,8 @@ def _see(session: Session, count: int) -> None:
 
     def came() -> bool:
         nonlocal seen
-        view = session.poll_view()
-        seen += view is not None and view.reconstruction is not None and view.reconstruction.labels is not None
+        overlay = session.poll_overlay()
+        seen += overlay is not None and overlay.labels is not None
         return seen >= count
 
     _until(session, came)

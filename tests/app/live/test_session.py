@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,12 +20,13 @@ from app.instrument.config import InstrumentConfig
 from app.live import inference
 from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
+from app.live.segmentation import segmented
 from app.live.session import Session, SessionError
 from app.signals import InterruptionError
-from app.status import LiveState, LiveView, MessageLevel, RecordingState
-from drivers.base import DeviceError, FrameMark
+from app.status import LiveState, LiveView, MessageLevel, Overlay, RecordingState
+from drivers.base import DeviceError, Frame, FrameMark
 from drivers.twin.camera import FaultConfig, SimulatedCamera
-from reconstruction.base import ReconstructionError
+from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.live.live_reconstructor import LATENCY_LABEL, LiveReconstructor
@@ -42,6 +44,15 @@ def next_view(session: Session) -> LiveView:
 
     until(came)
     return views[0]
+
+
+def frames_seen(session: Session, count: int) -> list[Frame]:
+    """Poll the camera's picture until so many new ones came, and return them."""
+    frames: list[Frame] = []
+    until(lambda: frames.extend(filter(None, [session.poll_frame()])) or len(frames) >= count)
+    indices = [frame.index for frame in frames]
+    assert indices == sorted(set(indices))
+    return frames
 
 
 def errors_of(session: Session) -> list[str]:
@@ -252,6 +263,76 @@ def test_a_snapshot_is_three_files_of_one_frame(session: Session) -> None:
     next_view(session)
     folder = session.snapshot()
     assert {path.name for path in folder.iterdir()} == {"speckle.png", "phase_rad.tif", "labels.png"}
+
+
+def test_a_snapshot_holds_the_labels_of_its_own_frame(session: Session) -> None:
+    session.start_live()
+    overlays: list[Overlay] = []
+    until(lambda: overlays or overlays.extend(filter(None, [session.poll_overlay()])))
+    view = next_view(session)
+    while view.frame.index <= overlays[0].frame_index:
+        view = next_view(session)
+    session.stop_live()
+    folder = session.snapshot()
+    saved = cv2.imread(str(folder / "labels.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(saved, segmented(view).labels)
+    assert folder.name.endswith(f"_snapshot_{view.frame.index}")
+
+
+def test_the_camera_picture_does_not_wait_for_the_engine(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_open = threading.Event()
+
+    def later(*args: Any) -> FallbackEngine:
+        may_open.wait(30)
+        return open_engine(*args)
+
+    monkeypatch.setattr(inference, "open_engine", later)
+    session.start_live()
+    seen = frames_seen(session, 10)
+    assert session.poll_view() is None
+    assert session.poll_overlay() is None
+    session.snapshot()
+    may_open.set()
+    assert next_view(session).frame.index > seen[-1].index
+
+
+def test_the_camera_picture_does_not_wait_for_a_slow_model(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_go_on, entered = threading.Event(), threading.Event()
+    reconstruct = LiveReconstructor.__call__
+
+    def slow(live: LiveReconstructor, frame: Frame) -> Reconstruction:
+        entered.set()
+        may_go_on.wait(30)
+        return reconstruct(live, frame)
+
+    monkeypatch.setattr(LiveReconstructor, "__call__", slow)
+    session.start_live()
+    until(entered.is_set)
+    frames_seen(session, 10)
+    assert session.poll_view() is None
+    may_go_on.set()
+    next_view(session)
+
+
+def test_the_camera_picture_is_shown_while_re_tuning_and_acquiring(session: Session) -> None:
+    session.start_live()
+    next_view(session)
+    session.retune()
+    while_retuning = 0
+
+    def retuned() -> bool:
+        nonlocal while_retuning
+        frame = session.poll_frame()
+        while_retuning += frame is not None and session.live_status().retuning
+        return not session.live_status().retuning
+
+    until(retuned)
+    assert while_retuning > 3
+    session.start_acquisition("pairs", 4, "cells")
+    until(lambda: not session.live_status().running)
+    session.poll_frame()
+    frames_seen(session, 3)
+    until(lambda: not session.acquisition_status().active)
 
 
 def test_a_camera_that_is_lost_and_comes_back_is_survived(config: InstrumentConfig) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from app.live.snapshot import write_snapshot
-from app.status import LiveView
+from app.status import LiveView, Overlay
 from drivers.base import Frame, SpeckleScopeError
 from tests.helpers.small_disk import small_disk
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
-VIEW = LiveView(frame=Frame(PIXELS, 7, 0, 0.01), reconstruction=None)
+VIEW = Overlay(LiveView(frame=Frame(PIXELS, 7, 0, 0.01), reconstruction=None), None, 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_the_same_frame_twice_in_a_second_is_one_snapshot(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_leaves_the_older_snapshot_and_no_other(tmp_path: Path) -> None:
-    dark = replace(VIEW, frame=replace(VIEW.frame, pixels=np.zeros_like(PIXELS)))
+    dark = replace(VIEW, view=LiveView(replace(VIEW.view.frame, pixels=np.zeros_like(PIXELS)), None))
     folder = write_snapshot(tmp_path, dark)
     before = (folder / "speckle.png").read_bytes()
     with (

@@ -54,14 +54,6 @@ def test_the_correlation_with_the_reference_shows_drift() -> None:
     assert abs(moved.reference_correlation) < 0.3
 
 
-def test_objects_are_not_looked_for_in_noise() -> None:
-    live = LiveReconstructor(Counts(), REFERENCE)
-    good = frame_of(REFERENCE)
-    assert live(good).labels is not None
-    assert live(good.marked((FrameMark.SATURATED,), readable=True)).labels is not None
-    assert live(good.marked((FrameMark.DECORRELATED,), readable=False)).labels is None
-
-
 def test_a_frame_without_light_says_nothing_about_the_fibre() -> None:
     live = LiveReconstructor(Counts(), REFERENCE)
     live(frame_of(REFERENCE))
@@ -69,14 +61,13 @@ def test_a_frame_without_light_says_nothing_about_the_fibre() -> None:
     assert live.reference_correlation > 0.95
 
 
-def test_a_phase_without_numbers_marks_its_frame_and_has_no_labels() -> None:
+def test_a_phase_without_numbers_marks_its_frame() -> None:
     class NoNumbers(Counts):
         def run(self, frame: NDArray[np.generic], reference: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.full_like(reference, np.nan)
 
     frame = frame_of(REFERENCE)
     result = LiveReconstructor(NoNumbers(), REFERENCE)(frame)
-    assert result.labels is None
     marked = result.with_mark(frame)
     assert (marked.marks, marked.readable) == ((FrameMark.NAN,), False)
     assert LiveReconstructor(Counts(), REFERENCE)(frame).with_mark(frame) is frame

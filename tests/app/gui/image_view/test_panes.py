@@ -56,8 +56,8 @@ def rendered(pane) -> np.ndarray:
 
 
 def test_each_pane_shows_its_part_of_the_polled_view(window, session):
-    view = make_view()
-    session.views.append(view)
+    view = make_view(index=7)
+    overlay = session.add(view)
     window.refresh_pictures()
     pictures = window.pictures
     np.testing.assert_array_equal(rendered(pictures.speckle), view.frame.pixels[::16, ::16])
@@ -67,7 +67,7 @@ def test_each_pane_shows_its_part_of_the_polled_view(window, session):
     np.testing.assert_allclose(rendered(pictures.phase), phase_table(0.0, 2.6)[level, 0], atol=4)
     assert pictures.overlay.subtitle.full_text == ""
     window.refresh_numbers()
-    assert pictures.overlay.subtitle.full_text == f"{view.reconstruction.labels.max()} objects"
+    assert pictures.overlay.subtitle.full_text == f"frame 7, {overlay.labels.max()} objects"
     assert "512 × 512 px" in pictures.speckle.subtitle.full_text
 
 
@@ -75,7 +75,7 @@ def test_a_bad_frame_is_stamped_on_every_picture_and_a_good_one_is_not(window, s
     view = make_view()
     dark = replace(view, frame=view.frame.marked((FrameMark.DARK, FrameMark.FROZEN), readable=False))
     for shown, text in ((view, ""), (dark, "dark, frozen picture"), (view, "")):
-        session.views.append(shown)
+        session.add(shown)
         window.refresh_pictures()
         assert {pane.annotations.stamp for pane in window.pictures.panes} == {text}
         assert window.pictures.speckle.annotations.grab().size().isValid()
@@ -84,10 +84,10 @@ def test_a_bad_frame_is_stamped_on_every_picture_and_a_good_one_is_not(window, s
 def test_a_phase_without_any_number_is_shown_and_has_no_objects(window, session):
     view = make_view()
     reconstruction = replace(view.reconstruction, phase_rad=np.full_like(view.reconstruction.phase_rad, np.nan))
-    session.views.append(replace(view, frame=reconstruction.with_mark(view.frame), reconstruction=reconstruction))
+    session.add(replace(view, frame=reconstruction.with_mark(view.frame), reconstruction=reconstruction))
     window.refresh_pictures()
     window.refresh_numbers()
-    assert window.pictures.overlay.subtitle.full_text == "no segmentation"
+    assert window.pictures.overlay.subtitle.full_text == "frame 0, no segmentation"
     assert window.pictures.phase.annotations.stamp == "not a number"
     levels = window.pictures.phase.levels.levels
     window.pictures.phase.levels.auto_requested.emit()
@@ -99,7 +99,7 @@ def test_levels_hold_while_the_data_change(window, session):
     for gain in (0.1, 3.0):
         view = make_view()
         scaled = replace(view.reconstruction, phase_rad=view.reconstruction.phase_rad * np.float32(gain))
-        session.views.append(replace(view, reconstruction=scaled))
+        session.add(replace(view, reconstruction=scaled))
         window.refresh_pictures()
         window.refresh_numbers()
         for pane, levels in zip(window.pictures.panes, before, strict=True):
@@ -137,7 +137,7 @@ def test_one_turn_is_shown_in_cyclic_colours():
 
 
 def test_nothing_new_leaves_the_last_picture(window, session):
-    session.views.append(make_view(index=7))
+    session.add(make_view(index=7))
     window.refresh_pictures()
     shown = window.pictures.speckle.image
     for _ in range(5):
@@ -148,7 +148,8 @@ def test_nothing_new_leaves_the_last_picture(window, session):
 
 def test_paints_do_not_outnumber_polls(window, session, qapp):
     paints = [Paints(pane.canvas.viewport()) for pane in window.pictures.panes]
-    session.views.extend([make_view(seed=k % 3, index=k) for k in range(3)] * 34)
+    for view in [make_view(seed=k % 3, index=k) for k in range(3)] * 34:
+        session.add(view)
     for _ in range(100):
         window.refresh_pictures()
     qapp.processEvents()
@@ -162,7 +163,7 @@ def test_paints_do_not_outnumber_polls(window, session, qapp):
 
 def test_the_read_out_gives_position_and_value_with_units(window, session):
     view = make_view()
-    session.views.append(view)
+    session.add(view)
     window.refresh_pictures()
     hover(window.pictures.speckle, FIELD_UM * 0.5, FIELD_UM * 0.25)
     readout = window.pictures.speckle.annotations.readout
@@ -178,7 +179,7 @@ def test_the_read_out_gives_position_and_value_with_units(window, session):
 
 
 def test_the_scale_bar_is_as_long_as_it_says(window, session):
-    session.views.append(make_view())
+    session.add(make_view())
     window.refresh_pictures()
     pane = window.pictures.phase
     length_px, text = pane.annotations.scale_bar
@@ -191,7 +192,7 @@ def test_the_scale_bar_is_as_long_as_it_says(window, session):
 
 @pytest.mark.parametrize("turned", ["phase", "overlay"])
 def test_phase_and_overlay_zoom_together_and_the_speckle_stays(window, session, qtbot, turned):
-    session.views.append(make_view())
+    session.add(make_view())
     window.refresh_pictures()
     pictures = window.pictures
     before = pictures.speckle.view_box.viewRect()
@@ -209,18 +210,18 @@ def test_phase_and_overlay_zoom_together_and_the_speckle_stays(window, session, 
 def test_saturation_and_a_missing_segmentation_are_shown(window, session):
     view = make_view()
     burnt = Frame(np.full((512, 512), 255, np.uint8), 0, 0, 0.002)
-    session.views.append(replace(view, frame=burnt, reconstruction=replace(view.reconstruction, segmenter=None)))
+    session.add(replace(view, frame=burnt, reconstruction=replace(view.reconstruction, mask=None)))
     window.refresh_pictures()
     window.refresh_numbers()
     assert window.pictures.speckle.subtitle.full_text.startswith("100.0% saturated")
-    assert window.pictures.overlay.subtitle.full_text == "no segmentation"
+    assert window.pictures.overlay.subtitle.full_text == "frame 0, no segmentation"
 
 
 def test_twelve_bit_frames_keep_their_counts(window, session):
     view = make_view()
     deep = Frame(view.frame.pixels.astype(np.uint16) * 16, 0, 0, 0.002, bit_depth=12)
     window.pictures.speckle.levels.set_levels(0.0, 4095.0)
-    session.views.append(replace(view, frame=deep))
+    session.add(replace(view, frame=deep))
     window.refresh_pictures()
     np.testing.assert_allclose(rendered(window.pictures.speckle), view.frame.pixels[::16, ::16], atol=1)
 
