@@ -32,7 +32,8 @@ _TIMING = {
     "SequenceEnable": False,
     "AcquisitionFrameRateEnable": False,
 }
-#: What changes pixels: each pixel of the sensor is one pixel of the frame, and its value is proportional to the light.
+#: What changes pixels: each pixel of the sensor is one pixel of the frame, in its place, and its value is proportional to the
+#: light. A region that another program has centred cannot be moved.
 _PIXELS = {
     "BinningHorizontal": 1,
     "BinningVertical": 1,
@@ -41,6 +42,13 @@ _PIXELS = {
     "GammaEnable": False,
     "Gamma": 1.0,
     "LUTEnable": False,
+    "DigitalShift": 0,
+    "BslBrightness": 0.0,
+    "BslContrast": 0.0,
+    "ReverseX": False,
+    "ReverseY": False,
+    "CenterX": False,
+    "CenterY": False,
     "TestPattern": "Off",
     "TestImageSelector": "Off",
 }

@@ -114,6 +114,8 @@ def test_an_impossible_bit_depth_is_refused_before_a_camera_is_opened() -> None:
         ("BinningHorizontal", "2", "1"),
         ("BinningVertical", "4", "1"),
         ("Gamma", "0.5", "1.0"),
+        ("DigitalShift", "2", "0"),
+        ("ReverseX", "1", "False"),
         ("ExposureMode", "TriggerWidth", "Timed"),
         ("AcquisitionMode", "SingleFrame", "Continuous"),
     ],
