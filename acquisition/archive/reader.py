@@ -227,7 +227,7 @@ class Archive:
     def references(self) -> tuple[ReferenceEntry, ...]:
         """Return what the frames were reconstructed against, each entry with the frame from which it holds.
 
-        Recordings of version 0.1.0 and datasets have none.
+        Recordings of version 0.1.0 have none, and datasets only where they were imported from an exported recording.
 
         Raises
         ------

@@ -18,6 +18,8 @@ from drivers.base import SpeckleScopeError
 
 #: How far a frame may lie from an evenly spaced one, in intervals.
 _MOST_UNEVEN = 0.1
+#: Key of the metadata that tell how a recording went; also of a dataset that was imported from an exported recording.
+RECORDING = "recording"
 #: Images from which a range of values is computed.
 _RANGE_SAMPLES = 32
 
@@ -79,7 +81,7 @@ def how_it_went(archive: Archive) -> dict[str, object]:
     """Return the verdict, the faults and the incomplete frames of a recording, and how many references, as ``recording``."""
     if archive.kind is not ArchiveKind.RECORDING:
         return {}
-    return {"recording": {**recording_facts(archive), "references": len(archive.references())}}
+    return {RECORDING: {**recording_facts(archive), "references": len(archive.references())}}
 
 
 def recording_summary(archive: Archive) -> str:

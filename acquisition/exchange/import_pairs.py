@@ -16,6 +16,7 @@ from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, Pa
 from acquisition.exchange.array_files import is_array_file
 from acquisition.exchange.conversion.references import ReferencesError, find_references
 from acquisition.exchange.conversion.sheet import Thumbnail, thumbnail
+from acquisition.exchange.export_base import RECORDING
 from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_folder import open_folder
 from acquisition.exchange.import_source import ImportOptions, PairImportError, PairSource
@@ -225,7 +226,7 @@ def _find_references(pairs: PairSource, options: ImportOptions) -> None:
             pass
     except ReferencesError as error:
         pairs.problems.append(str(error))
-    recording = pairs.metadata.get("recording")
+    recording = pairs.metadata.get(RECORDING)
     pairs.notes += pairs.references.notes(recording.get("references") if isinstance(recording, dict) else None)
 
 

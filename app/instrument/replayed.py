@@ -12,6 +12,7 @@ from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED, ROW_NOT_SEGMENTED
 from acquisition.archive.rows import StorageError
+from acquisition.exchange.export_base import RECORDING
 from acquisition.patterns.sources import BLANK
 from app.instrument.config import InstrumentConfig
 from app.instrument.kinds import CameraKind
@@ -45,6 +46,8 @@ class Replayed:
         self._archive = archive
         self._rows = archive.rows()
         self._references = self._read_references()
+        # The import of an exported recording is a dataset; its metadata still tell how the recording went.
+        self._is_recording = archive.kind is ArchiveKind.RECORDING or RECORDING in archive.metadata
 
     @classmethod
     def of(cls, config: InstrumentConfig) -> Replayed | None:
@@ -60,7 +63,7 @@ class Replayed:
     @property
     def grid_px(self) -> int | None:
         """Side of the recorded phase images; None where there are none to show."""
-        if self._archive.kind is not ArchiveKind.RECORDING or "phase" not in self._archive.arrays:
+        if not self._is_recording or "phase" not in self._archive.arrays:
             return None  # the phase of a dataset is a pattern on the SLM's grid, no result
         height, width = self._archive.spec("phase").shape
         return height if height == width else None
