@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
 from acquisition.archive.recording_faults import (
     FRAMES_MISSING,
+    NOT_COMPRESSED,
     NOT_RECONSTRUCTED,
     NOT_SEGMENTED,
     ROW_MARKS,
@@ -40,6 +41,8 @@ from drivers.base import Frame, FrameMark
 
 #: Keys of a row's further facts: this frame has no phase (its image is NaN), no labels (its image is 0).
 ROW_NOT_RECONSTRUCTED, ROW_NOT_SEGMENTED = "not_reconstructed", "not_segmented"
+#: Shards that are written at a time, while the next one fills: most disks are faster with several.
+_SHARDS_BESIDE = 3
 #: How the journal names the frames with a mark, and what its event says.
 _MARKS: Mapping[FrameMark, tuple[EventKind, str]] = {
     FrameMark.NAN: (
@@ -131,7 +134,7 @@ class Recorder:
     channel : Channel of RecordItem
         With ``Overflow.FAIL``; a producer whose item no longer fits closes the channel with that error.
     seal_after_s : float
-        While items keep coming, a frame is on disk at most this long after it came, in seconds.
+        A frame is written at most this long after it came, in seconds, also when no further frame comes.
 
     Attributes
     ----------
@@ -259,6 +262,8 @@ class Recorder:
             except TimeoutError:
                 if was_closed:  # a closed channel does not time out: this is the producer's own error
                     raise
+                if self._writer:
+                    self._writer.flush_old()
                 continue
             yield item
 
@@ -269,6 +274,7 @@ class Recorder:
             arrays = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
             spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name=self._name, arrays=arrays, metadata=self._metadata)
             self._writer = ArchiveWriter.create(self._root, spec, None, seal_after_s=self._seal_after_s)
+            self._writer.write_beside(_SHARDS_BESIDE)
         frame = item.frame
         self._store_references(self._writer, frame.index)
         row = PairRow(
@@ -352,6 +358,7 @@ class Recorder:
             FRAMES_MISSING: self.log.frames_missing,
             NOT_RECONSTRUCTED: self.frames_not_reconstructed,
             NOT_SEGMENTED: self.frames_not_segmented,
+            NOT_COMPRESSED: writer.uncompressed,
         }
         for key, count in counts.items():
             writer.set_status(key, str(count))

@@ -33,6 +33,8 @@ _OF_FRAMES = frozenset(
 ROW_MARKS = "marks"
 #: Keys of a journal's status.
 FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED = "frames_missing", "frames_not_reconstructed", "frames_not_segmented"
+#: Frames that were stored without compression, because the disk had to catch up.
+NOT_COMPRESSED = "frames_not_compressed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from acquisition.archive.reader import DATA
 from acquisition.archive.rows import StorageError, StoredRow
+from acquisition.archive.sealing.shard_file import ImageCodec, image_codec
 from acquisition.archive.shards import Image, Shards, read_layout
 
 _MISSING = 2**64 - 1  # offset of an image that was never written
@@ -47,8 +48,8 @@ class ShardReader:
         self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
         self._slots_per_shard = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
         try:
-            self.direct = _is_plain(metadata)
-        except (KeyError, TypeError, AttributeError) as error:
+            self.direct = image_codec(metadata) is ImageCodec.PLAIN
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise StorageError(f"cannot read {self._folder}/zarr.json ({error}); restore it from a copy") from error
         self._nbytes = self.dtype.itemsize * int(np.prod(self.shape))
         self._suffix = ".0" * len(self.shape)
@@ -113,17 +114,3 @@ class ShardReader:
         shard = slot // self._slots_per_shard
         place = StoredRow(frame_index=0, t_ns=0, exposure_s=0.0, index=row, slot=slot, shard=shard)
         return self._shards.read(self.name, place, check=False)[None]
-
-
-def _is_plain(metadata: dict[str, Any]) -> bool:
-    """Whether images are stored as plain little-endian bytes, one file per shard with the index at its end."""
-    [sharding] = metadata["codecs"]
-    configuration = sharding["configuration"]
-    little = [{"name": "bytes", "configuration": {"endian": "little"}}]
-    return bool(
-        sharding["name"] == "sharding_indexed"
-        and configuration["codecs"] in (little, [{"name": "bytes"}])
-        and configuration["index_codecs"] == [*little, {"name": "crc32c"}]
-        and configuration.get("index_location", "end") == "end"
-        and metadata["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "."}}
-    )

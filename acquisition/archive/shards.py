@@ -1,15 +1,15 @@
-"""The image arrays of an archive: Zarr v3, sharded, written by TensorStore with fsync.
+"""The image arrays of an archive: Zarr v3, sharded, written with fsync.
 
 The first axis gets a huge fixed length when an array is created. Its metadata is therefore never written again, so a crash
-cannot damage it, and nobody can mistake the length for the number of images. One shard is one flat file (``c.7.0.0``):
-TensorStore syncs it, renames it into place and syncs its folder.
+cannot damage it, and nobody can mistake the length for the number of images. One shard is one flat file (``c.7.0.0``): it is
+synced and renamed into place, and its folder is synced. TensorStore writes what is compressed; the rest is written directly.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.journal.schema import check_array_name
 from acquisition.archive.rows import StorageError, StoredRow
+from acquisition.archive.sealing.shard_file import MOST_IMAGES, ImageCodec, image_codec, write_shard_file
 from drivers.limits import MAX_PIXELS, LimitError
 from drivers.safe_text import parse_json
 
@@ -123,6 +124,8 @@ class Shards:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: dict[str, ts.TensorStore] = {}
+        self._specs: dict[str, ArraySpec] = {}
+        self._codecs: dict[str, ImageCodec | None] = {}
 
     def create(self, spec: ArraySpec, slots_per_shard: int) -> None:
         """Create one empty array whose full shards hold ``slots_per_shard`` images; raises StorageError."""
@@ -149,10 +152,12 @@ class Shards:
 
     def spec(self, name: str) -> ArraySpec:
         """Return the description of an existing array."""
-        # Not through the specification as JSON: TensorStore 0.1.86 never frees what its `to_json` returns.
-        store = self._store(name)
-        compress = "'blosc'" in str(store.codec)
-        return ArraySpec(name, tuple(store.shape[1:]), store.dtype.name, compress)
+        if name not in self._specs:
+            # Not through the specification as JSON: TensorStore 0.1.86 never frees what its `to_json` returns.
+            store = self._store(name)
+            compress = "'blosc'" in str(store.codec)
+            self._specs[name] = ArraySpec(name, tuple(store.shape[1:]), store.dtype.name, compress)
+        return self._specs[name]
 
     def slots_per_shard(self, name: str) -> int:
         """Return the number of images in one full shard."""
@@ -175,7 +180,7 @@ class Shards:
         StorageError
             A file cannot be read.
         """
-        files = [self.folder / name / f"c.{number}{'.0' * len(self.spec(name).shape)}" for name in names]
+        files = [self._file(name, number) for name in names]
         try:
             return {file: file.stat().st_size for file in files if file.exists()}
         except OSError as error:
@@ -183,22 +188,42 @@ class Shards:
 
     def remove_leftovers(self) -> None:
         """Delete the unfinished shards of a killed writer; the caller must hold the archive's lock."""
-        for file in self.folder.glob("*/*.__lock"):
-            file.unlink(missing_ok=True)
+        for pattern in ("*/*.__lock", "*/.c.*.part"):
+            for file in self.folder.glob(pattern):
+                file.unlink(missing_ok=True)
 
-    def write(self, first_slot: int, images: Mapping[str, Image]) -> None:
-        """Write images ``(N, H, W)`` of several arrays from one slot on, and wait until all are on disk.
+    def write(self, number: int, images: Mapping[str, Sequence[Image]], *, compress: bool = True) -> None:
+        """Write one shard of several arrays, and wait until all are on disk. Several threads may write different shards.
+
+        Parameters
+        ----------
+        number : int
+            Number of the shard.
+        images : mapping of str to sequence of ndarray
+            The images of its first slots, for each array.
+        compress : bool
+            Whether arrays that compress are compressed; not compressed they are written faster, and read in the same way.
 
         Raises
         ------
         StorageError
             One of the writes failed. Files that they left behind do not count: no row names them.
         """
+        slots = self.slots_per_shard(next(iter(images)))
+        direct = {name: codec for name in images if (codec := self._direct_codec(name, slots, compress=compress))}
         try:
-            futures = [self._store(k)[first_slot : first_slot + len(v)].write(v) for k, v in images.items()]
+            futures = [
+                self._store(name)[number * slots : number * slots + len(stack)].write(np.stack(stack))
+                for name, stack in images.items()
+                if name not in direct
+            ]
+            for name, codec in direct.items():
+                write_shard_file(self._file(name, number), images[name], slots, codec)
             for future in futures:
                 future.result()
-        except (ValueError, OSError, RuntimeError) as error:  # TensorStore reports I/O errors as ValueError
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.folder}: {error.strerror or error}; check the disk") from error
+        except (ValueError, RuntimeError) as error:  # TensorStore reports I/O errors as ValueError
             raise StorageError(f"cannot write to {self.folder}: {tensorstore_reason(error)}; check the disk") from error
 
     def read(self, name: str, row: StoredRow, *, check: bool = True) -> Image:
@@ -210,6 +235,17 @@ class Shards:
         if check and zlib.crc32(image.data) != row.crc32[name]:
             raise StorageError(f"row {row.index} of {name!r} in {self.folder} differs from what was written (CRC-32)")
         return image
+
+    def _direct_codec(self, name: str, slots: int, *, compress: bool) -> ImageCodec | None:
+        """Return how this program itself writes images of an array; None where TensorStore writes them."""
+        if slots > MOST_IMAGES or (compress and self.spec(name).compress):
+            return None
+        if name not in self._codecs:
+            self._codecs[name] = image_codec(read_layout(self.folder / name))
+        return self._codecs[name]
+
+    def _file(self, name: str, number: int) -> Path:
+        return self.folder / name / f"c.{number}{'.0' * len(self.spec(name).shape)}"
 
     def _store(self, name: str) -> ts.TensorStore:
         if _lost_to_fork:

@@ -29,6 +29,7 @@ from acquisition.archive.old_names import METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage, file_sums
 from acquisition.archive.references import StoredReference, reference_entries, write_reference
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
+from acquisition.archive.sealing.ordered_jobs import OrderedJobs
 from acquisition.archive.shards import ArraySpec, Image, Shards
 
 __all__ = [
@@ -74,6 +75,21 @@ class ArchiveSpec:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    row: PairRow
+    images: Mapping[str, Image]
+
+
+@dataclass(frozen=True)
+class _SealedShard:
+    """What is on disk of a shard: its rows, which are not committed yet, and the sizes of its files."""
+
+    rows: Sequence[StoredRow]
+    sizes: Mapping[Path, int]
+    compressed: bool
+
+
 class ArchiveWriter:
     """Appends images to one archive; made by :meth:`create` or :meth:`resume`.
 
@@ -87,20 +103,26 @@ class ArchiveWriter:
         The archive's arrays.
     dropped : int
         Rows that :meth:`resume` withdrew because they or their images are damaged or missing.
+    uncompressed : int
+        Acknowledged pairs that were not compressed, because the disk had to catch up.
     """
 
     def __init__(self, path: Path, lock: WriterLock, journal: Journal, shards: Shards, seal_after_s: float) -> None:
         self.path = path
         self.specs = tuple(shards.spec(name) for name in journal.arrays)
         self.dropped = 0
+        self.uncompressed = 0
         self._lock = lock
         self._journal = journal
         self._shards = shards
         self._seal_after_s = seal_after_s
         self._slots_per_shard = shards.slots_per_shard(self.specs[0].name)
-        self._buffers = {s.name: np.empty((self._slots_per_shard, *s.shape), s.dtype) for s in self.specs}
-        self._pending: list[tuple[PairRow, dict[str, int]]] = []
+        #: Pairs of the shard that fills, and how many are in shards that are being written.
+        self._pending: list[_Pair] = []
         self._pending_since_s = 0.0
+        self._in_shards = 0
+        self._jobs: OrderedJobs[_SealedShard] = OrderedJobs()
+        self._shards_beside = 0
         self._acknowledged = 0
         self._shard = 0
         self._sizes: dict[Path, int] = {}
@@ -216,6 +238,17 @@ class ArchiveWriter:
         # After every shard on disk, whether a row names it or not: a sealed shard is never written twice.
         self._shard = 1 + max(self._shards.numbers_on_disk() | {row.shard for row in rows}, default=-1)
 
+    def write_beside(self, shards: int) -> None:
+        """Write full shards in threads from now on, at most so many at a time, while the next one fills.
+
+        Rows are still committed in order, and each only after its images are on disk. An image must not be changed after it was
+        appended. Compression yields to speed: a shard that is full before the one before it is on disk is not compressed.
+        """
+        with self._mutex:
+            self.flush()
+            self._jobs = OrderedJobs(shards)
+            self._shards_beside = shards
+
     @property
     def acknowledged(self) -> int:
         """Number of pairs that are safe on disk: they survive a crash and a power cut."""
@@ -223,11 +256,13 @@ class ArchiveWriter:
 
     @property
     def next_index(self) -> int:
-        """Index that the next appended pair will get: acknowledged plus buffered pairs."""
-        return self._acknowledged + len(self._pending)
+        """Index that the next appended pair will get: pairs that are acknowledged, being written, or buffered."""
+        return self._acknowledged + self._in_shards + len(self._pending)
 
     def append(self, images: Mapping[str, Image], row: PairRow) -> None:
-        """Append one pair. Its images are copied, and it is acknowledged when its shard is sealed.
+        """Append one pair. It is acknowledged when its shard is sealed.
+
+        Its images are copied, unless shards are written beside.
 
         Parameters
         ----------
@@ -245,48 +280,85 @@ class ArchiveWriter:
         """
         with self._mutex:
             self._check_usable()
-            if images.keys() != self._buffers.keys():
-                raise WrongImageError(f"{self.path.name} takes images {sorted(self._buffers)}, got {sorted(images)}")
+            if images.keys() != set(self._journal.arrays):
+                raise WrongImageError(f"{self.path.name} takes images {sorted(self._journal.arrays)}, got {sorted(images)}")
             for spec in self.specs:
                 image = images[spec.name]
                 if image.shape != spec.shape or image.dtype != spec.dtype:
                     raise WrongImageError(
                         f"{self.path.name}: {spec.name!r} is {spec.shape} {spec.dtype}, got {image.shape} {image.dtype}"
                     )
-            slot, now_s = len(self._pending), time.monotonic()
-            crc32 = {}
-            for name, buffer in self._buffers.items():
-                buffer[slot] = images[name]
-                crc32[name] = zlib.crc32(buffer[slot].data)
-            self._pending_since_s = self._pending_since_s if slot else now_s
-            self._pending.append((row if row.host_utc else replace(row, host_utc=utc_now()), crc32))
-            if len(self._pending) == self._slots_per_shard or now_s - self._pending_since_s >= self._seal_after_s:
+            now_s = time.monotonic()
+            self._pending_since_s = self._pending_since_s if self._pending else now_s
+            if not self._shards_beside:
+                images = {name: image.copy() for name, image in images.items()}
+            self._pending.append(_Pair(row if row.host_utc else replace(row, host_utc=utc_now()), images))
+            if len(self._pending) == self._slots_per_shard:
+                self._seal()
+                self._commit(self._shards_beside)
+            else:
+                self.flush_old(now_s)
+
+    def flush_old(self, now_s: float | None = None) -> None:
+        """Acknowledge what is on disk, and write the buffered pairs if the oldest has waited too long; raises StorageError."""
+        with self._mutex:
+            self._check_usable()
+            now_s = time.monotonic() if now_s is None else now_s
+            if self._pending and now_s - self._pending_since_s >= self._seal_after_s:
                 self.flush()
+            else:
+                self._commit(self._shards_beside)
 
     def flush(self) -> None:
         """Write and acknowledge the buffered pairs, also when they do not fill a shard; raises StorageError."""
         with self._mutex:
             self._check_usable()
-            count = len(self._pending)
-            if not count:
-                return
-            shard = self._shard
-            self._shard += 1  # also when this write fails: no shard is written twice
-            first = shard * self._slots_per_shard
-            rows = [
-                _stored(row, index=self._acknowledged + k, slot=first + k, shard=shard, crc32=crc32)
-                for k, (row, crc32) in enumerate(self._pending)
-            ]
-            try:
+            if self._pending:
+                self._seal()
+            self._commit(0)
+
+    def _seal(self) -> None:
+        """Let the buffered pairs be written as the next shard."""
+        pairs, self._pending = self._pending, []
+        shard = self._shard
+        self._shard += 1  # also when this write fails: no shard is written twice
+        first = self._acknowledged + self._in_shards
+        self._in_shards += len(pairs)
+        compress = not self._jobs.unfinished
+        self._jobs.add(lambda: self._written(shard, pairs, first, compress=compress))
+
+    def _written(self, shard: int, pairs: Sequence[_Pair], first: int, *, compress: bool) -> _SealedShard:
+        """Write one shard; return its rows, of which ``first`` is the first index. Runs in any thread."""
+        rows = [
+            _stored(
+                pair.row,
+                index=first + k,
+                slot=shard * self._slots_per_shard + k,
+                shard=shard,
+                crc32={name: zlib.crc32(np.ascontiguousarray(image).data) for name, image in pair.images.items()},
+            )
+            for k, pair in enumerate(pairs)
+        ]
+        self._check_present()
+        self._shards.write(
+            shard, {spec.name: [pair.images[spec.name] for pair in pairs] for spec in self.specs}, compress=compress
+        )
+        return _SealedShard(rows, self._shards.sizes(shard, self._journal.arrays), compress)
+
+    def _commit(self, most_left: int) -> None:
+        """Acknowledge the shards that are on disk, in order; wait until at most so many are left."""
+        try:
+            for sealed in self._jobs.take(most_left):
                 self._check_present()
-                self._shards.write(first, {name: buffer[:count] for name, buffer in self._buffers.items()})
-                self._sizes |= self._shards.sizes(shard, self._buffers)
-                self._journal.commit(rows)
-            except StorageError as error:
-                self._failure = str(error)
-                raise StorageError(f"{error} ({self._acknowledged} pairs are acknowledged, {count} lost)") from error
-            self._acknowledged += count
-            self._pending.clear()
+                self._journal.commit(sealed.rows)
+                self._sizes |= sealed.sizes
+                self._acknowledged += len(sealed.rows)
+                self._in_shards -= len(sealed.rows)
+                self.uncompressed += 0 if sealed.compressed else len(sealed.rows)
+        except StorageError as error:
+            self._failure = str(error)
+            lost = self._in_shards + len(self._pending)
+            raise StorageError(f"{error} ({self._acknowledged} pairs are acknowledged, {lost} lost)") from error
 
     def quarantine(self, index: int, reason: str) -> int:
         """Withdraw the pairs from ``index`` on, so that they can be captured again; return how many pairs these are.
@@ -302,6 +374,7 @@ class ArchiveWriter:
             self._check_usable()
             if not 0 <= index <= self.next_index:
                 raise StorageError(f"cannot quarantine from {index}: {self.path.name} has {self.next_index} pairs")
+            self._commit(0)
             count = self.next_index - index
             del self._pending[max(0, index - self._acknowledged) :]
             self._journal.quarantine(index, f"withdrew {count} pairs from {index} on: {reason}")
@@ -369,6 +442,7 @@ class ArchiveWriter:
                     self.flush()
             finally:
                 self._closed = True
+                self._jobs.close()
                 self._journal.close()
                 self._lock.close()
 

@@ -23,7 +23,10 @@ from pathlib import Path
 import numpy as np
 from acquisition.archive.rows import PairRow
 from acquisition.archive.writer import ArchiveWriter
-writer = ArchiveWriter.resume(Path(sys.argv[1]), seal_after_s=0.02)
+beside = int(sys.argv[2])
+writer = ArchiveWriter.resume(Path(sys.argv[1]), seal_after_s=0.5 if beside else 0.02)
+if beside:
+    writer.write_beside(beside)
 print("start", writer.acknowledged, writer.dropped, flush=True)
 printed = writer.acknowledged
 while True:
@@ -51,7 +54,8 @@ def check(path: Path, acknowledged: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
-def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shards_beside", [0, 3])
+def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path, shards_beside: int) -> None:
     arrays = [ArraySpec("speckle", SHAPE, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
     spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="kill", arrays=arrays)
     with ArchiveWriter.create(tmp_path, spec, 1000, shard_bytes=8 * arrays[1].nbytes) as writer:
@@ -60,7 +64,10 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path) -> No
     total = 0
     for _ in range(6):
         with subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", CHILD, str(path), str(shards_beside)],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            text=True,
         ) as child:
             assert child.stdout is not None
             try:

@@ -255,6 +255,19 @@ def test_faults_are_stored_while_no_frame_comes(tmp_path: Path) -> None:
     assert recorded_faults(recorded(recorder)) == {"DeviceLostError": 1}
 
 
+def test_a_frame_is_on_disk_although_no_further_one_comes(tmp_path: Path) -> None:
+    channel = channel_with(item(0))
+    recorder = Recorder(tmp_path, "cells", {}, channel, seal_after_s=0.01)
+    stage = Stage("recorder", recorder.run)
+    stage.start()
+    deadline_s = time.monotonic() + 20
+    while recorder.frames_recorded < 1:
+        assert time.monotonic() < deadline_s
+    channel.close()
+    assert stage.join(20)
+    assert recorded(recorder).status["frames_not_compressed"] == "0"
+
+
 def test_the_wall_clock_time_is_that_of_the_exposure(tmp_path: Path) -> None:
     """Reconstruction takes a while, and a recording is compared with other devices by this time."""
     late_s = 7.5

@@ -146,6 +146,29 @@ class Recording(_ArchiveWork):
         acknowledge(recorder.verdict)
 
 
+class ShardsBeside(_ArchiveWork):
+    """A recording that is faster than the disk: several shards are written at a time."""
+
+    def perform(self, folder: Path, acknowledge: Acknowledge) -> None:
+        """Append frames as fast as they are taken."""
+        arrays = [ArraySpec("speckle", (16, 16), "uint8"), ArraySpec("phase", (16, 16), "float32", compress=True)]
+        spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name="power", arrays=arrays)
+        rng = np.random.default_rng(0)
+        said = _OnChange(acknowledge)
+        with ArchiveWriter.create(folder, spec, None, seal_after_s=60.0, shard_bytes=2 * arrays[1].nbytes) as writer:
+            writer.write_beside(3)
+            for index in range(_FRAMES):
+                images: dict[str, NDArray[Any]] = {
+                    "speckle": rng.integers(0, 256, (16, 16), dtype=np.uint8),
+                    "phase": rng.random((16, 16), dtype=np.float32),
+                }
+                writer.append(images, PairRow(frame_index=index, t_ns=index * 10**7, exposure_s=0.01))
+                said(str(writer.acknowledged))
+            writer.complete()
+            said(str(writer.acknowledged))
+            acknowledge(COMPLETE_VERDICT)
+
+
 class ModelFolder(Work):
     """A model that is replaced by a better one, as at each validation of a training."""
 
@@ -235,7 +258,7 @@ class Exports(Work):
 
 
 #: A quick run makes a few cuts in each.
-WORKS: tuple[type[Work], ...] = (Files, Checkpoints, ModelFolder, Acquisition, Recording, Exports)
+WORKS: tuple[type[Work], ...] = (Files, Checkpoints, ModelFolder, Acquisition, Recording, ShardsBeside, Exports)
 
 
 @dataclass

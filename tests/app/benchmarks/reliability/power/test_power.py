@@ -9,7 +9,17 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from app.benchmarks.reliability.children import run
-from app.benchmarks.reliability.power.campaign import Checkpoints, Files, PowerCuts, Recording, Work, command_of, cut, trace
+from app.benchmarks.reliability.power.campaign import (
+    Checkpoints,
+    Files,
+    PowerCuts,
+    Recording,
+    ShardsBeside,
+    Work,
+    command_of,
+    cut,
+    trace,
+)
 from app.benchmarks.reliability.power.disk_states import DiskStates
 from app.benchmarks.reliability.power.file_trace import Change, FileEvent, can_trace, read_trace, traced
 
@@ -122,3 +132,10 @@ def test_a_program_that_does_not_sync_its_files_is_noticed(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_journal_that_is_not_synced_is_noticed(tmp_path: Path) -> None:
     assert lost(tmp_path, [Recording], before=WITHOUT_SYNC_OF_THE_JOURNAL, most=20)["Recording"] > 0
+
+
+@needs_trace
+@pytest.mark.slow
+@pytest.mark.parametrize("before", ["", WITHOUT_SYNC])
+def test_shards_that_are_written_beside_each_other_are_synced_before_their_rows(tmp_path: Path, before: str) -> None:
+    assert (lost(tmp_path, [ShardsBeside], before=before, most=20)["ShardsBeside"] > 0) == bool(before)
