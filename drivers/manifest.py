@@ -1,6 +1,7 @@
 """SHA-256 of files and of values. Manifests hold those of files, in the format of ``sha256sum``.
 
-A folder has its manifest inside, and a single file has it beside itself. Anybody checks them with ``sha256sum -c``.
+A folder has its manifest inside, and a single file has it beside itself. Anybody checks them with ``sha256sum -c``. While a
+single file is replaced, its manifest has a comment with the SHA-256 of the new one: whichever file is there is right.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _SUFFIX = ".sha256"
 _MAX_BYTES = 2**27
 #: The digits, a blank, a blank or an asterisk, and the name: what ``sha256sum`` writes.
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+#: How a comment begins that has the SHA-256 of the file that is about to get this name.
+_NEXT = "# "
 _REMEDY = "copy or export it again"
 
 
@@ -32,6 +35,19 @@ def manifest_of(path: Path) -> Path:
 def manifest_text(digests: Mapping[str, str]) -> str:
     """Return the content of a manifest: for each name its SHA-256 in hexadecimal digits."""
     return "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+
+
+def replacing_text(path: Path, sha256: str) -> str:
+    """Return the manifest of a single file for as long as one with this SHA-256 replaces it: either of them is right.
+
+    Where the present file is absent, or has no readable manifest, it is that of the new one.
+    """
+    try:
+        present = [] if not path.exists() else _entries(manifest_of(path))
+    except (OSError, LimitError):
+        present = []
+    lines = [f"{_NEXT if is_next else ''}{digest}  {name}\n" for digest, name, is_next in present]
+    return "".join([*lines, f"{_NEXT}{sha256}  {path.name}\n"]) if lines else manifest_text({path.name: sha256})
 
 
 def sha256_of(path: Path) -> str:
@@ -58,20 +74,27 @@ def read_manifest(path: Path) -> dict[str, str] | None:
     file = manifest_of(path)
     if not file.is_file():
         return None
+    return {name: digest for digest, name, is_next in _entries(file) if not is_next}
+
+
+def _entries(file: Path) -> list[tuple[str, str, bool]]:
+    """Return the SHA-256 and the name in every line of a manifest, and whether it is that of the next file of this name."""
     if file.stat().st_size > _MAX_BYTES:
         raise LimitError(f"{file.name} is larger than {_MAX_BYTES} bytes, which no manifest is; {_REMEDY}")
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise LimitError(f"{file.name} is damaged ({error}); {_REMEDY}") from error
-    digests: dict[str, str] = {}
-    for line in lines:
-        match = _LINE.fullmatch(line)
-        if line and (not match or not _is_plain(match[2]) or match[2] in digests):
+    entries = []
+    names = set()
+    for line in filter(None, lines):
+        is_next = file.name != MANIFEST and line.startswith(_NEXT)
+        match = _LINE.fullmatch(line.removeprefix(_NEXT) if is_next else line)
+        if not match or not _is_plain(match[2]) or (match[2] in names and not is_next):
             raise LimitError(f"{file.name} is damaged at {line[:80]!r}; {_REMEDY}")
-        if match:
-            digests[match[2]] = match[1]
-    return digests
+        names.add(match[2])
+        entries.append((match[1], match[2], is_next))
+    return entries
 
 
 def content_problem(name: str, content: bytes, digests: Mapping[str, str] | None) -> str:
@@ -101,10 +124,11 @@ def file_problem(path: Path) -> str:
     OSError
         A file cannot be read.
     """
-    digests = read_manifest(path)
-    if digests is None or digests.get(path.name) == sha256_of(path):
+    manifest = manifest_of(path)
+    if not manifest.is_file():
         return ""
-    return _problem(path.name, manifest_of(path).name, is_listed=path.name in digests)
+    right = {digest for digest, name, _ in _entries(manifest) if name == path.name}
+    return "" if sha256_of(path) in right else _problem(path.name, manifest.name, is_listed=bool(right))
 
 
 def _problem(name: str, manifest: str, *, is_listed: bool) -> str:

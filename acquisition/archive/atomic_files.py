@@ -149,7 +149,10 @@ def moved_when_complete(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def moved_together(*paths: Path) -> Iterator[list[Path]]:
-    """As :func:`moved_when_complete`, for what belongs together: all is on disk before the first path gets its name."""
+    """As :func:`moved_when_complete`, for what belongs together: all is on disk before the first path gets its name.
+
+    They get their names in order; one that occurs twice has the first content until it gets the second.
+    """
     with ExitStack() as stack:
         # The stack renames the last one first.
         parts = [stack.enter_context(_renamed_at_end(path)) for path in reversed(paths)][::-1]

@@ -22,7 +22,7 @@ from acquisition.exchange.export_base import ExportError
 from acquisition.exchange.export_images import SpecDiffusionLayout, write_ome_tiff, write_specdiffusion
 from acquisition.exchange.export_video import write_ffv1, write_viewing_mp4
 from acquisition.exchange.formats.references import holds_references, references_folder, write_references
-from drivers.manifest import manifest_of, manifest_text, sha256_of
+from drivers.manifest import manifest_of, manifest_text, replacing_text, sha256_of
 
 __all__ = ["ExportError", "ExportFormat", "LabelOptions", "export"]
 
@@ -172,11 +172,19 @@ def _written(archive: Archive, out_dir: Path, jobs: Sequence[_Job], raw_copies: 
 
 
 def _write_with_manifest(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file and the manifest beside it, which gets its name first: the file is never without it."""
+    """Write a file and the manifest beside it. A power cut leaves the older file or the new one, and each has its SHA-256.
+
+    The first manifest has those of both files until the new one is there. An older file without a manifest gets none before
+    it is replaced, because nobody knows whether it is whole.
+    """
     manifest = manifest_of(path)
-    with moved_together(manifest, path) as (manifest_part, part):
+    is_unknown = path.exists() and not manifest.exists()
+    with moved_together(*(() if is_unknown else (manifest,)), path, manifest) as (*first, part, last):
         write(part)
-        write_inside(manifest_part, manifest_text({path.name: sha256_of(part)}).encode("utf-8"))
+        sha256 = sha256_of(part)
+        for each in first:
+            write_inside(each, replacing_text(path, sha256).encode("utf-8"))
+        write_inside(last, manifest_text({path.name: sha256}).encode("utf-8"))
 
 
 def _jobs(archive: Archive, target: ExportFormat, labels: LabelOptions) -> list[_Job]:

@@ -17,6 +17,7 @@ from drivers.manifest import (
     manifest_text,
     missing_files,
     read_manifest,
+    replacing_text,
     sha256_of,
 )
 
@@ -71,6 +72,38 @@ def test_a_file_has_its_manifest_beside_it(tmp_path: Path) -> None:
     file.rename(tmp_path / "other.mkv")
     manifest_of(file).rename(manifest_of(tmp_path / "other.mkv"))
     assert "other.mkv is not listed in other.mkv.sha256" in file_problem(tmp_path / "other.mkv")
+
+
+def test_while_a_file_is_replaced_both_are_right_and_nothing_else(tmp_path: Path) -> None:
+    file, new, newer = tmp_path / "film.mkv", tmp_path / "new", tmp_path / "newer"
+    for path in (file, new, newer):
+        path.write_bytes(path.name.encode())
+    digest = sha256_of(file)
+    assert replacing_text(file, sha256_of(new)) == manifest_text({file.name: sha256_of(new)}), "it has no manifest yet"
+    manifest_of(file).write_text(manifest_text({file.name: digest}), "utf-8")
+    manifest_of(file).write_text(replacing_text(file, sha256_of(new)), "utf-8")
+    assert read_manifest(file) == {file.name: digest}
+    if program := shutil.which("sha256sum"):
+        subprocess.run([program, "-c", "--strict", manifest_of(file).name], cwd=tmp_path, capture_output=True, check=True)
+    # A second attempt after the first was cut short.
+    manifest_of(file).write_text(replacing_text(file, sha256_of(newer)), "utf-8")
+    for path in (file, new, newer):
+        file.write_bytes(path.read_bytes())
+        assert file_problem(file) == ""
+    file.write_bytes(b"damaged")
+    assert "differs from its SHA-256" in file_problem(file)
+    manifest_of(file).write_text("damaged", "utf-8")
+    assert replacing_text(file, sha256_of(new)) == manifest_text({file.name: sha256_of(new)})
+
+
+def test_only_the_manifest_of_a_single_file_has_a_comment(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text(f"# {'1' * 64}  a\n", "utf-8")
+    with pytest.raises(LimitError, match="damaged"):
+        read_manifest(tmp_path)
+    (tmp_path / "film.mkv").write_bytes(b"")
+    manifest_of(tmp_path / "film.mkv").write_text("# a comment\n", "utf-8")
+    with pytest.raises(LimitError, match="damaged"):
+        file_problem(tmp_path / "film.mkv")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import zlib
@@ -20,6 +21,7 @@ from acquisition.exchange.check_sums import CRC, FACTS, NO_CHECK_SUMS, image_crc
 from acquisition.exchange.export import export
 from acquisition.exchange.import_pairs import PairImportError, check_pairs, import_pairs
 from acquisition.exchange.reference_pairs import read_frame, read_references
+from acquisition.exchange.verify_export import verify_export
 from drivers.base import DeviceError
 from drivers.manifest import MANIFEST, file_problem, manifest_of, read_manifest, sha256_of
 from drivers.recorded.video_file import VideoFile
@@ -240,6 +242,47 @@ def test_a_changed_video_is_not_replayed(archive: Archive, tmp_path: Path) -> No
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(DeviceError, match="differs from its SHA-256"):
         VideoFile(path, 0.01)
+
+
+class PowerCutError(BaseException):
+    """What nothing handles."""
+
+
+@pytest.mark.parametrize("has_manifest", [True, False])
+@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+def test_a_power_cut_while_a_video_is_replaced_never_makes_a_whole_one_look_damaged(
+    archive: Archive, tmp_path: Path, renames: int, monkeypatch: pytest.MonkeyPatch, *, has_manifest: bool
+) -> None:
+    [path] = export(archive, tmp_path / "out", ["ffv1"])
+    older = path.read_bytes()
+    if not has_manifest:
+        manifest_of(path).unlink()
+    other = other_archive(tmp_path / "other", archive.path.name)
+    done: list[Path] = []
+    replace = Path.replace
+
+    def cut(part: Path, target: Path) -> Path:
+        if len(done) == renames:
+            raise PowerCutError
+        done.append(target)
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with contextlib.suppress(PowerCutError):
+        export(other, tmp_path / "out", ["ffv1"], overwrite=True)
+    assert len(done) == min(renames, 3 if has_manifest else 2)
+    check = verify_export(path)
+    assert check.damaged == ()
+    assert check.has_check_sums or not has_manifest
+    assert (path.read_bytes() == older) == (path not in done)
+
+
+def other_archive(folder: Path, name: str) -> Archive:
+    """An archive of the same name with other frames."""
+    spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="a", arrays=[ArraySpec("speckle", (8, 8), "uint8")], metadata={})
+    with ArchiveWriter.create(folder, spec, 1) as writer:
+        writer.append({"speckle": np.full((8, 8), 9, np.uint8)}, PairRow(frame_index=0, t_ns=1, exposure_s=0.01))
+    return Archive.open(writer.path.rename(folder / name))
 
 
 def test_an_export_again_replaces_the_manifest_too(archive: Archive, tmp_path: Path) -> None:
