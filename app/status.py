@@ -303,6 +303,38 @@ class AcquisitionStatus:
         return self.state is AcquisitionState.PAUSED
 
 
+class JobState(StrEnum):
+    """What a job in the background is doing."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    #: It ended with an error; a message says which.
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """A job in the background, such as an export.
+
+    Parameters
+    ----------
+    name : str
+        What it does, for people.
+    state : JobState
+        What it is doing.
+    done, total : int
+        Steps that are done, and all steps; ``total`` is 0 while it is unknown.
+    seconds : float
+        How long it has run, in whole seconds.
+    """
+
+    name: str
+    state: JobState
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+
 class Topic(StrEnum):
     """What a message is about. A newer message replaces the one of the same topic that is on display."""
 

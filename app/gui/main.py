@@ -9,9 +9,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import (
     QBuffer,
@@ -19,6 +19,8 @@ from PyQt6.QtCore import (
     QEventLoop,
     QIODevice,
     QMessageLogContext,
+    QSettings,
+    QTimer,
     QtMsgType,
     qInstallMessageHandler,
 )
@@ -27,8 +29,11 @@ from PyQt6.QtWidgets import QApplication
 
 from acquisition.archive.atomic_files import write_bytes
 from app.child_processes import keep_working_folder_off_path
+from app.gui.image_view.drawing.choice import DrawingOption, use_drawing
+from app.gui.main_window.session_host import InstrumentChoice, SessionHost
 from app.gui.main_window.settings import default_store
-from app.gui.main_window.window import CloseRequest, MainWindow
+from app.gui.main_window.window import MainWindow
+from app.gui.main_window.window_state import last_instrument
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.style import apply_style
 from app.malloc_tuning import keep_freed_memory
@@ -36,10 +41,6 @@ from app.signals import InterruptionError, StopRequest, handled, interruptible, 
 from app.status import Message, MessageLevel
 from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
-
-if TYPE_CHECKING:
-    from app.instrument.config import InstrumentConfig
-    from app.live.session import Session
 
 _CLOSE_TIMEOUT_S = 15.0
 _OFFSCREEN_SIZE_PX = (1600, 950)
@@ -67,138 +68,143 @@ def main(argv: Sequence[str] | None = None, held: StopRequest | None = None) -> 
     parser = argparse.ArgumentParser(prog="specklescope-gui", description="The operator's window of SpeckleScope.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="instrument file (YAML); default: simulated")
     parser.add_argument("--setup", action="store_true", help="start with the setup page")
+    options = [option.value for option in DrawingOption]
+    parser.add_argument("--drawing", choices=options, default=options[0], help="where pictures are drawn; default: auto")
     arguments = parser.parse_args(argv)
     try:
         with interruptible(held):
-            return run_instrument(arguments.config, setup=arguments.setup)
+            return run_instrument(arguments.config, setup=arguments.setup, drawing=DrawingOption(arguments.drawing))
     except InterruptionError as interruption:
         print(f"specklescope-gui: {interruption}", file=sys.stderr)
         return interruption.exit_code
 
 
-def run_instrument(path: Path | None, model: str | None = None, *, setup: bool = False) -> int:
-    """Open an instrument and its window.
-
-    The setup page comes first when it is requested, and when the instrument cannot be opened.
+def run_instrument(
+    path: Path | None, model: str | None = None, *, setup: bool = False, drawing: DrawingOption = DrawingOption.AUTO
+) -> int:
+    """Open the window and an instrument in it.
 
     Parameters
     ----------
     path : Path, optional
-        Instrument file; None is the simulated instrument, whose setup page proposes ``instrument.yaml``.
+        Instrument file. None opens ``instrument.yaml`` of the present folder, otherwise the file that was used last, otherwise
+        the simulated instrument; a message says which.
     model : str, optional
         Model to use instead of the configured one.
     setup : bool
         Whether to start with the setup page.
+    drawing : DrawingOption
+        Where pictures are drawn.
 
     Returns
     -------
     int
-        0, 1 when the session did not close in time, 2 when the instrument could not be opened.
+        0, 1 when the session did not close in time, 2 when the instrument could not be opened and there is no screen.
     """
     app = _application(["specklescope-gui"])
-    file, problem, fallback_model = path or Path("instrument.yaml"), "", model
-    while True:
-        session, config, error = _open(path, model, only_read=setup)
-        if error:
-            problem = error
-            if model != fallback_model:  # the model that was just trained does not fit: use the one before
-                model = fallback_model
-                continue
-            print(f"specklescope-gui: {visible(problem)}", file=sys.stderr)
-            if app.platformName() == "offscreen":
-                return 2
-        if session is None:
-            saved = _set_up(config, file, problem)
-            if saved is None and (problem or not setup):
-                return 2
-            if saved is not None:
-                path = file = saved
-            setup = False
-            problem = ""
-            continue
-        code, close_request = run_window(session, setup=True, instrument=path, problem=problem)
-        session = None  # freed before the next one opens
-        if close_request == CloseRequest():
-            return code
-        setup = close_request.setup
-        model = close_request.model or model
-        problem = ""
+    use_drawing(drawing)
+    store = default_store()
+    chosen, note = first_instrument(path, store)
+    host = SessionHost(prepared)
+    window = MainWindow(host, store)
+    problems: list[str] = []
+    host.failed.connect(problems.append)
+    if app.platformName() == "offscreen":  # nobody could answer there
+        host.failed.connect(window.shut_down)
+    choice = InstrumentChoice(chosen, model)
+    QTimer.singleShot(0, partial(window.show_setup, choice) if setup else partial(window.open_instrument, choice))
+    if note:
+        window.report(Message(MessageLevel.INFO, note))
+    code = _run(window)
+    for problem in problems:
+        print(f"specklescope-gui: {visible(problem)}", file=sys.stderr)
+    return 2 if problems and app.platformName() == "offscreen" else code
 
 
-def _open(path: Path | None, model: str | None, *, only_read: bool) -> tuple[Session | None, InstrumentConfig, str]:
-    """Return the open session, the configuration, and why the session could not be opened; ``only_read`` opens none."""
+def first_instrument(path: Path | None, store: QSettings) -> tuple[Path | None, str]:
+    """Return the instrument file that the window starts with, and a sentence about why it is this one.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file that was asked for.
+    store : QSettings
+        What the window has remembered.
+    """
+    if path is not None:
+        return path, ""
+    here = Path("instrument.yaml")
+    if here.is_file():
+        return here, f"Opening {here.absolute()}, the instrument file of this folder"
+    last = last_instrument(store)
+    if last is not None:
+        return last, f"Opening {last}, the instrument that was used last"
+    return None, "Opening the simulated instrument, because there is no instrument file yet; File > Set up instrument makes one"
+
+
+def prepared(choice: InstrumentChoice) -> Callable[[], SessionLike]:
+    """Read the instrument file and ask what it may do, in the window's thread; return what opens the session in another thread.
+
+    Raises
+    ------
+    SpeckleScopeError
+        The file cannot be used, or the operator does not trust it.
+    """
     # Imported here because they take seconds, and --help must not wait for them.
     from app.gui.setup.trust_question import ask_trust
-    from app.instrument.config import InstrumentConfig, load_config
+    from app.instrument.config import load_config, replay_of
+    from app.instrument.trust import TrustError
     from app.live.session import Session
 
-    config = InstrumentConfig()
-    try:
-        config = load_config(path)
-        if only_read:
-            return None, config, ""
-        if QGuiApplication.platformName() != "offscreen":  # nobody could answer there
-            ask_trust(config)
-        return Session.open(config if model is None else config.model_copy(update={"model": model})), config, ""
-    except SpeckleScopeError as error:
-        return None, config, str(error)
+    path = choice.path
+    config = replay_of(path) if path is not None and path.is_dir() else load_config(path)
+    # Without a screen nobody could answer.
+    if QGuiApplication.platformName() != "offscreen" and not ask_trust(config):
+        raise TrustError(f"{choice.title} was not opened, because you did not trust what it wants to run or to reach")
+    if choice.model is not None:
+        config = config.model_copy(update={"model": choice.model})
+    return partial(Session.open, config)
 
 
-def _set_up(config: InstrumentConfig, file: Path, problem: str) -> Path | None:
-    """Show the setup page; return the instrument file that was saved, or None when the operator cancelled."""
-    from app.gui.setup.window import SetupWindow
-
-    page = SetupWindow(config, file, problem)
-    with _signals_close(page.reject) as stop:
-        accepted = page.exec() == SetupWindow.DialogCode.Accepted
-    page.wait_closed(_CLOSE_TIMEOUT_S)
-    stop.check("the instrument file was not changed")
-    return page.file if accepted else None
-
-
-def run_window(
-    session: SessionLike, *, setup: bool = False, instrument: Path | None = None, problem: str = ""
-) -> tuple[int, CloseRequest]:
-    """Show the window until the operator closes it, then wait for the session to close.
+def run_window(session: SessionLike) -> int:
+    """Show a session in the window until the operator closes it, then wait for the session to close.
 
     Parameters
     ----------
     session : SessionLike
         The session to show.
-    setup : bool
-        Whether the window offers the setup page and trainings.
-    instrument : Path, optional
-        The instrument file.
-    problem : str
-        An error to show first.
 
     Returns
     -------
     int
         0, or 1 when the session took too long to close.
-    CloseRequest
-        What the operator requested.
 
     Raises
     ------
     InterruptionError
         A signal has closed the window; the session is closed.
     """
+    _application(["specklescope-gui"])
+    host = SessionHost(prepared)
+    host.adopt(session)
+    return _run(MainWindow(host, default_store()))
+
+
+def _run(window: MainWindow) -> int:
+    """Show the window until it has closed."""
     app = _application(["specklescope-gui"])
-    window = MainWindow(session, default_store(), setup=setup, instrument=instrument)
-    if problem:
-        window.banner.push(Message(MessageLevel.ERROR, problem))
     with _signals_close(window.shut_down) as stop:
         with errors_in_banner(window):
             window.show()
             app.exec()
         window.shut_down()  # also when the application has ended without the window being closed
         closed = window.wait_closed(_CLOSE_TIMEOUT_S)
+    window.stop_polling()
     if not closed:
         print(f"specklescope-gui: the devices did not close within {_CLOSE_TIMEOUT_S:g} s", file=sys.stderr)
-        return 1, CloseRequest()
+        return 1
     stop.check("what was recorded or acquired so far is on disk")
-    return 0, window.close_request
+    return 0
 
 
 def render_offscreen(
@@ -234,7 +240,9 @@ def render_offscreen(
         The live view cannot start, the views did not come in time, or the file cannot be written.
     """
     app = _application(["specklescope", "-platform", "offscreen"])
-    window = MainWindow(session)
+    host = SessionHost(prepared)
+    host.adopt(session)
+    window = MainWindow(host)
     try:
         window.resize(*size_px)
         window.show()

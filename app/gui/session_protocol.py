@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
+from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame
 
 
@@ -19,6 +19,10 @@ class SessionLike(Protocol):
     @property
     def title(self) -> str:
         """Name of the instrument, for example "simulated instrument"."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no real light is measured."""
 
     @property
     def field_um(self) -> float:
@@ -83,6 +87,9 @@ class SessionLike(Protocol):
 
     def pause_acquisition(self, *, paused: bool) -> None:
         """Pause the acquisition after the current pair, or let it continue."""
+
+    def jobs(self) -> tuple[JobStatus, ...]:
+        """Return the jobs in the background, oldest first."""
 
     def pop_messages(self) -> list[Message]:
         """Return the messages since the last call, oldest first."""

@@ -255,6 +255,13 @@ def load_config(path: Path | None) -> InstrumentConfig:
     return checked(with_present_names(content, range_rad="slm_range_rad"), f"{path}", path)
 
 
+def replay_of(archive: Path) -> InstrumentConfig:
+    """Return the instrument that plays a recording or a dataset in place of a camera."""
+    return InstrumentConfig(
+        name=f"replay of {archive.name}", camera=CameraKind.REPLAY, slm=SlmKind.NONE, replay=ReplayConfig(path=archive)
+    )
+
+
 def checked(content: Mapping[str, object], origin: str, file: Path | None = None) -> InstrumentConfig:
     """Return the configuration with these values.
 

@@ -29,6 +29,7 @@ from app.instrument.responses import response_of
 from app.live.camera_control import CameraControl
 from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, InferenceStats
+from app.live.jobs import Jobs, Progress
 from app.live.recording import LiveRecording
 from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
@@ -36,7 +37,18 @@ from app.live.segmentation import SegmentationPipeline, segmented
 from app.live.snapshot import write_snapshot
 from app.live.status import live_status
 from app.malloc_tuning import give_back_freed_memory
-from app.status import AcquisitionStatus, LiveStatus, LiveView, Message, MessageLevel, Overlay, RecordingState, RecordingStatus
+from app.status import (
+    AcquisitionStatus,
+    JobStatus,
+    LiveStatus,
+    LiveView,
+    Message,
+    MessageLevel,
+    Overlay,
+    RecordingState,
+    RecordingStatus,
+    Topic,
+)
 from app.training.engine_check_frames import frames_for
 from drivers.base import Frame, SpeckleScopeError
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue, facts, find
@@ -105,6 +117,7 @@ class Session:
         self._recording: LiveRecording | None = None
         self._watchers: list[Callable[[LiveView], None]] = []
         self._stages: list[Stage] = []
+        self._jobs = Jobs()
         self._noticed: list[BaseException] = []
         self._reported: LiveRecording | None = None
         self._last_view: LiveView | None = None
@@ -143,6 +156,11 @@ class Session:
     def title(self) -> str:
         """The instrument's name."""
         return self.config.name
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no real light is measured."""
+        return self.config.on_twin
 
     @property
     def model(self) -> Model | None:
@@ -369,14 +387,11 @@ class Session:
         if path is None or self.recording_status().active:
             raise SessionError("there is no finished recording to export; record one first")
 
-        def work(stop: threading.Event) -> None:
-            formats = (ExportFormat.OME_TIFF, ExportFormat.FFV1)
-            written = export(Archive.open(path), path / "export", formats, overwrite=True)
-            self._messages.append(Message(MessageLevel.INFO, f"exported {len(written)} files to {path / 'export'}"))
+        self._stages.append(self._jobs.start(f"Export {path.name}", partial(_export, path, self._messages.append)))
 
-        stage = Stage("export", work)
-        self._stages.append(stage)
-        stage.start()
+    def jobs(self) -> tuple[JobStatus, ...]:
+        """Return the jobs in the background, oldest first."""
+        return self._jobs.statuses()
 
     def start_acquisition(self, name: str, pairs: int, source: str) -> None:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
@@ -569,6 +584,33 @@ def _scene(config: InstrumentConfig, rig: Rig, model: Model | None) -> Scene | N
         return None
     grid_px = model.grid_px if model else pairs_grid_px((height, width))
     return Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.phase_range_rad)
+
+
+def _fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:
+    """Return whether the model still fits frames of a shape (H, W), in words and as a truth value."""
+    if model is None:
+        return "there is no model that could fit; reference pairs of a re-tune hold for one region: re-tune", True
+    try:
+        model.check_frame(shape)
+    except ReconstructionError as error:
+        return f"nothing is reconstructed: {error}; the calibrated response and a re-tune do not fit either", False
+    return (
+        f"model {model.card.name!r} fits frames of {shape[0]} x {shape[1]} px; it and the calibration are right only for the "
+        "region and the binning that they were made with"
+    ), True
+
+
+def _export(path: Path, on_message: Callable[[Message], None], report: Progress, stop: threading.Event) -> None:
+    """Export a recording as OME-TIFF and video; the work of a job."""
+    archive, folder, written = Archive.open(path), path / "export", 0
+    formats = (ExportFormat.OME_TIFF, ExportFormat.FFV1)
+    for number, target in enumerate(formats):
+        report(number, len(formats))
+        if stop.is_set():
+            return
+        written += len(export(archive, folder, [target], overwrite=True))
+    report(len(formats), len(formats))
+    on_message(Message(MessageLevel.INFO, f"exported {written} files to {folder}", Topic.EXPORT))
 
 
 def _fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:

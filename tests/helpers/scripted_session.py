@@ -12,7 +12,7 @@ import numpy as np
 from skimage import data, transform
 
 from app.live.segmentation import segmented
-from app.status import AcquisitionStatus, LiveState, LiveStatus, LiveView, Message, Overlay, RecordingStatus
+from app.status import AcquisitionStatus, JobStatus, LiveState, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.base import Reconstruction
 
@@ -63,6 +63,7 @@ class ScriptedSession:
     """Satisfies SessionLike; tests set its attributes and read ``calls``."""
 
     title = "simulated instrument"
+    simulated = True
     field_um = FIELD_UM
     display_range_rad = (0.0, 2.6)
     frame_full_scale = 255
@@ -78,6 +79,7 @@ class ScriptedSession:
         self.status = live_status()
         self.recording = RecordingStatus()
         self.acquisition = AcquisitionStatus()
+        self.job_statuses: tuple[JobStatus, ...] = ()
         self.polls = 0
         self.may_close = threading.Event()
         self.may_close.set()
@@ -147,6 +149,9 @@ class ScriptedSession:
 
     def pause_acquisition(self, *, paused: bool) -> None:
         self._command("pause_acquisition", paused)
+
+    def jobs(self) -> tuple[JobStatus, ...]:
+        return self.job_statuses
 
     def pop_messages(self) -> list[Message]:
         messages, self.messages = self.messages, []

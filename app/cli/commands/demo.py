@@ -43,7 +43,7 @@ def demo(
     with Session.open(settings) as session, progress_bars() as report:
         demonstration = Demo(session, pairs, report)
         if windowed:
-            numbers = _beside_window(demonstration.run, lambda: run_window(session)[0])
+            numbers = _beside_window(demonstration.run, lambda: run_window(session))
         else:
             numbers = demonstration.run()
             report("drawing the window", 0, 1)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from app.cli.options import Config, Model, has_display
 from drivers.base import SpeckleScopeError
 
 
-def gui(*, setup: bool = False, model: Model = None, config: Config = None) -> None:
+def gui(
+    *,
+    setup: bool = False,
+    drawing: Literal["auto", "software", "card"] = "auto",
+    model: Model = None,
+    config: Config = None,
+) -> None:
     """Open the window.
 
     Parameters
     ----------
     setup
         Start on the setup page: choose camera and SLM, see them live, and write the instrument file.
+    drawing
+        Draw pictures on the graphics card, or in software. ``auto`` uses the card where there is one; the status bar says which.
     """
+    from app.gui.image_view.drawing.choice import DrawingOption
     from app.gui.main import run_instrument
 
     if not has_display():
         raise SpeckleScopeError("there is no display to open a window on; use 'specklescope live', or connect with ssh -X")
-    code = run_instrument(config, model, setup=setup)
+    code = run_instrument(config, model, setup=setup, drawing=DrawingOption(drawing))
     if code:
         raise SystemExit(code)

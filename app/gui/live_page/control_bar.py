@@ -1,4 +1,4 @@
-"""The top row of the window: the instrument, the state of the live view, and the buttons."""
+"""The top row of the live page: its state, and the buttons for live view, recording and snapshots."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from app.gui.widgets.formatting import count, duration
 from app.gui.widgets.icons import icon
-from app.gui.widgets.labels import ElidedLabel
 from app.gui.widgets.style import set_style
 from app.status import LiveState, RecordingStatus
-
-SHORTCUTS = (
-    ("Space", "Start or stop the live view"),
-    ("R", "Start or stop recording"),
-    ("S", "Save a snapshot"),
-    ("E", "Export the last recording"),
-    ("T", "Re-tune: measure a new reference after the fibre has moved"),
-    ("F", "Show the whole field in every picture"),
-    ("Esc", "Leave an input field, or dismiss a message"),
-    ("F1", "About and shortcuts"),
-)
 
 
 class Tone(StrEnum):
@@ -40,17 +28,13 @@ class ControlBar(QWidget):
     live_clicked = pyqtSignal()
     record_clicked = pyqtSignal()
     snapshot_clicked = pyqtSignal()
-    export_clicked = pyqtSignal()
-    help_clicked = pyqtSignal()
-    setup_clicked = pyqtSignal()
-    train_clicked = pyqtSignal()
 
-    def __init__(self, title: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.state = QLabel()
         self.state.setObjectName("state")
         self.state.setMinimumWidth(90)
-        self.state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.state.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.recording_name = QLineEdit()
         self.recording_name.setFixedWidth(130)
         self.recording_name.setMaxLength(64)
@@ -62,14 +46,8 @@ class ControlBar(QWidget):
         self.live = self._button("", "play", "Start or stop the live view  (Space)", 120)
         self.record = self._button("Record", "record", "Record every camera frame without loss  (R)", 190)
         self.snapshot = self._button("Snapshot", "snapshot", "Save frame, phase and labels of the present view as files  (S)")
-        self.export = self._button("Export recording\N{HORIZONTAL ELLIPSIS}", "export", "Export the last recording  (E)")
-        self.setup = self._button("Setup\N{HORIZONTAL ELLIPSIS}", "", "Choose camera and SLM; the instrument is closed first")
-        self.train = self._button("Train\N{HORIZONTAL ELLIPSIS}", "", "Train a model for this fibre and follow its progress")
-        self.help = self._button("?", "", "About and shortcuts  (F1)")
-        self.help.setAccessibleName("About and shortcuts")
-        self.help.setFixedWidth(36)
         self._connect()
-        self._build(title)
+        self._build()
         self.show_live(LiveState.STOPPED, "Stopped", Tone.IDLE)
 
     def _connect(self) -> None:
@@ -77,31 +55,20 @@ class ControlBar(QWidget):
             (self.live, self.live_clicked),
             (self.record, self.record_clicked),
             (self.snapshot, self.snapshot_clicked),
-            (self.export, self.export_clicked),
-            (self.help, self.help_clicked),
-            (self.train, self.train_clicked),
-            (self.setup, self.setup_clicked),
         ):
             button.clicked.connect(signal)
 
-    def _build(self, title: str) -> None:
-        product = QLabel("SpeckleScope")
-        product.setObjectName("product")
-        instrument = ElidedLabel("muted")
-        instrument.show_text(title)
+    def _build(self) -> None:
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 0, 0, 0)
         layout.setSpacing(8)
-        layout.addWidget(product, 0, Qt.AlignmentFlag.AlignBaseline)
-        layout.addWidget(instrument, 1, Qt.AlignmentFlag.AlignBaseline)
-        layout.addWidget(self.state)
         layout.addWidget(self.live)
-        layout.addSpacing(12)
+        layout.addWidget(self.state)
+        layout.addStretch(1)
         layout.addWidget(self.recording_name)
         layout.addWidget(self.record)
         layout.addSpacing(12)
-        for button in (self.snapshot, self.export, self.train, self.setup, self.help):
-            layout.addWidget(button)
+        layout.addWidget(self.snapshot)
 
     def show_live(self, state: LiveState, text: str, tone: Tone) -> None:
         """Show the state of the live view; the live button offers to stop or to start it."""
@@ -113,7 +80,7 @@ class ControlBar(QWidget):
         set_style(self.state, "tone", tone)
 
     def show_recording(self, status: RecordingStatus) -> None:
-        """Show the recording in progress, and whether there is one to export."""
+        """Show the recording in progress."""
         if status.active:
             faults = sum(status.faults.values())
             faults_text = f"   {count(faults)} {'fault' if faults == 1 else 'faults'}" if faults else ""
@@ -123,7 +90,6 @@ class ControlBar(QWidget):
         self.record.setIcon(icon("stop" if status.active else "record"))
         set_style(self.record, "tone", "recording" if status.active else "")
         self.recording_name.setEnabled(not status.active)
-        self.export.setEnabled(status.path is not None and not status.active)
 
     @staticmethod
     def _button(text: str, icon_name: str, tip: str, width: int = 0) -> QPushButton:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from app.gui.live_page.control_bar import SHORTCUTS
 from app.gui.widgets.style import GAP_PX
 from drivers.program_version import program_version
 
@@ -15,7 +14,7 @@ from drivers.program_version import program_version
 class AboutDialog(QDialog):
     """A window beside the main one; the live view continues meanwhile."""
 
-    def __init__(self, instrument: str, model: str, parent: QWidget) -> None:
+    def __init__(self, instrument: str, model: str, keys: Sequence[tuple[str, str]], parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("About SpeckleScope")
         self.setModal(False)
@@ -32,7 +31,7 @@ class AboutDialog(QDialog):
         layout.addSpacing(GAP_PX)
         layout.addWidget(heading)
         mouse = ("Wheel, drag", "Zoom and move a picture; double-click to show the whole field")
-        layout.addLayout(_two_columns((*SHORTCUTS, mouse)))
+        layout.addLayout(_two_columns((*keys, mouse)))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout.addSpacing(GAP_PX)

@@ -34,7 +34,7 @@ class AcquisitionPanel(QFrame):
     pause_requested = pyqtSignal()
     continue_requested = pyqtSignal()
 
-    def __init__(self, sources: tuple[str, ...]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.setObjectName("card")
         self._active = False
@@ -52,7 +52,7 @@ class AcquisitionPanel(QFrame):
         self.disk = QLabel()
         self.drift = DriftCurve()
         self.verdict = ElidedLabel()
-        self._set_up_form(sources)
+        self._set_up_form()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 10, 16, 10)
         layout.setSpacing(8)
@@ -60,6 +60,14 @@ class AcquisitionPanel(QFrame):
         layout.addWidget(self.progress)
         layout.addLayout(self._numbers())
         self._show_buttons()
+
+    def show_sources(self, sources: tuple[str, ...]) -> None:
+        """Offer pattern sources; the one that was chosen stays chosen if it is among them."""
+        chosen = self.source.currentText()
+        self.source.clear()
+        self.source.addItems(sources)
+        if chosen in sources:
+            self.source.setCurrentText(chosen)
 
     def show_status(self, status: AcquisitionStatus) -> None:
         """Show how far the acquisition is."""
@@ -113,7 +121,7 @@ class AcquisitionPanel(QFrame):
         for field in (self.name, self.pairs, self.source):
             field.setEnabled(not self._active)
 
-    def _set_up_form(self, sources: tuple[str, ...]) -> None:
+    def _set_up_form(self) -> None:
         self.name.setMinimumWidth(150)
         self.name.setMaxLength(64)
         self.name.setAccessibleName("Dataset name")
@@ -123,7 +131,6 @@ class AcquisitionPanel(QFrame):
         self.pairs.setMinimumWidth(90)
         self.pairs.setAccessibleName("Number of pairs")
         self.pairs.setToolTip("How many pairs of speckle and phase to acquire")
-        self.source.addItems(sources)
         self.source.setMinimumWidth(150)
         self.source.setAccessibleName("Pattern source")
         self.source.setToolTip("Where the displayed patterns come from")

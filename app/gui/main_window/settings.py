@@ -12,6 +12,7 @@ from PyQt6.QtCore import QSettings
 T = TypeVar("T")
 VERSION: Final = 1
 _MAX_PAIRS: Final = 10_000_000
+_MAX_PATH: Final = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class WindowSettings:
     dataset_name: str = "dataset"
     pairs: int = 1000
     pattern_source: str = ""
+    instrument: str = ""
 
 
 def default_store() -> QSettings:
@@ -47,6 +49,12 @@ def _levels(text: str) -> tuple[float, float]:
 def _name(text: str) -> str:
     if not text or len(text) > 64 or not text.isprintable():
         raise ValueError("1 to 64 printable characters are needed")
+    return text
+
+
+def _path(text: str) -> str:
+    if "\0" in text or len(text) > _MAX_PATH:
+        raise ValueError("a path is needed")
     return text
 
 
@@ -107,6 +115,7 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
             dataset_name=field("dataset_name", _name, default.dataset_name),
             pairs=field("pairs", _pairs, default.pairs),
             pattern_source=field("pattern_source", _name, default.pattern_source),
+            instrument=field("instrument", _path, default.instrument),
         ),
         warnings,
     )
@@ -125,4 +134,5 @@ def save(store: QSettings, settings: WindowSettings) -> None:
     store.setValue("dataset_name", settings.dataset_name)
     store.setValue("pairs", str(settings.pairs))
     store.setValue("pattern_source", settings.pattern_source)
+    store.setValue("instrument", settings.instrument)
     store.sync()

@@ -1,383 +1,558 @@
-"""The operator's window: it polls the session, shows its state, and passes the operator's commands on."""
+"""The window around the pages: menus, rail, messages and jobs. It outlives the session that it shows."""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from PyQt6.QtCore import QSettings, Qt, QTimer
-from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import (
+    QAbstractButton,
     QAbstractSpinBox,
     QComboBox,
-    QHBoxLayout,
+    QDockWidget,
+    QFileDialog,
+    QLabel,
     QLineEdit,
     QMainWindow,
-    QMessageBox,
+    QStackedWidget,
+    QToolBar,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app.gui.image_view.panes import Pictures
-from app.gui.live_page.control_bar import ControlBar, Tone
-from app.gui.live_page.status_strip import StatusStrip
+from app.gui.image_view.drawing.choice import drawing_in_use
+from app.gui.live_page.page import LivePage
 from app.gui.main_window import window_state
 from app.gui.main_window.about import AboutDialog
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
-from app.gui.session_protocol import SessionLike
+from app.gui.main_window.commands import Command, Commands
+from app.gui.main_window.drawer import Drawer
+from app.gui.main_window.empty_page import EmptyPage
+from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
+from app.gui.setup.window import SetupWindow
 from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.formatting import count
+from app.gui.widgets.icons import icon
+from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX
-from app.status import LiveState, LiveStatus, Message, MessageLevel
+from app.instrument.config import InstrumentConfig, load_config
+from app.status import JobState, LiveStatus, Message, MessageLevel, Topic
 from drivers.base import SpeckleScopeError
 
 _PICTURES_MS = 8  # a frame is shown at most half a period after it came, at 60 frames per second
 _NUMBERS_MS = 200  # 5 Hz: numbers that change faster cannot be read
-#: After so many seconds without a new frame, the window says so.
-_SILENT_AFTER_S = 2.0
-_TRAINING_CLOSE_S = 60.0
 _INITIAL_SIZE_PX = (1600, 950)
+_TRAINING_CLOSE_S = 60.0
+_SIMULATED = "Simulated instrument: no light is measured"
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CloseRequest:
-    """Why the operator closes the window: for the setup page, for another model, or to end the program."""
-
-    setup: bool = False
-    model: str = ""
-
-
 class MainWindow(QMainWindow):
-    """Pictures, figures and controls of one session.
+    """Everything around the pages of one session.
 
     Parameters
     ----------
-    session : SessionLike
-        The session to show. When the window is closed, it closes the session in a thread of its own.
+    host : SessionHost
+        Opens and closes the sessions.
     store : QSettings, optional
         Where the state of the window is stored; None stores nothing.
-    setup : bool
-        Whether the operator may open another instrument or another model after this one. When the window has closed,
-        ``close_request`` says which.
-    instrument : Path, optional
-        The instrument file, for trainings; None is the simulated instrument.
     """
 
-    def __init__(
-        self, session: SessionLike, store: QSettings | None = None, *, setup: bool = False, instrument: Path | None = None
-    ) -> None:
+    def __init__(self, host: SessionHost, store: QSettings | None = None) -> None:
         super().__init__()
-        self.session = session
-        self.views_shown = 0
-        self.close_request = CloseRequest()
-        self._instrument = instrument
-        self._training: TrainingWindow | None = None
+        self.host = host
+        self.page: LivePage | None = None
+        self.training: TrainingWindow | None = None
+        self.setup_page: SetupWindow | None = None
         self._store = store
-        self._closer: threading.Thread | None = None
-        self._last_frame_s: float | None = None
-        self._live_state = LiveState.STOPPED
         self._about: AboutDialog | None = None
+        self._setup_requested = False
+        self._opened: InstrumentChoice | None = None  # the last one that could be opened
+        self._closing = False
+        self._closed = False
 
-        self.setWindowTitle(f"SpeckleScope: {session.title}")
-        self.controls = ControlBar(session.title)
-        self.controls.setup.setVisible(setup)
-        self.controls.train.setVisible(setup)
+        self.commands = Commands(self)
         self.banner = Banner()
-        self.pictures = Pictures(session.field_um, session.frame_full_scale, session.display_range_rad)
-        self.status_strip = StatusStrip()
-        self.acquisition = AcquisitionPanel(session.pattern_sources)
+        self.empty_page = EmptyPage()
+        self.drawer = Drawer(self)
+        self.acquisition = AcquisitionPanel()
+        self.acquisition_dock = QDockWidget("Dataset acquisition", self)
+        self.simulated = QLabel(_SIMULATED)
+        self.log_button = QToolButton()
+        self._stack = QStackedWidget()
         self._build()
         self._connect()
+        self.setWindowTitle("SpeckleScope")
         if store is not None:
             for warning in window_state.restore(self, store):
                 log.warning("%s", warning)
-                self.banner.push(Message(MessageLevel.WARNING, warning))
-        self.refresh_numbers()
-
+                self.report(Message(MessageLevel.WARNING, warning))
         self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
+        self._show_host()
+        if host.state is HostState.OPEN:
+            self._show_session()
+
+    @property
+    def views_shown(self) -> int:
+        """Number of reconstructions that were shown."""
+        return self.page.views_shown if self.page is not None else 0
 
     # -- called by the timers -------------------------------------------------------------------------------------
 
     def refresh_pictures(self) -> None:
-        """Show the newest frame, view and overlay, if there are new ones."""
-        frame, view, overlay = self.session.poll_frame(), self.session.poll_view(), self.session.poll_overlay()
-        if frame is not None:
-            self._last_frame_s = time.monotonic()
-        self.views_shown += view is not None
-        if self.isMinimized():
-            return
-        if frame is not None:
-            self.pictures.show_frame(frame)
-        if view is not None:
-            self.pictures.show_view(view)
-        if overlay is not None:
-            self.pictures.show_overlay(overlay)
+        """Show the newest pictures."""
+        if self.page is not None:
+            self.page.refresh_pictures(visible=not self.isMinimized())
 
     def refresh_numbers(self) -> None:
-        """Show the session's messages, numbers and states."""
-        for message in self.session.pop_messages():
-            self.banner.push(message)
-        status = self.session.live_status()
-        self._show_live(status)
-        self.status_strip.show_status(status)
-        self.controls.show_recording(self.session.recording_status())
-        self.acquisition.show_status(self.session.acquisition_status())
-        if not self.isMinimized():
-            self.pictures.refresh_numbers()
+        """Show messages, numbers and states."""
+        session = self.host.session
+        if session is not None and self.page is not None:
+            for message in session.pop_messages():
+                self.report(message)
+            self.page.refresh_numbers(visible=not self.isMinimized())
+            self.acquisition.show_status(session.acquisition_status())
+            self.drawer.show_jobs(session.jobs())
+        if self._closing:
+            self._go_on_closing()
 
-    def _show_live(self, status: LiveStatus) -> None:
-        if status.running and not self._live_state.is_running:
-            self._last_frame_s = None
-        self._live_state = status.state
-        self.controls.show_live(status.state, *self._live_text(status.state))
-        if not status.running:
-            self.pictures.show_message("The live view is stopped. Press Space to start it.")
-        elif self._last_frame_s is None:
-            self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
+    def report(self, message: Message) -> None:
+        """Show a message and keep it in the list."""
+        self.banner.push(message)
 
-    def _live_text(self, state: LiveState) -> tuple[str, Tone]:
-        silent_s = None if self._last_frame_s is None else time.monotonic() - self._last_frame_s
-        if state is LiveState.FAILED:
-            return "Failed", Tone.ALARM
-        if state is LiveState.STOPPED:
-            return "Stopped", Tone.IDLE
-        if state is LiveState.RETUNING:
-            return "Re-tuning\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
-        if silent_s is None:
-            return "Starting\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
-        if silent_s > _SILENT_AFTER_S:
-            return f"No frame for {silent_s:.0f} s", Tone.WAITING
-        return "Live", Tone.LIVE
+    # -- instruments ----------------------------------------------------------------------------------------------
+
+    def open_instrument(self, choice: InstrumentChoice) -> None:
+        """Open another instrument or model; what is running is asked about first."""
+        if self._may_end_work("open another instrument"):
+            self.host.open(choice)
+
+    def choose_instrument(self) -> None:
+        """Let the operator choose an instrument file."""
+        name, _ = QFileDialog.getOpenFileName(self, "Open an instrument file", "", "Instrument files (*.yaml *.yml)")
+        if name:
+            self.open_instrument(InstrumentChoice(Path(name)))
+
+    def choose_recording(self) -> None:
+        """Let the operator choose a recording or a dataset to play."""
+        name = QFileDialog.getExistingDirectory(self, "Open the folder of a recording or a dataset")
+        if name:
+            self.play(Path(name))
+
+    def play(self, archive: Path) -> None:
+        """Play a recording or a dataset in place of the camera."""
+        self.open_instrument(InstrumentChoice(archive))
+
+    def use_simulated(self) -> None:
+        """Open the simulated instrument."""
+        self.open_instrument(InstrumentChoice())
+
+    def use_model(self, model: str) -> None:
+        """Open the same instrument with another model."""
+        self.open_instrument(InstrumentChoice(self.host.choice.path, model))
+
+    def go_to_setup(self) -> None:
+        """Close the instrument and show the setup page, which opens its devices itself."""
+        if self.setup_page is None and self._may_end_work("set up the instrument"):
+            if self.host.state is HostState.OPEN:
+                self._setup_requested = True
+                self.host.close_session()
+            else:
+                self.show_setup(self.host.choice)
+
+    def show_setup(self, choice: InstrumentChoice, problem: str = "") -> None:
+        """Show the setup page for an instrument file; no session is open."""
+        self._setup_requested = False
+        config = InstrumentConfig()
+        try:
+            config = load_config(choice.path)
+        except SpeckleScopeError as error:
+            problem = problem or str(error)
+        page = SetupWindow(config, choice.path or Path("instrument.yaml"), problem)
+        page.accepted.connect(self._open_from_setup)
+        page.rejected.connect(self._leave_setup)
+        self.setup_page = page
+        page.show()
+
+    def _open_from_setup(self) -> None:
+        page, self.setup_page = self.setup_page, None
+        if page is not None:
+            self.host.open(InstrumentChoice(page.file))
+            page.deleteLater()
+
+    def _leave_setup(self) -> None:
+        page, self.setup_page = self.setup_page, None
+        if page is not None:
+            page.deleteLater()
+        if self._opened is not None and not self._closing:
+            self.host.open(self._opened)
+
+    def _show_host(self) -> None:
+        """Show what the host is doing."""
+        state, title = self.host.state, self.host.choice.title
+        if state is HostState.OPEN:
+            return
+        self._remove_page()
+        self.setWindowTitle("SpeckleScope")
+        if state is HostState.OPENING:
+            self.empty_page.show_busy(f"Opening {title}…", "Camera, SLM and model are opened.")
+        elif state is HostState.CLOSING:
+            self.empty_page.show_busy("Closing the instrument…", "Files are finished first. Nothing is lost.")
+        else:
+            self.empty_page.show_choice()
+        self._stack.setCurrentWidget(self.empty_page)
+
+    def _show_session(self) -> None:
+        """Show the session that the host has opened."""
+        session, choice = self.host.session, self.host.choice
+        assert session is not None
+        self._opened = choice
+        self.page = LivePage(session)
+        self.page.reported.connect(self.report)
+        self.page.succeeded.connect(self._forget_refusal)
+        self.page.play_requested.connect(self.play)
+        self._watch(self.page)
+        self._stack.addWidget(self.page)
+        self._stack.setCurrentWidget(self.page)
+        self.acquisition.show_sources(session.pattern_sources)
+        shown = f"SpeckleScope: {session.title}" + (" (simulated)" if session.simulated else "")
+        self.setWindowTitle(f"{shown} [{choice.path}]" if choice.path else shown)
+        self.simulated.setVisible(session.simulated)
+        self.banner.clear(Topic.INSTRUMENT)
+        if self._store is not None:
+            window_state.restore_page(self.page, self._store)
+            window_state.remember_instrument(choice.path, self._store)
+        self.page.setFocus()
+        self.refresh_numbers()
+
+    def _show_failure(self, problem: str) -> None:
+        """Show why an instrument could not be opened; go back to the one before."""
+        self.report(Message(MessageLevel.ERROR, problem, Topic.INSTRUMENT))
+        failed, before = self.host.choice, self._opened
+        if before is not None and before != failed and not self._closing:
+            self.host.open(before)
+        else:
+            self.empty_page.show_choice(problem)
+
+    def _remove_page(self) -> None:
+        page, self.page = self.page, None
+        if page is None:
+            return
+        if self._store is not None:
+            window_state.remember_page(page, self._store)
+        self._stack.removeWidget(page)
+        page.deleteLater()
+        self.simulated.hide()
+
+    def _session_has_closed(self) -> None:
+        if self._setup_requested and not self._closing:
+            self.show_setup(self.host.choice)
 
     # -- commands of the operator ---------------------------------------------------------------------------------
 
     def toggle_live(self) -> None:
         """Start the live view, or stop it."""
-        self._attempt(self.session.stop_live if self.session.live_status().running else self.session.start_live)
+        if self.page is not None:
+            self.page.toggle_live()
 
     def toggle_recording(self) -> None:
         """Start a recording, or finish it."""
-        name = self.controls.recording_name.text().strip()
-        if self.session.recording_status().active:
-            self._attempt(self.session.stop_recording)
-        elif not name:
-            self.banner.push(Message(MessageLevel.ERROR, "The recording has no name; type one next to the Record button"))
-        else:
-            self._attempt(lambda: self.session.start_recording(name))
+        if self.page is not None:
+            self.page.toggle_recording()
 
     def save_snapshot(self) -> None:
-        """Save the present view, and show where."""
-
-        def save() -> None:
-            self.banner.push(Message(MessageLevel.INFO, f"Snapshot saved: {self.session.snapshot()}"))
-
-        self._attempt(save)
+        """Save the present view."""
+        if self.page is not None:
+            self.page.save_snapshot()
 
     def export_recording(self) -> None:
-        """Export the last recording in the background."""
-        if self.controls.export.isEnabled():
-            self._attempt(self.session.export_last_recording)
+        """Export the last recording."""
+        if self.page is not None:
+            self.page.export_recording()
 
     def retune(self) -> None:
         """Measure a new reference and new reference pairs."""
-        self._attempt(self.session.retune)
+        if self.page is not None:
+            self.page.retune()
+
+    def fit(self) -> None:
+        """Show the whole field in every picture."""
+        if self.page is not None:
+            self.page.pictures.fit()
+
+    def toggle_full_screen(self) -> None:
+        """Use the whole screen, or not."""
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def toggle_drawer(self) -> None:
+        """Show or hide jobs and messages."""
+        self.drawer.setVisible(not self.drawer.isVisible())
+
+    def show_acquisition(self) -> None:
+        """Show the form for datasets."""
+        self.acquisition_dock.show()
+        self.acquisition.name.setFocus()
+
+    def show_training(self) -> None:
+        """Show the training window; a training continues while its window is closed."""
+        session = self.host.session
+        if self.training is None:
+            if session is None:
+                self.report(
+                    Message(MessageLevel.ERROR, "Open an instrument first; a model belongs to its fibre", Topic.COMMAND)
+                )
+                return
+            path = self.host.choice.path
+            self.training = TrainingWindow(session.pattern_sources, path)
+            self.training.model_requested.connect(self.use_model)
+        self.training.show()
+        self.training.raise_()
+        self.training.activateWindow()
 
     def show_about(self) -> None:
-        """Show the version and the keyboard shortcuts."""
+        """Show version, instrument, model and keys."""
         if self._about is not None:
             self._about.close()
-        status = self.session.live_status()
-        self._about = AboutDialog(self.session.title, f"{status.model_name} {status.model_id}".strip(), self)
+        status = self.host.session.live_status() if self.host.session is not None else None
+        self._about = AboutDialog(self.windowTitle(), _model_text(status), tuple(self.commands.key_list()), self)
         self._about.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._about.destroyed.connect(self._forget_about)
         self._about.show()
 
-    @property
-    def training(self) -> TrainingWindow | None:
-        """The training window, once it was opened."""
-        return self._training
-
-    def show_training(self) -> None:
-        """Show the training window; a training continues while its window is closed."""
-        if self._training is None:
-            self._training = TrainingWindow(self.session.pattern_sources, self._instrument)
-            self._training.model_requested.connect(self._use_model)
-        self._training.show()
-        self._training.raise_()
-        self._training.activateWindow()
-
-    def go_to_setup(self) -> None:
-        """Close the window and the devices, so that the setup page can open them."""
-        self._close_for(CloseRequest(setup=True))
-
-    def _use_model(self, model: str) -> None:
-        self._close_for(CloseRequest(model=model))
-
-    def _close_for(self, close_request: CloseRequest) -> None:
-        self.close_request = close_request
-        if not self.close():
-            self.close_request = CloseRequest()
-
-    def _forget_about(self) -> None:
-        self._about = None
-
-    def _start_acquisition(self, name: str, pairs: int, source: str) -> None:
-        if name:
-            self._attempt(lambda: self.session.start_acquisition(name, pairs, source))
-        else:
-            self.banner.push(Message(MessageLevel.ERROR, "The dataset has no name; type one in the acquisition form"))
-
-    def _stop_acquisition(self) -> None:
-        self._attempt(self.session.stop_acquisition)
-
-    def _pause_acquisition(self) -> None:
-        self._attempt(lambda: self.session.pause_acquisition(paused=True))
-
-    def _continue_acquisition(self) -> None:
-        self._attempt(lambda: self.session.pause_acquisition(paused=False))
-
-    def _escape(self) -> None:
-        if isinstance(self.focusWidget(), QLineEdit | QAbstractSpinBox | QComboBox):
+    def escape(self) -> None:
+        """Leave the field that has the focus; otherwise dismiss the message."""
+        focus = self.focusWidget()
+        if isinstance(focus, QLineEdit | QAbstractSpinBox | QComboBox | QAbstractButton):
             self._unfocus()
         else:
             self.banner.dismiss()
 
-    def _unfocus(self) -> None:
-        central = self.centralWidget()
-        if central is not None:
-            central.setFocus()
+    def _watch(self, widget: QWidget) -> None:
+        """Let keys go to the fields and buttons of a widget first; Enter leaves a field."""
+        self.commands.watch(widget)
+        for field in widget.findChildren(QLineEdit):  # including those inside number boxes
+            field.returnPressed.connect(self._unfocus)
 
-    def _attempt(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except (SpeckleScopeError, OSError) as error:
-            log.error("%s", error)
-            self.banner.push(Message(MessageLevel.ERROR, str(error)))
-        self.refresh_numbers()
+    def _unfocus(self) -> None:
+        (self.page or self._stack).setFocus()
+
+    def _forget_about(self) -> None:
+        self._about = None
+
+    def _forget_refusal(self) -> None:
+        self.banner.clear(Topic.COMMAND)
+
+    def _start_acquisition(self, name: str, pairs: int, source: str) -> None:
+        page = self.page
+        if page is None:
+            return
+        if not name:
+            page.refuse("The dataset has no name; type one in the acquisition form")
+        elif page.may_end_recording("acquire a dataset"):
+            page.attempt(lambda: page.session.start_acquisition(name, pairs, source))
+
+    def _stop_acquisition(self) -> None:
+        if self.page is not None:
+            self.page.attempt(self.page.session.stop_acquisition)
+
+    def _pause_acquisition(self) -> None:
+        self._set_paused(paused=True)
+
+    def _continue_acquisition(self) -> None:
+        self._set_paused(paused=False)
+
+    def _set_paused(self, *, paused: bool) -> None:
+        if self.page is not None:
+            session = self.page.session
+            self.page.attempt(lambda: session.pause_acquisition(paused=paused))
 
     # -- closing --------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Disappear at once; the session closes in a thread, see :meth:`wait_closed`."""
+        """Finish recordings, exports and files first, visibly; then close."""
         if event is None:
             return
-        if self._closer is None:
-            if not self._may_close():
-                event.ignore()
-                return
+        if self._closed:
+            event.accept()
+            return
+        event.ignore()
+        if not self._closing and self._may_end_work("close SpeckleScope", training=True):
             self.shut_down()
-        event.accept()
 
     def shut_down(self) -> None:
-        """Stop polling, store the state of the window, and start to close the session; returns at once."""
-        if self._closer is not None:
+        """Finish everything and close; returns at once."""
+        if self._closing:
             return
-        self.stop_polling()
-        if self._training is not None:
-            self._training.shut_down()
-            self._training.close()
+        self._closing = True
         if self._store is not None:
             window_state.remember(self, self._store)
-        self._closer = threading.Thread(target=self._close_session, name="close session", daemon=True)
-        self._closer.start()
+        if self.training is not None:
+            self.training.shut_down()
+            self.training.close()
+        if self.setup_page is not None:
+            self.setup_page.reject()
+        if self.page is not None and self.page.session.recording_status().active:
+            self.page.attempt(self.page.session.stop_recording)
+        self._go_on_closing()
 
     def wait_closed(self, timeout_s: float) -> bool:
-        """Wait until the session has closed, after the window was closed; False when that takes longer."""
-        if self._closer is None:
-            return True
-        self._closer.join(timeout_s)
-        return not self._closer.is_alive()
+        """Wait until the session and the training have closed; False when that takes longer."""
+        self._close_session_now()
+        closed = self.host.join(timeout_s)
+        if self.training is not None:  # after the devices: they must not wait for a checkpoint
+            self.training.wait_closed(_TRAINING_CLOSE_S)
+        return closed
 
     def stop_polling(self) -> None:
         """Stop polling the session; what is shown stays."""
         self._picture_timer.stop()
         self._number_timer.stop()
 
-    def _close_session(self) -> None:
-        try:
-            self.session.close()
-        except Exception:  # several stages may have failed, each with its own error
-            log.exception("the session did not close cleanly")
-        if self._training is not None:  # after the devices: they must not wait for a checkpoint
-            self._training.wait_closed(_TRAINING_CLOSE_S)
+    def _go_on_closing(self) -> None:
+        """Close what can be closed now; the timer calls this again until nothing is open."""
+        session = self.host.session
+        if session is not None:
+            running = [job for job in session.jobs() if job.state is JobState.RUNNING]
+            recording = session.recording_status()
+            if running or recording.active:
+                self._show_what_is_finished([job.name for job in running], recording.frames_recorded)
+                return
+            self._close_session_now()
+            return
+        if self.host.state is HostState.EMPTY and (self.training is None or not self.training.running):
+            self.stop_polling()
+            self._closed = True
+            self.close()
 
-    def _may_close(self) -> bool:
-        acquisition = self.session.acquisition_status()
+    def _close_session_now(self) -> None:
+        self._setup_requested = False
+        self.host.close_session()
+
+    def _show_what_is_finished(self, jobs: list[str], frames_recorded: int) -> None:
+        what = ", ".join(jobs) or f"recording, {count(frames_recorded)} frames are on disk"
+        self.empty_page.show_busy("Finishing before closing…", f"{what[:1].upper()}{what[1:]}")
+        self._stack.setCurrentWidget(self.empty_page)
+
+    def _may_end_work(self, purpose: str, *, training: bool = False) -> bool:
+        """Return whether nothing is running, or the operator agrees to end what is running."""
+        if self.page is None:
+            return True
+        acquisition = self.page.session.acquisition_status()
         if acquisition.active:
             stored, requested = count(acquisition.pairs_acknowledged), count(acquisition.pairs_requested)
-            return self._confirm(f"An acquisition is running: {stored} of {requested} pairs are stored.")
-        if self.session.recording_status().active:
-            return self._confirm("A recording is running.")
-        if self._training is not None and self._training.running:
-            return self._confirm("A training is running. It writes a checkpoint and can be resumed.")
-        return True
-
-    def _confirm(self, text: str) -> bool:
-        answer = QMessageBox.question(self, "Stop and close?", f"{text}\nStop it and close SpeckleScope?")
-        return answer == QMessageBox.StandardButton.Yes
+            text = f"An acquisition is running: {stored} of {requested} pairs are stored.\nIt can be resumed later."
+            if not ask(Question(text=text, agree=f"Stop acquisition and {purpose}", refuse="Keep acquiring"), self):
+                return False
+        if training and self.training is not None and self.training.running:
+            text = "A training is running. It writes a checkpoint and can be resumed."
+            if not ask(Question(text=text, agree=f"Stop training and {purpose}", refuse="Keep training"), self):
+                return False
+        return self.page.may_end_recording(purpose)
 
     # -- construction ---------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
+        bar = self.menuBar()
+        assert bar is not None
+        self.commands.fill(bar)
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self._rail())
+        self.acquisition_dock.setObjectName("acquisition")
+        self.acquisition_dock.setWidget(self.acquisition)
+        for dock in (self.acquisition_dock, self.drawer):
+            self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+            dock.hide()
+        self._stack.addWidget(self.empty_page)
         central = QWidget()
-        central.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         layout = QVBoxLayout(central)
-        layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)
-        layout.setSpacing(GAP_PX)
-        panes = QHBoxLayout()
-        panes.setSpacing(GAP_PX)
-        for pane in self.pictures.panes:
-            panes.addWidget(pane, 1)
-        layout.addWidget(self.controls)
-        layout.addWidget(self.banner)
-        layout.addLayout(panes, 1)
-        layout.addWidget(self.status_strip)
-        layout.addWidget(self.acquisition)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._stack, 1)
+        below = QVBoxLayout()
+        below.setContentsMargins(GAP_PX, 4, GAP_PX, 4)
+        below.addWidget(self.banner)
+        layout.addLayout(below)
         self.setCentralWidget(central)
+        self._build_status_bar()
+        self._watch(self.acquisition)
         self.resize(*_INITIAL_SIZE_PX)
-        self._unfocus()
+
+    def _rail(self) -> QToolBar:
+        """Return the rail at the left, with a button for every page."""
+        rail = QToolBar("Pages")
+        rail.setObjectName("rail")
+        rail.setMovable(False)
+        rail.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+        live = rail.addAction(icon("live"), "Live")
+        assert live is not None
+        live.setCheckable(True)
+        live.setChecked(True)
+        live.setToolTip("Live view, recording and measurements")
+        live.triggered.connect(live.setChecked)
+        return rail
+
+    def _build_status_bar(self) -> None:
+        status = self.statusBar()
+        assert status is not None
+        status.setSizeGripEnabled(False)
+        self.simulated.setObjectName("simulated")
+        self.simulated.hide()
+        self.log_button.setDefaultAction(self.commands[Command.DRAWER])
+        drawing = QLabel(drawing_in_use().reason)
+        drawing.setObjectName("muted")
+        drawing.setToolTip("Where pictures are drawn: see the option --drawing of specklescope gui")
+        status.addPermanentWidget(drawing)
+        status.addPermanentWidget(self.simulated)
+        status.addPermanentWidget(self.log_button)
 
     def _connect(self) -> None:
         # To methods alone: Qt would keep a function of this scope, and with it this window and the session, for ever.
-        self.controls.live_clicked.connect(self.toggle_live)
-        self.controls.record_clicked.connect(self.toggle_recording)
-        self.controls.snapshot_clicked.connect(self.save_snapshot)
-        self.controls.export_clicked.connect(self.export_recording)
-        self.controls.help_clicked.connect(self.show_about)
-        self.controls.setup_clicked.connect(self.go_to_setup)
-        self.controls.train_clicked.connect(self.show_training)
-        self.status_strip.drift.retune_clicked.connect(self.retune)
+        self.host.state_changed.connect(self._show_host)
+        self.host.opened.connect(self._show_session)
+        self.host.failed.connect(self._show_failure)
+        self.host.closed.connect(self._session_has_closed)
+        self.banner.logged.connect(self.drawer.add_message)
+        self.empty_page.open_clicked.connect(self.choose_instrument)
+        self.empty_page.setup_clicked.connect(self.go_to_setup)
+        self.empty_page.simulated_clicked.connect(self.use_simulated)
         self.acquisition.start_requested.connect(self._start_acquisition)
         self.acquisition.stop_requested.connect(self._stop_acquisition)
         self.acquisition.pause_requested.connect(self._pause_acquisition)
         self.acquisition.continue_requested.connect(self._continue_acquisition)
-        for field in self.findChildren(QLineEdit):  # including those inside number boxes
-            field.returnPressed.connect(self._unfocus)
-        for key, action in (
-            ("Space", self.toggle_live),
-            ("R", self.toggle_recording),
-            ("S", self.save_snapshot),
-            ("E", self.export_recording),
-            ("T", self.retune),
-            ("F", self.pictures.fit),
-            ("Esc", self._escape),
-            ("F1", self.show_about),
+        for command, slot in (
+            (Command.OPEN, self.choose_instrument),
+            (Command.SIMULATED, self.use_simulated),
+            (Command.OPEN_RECORDING, self.choose_recording),
+            (Command.SETUP, self.go_to_setup),
+            (Command.QUIT, self.close),
+            (Command.TOGGLE_LIVE, self.toggle_live),
+            (Command.RECORD, self.toggle_recording),
+            (Command.SNAPSHOT, self.save_snapshot),
+            (Command.EXPORT, self.export_recording),
+            (Command.RETUNE, self.retune),
+            (Command.FIT, self.fit),
+            (Command.FULL_SCREEN, self.toggle_full_screen),
+            (Command.DRAWER, self.toggle_drawer),
+            (Command.ACQUIRE, self.show_acquisition),
+            (Command.TRAIN, self.show_training),
+            (Command.DISMISS, self.escape),
+            (Command.KEYS, self.show_about),
+            (Command.ABOUT, self.show_about),
         ):
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setAutoRepeat(False)
-            shortcut.activated.connect(action)
+            self.commands.connect(command, slot)
 
-    def _timer(self, interval_ms: int, action: Callable[[], None]) -> QTimer:
+    def _timer(self, interval_ms: int, action: object) -> QTimer:
         timer = QTimer(self)
         timer.setTimerType(Qt.TimerType.PreciseTimer)
-        timer.timeout.connect(action)
+        timer.timeout.connect(action)  # type: ignore[arg-type]
         timer.start(interval_ms)
         return timer
+
+
+def _model_text(status: LiveStatus | None) -> str:
+    return f"{status.model_name} {status.model_id}".strip() if status is not None else ""

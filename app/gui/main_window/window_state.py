@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from PyQt6.QtCore import QByteArray, QSettings
 
-from app.gui.image_view.panes import Pictures
-from app.gui.live_page.control_bar import ControlBar
+from app.gui.live_page.page import LivePage
 from app.gui.main_window import settings
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
-from app.gui.session_protocol import SessionLike
 
 
 class RememberedWindow(Protocol):
     """The parts of the main window whose state is kept between two starts."""
 
-    session: SessionLike
-    pictures: Pictures
-    controls: ControlBar
+    page: LivePage | None
     acquisition: AcquisitionPanel
 
     def saveGeometry(self) -> QByteArray:
@@ -31,34 +29,66 @@ class RememberedWindow(Protocol):
 def restore(window: RememberedWindow, store: QSettings) -> list[str]:
     """Set ``window`` to its stored state; return one warning for every entry that could not be used."""
     stored, warnings = settings.load(store)
-    session = window.session
     if stored.geometry:
         window.restoreGeometry(QByteArray(stored.geometry))
-    if stored.counts_levels and stored.frame_full_scale == session.frame_full_scale:
-        window.pictures.speckle.levels.set_levels(*stored.counts_levels)
-    if stored.phase_levels_rad and stored.display_range_rad == session.display_range_rad:
-        window.pictures.phase.levels.set_levels(*stored.phase_levels_rad)
-    window.controls.recording_name.setText(stored.recording_name)
     window.acquisition.name.setText(stored.dataset_name)
     window.acquisition.pairs.setValue(stored.pairs)
-    if stored.pattern_source in session.pattern_sources:
-        window.acquisition.source.setCurrentText(stored.pattern_source)
+    window.acquisition.show_sources((stored.pattern_source,) if stored.pattern_source else ())
     return warnings
+
+
+def restore_page(page: LivePage, store: QSettings) -> None:
+    """Set a new live page to the stored state, as far as it fits its session."""
+    stored, _ = settings.load(store)
+    session = page.session
+    if stored.counts_levels and stored.frame_full_scale == session.frame_full_scale:
+        page.pictures.speckle.levels.set_levels(*stored.counts_levels)
+    if stored.phase_levels_rad and stored.display_range_rad == session.display_range_rad:
+        page.pictures.phase.levels.set_levels(*stored.phase_levels_rad)
+    page.controls.recording_name.setText(stored.recording_name)
 
 
 def remember(window: RememberedWindow, store: QSettings) -> None:
     """Store the state of ``window``."""
+    stored, _ = settings.load(store)
     settings.save(
         store,
-        settings.WindowSettings(
+        replace(
+            stored,
             geometry=window.saveGeometry().data(),
-            counts_levels=window.pictures.speckle.levels.levels,
-            frame_full_scale=window.session.frame_full_scale,
-            phase_levels_rad=window.pictures.phase.levels.levels,
-            display_range_rad=window.session.display_range_rad,
-            recording_name=window.controls.recording_name.text(),
             dataset_name=window.acquisition.name.text(),
             pairs=window.acquisition.pairs.value(),
             pattern_source=window.acquisition.source.currentText(),
         ),
     )
+    if window.page is not None:
+        remember_page(window.page, store)
+
+
+def remember_page(page: LivePage, store: QSettings) -> None:
+    """Store the state of the live page."""
+    stored, _ = settings.load(store)
+    settings.save(
+        store,
+        replace(
+            stored,
+            counts_levels=page.pictures.speckle.levels.levels,
+            frame_full_scale=page.session.frame_full_scale,
+            phase_levels_rad=page.pictures.phase.levels.levels,
+            display_range_rad=page.session.display_range_rad,
+            recording_name=page.controls.recording_name.text(),
+        ),
+    )
+
+
+def remember_instrument(path: Path | None, store: QSettings) -> None:
+    """Store which instrument file was used last; the simulated instrument has none."""
+    stored, _ = settings.load(store)
+    settings.save(store, replace(stored, instrument=str(path.absolute()) if path else ""))
+
+
+def last_instrument(store: QSettings) -> Path | None:
+    """Return the instrument file that was used last, if it is still there."""
+    stored, _ = settings.load(store)
+    path = Path(stored.instrument) if stored.instrument else None
+    return path if path is not None and path.exists() else None

@@ -29,6 +29,7 @@ _SHEET: Final = f"""
 QWidget {{ color: {TEXT}; background: transparent; font-size: 13px; }}
 QMainWindow, QDialog, QMessageBox {{ background: {BACKGROUND}; }}
 QFrame#card {{ background: {PANEL}; border: 1px solid {LINE}; border-radius: 6px; }}
+QFrame#card[current="yes"] {{ border-color: {FAINT}; }}
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
 QLabel#product {{ font-size: 18px; font-weight: 600; }}
 QLabel#muted, QLabel#caption {{ color: {MUTED}; }}
@@ -48,6 +49,19 @@ QPushButton[tone="recording"] {{ background: #a32b30; border-color: {ALARM}; col
 
 QPushButton#flat {{ background: transparent; border: none; padding: 0; min-height: 0; color: {MUTED}; }}
 QPushButton#flat:hover {{ background: {RAISED}; }}
+QToolButton {{ background: {RAISED}; border: 1px solid {LINE}; border-radius: 5px; padding: 3px 8px; }}
+QToolButton:hover {{ border-color: {MUTED}; }}
+QToolButton:checked {{ background: #1f5d59; border-color: #2f817b; }}
+QToolButton#flat, QToolButton#heading {{ background: transparent; border: 1px solid transparent; padding: 2px; }}
+QToolButton#flat:hover, QToolButton#heading:hover {{ background: {RAISED}; border-color: {LINE}; }}
+QToolButton#heading {{ font-size: 15px; font-weight: 600; padding: 2px 18px 2px 4px; }}
+QToolButton::menu-button {{ border: none; width: 16px; }}
+QToolButton::menu-arrow {{ image: url("{_ARROW}"); width: 10px; height: 10px; }}
+QToolButton#heading::menu-indicator {{
+  image: url("{_ARROW}"); width: 10px; height: 10px; subcontrol-origin: padding;
+  subcontrol-position: center right; right: 4px; }}
+QToolButton#flat::menu-indicator {{ image: none; }}
+QToolButton[popupMode="1"] {{ padding-right: 20px; }}
 
 QLabel#state {{ font-size: 15px; font-weight: 600; padding-right: 8px; }}
 QLabel#state[tone="idle"] {{ color: {MUTED}; }}
@@ -68,10 +82,29 @@ QScrollBar::handle:vertical {{ background: {LINE}; border-radius: 4px; min-heigh
 QScrollBar::handle:vertical:hover {{ background: {FAINT}; }}
 QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical {{ height: 0; }}
 QScrollBar::add-page:vertical, QScrollBar::sub-page:vertical {{ background: transparent; }}
+QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
+QScrollBar::handle:horizontal {{ background: {LINE}; border-radius: 4px; min-width: 30px; margin: 2px 0 0 0; }}
+QScrollBar::handle:horizontal:hover {{ background: {FAINT}; }}
+QScrollBar::add-line:horizontal, QScrollBar::sub-line:horizontal {{ width: 0; }}
+QScrollBar::add-page:horizontal, QScrollBar::sub-page:horizontal {{ background: transparent; }}
 QDoubleSpinBox#level {{ min-height: 24px; padding: 0 4px; }}
 QComboBox::drop-down {{ border: none; width: 26px; }}
 QComboBox::down-arrow {{ image: url("{_ARROW}"); width: 12px; height: 12px; }}
 QComboBox QAbstractItemView {{ background: {RAISED}; border: 1px solid {LINE}; selection-background-color: #2f817b; }}
+
+QTabWidget::pane {{ border: none; border-top: 1px solid {LINE}; }}
+QTabBar::tab {{ background: transparent; color: {MUTED}; padding: 6px 12px; border-bottom: 2px solid transparent; }}
+QTabBar::tab:selected {{ color: {TEXT}; border-bottom-color: {ACCENT}; }}
+QTabBar::tab:hover {{ color: {TEXT}; }}
+QTableView {{ background: {BACKGROUND}; border: none; gridline-color: {LINE}; selection-background-color: {RAISED};
+  selection-color: {TEXT}; }}
+QHeaderView {{ background: {PANEL}; }}
+QHeaderView::section {{ background: {PANEL}; color: {MUTED}; border: none; border-bottom: 1px solid {LINE}; padding: 4px 8px; }}
+QMenu {{ background: {RAISED}; border: 1px solid {LINE}; padding: 4px; }}
+QMenu::item {{ padding: 5px 26px 5px 26px; border-radius: 3px; }}
+QMenu::item:selected {{ background: #1f5d59; }}
+QMenu::item:disabled {{ color: {FAINT}; }}
+QMenu::separator {{ height: 1px; background: {LINE}; margin: 4px 8px; }}
 
 QProgressBar {{
   background: {BACKGROUND}; border: 1px solid {LINE}; border-radius: 4px; min-height: 8px; max-height: 8px; }}

@@ -11,7 +11,7 @@ from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.gui import main
-from app.gui.main_window.window import CloseRequest, MainWindow
+from app.gui.main_window.window import MainWindow
 from app.gui.session_protocol import SessionLike
 from app.live.session import Session
 from tests.helpers.scripted_session import ScriptedSession, make_view
@@ -19,7 +19,7 @@ from tests.helpers.small_instrument import small_instrument
 
 
 class Operator:
-    """Starts the live view in the window that opens, and goes to the setup page after some pictures."""
+    """Starts the live view in the window that opens, and closes it after some pictures."""
 
     def __init__(self) -> None:
         self.refs: list[weakref.ref[object]] = []
@@ -29,16 +29,17 @@ class Operator:
 
     def _look(self) -> None:
         window = next((widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow)), None)
-        if window is None:
+        if window is None or window.page is None:
             return
         if not self.refs:
-            self.refs = [weakref.ref(window), weakref.ref(window.pictures), weakref.ref(window.session)]
+            page = window.page
+            self.refs = [weakref.ref(one) for one in (window, page, page.pictures, page.session)]
             window.toggle_live()
             window.show_training()
             self.refs.append(weakref.ref(window.training))
         if window.views_shown >= 2:
             self._timer.stop()
-            window.go_to_setup()
+            window.close()
 
     def alive(self) -> list[object]:
         """Return what is still in memory."""
@@ -47,8 +48,8 @@ class Operator:
 
 
 def shown_and_closed(session: SessionLike, operator: Operator) -> None:
-    assert main.run_window(session, setup=True) == (0, CloseRequest(setup=True))
-    assert len(operator.refs) == 4
+    assert main.run_window(session) == 0
+    assert len(operator.refs) == 5
 
 
 def test_a_closed_window_is_freed(styled, store: QSettings, monkeypatch: pytest.MonkeyPatch) -> None:

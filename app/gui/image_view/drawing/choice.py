@@ -48,6 +48,25 @@ class DrawingChoice:
         return ShaderPictureItem()
 
 
+_in_use = DrawingChoice(Drawing.SOFTWARE, "Drawn in software")
+
+
+def use_drawing(option: DrawingOption) -> None:
+    """Choose where the pictures of all windows are drawn that are made from now on. Needs a ``QGuiApplication``."""
+    global _in_use
+    _in_use = choose_drawing(option)
+
+
+def drawing_in_use() -> DrawingChoice:
+    """Return where pictures are drawn: in software, until something else was chosen."""
+    return _in_use
+
+
+def new_picture_item() -> PictureItem:
+    """Return an item that draws one picture where pictures are drawn."""
+    return _in_use.new_item()
+
+
 def choose_drawing(option: DrawingOption = DrawingOption.AUTO) -> DrawingChoice:
     """Choose where pictures are drawn. Needs a ``QGuiApplication``.
 
@@ -67,9 +86,10 @@ def choose_drawing(option: DrawingOption = DrawingOption.AUTO) -> DrawingChoice:
         renderer = _renderer()
     except SpeckleScopeError as error:
         return _software(str(error))
+    name = renderer.split(" (")[0]  # without versions
     if option is DrawingOption.AUTO and is_software_renderer(renderer):
-        return _software(renderer.split(" (")[0])
-    return DrawingChoice(Drawing.GRAPHICS_CARD, f"Drawn by {renderer}")
+        return _software(name)
+    return DrawingChoice(Drawing.GRAPHICS_CARD, f"Drawn by {name}")
 
 
 def is_software_renderer(renderer: str) -> bool:

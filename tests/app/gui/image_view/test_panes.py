@@ -59,7 +59,7 @@ def test_each_pane_shows_its_part_of_the_polled_view(window, session):
     view = make_view(index=7)
     overlay = session.add(view)
     window.refresh_pictures()
-    pictures = window.pictures
+    pictures = window.page.pictures
     np.testing.assert_array_equal(rendered(pictures.speckle), view.frame.pixels[::16, ::16])
     np.testing.assert_array_equal(pictures.phase.image, view.reconstruction.phase_rad)
     level = np.round(view.reconstruction.phase_rad / 2.6 * 255).astype(int)[::16, ::16]
@@ -77,8 +77,8 @@ def test_a_bad_frame_is_stamped_on_every_picture_and_a_good_one_is_not(window, s
     for shown, text in ((view, ""), (dark, "dark, frozen picture"), (view, "")):
         session.add(shown)
         window.refresh_pictures()
-        assert {pane.annotations.stamp for pane in window.pictures.panes} == {text}
-        assert window.pictures.speckle.annotations.grab().size().isValid()
+        assert {pane.annotations.stamp for pane in window.page.pictures.panes} == {text}
+        assert window.page.pictures.speckle.annotations.grab().size().isValid()
 
 
 def test_a_phase_without_any_number_is_shown_and_has_no_objects(window, session):
@@ -87,35 +87,35 @@ def test_a_phase_without_any_number_is_shown_and_has_no_objects(window, session)
     session.add(replace(view, frame=reconstruction.with_mark(view.frame), reconstruction=reconstruction))
     window.refresh_pictures()
     window.refresh_numbers()
-    assert window.pictures.overlay.subtitle.full_text == "frame 0, no segmentation"
-    assert window.pictures.phase.annotations.stamp == "not a number"
-    levels = window.pictures.phase.levels.levels
-    window.pictures.phase.levels.auto_requested.emit()
-    assert window.pictures.phase.levels.levels == levels
+    assert window.page.pictures.overlay.subtitle.full_text == "frame 0, no segmentation"
+    assert window.page.pictures.phase.annotations.stamp == "not a number"
+    levels = window.page.pictures.phase.levels.levels
+    window.page.pictures.phase.levels.auto_requested.emit()
+    assert window.page.pictures.phase.levels.levels == levels
 
 
 def test_levels_hold_while_the_data_change(window, session):
-    before = [pane.levels.levels for pane in window.pictures.panes]
+    before = [pane.levels.levels for pane in window.page.pictures.panes]
     for gain in (0.1, 3.0):
         view = make_view()
         scaled = replace(view.reconstruction, phase_rad=view.reconstruction.phase_rad * np.float32(gain))
         session.add(replace(view, reconstruction=scaled))
         window.refresh_pictures()
         window.refresh_numbers()
-        for pane, levels in zip(window.pictures.panes, before, strict=True):
+        for pane, levels in zip(window.page.pictures.panes, before, strict=True):
             assert pane.levels.levels == levels
             assert tuple(pane.image_item.getLevels()) == levels
 
 
 def test_a_level_typed_on_the_phase_holds_for_the_overlay_too(window, qtbot):
-    _, box = window.pictures.phase.levels.boxes
+    _, box = window.page.pictures.phase.levels.boxes
     box.setFocus()
     box.selectAll()
     qtbot.keyClicks(box, "1.5")
     qtbot.keyClick(box, Qt.Key.Key_Return)
-    assert window.pictures.phase.levels.levels == (0.0, 1.5)
-    assert window.pictures.overlay.levels.levels == (0.0, 1.5)
-    assert tuple(window.pictures.overlay.image_item.getLevels()) == (0.0, 1.5)
+    assert window.page.pictures.phase.levels.levels == (0.0, 1.5)
+    assert window.page.pictures.overlay.levels.levels == (0.0, 1.5)
+    assert tuple(window.page.pictures.overlay.image_item.getLevels()) == (0.0, 1.5)
     assert not box.hasFocus()  # so that the next key is a shortcut again
 
 
@@ -139,15 +139,15 @@ def test_one_turn_is_shown_in_cyclic_colours():
 def test_nothing_new_leaves_the_last_picture(window, session):
     session.add(make_view(index=7))
     window.refresh_pictures()
-    shown = window.pictures.speckle.image
+    shown = window.page.pictures.speckle.image
     for _ in range(5):
         window.refresh_pictures()
-    assert window.pictures.speckle.image is shown
+    assert window.page.pictures.speckle.image is shown
     assert window.views_shown == 1
 
 
 def test_paints_do_not_outnumber_polls(window, session, qapp):
-    paints = [Paints(pane.canvas.viewport()) for pane in window.pictures.panes]
+    paints = [Paints(pane.canvas.viewport()) for pane in window.page.pictures.panes]
     for view in [make_view(seed=k % 3, index=k) for k in range(3)] * 34:
         session.add(view)
     for _ in range(100):
@@ -165,8 +165,8 @@ def test_the_read_out_gives_position_and_value_with_units(window, session):
     view = make_view()
     session.add(view)
     window.refresh_pictures()
-    hover(window.pictures.speckle, FIELD_UM * 0.5, FIELD_UM * 0.25)
-    readout = window.pictures.speckle.annotations.readout
+    hover(window.page.pictures.speckle, FIELD_UM * 0.5, FIELD_UM * 0.25)
+    readout = window.page.pictures.speckle.annotations.readout
     assert readout.startswith("x ")
     x_um, y_um = float(readout.split()[1]), float(readout.split()[3])
     assert (x_um, y_um) == pytest.approx((200.0, 100.0), abs=2.0)
@@ -174,14 +174,14 @@ def test_the_read_out_gives_position_and_value_with_units(window, session):
     near = view.frame.pixels[row - 1 : row + 2, column - 1 : column + 2]
     assert readout.endswith(" counts")
     assert int(readout.split()[-2]) in near
-    hover(window.pictures.phase, FIELD_UM * 0.5, FIELD_UM * 0.25)
-    assert window.pictures.phase.annotations.readout.endswith(" rad")
+    hover(window.page.pictures.phase, FIELD_UM * 0.5, FIELD_UM * 0.25)
+    assert window.page.pictures.phase.annotations.readout.endswith(" rad")
 
 
 def test_the_scale_bar_is_as_long_as_it_says(window, session):
     session.add(make_view())
     window.refresh_pictures()
-    pane = window.pictures.phase
+    pane = window.page.pictures.phase
     length_px, text = pane.annotations.scale_bar
     field_px = pane.annotations.picture.width()
     assert float(text.split()[0]) / FIELD_UM == pytest.approx(length_px / field_px, rel=0.01)
@@ -194,7 +194,7 @@ def test_the_scale_bar_is_as_long_as_it_says(window, session):
 def test_phase_and_overlay_zoom_together_and_the_speckle_stays(window, session, qtbot, turned):
     session.add(make_view())
     window.refresh_pictures()
-    pictures = window.pictures
+    pictures = window.page.pictures
     before = pictures.speckle.view_box.viewRect()
     turn_wheel(getattr(pictures, turned))
     phase, overlay = pictures.phase.view_box.viewRect(), pictures.overlay.view_box.viewRect()
@@ -213,17 +213,17 @@ def test_saturation_and_a_missing_segmentation_are_shown(window, session):
     session.add(replace(view, frame=burnt, reconstruction=replace(view.reconstruction, mask=None)))
     window.refresh_pictures()
     window.refresh_numbers()
-    assert window.pictures.speckle.subtitle.full_text.startswith("100.0% saturated")
-    assert window.pictures.overlay.subtitle.full_text == "frame 0, no segmentation"
+    assert window.page.pictures.speckle.subtitle.full_text.startswith("100.0% saturated")
+    assert window.page.pictures.overlay.subtitle.full_text == "frame 0, no segmentation"
 
 
 def test_twelve_bit_frames_keep_their_counts(window, session):
     view = make_view()
     deep = Frame(view.frame.pixels.astype(np.uint16) * 16, 0, 0, 0.002, bit_depth=12)
-    window.pictures.speckle.levels.set_levels(0.0, 4095.0)
+    window.page.pictures.speckle.levels.set_levels(0.0, 4095.0)
     session.add(replace(view, frame=deep))
     window.refresh_pictures()
-    np.testing.assert_allclose(rendered(window.pictures.speckle), view.frame.pixels[::16, ::16], atol=1)
+    np.testing.assert_allclose(rendered(window.page.pictures.speckle), view.frame.pixels[::16, ::16], atol=1)
 
 
 def test_outlines_enclose_each_object_and_part_touching_ones():

@@ -5,32 +5,36 @@ from __future__ import annotations
 import pytest
 
 from app.gui.main_window import settings
+from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.formatting import count, duration, number, round_length
 from app.status import MessageLevel
 
 
-def reopened(session, store) -> MainWindow:
-    window = MainWindow(session, store)
+def opened(session, store) -> MainWindow:
+    host = SessionHost(lambda choice: lambda: session)
+    host.adopt(session)
+    window = MainWindow(host, store)
     window.stop_polling()
     return window
 
 
 def test_levels_names_and_size_come_back(qtbot, session, store):
-    first = MainWindow(session, store)
+    first = opened(session, store)
     first.resize(1300, 820)
-    first.pictures.speckle.levels.set_levels(10.0, 99.0)
-    first.pictures.phase.levels.set_levels(-0.5, 1.25)
+    first.page.pictures.speckle.levels.set_levels(10.0, 99.0)
+    first.page.pictures.phase.levels.set_levels(-0.5, 1.25)
     first.acquisition.name.setText("été, 2")
     first.acquisition.pairs.setValue(321)
     first.acquisition.source.setCurrentText("digits")
     first.show()
-    first.close()
+    first.shut_down()
     assert first.wait_closed(5.0)
-    second = reopened(session, store)
+    first.deleteLater()
+    second = opened(session, store)
     assert second.banner.shown is None
-    assert second.pictures.speckle.levels.levels == (10.0, 99.0)
-    assert second.pictures.overlay.levels.levels == (-0.5, 1.25)
+    assert second.page.pictures.speckle.levels.levels == (10.0, 99.0)
+    assert second.page.pictures.overlay.levels.levels == (-0.5, 1.25)
     assert second.acquisition.name.text() == "été, 2"
     assert second.acquisition.pairs.value() == 321
     assert second.acquisition.source.currentText() == "digits"
@@ -39,9 +43,9 @@ def test_levels_names_and_size_come_back(qtbot, session, store):
 
 def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
     settings.save(store, settings.WindowSettings(counts_levels=(0.0, 4095.0), frame_full_scale=4095))
-    window = reopened(session, store)
+    window = opened(session, store)
     qtbot.addWidget(window)
-    assert window.pictures.speckle.levels.levels == (0.0, 255.0)
+    assert window.page.pictures.speckle.levels.levels == (0.0, 255.0)
     assert window.banner.shown is None
 
 
@@ -63,10 +67,10 @@ def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
 def test_damaged_settings_warn_and_give_the_defaults(qtbot, session, store, key, value):
     settings.save(store, settings.WindowSettings())
     store.setValue(key, value)
-    window = reopened(session, store)
+    window = opened(session, store)
     qtbot.addWidget(window)
-    assert window.pictures.speckle.levels.levels == (0.0, 255.0)
-    assert window.pictures.phase.levels.levels == session.display_range_rad
+    assert window.page.pictures.speckle.levels.levels == (0.0, 255.0)
+    assert window.page.pictures.phase.levels.levels == session.display_range_rad
     assert window.acquisition.pairs.value() == 1000
     if value != "00ff00ff":  # bytes that Qt itself refuses in silence
         assert window.banner.shown.level is MessageLevel.WARNING
@@ -76,7 +80,7 @@ def test_damaged_settings_warn_and_give_the_defaults(qtbot, session, store, key,
 def test_a_file_that_is_no_settings_file_does_not_block(qtbot, session, tmp_path, store):
     (tmp_path / "window.ini").write_bytes(bytes(range(256)) * 20)
     store.sync()
-    window = reopened(session, store)
+    window = opened(session, store)
     qtbot.addWidget(window)
     assert window.acquisition.pairs.value() == 1000
 

@@ -9,31 +9,32 @@ from pathlib import Path
 import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QImage
-from PyQt6.QtWidgets import QMessageBox
 
 from acquisition.archive.kinds import FinishReason
 from acquisition.capture.states import AcquisitionState
 from app.gui import main
 from app.gui.live_page.drift_gauge import correlation_colour
-from app.gui.main_window.window import MainWindow
+from app.gui.main_window.commands import Command
+from app.gui.main_window.session_host import HostState
 from app.gui.widgets.formatting import count
 from app.gui.widgets.style import ALARM, GOOD, WARNING
-from app.status import AcquisitionStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
+from app.status import AcquisitionStatus, JobState, JobStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
 from drivers.base import DeviceLostError, FrameMark, SpeckleScopeError
+from tests.helpers.answers import agrees, refuses
 from tests.helpers.scripted_session import ScriptedSession, make_view
 
 
 def test_space_starts_and_stops(window, session, qtbot):
     qtbot.keyClick(window, Qt.Key.Key_Space)
-    assert window.controls.live.text() == "Stop live"
-    assert window.controls.state.text() == "Starting…"
+    assert window.page.controls.live.text() == "Stop live"
+    assert window.page.controls.state.text() == "Starting…"
     session.add(make_view())
     window.refresh_pictures()
     window.refresh_numbers()
-    assert window.controls.state.text() == "Live"
+    assert window.page.controls.state.text() == "Live"
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert session.calls == [("start_live",), ("stop_live",)]
-    assert window.controls.state.text() == "Stopped"
+    assert window.page.controls.state.text() == "Stopped"
 
 
 def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
@@ -44,7 +45,7 @@ def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
     later_s = time.monotonic() + 10.0
     monkeypatch.setattr(time, "monotonic", lambda: later_s)
     window.refresh_numbers()
-    assert window.controls.state.text() == "No frame for 10 s"
+    assert window.page.controls.state.text() == "No frame for 10 s"
 
 
 @pytest.mark.parametrize(
@@ -59,15 +60,15 @@ def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
 def test_every_state_of_the_live_view_is_shown(window, session, state, text, button):
     session.status = replace(session.status, state=state)
     window.refresh_numbers()
-    assert (window.controls.state.text(), window.controls.live.text()) == (text, button)
+    assert (window.page.controls.state.text(), window.page.controls.live.text()) == (text, button)
 
 
 def test_a_refused_command_becomes_a_banner(window, session, qtbot):
     session.failure = DeviceLostError("camera 40012345 does not answer; check its cable, then start again")
-    qtbot.mouseClick(window.controls.live, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.page.controls.live, Qt.MouseButton.LeftButton)
     assert window.banner.shown
     assert window.banner.text == "Error: camera 40012345 does not answer; check its cable, then start again"
-    assert window.controls.live.text() == "Start live"
+    assert window.page.controls.live.text() == "Start live"
     qtbot.keyClick(window, Qt.Key.Key_Escape)
     assert window.banner.shown is None
 
@@ -94,14 +95,14 @@ def test_a_message_that_repeats_waits_once(window):
 
 
 def test_the_record_button_follows_the_recording(window, session, qtbot):
-    window.controls.recording_name.setText("liver")
+    window.page.controls.recording_name.setText("liver")
     qtbot.keyClick(window, Qt.Key.Key_R)
     assert session.calls == [("start_recording", "liver")]
     session.recording = RecordingStatus(
         state=RecordingState.RECORDING, path=Path("recording"), frames_recorded=1234, seconds=61.5
     )
     window.refresh_numbers()
-    record = window.controls.record
+    record = window.page.controls.record
     assert record.text().startswith("1:01")
     assert "1\N{NARROW NO-BREAK SPACE}234 frames" in record.text()
     assert "fault" not in record.text()
@@ -109,7 +110,6 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
     window.refresh_numbers()
     assert record.text().endswith("frames   3 faults")
     assert record.property("tone") == "recording"
-    assert not window.controls.export.isEnabled()
     qtbot.mouseClick(record, Qt.MouseButton.LeftButton)
     assert session.calls[-1] == ("stop_recording",)
     session.recording = replace(
@@ -124,7 +124,7 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
 
 def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
     window.activateWindow()
-    name = window.controls.recording_name
+    name = window.page.controls.recording_name
     name.setFocus()
     name.clear()
     qtbot.keyClicks(name, "rs te")
@@ -135,7 +135,7 @@ def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
 
 
 def test_a_recording_without_a_name_is_not_recorded(window, session):
-    window.controls.recording_name.setText("  ")
+    window.page.controls.recording_name.setText("  ")
     window.toggle_recording()
     assert session.calls == []
     assert "no name" in window.banner.text
@@ -186,7 +186,7 @@ def test_the_strip_shows_every_number_with_its_unit(window, session):
         inference_ms_p50=12.34, dropped_display=3, dropped_inference=15, dropped_record=1, reference_correlation=0.35,
     )  # fmt: skip
     window.refresh_numbers()
-    strip = window.status_strip
+    strip = window.page.status_strip
     assert strip.camera.text == "Camera 30.0 fps"
     assert strip.duration.text == "Inference, median 12.3 ms"
     assert strip.latency.text == "Latency, software path 38 ms p50 61 ms p99"
@@ -202,7 +202,7 @@ def test_the_strip_shows_every_number_with_its_unit(window, session):
 
 
 def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
-    drift = window.status_strip.drift
+    drift = window.page.status_strip.drift
     window.refresh_numbers()
     assert not drift.retune.isEnabled()
     session.status = replace(session.status, state=LiveState.RUNNING, can_retune=True, reference_correlation=0.72)
@@ -226,46 +226,114 @@ def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
     assert "nothing to re-tune" in window.banner.text
 
 
-def test_closing_does_not_wait_for_the_session(qtbot, session):
+def test_closing_shows_what_is_finished_first(window, session, qtbot):
     session.may_close.clear()
-    window = MainWindow(session)
-    window.show()
-    began_s = time.monotonic()
-    assert window.close()
-    assert time.monotonic() - began_s < 1.0
-    assert not window.isVisible()
-    assert not window.wait_closed(0.01)
+    session.job_statuses = (JobStatus(name="Export liver", state=JobState.RUNNING, done=1, total=2),)
+    assert not window.close()
+    assert window.isVisible()
+    assert window.empty_page.text.text() == "Export liver"
+    session.job_statuses = ()
+    window.refresh_numbers()
+    assert "Files are finished first" in window.empty_page.text.text()
     assert not session.closed.is_set()
     session.may_close.set()
-    assert window.wait_closed(5.0)
+    assert window.host.join(5.0)
+    qtbot.waitUntil(lambda: window.host.state is HostState.EMPTY)
+    window.refresh_numbers()
     assert session.closed.is_set()
+    assert not window.isVisible()
 
 
-def test_closing_during_an_acquisition_asks_first(window, session, monkeypatch):
+def test_closing_during_an_acquisition_asks_first(window, session):
     session.acquisition = AcquisitionStatus(
         state=AcquisitionState.CAPTURING, path=Path("d"), pairs_requested=500, pairs_acknowledged=125
     )
-    questions = []
-
-    def refuse(_parent, _title, text):
-        questions.append(text)
-        return QMessageBox.StandardButton.No
-
-    monkeypatch.setattr(QMessageBox, "question", refuse)
+    operator = refuses()
     assert not window.close()
-    assert "125 of 500 pairs" in questions[0]
+    operator.stop()
+    assert "125 of 500 pairs" in operator.questions[0]
+    assert window.page is not None
     assert not session.closed.is_set()
 
 
-def test_the_session_is_no_longer_asked_once_the_window_closed(qtbot, session):
-    window = MainWindow(session)
-    window.show()
-    qtbot.waitUntil(lambda: session.polls > 0)
-    window.close()
-    polls = session.polls
-    qtbot.wait(100)
-    assert session.polls == polls
-    assert window.wait_closed(5.0)
+@pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_T])
+def test_a_recording_is_ended_by_nothing_that_only_happens_to_be_pressed(window, session, qtbot, key):
+    session.status = replace(session.status, state=LiveState.RUNNING, can_retune=True)
+    session.recording = RecordingStatus(state=RecordingState.RECORDING, path=Path("r"), frames_recorded=1234, seconds=61.5)
+    operator = refuses()
+    qtbot.keyClick(window, key)
+    operator.stop()
+    assert "1:01, 1\N{NARROW NO-BREAK SPACE}234 frames are stored" in operator.questions[0]
+    assert session.calls == []
+    operator = agrees()
+    window.commands[{Qt.Key.Key_Space: Command.TOGGLE_LIVE, Qt.Key.Key_T: Command.RETUNE}[key]].trigger()
+    operator.stop()
+    assert len(operator.questions) == 1
+    assert session.calls[0] == ("stop_recording",)
+
+
+@pytest.mark.parametrize("command", ["_start_acquisition", "use_model", "use_simulated", "go_to_setup", "close"])
+def test_what_would_end_a_recording_asks_and_changes_nothing_when_refused(window, session, command):
+    arguments = {"_start_acquisition": ("cells", 60, "digits"), "use_model": ("m",)}.get(command, ())
+    session.status = replace(session.status, state=LiveState.RUNNING)
+    session.recording = RecordingStatus(state=RecordingState.RECORDING, path=Path("r"), frames_recorded=12, seconds=1.5)
+    operator = refuses()
+    getattr(window, command)(*arguments)
+    operator.stop()
+    assert len(operator.questions) == 1
+    assert session.calls == []
+    assert window.page is not None
+    assert window.host.state is HostState.OPEN
+
+
+def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, qtbot):
+    result = window.page.result
+    assert not result.isVisible()
+    session.recording = RecordingStatus(
+        state=RecordingState.FINISHED,
+        path=Path("archive/liver"),
+        frames_recorded=873,
+        frames_not_reconstructed=76,
+        seconds=60.0,
+        finish_reason=FinishReason.COMPLETED,
+        verdict="complete",
+    )
+    window.refresh_numbers()
+    assert result.text.full_text == "liver: complete. 60.0 s, 873 frames, 76 not reconstructed"
+    qtbot.mouseClick(result.export, Qt.MouseButton.LeftButton)
+    assert session.calls == [("export_last_recording",)]
+    session.failure = SpeckleScopeError("a recording with this name exists")
+    window.toggle_recording()
+    assert result.isVisible()
+    assert result.export.isEnabled()
+    qtbot.mouseClick(result.dismiss, Qt.MouseButton.LeftButton)
+    window.refresh_numbers()
+    assert not result.isVisible()
+
+
+def test_a_refusal_goes_away_with_the_next_command_that_works(window, session):
+    session.failure = SpeckleScopeError("the disk is full")
+    window.save_snapshot()
+    assert "the disk is full" in window.banner.text
+    session.failure = None
+    window.save_snapshot()
+    assert "the disk is full" not in window.banner.text
+    assert "the disk is full" in [entry.message.text for entry in window.banner.log]
+    assert window.drawer.messages.rowCount() == 2
+
+
+def test_space_presses_the_button_that_has_the_focus(window, session, qtbot):
+    window.activateWindow()
+    window.page.controls.snapshot.setFocus()
+    qtbot.keyClick(window.page.controls.snapshot, Qt.Key.Key_Space)
+    assert session.calls == [("snapshot",)]
+
+
+def test_every_command_has_a_key_of_its_own_and_stands_in_a_menu(window):
+    keys = [key for key, _ in window.commands.key_list()]
+    assert len(keys) == len(set(keys))
+    shown = {action for menu in window.menuBar().actions() for action in menu.menu().actions()}
+    assert all(window.commands[command] in shown for command in Command)
 
 
 def test_a_window_fits_a_small_screen(window):
@@ -307,6 +375,7 @@ def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monk
 
 
 def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, session, qtbot):
+    window.show_acquisition()
     panel = window.acquisition
     assert not panel.pause.isVisible()
     status = AcquisitionStatus(

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import yaml
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QMessageBox
 
-from app.gui.main_window.window import MainWindow
 from app.gui.training.window import TrainingWindow
 from drivers.base import SpeckleScopeError
 from reconstruction.models.model import CARD
 from reconstruction.training.checkpoint import CHECKPOINT
 from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN
+from tests.helpers.answers import agrees, refuses
 
 #: Stands for the command: prints its arguments, and works until it is asked to stop.
 PATIENT = """
@@ -153,18 +152,9 @@ def test_a_finished_model_can_be_used(page, qtbot, tmp_path):
 
 
 @pytest.fixture
-def instrument(qtbot, styled, session, tmp_path):
+def instrument(qtbot, window, tmp_path):
     """A main window with a training that runs."""
-
-    def end(window: MainWindow) -> None:  # otherwise closing would ask
-        window.training.shut_down()
-        window.training.wait_closed(30)
-
-    window = MainWindow(session, setup=True)
-    qtbot.addWidget(window, before_close_func=end)
-    window.stop_polling()
-    window.show()
-    qtbot.mouseClick(window.controls.train, Qt.MouseButton.LeftButton)
+    window.show_training()
     page = window.training
     page.stop_polling()
     page.program = runs(PATIENT)
@@ -174,39 +164,41 @@ def instrument(qtbot, styled, session, tmp_path):
     return window
 
 
-def test_closing_the_training_window_lets_it_go_on(qtbot, instrument):
+def test_closing_the_training_window_lets_it_go_on(instrument):
     page = instrument.training
     page.close()
     assert not page.isVisible()
     assert page.running
-    qtbot.mouseClick(instrument.controls.train, Qt.MouseButton.LeftButton)
+    instrument.show_training()
     assert instrument.training is page
     assert page.isVisible()
 
 
-def test_closing_the_window_asks_and_stops_the_training(instrument, monkeypatch):
+def test_closing_the_window_asks_and_stops_the_training(qtbot, instrument):
     page = instrument.training
-    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
-    questions: list[str] = []
-
-    def answer(parent, title, text):
-        questions.append(text)
-        return answers.pop(0)
-
-    monkeypatch.setattr(QMessageBox, "question", answer)
+    operator = refuses()
     instrument.close()
+    operator.stop()
     assert instrument.isVisible()
     assert page.running
+    operator = agrees()
     instrument.close()
-    assert "A training is running" in questions[-1]
-    assert instrument.wait_closed(30)
+    operator.stop()
+    assert "A training is running" in operator.questions[0]
+
+    def closed() -> bool:
+        instrument.refresh_numbers()
+        return not instrument.isVisible()
+
+    qtbot.waitUntil(closed, timeout=30_000)
     assert not page.running
     assert not page.isVisible()
 
 
-def test_using_a_model_closes_the_window_for_it(instrument, monkeypatch):
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+def test_using_a_model_opens_it_in_the_same_window(qtbot, instrument):
+    before = instrument.page
     instrument.training.model_requested.emit("/models/new")
-    assert instrument.close_request.model == "/models/new"
-    assert not instrument.isVisible()
-    assert instrument.wait_closed(30)
+    qtbot.waitUntil(lambda: instrument.page is not None and instrument.page is not before, timeout=10_000)
+    assert instrument.host.choice.model == "/models/new"
+    assert instrument.isVisible()
+    assert instrument.training.running

@@ -9,7 +9,15 @@ import pytest
 from PyQt6.QtCore import QRect
 from PyQt6.QtGui import QColor, QTransform
 
-from app.gui.image_view.drawing.choice import Drawing, DrawingOption, choose_drawing, is_software_renderer
+from app.gui.image_view.drawing.choice import (
+    Drawing,
+    DrawingOption,
+    choose_drawing,
+    drawing_in_use,
+    is_software_renderer,
+    new_picture_item,
+    use_drawing,
+)
 from app.gui.image_view.drawing.colour_tables import CLIPPED
 from app.gui.image_view.drawing.outlines import outline_indices, smooth_labels
 from app.gui.image_view.drawing.software_item import SoftwarePictureItem
@@ -112,6 +120,14 @@ def test_without_a_screen_pictures_are_drawn_in_software(qapp):
         assert choice.drawing is Drawing.SOFTWARE
         assert choice.reason == "Drawn in software: no screen"
         assert isinstance(choice.new_item(), SoftwarePictureItem)
+
+
+def test_new_pictures_are_drawn_where_it_was_chosen_last(qapp):
+    use_drawing(DrawingOption.SOFTWARE)
+    assert drawing_in_use().reason == "Drawn in software: as chosen"
+    use_drawing(DrawingOption.CARD)
+    assert drawing_in_use().reason == "Drawn in software: no screen"
+    assert isinstance(new_picture_item(), SoftwarePictureItem)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,224 @@
+"""The live page of one session: it polls the session, shows its pictures and numbers, and passes commands on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from PyQt6.QtCore import Qt, QUrl, pyqtSignal
+from PyQt6.QtGui import QDesktopServices
+from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
+
+from app.gui.image_view.panes import Pictures
+from app.gui.live_page.control_bar import ControlBar, Tone
+from app.gui.live_page.recording_result import RecordingResult
+from app.gui.live_page.status_strip import StatusStrip
+from app.gui.session_protocol import SessionLike
+from app.gui.widgets.formatting import count, duration
+from app.gui.widgets.questions import Question, ask
+from app.gui.widgets.style import GAP_PX
+from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, Topic
+from drivers.base import SpeckleScopeError
+
+#: After so many seconds without a new frame, the page says so.
+_SILENT_AFTER_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class LivePage(QMainWindow):
+    """Pictures, numbers and controls of one session.
+
+    It is a window inside the window, because its panels are docks.
+
+    Parameters
+    ----------
+    session : SessionLike
+        The session to show.
+    """
+
+    #: A Message for the operator.
+    reported = pyqtSignal(object)
+    #: A command was carried out.
+    succeeded = pyqtSignal()
+    #: The operator wants to play the last recording; its folder.
+    play_requested = pyqtSignal(object)
+
+    def __init__(self, session: SessionLike) -> None:
+        super().__init__()
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self.session = session
+        self.views_shown = 0
+        self._last_frame_s: float | None = None
+        self._live_state = LiveState.STOPPED
+        self.controls = ControlBar()
+        self.pictures = Pictures(session.field_um, session.frame_full_scale, session.display_range_rad)
+        self.status_strip = StatusStrip()
+        self.result = RecordingResult()
+        self._build()
+        self._connect()
+        self.refresh_numbers()
+
+    # -- called by the window's timers ----------------------------------------------------------------------------
+
+    def refresh_pictures(self, *, visible: bool = True) -> None:
+        """Fetch the newest frame, view and overlay, and show them where the page is ``visible``."""
+        frame, view, overlay = self.session.poll_frame(), self.session.poll_view(), self.session.poll_overlay()
+        if frame is not None:
+            self._last_frame_s = time.monotonic()
+        self.views_shown += view is not None
+        if not visible:
+            return
+        if frame is not None:
+            self.pictures.show_frame(frame)
+        if view is not None:
+            self.pictures.show_view(view)
+        if overlay is not None:
+            self.pictures.show_overlay(overlay)
+
+    def refresh_numbers(self, *, visible: bool = True) -> None:
+        """Show the session's numbers and states."""
+        status, recording = self.session.live_status(), self.session.recording_status()
+        self._show_live(status)
+        self.status_strip.show_status(status)
+        self.controls.show_recording(recording)
+        self.result.show_recording(recording)
+        if visible:
+            self.pictures.refresh_numbers()
+
+    def _show_live(self, status: LiveStatus) -> None:
+        if status.running and not self._live_state.is_running:
+            self._last_frame_s = None
+        self._live_state = status.state
+        self.controls.show_live(status.state, *self._live_text(status.state))
+        if not status.running:
+            self.pictures.show_message("The live view is stopped. Press Space to start it.")
+        elif self._last_frame_s is None:
+            self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
+
+    def _live_text(self, state: LiveState) -> tuple[str, Tone]:
+        silent_s = None if self._last_frame_s is None else time.monotonic() - self._last_frame_s
+        if state is LiveState.FAILED:
+            return "Failed", Tone.ALARM
+        if state is LiveState.STOPPED:
+            return "Stopped", Tone.IDLE
+        if state is LiveState.RETUNING:
+            return "Re-tuning\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
+        if silent_s is None:
+            return "Starting\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
+        if silent_s > _SILENT_AFTER_S:
+            return f"No frame for {silent_s:.0f} s", Tone.WAITING
+        return "Live", Tone.LIVE
+
+    # -- commands of the operator ---------------------------------------------------------------------------------
+
+    def toggle_live(self) -> None:
+        """Start the live view, or stop it; a recording that is running is asked about first."""
+        if not self.session.live_status().running:
+            self.attempt(self.session.start_live)
+        elif self.may_end_recording("stop the live view"):
+            self.attempt(self.session.stop_live)
+
+    def toggle_recording(self) -> None:
+        """Start a recording, or finish it."""
+        name = self.controls.recording_name.text().strip()
+        if self.session.recording_status().active:
+            self.attempt(self.session.stop_recording)
+        elif not name:
+            self.refuse("The recording has no name; type one next to the Record button")
+        else:
+            self.attempt(lambda: self.session.start_recording(name))
+
+    def save_snapshot(self) -> None:
+        """Save the present view, and show where."""
+
+        def save() -> None:
+            self.reported.emit(Message(MessageLevel.INFO, f"Snapshot saved: {self.session.snapshot()}"))
+
+        self.attempt(save)
+
+    def export_recording(self) -> None:
+        """Export the last recording in the background."""
+        self.attempt(self.session.export_last_recording)
+
+    def retune(self) -> None:
+        """Measure a new reference and new reference pairs; a recording that is running is asked about first."""
+        if self.may_end_recording("re-tune"):
+            self.attempt(self.session.retune)
+
+    def open_recording_folder(self) -> None:
+        """Show the folder of the last recording in the file manager."""
+        path = self.session.recording_status().path
+        if path is not None and not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+            self.refuse(f"There is no file manager to show {path}; open this folder yourself")
+
+    def play_recording(self) -> None:
+        """Play the last recording in place of the camera."""
+        path = self.session.recording_status().path
+        if path is not None:
+            self.play_requested.emit(path)
+
+    def may_end_recording(self, purpose: str) -> bool:
+        """Return whether nothing is recorded; ask about a running recording, and stop it if the operator agrees.
+
+        Parameters
+        ----------
+        purpose : str
+            What the operator wants to do, as a verb.
+        """
+        recording = self.session.recording_status()
+        if recording.state is not RecordingState.RECORDING:
+            return True
+        question = Question(
+            text=f"A recording is running: {duration(recording.seconds)}, {count(recording.frames_recorded)} frames are "
+            f"stored.\nTo {purpose}, it has to end. What is recorded so far is kept.",
+            agree=f"Stop recording and {purpose}",
+            refuse="Keep recording",
+        )
+        return ask(question, self.window()) and self.attempt(self.session.stop_recording)
+
+    def attempt(self, action: Callable[[], object]) -> bool:
+        """Carry a command out; return whether it was. A refusal is reported, and nothing else changes."""
+        try:
+            action()
+        except (SpeckleScopeError, OSError) as error:
+            log.error("%s", error)
+            self.refuse(str(error))
+            return False
+        self.succeeded.emit()
+        self.refresh_numbers()
+        return True
+
+    def refuse(self, text: str) -> None:
+        """Report why a command is not carried out."""
+        self.reported.emit(Message(MessageLevel.ERROR, text, Topic.COMMAND))
+        self.refresh_numbers()
+
+    # -- construction ---------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        central = QWidget()
+        central.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        layout = QVBoxLayout(central)
+        layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, 0)
+        layout.setSpacing(GAP_PX)
+        panes = QHBoxLayout()
+        panes.setSpacing(GAP_PX)
+        for pane in self.pictures.panes:
+            panes.addWidget(pane, 1)
+        layout.addWidget(self.controls)
+        layout.addLayout(panes, 1)
+        layout.addWidget(self.result)
+        layout.addWidget(self.status_strip)
+        self.setCentralWidget(central)
+
+    def _connect(self) -> None:
+        # To methods alone: Qt would keep a function of this scope, and with it this page and the session, for ever.
+        self.controls.live_clicked.connect(self.toggle_live)
+        self.controls.record_clicked.connect(self.toggle_recording)
+        self.controls.snapshot_clicked.connect(self.save_snapshot)
+        self.status_strip.drift.retune_clicked.connect(self.retune)
+        self.result.open_clicked.connect(self.open_recording_folder)
+        self.result.play_clicked.connect(self.play_recording)
+        self.result.export_clicked.connect(self.export_recording)

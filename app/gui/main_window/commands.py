@@ -1,0 +1,141 @@
+"""The one list of the window's commands, with words, keys and menus; menus, tool tips and the list of keys come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from PyQt6.QtCore import QEvent, QObject, Qt
+from PyQt6.QtGui import QAction, QKeyEvent, QKeySequence
+from PyQt6.QtWidgets import QAbstractButton, QComboBox, QMainWindow, QMenuBar, QWidget
+
+
+class Menu(Enum):
+    """The menus, from left to right."""
+
+    FILE = "&File"
+    LIVE = "&Live"
+    VIEW = "&View"
+    TOOLS = "&Tools"
+    HELP = "&Help"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandText:
+    """How a command appears.
+
+    Parameters
+    ----------
+    menu : Menu
+        The menu that it is in.
+    text : str
+        Its words in the menu.
+    tip : str
+        What it does, in one sentence without a full stop.
+    keys : str
+        Its shortcut, as Qt writes it; empty for none.
+    """
+
+    menu: Menu
+    text: str
+    tip: str
+    keys: str = ""
+
+
+class Command(Enum):
+    """Everything that the window can be told to do from a menu or by a key."""
+
+    OPEN = CommandText(menu=Menu.FILE, text="Open instrument…", tip="Open another instrument file", keys="Ctrl+O")
+    SIMULATED = CommandText(menu=Menu.FILE, text="Open simulated instrument", tip="Open the simulated instrument")
+    OPEN_RECORDING = CommandText(
+        menu=Menu.FILE, text="Open recording…", tip="Play a recording or a dataset as if it came from the camera"
+    )
+    SETUP = CommandText(
+        menu=Menu.FILE, text="Set up instrument…", tip="Choose camera and SLM; the instrument is closed meanwhile"
+    )
+    QUIT = CommandText(menu=Menu.FILE, text="Quit", tip="Finish recordings and exports, then end the program", keys="Ctrl+Q")
+    TOGGLE_LIVE = CommandText(menu=Menu.LIVE, text="Start or stop live view", tip="Start or stop the live view", keys="Space")
+    RECORD = CommandText(menu=Menu.LIVE, text="Record", tip="Start or stop recording every camera frame without loss", keys="R")
+    SNAPSHOT = CommandText(
+        menu=Menu.LIVE, text="Snapshot", tip="Save frame, phase and labels of the present view as files", keys="S"
+    )
+    EXPORT = CommandText(menu=Menu.LIVE, text="Export last recording", tip="Export the last recording", keys="E")
+    RETUNE = CommandText(
+        menu=Menu.LIVE, text="Re-tune", tip="Measure a new reference and probe patterns after the fibre has moved", keys="T"
+    )
+    FIT = CommandText(menu=Menu.VIEW, text="Show whole field", tip="Show the whole field in every picture", keys="F")
+    FULL_SCREEN = CommandText(menu=Menu.VIEW, text="Full screen", tip="Show the window on the whole screen", keys="F11")
+    DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
+    ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset…", tip="Acquire pairs of speckle and phase")
+    TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")
+    DISMISS = CommandText(
+        menu=Menu.HELP, text="Dismiss message", tip="Leave an input field, or dismiss the message", keys="Esc"
+    )
+    KEYS = CommandText(menu=Menu.HELP, text="Keys", tip="Show all keys", keys="?")
+    ABOUT = CommandText(menu=Menu.HELP, text="About SpeckleScope", tip="Show version, instrument and model", keys="F1")
+
+
+class Commands(QObject):
+    """The actions of one window.
+
+    A key goes where the focus visibly is: letters are typed in a field, and Space presses the button that has the focus.
+    """
+
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__(window)
+        self._actions = {command: _action(command.value, window) for command in Command}
+        window.addActions(list(self._actions.values()))
+
+    def __getitem__(self, command: Command) -> QAction:
+        return self._actions[command]
+
+    def connect(self, command: Command, slot: Callable[[], object]) -> None:
+        """Call ``slot``, a bound method, for a command."""
+        self._actions[command].triggered.connect(slot)
+
+    def fill(self, bar: QMenuBar) -> None:
+        """Make the menus."""
+        for menu in Menu:
+            shown = bar.addMenu(menu.value)
+            assert shown is not None
+            shown.setToolTipsVisible(True)
+            shown.addActions([action for command, action in self._actions.items() if command.value.menu is menu])
+
+    def key_list(self) -> Iterator[tuple[str, str]]:
+        """Yield every key with what it does."""
+        for command in Command:
+            if command.value.keys:
+                yield command.value.keys, command.value.tip
+
+    def watch(self, widget: QWidget) -> None:
+        """Let keys go to the fields and buttons inside a widget first."""
+        for child in widget.findChildren(QWidget):
+            if isinstance(child, QAbstractButton | QComboBox):  # fields keep what is typed by themselves
+                child.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Keep a key for the widget that has the focus, where it means something there."""
+        if isinstance(event, QKeyEvent) and event.type() is QEvent.Type.ShortcutOverride and _keeps(watched, event):
+            event.accept()
+            return True
+        return super().eventFilter(watched, event)
+
+
+def _keeps(widget: QObject | None, event: QKeyEvent) -> bool:
+    """Whether a button or a list of choices uses a key itself."""
+    plain = event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier)
+    if isinstance(widget, QComboBox):
+        return plain and event.text().isprintable() and event.text() != ""
+    return plain and event.key() == Qt.Key.Key_Space
+
+
+def _action(text: CommandText, window: QMainWindow) -> QAction:
+    action = QAction(text.text, window)
+    if text.keys:
+        action.setShortcut(QKeySequence(text.keys))
+        action.setAutoRepeat(False)
+    shown = f"{text.tip}  ({text.keys})" if text.keys else text.tip
+    action.setToolTip(shown)
+    action.setStatusTip(text.tip)
+    return action
