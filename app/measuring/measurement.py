@@ -182,7 +182,7 @@ def _of_region(shape: PointShape | RectangleShape, picture: MeasuredPicture) -> 
     }  # fmt: skip
     if isinstance(shape, PointShape):
         pixel = picture.grid.pixel_at(shape.x_um, shape.y_um)
-        return numbers if pixel is None else numbers | {"x_px": pixel[1], "y_px": pixel[0]}
+        return {} if pixel is None else {"mean": statistics.mean, "x_px": pixel[1], "y_px": pixel[0]}
     return numbers | {"x_px": shape.x_um / picture.pitch_um, "y_px": shape.y_um / picture.pitch_um}
 
 

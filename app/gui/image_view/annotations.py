@@ -1,17 +1,18 @@
-"""Text on a picture: scale bar, value under the mouse, what is wrong with the frame; a message while there is no picture."""
+"""Text and lines on a picture: scale bar, value under the mouse, notes, cross-hair, grid; a message where there is none."""
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QPointF, QRectF, Qt
+from PyQt6.QtCore import QLineF, QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QWidget
 
 from app.gui.widgets.formatting import round_length
-from app.gui.widgets.style import ALARM, MUTED, TEXT
+from app.gui.widgets.style import ACCENT, ALARM, MUTED, TEXT
 
 _MARGIN_PX = 12.0
 _MAX_BAR = 0.28  # of the width of the picture
 _STAMP_PX = 22
+_BAR_PX = 34
 _SHADE = QColor(0, 0, 0, 165)
 
 
@@ -26,6 +27,24 @@ class Annotations(QWidget):
         self._readout = ""
         self._message = ""
         self._stamp = ""
+        self._notes: tuple[str, ...] = ()
+        self._cross_hair: list[QLineF] = []
+        self._grid: list[QLineF] = []
+
+    @property
+    def message(self) -> str:
+        """The message in the middle."""
+        return self._message
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines at the lower left: what was done to the picture, and what of it cannot be seen."""
+        return self._notes
+
+    @property
+    def lines(self) -> tuple[list[QLineF], list[QLineF]]:
+        """The lines of the cross-hair and those of the grid, in screen pixels of this widget."""
+        return list(self._cross_hair), list(self._grid)
 
     @property
     def stamp(self) -> str:
@@ -75,6 +94,20 @@ class Annotations(QWidget):
             self._message = text
             self.update()
 
+    def set_notes(self, *notes: str) -> None:
+        """Show lines at the lower left; empty ones are skipped."""
+        shown = tuple(note for note in notes if note)
+        if shown != self._notes:
+            self._notes = shown
+            self.update()
+
+    def set_lines(self, cross_hair: list[QLineF], grid: list[QLineF]) -> None:
+        """Draw the lines of a cross-hair and of a grid, in screen pixels of this widget."""
+        if cross_hair != self._cross_hair or grid != self._grid:
+            self._cross_hair = cross_hair
+            self._grid = grid
+            self.update()
+
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the texts and the scale bar."""
         painter = QPainter(self)
@@ -86,6 +119,8 @@ class Annotations(QWidget):
             painter.setPen(QColor(MUTED))
             painter.drawText(QRectF(self.rect()), Qt.AlignmentFlag.AlignCenter, self._message)
             return
+        self._draw_lines(painter)
+        self._draw_notes(painter, metrics)
         if self._readout:
             width = metrics.horizontalAdvance(self._readout)
             corner = self._picture.topLeft() + QPointF(_MARGIN_PX, _MARGIN_PX)
@@ -95,6 +130,33 @@ class Annotations(QWidget):
         length_px, text = self.scale_bar
         if length_px:
             self._draw_scale_bar(painter, metrics, length_px, text)
+
+    def _draw_lines(self, painter: QPainter) -> None:
+        # A dark line below a light one is seen on any picture.
+        faint = QColor(TEXT)
+        faint.setAlpha(90)
+        shade = QColor(0, 0, 0, 60)
+        for lines, pens in (
+            (self._grid, (QPen(shade, 2), QPen(faint, 1))),
+            (self._cross_hair, (QPen(_SHADE, 3), QPen(QColor(ACCENT), 1))),
+        ):
+            for pen in pens:
+                painter.setPen(pen)
+                for line in lines:
+                    painter.drawLine(line)
+
+    def _draw_notes(self, painter: QPainter, metrics: QFontMetricsF) -> None:
+        bottom = self._picture.bottom() - _MARGIN_PX
+        longest = max(0.0, self._picture.width() - 2 * _MARGIN_PX - 16)
+        beside_bar = longest * (1 - _MAX_BAR) - _MARGIN_PX - 16
+        if any(metrics.horizontalAdvance(note) > beside_bar for note in self._notes):
+            bottom -= _BAR_PX + 2
+        for note in reversed(self._notes):
+            text = metrics.elidedText(note, Qt.TextElideMode.ElideRight, longest)
+            bottom -= 26
+            self._plate(
+                painter, QRectF(self._picture.left() + _MARGIN_PX, bottom, metrics.horizontalAdvance(text) + 16, 24), text
+            )
 
     def _draw_stamp(self, painter: QPainter, font: QFont) -> None:
         large = QFont(font)
@@ -112,8 +174,8 @@ class Annotations(QWidget):
 
     def _draw_scale_bar(self, painter: QPainter, metrics: QFontMetricsF, length_px: float, text: str) -> None:
         width = max(length_px, metrics.horizontalAdvance(text)) + 16
-        corner = self._picture.bottomRight() - QPointF(_MARGIN_PX + width, _MARGIN_PX + 34)
-        plate = QRectF(corner.x(), corner.y(), width, 34)
+        corner = self._picture.bottomRight() - QPointF(_MARGIN_PX + width, _MARGIN_PX + _BAR_PX)
+        plate = QRectF(corner.x(), corner.y(), width, _BAR_PX)
         self._plate(painter, plate, "")
         painter.setPen(QColor(TEXT))
         painter.drawText(plate.adjusted(0, 2, 0, -11), Qt.AlignmentFlag.AlignCenter, text)
