@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
+from acquisition.archive.references import StoredReference
 from acquisition.archive.rows import PairRow, StoredRow
 from acquisition.archive.shards import ArraySpec, Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter
@@ -125,6 +126,8 @@ def _written(trip: RoundTrip, folder: Path) -> Path:
     facts = {"phase_range_rad": 2.85, "bit_depth": trip.bits, "pixel_um": 0.68, "fibre": "MCF \N{GREEK SMALL LETTER MU} 3"}
     spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="round-trip", arrays=arrays, metadata=facts)
     with ArchiveWriter.create(folder, spec, _PAIRS) as writer:
+        for first_frame in (0, 3):
+            writer.add_reference(_stored_reference(first_frame, dtype))
         for number in range(_PAIRS):
             is_reference = number % _REFERENCE_EVERY == 0
             phase = np.zeros(_GRID, np.float32) if is_reference else rng.uniform(0, 2.85, _GRID).astype(np.float32)
@@ -150,6 +153,17 @@ def _written(trip: RoundTrip, folder: Path) -> Path:
     return writer.path
 
 
+def _stored_reference(first_frame: int, dtype: type[np.generic]) -> StoredReference:
+    """Return what a recording stores: the mean speckle of the flat pattern, and the pairs of a re-tune."""
+    rng = np.random.default_rng(first_frame)
+    arrays = {
+        "speckle": rng.uniform(0, 200, _SHAPE).astype(np.float32),
+        "pairs_speckle": rng.integers(0, 256, (2, *_SHAPE)).astype(dtype),
+        "pairs_phase_rad": rng.uniform(0, 2.85, (2, *_SHAPE)).astype(np.float32),
+    }
+    return StoredReference(first_frame=first_frame, arrays=arrays, values={"pairs": {"stability": 0.1 + first_frame}})
+
+
 def _changed_archive(original: Archive, again: Archive) -> list[str]:
     if len(original) != len(again):
         return [f"{len(original)} pairs became {len(again)}"]
@@ -159,7 +173,13 @@ def _changed_archive(original: Archive, again: Archive) -> list[str]:
         changes += [name for name in both if not _same(original.read(name, first.index), again.read(name, second.index))]
         changes += _changed_row(first, second)
     changes += [name for name in _FACTS if original.metadata.get(name) != again.metadata.get(name)]
+    changes += ["references"] if _references(original) != _references(again) else []
     return list(dict.fromkeys(changes))
+
+
+def _references(archive: Archive) -> list[tuple[int, Mapping[str, str], Mapping[str, object]]]:
+    """Return of each reference where it begins, the SHA-256 of its arrays' files, and its values."""
+    return [(entry.first_frame, entry.sha256, entry.values) for entry in archive.references() if not entry.damage()]
 
 
 def _changed_row(first: StoredRow, second: StoredRow) -> list[str]:

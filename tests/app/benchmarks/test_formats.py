@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
-from acquisition.exchange.export import ExportFormat
+from acquisition.exchange.export import ExportFormat, export
 from app.benchmarks import formats
 from app.benchmarks.formats import Pace, RoundTrip, changed, round_trips
 
@@ -51,6 +52,15 @@ def test_a_lost_fact_is_named(
     monkeypatch.setattr(Archive, "rows", spoilt)
     assert changed(TRIP, tmp_path) == [named]
     assert reopened
+
+
+def test_lost_references_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_references(archive: Archive, folder: Path, targets: list[ExportFormat]) -> None:
+        [references] = (path for path in export(archive, folder, targets) if path.name.endswith("_references"))
+        shutil.rmtree(references)
+
+    monkeypatch.setattr(formats, "export", without_references)
+    assert changed(TRIP, tmp_path) == ["references"]
 
 
 def test_a_changed_pixel_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
