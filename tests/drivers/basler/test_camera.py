@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,12 @@ def table(faults: FaultConfig | None = None) -> tuple[Any, SimulatedSlm]:
     slm = SimulatedSlm((IMAGE_PX, IMAGE_PX))
     sensor = SimulatedCamera(slm, small_fibre(), SimulatedCameraConfig(exposure_s=0.003, readout_s=0.001), faults)
     return emulator.TwinFedBasler(sensor), slm
+
+
+@pytest.fixture(scope="module", autouse=True)
+def emulator_is_listed() -> None:
+    """Whichever test lists the devices first: pylon looks for its emulator only then."""
+    os.environ.setdefault("PYLON_CAMEMU", "1")
 
 
 @pytest.fixture
