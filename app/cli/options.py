@@ -40,6 +40,14 @@ Response = Annotated[
 ]
 _Camera = Annotated[CameraKind | None, Parameter(help="Camera driver, instead of the one in the instrument file.")]
 _Slm = Annotated[SlmKind | None, Parameter(help="SLM driver, instead of the one in the instrument file.")]
+_CameraSetting = Annotated[
+    list[str] | None,
+    Parameter(
+        negative="",
+        help="A setting of the camera: exposure_s=0.01, gain=6, frame_rate_hz=50, binning=2 or roi=x,y,width,height; repeat it "
+        "for several. The command doctor lists what the camera takes.",
+    ),
+]
 _Archive = Annotated[
     Path | None, Parameter(help="Folder for datasets and recordings, instead of the one in the instrument file.")
 ]
@@ -69,6 +77,8 @@ class InstrumentOptions:
         given.pop("json", None)
         if (engine := given.pop("engine", None)) is not None:
             given["live"] = settings.live.model_copy(update={"engine": engine})
+        if texts := given.pop("camera_setting", None):
+            given["camera_settings"] = {**settings.camera_settings.model_dump(), **_camera_settings(texts)}
         return checked(dict(settings) | given, "the options", settings.file)
 
 
@@ -115,10 +125,11 @@ class TwinOptions(InstrumentOptions):
 @Parameter(name="*", group=SHARED)
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions(InstrumentOptions):
-    """Which devices are opened."""
+    """Which devices are opened, and the camera's settings."""
 
     camera: _Camera = None
     slm: _Slm = None
+    camera_setting: _CameraSetting = None
 
 
 @Parameter(name="*", group=SHARED)
@@ -144,6 +155,28 @@ class RecordingOptions(LiveOptions):
     """What the live view uses, and where it records to."""
 
     archive: _Archive = None
+
+
+def _camera_settings(texts: list[str]) -> dict[str, object]:
+    """Return the values of settings that are written as ``name=value``.
+
+    Raises
+    ------
+    ConfigError
+        A text is no such pair, or names no setting.
+    DeviceError
+        A value is no number, or no region.
+    """
+    from app.instrument.config import ConfigError
+    from drivers.camera_settings import SettingName, value_from_text
+
+    values: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in list(SettingName):
+            raise ConfigError(f"--camera-setting {text}: give name=value, where name is one of {', '.join(SettingName)}")
+        values[name] = value_from_text(SettingName(name), value)
+    return values
 
 
 def has_display() -> bool:

@@ -8,7 +8,9 @@ from app.diagnostics.findings import Finding, Verdict
 from app.instrument.config import InstrumentConfig
 from app.instrument.devices import CAMERAS, SCREEN_COMMAND, SLMS, detect, open_camera, open_slm
 from app.instrument.kinds import CameraKind, SlmKind
-from drivers.base import SpeckleScopeError, TriggerMode
+from app.instrument.opening import open_rig
+from drivers.base import Camera, SpeckleScopeError, TriggerMode
+from drivers.camera_settings import settings_of
 from drivers.clock import RealClock
 from drivers.displays.screen import list_screens, measured_period_s
 
@@ -65,22 +67,30 @@ def libraries(config: InstrumentConfig) -> list[Finding]:
 
 
 def configured(config: InstrumentConfig) -> list[Finding]:
-    """Open the configured real devices: read a frame from the camera, and ask the SLM for its pattern size."""
+    """Open the configured devices: read a frame from the camera, list its settings, ask the SLM for its pattern size."""
     if config.on_twin:
-        return []
-    return [_configured_camera(config), *_configured_slm(config)]
+        rig, _ = open_rig(config)
+        with rig.camera as camera:
+            return [_settings(camera)]
+    return [*_configured_camera(config), *_configured_slm(config)]
 
 
-def _configured_camera(config: InstrumentConfig) -> Finding:
+def _configured_camera(config: InstrumentConfig) -> list[Finding]:
     try:
         with open_camera(config, RealClock()) as camera:
             camera.arm(TriggerMode.FREE_RUN)
             height, width = camera.read(5.0 + camera.exposure_s).shape
             capabilities = camera.capabilities
             text = f"{capabilities.model} {capabilities.serial}: a frame of {width} x {height} px was read"
-            return Finding("camera", Verdict.OK, text)
+            return [Finding("camera", Verdict.OK, text), _settings(camera)]
     except SpeckleScopeError as error:
-        return _failed("camera", error, config.camera)
+        return [_failed("camera", error, config.camera)]
+
+
+def _settings(camera: Camera) -> Finding:
+    """List the settings of the camera with their values and ranges."""
+    settings = settings_of(camera)
+    return Finding("camera settings", Verdict.OK, "; ".join(map(str, settings)) or "this camera has none that can change")
 
 
 def _configured_slm(config: InstrumentConfig) -> list[Finding]:

@@ -21,6 +21,7 @@ from app.instrument.kinds import CameraKind, SlmKind
 from app.instrument.numbers_check import wrong_number
 from drivers.base import SpeckleScopeError, TriggerMode
 from drivers.basler.config import BaslerConfig
+from drivers.camera_settings import Roi, SettingName, SettingValue
 from drivers.displays.panel import PanelConfig
 from drivers.displays.screen import ScreenConfig
 from drivers.displays.slmpy import SlmPyConfig
@@ -96,6 +97,41 @@ class SceneConfig(_Strict):
     seed: int = 0
 
 
+class CameraSettingsConfig(_Strict):
+    """Settings of the camera, whatever its kind; they are written when it is opened. ``specklescope doctor`` lists them.
+
+    Parameters
+    ----------
+    exposure_s : float, optional
+        Exposure time in seconds; it replaces that of the camera's own section.
+    gain : float, optional
+        Gain in the camera's own unit.
+    frame_rate_hz : float, optional
+        Frames per second in free run, at most.
+    roi : Roi, optional
+        Region of interest in pixels of the frame.
+    binning : int, optional
+        Pixels of the sensor that make one pixel of the frame, along each side.
+    """
+
+    exposure_s: float | None = Field(None, gt=0)
+    gain: float | None = None
+    frame_rate_hz: float | None = Field(None, gt=0)
+    roi: Roi | None = None
+    binning: int | None = Field(None, ge=1)
+
+    @property
+    def values(self) -> dict[SettingName, SettingValue]:
+        """The settings that are stated."""
+        stated = {name: getattr(self, name.value) for name in SettingName}
+        return {name: value for name, value in stated.items() if value is not None}
+
+    @property
+    def changes_shape(self) -> bool:
+        """Whether frames have another shape, or show another region, than without these settings."""
+        return any(name.changes_shape for name in self.values)
+
+
 class LiveConfig(_Strict):
     """The live view.
 
@@ -105,8 +141,9 @@ class LiveConfig(_Strict):
         Which engine runs the model, for instance ``auto``, ``openvino`` or ``openvino bf16``.
     reference_shots : int
         Frames that are averaged for the reference.
-    record_queue : int
-        Frames that wait for the disk at most.
+    record_queue_mb : float, optional
+        Memory for frames that wait for the disk, in megabytes; by default a quarter of the free memory. A file may still have
+        the older ``record_queue``, a number of frames, which no longer counts.
     drift_threshold : float
         The drift alarm is raised when the correlation with the reference falls below this. Speckle of different objects
         correlates at least 0.75 with the reference, speckle of the same fibre on another day about 0.25.
@@ -114,8 +151,14 @@ class LiveConfig(_Strict):
 
     engine: str = "auto"
     reference_shots: int = Field(8, ge=1, le=256)
-    record_queue: int = Field(64, ge=1)
+    record_queue_mb: float | None = Field(None, gt=0)
     drift_threshold: float = Field(0.5, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_frames(cls, values: Any) -> Any:
+        """Leave out the number of frames that files of version 0.1.0 have."""
+        return {key: value for key, value in values.items() if key != "record_queue"} if isinstance(values, Mapping) else values
 
 
 @dataclass(frozen=True)
@@ -135,13 +178,15 @@ class InstrumentConfig(_Strict):
     fibre : str
         Name of the fibre of a real instrument; models and datasets belong to a fibre.
     pixel_um : float
-        Size of a camera pixel at the facet of the fibre, in micrometres, of a real instrument.
+        Size of a camera pixel at the facet of the fibre, in micrometres, of a real instrument; without binning.
     camera : CameraKind
         Kind of camera.
     slm : SlmKind
         Kind of SLM.
     trigger : {"software", "hardware"}
         What starts an exposure under a pattern: the program, or the sync output of the SLM on the trigger line of the camera.
+    camera_settings : CameraSettingsConfig
+        Exposure, gain, frame rate, region and binning of the camera.
     model : str
         The name of a shipped model, or a model folder.
     response : Path, optional
@@ -165,6 +210,7 @@ class InstrumentConfig(_Strict):
     camera: CameraKind = CameraKind.SIMULATED
     slm: SlmKind = SlmKind.SIMULATED
     trigger: Literal["software", "hardware"] = "software"
+    camera_settings: CameraSettingsConfig = CameraSettingsConfig()
     basler: BaslerConfig = BaslerConfig()
     opencv: OpenCvConfig = OpenCvConfig()
     slmsuite_camera: SlmsuiteCameraConfig = SlmsuiteCameraConfig()
@@ -323,7 +369,7 @@ def _known_keys() -> list[str]:
         InstrumentConfig,
         *(type(getattr(InstrumentConfig(), name)) for name in InstrumentConfig.model_fields),
     ]
-    sections += [OpticsConfig, SimulatedSlmConfig, SimulatedCameraConfig, FaultConfig, SensorConfig]
+    sections += [Roi, OpticsConfig, SimulatedSlmConfig, SimulatedCameraConfig, FaultConfig, SensorConfig]
     keys: list[str] = []
     for section in sections:
         if isinstance(section, type) and issubclass(section, BaseModel):

@@ -16,6 +16,7 @@ from app.instrument.config import InstrumentConfig
 from app.instrument.kinds import CameraKind, SlmKind
 from app.instrument.trust import check_trust, runnable
 from drivers.base import Camera, DeviceError, Slm
+from drivers.camera_settings import write_settings
 from drivers.clock import Clock
 from drivers.displays.panel import Panel
 from drivers.displays.phase_lut import GreyEncoder
@@ -190,7 +191,25 @@ def open_camera(config: InstrumentConfig, clock: Clock) -> Camera:
     if config.camera not in _OPEN_CAMERA:
         raise DeviceError(f"camera '{config.camera}' is simulated; open it with open_rig")
     with _explained(f"camera '{config.camera}'"):
-        return _OPEN_CAMERA[config.camera](config, clock)
+        return set_up(_OPEN_CAMERA[config.camera](config, clock), config)
+
+
+def set_up(camera: Camera, config: InstrumentConfig) -> Camera:
+    """Write the configured settings to a camera that was just opened, and return it; it is closed if it refuses one.
+
+    Raises
+    ------
+    DeviceError
+        It refuses a setting; the message names setting, value and range.
+    """
+    try:
+        write_settings(camera, config.camera_settings.values)
+    except BaseException as error:
+        camera.close()
+        if type(error) is DeviceError:
+            raise DeviceError(f"camera_settings: {error}") from error
+        raise
+    return camera
 
 
 def open_slm(config: InstrumentConfig) -> Slm | None:

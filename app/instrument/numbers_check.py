@@ -12,6 +12,7 @@ from pydantic import BaseModel
 #: Numbers that have a direction, so that they may be negative.
 _SIGNED = {
     "gain_db",
+    "gain",
     "carrier_angle_rad",
     "lens_focal_length_mm",
     "offset_px",

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from acquisition.capture.pair_capture import Rig
 from app.instrument.config import InstrumentConfig
-from app.instrument.devices import open_camera, open_slm
+from app.instrument.devices import open_camera, open_slm, set_up
 from app.instrument.kinds import CameraKind
 from app.instrument.responses import attach
 from calibration.stored import CalibrationError
@@ -41,7 +41,7 @@ def open_rig(config: InstrumentConfig, clock: Clock | None = None) -> tuple[Rig,
         slm = SimulatedSlm((n, n), config.twin.slm, clock)
         sensor = SimulatedCamera(slm, optics, config.twin.camera, config.twin.faults, clock)
         camera = sensor if config.camera is CameraKind.SIMULATED else _through_pylon(sensor)
-        return Rig(camera, slm, clock, trigger), fibre_name(config.twin.optics)
+        return Rig(set_up(camera, config), slm, clock, trigger), fibre_name(config.twin.optics)
     camera = open_camera(config, clock)
     try:
         rig = Rig(camera, open_slm(config), clock, trigger)
@@ -52,7 +52,7 @@ def open_rig(config: InstrumentConfig, clock: Clock | None = None) -> tuple[Rig,
 
 
 def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, str]:
-    """Open the devices and the model.
+    """Open the devices and the model. A twin whose camera reads another region has no model either, if none fits.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, s
         model.check_fibre(fibre)
         attach(model, config.response, fibre)
     except (ReconstructionError, CalibrationError) as error:
-        if not config.on_twin:
+        if not config.on_twin or config.camera_settings.changes_shape:
             return rig, fibre, None, str(error)
         rig.close()
         raise

@@ -283,7 +283,8 @@ class SimulatedCamera:
     def settings(self) -> tuple[CameraSetting, ...]:
         """Return exposure, gain, frame rate, region and binning; see :class:`drivers.camera_settings.AdjustableCamera`."""
         fastest_hz = 1 / (self._exposure_s + self.config.readout_s)
-        gain, rate = NumberRange(0.0, _HIGHEST_GAIN_DB), NumberRange(min(_LOWEST_RATE_HZ, fastest_hz), fastest_hz)
+        lowest_db = min(0.0, self.config.sensor.gain_db)
+        gain, rate = NumberRange(lowest_db, _HIGHEST_GAIN_DB), NumberRange(min(_LOWEST_RATE_HZ, fastest_hz), fastest_hz)
         binnings = Choices(tuple(binning for binning in _BINNINGS if self.optics.config.image_px % binning == 0))
         return (
             exposure_setting(self),

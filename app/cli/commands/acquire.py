@@ -107,7 +107,9 @@ def _plan(source: str, capture: CaptureOptions, rig: Rig, settings: InstrumentCo
 def _new_run(rig: Rig, plan: CapturePlan, settings: InstrumentConfig, name: str, fibre: str) -> DatasetRun:
     from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
 
-    dataset = NewDataset(root=settings.archive, name=name, metadata=dataset_metadata(settings, fibre))
+    dataset = NewDataset(
+        root=settings.archive, name=name, metadata=dataset_metadata(settings, fibre, settings.camera_settings.binning or 1)
+    )
     return DatasetRun.new(rig, plan, dataset, RunOptions(calibration=calibration_files(settings)))
 
 

@@ -27,11 +27,13 @@ def test_the_doctor_looks_at_everything_and_names_remedies(tmp_path: Path, monke
         "Basler cameras",
         "UVC cameras",
         "device libraries",
+        "camera settings",
         "disk space",
         "disk speed",
         "engine",
     }
     assert findings["engine"].verdict is Verdict.OK
+    assert "gain: 0 dB (0 to 24 dB); frame_rate_hz: " in findings["camera settings"].text
     ill = {finding.subject: finding for finding in examine(config.model_copy(update={"model": "nowhere"}))}
     assert ill["engine"].verdict is Verdict.BAD
     assert "no model at nowhere" in ill["engine"].text

@@ -50,7 +50,7 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
         ("panel: {pattern_shape: [2000, 20]}", "the pattern must lie on the panel"),
         ("slmpy: {host: lab-pc}", "host must be an IPv4 address"),
         ("slmsuite_slm: {class_path: os.system}", "slmsuite.hardware"),
-        ("live: {record_queue: 0}", "'live.record_queue' = 0"),
+        ("live: {record_queue_mb: 0}", "'live.record_queue_mb' = 0"),
         ("- a\n- b", "must hold 'key: value' lines, got list"),
         ("a: [1,", "not valid YAML"),
         ("panel: {zoom: 2}\nname: bench\npanel: {gamma: 2.0}", "key 'panel' stands twice, in line 1 and in line 3"),
@@ -108,6 +108,7 @@ def test_only_numbers_with_a_direction_may_be_negative(tmp_path: Path) -> None:
         "hologram.carrier_angle_rad",
         "hologram.lens_focal_length_mm",
         "twin.optics.rotation_deg",
+        "twin.camera.sensor.gain_db",
     ]
 
 
