@@ -6,6 +6,8 @@ import configparser
 import re
 from pathlib import Path
 
+import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from drivers import limits
@@ -122,11 +124,37 @@ def test_the_readme_needs_few_rows_to_say_where_things_are() -> None:
     assert not absent, f"README.md names what is not there: {absent}"
 
 
-def test_every_promise_names_tests_that_exist() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text_of("docs/promises.md"))
+@pytest.mark.parametrize("page", ["docs/promises.md", "docs/field_cases.md"])
+def test_every_promise_and_situation_names_tests_that_exist(page: str) -> None:
+    text = text_of(page)
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
     assert len(named) > 20
-    missing = [path for path, name in named if not (ROOT / path).is_file() or f"def {name}" not in text_of(path)]
-    assert not missing, f"docs/promises.md names tests that do not exist: {missing}"
+    missing = [f"{path}::{name}" for path, name in named if not (ROOT / path).is_file() or f"def {name}" not in text_of(path)]
+    assert not missing, f"{page} names tests that do not exist: {missing}"
+
+
+def test_every_situation_of_other_laboratories_has_a_test() -> None:
+    rows = [line for line in text_of("docs/field_cases.md").splitlines() if line.startswith("| ")]
+    untested = [row for row in rows if "`tests/" not in row and not row.endswith("| tests |")]
+    assert len(rows) > 40
+    assert not untested
+
+
+def test_the_programs_that_were_tried_have_the_versions_that_make_installs() -> None:
+    page = text_of("docs/formats.md")
+    lines = [line for line in text_of(".ci/readers.txt").splitlines() if not line.startswith("#")]
+    absent = [line for line in lines if line.replace("==", " ") not in page]
+    assert lines
+    assert not absent, f"docs/formats.md does not name {absent}"
+
+
+def test_the_program_can_be_cited() -> None:
+    """CITATION.cff has what its format, version 1.2.0, requires, and agrees with setup.cfg."""
+    citation = yaml.safe_load(text_of("CITATION.cff"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert (citation["cff-version"], citation["type"]) == ("1.2.0", "software")
+    assert all("name" in author or "family-names" in author for author in citation["authors"])
+    assert setup_cfg()["metadata"]["license"].startswith(citation["license"])
 
 
 def test_every_limit_of_a_reader_is_stated_with_its_value() -> None:
