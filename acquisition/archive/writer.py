@@ -348,7 +348,7 @@ class ArchiveWriter:
     def _commit(self, most_left: int) -> None:
         """Acknowledge the shards that are on disk, in order; wait until at most so many are left."""
         try:
-            for sealed in self._jobs.take(most_left):
+            for sealed in self._jobs.results(most_left):
                 self._check_present()
                 self._journal.commit(sealed.rows)
                 self._sizes |= sealed.sizes

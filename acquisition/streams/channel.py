@@ -43,9 +43,12 @@ class Channel(Generic[T]):
     name : str
         Name for messages.
     capacity : int
-        Largest number of waiting items; with more, the overflow policy applies.
+        Largest number of waiting items, or of their bytes where ``size_of`` is given; with more, the overflow policy applies.
+        One item fits always.
     overflow : Overflow
         The policy.
+    size_of : callable, optional
+        Returns the bytes of an item.
 
     Raises
     ------
@@ -57,13 +60,16 @@ class Channel(Generic[T]):
     When a channel was closed with an error, the consumer first gets the items before it and then this error.
     """
 
-    def __init__(self, name: str, capacity: int, overflow: Overflow) -> None:
+    def __init__(self, name: str, capacity: int, overflow: Overflow, size_of: Callable[[T], int] | None = None) -> None:
         if capacity < 1:
             raise ValueError(f"channel {name!r} needs a capacity of at least 1, got {capacity}")
         self.name = name
         self.capacity = capacity
         self.overflow = overflow
+        self._size_of = size_of or (lambda item: 1)
+        self._room = f"{capacity} items" if size_of is None else f"{capacity / 1e6:.0f} MB"
         self._items: deque[T] = deque()
+        self._waiting = 0
         self._condition = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
@@ -82,6 +88,11 @@ class Channel(Generic[T]):
         return self._accepted
 
     @property
+    def waiting(self) -> int:
+        """Number of waiting items, or of their bytes where the capacity counts bytes."""
+        return self._waiting
+
+    @property
     def closed(self) -> bool:
         """Whether the channel is closed."""
         return self._closed
@@ -96,21 +107,23 @@ class Channel(Generic[T]):
         ChannelOverflowError
             The channel is full and its policy is FAIL, or it is WAIT and the channel is still full after ``timeout_s``.
         """
+        size = self._size_of(item)
         with self._condition:
             if self.overflow is Overflow.WAIT and not self._condition.wait_for(
-                lambda: self._closed or len(self._items) < self.capacity, timeout_s
+                lambda: self._closed or self._has_room(size), timeout_s
             ):
                 raise ChannelOverflowError(f"channel {self.name!r} is still full after {timeout_s} s; its consumer is stuck")
             if self._closed:
                 raise ChannelClosedError(f"channel {self.name!r} is closed")
-            if len(self._items) >= self.capacity:
+            while not self._has_room(size):
                 if self.overflow is Overflow.FAIL:
                     raise ChannelOverflowError(
-                        f"channel {self.name!r} is full ({self.capacity} items): the disk is too slow; use a faster one"
+                        f"channel {self.name!r} is full ({self._room}): the disk is too slow; use a faster one"
                     )
-                self._items.popleft()
+                self._remove()
                 self._dropped += 1
             self._items.append(item)
+            self._waiting += size
             self._accepted += 1
             self._condition.notify_all()
 
@@ -141,20 +154,28 @@ class Channel(Generic[T]):
         """
         with self._condition:
             while len(self._items) > 1:
-                self._items.popleft()
+                self._remove()
             if not self._items and not self._closed:
                 return None
             return self._pop()
 
     def _pop(self) -> T:
         if self._items:
-            item = self._items.popleft()
+            item = self._remove()
             self._condition.notify_all()
             return item
         if self._error is not None:
             # With its first traceback: every raise would add to the one that it has, and a channel may be polled for hours.
             raise self._error.with_traceback(self._error_origin)
         raise ChannelClosedError(f"channel {self.name!r} is closed")
+
+    def _has_room(self, size: int) -> bool:
+        return not self._items or self._waiting + size <= self.capacity
+
+    def _remove(self) -> T:
+        item = self._items.popleft()
+        self._waiting -= self._size_of(item)
+        return item
 
     def close(self, error: BaseException | None = None) -> None:
         """Close the channel, with the producer's error if it failed. Only the first close counts."""

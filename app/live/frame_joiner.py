@@ -18,7 +18,7 @@ from reconstruction.base import Reconstruction
 NOT_RECONSTRUCTED = "none"
 #: The largest number of frames that wait, and their largest memory in bytes.
 MOST_WAITING = 128
-_MOST_BYTES = 256 * 2**20
+MOST_WAITING_BYTES = 256 * 2**20
 
 
 @dataclass
@@ -64,7 +64,7 @@ class FrameJoiner:
             if self._ended:
                 return
             self._waiting.append(_Waiting(frame))
-            most = max(1, min(MOST_WAITING, _MOST_BYTES // frame.pixels.nbytes))
+            most = max(1, min(MOST_WAITING, MOST_WAITING_BYTES // frame.pixels.nbytes))
             while self._waiting and (len(self._waiting) > most or frame.t_ns - self._waiting[0].frame.t_ns > self._patience_ns):
                 self._record(self._waiting.popleft())
 

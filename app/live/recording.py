@@ -9,10 +9,28 @@ from pathlib import Path
 from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.archive.recording_faults import RecordingFault
 from acquisition.streams.channel import Channel, Overflow, Stage
-from app.live.frame_joiner import MOST_WAITING, FrameJoiner
+from acquisition.streams.free_memory import free_memory_bytes
+from app.live.frame_joiner import MOST_WAITING, MOST_WAITING_BYTES, FrameJoiner
 from app.status import LiveView, Overlay, RecordingState, RecordingStatus
 from calibration.reference_state import ReferenceState
 from drivers.base import Frame
+
+#: Bytes of a phase and a label.
+_GRID_BYTES = 4 + 2
+#: The part of the free memory that frames may use while they wait for the disk.
+_MEMORY_PART = 4
+
+
+def queue_bytes_of(record_queue_mb: float | None) -> int:
+    """Return the memory for frames that wait for the disk, in bytes: what is set, or a quarter of the free memory."""
+    return free_memory_bytes() // _MEMORY_PART if record_queue_mb is None else round(record_queue_mb * 1e6)
+
+
+def item_bytes(item: RecordItem) -> int:
+    """Return the memory of a frame with its results, in bytes; frames without results share theirs."""
+    phase = item.phase_rad.nbytes if item.reconstructed else 0
+    labels = item.labels.nbytes if item.labels is not None and item.segmented else 0
+    return item.frame.pixels.nbytes + phase + labels
 
 
 class LiveRecording:
@@ -28,13 +46,15 @@ class LiveRecording:
         Facts about the instrument and its model.
     grid_px : int
         Side of the phase images.
-    queue : int
-        Frames that may wait for the disk. One more stops the recording, which then reports the number of that frame.
+    queue_bytes : int
+        Memory for frames that wait for the disk, in bytes. One frame more stops the recording, which then reports the number
+        of that frame. Frames that wait for their reconstruction need some memory beside it.
     """
 
-    def __init__(self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, queue: int) -> None:
+    def __init__(self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, queue_bytes: int) -> None:
         # Frames that wait for their reconstruction come at once when it does, or when the recording ends.
-        self._channel: Channel[RecordItem] = Channel("record", queue + MOST_WAITING, Overflow.FAIL)
+        at_once = MOST_WAITING_BYTES + MOST_WAITING * grid_px**2 * _GRID_BYTES
+        self._channel: Channel[RecordItem] = Channel("record", queue_bytes + at_once, Overflow.FAIL, item_bytes)
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._joiner = FrameJoiner(self._channel, grid_px)
         self._next_index: int | None = None

@@ -30,7 +30,7 @@ from app.live.camera_control import CameraControl
 from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, InferenceStats
 from app.live.jobs import Jobs, Progress
-from app.live.recording import LiveRecording
+from app.live.recording import LiveRecording, queue_bytes_of
 from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
 from app.live.segmentation import SegmentationPipeline, segmented
@@ -347,7 +347,8 @@ class Session:
             "phase_range_rad": self.config.phase_range_rad,
             **self.config.credits,
         }
-        recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), self.config.live.record_queue)
+        queue_bytes = queue_bytes_of(self.config.live.record_queue_mb)
+        recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), queue_bytes)
         self._references.follow(recording.put_reference)
         self._capture.frames.subscribe(recording.put_frame)
         self._capture.faults.subscribe(recording.put_fault)

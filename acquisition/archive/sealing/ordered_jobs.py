@@ -1,4 +1,4 @@
-"""Jobs that run in several threads, and whose results are taken in the order in which the jobs came."""
+"""Jobs that run in several threads, and whose results come in the order in which the jobs came."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OrderedJobs(Generic[T]):
         except Exception as error:  # noqa: BLE001 - raised when the result is taken
             done.set_exception(error)
 
-    def take(self, most_left: int) -> Iterator[T]:
+    def results(self, most_left: int) -> Iterator[T]:
         """Yield the results of the oldest jobs that have ended; wait until at most so many jobs are left.
 
         Raises

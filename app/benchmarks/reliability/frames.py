@@ -211,7 +211,7 @@ def measure(budget: Budget, report: Report) -> Numbers:
         config = config.model_copy(
             update={
                 "twin": config.twin.model_copy(update={"camera": _CAMERA}),
-                "live": LiveConfig(engine="torch", reference_shots=4, record_queue=4096),
+                "live": LiveConfig(engine="torch", reference_shots=4),
                 "archive": Path(folder) / "recordings",
             }
         )

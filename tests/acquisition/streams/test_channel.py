@@ -315,6 +315,36 @@ def test_a_channel_that_is_polled_after_an_error_does_not_grow() -> None:
     assert len(lines) == 1
 
 
+def test_a_channel_may_count_bytes() -> None:
+    sizes: Channel[bytes] = Channel("record", 10, Overflow.FAIL, len)
+    for item in (b"1234", b"123456"):
+        sizes.put(item)
+    assert sizes.waiting == 10
+    with pytest.raises(ChannelOverflowError, match=r"full \(0 MB\)"):
+        sizes.put(b"1")
+    assert sizes.get() == b"1234"
+    sizes.put(b"123")
+    assert sizes.waiting == 9
+
+
+def test_one_item_larger_than_the_channel_still_goes_through() -> None:
+    sizes: Channel[bytes] = Channel("record", 3, Overflow.FAIL, len)
+    sizes.put(b"12345")
+    with pytest.raises(ChannelOverflowError):
+        sizes.put(b"1")
+    assert sizes.get() == b"12345"
+    assert sizes.waiting == 0
+
+
+def test_the_oldest_items_make_room_for_a_large_one() -> None:
+    sizes: Channel[bytes] = Channel("display", 6, Overflow.DROP_OLDEST, len)
+    for item in (b"12", b"34", b"56", b"7890"):
+        sizes.put(item)
+    assert (sizes.dropped, sizes.waiting) == (2, 6)
+    assert sizes.poll() == b"7890"
+    assert sizes.waiting == 0
+
+
 def test_a_stage_that_never_started_can_be_joined() -> None:
     assert Stage("idle", lambda stop: None).join()
 

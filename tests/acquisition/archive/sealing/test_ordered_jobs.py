@@ -19,7 +19,7 @@ def test_results_come_in_order_although_jobs_end_in_another() -> None:
 
     jobs.add(lambda: 1 if second_ended.wait(20) else 0)  # only ends because the second runs beside it
     jobs.add(second)
-    assert list(jobs.take(0)) == [1, 2]
+    assert list(jobs.results(0)) == [1, 2]
     jobs.close()
 
 
@@ -29,10 +29,10 @@ def test_a_result_behind_an_unfinished_job_waits() -> None:
     jobs.add(lambda: int(release.wait(20)))
     jobs.add(lambda: ended.set() or 5)
     assert ended.wait(20)
-    assert list(jobs.take(2)) == []
+    assert list(jobs.results(2)) == []
     assert jobs.unfinished >= 1
     release.set()
-    assert list(jobs.take(0)) == [1, 5]
+    assert list(jobs.results(0)) == [1, 5]
     assert jobs.unfinished == 0
     jobs.close()
 
@@ -46,10 +46,10 @@ def test_an_error_comes_after_the_results_before_it(threads: int) -> None:
 
     for job in (lambda: 1, fail, lambda: 3):
         jobs.add(job)
-    taken = jobs.take(0)
-    assert next(taken) == 1
+    results = jobs.results(0)
+    assert next(results) == 1
     with pytest.raises(OSError, match="no space"):
-        next(taken)
+        next(results)
     jobs.close()
 
 
