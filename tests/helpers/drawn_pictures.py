@@ -237,6 +237,7 @@ def compare(names: list[str]) -> dict[str, Any]:
     screen_after_painting(views)
     results["failure_of_too_large"] = card.item.failure
     results["after the failure"] = difference(views, case)
+    results["failure_after_it"] = card.item.failure
     window.close()
     return results
 

@@ -38,6 +38,7 @@ class PictureItem(QGraphicsObject):
         self._picture: NDArray[np.generic] = np.zeros((0, 0), np.uint8)
         self._colours = Colours(levels=(0.0, 255.0), table=rgba(_GREY))
         self._labels: NDArray[np.uint16] | None = None
+        self._given_labels: NDArray[np.uint16] | None = None
         self._outline_colours: NDArray[np.uint8] = _OUTLINE
         self._nearest = False
 
@@ -110,7 +111,9 @@ class PictureItem(QGraphicsObject):
         table = _OUTLINE if colours is None else rgba(colours)
         if not 0 < len(table) <= MAX_OUTLINE_COLOURS:
             raise ValueError(f"{len(table)} colours of outlines: use 1 to {MAX_OUTLINE_COLOURS}")
-        self._labels = None if labels is None else smooth_labels(labels)
+        if labels is None or labels is not self._given_labels:
+            self._labels = None if labels is None else smooth_labels(labels)
+        self._given_labels = labels
         self._outline_colours = table
         self.update()
 

@@ -194,18 +194,19 @@ class _Texture:
     def delete(self) -> None:
         self._functions.glDeleteTextures(1, [self._number])
 
-    def send_values(self, values: NDArray[np.generic]) -> None:
-        """Send contiguous values (h, w) of uint8, uint16 or float32."""
-        if values is self._sent:
-            return
+    def send_values(self, values: NDArray[np.generic], *, again: bool = False) -> bool:
+        """Send contiguous values (h, w) of uint8, uint16 or float32; return whether they were new, or sent ``again``."""
+        if values is self._sent and not again:
+            return False
         internal, kind = {1: (_R8UI, _UNSIGNED_BYTE), 2: (_R16UI, _UNSIGNED_SHORT), 4: (_R32UI, _UNSIGNED_INT)}[values.itemsize]
         height, width = values.shape
         self._send(values.view(f"u{values.itemsize}"), (width, height, internal), (_RED_INTEGER, kind))
         self._sent = values
+        return True
 
-    def send_colours(self, colours: NDArray[np.uint8]) -> None:
-        """Send contiguous colours (n, 4) in rows of at most 256."""
-        if colours is self._sent:
+    def send_colours(self, colours: NDArray[np.uint8], *, again: bool) -> None:
+        """Send contiguous colours (n, 4) in rows of at most 256; ``again`` even if they were sent before."""
+        if colours is self._sent and not again:
             return
         width = min(256, len(colours))
         self._send(colours, (width, len(colours) // width, _RGBA8), (_RGBA, _UNSIGNED_BYTE))
@@ -286,11 +287,12 @@ class PictureShader:
         ShaderError
             The card has no room for the picture.
         """
-        self._textures["picture"].send_values(drawn.picture)
-        self._textures["colours"].send_colours(drawn.colours)
+        # A driver may lose textures while the computer sleeps. So the small ones go up again with every new picture.
+        again = self._textures["picture"].send_values(drawn.picture)
+        self._textures["colours"].send_colours(drawn.colours, again=again)
         if drawn.labels is not None:
-            self._textures["labels"].send_values(drawn.labels)
-            self._textures["outline_colours"].send_colours(drawn.outline_colours)
+            self._textures["labels"].send_values(drawn.labels, again=again)
+            self._textures["outline_colours"].send_colours(drawn.outline_colours, again=again)
         functions = self._functions
         self._program.bind()
         self._set_uniforms(drawn, screen)

@@ -55,6 +55,12 @@ class ShaderPictureItem(SoftwarePictureItem):
         """Why the card cannot draw this picture; empty while it can."""
         return self._failure
 
+    def set_picture(self, picture: NDArray[np.generic]) -> None:
+        """Show an array (h, w); one of another shape is tried on the card again, if that has failed before."""
+        if picture.shape != self._picture.shape:
+            self._failure = ""
+        super().set_picture(picture)
+
     def paint(self, painter: QPainter | None, option: QStyleOptionGraphicsItem | None, widget: QWidget | None = None) -> None:
         """Draw picture and outlines."""
         if painter is None or option is None or not self._picture.size:

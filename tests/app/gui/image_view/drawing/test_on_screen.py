@@ -84,6 +84,7 @@ def test_a_window_of_its_own_has_a_new_context_and_a_picture_too_large_for_the_c
     assert answer["results"]["new_context"]
     assert answer["results"]["failure"] == ""
     assert "refused a texture of 101000 x 67" in answer["results"]["failure_of_too_large"]
+    assert answer["results"]["failure_after_it"] == ""
 
 
 def test_software_opengl_is_no_card_and_qt_has_nothing_to_complain_about(answer):
