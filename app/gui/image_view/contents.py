@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.gui.image_view.colour_maps import ColourMap
-from app.gui.image_view.overlay import count_objects
 from app.gui.widgets.formatting import count
 from app.measuring.view_filters import Quantity
 from app.status import MARK_TEXTS, LiveView, Overlay
@@ -311,5 +310,5 @@ def objects_text(labels: NDArray[np.uint16] | None) -> str:
     """Write how many objects were detected."""
     if labels is None:
         return "no segmentation"
-    objects = count_objects(labels)
+    objects = int(np.count_nonzero(np.bincount(labels.ravel())[1:]))
     return f"{count(objects)} {'object' if objects == 1 else 'objects'}"

@@ -323,9 +323,14 @@ class PaneGrid(QWidget):
             "number": self._number,
             "linked": self.commands[PaneCommand.LINK].isChecked(),
             "panes": [pane.options.state() for pane in self.panes],
+            "levels_for": self._level_facts,
             "levels": self._store.state(),
             "measurements": self.measure.measurements.state(),
         }
+
+    @property
+    def _level_facts(self) -> list[float]:
+        return [float(self._facts.full_scale), *(float(level) for level in self._facts.display_range_rad)]
 
     def restore(self, state: Mapping[str, object]) -> list[str]:
         """Set what :meth:`state` has returned.
@@ -341,7 +346,8 @@ class PaneGrid(QWidget):
             self.set_number(number)
         else:
             warnings.append(f"A layout of {number!r} panes cannot be shown: 1 to {MAX_PANES} are possible")
-        if isinstance(levels, dict):
+        # Levels are valid only for what they were set for: the camera's full scale and the range of the phase.
+        if isinstance(levels, dict) and state.get("levels_for", self._level_facts) == self._level_facts:
             warnings += self._store.restore(levels)
         self.commands[PaneCommand.LINK].setChecked(state.get("linked", True) is not False)
         for pane, entry in zip(self.panes, panes if isinstance(panes, list) else [], strict=False):

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from PyQt6.QtCore import Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
-from app.gui.image_view.panes import Pictures
+from app.gui.image_view.contents import PaneFacts
+from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.live_page.control_bar import ControlBar, Tone
 from app.gui.live_page.recording_result import RecordingResult
 from app.gui.live_page.status_strip import StatusStrip
@@ -53,7 +54,13 @@ class LivePage(QMainWindow):
         self._last_frame_s: float | None = None
         self._live_state = LiveState.STOPPED
         self.controls = ControlBar()
-        self.pictures = Pictures(session.field_um, session.frame_full_scale, session.display_range_rad)
+        self.pictures = PaneGrid(
+            PaneFacts(
+                field_um=session.field_um,
+                full_scale=session.frame_full_scale,
+                display_range_rad=session.display_range_rad,
+            )
+        )
         self.status_strip = StatusStrip()
         self.result = RecordingResult()
         self._build()
@@ -203,12 +210,8 @@ class LivePage(QMainWindow):
         layout = QVBoxLayout(central)
         layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, 0)
         layout.setSpacing(GAP_PX)
-        panes = QHBoxLayout()
-        panes.setSpacing(GAP_PX)
-        for pane in self.pictures.panes:
-            panes.addWidget(pane, 1)
         layout.addWidget(self.controls)
-        layout.addLayout(panes, 1)
+        layout.addWidget(self.pictures, 1)
         layout.addWidget(self.result)
         layout.addWidget(self.status_strip)
         self.setCentralWidget(central)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -17,16 +17,13 @@ _MAX_PATH: Final = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSettings:
-    """Remembered state of the window. None or empty means the default of the window.
+    """Remembered state of the window. Empty means the default of the window.
 
-    Levels are valid only for what they were set for: counts for the camera's full scale, radians for the display range.
+    ``panes`` is the state of the panes, as JSON.
     """
 
     geometry: bytes = b""
-    counts_levels: tuple[float, float] | None = None
-    frame_full_scale: int = 0
-    phase_levels_rad: tuple[float, float] | None = None
-    display_range_rad: tuple[float, float] | None = None
+    panes: str = ""
     recording_name: str = "recording"
     dataset_name: str = "dataset"
     pairs: int = 1000
@@ -39,11 +36,10 @@ def default_store() -> QSettings:
     return QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "SpeckleScope", "window")
 
 
-def _levels(text: str) -> tuple[float, float]:
-    low, high = (float(part) for part in text.split())
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError("two ascending numbers are needed")
-    return low, high
+def _panes(text: str) -> str:
+    if not isinstance(json.loads(text), dict):
+        raise ValueError("a JSON object is needed")
+    return text
 
 
 def _name(text: str) -> str:
@@ -63,10 +59,6 @@ def _pairs(text: str) -> int:
     if not 1 <= pairs <= _MAX_PAIRS:
         raise ValueError(f"1 to {_MAX_PAIRS} is allowed")
     return pairs
-
-
-def _pair_of(levels: tuple[float, float] | None) -> str:
-    return f"{levels[0]!r} {levels[1]!r}" if levels else ""
 
 
 def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
@@ -107,10 +99,7 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
     return (
         WindowSettings(
             geometry=field("geometry", bytes.fromhex, default.geometry),
-            counts_levels=field("counts_levels", _levels, default.counts_levels),
-            frame_full_scale=field("frame_full_scale", int, default.frame_full_scale),
-            phase_levels_rad=field("phase_levels_rad", _levels, default.phase_levels_rad),
-            display_range_rad=field("display_range_rad", _levels, default.display_range_rad),
+            panes=field("panes", _panes, default.panes),
             recording_name=field("recording_name", _name, default.recording_name),
             dataset_name=field("dataset_name", _name, default.dataset_name),
             pairs=field("pairs", _pairs, default.pairs),
@@ -126,10 +115,7 @@ def save(store: QSettings, settings: WindowSettings) -> None:
     store.clear()
     store.setValue("version", str(VERSION))
     store.setValue("geometry", settings.geometry.hex())
-    store.setValue("counts_levels", _pair_of(settings.counts_levels))
-    store.setValue("frame_full_scale", str(settings.frame_full_scale))
-    store.setValue("phase_levels_rad", _pair_of(settings.phase_levels_rad))
-    store.setValue("display_range_rad", _pair_of(settings.display_range_rad))
+    store.setValue("panes", settings.panes)
     store.setValue("recording_name", settings.recording_name)
     store.setValue("dataset_name", settings.dataset_name)
     store.setValue("pairs", str(settings.pairs))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +13,8 @@ from PyQt6.QtCore import QByteArray, QSettings
 from app.gui.live_page.page import LivePage
 from app.gui.main_window import settings
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
+
+log = logging.getLogger(__name__)
 
 
 class RememberedWindow(Protocol):
@@ -40,11 +44,9 @@ def restore(window: RememberedWindow, store: QSettings) -> list[str]:
 def restore_page(page: LivePage, store: QSettings) -> None:
     """Set a new live page to the stored state, as far as it fits its session."""
     stored, _ = settings.load(store)
-    session = page.session
-    if stored.counts_levels and stored.frame_full_scale == session.frame_full_scale:
-        page.pictures.speckle.levels.set_levels(*stored.counts_levels)
-    if stored.phase_levels_rad and stored.display_range_rad == session.display_range_rad:
-        page.pictures.phase.levels.set_levels(*stored.phase_levels_rad)
+    if stored.panes:
+        for warning in page.pictures.restore(json.loads(stored.panes)):
+            log.warning("%s", warning)
     page.controls.recording_name.setText(stored.recording_name)
 
 
@@ -72,10 +74,7 @@ def remember_page(page: LivePage, store: QSettings) -> None:
         store,
         replace(
             stored,
-            counts_levels=page.pictures.speckle.levels.levels,
-            frame_full_scale=page.session.frame_full_scale,
-            phase_levels_rad=page.pictures.phase.levels.levels,
-            display_range_rad=page.session.display_range_rad,
+            panes=json.dumps(page.pictures.state()),
             recording_name=page.controls.recording_name.text(),
         ),
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QPoint, QPointF, QRectF, Qt
+from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt
 from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
@@ -566,6 +566,54 @@ def test_a_damaged_state_gives_one_warning_and_changes_nothing(grid, damage):
     before = grid.state()
     assert len(grid.restore(damage)) == 1
     assert grid.state() == before
+
+
+class Paints(QObject):
+    """Counts how often a widget is painted."""
+
+    def __init__(self, widget):
+        super().__init__()
+        self.count = 0
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched, event):
+        self.count += event.type() == QEvent.Type.Paint
+        return False
+
+
+def test_the_window_shows_what_it_polls(window, session):
+    view = make_view(index=7)
+    overlay = session.add(view)
+    for _ in range(3):
+        window.refresh_pictures()
+    window.refresh_numbers()
+    pictures = window.page.pictures
+    np.testing.assert_array_equal(rendered(pictures.showing(Content.SPECKLE))[::16, ::16, 0], view.frame.pixels[::16, ::16])
+    np.testing.assert_array_equal(pictures.showing(Content.PHASE).image, view.reconstruction.phase_rad)
+    assert pictures.showing(Content.OVERLAY).subtitle.full_text.startswith(f"{overlay.labels.max()} objects, frame 7")
+    assert window.views_shown == 1
+
+
+def test_paints_do_not_outnumber_polls(window, session, qapp):
+    paints = [Paints(pane.canvas.viewport) for pane in window.page.pictures.panes]
+    for view in [make_view(seed=k % 3, index=k) for k in range(3)] * 34:
+        session.add(view)
+    for _ in range(100):
+        window.refresh_pictures()
+    qapp.processEvents()
+    assert [counter.count for counter in paints] == pytest.approx([2, 2, 2], abs=2)  # what was not painted is not owed
+    for counter in paints:
+        counter.count = 0
+    window.refresh_pictures()
+    qapp.processEvents()
+    assert all(counter.count >= 1 for counter in paints)
+
+
+def test_twelve_bit_frames_keep_their_counts(grid):
+    pixels = make_view().frame.pixels
+    grid.set_facts(replace(FACTS, full_scale=4095))
+    grid.show_frame(Frame(pixels.astype(np.uint16) * 16, 0, 0, 0.002, bit_depth=12))
+    np.testing.assert_allclose(rendered(grid.showing(Content.SPECKLE))[::16, ::16, 0], pixels[::16, ::16], atol=1)
 
 
 def test_nothing_new_paints_nothing(grid, qapp):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from app.gui.image_view.contents import Content, PaneFacts
+from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.main_window import settings
 from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
@@ -22,8 +26,9 @@ def opened(session, store) -> MainWindow:
 def test_levels_names_and_size_come_back(qtbot, session, store):
     first = opened(session, store)
     first.resize(1300, 820)
-    first.page.pictures.speckle.levels.set_levels(10.0, 99.0)
-    first.page.pictures.phase.levels.set_levels(-0.5, 1.25)
+    first.page.pictures.set_number(4)
+    first.page.pictures.showing(Content.SPECKLE).strip.levels.set_by_hand(10.0, 99.0)
+    first.page.pictures.showing(Content.PHASE).strip.levels.set_by_hand(-0.5, 1.25)
     first.acquisition.name.setText("été, 2")
     first.acquisition.pairs.setValue(321)
     first.acquisition.source.setCurrentText("digits")
@@ -33,8 +38,9 @@ def test_levels_names_and_size_come_back(qtbot, session, store):
     first.deleteLater()
     second = opened(session, store)
     assert second.banner.shown is None
-    assert second.page.pictures.speckle.levels.levels == (10.0, 99.0)
-    assert second.page.pictures.overlay.levels.levels == (-0.5, 1.25)
+    assert len(second.page.pictures.panes) == 4
+    assert second.page.pictures.showing(Content.SPECKLE).strip.levels.pair == (10.0, 99.0)
+    assert second.page.pictures.showing(Content.OVERLAY).strip.levels.pair == (-0.5, 1.25)
     assert second.acquisition.name.text() == "été, 2"
     assert second.acquisition.pairs.value() == 321
     assert second.acquisition.source.currentText() == "digits"
@@ -42,10 +48,13 @@ def test_levels_names_and_size_come_back(qtbot, session, store):
 
 
 def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
-    settings.save(store, settings.WindowSettings(counts_levels=(0.0, 4095.0), frame_full_scale=4095))
+    other = PaneGrid(PaneFacts(field_um=400.0, full_scale=4095, display_range_rad=(0.0, 2.6)))
+    qtbot.addWidget(other)
+    other.showing(Content.SPECKLE).strip.levels.set_by_hand(100.0, 200.0)
+    settings.save(store, settings.WindowSettings(panes=json.dumps(other.state())))
     window = opened(session, store)
     qtbot.addWidget(window)
-    assert window.page.pictures.speckle.levels.levels == (0.0, 255.0)
+    assert window.page.pictures.showing(Content.SPECKLE).strip.levels.pair == (0.0, 255.0)
     assert window.banner.shown is None
 
 
@@ -54,10 +63,9 @@ def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
     [
         ("geometry", "not hexadecimal"),
         ("geometry", "00ff00ff"),
-        ("counts_levels", "5 5"),
-        ("counts_levels", "nan inf"),
-        ("phase_levels_rad", "one two"),
-        ("phase_levels_rad", ["1", "2"]),
+        ("panes", "[1, 2]"),
+        ("panes", "{"),
+        ("panes", ["1", "2"]),
         ("pairs", "-3"),
         ("recording_name", "a" * 500),
         ("version", "99"),
@@ -69,8 +77,8 @@ def test_damaged_settings_warn_and_give_the_defaults(qtbot, session, store, key,
     store.setValue(key, value)
     window = opened(session, store)
     qtbot.addWidget(window)
-    assert window.page.pictures.speckle.levels.levels == (0.0, 255.0)
-    assert window.page.pictures.phase.levels.levels == session.display_range_rad
+    assert window.page.pictures.showing(Content.SPECKLE).strip.levels.pair == (0.0, 255.0)
+    assert window.page.pictures.showing(Content.PHASE).strip.levels.pair == session.display_range_rad
     assert window.acquisition.pairs.value() == 1000
     if value != "00ff00ff":  # bytes that Qt itself refuses in silence
         assert window.banner.shown.level is MessageLevel.WARNING
