@@ -23,7 +23,7 @@ QT_LIBS := libgl1 libegl1 libxkbcommon0 libfontconfig1 libdbus-1-3 libglib2.0-0
 WINDOW_LIBS := libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0
 TEST_LIBS := xvfb xauth openbox x11-xserver-utils
 # `make test-slow` opens exports in these; ImageJ needs a display too. Tests of what is missing are skipped.
-SLOW_PROGRAMS := octave imagej
+SLOW_PROGRAMS := octave imagej ffmpeg
 
 INPUTS := setup.cfg setup.py constraints.txt pyproject.toml
 comma := ,

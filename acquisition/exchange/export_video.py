@@ -20,8 +20,8 @@ from acquisition.exchange.formats.video_clock import MATROSKA_RATE, FrameTimes, 
 
 #: Frames from which the colour range of the viewing video is computed.
 _RANGE_SAMPLES = 32
-#: FFmpeg's grey formats by their bits. Programs show the highest value as white.
-_GREY_FORMATS = {8: "gray", 9: "gray9le", 10: "gray10le", 12: "gray12le", 14: "gray14le", 16: "gray16le"}
+#: FFmpeg's grey formats by their bits. Programs show the highest value as white. VLC does not play the one of 9 bits.
+_GREY_FORMATS = {8: "gray", 10: "gray10le", 12: "gray12le", 14: "gray14le", 16: "gray16le"}
 _NO_PHASE = 127
 
 
@@ -46,7 +46,7 @@ class _Encoding:
 def write_ffv1(archive: Archive, path: Path) -> None:
     """Write ``speckle`` as lossless grey video in Matroska, with the time of every frame in microseconds.
 
-    The pixel format has as many bits as the camera, so that other programs show the highest count as white.
+    The pixel format has the bits of the camera, or a few more, so that other programs show it bright.
     """
     bits = _speckle_bits(archive)
     pixel_format = _GREY_FORMATS[bits]
