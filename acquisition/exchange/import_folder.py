@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +16,7 @@ import yaml
 from acquisition.archive.old_names import METADATA, OLD_METADATA, metadata_file, with_present_names
 from acquisition.archive.rows import PairRow
 from acquisition.archive.shards import ArraySpec, Image
-from acquisition.exchange.conversion.grey_files import GREY, Header, find_pictures, picture_header, read_grey
+from acquisition.exchange.conversion.grey_files import GREY, GreyReader, Header, find_pictures
 from acquisition.exchange.conversion.phase import PhaseConverter, PhaseError, StatedPhase
 from acquisition.exchange.conversion.rows import RowFacts, StatedRows
 from acquisition.exchange.conversion.speckle import SpeckleConverter, SpeckleError, StatedSpeckle
@@ -39,7 +39,7 @@ def open_folder(path: Path, options: ImportOptions) -> PairSource:
     - The pictures may have any format of :mod:`drivers.pictures`, 8 or 16 bits, or floating point. All files of one folder have
       the same size and type; the two folders may differ. They are in natural order: 2 before 10.
     - A colour image counts as grey, with a note, when its channels are equal everywhere. Other colour images and transparent
-      images are refused. Hidden files and system files are ignored.
+      images are refused unless ``to_grey`` is stated. Hidden files and system files are ignored.
     - The phase is ``label / white * phase_range_rad``, with white 255 or 65535, unless another unit is stated. Labels in
       floating point are radians, unless another unit is stated. A label with only one value is the flat pattern, the reference.
     - Where the folder has a manifest, every file must have the SHA-256 that it lists.
@@ -80,8 +80,9 @@ def open_folder(path: Path, options: ImportOptions) -> PairSource:
     notes = [NO_MANIFEST] if digests is None else []
     lists = _lists(path, stems, problems, notes)
     chosen = {array: [pictures[stem] for stem in stems] for array, (pictures, _) in files.items()}
-    bad: set[Path] = set()
-    headers = {array: _common_header(path, paths, problems, notes, bad) for array, paths in chosen.items()}
+    reader = GreyReader(to_grey=options.to_grey)
+    checked = _Headers(path=path, reader=reader, problems=problems, notes=notes)
+    headers = {array: checked.common(paths) for array, paths in chosen.items()}
     stated_rad = stated_phase_range_rad(path) if options.phase_range_rad is None else options.phase_range_rad
     folder_source = _FolderSource(
         path=path,
@@ -89,8 +90,9 @@ def open_folder(path: Path, options: ImportOptions) -> PairSource:
         files=chosen,
         lists=lists,
         headers=headers,
-        bad=frozenset(bad),
+        bad=checked.bad,
         digests=digests,
+        reader=reader,
         phase=_phase_converter(path, headers["label"], stated_rad, options),
         speckle=_speckle_converter(path, headers["speckle"], options),
         rows=RowFacts({}, StatedRows(period_s=options.period_s, reference_name=options.reference_name)),
@@ -113,9 +115,10 @@ class _FolderSource:
     #: What most files of each array have.
     headers: Mapping[str, Header]
     #: Files with a wrong header; each has its problem already.
-    bad: frozenset[Path]
+    bad: set[Path]
     #: The SHA-256 that the folder's manifest lists for each file.
     digests: Mapping[str, str] | None
+    reader: GreyReader
     phase: PhaseConverter
     speckle: SpeckleConverter
     rows: RowFacts
@@ -142,6 +145,7 @@ class _FolderSource:
             phase=self.phase,
             speckle=self.speckle,
             rows=self.rows,
+            picture_notes=lambda: self.reader.notes(self.path),
             problems=problems,
             notes=notes,
         )
@@ -173,7 +177,7 @@ class _FolderSource:
             if problem := content_problem(name, data, self.digests):
                 raise ValueError(problem)
 
-        image = read_grey(file, check)
+        image = self.reader.read(file, check)
         header = self.headers[array]
         expected = (header.height, header.width), _dtype(header)
         if (image.shape, image.dtype) != expected:
@@ -237,47 +241,66 @@ def _pictures(path: Path, array: str, folder: str) -> tuple[dict[str, Path], lis
         ) from error
 
 
-def _common_header(path: Path, files: list[Path], problems: list[str], notes: list[str], bad: set[Path]) -> Header:
-    """Return what most files have; the other files are added to ``problems`` and ``bad``."""
-    headers = {file: _checked_header(path, file, problems) for file in files}
-    sizes = {file: (header.height, header.width, max(8, header.bits)) for file, header in headers.items() if header}
-    bad |= headers.keys() - sizes.keys()
-    if not sizes:
-        return Header(height=1, width=1, bits=8)  # every file has its problem already
-    (usual, count) = Counter(sizes.values()).most_common(1)[0]
-    height, width, bits = usual
-    for file, size in sizes.items():
-        if size != usual:
-            bad.add(file)
-            problems.append(f"{_name(path, file)} is {headers[file]}, but {count} others are {width} x {height} of {bits} bits")
-    coloured = [file for file, header in headers.items() if header and header.colour != GREY and file not in bad]
-    if coloured:
-        notes.append(f"{len(coloured)} colour files with equal channels count as grey, the first is {_name(path, coloured[0])}")
-    lossy = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
-    if lossy:
-        notes.append(f"{len(lossy)} files are JPEG, which changes grey values a little; the first is {_name(path, lossy[0])}")
-    height, width = _turned(next(file for file, size in sizes.items() if size == usual), (height, width))
-    return Header(height=height, width=width, bits=bits)
+@dataclass(frozen=True, kw_only=True)
+class _Headers:
+    """Checks the headers of pictures. What is wrong or worth knowing is added to its lists, and bad files to a set."""
 
+    path: Path
+    reader: GreyReader
+    problems: list[str]
+    notes: list[str]
+    bad: set[Path] = field(default_factory=set)
 
-def _turned(file: Path, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the shape of a picture as it is read: a PNG file's header does not tell that EXIF turns it on its side."""
-    try:
-        read = read_grey(file).shape
-    except (OSError, ValueError):
-        return shape  # what is wrong with it is told when the pairs are read
-    return shape[::-1] if read == shape[::-1] else shape
+    def common(self, files: list[Path]) -> Header:
+        """Return what most files have; the others are bad."""
+        headers = {file: self._header(file) for file in files}
+        sizes = {file: (header.height, header.width, max(8, header.bits)) for file, header in headers.items() if header}
+        self.bad.update(headers.keys() - sizes.keys())
+        if not sizes:
+            return Header(height=1, width=1, bits=8)  # every file has its problem already
+        (usual, count) = Counter(sizes.values()).most_common(1)[0]
+        height, width, bits = usual
+        for file, size in sizes.items():
+            if size != usual:
+                self.bad.add(file)
+                self.problems.append(
+                    f"{_name(self.path, file)} is {headers[file]}, but {count} others are {width} x {height} of {bits} bits"
+                )
+        good = {file: header for file, header in headers.items() if header and file not in self.bad}
+        self._note(good)
+        height, width = self._turned(next(iter(good)), (height, width))
+        return Header(height=height, width=width, bits=bits)
 
+    def _note(self, headers: Mapping[Path, Header]) -> None:
+        coloured = [file for file, header in headers.items() if header.colour != GREY]
+        kinds = {
+            "colour files with equal channels count as grey": [] if self.reader.to_grey else coloured,
+            "files have fewer than 8 bits; their levels are scaled to 0 to 255": [
+                file for file, header in headers.items() if header.bits < 8 and header.colour == GREY
+            ],
+            "files are JPEG, which changes grey values a little": [
+                file for file in headers if file.suffix.lower() in (".jpg", ".jpeg")
+            ],
+        }
+        self.notes.extend(
+            f"{len(files)} {what}, the first is {_name(self.path, files[0])}" for what, files in kinds.items() if files
+        )
 
-def _checked_header(path: Path, file: Path, problems: list[str]) -> Header | None:
-    """Return the header of a picture file, or None after adding a problem."""
-    name = _name(path, file)
-    try:
-        header = picture_header(file)
-    except (OSError, ValueError) as error:
-        problems.append(f"{name}: {error}")
-        return None
-    return header
+    def _turned(self, file: Path, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return the shape of a picture as it is read: a PNG file's header does not tell that EXIF turns it on its side."""
+        try:
+            read = self.reader.read(file).shape
+        except (OSError, ValueError):
+            return shape  # what is wrong with it is told when the pairs are read
+        return shape[::-1] if read == shape[::-1] else shape
+
+    def _header(self, file: Path) -> Header | None:
+        """Return the header of a picture file, or None after adding a problem."""
+        try:
+            return self.reader.header(file)
+        except (OSError, ValueError) as error:
+            self.problems.append(f"{_name(self.path, file)}: {error}")
+            return None
 
 
 def check_import_folder(path: Path, folders: Iterable[str] = (SPECKLE_FOLDER, LABEL_FOLDER)) -> None:

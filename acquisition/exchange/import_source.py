@@ -64,6 +64,8 @@ class ImportOptions:
         Time from frame to frame in seconds, for sources without times.
     reference_name : str
         Name that the source gives to its reference pairs.
+    to_grey : bool
+        Take coloured pictures by the mean of their channels, and transparent parts as black. By default they are refused.
     references : Path, optional
         Folder of what a recording was reconstructed against, as an export writes it. By default the one beside the file.
     no_references : bool
@@ -87,6 +89,7 @@ class ImportOptions:
     pixel_um: float | None = None
     period_s: float | None = None
     reference_name: str = ""
+    to_grey: bool = False
     references: Path | None = None
     no_references: bool = False
     metadata: Mapping[str, object] = field(default_factory=dict)
@@ -140,6 +143,8 @@ class PairSource:
         They know what the values mean, when all images were read.
     problems, notes : list of str
         What makes an import impossible, and what the operator should know.
+    picture_notes : callable
+        Returns what the operator should know of the pictures that were read.
     references : ImportedReferences
         What the frames were reconstructed against.
     """
@@ -157,11 +162,12 @@ class PairSource:
     rows: RowFacts
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    picture_notes: Callable[[], list[str]] = list
     references: ImportedReferences = field(default_factory=ImportedReferences)
 
     def conclude(self) -> None:
         """After all images were read: add what all of them together show to the problems, the notes and the metadata."""
         self.problems += self.phase.problems()
-        self.notes += [*self.phase.notes(), *self.speckle.notes(), *self.rows.notes()]
+        self.notes += [*self.picture_notes(), *self.phase.notes(), *self.speckle.notes(), *self.rows.notes()]
         if self.speckle.bit_depth is not None:
             self.metadata["bit_depth"] = self.speckle.bit_depth

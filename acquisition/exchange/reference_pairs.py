@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.exchange.conversion.grey_files import find_pictures, read_grey
+from acquisition.exchange.conversion.grey_files import GreyReader, find_pictures
 from acquisition.exchange.conversion.phase import PhaseConverter, PhaseError, StatedPhase
 from acquisition.exchange.conversion.units import PhaseUnit
 from acquisition.exchange.import_folder import check_import_folder, manifest_digests, stated_phase_range_rad
 from acquisition.exchange.import_source import PairImportError
 from drivers.manifest import content_problem
 
-#: Largest number of references by default. More of them take time and memory, and improve little.
+#: Largest number of references. More of them take time and memory, and improve little.
 MOST = 5
 
 
@@ -47,18 +47,18 @@ class ReferencePairs:
     skipped: tuple[str, ...] = ()
 
 
-def read_frame(path: Path) -> NDArray[Any]:
-    """Read one camera frame from a grey picture file.
+def read_frame(path: Path, reader: GreyReader | None = None) -> NDArray[Any]:
+    """Read one camera frame from a grey picture file; ``reader`` may take coloured ones.
 
     Raises
     ------
     PairImportError
         The file cannot be read, is damaged, or is coloured.
     """
-    return _read_grey(path, path.name, None)
+    return _read_grey(path, path.name, None, reader or GreyReader())
 
 
-def _read_grey(path: Path, name: str, digests: Mapping[str, str] | None) -> NDArray[Any]:
+def _read_grey(path: Path, name: str, digests: Mapping[str, str] | None, reader: GreyReader) -> NDArray[Any]:
     """Read a grey picture file of a folder whose manifest lists ``digests``."""
 
     def check(data: bytes) -> None:
@@ -66,7 +66,7 @@ def _read_grey(path: Path, name: str, digests: Mapping[str, str] | None) -> NDAr
             raise PairImportError(path, [problem])
 
     try:
-        return read_grey(path, check)
+        return reader.read(path, check)
     except OSError as error:
         raise PairImportError(path, [error.strerror or str(error)]) from error
     except ValueError as error:
@@ -74,9 +74,12 @@ def _read_grey(path: Path, name: str, digests: Mapping[str, str] | None) -> NDAr
 
 
 def read_references(
-    folder: Path, phase_range_rad: float | None, frame_path: Path, frame: NDArray[Any], most: int = MOST
+    folder: Path, phase_range_rad: float | None, frame_path: Path, frame: NDArray[Any], reader: GreyReader | None = None
 ) -> ReferencePairs:
     """Read pictures of the same names in ``input/`` and ``label/``, without the frame's own pair; hidden files are ignored.
+
+    Of more than :data:`MOST` pairs, those are used whose frames correlate most with the frame; the labels of the others are not
+    opened.
 
     Parameters
     ----------
@@ -88,9 +91,8 @@ def read_references(
         File of the frame to be reconstructed.
     frame : ndarray, shape (H, W)
         Its pixels.
-    most : int
-        Largest number of references. Of more pairs, those are used whose frames correlate most with the frame; the labels of
-        the others are not opened.
+    reader : GreyReader, optional
+        Reads the pictures; by default, coloured and transparent ones are refused.
 
     Raises
     ------
@@ -98,6 +100,7 @@ def read_references(
         The folder has another layout, a file is damaged or differs from the folder's manifest, a label is missing, or the
         phase range is stated nowhere.
     """
+    reader = reader or GreyReader()
     check_import_folder(folder)
     problems: list[str] = []
     digests = manifest_digests(folder, problems)
@@ -114,16 +117,16 @@ def read_references(
     frames: dict[str, NDArray[Any]] = {}
     own = []
     for stem, path in inputs.items():
-        pixels = _read_grey(path, f"input/{path.name}", digests)
+        pixels = _read_grey(path, f"input/{path.name}", digests, reader)
         if stem == frame_path.stem or np.array_equal(pixels, frame):
             own.append(stem)
         else:
             frames[stem] = pixels
     _check_shapes("input", frames, inputs, folder)
-    nearest = sorted(frames, key=lambda name: _correlation(frames[name], frame), reverse=True)[:most]
+    nearest = sorted(frames, key=lambda name: _correlation(frames[name], frame), reverse=True)[:MOST]
     names = sorted(nearest)
     files = {name: labels.get(name, folder / "label" / inputs[name].name) for name in names}
-    images = {name: _read_grey(file, f"label/{file.name}", digests) for name, file in files.items()}
+    images = {name: _read_grey(file, f"label/{file.name}", digests, reader) for name, file in files.items()}
     _check_shapes("label", images, files, folder)
     phases = _phases_rad(folder, images, files, phase_range_rad)
     return ReferencePairs(

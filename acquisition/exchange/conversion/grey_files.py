@@ -10,7 +10,7 @@ from pathlib import Path
 
 from acquisition.archive.shards import Image
 from drivers.limits import check_pixels
-from drivers.pictures import PictureError, count_pages, decode_picture, is_picture_name, natural_key
+from drivers.pictures import Picture, PictureError, count_pages, decode_picture, is_picture_name, natural_key
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: PNG's colour type of grey images.
@@ -67,42 +67,82 @@ def read_header(data: bytes) -> Header:
     return Header(height=height, width=width, bits=bits, colour=colour)
 
 
-def picture_header(file: Path) -> Header:
-    """Return size and bits of a picture file; of a PNG file, only its header is read.
-
-    Raises
-    ------
-    OSError, ValueError
-        It cannot be read, or holds several pictures.
-    """
-    if file.suffix.lower() == ".png":
-        with file.open("rb") as stream:
-            return read_header(stream.read(_PNG_HEADER_BYTES))
-    pages = count_pages(file)
-    if pages != 1:
-        raise PictureError(f"it holds {pages} pictures; import such files as arrays: specklescope import SPECKLE --phase PHASE")
-    image = read_grey(file)
-    return Header(height=image.shape[0], width=image.shape[1], bits=8 * image.dtype.itemsize)
-
-
-def read_grey(file: Path, check: Callable[[bytes], None] = lambda data: None) -> Image:
-    """Read a picture as grey, shape (H, W): uint8, uint16 or float32.
+class GreyReader:
+    """Reads the pictures of a folder as grey, and remembers which were not grey.
 
     Parameters
     ----------
-    file : Path
-        A file in any format of :mod:`drivers.pictures`.
-    check : callable
-        Gets the bytes of the file, and raises an error if they are not those that are expected.
-
-    Raises
-    ------
-    OSError, ValueError
-        The file cannot be read, is damaged, coloured or transparent.
+    to_grey : bool
+        Take coloured pictures by the mean of their channels, and transparent parts as black. By default they are refused: the
+        colours may be those of a colour map, whose mean is no phase.
     """
-    data = file.read_bytes()
-    check(data)
-    return decode_grey(data)
+
+    def __init__(self, *, to_grey: bool = False) -> None:
+        self.to_grey = to_grey
+        # Mappings to nothing keep the order in which the pictures were read.
+        self._coloured: dict[Path, None] = {}
+        self._transparent: dict[Path, None] = {}
+
+    def header(self, file: Path) -> Header:
+        """Return size and bits of a picture file; of a PNG file, only its header is read.
+
+        Raises
+        ------
+        OSError, ValueError
+            It cannot be read, or holds several pictures.
+        """
+        if file.suffix.lower() == ".png":
+            with file.open("rb") as stream:
+                return read_header(stream.read(_PNG_HEADER_BYTES))
+        pages = count_pages(file)
+        if pages != 1:
+            raise PictureError(
+                f"it holds {pages} pictures; import such files as arrays: specklescope import SPECKLE --phase PHASE"
+            )
+        image = self.read(file)
+        return Header(height=image.shape[0], width=image.shape[1], bits=8 * image.dtype.itemsize)
+
+    def read(self, file: Path, check: Callable[[bytes], None] = lambda data: None) -> Image:
+        """Read a picture as grey, shape (H, W): uint8, uint16 or float32.
+
+        Parameters
+        ----------
+        file : Path
+            A file in any format of :mod:`drivers.pictures`.
+        check : callable
+            Gets the bytes of the file, and raises an error if they are not those that are expected.
+
+        Raises
+        ------
+        OSError, ValueError
+            The file cannot be read, is damaged, or is coloured or transparent and shall not be.
+        """
+        data = file.read_bytes()
+        check(data)
+        picture = decode_picture(data)
+        if not self.to_grey:
+            _check_grey(picture)
+        if picture.coloured:
+            self._coloured[file] = None
+        if picture.transparent:
+            self._transparent[file] = None
+        return picture.pixels
+
+    def notes(self, folder: Path) -> list[str]:
+        """Return what the operator should know of the pictures that were read; names of those in ``folder`` are without it."""
+        kinds = (
+            ("coloured; the mean of their channels counts", self._coloured),
+            ("transparent in places; these parts count as black", self._transparent),
+        )
+        return [
+            f"{len(files)} pictures are {what}; the first is {_short_name(next(iter(files)), folder)}"
+            for what, files in kinds
+            if files
+        ]
+
+
+def _short_name(file: Path, folder: Path) -> str:
+    return (file.relative_to(folder) if file.is_relative_to(folder) else file).as_posix()
 
 
 def decode_grey(data: bytes) -> Image:
@@ -114,8 +154,12 @@ def decode_grey(data: bytes) -> Image:
         It is damaged, truncated, coloured or transparent.
     """
     picture = decode_picture(data)
-    if picture.transparent:
-        raise PictureError("it is transparent in places; flatten it to grey")
-    if picture.coloured:
-        raise PictureError("it is coloured; convert it to grey")
+    _check_grey(picture)
     return picture.pixels
+
+
+def _check_grey(picture: Picture) -> None:
+    if picture.transparent:
+        raise PictureError("it is transparent in places; give --to-grey if these parts are black, or flatten it to grey")
+    if picture.coloured:
+        raise PictureError("it is coloured; give --to-grey for the mean of its channels, or convert it to grey")

@@ -54,6 +54,8 @@ class PairImportOptions:
         Time from frame to frame in seconds, for sources without times.
     reference_name
         Name that the source gives to its reference pairs (flat phase).
+    to_grey
+        Take coloured pictures by the mean of their channels, and transparent parts as black.
     references
         For an exported recording: the folder with its references. [default: NAME_references beside the file]
     no_references
@@ -79,6 +81,7 @@ class PairImportOptions:
     pixel_um: Positive | None = None
     period_s: Positive | None = None
     reference_name: str = ""
+    to_grey: Flag = False
     references: Path | None = None
     no_references: Flag = False
     dry_run: Annotated[Flag, Parameter(alias="--check")] = False
@@ -102,6 +105,7 @@ class PairImportOptions:
             pixel_um=self.pixel_um,
             period_s=self.period_s,
             reference_name=self.reference_name,
+            to_grey=self.to_grey,
             references=self.references,
             no_references=self.no_references,
             allow_duplicates=self.allow_duplicates,

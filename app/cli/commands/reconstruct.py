@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from acquisition.archive.atomic_files import save_array
 from acquisition.archive.folder import sole_writer
-from app.cli.options import Json, Positive
+from app.cli.options import Flag, Json, Positive
 from app.cli.output import progress_bars, publish
 from drivers.base import SpeckleScopeError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from acquisition.exchange.conversion.grey_files import GreyReader
     from acquisition.exchange.reference_pairs import ReferencePairs
     from calibration.registration.affine import Registration
 
@@ -41,6 +42,8 @@ class ReconstructionOptions:
         not depend on it. Of a recording, (frames, height, width) on the grid of the model.
     phase_range_rad
         Phase of label grey 255 in radians. [default: that in the folder's metadata.yaml, else 2.6]
+    to_grey
+        Take coloured pictures by the mean of their channels, and transparent parts as black.
     registration
         Folder of a stored registration. [default: the labels are registered from the reference pairs]
     model
@@ -58,6 +61,7 @@ class ReconstructionOptions:
     method: Literal["few-pair", "fast"] = "few-pair"
     out: Path = Path("phase.npy")
     phase_range_rad: Positive | None = None
+    to_grey: Flag = False
     registration: Path | None = None
     model: str | None = None
     reference: Path | None = None
@@ -88,15 +92,17 @@ def _reconstructed(frame: Path, options: ReconstructionOptions) -> dict[str, obj
     """Reconstruct the phase, write it, and return the numbers to show."""
     import numpy as np
 
+    from acquisition.exchange.conversion.grey_files import GreyReader
     from acquisition.exchange.import_folder import stated_phase_range_rad
     from acquisition.exchange.reference_pairs import read_frame, read_references
     from reconstruction.few_pair.few_pair import PUBLISHED_PHASE_RANGE_RAD, FewPair
 
     if options.references is None:
         raise SpeckleScopeError(f"{frame} is one frame; give --references, a folder of pairs, or the folder of a recording")
-    pixels = read_frame(frame)
+    reader = GreyReader(to_grey=options.to_grey)
+    pixels = read_frame(frame, reader)
     phase_range_rad = options.phase_range_rad or stated_phase_range_rad(options.references) or PUBLISHED_PHASE_RANGE_RAD
-    pairs = read_references(options.references, phase_range_rad, frame, pixels)
+    pairs = read_references(options.references, phase_range_rad, frame, pixels, reader)
     start = time.perf_counter()
     registration = _registration(options.registration, pairs)
     solver = FewPair(pairs.frames, [registration.warp(phase, fill=None) for phase in pairs.phases_rad])
@@ -115,12 +121,14 @@ def _reconstructed(frame: Path, options: ReconstructionOptions) -> dict[str, obj
         "label_correlation": registration.correlation,
         "peak_to_valley_rad": float(np.ptp(phase_rad)),
         "seconds": seconds,
+        "notes": reader.notes(options.references),
     }
 
 
 def _recording(folder: Path, options: ReconstructionOptions) -> dict[str, object]:
     """Reconstruct a recording, write its phases, and return the numbers to show."""
     from acquisition.archive.reader import Archive
+    from acquisition.exchange.conversion.grey_files import GreyReader
     from app.datasets.recording_phase import RecordingOptions, reconstruct_recording
 
     if options.references is not None:
@@ -128,20 +136,20 @@ def _recording(folder: Path, options: ReconstructionOptions) -> dict[str, object
             f"{folder} is a folder: with --references give one frame as a picture; a recording uses the pairs that it holds"
         )
     archive = Archive.open(folder)
-    reference = _reference(options.reference) if options.reference else None
+    reference = _reference(options.reference, GreyReader(to_grey=options.to_grey)) if options.reference else None
     chosen = RecordingOptions(model=options.model, reference=reference, response=options.response)
     with progress_bars() as report:
         return reconstruct_recording(archive, options.out, chosen, lambda done: report("reconstructing", done, len(archive)))
 
 
-def _reference(path: Path) -> NDArray[np.float32]:
+def _reference(path: Path, reader: GreyReader) -> NDArray[np.float32]:
     import numpy as np
 
     from acquisition.exchange.reference_pairs import read_frame
     from drivers.safe_arrays import load_npy
 
     try:
-        image = load_npy(path) if path.suffix == ".npy" else read_frame(path)
+        image = load_npy(path) if path.suffix == ".npy" else read_frame(path, reader)
     except (OSError, ValueError) as error:
         raise SpeckleScopeError(f"{path} cannot be read as a reference: {error}") from error
     if image.ndim != 2 or not np.isfinite(image).all() or not image.mean() > 0:

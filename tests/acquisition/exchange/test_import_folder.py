@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import unicodedata
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,11 +165,77 @@ def test_jpeg_comes_in_with_a_note(tmp_path: Path) -> None:
     assert sum("are JPEG, which changes grey values a little" in note for note in check.notes) == 2
 
 
-def test_coloured_and_transparent_pictures_are_refused_in_every_format(tmp_path: Path) -> None:
-    folder = pairs(tmp_path, lambda number: f"{number}.bmp")
-    cv2.imwrite(str(folder / "label/1.bmp"), np.random.default_rng(0).integers(0, 256, (16, 12, 3)).astype(np.uint8))
-    with pytest.raises(PairImportError, match=r"label/1\.bmp: it is coloured"):
-        check_pairs(folder, OPTIONS)
+def coloured(kind: str) -> Image.Image:
+    """A picture in colours, of which no channel is like another."""
+    colours = np.random.default_rng(0).integers(0, 256, (16, 12, 3)).astype(np.uint8)
+    return Image.fromarray(colours).quantize(16) if kind == "palette" else Image.fromarray(colours)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("1.bmp", "rgb"), ("1.png", "rgb"), ("1.png", "palette"), ("1.tif", "rgb"), ("1.GIF", "palette"), ("1.ppm", "rgb")],
+)
+@pytest.mark.parametrize("folder", ["input", "label"])
+def test_coloured_pictures_are_refused_and_come_in_by_the_option_that_is_named(
+    tmp_path: Path, name: str, kind: str, folder: str
+) -> None:
+    source = pairs(tmp_path, lambda number: f"{number}.png")
+    (source / folder / "1.png").unlink()
+    picture = coloured(kind)
+    picture.save(source / folder / name)
+    with pytest.raises(PairImportError, match=rf"{folder}/{re.escape(name)}: it is coloured; give --to-grey"):
+        check_pairs(source, OPTIONS)
+    options = replace(OPTIONS, to_grey=True)
+    check = check_pairs(source, options)
+    note = f"1 pictures are coloured; the mean of their channels counts; the first is {folder}/{name}"
+    assert check.notes.count(note) == 1
+    images = list(open_folder(source, options).images([]))[1]
+    assert images is not None
+    expected = np.round(np.asarray(picture.convert("RGB")).mean(-1)).astype(np.uint8)
+    np.testing.assert_array_equal(images["speckle" if folder == "input" else "label"], expected)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_transparent_pictures_are_refused_and_come_in_on_black_by_the_option_that_is_named(tmp_path: Path, suffix: str) -> None:
+    source = pairs(tmp_path, lambda number: f"{number}.png")
+    (source / "label/2.png").unlink()
+    opacity = np.full((16, 12), 255, np.uint8)
+    opacity[:4] = 0
+    pixels = np.dstack([grey(7)] * 3 + [opacity])
+    Image.fromarray(pixels).save(source / f"label/2{suffix}", lossless=True)
+    with pytest.raises(PairImportError, match=rf"label/2\{suffix}: it is transparent in places; give --to-grey"):
+        check_pairs(source, OPTIONS)
+    options = replace(OPTIONS, to_grey=True)
+    assert any(
+        f"1 pictures are transparent in places; these parts count as black; the first is label/2{suffix}" in note
+        for note in check_pairs(source, options).notes
+    )
+    images = list(open_folder(source, options).images([]))[2]
+    assert images is not None
+    np.testing.assert_array_equal(images["label"], np.where(opacity, grey(7), 0))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_png_of_few_bits_are_scaled_to_all_levels_with_a_note(tmp_path: Path, bits: int) -> None:
+    levels = np.random.default_rng(bits).integers(0, 2**bits, (16, 12)).astype(np.uint8)
+    write(tmp_path / "input/a.png", grey(0))
+    (tmp_path / "label").mkdir()
+    (tmp_path / "label/a.png").write_bytes(png_of_few_bits(levels, bits))
+    check = check_pairs(tmp_path, OPTIONS)
+    assert any("1 files have fewer than 8 bits; their levels are scaled to 0 to 255" in note for note in check.notes)
+    np.testing.assert_allclose(labels(tmp_path, OPTIONS)[0], levels / (2**bits - 1) * 2.5, rtol=1e-6)
+
+
+def png_of_few_bits(levels: np.ndarray, bits: int) -> bytes:
+    """A grey PNG file as other programs write it: several pixels share a byte."""
+    rows = np.unpackbits(levels[..., None], axis=-1)[..., 8 - bits :].reshape(levels.shape[0], -1)
+    lines = b"".join(b"\0" + np.packbits(row).tobytes() for row in rows)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
 
 
 def test_a_stack_in_a_folder_is_refused_with_the_way_in(tmp_path: Path) -> None:

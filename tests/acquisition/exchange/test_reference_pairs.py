@@ -174,4 +174,3 @@ def test_of_many_pairs_those_most_like_the_frame_are_used(tmp_path: Path, rng: n
             assert cv2.imwrite(str(tmp_path / "label" / f"{number:02}.png"), speckle)
     pairs = read_references(tmp_path, 2.6, Path("frame.png"), frame)
     assert pairs.names == tuple(f"{number:02}" for number in range(MOST))
-    assert read_references(tmp_path, 2.6, Path("frame.png"), frame, most=3).names == ("00", "01", "02")

@@ -100,3 +100,15 @@ def test_arrays_of_other_names_and_axes(tmp_path: Path) -> None:
     archive = imported(tmp_path, *RANGE, "--speckle", "a", "--phase", "b", "--axes", "HWN", "--period-s", 0.02)
     np.testing.assert_array_equal(archive.read("speckle", 4), SPECKLE[4])
     assert archive.row(4).t_ns == 80_000_000
+
+
+def test_a_coloured_label_names_the_option_with_which_it_comes_in(tmp_path: Path) -> None:
+    colours = np.random.default_rng(2).integers(0, 256, (24, 32, 3)).astype(np.uint8)
+    for folder, image in (("input", SPECKLE[0]), ("label", colours)):
+        (tmp_path / "pairs" / folder).mkdir(parents=True)
+        assert cv2.imwrite(str(tmp_path / "pairs" / folder / "a.png"), image)
+    assert "label/a.png: it is coloured; give --to-grey" in refused("import", "pairs", *RANGE, cwd=tmp_path)
+    run_here("import", "pairs", *RANGE, "--to-grey", "--json", "i.json", cwd=tmp_path)
+    archive = Archive.open(tmp_path / json.loads((tmp_path / "i.json").read_text())["path"])
+    np.testing.assert_array_equal(archive.read("label", 0), np.round(colours.mean(-1)))
+    assert any("1 pictures are coloured" in note for note in archive.metadata["import_notes"])

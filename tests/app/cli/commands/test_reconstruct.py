@@ -120,6 +120,21 @@ def test_it_is_a_command_of_the_program(here: Path, capsys: pytest.CaptureFixtur
     assert refused(capsys, *USUAL) == "specklescope: phase.npy exists; choose another name for --out\n"
 
 
+def test_coloured_frames_are_refused_and_come_in_by_the_option_that_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = reconstruct()
+    for name in ("3", "4"):
+        frame = shots(95)[0][int(name)]
+        tinted = np.stack([frame - np.minimum(frame, 255 - frame), frame, frame + np.minimum(frame, 255 - frame)], axis=-1)
+        write(here / "pairs" / "input" / f"{name}.png", tinted)
+    assert "it is coloured; give --to-grey for the mean of its channels" in refused(capsys, *USUAL, "--out", "no.npy")
+    again = reconstruct("pairs/input/4.png", "--to-grey", "--json", "r.json", out="again.npy")
+    assert np.array_equal(again, usual)
+    notes = json.loads(Path("r.json").read_text())["notes"]
+    assert notes == ["2 pictures are coloured; the mean of their channels counts; the first is input/4.png"]
+
+
 @pytest.mark.parametrize("spoilt", ["garbage", "a directory", "another image", "missing"])
 def test_the_frames_own_label_is_never_read(here: Path, spoilt: str) -> None:
     usual = reconstruct()
