@@ -85,7 +85,7 @@ class NumberRange:
         return self.step <= 0 or abs((value - self.low) / self.step - round((value - self.low) / self.step)) < 1e-6
 
     def __str__(self) -> str:
-        steps = f" in steps of {self.step:g}" if self.step > 0 and self.high > self.low else ""
+        steps = f" in steps of {self.step:g}" if self.step not in (0, 1) and self.high > self.low else ""
         return f"{self.low:g} to {self.high:g}{steps}"
 
 
@@ -123,8 +123,9 @@ class RoiRange:
         return fits and value.x % self.x_step == 0 and value.y % self.y_step == 0
 
     def __str__(self) -> str:
+        steps = [f"{axis} in steps of {step}" for axis, step in (("x", self.x_step), ("y", self.y_step)) if step > 1]
         inside = f"within {self.width.high:g} x {self.height.high:g} px"
-        return f"width {self.width}, height {self.height}, x in steps of {self.x_step}, y in steps of {self.y_step}, {inside}"
+        return ", ".join([f"width {self.width}", f"height {self.height}", *steps, inside])
 
 
 @dataclass(frozen=True, kw_only=True)

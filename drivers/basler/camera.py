@@ -37,6 +37,8 @@ from drivers.base import (
 from drivers.basler.config import BaslerConfig
 from drivers.basler.device import configure, describe, find
 from drivers.basler.features import BURST_COUNT, BURST_TRIGGERS, EXPOSURE, TRIGGER_DELAY, value, write
+from drivers.basler.settings import change, declared, limit_rate
+from drivers.camera_settings import WRITING_ORDER, CameraSetting, SettingName, SettingValue, accepted, exposure_setting, number
 from drivers.clock import Clock, RealClock
 
 #: Pause between two polls, in nanoseconds; short compared with any exposure.
@@ -69,6 +71,8 @@ class BaslerCamera:
         self.config = config or BaslerConfig()
         self._clock = clock or RealClock()
         self._exposure_s = self.config.exposure_s
+        self._rate_hz: float | None = None
+        self._changed: dict[SettingName, SettingValue] = {}
         self._mode: TriggerMode | None = None
         self._state = DeviceState.OPEN
         self._pending: deque[tuple[int, float]] = deque()
@@ -111,12 +115,38 @@ class BaslerCamera:
         with self._errors(f"set the exposure to {exposure_s} s"):
             self._write_exposure(exposure_s)
 
+    def settings(self) -> tuple[CameraSetting, ...]:
+        """Return exposure, gain, frame rate, region and binning, as far as this camera has them."""
+        self._alive()
+        with self._errors("describe its settings"):
+            others = declared(self._camera, self._rate_hz, has_binning=not self.config.user_set)
+        return (exposure_setting(self), *others)
+
+    def change_setting(self, name: SettingName, value: SettingValue) -> None:
+        """Change one setting; see :meth:`drivers.camera_settings.AdjustableCamera.change_setting`."""
+        value = accepted(self.settings(), name, value, armed=self._mode is not None)
+        if name is SettingName.EXPOSURE_S:
+            self.set_exposure(number(value))
+            return
+        with self._errors(f"set {name} to {value}"):
+            if name is SettingName.FRAME_RATE_HZ:
+                self._rate_hz = number(value)
+                self._write_rate(self._mode)
+            else:
+                change(self._camera, name, value)
+        if name is SettingName.BINNING:
+            self._changed.pop(SettingName.ROI, None)
+        self._changed[name] = value
+        if name.changes_shape:
+            self.capabilities = self._describe()
+
     def arm(self, trigger: TriggerMode) -> None:
         """Set the trigger, read it back, empty the queue and start grabbing."""
         self.disarm()
         self._alive()
         with self._errors("arm"):
             self._set_trigger(trigger)
+            self._write_rate(trigger)
             self._triggers = self._frames = self._failed = 0
             self._next_block = None
             self._camera.StartGrabbing(pylon.GrabStrategy_OneByOne)
@@ -219,6 +249,10 @@ class BaslerCamera:
     def _write_exposure(self, exposure_s: float) -> None:
         self._exposure_s = round(write(self._camera, "exposure_s", EXPOSURE, exposure_s, scale=1e6), 9)
 
+    def _write_rate(self, trigger: TriggerMode | None) -> None:
+        """Limit the frame rate in free run; a triggered camera follows its triggers."""
+        limit_rate(self._camera, self._rate_hz if trigger is TriggerMode.FREE_RUN else None)
+
     # ---- internal
 
     def _set_trigger(self, trigger: TriggerMode) -> None:
@@ -270,6 +304,9 @@ class BaslerCamera:
 
     def _configure(self, camera: Any) -> None:
         configure(camera, self.config)
+        for name in WRITING_ORDER:
+            if name in self._changed:
+                change(camera, name, self._changed[name])
         self._write_exposure(self._exposure_s)
 
     def _describe(self) -> CameraCapabilities:

@@ -5,6 +5,7 @@ The emulator does not need the time of an exposure, and it cannot be unplugged. 
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from dataclasses import replace
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from drivers.base import CameraCapabilities, DeviceError, DeviceLostError, DeviceState, FrameFailedError, TriggerMode
 from drivers.basler.camera import BaslerCamera
 from drivers.basler.config import BaslerConfig
+from drivers.camera_settings import CameraSetting, SettingName, SettingValue, accepted, exposure_setting, number
 from drivers.twin.camera import SimulatedCamera
 
 #: Time that the emulator needs for a frame, with some margin, in seconds.
@@ -56,8 +58,12 @@ class EmulatedBasler(BaslerCamera):
 
     def _write_exposure(self, exposure_s: float) -> None:
         super()._write_exposure(exposure_s)
+        self._write_rate(self._mode)
+
+    def _write_rate(self, trigger: TriggerMode | None) -> None:
+        wanted_hz = self._rate_hz if self._rate_hz is not None and trigger is TriggerMode.FREE_RUN else math.inf
         self._camera.AcquisitionFrameRateEnable.Value = True
-        self._camera.AcquisitionFrameRate.Value = max(0.01, 1 / (self._exposure_s + TRANSPORT_S))
+        self._camera.AcquisitionFrameRate.Value = max(0.01, min(wanted_hz, 1 / (self._exposure_s + TRANSPORT_S)))
 
     def _retrieve(self, timeout_s: float) -> Any:
         if not self._pending:
@@ -98,6 +104,23 @@ class TwinFedBasler(EmulatedBasler):
         super().set_exposure(exposure_s)
         self.sensor.set_exposure(exposure_s)
 
+    def settings(self) -> tuple[CameraSetting, ...]:
+        """Return the settings of the simulated camera."""
+        self._alive()
+        return (exposure_setting(self), *(item for item in self.sensor.settings() if item.name is not SettingName.EXPOSURE_S))
+
+    def change_setting(self, name: SettingName, value: SettingValue) -> None:
+        """Change a setting of the simulated camera; pylon carries frames of its shape."""
+        value = accepted(self.settings(), name, value, armed=self._mode is not None)
+        if name is SettingName.EXPOSURE_S:
+            self.set_exposure(number(value))
+            return
+        self.sensor.change_setting(name, value)
+        if name.changes_shape:
+            with self._errors(f"set {name} to {value}"):
+                self._carry_shape(self._camera)
+            self.capabilities = self._describe()
+
     def arm(self, trigger: TriggerMode) -> None:
         """Arm both."""
         super().arm(trigger)
@@ -124,13 +147,18 @@ class TwinFedBasler(EmulatedBasler):
         folder = Path(self._folder.name)
         # pylon reads a single file only once. It reads two names of the same file again and again.
         (folder / "in").mkdir(exist_ok=True)
-        self._feed(np.zeros(self.sensor.capabilities.shape, np.uint8))
+        self._carry_shape(camera)
         for name in ("a.bmp", "b.bmp"):
             if not (folder / "in" / name).is_symlink():
                 (folder / "in" / name).symlink_to(folder / "now.bmp")
         camera.TestImageSelector.Value = "Off"
         camera.ImageFileMode.Value = "On"
         camera.ImageFilename.Value = str(folder / "in")
+
+    def _carry_shape(self, camera: Any) -> None:
+        height, width = self.sensor.capabilities.shape
+        camera.Width.Value, camera.Height.Value = width, height
+        self._feed(np.zeros((height, width), np.uint8))
 
     def _describe(self) -> CameraCapabilities:
         sensor = self.sensor.capabilities
