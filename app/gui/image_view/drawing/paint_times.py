@@ -1,4 +1,6 @@
-"""Measures how long a pane takes to paint a new picture, in software and by OpenGL: ``python -m`` prints JSON.
+"""Measures how long a pane takes to paint a new picture, in software and by OpenGL.
+
+``python -m app.gui.image_view.drawing.paint_times [REPEATS]`` prints JSON.
 
 Qt's platform is chosen once for each process. So a benchmark starts this module as a process on the screen that it measures.
 """
@@ -158,4 +160,4 @@ def _discs(side_px: int) -> NDArray[np.uint16]:
 
 if __name__ == "__main__":
     application = QApplication(sys.argv)
-    print(json.dumps(measure(), indent=1))
+    print(json.dumps(measure(*map(int, sys.argv[1:2])), indent=1))

@@ -36,8 +36,13 @@ def screens() -> Iterator[VirtualScreens]:
 
 
 def drawn(screens: VirtualScreens, *names: str, **environment: str) -> dict[str, Any]:
-    """Draw in a process of its own, because Qt's platform is chosen once for each."""
-    command = [sys.executable, "-W", "error", "-m", "tests.helpers.drawn_pictures", *names]
+    """Draw cases with these names in a process of its own; return the comparison."""
+    return run_there(screens, "tests.helpers.drawn_pictures", *names, **environment)
+
+
+def run_there(screens: VirtualScreens, module: str, *arguments: str, **environment: str) -> dict[str, Any]:
+    """Run a module on these screens, and return its JSON. Qt's platform is chosen once for each process."""
+    command = [sys.executable, "-W", "error", "-m", module, *arguments]
     surroundings = {**os.environ, **screens.environment, **environment}
     done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=100, check=False)
     assert not done.returncode, done.stderr
@@ -47,7 +52,9 @@ def drawn(screens: VirtualScreens, *names: str, **environment: str) -> dict[str,
 
 @pytest.fixture(scope="module")
 def answer(screens: VirtualScreens) -> dict[str, Any]:
-    return drawn(screens)
+    answer = drawn(screens)
+    assert answer["chosen"]["card"].startswith("Drawn by "), "apt-get install libgl1-mesa-dri"
+    return answer
 
 
 def sharp(name: str) -> bool:
@@ -97,6 +104,17 @@ def test_software_opengl_is_no_card_and_qt_has_nothing_to_complain_about(answer)
 def test_without_a_driver_software_is_chosen_with_the_reason(screens):
     chosen = drawn(screens, "choice", QT_XCB_GL_INTEGRATION="none")["chosen"]
     assert chosen["auto"] == chosen["card"] == "Drawn in software: no OpenGL driver"
+
+
+@pytest.mark.slow
+def test_the_time_to_paint_is_measured_for_both(screens):
+    times = run_there(screens, "app.gui.image_view.drawing.paint_times", "2")
+    assert times.pop("renderer") == "Drawn by llvmpipe"
+    assert times.pop("repeats") == 2
+    assert len(times) == 16
+    for key, milliseconds in times.items():
+        assert key.startswith(("paint_ms_software_", "paint_ms_card_"))
+        assert 0.1 < milliseconds < 10_000, key
 
 
 @pytest.mark.slow
