@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.archive.kinds import FinishReason
+from acquisition.archive.kinds import FinishReason, RecordingEnd
 from acquisition.capture.states import AcquisitionState
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction
@@ -69,7 +69,8 @@ class RecordingState(StrEnum):
                      |                        ^
                      +------------------------+   the disk failed or was too slow
 
-    Why it finished is a :class:`acquisition.archive.kinds.FinishReason`.
+    What ended it is a :class:`acquisition.archive.kinds.RecordingEnd`, and whether everything is on disk a
+    :class:`acquisition.archive.kinds.FinishReason`.
     """
 
     #: Nothing was recorded yet.
@@ -210,6 +211,30 @@ class LiveStatus:
         return {"running": self.running, **plain, "retuning": self.retuning}
 
 
+#: What ended a recording, for the operator.
+END_TEXTS: Mapping[RecordingEnd, str] = {
+    RecordingEnd.OPERATOR: "ended by the operator",
+    RecordingEnd.SET_LENGTH: "reached its set length",
+    RecordingEnd.ERROR: "ended by an error",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingLength:
+    """After how much a recording ends by itself; without any, it goes on until it is stopped.
+
+    Parameters
+    ----------
+    frames : int, optional
+        Frames to record.
+    seconds : float, optional
+        Seconds from the first frame, by the times of the frames.
+    """
+
+    frames: int | None = None
+    seconds: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordingStatus:
     """The current or last recording.
@@ -230,6 +255,8 @@ class RecordingStatus:
         Frames that were recorded without a phase, and without labels.
     seconds : float
         How long it has recorded, in seconds.
+    ended_by : RecordingEnd or None
+        What ended it; None while it records.
     finish_reason : FinishReason or None
         Why it finished; None until then.
     verdict : str
@@ -245,6 +272,7 @@ class RecordingStatus:
     frames_not_reconstructed: int = 0
     frames_not_segmented: int = 0
     seconds: float = 0.0
+    ended_by: RecordingEnd | None = None
     finish_reason: FinishReason | None = None
     verdict: str = ""
 

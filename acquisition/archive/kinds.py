@@ -34,6 +34,17 @@ class FinishReason(StrEnum):
     FAILED = "failed"
 
 
+class RecordingEnd(StrEnum):
+    """What ended a recording; its finish reason says whether everything is on disk."""
+
+    #: The operator, or the program that recorded.
+    OPERATOR = "operator"
+    #: It reached the length that was set.
+    SET_LENGTH = "set-length"
+    #: An error: of the disk, of the camera, or of the program.
+    ERROR = "error"
+
+
 class EventKind(StrEnum):
     """What an event in a journal reports. A fault that an exception reports has the name of its class."""
 

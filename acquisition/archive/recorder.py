@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason
+from acquisition.archive.kinds import ArchiveKind, EventKind, FinishReason, RecordingEnd
 from acquisition.archive.recording_faults import (
+    ENDED_BY,
     FRAMES_MISSING,
     NOT_COMPRESSED,
     NOT_RECONSTRUCTED,
@@ -170,6 +171,7 @@ class Recorder:
         self._channel = channel
         self._seal_after_s = seal_after_s
         self._writer: ArchiveWriter | None = None
+        self._ended_by = RecordingEnd.OPERATOR
         self.finish_reason: FinishReason | None = None
         self.verdict = ""
         self.frames_skipped = 0
@@ -208,6 +210,10 @@ class Recorder:
         """
         self._references.append(reference)
 
+    def end(self, ended_by: RecordingEnd) -> None:
+        """Say what ends the recording, before the channel is closed; it is stored when the recorder finishes."""
+        self._ended_by = ended_by
+
     def run(self, stop: threading.Event) -> None:
         """Record until the channel closes or ``stop`` is set; items that the channel still holds are recorded too.
 
@@ -231,6 +237,7 @@ class Recorder:
                 self._conclude(FinishReason.NO_FRAMES, "stopped at frame 0: no frame came")
         except BaseException as error:
             self._channel.close(error)
+            self._ended_by = RecordingEnd.ERROR
             # Frames that came before the error are stored. A failed disk refuses these and the verdict; the error itself still
             # reaches the caller.
             with contextlib.suppress(StorageError):
@@ -362,6 +369,7 @@ class Recorder:
         }
         for key, count in counts.items():
             writer.set_status(key, str(count))
+        writer.set_status(ENDED_BY, self._ended_by.value)
 
 
 def _finish_reason(error: BaseException) -> FinishReason:

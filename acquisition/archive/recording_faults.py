@@ -36,6 +36,9 @@ FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED = "frames_missing", "frames_not
 #: Frames that were stored without compression, because the disk had to catch up.
 NOT_COMPRESSED = "frames_not_compressed"
 
+#: Key of a journal's status: what ended the recording, a RecordingEnd.
+ENDED_BY = "ended_by"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingFault:
@@ -178,14 +181,15 @@ def marked_frames(archive: Archive) -> dict[str, str]:
 
 
 def recording_facts(archive: Archive) -> dict[str, object]:
-    """Return how a recording went, for its exports: its verdict, faults, marked frames, frames without phase or labels.
+    """Return how a recording went, for its exports: its end, faults, marked frames, frames without phase or labels.
 
-    A number is None where the recording does not state it, as those of version 0.1.0.
+    A number is None, and ``ended_by`` empty, where the recording does not state it, as those of version 0.1.0.
     """
     status = archive.status
     numbers = {key: _number(archive, key) for key in (FRAMES_MISSING, NOT_RECONSTRUCTED, NOT_SEGMENTED)}
     return {
         "verdict": status.get("verdict", ""),
+        "ended_by": status.get(ENDED_BY, ""),
         "faults": recorded_faults(archive),
         **numbers,
         "marked_frames": marked_frames(archive),

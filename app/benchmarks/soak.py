@@ -168,7 +168,7 @@ class _Operator:
 
     def stop(self) -> None:
         """Stop the live view."""
-        self._session.stop_live()
+        self._session.stop_live(end_recording=True)
 
 
 def _schedule(operator: _Operator, started_s: float, cycle_s: float) -> Iterator[tuple[float, Callable[[], None]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
+from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingLength, RecordingStatus
 from drivers.base import Frame
 
 
@@ -43,8 +43,8 @@ class SessionLike(Protocol):
     def start_live(self) -> None:
         """Start camera and inference."""
 
-    def stop_live(self) -> None:
-        """Ask camera and inference to stop."""
+    def stop_live(self, *, end_recording: bool = False) -> None:
+        """Ask camera and inference to stop. While a recording runs, this is refused unless the recording may end with it."""
 
     def poll_frame(self) -> Frame | None:
         """Return the newest camera frame, or None when there is nothing new. It comes at the camera's rate. Never raises."""
@@ -58,8 +58,8 @@ class SessionLike(Protocol):
     def live_status(self) -> LiveStatus:
         """Return the numbers of the live view."""
 
-    def retune(self) -> None:
-        """Measure a new reference and new reference pairs within a minute; the live view continues with them."""
+    def retune(self, *, end_recording: bool = False) -> None:
+        """Measure a new reference and new reference pairs within a minute; refused as :meth:`stop_live`."""
 
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last recording."""
@@ -67,8 +67,8 @@ class SessionLike(Protocol):
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""
 
-    def start_recording(self, name: str) -> None:
-        """Record every frame into a new recording."""
+    def start_recording(self, name: str, length: RecordingLength | None = None) -> None:
+        """Record every frame into a new recording, until it is stopped or has its length."""
 
     def stop_recording(self) -> None:
         """Finish the recording."""
@@ -79,8 +79,8 @@ class SessionLike(Protocol):
     def export_last_recording(self) -> None:
         """Start to export the last recording in the background."""
 
-    def start_acquisition(self, name: str, pairs: int, source: str) -> None:
-        """Start acquiring ``pairs`` speckle/phase pairs with patterns from ``source``."""
+    def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
+        """Start acquiring ``pairs`` speckle/phase pairs with patterns from ``source``; refused as :meth:`stop_live`."""
 
     def stop_acquisition(self) -> None:
         """Ask the acquisition to stop after the current pair."""
@@ -94,5 +94,5 @@ class SessionLike(Protocol):
     def pop_messages(self) -> list[Message]:
         """Return the messages since the last call, oldest first."""
 
-    def close(self) -> None:
-        """Stop everything and release the devices; may take seconds."""
+    def close(self, *, end_recording: bool = False) -> None:
+        """Stop everything and release the devices; may take seconds; refused as :meth:`stop_live`."""

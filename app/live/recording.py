@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from acquisition.archive.kinds import RecordingEnd
 from acquisition.archive.recorder import Recorder, RecordItem
 from acquisition.archive.recording_faults import RecordingFault
 from acquisition.streams.channel import Channel, Overflow, Stage
 from acquisition.streams.free_memory import free_memory_bytes
 from app.live.frame_joiner import MOST_WAITING, MOST_WAITING_BYTES, FrameJoiner
-from app.status import LiveView, Overlay, RecordingState, RecordingStatus
+from app.status import LiveView, Overlay, RecordingLength, RecordingState, RecordingStatus
 from calibration.reference_state import ReferenceState
 from drivers.base import Frame
 
@@ -33,8 +36,33 @@ def item_bytes(item: RecordItem) -> int:
     return item.frame.pixels.nbytes + phase + labels
 
 
+@dataclass(frozen=True)
+class RecordingSettings:
+    """What limits a recording.
+
+    Parameters
+    ----------
+    queue_bytes : int
+        Memory for frames that wait for the disk, in bytes. One frame more stops the recording, which then reports the number
+        of that frame. Frames that wait for their reconstruction need some memory beside it.
+    length : RecordingLength
+        After how much it ends by itself.
+    """
+
+    queue_bytes: int
+    length: RecordingLength = field(default_factory=RecordingLength)
+
+
+@dataclass(frozen=True)
+class _End:
+    """What ended a recording, and when."""
+
+    ended_by: RecordingEnd
+    ended_s: float
+
+
 class LiveRecording:
-    """Records from construction until :meth:`finish`.
+    """Records from construction until :meth:`finish`, until it has its set length, or until an error.
 
     Parameters
     ----------
@@ -46,27 +74,42 @@ class LiveRecording:
         Facts about the instrument and its model.
     grid_px : int
         Side of the phase images.
-    queue_bytes : int
-        Memory for frames that wait for the disk, in bytes. One frame more stops the recording, which then reports the number
-        of that frame. Frames that wait for their reconstruction need some memory beside it.
+    settings : RecordingSettings
+        What limits it.
     """
 
-    def __init__(self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, queue_bytes: int) -> None:
+    def __init__(
+        self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, settings: RecordingSettings
+    ) -> None:
         # Frames that wait for their reconstruction come at once when it does, or when the recording ends.
         at_once = MOST_WAITING_BYTES + MOST_WAITING * grid_px**2 * _GRID_BYTES
-        self._channel: Channel[RecordItem] = Channel("record", queue_bytes + at_once, Overflow.FAIL, item_bytes)
+        self._channel: Channel[RecordItem] = Channel("record", settings.queue_bytes + at_once, Overflow.FAIL, item_bytes)
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._joiner = FrameJoiner(self._channel, grid_px)
         self._next_index: int | None = None
+        self._length = settings.length
+        self._frames_put = 0
+        self._first_ns = 0
         self._started_s = time.monotonic()
-        self._ended_s: float | None = None
-        self.stage = Stage("record", self._recorder.run)
+        self._end: _End | None = None
+        self._end_lock = threading.Lock()
+        self.stage = Stage("record", self._work)
         self.stage.start()
 
     def put_frame(self, frame: Frame) -> None:
         """Record a frame; called in the capture thread."""
+        if self._end is not None:
+            return
         self._next_index = frame.index + 1
+        self._first_ns = self._first_ns if self._frames_put else frame.t_ns
+        seconds = (frame.t_ns - self._first_ns) * 1e-9
+        if self._length.seconds is not None and seconds >= self._length.seconds:
+            self.finish(RecordingEnd.SET_LENGTH)
+            return
         self._joiner.put_frame(frame)
+        self._frames_put += 1
+        if self._frames_put == self._length.frames:
+            self.finish(RecordingEnd.SET_LENGTH)
 
     def put_reference(self, state: ReferenceState) -> None:
         """Store what is reconstructed against from the next frame on; called in the capture thread, or before any frame."""
@@ -82,19 +125,29 @@ class LiveRecording:
         self._joiner.put_overlay(overlay)
 
     def put_fault(self, fault: RecordingFault) -> None:
-        """Record what went wrong; called in the capture thread."""
-        self._recorder.log.add(fault)
+        """Record what went wrong until the recording ends; called in the capture thread."""
+        if self._end is None:
+            self._recorder.log.add(fault)
 
-    def finish(self) -> None:
-        """End the recording; the recorder writes what is queued."""
+    def finish(self, ended_by: RecordingEnd = RecordingEnd.OPERATOR) -> None:
+        """End the recording; the recorder writes what is queued. Only the first end counts; any thread may call this."""
+        with self._end_lock:
+            if self._end is not None:
+                return
+            self._end = _End(ended_by, time.monotonic())
+            self._recorder.end(ended_by)
         self._joiner.finish()
-        if self._ended_s is None:
-            self._ended_s = time.monotonic()
+
+    def _work(self, stop: threading.Event) -> None:
+        try:
+            self._recorder.run(stop)
+        except BaseException:
+            self.finish(RecordingEnd.ERROR)
+            raise
 
     def status(self) -> RecordingStatus:
         """Return what the recording is doing."""
-        ended_s = time.monotonic() if self._ended_s is None else self._ended_s
-        state = self._state()
+        state, end = self._state(), self._end
         finished = state is RecordingState.FINISHED
         return RecordingStatus(
             state=state,
@@ -105,7 +158,8 @@ class LiveRecording:
             frames_missing=self._recorder.log.frames_missing,
             frames_not_reconstructed=self._recorder.frames_not_reconstructed,
             frames_not_segmented=self._recorder.frames_not_segmented,
-            seconds=ended_s - self._started_s,
+            seconds=(time.monotonic() if end is None else end.ended_s) - self._started_s,
+            ended_by=end.ended_by if end is not None else None,
             finish_reason=self._recorder.finish_reason if finished else None,
             verdict=self._recorder.verdict if finished else "",
         )
@@ -113,4 +167,4 @@ class LiveRecording:
     def _state(self) -> RecordingState:
         if not self.stage.running:
             return RecordingState.FINISHED
-        return RecordingState.RECORDING if self._ended_s is None else RecordingState.WRITING
+        return RecordingState.RECORDING if self._end is None else RecordingState.WRITING

@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from acquisition.archive.kinds import FinishReason
+from acquisition.archive.kinds import FinishReason, RecordingEnd
 from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan, Shot
@@ -30,7 +30,7 @@ from app.live.camera_control import CameraControl
 from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, InferenceStats
 from app.live.jobs import Jobs, Progress
-from app.live.recording import LiveRecording, queue_bytes_of
+from app.live.recording import LiveRecording, RecordingSettings, queue_bytes_of
 from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
 from app.live.segmentation import SegmentationPipeline, segmented
@@ -45,6 +45,7 @@ from app.status import (
     Message,
     MessageLevel,
     Overlay,
+    RecordingLength,
     RecordingState,
     RecordingStatus,
     Topic,
@@ -214,21 +215,27 @@ class Session:
         self._stages.append(capture.stage)
         capture.start()
 
-    def stop_live(self) -> None:
-        """Ask the live view to stop; a recording ends with it."""
+    def stop_live(self, *, end_recording: bool = False) -> None:
+        """Ask the live view to stop.
+
+        Parameters
+        ----------
+        end_recording : bool
+            Whether a recording may end with it. Without this it is refused while one runs, and nothing changes; so are
+            :meth:`retune`, :meth:`start_acquisition` and :meth:`close`.
+        """
+        self._end_recording("stopping the live view", agreed=end_recording)
         self._stop_requested = True
         if self._capture is not None:
             self._capture.request_stop()
-        self.stop_recording()
 
-    def retune(self) -> None:
+    def retune(self, *, end_recording: bool = False) -> None:
         """Measure a new reference and new reference pairs; the live view pauses meanwhile, then continues with them."""
         if self._rig.slm is None:
             raise SessionError("this instrument has no SLM to show probe patterns; restart the live view for a new reference")
         if self._capture is None or not self._capture.stage.running:
             raise SessionError("there is nothing to re-tune: start the live view first")
-        if self.recording_status().active:
-            raise SessionError("a recording is running, and a recording has one reference; stop it before re-tuning")
+        self._end_recording("re-tuning, because a recording has one reference", agreed=end_recording)
         self._capture.request_retune()
 
     def new_reference(self) -> None:
@@ -324,8 +331,8 @@ class Session:
             drift_threshold=self.config.live.drift_threshold,
         )
 
-    def start_recording(self, name: str) -> None:
-        """Record every camera frame, with its reconstruction, into a new recording."""
+    def start_recording(self, name: str, length: RecordingLength | None = None) -> None:
+        """Record every camera frame, with its reconstruction, into a new recording, until it is stopped or has its length."""
         if self._capture is None or not self._capture.stage.running or self._inference is None:
             raise SessionError("there is nothing to record: start the live view first")
         if self.recording_status().active:
@@ -347,8 +354,8 @@ class Session:
             "phase_range_rad": self.config.phase_range_rad,
             **self.config.credits,
         }
-        queue_bytes = queue_bytes_of(self.config.live.record_queue_mb)
-        recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), queue_bytes)
+        settings = RecordingSettings(queue_bytes_of(self.config.live.record_queue_mb), length or RecordingLength())
+        recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), settings)
         self._references.follow(recording.put_reference)
         self._capture.frames.subscribe(recording.put_frame)
         self._capture.faults.subscribe(recording.put_fault)
@@ -359,14 +366,24 @@ class Session:
         self._recording = recording
         self._stages.append(recording.stage)
 
-    def stop_recording(self) -> None:
+    def stop_recording(self, ended_by: RecordingEnd = RecordingEnd.OPERATOR) -> None:
         """Finish the recording; the recorder writes what is queued."""
         if self._recording is not None:
             self._disconnect_recording()
             silence = self._capture.pending_fault() if self._capture is not None else None
-            if silence is not None and self._recording.status().state is RecordingState.RECORDING:
+            if silence is not None and self._is_recording:
                 self._recording.put_fault(silence)
-            self._recording.finish()
+            self._recording.finish(ended_by)
+
+    @property
+    def _is_recording(self) -> bool:
+        return self.recording_status().state is RecordingState.RECORDING
+
+    def _end_recording(self, reason: str, *, agreed: bool) -> None:
+        """End the recording that runs, if the operator has agreed; otherwise refuse what would end it."""
+        if self._is_recording and not agreed:
+            raise SessionError(f"a recording is running; stop the recording first, before {reason}")
+        self.stop_recording()
 
     def recording_status(self) -> RecordingStatus:
         """Return the state of the current or last recording."""
@@ -394,14 +411,18 @@ class Session:
         """Return the jobs in the background, oldest first."""
         return self._jobs.statuses()
 
-    def start_acquisition(self, name: str, pairs: int, source: str) -> None:
+    def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
         if self.acquisition_status().active:
             raise SessionError("an acquisition is already running; stop it first")
+        if self._is_recording and not end_recording:
+            raise SessionError("a recording is running; stop the recording first, before an acquisition")
         plan = CapturePlan(
             source=source, pairs=pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s
         )
-        dataset = NewDataset(root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre, self._camera.binning))
+        dataset = NewDataset(
+            root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre, self._camera.binning)
+        )
         options = RunOptions(
             after=self._device_stage,
             on_pair=partial(_show_pair, self._start_inference(), self._newest_frame),
@@ -409,7 +430,7 @@ class Session:
             calibration=calibration_files(self.config),
         )
         run = DatasetRun.new(self._rig, plan, dataset, options)
-        self.stop_live()
+        self.stop_live(end_recording=True)
         self._dataset = run
         self._stages.append(run.stage)
         run.stage.start()
@@ -450,14 +471,17 @@ class Session:
             messages.append(self._messages.popleft())
         return messages
 
-    def join(self, timeout_s: float = 30.0) -> None:
+    def join(self, timeout_s: float = 30.0, *, end_recording: bool = False) -> None:
         """Stop everything and wait.
 
         Raises
         ------
+        SessionError
+            A recording is running, and it may not end; nothing stops.
         ExceptionGroup
             The errors of all stages that failed.
         """
+        self._end_recording("stopping everything", agreed=end_recording)
         self.stop_acquisition()
         self.stop_live()
         if self._inference is not None:
@@ -473,11 +497,17 @@ class Session:
             self._failures.clear()
             raise ExceptionGroup("stages of the session failed", errors)
 
-    def close(self) -> None:
+    def close(self, *, end_recording: bool = False) -> None:
         """Stop everything, release the devices in reverse order of opening, and free model, engine and frames.
 
         Messages and the outcome of the last recording and dataset can still be read.
+
+        Raises
+        ------
+        SessionError
+            A recording is running, and it may not end; nothing closes.
         """
+        self._end_recording("closing the instrument", agreed=end_recording)
         try:
             self.join()
         except ExceptionGroup as group:
@@ -554,6 +584,8 @@ class Session:
 
     def _notice_failures(self) -> None:
         """Report the error of every stage that has failed, once."""
+        if self._capture is not None and self._capture.stage.error is not None and self._is_recording:
+            self.stop_recording(RecordingEnd.ERROR)  # no further frame comes
         errors = [*(stage.error for stage in self._stages), self._inference.error if self._inference else None]
         for error in errors:
             if error is not None and not any(error is other for other in self._noticed):
@@ -575,6 +607,9 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop_recording(
+            RecordingEnd.ERROR if isinstance(error, Exception) else RecordingEnd.OPERATOR
+        )  # a signal is no Exception
         self.close()
 
 
@@ -612,20 +647,6 @@ def _export(path: Path, on_message: Callable[[Message], None], report: Progress,
         written += len(export(archive, folder, [target], overwrite=True))
     report(len(formats), len(formats))
     on_message(Message(MessageLevel.INFO, f"exported {written} files to {folder}", Topic.EXPORT))
-
-
-def _fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:
-    """Return whether the model still fits frames of a shape (H, W), in words and as a truth value."""
-    if model is None:
-        return "there is no model that could fit; reference pairs of a re-tune hold for one region: re-tune", True
-    try:
-        model.check_frame(shape)
-    except ReconstructionError as error:
-        return f"nothing is reconstructed: {error}; the calibrated response and a re-tune do not fit either", False
-    return (
-        f"model {model.card.name!r} fits frames of {shape[0]} x {shape[1]} px; it and the calibration are right only for the "
-        "region and the binning that they were made with"
-    ), True
 
 
 def _show_pair(inference: InferencePipeline, pictures: Channel[Frame], shot: Shot, frame: Frame) -> None:

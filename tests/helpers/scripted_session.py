@@ -12,7 +12,17 @@ import numpy as np
 from skimage import data, transform
 
 from app.live.segmentation import segmented
-from app.status import AcquisitionStatus, JobStatus, LiveState, LiveStatus, LiveView, Message, Overlay, RecordingStatus
+from app.status import (
+    AcquisitionStatus,
+    JobStatus,
+    LiveState,
+    LiveStatus,
+    LiveView,
+    Message,
+    Overlay,
+    RecordingLength,
+    RecordingStatus,
+)
 from drivers.base import Frame, SpeckleScopeError
 from reconstruction.base import Reconstruction
 
@@ -94,7 +104,7 @@ class ScriptedSession:
         self._command("start_live")
         self.status = replace(self.status, state=LiveState.RUNNING)
 
-    def stop_live(self) -> None:
+    def stop_live(self, *, end_recording: bool = False) -> None:
         self._command("stop_live")
         self.status = replace(self.status, state=LiveState.STOPPED)
 
@@ -119,7 +129,7 @@ class ScriptedSession:
     def live_status(self) -> LiveStatus:
         return self.status
 
-    def retune(self) -> None:
+    def retune(self, *, end_recording: bool = False) -> None:
         self._command("retune")
 
     def recording_status(self) -> RecordingStatus:
@@ -128,7 +138,7 @@ class ScriptedSession:
     def acquisition_status(self) -> AcquisitionStatus:
         return self.acquisition
 
-    def start_recording(self, name: str) -> None:
+    def start_recording(self, name: str, length: RecordingLength | None = None) -> None:
         self._command("start_recording", name)
 
     def stop_recording(self) -> None:
@@ -141,7 +151,7 @@ class ScriptedSession:
     def export_last_recording(self) -> None:
         self._command("export_last_recording")
 
-    def start_acquisition(self, name: str, pairs: int, source: str) -> None:
+    def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
         self._command("start_acquisition", name, pairs, source)
 
     def stop_acquisition(self) -> None:
@@ -157,6 +167,6 @@ class ScriptedSession:
         messages, self.messages = self.messages, []
         return messages
 
-    def close(self) -> None:
+    def close(self, *, end_recording: bool = False) -> None:
         self.may_close.wait(20)
         self.closed.set()

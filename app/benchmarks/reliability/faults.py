@@ -27,7 +27,7 @@ from acquisition.archive.kinds import EventKind
 from acquisition.capture.pair_capture import make_rig
 from app.benchmarks.reliability.budget import Budget, Numbers
 from app.live.capture import CaptureSettings, LiveCapture
-from app.live.recording import LiveRecording
+from app.live.recording import LiveRecording, RecordingSettings
 from app.progress import Report
 from drivers.base import Frame, SpeckleScopeError
 from drivers.twin.camera import Fault, FaultConfig, InjectedFault, SimulatedCamera, SimulatedCameraConfig
@@ -127,7 +127,9 @@ def record(root: Path, plan: FaultConfig, seconds: float, report: Report) -> tup
     camera = SimulatedCamera(slm, FibreOptics(_OPTICS), _CAMERA, plan)
     settings = CaptureSettings(scene=None, reference_shots=4, phase_range_rad=2.85)
     capture = LiveCapture(make_rig(camera, slm), settings, lambda message: None)
-    recording = LiveRecording(root, "faults", {"pixel_um": _OPTICS.pixel_um, "bit_depth": _CAMERA.bit_depth}, 4, 10_000)
+    recording = LiveRecording(
+        root, "faults", {"pixel_um": _OPTICS.pixel_um, "bit_depth": _CAMERA.bit_depth}, 4, RecordingSettings(10_000)
+    )
     ended = threading.Event()
     injections: list[InjectedFault] = []
     start_s = time.monotonic()

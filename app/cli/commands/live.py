@@ -57,6 +57,8 @@ def _open(settings: InstrumentConfig) -> Session:
 
 def _run(session: Session, seconds: float, recording: str | None, stop: StopRequest) -> dict[str, object]:
     """Run the live view for so long after its first reconstruction; record it if a name is given; close the session."""
+    from app.status import RecordingLength
+
     with session, progress_bars() as report:
         session.start_live()
         started_s: float | None = None
@@ -65,12 +67,12 @@ def _run(session: Session, seconds: float, recording: str | None, stop: StopRequ
             if session.poll_view() is not None and started_s is None:
                 started_s = time.monotonic()
                 if recording is not None:
-                    session.start_recording(recording)
+                    session.start_recording(recording, RecordingLength(seconds=seconds))
             elapsed_s = time.monotonic() - started_s if started_s is not None else 0.0
             status = session.live_status()
             note = f"{status.inference_fps:.1f} fps, {status.engine}"
             report("recording" if recording else "live", int(elapsed_s), int(seconds), note)
-            if elapsed_s >= seconds:
+            if session.recording_status().ended_by is not None or elapsed_s >= seconds + (recording is not None):
                 break
         numbers = session.live_status().to_dict()
         session.stop_recording()
@@ -102,6 +104,7 @@ def _recording_numbers(session: Session, stop: StopRequest) -> dict[str, object]
         "recording": str(status.path),
         "frames_recorded": status.frames_recorded,
         "verdict": status.verdict,
+        "ended_by": str(status.ended_by),
         "faults": dict(status.faults),
         "frames_missing": status.frames_missing,
         "frames_not_reconstructed": status.frames_not_reconstructed,

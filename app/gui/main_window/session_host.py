@@ -146,7 +146,7 @@ class SessionHost(QObject):
 
     def _close(self, session: SessionLike) -> None:
         try:
-            session.close()
+            session.close(end_recording=True)  # the operator was asked
         except Exception:  # several stages may have failed, each with its own error
             log.exception("the session did not close cleanly")
         self._thread_closed.emit()

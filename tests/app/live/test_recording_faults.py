@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 import tifffile
 
-from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason
+from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason, RecordingEnd
 from acquisition.archive.reader import Archive
 from acquisition.archive.recording_faults import recorded_faults, recording_facts
 from acquisition.archive.writer import ArchiveWriter
 from acquisition.exchange.export import export
 from app.instrument.config import save_config
 from app.live.capture import CaptureSettings, LiveCapture
-from app.live.recording import LiveRecording
+from app.live.recording import LiveRecording, RecordingSettings
 from app.status import Message, RecordingState, RecordingStatus
 from drivers.base import Frame
 from drivers.twin.camera import Fault, FaultConfig
 from tests.conftest import ROOT
 from tests.helpers.command import refused, run_here
-from tests.helpers.small_instrument import small_instrument
+from tests.helpers.small_instrument import small_instrument, until
 from tests.helpers.virtual_bench import VirtualBench
 
 #: Frames of the reference; the recorded frames begin after some ten frames, when the flat pattern has settled.
@@ -40,7 +40,7 @@ class Recorded:
         messages: list[Message] = []
         settings = CaptureSettings(scene=None, reference_shots=_REFERENCE, phase_range_rad=2.85)
         capture = LiveCapture(self.bench.rig, settings, messages.append)
-        recording = LiveRecording(root, "faults", {"pixel_um": 1.0, "bit_depth": 8}, 4, 1000)
+        recording = LiveRecording(root, "faults", {"pixel_um": 1.0, "bit_depth": 8}, 4, RecordingSettings(1000))
         enough = threading.Event()
         self.frames: list[int] = []
         self.injected: dict[Fault, int] = {}
@@ -67,6 +67,19 @@ class Recorded:
         self.status: RecordingStatus = recording.status()
         assert self.status.path is not None
         self.archive = Archive.open(self.status.path)
+
+
+def test_a_disk_that_refuses_the_folder_ends_the_recording_and_its_clock(tmp_path: Path) -> None:
+    file = tmp_path / "archive"
+    file.write_text("")
+    recording = LiveRecording(file, "cells", {}, 4, RecordingSettings(8))
+    for index in range(8):
+        recording.put_frame(Frame(np.zeros((8, 8), np.uint8), index, index * 10**9, 0.01))
+    until(lambda: recording.status().state is RecordingState.FINISHED)
+    status = recording.status()
+    assert (status.ended_by, status.finish_reason) == (RecordingEnd.ERROR, FinishReason.DISK_FAILED)
+    recording.finish()
+    assert recording.status() == status
 
 
 def test_a_recording_without_faults_is_just_complete(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from acquisition.archive.reader import Archive
 from app.instrument.config import InstrumentConfig, checked
-from app.live.recording import LiveRecording
+from app.live.recording import LiveRecording, RecordingSettings
 from app.live.reference_log import ReferenceLog
 from app.live.session import Session
 from app.status import LiveView
@@ -131,7 +131,7 @@ def test_who_follows_hears_what_is_in_force_and_every_change() -> None:
 
 
 def test_a_reference_that_changes_while_recording_holds_from_the_next_frame_on(tmp_path: Path) -> None:
-    recording = LiveRecording(tmp_path, "cells", {}, 2, 64)
+    recording = LiveRecording(tmp_path, "cells", {}, 2, RecordingSettings(64))
     for number in range(9):
         if number in (0, 5):
             recording.put_reference(ReferenceState(speckle=np.full((4, 4), number, np.float32)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,19 @@ import cv2
 import numpy as np
 import pytest
 
-from acquisition.archive.kinds import EventKind, FinishReason
-from acquisition.archive.recording_faults import RecordingFault
+from acquisition.archive.kinds import EventKind, FinishReason, RecordingEnd
+from acquisition.archive.recording_faults import RecordingFault, recording_facts
 from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
 from app.instrument.config import InstrumentConfig
 from app.live import inference
 from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
+from app.live.frame_judge import FrameJudge
 from app.live.segmentation import segmented
 from app.live.session import Session, SessionError
 from app.signals import InterruptionError
-from app.status import LiveState, LiveView, MessageLevel, Overlay, RecordingState
+from app.status import LiveState, LiveView, MessageLevel, Overlay, RecordingLength, RecordingState
 from drivers.base import DeviceError, Frame, FrameMark
 from drivers.twin.camera import FaultConfig, SimulatedCamera
 from reconstruction.base import Reconstruction, ReconstructionError
@@ -180,6 +182,77 @@ def test_a_recording_that_starts_before_the_engine_is_open_has_the_phases_that_c
     reconstructed = [row.index for row in archive.rows() if row.engine != NOT_RECONSTRUCTED]
     assert reconstructed
     assert np.isfinite(archive.read("phase", reconstructed[-1])).all()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda session, **agreed: session.stop_live(**agreed),
+        lambda session, **agreed: session.retune(**agreed),
+        lambda session, **agreed: session.start_acquisition("pairs", 2, "cells", **agreed),
+        lambda session, **agreed: session.join(**agreed),
+        lambda session, **agreed: session.close(**agreed),
+    ],
+    ids=["stop", "re-tune", "acquire", "join", "close"],
+)
+def test_only_an_operator_who_agreed_ends_a_recording(session: Session, command: Callable[..., None]) -> None:
+    session.start_live()
+    next_view(session)
+    session.start_recording("cells")
+    until(lambda: session.recording_status().frames_recorded > 3)
+    with pytest.raises(SessionError, match="stop the recording first"):
+        command(session)
+    recorded = session.recording_status().frames_recorded
+    assert session.live_status().state is LiveState.RUNNING
+    until(lambda: session.recording_status().frames_recorded > recorded + 3)
+    assert session.recording_status().ended_by is None
+    command(session, end_recording=True)
+    until(lambda: not session.recording_status().active)
+    status = session.recording_status()
+    assert (status.ended_by, status.finish_reason) == (RecordingEnd.OPERATOR, FinishReason.COMPLETED)
+    until(lambda: not session.acquisition_status().active)
+
+
+@pytest.mark.parametrize("length", [RecordingLength(frames=12), RecordingLength(seconds=0.2)])
+def test_a_recording_ends_at_its_set_length(session: Session, length: RecordingLength) -> None:
+    session.start_live()
+    next_view(session)
+    session.start_recording("cells", length)
+    until(lambda: session.recording_status().state is RecordingState.FINISHED)
+    status = session.recording_status()
+    session.stop_recording()  # too late to have ended it
+    assert status.ended_by is RecordingEnd.SET_LENGTH
+    assert session.recording_status() == status
+    assert status.path is not None
+    archive = Archive.open(status.path)
+    assert archive.status["ended_by"] == "set-length"
+    assert recording_facts(archive)["ended_by"] == "set-length"
+    times_s = [row.t_ns * 1e-9 for row in archive.rows()]
+    if length.frames is not None:
+        assert len(times_s) == status.frames_recorded == 12
+    else:
+        assert 0.1 < times_s[-1] - times_s[0] < 0.2
+
+
+def test_a_recording_ends_when_no_further_frame_can_come(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.start_live()
+    next_view(session)
+    session.start_recording("cells")
+    until(lambda: session.recording_status().frames_recorded > 3)
+
+    def broken(*_: object) -> None:
+        raise DeviceError("the camera burnt down")
+
+    monkeypatch.setattr(FrameJudge, "__call__", broken)
+    until(lambda: any("burnt down" in text for text in errors_of(session)))
+    until(lambda: not session.recording_status().active)
+    status = session.recording_status()
+    assert (status.ended_by, status.finish_reason) == (RecordingEnd.ERROR, FinishReason.COMPLETED)
+    assert status.path is not None
+    assert Archive.open(status.path).status["ended_by"] == "error"
+    assert session.recording_status().seconds == status.seconds
+    with pytest.raises(ExceptionGroup):
+        session.join()
 
 
 def test_no_recording_starts_during_a_re_tune(session: Session) -> None:

@@ -40,7 +40,7 @@ from app.benchmarks.reliability.tasks import (
 from app.benchmarks.reliability.workbench import Workbench
 from app.live.snapshot import write_snapshot
 from app.progress import Report
-from app.status import LiveView
+from app.status import LiveView, Overlay
 from drivers.base import Frame, SpeckleScopeError
 
 #: Pairs of the dataset: writing them takes long enough for the disk to be filled meanwhile.
@@ -272,7 +272,7 @@ def _write_snapshot() -> int:
     """Be the child that writes a snapshot."""
     pixels = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
     try:
-        write_snapshot(Path("snapshots"), LiveView(Frame(pixels, 0, 0, 0.01, 8), None))
+        write_snapshot(Path("snapshots"), Overlay(LiveView(Frame(pixels, 0, 0, 0.01, 8), None), None, 0.0))
     except SpeckleScopeError as error:
         print(f"{_ERROR}{error}", file=sys.stderr)
         return 1

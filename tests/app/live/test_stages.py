@@ -1,4 +1,4 @@
-"""The segmentation stage: labels belong to their own frame, and a slow segmentation skips frames and holds none back."""
+"""What stages have in common, and segmentation: labels belong to their own frame, and slow stages skip frames."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.live.publisher import Publisher
 from app.live.segmentation import SegmentationPipeline, segmented
 from app.status import LiveView, Overlay
 from drivers.base import Frame, FrameMark
@@ -78,3 +79,34 @@ def test_a_slow_segmentation_skips_frames_and_never_swaps_them(monkeypatch: pyte
     assert stage.stage.join(10)
     stage.offer(view(6))
     assert len(overlays) == 2
+
+
+def test_subscribers_get_what_is_published_while_they_are_subscribed() -> None:
+    numbers: Publisher[int] = Publisher()
+    early: list[int] = []
+    late: list[int] = []
+    numbers.subscribe(early.append)
+    numbers.publish(1)
+    numbers.subscribe(late.append)
+    numbers.publish(2)
+    numbers.unsubscribe(early.append)
+    numbers.publish(3)
+    assert (early, late) == ([1, 2], [2, 3])
+
+
+def test_a_subscriber_may_end_its_subscription_while_it_is_called() -> None:
+    numbers: Publisher[int] = Publisher()
+    others: list[int] = []
+
+    def once(number: int) -> None:
+        numbers.unsubscribe(once)
+
+    numbers.subscribe(once)
+    numbers.subscribe(others.append)
+    numbers.publish(1)
+    numbers.publish(2)
+    assert others == [1, 2]
+
+
+def test_a_subscription_that_does_not_exist_is_no_error() -> None:
+    Publisher[int]().unsubscribe([].append)
