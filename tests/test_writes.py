@@ -64,7 +64,7 @@ EXCEPTIONS = {
     ("reconstruction/engines/tensorrt/worker.py", "_build", "write_bytes"): "passed to the parent in a temporary folder",
     ("reconstruction/engines/tensorrt/worker.py", "_run", "write_bytes"): "passed to the parent in a temporary folder",
     ("app/benchmarks/acquisition.py", "__call__", "open"): "a log of injected faults that grows line by line",
-    ("app/benchmarks/acquisition.py", "plain", "open"): "the plain files that the archive is compared with",
+    ("app/benchmarks/writer_speed.py", "_write_plain", "open"): "the plain files that the recorder is compared with",
     ("app/benchmarks/reliability/children.py", "started", "open"): "the output of a child, which grows line by line",
     ("app/benchmarks/reliability/disks/small_disk.py", "_fill", "open"): "what fills a disk on purpose",
     ("app/benchmarks/reliability/power/disk_states.py", "write_content", "write_bytes"): "a disk after a power cut",

@@ -195,6 +195,11 @@ class Recorder:
         return self._writer.acknowledged if self._writer else 0
 
     @property
+    def frames_not_compressed(self) -> int:
+        """Frames on disk that were not compressed, because the disk had to catch up."""
+        return self._writer.uncompressed if self._writer else 0
+
+    @property
     def faults(self) -> dict[str, int]:
         """The number of faults by kind, with those of frames whose run of marks goes on."""
         counts = self.log.faults
@@ -365,7 +370,7 @@ class Recorder:
             FRAMES_MISSING: self.log.frames_missing,
             NOT_RECONSTRUCTED: self.frames_not_reconstructed,
             NOT_SEGMENTED: self.frames_not_segmented,
-            NOT_COMPRESSED: writer.uncompressed,
+            NOT_COMPRESSED: self.frames_not_compressed,
         }
         for key, count in counts.items():
             writer.set_status(key, str(count))

@@ -49,6 +49,8 @@ __all__ = [
 
 #: Size of a full shard of the largest array, in bytes.
 SHARD_BYTES = 32 * 2**20
+#: Arrays that come faster than this are not compressed when shards are written beside: compression would slow them down.
+_COMPRESSED_BYTES_PER_S = 200e6
 #: ``zarr.json`` of the group that holds the arrays.
 _GROUP = '{"zarr_format": 3, "node_type": "group"}\n'
 
@@ -121,6 +123,7 @@ class ArchiveWriter:
         self._pending: list[_Pair] = []
         self._pending_since_s = 0.0
         self._in_shards = 0
+        self._sealed_s: float | None = None
         self._jobs: OrderedJobs[_SealedShard] = OrderedJobs()
         self._shards_beside = 0
         self._acknowledged = 0
@@ -242,7 +245,8 @@ class ArchiveWriter:
         """Write full shards in threads from now on, at most so many at a time, while the next one fills.
 
         Rows are still committed in order, and each only after its images are on disk. An image must not be changed after it was
-        appended. Compression yields to speed: a shard that is full before the one before it is on disk is not compressed.
+        appended. Compression yields to speed: a shard is not compressed when the one before it is not on disk yet, or when its
+        images came faster than 200 MB/s.
         """
         with self._mutex:
             self.flush()
@@ -324,8 +328,18 @@ class ArchiveWriter:
         self._shard += 1  # also when this write fails: no shard is written twice
         first = self._acknowledged + self._in_shards
         self._in_shards += len(pairs)
-        compress = not self._jobs.unfinished
+        compress = self._has_time_to_compress(pairs)
         self._jobs.add(lambda: self._written(shard, pairs, first, compress=compress))
+
+    def _has_time_to_compress(self, pairs: Sequence[_Pair]) -> bool:
+        """Whether the shard before is on disk and the images come slowly; always where the caller waits for the disk."""
+        if not self._shards_beside:
+            return True
+        now_s = time.monotonic()
+        since_s = self._pending_since_s if self._sealed_s is None else self._sealed_s
+        self._sealed_s = now_s
+        nbytes = len(pairs) * sum(spec.nbytes for spec in self.specs if spec.compress)
+        return not self._jobs.unfinished and nbytes <= (now_s - since_s) * _COMPRESSED_BYTES_PER_S
 
     def _written(self, shard: int, pairs: Sequence[_Pair], first: int, *, compress: bool) -> _SealedShard:
         """Write one shard; return its rows, of which ``first`` is the first index. Runs in any thread."""

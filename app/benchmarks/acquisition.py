@@ -7,9 +7,7 @@ takes minutes. The run without faults uses the real clock.
 from __future__ import annotations
 
 import json
-import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,11 +18,9 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-
-from acquisition.archive.kinds import ArchiveKind, EventKind
+from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
+from acquisition.archive.writer import ArchiveWriter
 from acquisition.capture.certificate import certify
 from acquisition.capture.dataset_archive import dataset_spec, faults_of, open_dataset
 from acquisition.capture.pair_capture import Rig
@@ -33,6 +29,7 @@ from acquisition.capture.preflight import pair_seconds
 from acquisition.capture.progress import RunCallbacks
 from acquisition.capture.runner import acquire
 from acquisition.holograms.benchmark import hologram_ratio
+from app.benchmarks import writer_speed
 from app.datasets.audit import audit_pairs
 from app.progress import Report
 from drivers.base import SpeckleScopeError
@@ -50,7 +47,6 @@ SLM = SimulatedSlmConfig(refresh_hz=60.0, latency_frames=(1, 3))
 FAULTS = FaultConfig(dropped_rate=0.004, duplicated_rate=0.004, late_rate=0.004)
 #: Virtual time runs fast, so pairs are sealed at short intervals of real time.
 _SEAL_S = 0.2
-_FRAMES = 32
 #: Largest file in bytes that a child may write once its disk is full, so that every further shard fails.
 _FULL_DISK_BYTES = 4096
 
@@ -140,9 +136,7 @@ def bench_acquisition(report: Report, pairs: int = 10_000, *, quick: bool = Fals
         root = Path(folder)
         faulty = faulty_run(root / "faulty", pairs, report)
         ratio, rate = clean_run(root / "clean", 120 if quick else pairs, report)
-        report("writing an archive and plain files", 0, 1)
-        write = write_ratio(root, 64 if quick else 512, 3 if quick else 7)
-        report("writing an archive and plain files", 1, 1)
+        writer = writer_speed.measure(root, report, quick=quick)
         report("reading an archive and a memory map", 0, 1)
         reader = reader_ratio(None, frames=256 if quick else 1024, rounds=3 if quick else 7)
         report("reading an archive and a memory map", 1, 1)
@@ -161,7 +155,7 @@ def bench_acquisition(report: Report, pairs: int = 10_000, *, quick: bool = Fals
         "pairs_per_s": rate,
         "hologram_ratio_slmsuite": holograms.get("ratio"),
         "holograms": holograms,
-        "write_ratio_disk": write,
+        **writer,
         "reader_ratio_memmap": min(reader["sequential"]["ratio"], reader["random"]["ratio"]),
         "reader": reader,
     }
@@ -306,37 +300,6 @@ def _child(order: ChildOrder) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-def write_ratio(root: Path, pairs: int, rounds: int) -> float:
-    """Return the rate of the archive divided by that of plain files with the same bytes, written in turns; median of rounds."""
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (_FRAMES, 512, 512), dtype=np.uint8)
-    spec = [ArraySpec("speckle", (512, 512), "uint8")]
-
-    def archived(number: int) -> float:
-        start = time.perf_counter()
-        with ArchiveWriter.create(root, ArchiveSpec(kind=ArchiveKind.DATASET, name=f"w{number}", arrays=spec), pairs) as writer:
-            for index in range(pairs):
-                writer.append({"speckle": frames[index % _FRAMES]}, PairRow(frame_index=index, t_ns=index, exposure_s=0.01))
-        return time.perf_counter() - start
-
-    def plain(number: int) -> float:
-        start = time.perf_counter()
-        for first in range(0, pairs, 128):
-            with (root / f"raw-{number}-{first}").open("wb") as file:
-                for index in range(first, min(first + 128, pairs)):
-                    file.write(frames[index % _FRAMES].data)
-                file.flush()
-                os.fsync(file.fileno())
-        return time.perf_counter() - start
-
-    ratios = []
-    for number in range(rounds):
-        first, second = (archived, plain) if number % 2 else (plain, archived)
-        seconds = {first: first(number), second: second(number)}
-        ratios.append(seconds[plain] / seconds[archived])
-    return statistics.median(ratios)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,16 @@ def test_compression_yields_while_a_shard_is_still_being_written(tmp_path: Path,
     assert_holds(writer.path, 3 * SLOTS)
 
 
+def test_compression_yields_when_images_come_too_fast_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acquisition.archive.writer._COMPRESSED_BYTES_PER_S", 1.0)
+    with create(tmp_path) as writer:
+        fill(writer, range(SLOTS))
+        writer.flush()
+        fill(writer, range(SLOTS, 2 * SLOTS))
+    assert writer.uncompressed == 2 * SLOTS
+    assert_holds(writer.path, 2 * SLOTS)
+
+
 def test_a_shard_that_fails_takes_the_later_ones_with_it(tmp_path: Path) -> None:
     with create(tmp_path) as writer:
         fill(writer, range(SLOTS))
