@@ -256,9 +256,9 @@ def test_lists_are_checked_and_stored(tmp_path: Path) -> None:
     assert "c.png is in the lists 'test' and 'train'" in problems or "c.png is in the lists 'train' and 'test'" in problems
 
 
-def captured(root: Path, count: int = 5) -> Archive:
+def captured(root: Path, count: int = 5, bit_depth: int = 12) -> Archive:
     specs = [ArraySpec("speckle", (12, 16), "uint16", compress=True), ArraySpec("phase", (8, 10), "float32", compress=True)]
-    metadata = {"phase_range_rad": 2.5, "pixel_um": 3.45, "bit_depth": 12}
+    metadata = {"phase_range_rad": 2.5, "pixel_um": 3.45, "bit_depth": bit_depth}
     with ArchiveWriter.create(
         root, ArchiveSpec(kind=ArchiveKind.DATASET, name="x", arrays=specs, metadata=metadata), count
     ) as writer:
@@ -274,7 +274,8 @@ def captured(root: Path, count: int = 5) -> Archive:
                 latency_s=0.5 if k else None,
                 extra={"shot": k},
             )
-            writer.append({"speckle": random_image(k, dtype="uint16"), "phase": phase}, row)
+            speckle = (random_image(k, dtype="uint16") << 4) >> (16 - bit_depth)
+            writer.append({"speckle": speckle.astype(np.uint16), "phase": phase}, row)
     return Archive.open(writer.path)
 
 
@@ -293,6 +294,15 @@ def test_exported_array_files_come_back_with_all_their_facts(tmp_path: Path, fil
     assert archive.metadata.items() <= again.metadata.items()
     for row, back in zip(archive.rows(), again.rows(), strict=True):
         assert {name: getattr(row, name) for name in FIELDS} == {name: getattr(back, name) for name in FIELDS}
+
+
+@pytest.mark.parametrize("file_format", ["npz", "hdf5", "matlab", "ome-tiff", "ome-zarr"])
+@pytest.mark.parametrize("bit_depth", [9, 11, 13, 14])
+def test_bits_that_no_data_type_has_come_back(tmp_path: Path, file_format: str, bit_depth: int) -> None:
+    archive = captured(tmp_path / "in", 2, bit_depth)
+    files = export(archive, tmp_path / "out", [file_format])
+    [file] = (file for file in files if "_phase." not in file.name)
+    assert Archive.open(import_pairs(file, tmp_path / "again", "x")).metadata["bit_depth"] == bit_depth
 
 
 def test_plain_arrays_can_be_imported(tmp_path: Path) -> None:
