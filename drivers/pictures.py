@@ -93,6 +93,12 @@ class Picture:
     coloured: bool = False
     transparent: bool = False
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How a picture that was not grey became so, for the operator: what it was, and what counts."""
+        coloured = ("coloured; the mean of the channels counts",) if self.coloured else ()
+        return (*coloured, "transparent in places; these parts count as black") if self.transparent else coloured
+
 
 def is_picture_name(path: Path) -> bool:
     """Whether a file's name ends like that of a picture, in capitals or not; hidden files are none."""

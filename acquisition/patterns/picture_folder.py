@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from drivers.pictures import (
 Grey = NDArray[np.float32]
 #: Endings of files that may hold several pictures.
 _STACKS = (".tif", ".tiff", ".gif", ".webp")
+_LOG = logging.getLogger(__name__)
 #: Largest value that ``black`` and ``white`` may have.
 _MOST = 1e9
 
@@ -131,9 +133,18 @@ class PictureFolder:
         return name, whole
 
     def check(self) -> None:
-        """Read every picture once; raises PatternError with the name of the first that cannot be shown."""
+        """Read every picture once; raises PatternError with the name of the first that cannot be shown.
+
+        How pictures that are not grey become so is logged as a warning, for the operator.
+        """
+        noted: dict[str, list[Path]] = {}
         for file, page in self._pages:
-            self._range.grey(_read(file, page), file)
+            picture = _read(file, page)
+            self._range.grey(picture, file)
+            for note in picture.notes:
+                noted.setdefault(note, []).append(file)
+        for note, files in noted.items():
+            _LOG.warning("%d pictures are %s; the first is %s", len(files), note, files[0])
 
     def _read(self, file: Path, page: int, shape: tuple[int, int]) -> Grey:
         return fit(self._range.grey(_read(file, page), file), shape)

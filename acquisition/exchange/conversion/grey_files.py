@@ -79,9 +79,8 @@ class GreyReader:
 
     def __init__(self, *, to_grey: bool = False) -> None:
         self.to_grey = to_grey
-        # Mappings to nothing keep the order in which the pictures were read.
-        self._coloured: dict[Path, None] = {}
-        self._transparent: dict[Path, None] = {}
+        #: The pictures of each note, in the order in which they were read: mappings to nothing keep it.
+        self._noted: dict[str, dict[Path, None]] = {}
 
     def header(self, file: Path) -> Header:
         """Return size and bits of a picture file; of a PNG file, only its header is read.
@@ -122,22 +121,15 @@ class GreyReader:
         picture = decode_picture(data)
         if not self.to_grey:
             _check_grey(picture)
-        if picture.coloured:
-            self._coloured[file] = None
-        if picture.transparent:
-            self._transparent[file] = None
+        for note in picture.notes:
+            self._noted.setdefault(note, {})[file] = None
         return picture.pixels
 
     def notes(self, folder: Path) -> list[str]:
         """Return what the operator should know of the pictures that were read; names of those in ``folder`` are without it."""
-        kinds = (
-            ("coloured; the mean of their channels counts", self._coloured),
-            ("transparent in places; these parts count as black", self._transparent),
-        )
         return [
-            f"{len(files)} pictures are {what}; the first is {_short_name(next(iter(files)), folder)}"
-            for what, files in kinds
-            if files
+            f"{len(files)} pictures are {note}; the first is {_short_name(next(iter(files)), folder)}"
+            for note, files in self._noted.items()
         ]
 
 

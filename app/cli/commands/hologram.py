@@ -69,7 +69,7 @@ def hologram(
     from drivers.base import Pattern
 
     panel = panel_of(instrument.settings())
-    amplitude = _amplitude(target, panel)
+    amplitude, notes = _amplitude(target, panel)
     if out.suffix not in _SUFFIXES:
         raise SpeckleScopeError(f"cannot write {out}: a hologram is .npy (radians) or .png (grey levels); choose one of them")
     with console.status("computing"):
@@ -81,17 +81,19 @@ def hologram(
     else:
         write_image(out, panel.grey(Pattern(result.phase_rad, target.name)), remedy)
     numbers = {"file": str(out), "efficiency": result.efficiency, "uniformity": result.uniformity}
+    numbers |= {"notes": notes} if notes else {}
     publish("hologram", numbers, instrument.json)
 
 
-def _amplitude(target: Path, panel: Panel) -> NDArray[np.float32]:
-    """Return the amplitude of the target image, centred on a canvas of the panel's pattern."""
+def _amplitude(target: Path, panel: Panel) -> tuple[NDArray[np.float32], list[str]]:
+    """Return the amplitude of the target image, centred on a canvas of the panel's pattern, and how it became grey."""
     import numpy as np
 
     from drivers.pictures import read_picture
 
     height, width = panel.pattern_shape
-    image = read_picture(target).pixels
+    picture = read_picture(target)
+    image = picture.pixels
     if image.shape[0] > height or image.shape[1] > width:
         raise SpeckleScopeError(
             f"{target} is {image.shape[0]} x {image.shape[1]} px, the SLM's pattern {height} x {width}; make it smaller"
@@ -102,4 +104,4 @@ def _amplitude(target: Path, panel: Panel) -> NDArray[np.float32]:
     amplitude = np.zeros((height, width), np.float32)
     top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
     amplitude[top : top + image.shape[0], left : left + image.shape[1]] = np.sqrt(image.astype(np.float32))
-    return amplitude
+    return amplitude, [f"{target.name} is {note}" for note in picture.notes]

@@ -187,7 +187,7 @@ def test_coloured_pictures_are_refused_and_come_in_by_the_option_that_is_named(
         check_pairs(source, OPTIONS)
     options = replace(OPTIONS, to_grey=True)
     check = check_pairs(source, options)
-    note = f"1 pictures are coloured; the mean of their channels counts; the first is {folder}/{name}"
+    note = f"1 pictures are coloured; the mean of the channels counts; the first is {folder}/{name}"
     assert check.notes.count(note) == 1
     images = list(open_folder(source, options).images([]))[1]
     assert images is not None

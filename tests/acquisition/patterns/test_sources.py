@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from acquisition.patterns.source_name import PatternError
 from acquisition.patterns.sources import (
@@ -169,3 +170,21 @@ def test_a_folder_named_like_a_built_in_source_is_pointed_out(
     assert open_source("cells", SHAPE)[0].name.startswith("cells-")
     assert "'cells' is the built-in pattern source; write './cells'" in caplog.text
     assert open_source("./cells", SHAPE)[0].name == "a.png"
+
+
+def test_the_check_of_a_folder_tells_how_coloured_and_transparent_pictures_become_grey(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    opacity = np.where(np.arange(8) < 4, 0, 255)[None, :, None].repeat(8, 0).astype(np.uint8)
+    Image.fromarray(np.full((8, 8), 9, np.uint8)).save(tmp_path / "0.png")
+    Image.fromarray(colours).save(tmp_path / "1.bmp")
+    Image.fromarray(np.dstack([colours, opacity])).save(tmp_path / "2.png")
+    source = open_source(str(tmp_path), (8, 8), count=3, phase_range_rad=2.55)
+    source.check()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"2 pictures are coloured; the mean of the channels counts; the first is {tmp_path / '1.bmp'}",
+        f"1 pictures are transparent in places; these parts count as black; the first is {tmp_path / '2.png'}",
+    ]
+    np.testing.assert_allclose(source[1].phase_rad, np.round(colours.mean(-1)) / 100, rtol=1e-5)
+    np.testing.assert_allclose(source[2].phase_rad, np.round(colours.mean(-1) * (opacity[..., 0] / 255)) / 100, rtol=1e-5)

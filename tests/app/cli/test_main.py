@@ -155,6 +155,10 @@ def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None
     numbers = json.loads((tmp_path / "h.json").read_text())
     assert numbers["uniformity"] > 0.95
     assert np.load(tmp_path / "h.npy").shape == cv2.imread(str(tmp_path / "h.png"), -1).shape == (120, 160)
+    assert "notes" not in numbers
+    cv2.imwrite(str(tmp_path / "red.png"), np.dstack([0 * target, 0 * target, target]))
+    run_here("hologram", "red.png", "r.npy", "--config", "panel.yaml", "--json", "h.json", cwd=tmp_path)
+    assert json.loads((tmp_path / "h.json").read_text())["notes"] == ["red.png is coloured; the mean of the channels counts"]
     assert "cannot write h.bmp" in refused("hologram", "spots.png", "h.bmp", "--config", "panel.yaml", cwd=tmp_path)
     assert "cannot read gone.png" in refused("hologram", "gone.png", "h.npy", cwd=tmp_path)
 

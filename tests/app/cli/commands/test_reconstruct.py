@@ -132,7 +132,7 @@ def test_coloured_frames_are_refused_and_come_in_by_the_option_that_is_named(
     again = reconstruct("pairs/input/4.png", "--to-grey", "--json", "r.json", out="again.npy")
     assert np.array_equal(again, usual)
     notes = json.loads(Path("r.json").read_text())["notes"]
-    assert notes == ["2 pictures are coloured; the mean of their channels counts; the first is input/4.png"]
+    assert notes == ["2 pictures are coloured; the mean of the channels counts; the first is input/4.png"]
 
 
 @pytest.mark.parametrize("spoilt", ["garbage", "a directory", "another image", "missing"])
