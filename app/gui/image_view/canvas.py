@@ -75,6 +75,7 @@ class Canvas(QWidget):
         self.annotations = Annotations(self.viewport)
         self.graphics.scene().sigMouseMoved.connect(self._on_mouse_moved)
         self.viewport.installEventFilter(self)
+        self.view_box.sigResized.connect(self._on_resize)
         self.view_box.sigRangeChangedManually.connect(self._tell_moved)
         self.view_box.sigTransformChanged.connect(self._place_annotations)
         self.view_box.sigRangeChanged.connect(self._place_annotations)
@@ -200,15 +201,13 @@ class Canvas(QWidget):
         return QPointF(self.graphics.mapFromScene(self._root.mapToScene(point_um)))
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """React to the mouse, and to a new size."""
+        """React to the mouse."""
         if event is None:
             return False
         event_type = event.type()
         if event_type is QEvent.Type.Leave:
             self._mouse = None
             self._write_readout()
-        elif event_type is QEvent.Type.Resize:
-            self._on_resize()
         elif event_type is QEvent.Type.MouseButtonPress:
             self.pressed.emit()
         if isinstance(event, QMouseEvent) and self._drawing:
@@ -218,7 +217,8 @@ class Canvas(QWidget):
             return True
         return False
 
-    def _on_resize(self) -> None:
+    def _on_resize(self, *_: object) -> None:
+        self._set_limits()
         if self._fitted:
             self.show_part(self.extent_um)
         self._place_annotations()
@@ -264,9 +264,14 @@ class Canvas(QWidget):
 
     def _set_limits(self) -> None:
         field_um = self._field_um
+        aspect = self.view_box.width() / max(1.0, self.view_box.height())
+        # In a wide pane, the whole height of the picture must be visible, and in a high one the whole width.
+        widest_um = field_um * _MAX_VIEW * max(1.0, aspect)
+        highest_um = field_um * _MAX_VIEW * max(1.0, 1.0 / aspect if aspect > 0 else 1.0)
         self.view_box.setLimits(
-            xMin=-field_um, xMax=2 * field_um, yMin=-field_um, yMax=2 * field_um,
-            minXRange=field_um * _MIN_VIEW, maxXRange=field_um * _MAX_VIEW,
+            xMin=(field_um - widest_um) / 2, xMax=(field_um + widest_um) / 2,
+            yMin=(field_um - highest_um) / 2, yMax=(field_um + highest_um) / 2,
+            minXRange=field_um * _MIN_VIEW, maxXRange=widest_um,
         )  # fmt: skip
 
     def _place_picture(self) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QPixmap
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QMenu, QToolButton, QVBoxLayout
+from PyQt6.QtGui import QPixmap, QResizeEvent
+from PyQt6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QMenu, QToolButton, QVBoxLayout
 
 from app.gui.image_view.canvas import Canvas
 from app.gui.image_view.colour_maps import Table, colour_table, resolved
@@ -26,6 +26,7 @@ from app.measuring.view_filters import ViewFilters
 #: Colours of pixels at or beyond the lower and the upper level.
 BELOW_COLOUR = (40, 110, 255)
 ABOVE_COLOUR = (255, 0, 255)
+_WIDE = 1.25  # times as wide as high
 
 
 class Pane(QFrame):
@@ -100,8 +101,20 @@ class Pane(QFrame):
         layout.setContentsMargins(10, 6, 8, 8)
         layout.setSpacing(6)
         layout.addLayout(header)
-        layout.addWidget(self.canvas, 1)
-        layout.addWidget(self.strip)
+        self._body = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._body.setSpacing(6)
+        self._body.addWidget(self.canvas, 1)
+        self._body.addWidget(self.strip)
+        layout.addLayout(self._body, 1)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Put the levels beside the picture where there is more room than below it."""
+        super().resizeEvent(event)
+        wide = self.width() > _WIDE * self.height()
+        direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
+        if direction is not self._body.direction():
+            self._body.setDirection(direction)
+            self.strip.set_standing(on=wide)
 
     def _flat_button(self, name: str, tip: str) -> QToolButton:
         button = QToolButton()
@@ -304,10 +317,11 @@ class Pane(QFrame):
         if resolved(self._options.colours, low, high).is_cyclic:
             return ("cyclic colours clip nothing",)
         top = min(high, shown.full_scale) if shown.full_scale is not None else high
-        values = shown.values[shown.mask]
+        values = shown.values if shown.mask.all() else shown.values[shown.mask]
         if not values.size:
             return ()
-        below, above = np.less_equal(values, low).mean(), np.greater_equal(values, top).mean()
+        clipped = (np.less_equal(values, low), np.greater_equal(values, top))
+        below, above = (np.count_nonzero(pixels) / values.size for pixels in clipped)
         return f"{below:.2%} dark (blue)", f"{above:.2%} bright (magenta)"
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QRect, QRectF, pyqtSignal
-from PyQt6.QtGui import QAction, QActionGroup
+from PyQt6.QtGui import QAction, QActionGroup, QResizeEvent
 from PyQt6.QtWidgets import QApplication, QGridLayout, QWidget
 
 from app.gui.image_view.contents import Content, Newest, PaneFacts
@@ -34,7 +34,9 @@ _FLAGS = {
     PaneCommand.CROSS_HAIR: PaneFlag.CROSS_HAIR,
     PaneCommand.GRID: PaneFlag.GRID,
 }
-_COLUMNS = {1: 1, 2: 2, 3: 3, 4: 2}
+_HEADER_PX = 50  # of a pane, with its margins
+_NARROWEST_PX = 290  # a pane with title, buttons and levels
+_LEVELS_PX = 50  # below a picture; beside one, twice as much
 
 
 class PaneGrid(QWidget):
@@ -64,6 +66,7 @@ class PaneGrid(QWidget):
         self._enlarged: Pane | None = None
         self._current: Pane | None = None
         self._number = 0
+        self._columns = 1
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
@@ -274,7 +277,7 @@ class PaneGrid(QWidget):
         while self._grid.count():
             self._grid.takeAt(0)
         here = [pane for pane in self.visible_panes if pane not in self._pop_outs]
-        columns = _COLUMNS.get(len(here), 1)
+        columns = self._columns = best_columns(len(here), self.width(), self.height())
         for k, pane in enumerate(here):
             self._grid.addWidget(pane, k // columns, k % columns)
         for k in range(MAX_PANES):
@@ -289,6 +292,13 @@ class PaneGrid(QWidget):
             self.commands[command].setChecked(number == self._number)
         self.commands[PaneCommand.ENLARGE].setChecked(self._enlarged is not None)
         self.options_changed.emit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Arrange the panes so that the pictures are as large as possible."""
+        super().resizeEvent(event)
+        here = len([pane for pane in self.visible_panes if pane not in self._pop_outs])
+        if best_columns(here, self.width(), self.height()) != self._columns:
+            self._arrange()
 
     # -- options --------------------------------------------------------------------------------------------------
 
@@ -359,3 +369,16 @@ class PaneGrid(QWidget):
         if isinstance(measurements, list):
             warnings += self.measure.measurements.restore(measurements)
         return warnings
+
+
+def best_columns(number: int, width_px: int, height_px: int) -> int:
+    """Return in how many columns square pictures are largest, for a number of panes and the room for all of them."""
+
+    def side_px(columns: int) -> float:
+        if columns > 1 and width_px / columns < _NARROWEST_PX:
+            return 0.0
+        rows = -(-number // columns)
+        width, height = width_px / columns, height_px / rows - _HEADER_PX
+        return max(min(width, height - _LEVELS_PX), min(width - 2 * _LEVELS_PX, height))
+
+    return max(range(1, max(1, number) + 1), key=side_px)

@@ -7,15 +7,17 @@ from enum import Enum, auto
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from PyQt6.QtWidgets import QSizePolicy, QWidget
+from PyQt6.QtCore import QPoint, QPointF, QRectF, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PyQt6.QtWidgets import QWIDGETSIZE_MAX, QSizePolicy, QWidget
 
 from app.gui.image_view.colour_maps import Table
 from app.gui.image_view.levels.levels import HistogramScale, sampled
 from app.gui.widgets.style import LINE, MUTED, TEXT
 
 _BINS = 128
+_ACROSS_PX = 40
+_SHORTEST_PX = 50
 _COLOURS_PX = 9
 _GRIP_PX = 8  # a handle is caught within this distance
 _MARGIN_PX = 6  # so that the handles of the outermost levels can be caught
@@ -31,24 +33,49 @@ class _Held(Enum):
 
 
 class LevelHistogram(QWidget):
-    """Shows how often each value occurs. Drag a handle to set a level, or the part between them to set both."""
+    """Shows how often each value occurs. Drag a handle to set a level, or the part between them to set both.
+
+    It lies on its side, with low values at the left, or stands, with low values at the bottom.
+    """
 
     dragged = pyqtSignal(float, float)
     double_clicked = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.setMinimumWidth(60)
-        self.setFixedHeight(40)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._stands = False
+        self.set_standing(on=False)
         self.setMouseTracking(True)
         self._colours = QImage()
         self._levels = (0.0, 1.0)
         self._domain = (0.0, 1.0)
         self._counts: NDArray[np.float64] = np.zeros(0)
         self._scale = HistogramScale.SQUARE_ROOT
+        self._unit = ""
         self._held = _Held.NOTHING
         self._caught_at = 0.0
+
+    def set_standing(self, *, on: bool) -> None:
+        """Choose whether it stands or lies."""
+        self._stands = on
+        free, fixed = QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
+        self.setSizePolicy(*((fixed, free) if on else (free, fixed)))
+        long, across = QWIDGETSIZE_MAX, _ACROSS_PX
+        self.setMinimumSize(*((across, _SHORTEST_PX) if on else (_SHORTEST_PX, across)))
+        self.setMaximumSize(*((across, long) if on else (long, across)))
+        self.update()
+
+    @property
+    def _length(self) -> int:
+        return self.height() if self._stands else self.width()
+
+    def _along(self, position: QPointF) -> float:
+        return self.height() - position.y() if self._stands else position.x()
+
+    def position_of(self, value: float) -> QPoint:
+        """Return where a value lies, in pixels of this widget."""
+        along, across = round(self.x_of(value)), _ACROSS_PX // 2
+        return QPoint(across, self.height() - along) if self._stands else QPoint(along, across)
 
     @property
     def domain(self) -> tuple[float, float]:
@@ -65,7 +92,13 @@ class LevelHistogram(QWidget):
         row = np.ascontiguousarray(table[None])
         self._colours = QImage(row.tobytes(), len(table), 1, 3 * len(table), QImage.Format.Format_RGB888).copy()
         self._levels = levels
-        self._domain = (min(self._domain[0], levels[0]), max(self._domain[1], levels[1]))
+        known = len(self._counts) > 0
+        self._domain = (min(self._domain[0], levels[0]), max(self._domain[1], levels[1])) if known else levels
+        self.update()
+
+    def set_unit(self, unit: str) -> None:
+        """Write the unit of the values into the corner."""
+        self._unit = unit
         self.update()
 
     def set_scale(self, scale: HistogramScale) -> None:
@@ -79,6 +112,7 @@ class LevelHistogram(QWidget):
         finite = values[np.isfinite(values)]
         if not finite.size:
             self._counts = np.zeros(0)
+            self._domain = self._levels
         else:
             if self._held is _Held.NOTHING:
                 self._domain = self._wide_enough(float(finite.min()), float(finite.max()))
@@ -88,13 +122,13 @@ class LevelHistogram(QWidget):
         self.update()
 
     def x_of(self, value: float) -> float:
-        """Return where a value lies, in pixels of this widget."""
+        """Return how far a value lies from the end of low values, in pixels."""
         low, high = self._domain
-        return _MARGIN_PX + (value - low) / (high - low) * (self.width() - 2 * _MARGIN_PX)
+        return _MARGIN_PX + (value - low) / (high - low) * (self._length - 2 * _MARGIN_PX)
 
     def _value_at(self, x: float) -> float:
         low, high = self._domain
-        return low + (x - _MARGIN_PX) / max(1.0, self.width() - 2.0 * _MARGIN_PX) * (high - low)
+        return low + (x - _MARGIN_PX) / max(1.0, self._length - 2.0 * _MARGIN_PX) * (high - low)
 
     def _wide_enough(self, low: float, high: float) -> tuple[float, float]:
         low, high = min(low, self._levels[0]), max(high, self._levels[1])
@@ -117,17 +151,19 @@ class LevelHistogram(QWidget):
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         """Catch a handle."""
         if event is not None and event.button() is Qt.MouseButton.LeftButton:
-            self._held = self._under(event.position().x())
-            self._caught_at = self._value_at(event.position().x())
+            along = self._along(event.position())
+            self._held = self._under(along)
+            self._caught_at = self._value_at(along)
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         """Move the caught handle."""
         if event is None:
             return
-        x = event.position().x()
+        x = self._along(event.position())
         if self._held is _Held.NOTHING:
             both = self._under(x) is _Held.BOTH
-            self.setCursor(Qt.CursorShape.SizeAllCursor if both else Qt.CursorShape.SizeHorCursor)
+            along = Qt.CursorShape.SizeVerCursor if self._stands else Qt.CursorShape.SizeHorCursor
+            self.setCursor(Qt.CursorShape.SizeAllCursor if both else along)
             return
         value = self._value_at(x)
         low, high = self._levels
@@ -153,11 +189,14 @@ class LevelHistogram(QWidget):
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw histogram, colours and handles."""
         painter = QPainter(self)
+        if self._stands:
+            painter.translate(0, self.height())
+            painter.rotate(-90)
         low, high = (self.x_of(level) for level in self._levels)
-        top = self.height() - _COLOURS_PX - 1
+        top = _ACROSS_PX - _COLOURS_PX - 1
         self._draw_bars(painter, float(top - 3))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        right = self.width() - float(_MARGIN_PX)
+        right = self._length - float(_MARGIN_PX)
         # Beyond a level, values have the colour of that level.
         if not self._colours.isNull():
             first, last = self._colours.pixelColor(0, 0), self._colours.pixelColor(self._colours.width() - 1, 0)
@@ -167,6 +206,12 @@ class LevelHistogram(QWidget):
         painter.setPen(QColor(LINE))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(QRectF(_MARGIN_PX - 0.5, top - 0.5, right - _MARGIN_PX + 1, _COLOURS_PX + 1))
+        font = QFont(self.font())
+        font.setPixelSize(11)
+        painter.setFont(font)
+        painter.setPen(QColor(MUTED))
+        corner = QRectF(_MARGIN_PX, 0, self._length - 2 * _MARGIN_PX - 8, top)
+        painter.drawText(corner, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, self._unit)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for x in (low, high):
             painter.setPen(QPen(QColor(TEXT), 1.5))
@@ -179,10 +224,10 @@ class LevelHistogram(QWidget):
         if not len(heights):
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        step = (self.width() - 2 * _MARGIN_PX) / len(heights)
+        step = (self._length - 2 * _MARGIN_PX) / len(heights)
         outline = [QPointF(_MARGIN_PX, base)]
         outline += [QPointF(_MARGIN_PX + (k + 0.5) * step, base - (base - 4) * float(h)) for k, h in enumerate(heights)]
-        outline.append(QPointF(self.width() - _MARGIN_PX, base))
+        outline.append(QPointF(self._length - _MARGIN_PX, base))
         fill = QColor(MUTED)
         fill.setAlpha(150)
         painter.setPen(Qt.PenStyle.NoPen)

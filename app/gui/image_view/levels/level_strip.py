@@ -6,12 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QSignalBlocker, Qt
 from PyQt6.QtGui import QAction, QActionGroup, QWheelEvent
-from PyQt6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
+from PyQt6.QtWidgets import QBoxLayout, QDoubleSpinBox, QMenu, QToolButton, QWidget
 
 from app.gui.image_view.colour_maps import ColourMap, colour_table
 from app.gui.image_view.contents import ValueKind
 from app.gui.image_view.levels.level_histogram import LevelHistogram
 from app.gui.image_view.levels.levels import HistogramScale, Levels
+
+_ONCE = "Set the levels from this picture, once; they stay until you change them"
+_FOLLOWS = "The levels are set from every picture; a click sets them once, and holds them"
 
 
 class _LevelBox(QDoubleSpinBox):
@@ -24,7 +27,7 @@ class _LevelBox(QDoubleSpinBox):
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.setFixedWidth(58)
+        self.setFixedWidth(52)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         if event is not None:
@@ -51,14 +54,12 @@ class LevelStrip(QWidget):
         self.histogram = LevelHistogram()
         self._low = _LevelBox()
         self._high = _LevelBox()
-        self._unit = QLabel()
-        self._unit.setObjectName("muted")
         self.auto = self._auto_button()
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        for widget in (self._low, self.histogram, self._high, self._unit, self.auto):
-            layout.addWidget(widget, 1 if widget is self.histogram else 0)
+        self._layout = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(6)
+        for widget in (self._low, self.histogram, self._high, self.auto):
+            self._layout.addWidget(widget, 1 if widget is self.histogram else 0)
         self.histogram.setToolTip("Drag a level, or the part between both. A double click restores the default levels")
         self.histogram.dragged.connect(self._dragged)
         self.histogram.double_clicked.connect(self.restore_default)
@@ -91,7 +92,7 @@ class LevelStrip(QWidget):
         button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         button.setMenu(menu)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        button.setToolTip("Set the levels from this picture, once; they stay until you change them")
+        button.setToolTip(_ONCE)
         button.clicked.connect(self.adapt)
         return button
 
@@ -105,13 +106,28 @@ class LevelStrip(QWidget):
         """The levels that are shown."""
         return self._levels
 
+    def set_standing(self, *, on: bool) -> None:
+        """Choose whether it stands beside the picture, with high values at the top, or lies below it."""
+        self.histogram.set_standing(on=on)
+        middle = Qt.AlignmentFlag.AlignHCenter if on else Qt.AlignmentFlag.AlignVCenter
+        order = (self.auto, self._high, self.histogram, self._low)
+        for widget in order if on else (self._low, self.histogram, self._high, self.auto):
+            self._layout.removeWidget(widget)
+            if widget is self.histogram:
+                self._layout.addWidget(widget, 1)
+                self._layout.setAlignment(widget, Qt.AlignmentFlag.AlignHCenter if on else Qt.AlignmentFlag(0))
+            else:
+                self._layout.addWidget(widget, 0, middle)
+        self._layout.setSpacing(4 if on else 6)
+        self._layout.setDirection(QBoxLayout.Direction.TopToBottom if on else QBoxLayout.Direction.LeftToRight)
+
     def show_levels(self, levels: Levels, kind: ValueKind) -> None:
         """Show other levels, of values of another kind."""
         self._levels.changed.disconnect(self._show)
         self._levels = levels
         self._kind = kind
         levels.changed.connect(self._show)
-        self._unit.setText(kind.unit)
+        self.histogram.set_unit(kind.unit)
         for box, which in zip(self.boxes, ("Lower", "Upper"), strict=True):
             with QSignalBlocker(box):
                 box.setDecimals(kind.decimals)
@@ -173,7 +189,8 @@ class LevelStrip(QWidget):
                 box.setValue(value)
         with QSignalBlocker(self.every_frame):
             self.every_frame.setChecked(self._levels.every_frame)
-        self.auto.setText("Auto, every picture" if self._levels.every_frame else "Auto")
+        self.auto.setText("Auto \N{BULLET}" if self._levels.every_frame else "Auto")
+        self.auto.setToolTip(_FOLLOWS if self._levels.every_frame else _ONCE)
         self.scales[self._levels.scale].setChecked(True)
         self.histogram.set_scale(self._levels.scale)
         self.histogram.set_levels((low, high), colour_table(self._colours, low, high))

@@ -19,7 +19,7 @@ from app.gui.image_view.levels.levels import HistogramScale
 from app.gui.image_view.orientation import Orientation
 from app.gui.image_view.pane import ABOVE_COLOUR, BELOW_COLOUR
 from app.gui.image_view.pane_commands import PaneCommand
-from app.gui.image_view.pane_grid import PaneGrid
+from app.gui.image_view.pane_grid import PaneGrid, best_columns
 from app.gui.image_view.pane_options import PaneFlag, PaneOptions
 from app.measuring.view_filters import FilterSettings
 from app.status import LiveView, Overlay
@@ -238,14 +238,17 @@ def test_levels_that_do_not_ascend_or_lie_outside_the_range_are_refused(grid, qt
     assert phase.levels.pair == (0.0, math.pi)
 
 
-def test_dragging_the_histogram_sets_the_levels(grid):
+@pytest.mark.parametrize("height_px", [700, 260])
+def test_dragging_the_histogram_sets_the_levels(grid, qapp, height_px):
+    grid.resize(1366, height_px)  # below the picture, or beside it
+    qapp.processEvents()
     show(grid, make_view())
     strip = grid.showing(Content.SPECKLE).strip
     histogram = strip.histogram
-    y = histogram.height() // 2
+    assert (histogram.height() > histogram.width()) is (height_px == 260)
 
     def drag(value: float, to: float) -> None:
-        start, end = (QPoint(round(histogram.x_of(x)), y) for x in (value, to))
+        start, end = (histogram.position_of(x) for x in (value, to))
         QTest.mousePress(histogram, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), start)
         QTest.mouseMove(histogram, end)
         QTest.mouseRelease(histogram, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), end)
@@ -257,7 +260,7 @@ def test_dragging_the_histogram_sets_the_levels(grid):
     assert (low, high) == pytest.approx((30.0, 128.0), abs=3.0)
     drag(80.0, 100.0)
     assert strip.levels.pair == pytest.approx((low + 20.0, high + 20.0), abs=3.0)
-    QTest.mouseDClick(histogram, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), QPoint(40, y))
+    QTest.mouseDClick(histogram, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), histogram.position_of(120.0))
     assert strip.levels.pair == (0.0, 255.0)
 
 
@@ -424,6 +427,18 @@ def test_one_to_four_panes_fill_the_grid(grid):
     assert grid.panes[3].content is Content.UNCERTAINTY
 
 
+def test_panes_are_arranged_so_that_pictures_are_large(grid, qapp):
+    show(grid, make_view())
+    assert [best_columns(4, *size) for size in ((1290, 490), (1366, 1200), (400, 1400))] == [4, 2, 1]
+    assert [best_columns(3, *size) for size in ((1290, 490), (500, 1400))] == [3, 1]
+    assert best_columns(1, 300, 300) == 1
+    grid.set_number(4)
+    for size, columns in (((1290, 490), 4), ((1000, 1000), 2)):
+        grid.resize(*size)
+        qapp.processEvents()
+        assert len({pane.x() for pane in grid.panes}) == columns
+
+
 def test_a_double_click_enlarges_a_pane_and_brings_the_others_back(grid):
     show(grid, make_view())
     pane = grid.showing(Content.OVERLAY)
@@ -472,6 +487,16 @@ def test_linked_panes_of_a_plane_zoom_together_and_others_stay(grid, turned):
     grid.fit()
     for pane in grid.panes:
         assert pane.canvas.visible_um.contains(QRectF(1, 1, FIELD_UM - 2, FIELD_UM - 2))
+
+
+def test_the_whole_field_stays_visible_when_the_window_changes(grid, qapp):
+    show(grid, make_view())
+    for number, size in ((4, (1366, 420)), (2, (700, 700)), (1, (900, 300)), (3, (1366, 700))):
+        grid.set_number(number)
+        grid.resize(*size)
+        qapp.processEvents()
+        for pane in grid.panes:
+            assert pane.canvas.visible_um.adjusted(-1, -1, 1, 1).contains(QRectF(0, 0, FIELD_UM, FIELD_UM))
 
 
 def test_a_linked_pane_that_is_turned_shows_the_same_part(grid):
