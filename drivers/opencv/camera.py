@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,9 @@ from typing import Self
 import cv2
 
 from drivers.base import Camera, CameraCapabilities, CameraCounters, DeviceError, Frame, FrameFailedError, TriggerMode
+from drivers.camera_settings import CameraSetting, NumberRange, SettingName, SettingValue, accepted, number
 from drivers.clock import Clock, RealClock
+from drivers.opencv.controls import ranges_of, write
 from drivers.opencv.reader import Capture, CaptureReader, LostFrames, ReaderConfig
 from drivers.recorded.replay import ReplayCamera
 from drivers.recorded.video_file import VideoFile
@@ -147,6 +149,8 @@ class OpenCvCamera:
         The computer's clock.
     open_capture : callable, optional
         Opens the device.
+    ranges : mapping of SettingName to NumberRange, optional
+        Ranges of exposure and gain; by default those that the kernel knows for the device.
 
     Raises
     ------
@@ -159,8 +163,12 @@ class OpenCvCamera:
         config: OpenCvConfig | None = None,
         clock: Clock | None = None,
         open_capture: Callable[[OpenCvConfig], Capture] = open_uvc,
+        ranges: Mapping[SettingName, NumberRange] | None = None,
     ) -> None:
         self.config = config or OpenCvConfig()
+        self._ranges = ranges_of(self.config.device) if ranges is None else ranges
+        self._exposure_s = self.config.exposure_s
+        self._values: dict[SettingName, float] = {}
         self._clock = clock or RealClock()
         self._open_capture = open_capture
         self._name = f"the camera {self.config.source}"
@@ -179,7 +187,7 @@ class OpenCvCamera:
             serial=self.config.source,
             shape=shape,
             bit_depths=(8,),
-            exposure_range_s=(self.config.exposure_s, self.config.exposure_s),
+            exposure_range_s=self._exposure_range_s(),
             readout_s=1 / (self.config.fps or _FPS),
         )
 
@@ -190,8 +198,8 @@ class OpenCvCamera:
 
     @property
     def exposure_s(self) -> float:
-        """Exposure time of the configuration in seconds."""
-        return self.config.exposure_s
+        """Exposure time in seconds: the one that was set, before that the one of the configuration."""
+        return self._exposure_s
 
     @property
     def bit_depth(self) -> int:
@@ -199,12 +207,35 @@ class OpenCvCamera:
         return 8
 
     def set_exposure(self, exposure_s: float) -> None:
-        """Refuse any exposure except that of the configuration."""
-        if exposure_s != self.config.exposure_s:
+        """Set the exposure time; a camera whose range is not known refuses any except that of the configuration."""
+        if SettingName.EXPOSURE_S in self._ranges:
+            low_s, high_s = self.capabilities.exposure_range_s
+            if not low_s <= exposure_s <= high_s:
+                raise DeviceError(f"the exposure must be {low_s:g} to {high_s:g} s, got {exposure_s} s")
+            self._write(SettingName.EXPOSURE_S, exposure_s)
+        elif exposure_s != self._exposure_s:
             raise DeviceError(
-                f"{self._name} keeps the configured exposure of {self.config.exposure_s} s, got {exposure_s} s; "
+                f"{self._name} keeps the configured exposure of {self._exposure_s} s, got {exposure_s} s; "
                 "set it with the camera's own tool, then enter it in the configuration"
             )
+
+    def settings(self) -> tuple[CameraSetting, ...]:
+        """Return exposure and gain, where the kernel knows their range; the gain counts the camera's own steps."""
+        settings = []
+        if SettingName.EXPOSURE_S in self._ranges:
+            limits = NumberRange(*self._exposure_range_s())
+            settings.append(CameraSetting(name=SettingName.EXPOSURE_S, value=self._exposure_s, limits=limits, unit="s"))
+        if (gain := self._ranges.get(SettingName.GAIN)) is not None:
+            value = self._values.get(SettingName.GAIN)
+            if value is None:
+                self._alive()
+                value = self._values[SettingName.GAIN] = self._reader.call(lambda capture: capture.get(cv2.CAP_PROP_GAIN))
+            settings.append(CameraSetting(name=SettingName.GAIN, value=value, limits=gain, unit="steps of the device"))
+        return tuple(settings)
+
+    def change_setting(self, name: SettingName, value: SettingValue) -> None:
+        """Change exposure or gain; see :meth:`drivers.camera_settings.AdjustableCamera.change_setting`."""
+        self._write(name, number(accepted(self.settings(), name, value)))
 
     def arm(self, trigger: TriggerMode) -> None:
         """Empty the queue and number the frames from 0. Only free run is possible."""
@@ -266,9 +297,7 @@ class OpenCvCamera:
         self.close()
 
     def _start(self, shape: tuple[int, int] | None = None) -> CaptureReader:
-        config = ReaderConfig(
-            name=self._name, exposure_s=self.config.exposure_s, lost_after_s=self.config.lost_after_s, shape=shape
-        )
+        config = ReaderConfig(name=self._name, exposure_s=self._exposure_s, lost_after_s=self.config.lost_after_s, shape=shape)
         return CaptureReader(self._configured, config, self._clock)
 
     def _configured(self) -> Capture:
@@ -284,7 +313,24 @@ class OpenCvCamera:
         for setting, value in settings.items():
             if value:
                 capture.set(setting, value)
+        for name, chosen in self._values.items():  # after it was lost
+            write(capture, name, chosen)
         return capture
+
+    def _write(self, name: SettingName, value: float) -> None:
+        """Write exposure or gain between two frames."""
+        self._alive()
+        is_exposure = name is SettingName.EXPOSURE_S
+        self._values[name] = self._reader.call(lambda capture: write(capture, name, value), gives_exposure=is_exposure)
+        if is_exposure:
+            self._exposure_s = self._values[name]
+
+    def _exposure_range_s(self) -> tuple[float, float]:
+        limits = self._ranges.get(SettingName.EXPOSURE_S)
+        if limits is None:
+            return self.config.exposure_s, self.config.exposure_s
+        # A longer exposure would look like a camera that is lost.
+        return max(limits.low, limits.step), min(limits.high, 0.9 * self.config.lost_after_s)
 
     def _alive(self) -> None:
         if self._closed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,6 +31,9 @@ class Capture(Protocol):
 
     def isOpened(self) -> bool:
         """Return whether the device was opened."""
+
+    def get(self, prop: int, /) -> float:
+        """Return a setting; 0 or -1 where the device does not have it."""
 
     def set(self, prop: int, value: float, /) -> bool:
         """Request a setting; return whether it was accepted."""
@@ -71,6 +75,15 @@ class ReaderConfig:
     shape: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What the thread is asked to do with the device, whether that gives the exposure, and the answer."""
+
+    work: Callable[[Capture], float]
+    gives_exposure: bool
+    result: Future[float]
+
+
 class CaptureReader:
     """Reads a device from its opening until it is lost. The thread starts immediately.
 
@@ -96,6 +109,7 @@ class CaptureReader:
         self._stop = threading.Event()
         self._error = ""
         self._queue: deque[Frame | LostFrames] = deque()
+        self._requests: deque[_Request] = deque()
         self._armed_ns: int | None = None
         self._count = 0
         self._last_ns = clock.now_ns()
@@ -139,6 +153,34 @@ class CaptureReader:
                 )
             return self._queue.popleft()
 
+    def call(self, work: Callable[[Capture], float], *, gives_exposure: bool = False) -> float:
+        """Let the thread use the device between two frames, and return the result.
+
+        Parameters
+        ----------
+        work : callable
+            Called with the device.
+        gives_exposure : bool
+            Whether the result is the exposure of the frames that are read afterwards, in seconds.
+
+        Raises
+        ------
+        DeviceLostError
+            The device has disappeared, or delivers nothing.
+        DeviceError
+            ``work`` has raised this.
+        """
+        request = _Request(work, gives_exposure, Future())
+        with self._changed:
+            self._check()
+            self._requests.append(request)
+        try:
+            return request.result.result(self._lost_after_s)
+        except (TimeoutError, CancelledError):
+            request.result.cancel()
+            self.check()
+            raise DeviceTimeoutError(f"{self._name} did not answer within {self._lost_after_s:g} s") from None
+
     def stop(self) -> None:
         """End the thread; abandon it if it hangs."""
         self._stop.set()
@@ -168,6 +210,8 @@ class CaptureReader:
         self._error = self._error or error
         self._stop.set()
         self._queue.clear()
+        for request in self._requests:
+            request.result.cancel()
         self._changed.notify_all()
 
     # ---- in the thread
@@ -177,6 +221,7 @@ class CaptureReader:
         try:
             capture = self._open_capture()
             while not self._stop.is_set():
+                self._serve(capture)
                 delivered, image = capture.read()
                 arrived_ns = self._clock.now_ns()
                 if not delivered or image is None:
@@ -190,6 +235,21 @@ class CaptureReader:
             # Last, because this may block as well.
             if capture is not None:
                 capture.release()
+
+    def _serve(self, capture: Capture) -> None:
+        while self._requests:
+            request = self._requests.popleft()
+            if not request.result.set_running_or_notify_cancel():
+                continue
+            try:
+                answer = request.work(capture)
+            except DeviceError as error:
+                request.result.set_exception(error)
+                continue
+            if request.gives_exposure:
+                with self._changed:
+                    self._exposure_s = answer
+            request.result.set_result(answer)
 
     def _put(self, pixels: NDArray[np.uint8], arrived_ns: int) -> None:
         with self._changed:

@@ -60,6 +60,9 @@ class ScriptedCapture:
     def isOpened(self) -> bool:
         return self._opens
 
+    def get(self, prop: int, /) -> float:
+        return self.requested.get(prop, 0.0)
+
     def set(self, prop: int, value: float, /) -> bool:
         self.requested[prop] = value
         return True
