@@ -17,7 +17,6 @@ from app.gui.image_view.drawing.outlines import outline_indices
 from app.gui.image_view.drawing.picture_item import PictureItem
 
 _NEARLY = 1 - 1e-5
-_CLIPPED_BGRA = (CLIPPED[2], CLIPPED[1], CLIPPED[0], CLIPPED[3])
 
 
 class SoftwarePictureItem(PictureItem):
@@ -62,8 +61,8 @@ class SoftwarePictureItem(PictureItem):
         clipped = colours.clipped(self._picture)
         if clipped is not None and clipped.any():
             image = image.convertToFormat(QImage.Format.Format_ARGB32)
-            pixels: NDArray[np.uint8] = pg.functions.ndarray_from_qimage(image)
-            pixels[clipped] = _CLIPPED_BGRA
+            pixels: NDArray[np.uint32] = pg.functions.ndarray_from_qimage(image).view(np.uint32)[:, :, 0]
+            np.copyto(pixels, np.uint32(qRgba(*CLIPPED)), where=clipped)
         return image
 
     def _is_within(self, levels: tuple[float, float]) -> bool:
