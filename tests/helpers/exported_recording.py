@@ -85,3 +85,9 @@ def exported(root: Path, file_format: str, count: int = 5) -> Exported:
     """Export a new recording in one format; ``paths`` are the files of its arrays."""
     archive = example_recording(root, count)
     return Exported(archive, tuple(export(archive, root / "out", [file_format])))
+
+
+def exported_dataset(root: Path, file_format: str) -> Exported:
+    """Export the dataset of version 0.1.0: its patterns lie on the SLM, and have no pixel size at the facet."""
+    archive = Archive.open(Path(__file__).parents[1] / "fixtures" / "version-0.1.0" / "dataset")
+    return Exported(archive, tuple(export(archive, root / "out", [file_format])))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.exported_recording import GRID, INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, SHAPE, exported
+from tests.helpers.exported_recording import GRID, INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, SHAPE, exported, exported_dataset
 
 #: Debian's package `imagej` puts it there.
 JAR = Path("/usr/share/java/ij.jar")
@@ -18,7 +18,7 @@ PROGRAMS = [shutil.which(name) for name in ("java", "xvfb-run")]
 MISSING = not JAR.is_file() or None in PROGRAMS
 REMEDY = "no ImageJ: run `apt-get install --no-install-recommends imagej xvfb xauth` as root"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(MISSING, reason=REMEDY)]
-#: ImageJ's commands need a screen, even in batch mode. Fields are separated by blanks, and only the last one may contain some.
+#: ImageJ's commands need a screen, even in batch mode. It prints facts, and saves all values behind each other, big-endian.
 MACRO = """
 setBatchMode(true);
 files = split(getArgument(), "\\n");
@@ -27,16 +27,13 @@ for (k = 0; k < files.length; k++) {
     getDimensions(width, height, channels, slices, frames);
     getVoxelSize(across, down, deep, unit);
     lengths = "" + width + " " + height + " " + channels + " " + slices + " " + frames;
-    scales = d2s(across, 6) + " " + d2s(down, 6) + " " + d2s(Stack.getFrameInterval(), 6) + " " + bitDepth() + " " + unit;
-    values = "";
-    for (frame = 1; frame <= frames; frame++) {
-        Stack.setFrame(frame);
-        for (y = 0; y < height; y++) for (x = 0; x < width; x++) values = values + " " + d2s(getPixel(x, y), 7);
-    }
-    print(lengths + " " + scales + values);
+    scales = d2s(across, 6) + " " + d2s(down, 6) + " " + d2s(Stack.getFrameInterval(), 6);
+    print(lengths + " " + scales + " " + bitDepth() + " " + unit);
+    saveAs("Raw Data", files[k] + ".raw");
     close();
 }
 """
+DTYPES = {8: ">u1", 16: ">u2", 32: ">f4"}
 
 
 @dataclass(frozen=True)
@@ -56,17 +53,19 @@ def opened(folder: Path, paths: tuple[Path, ...]) -> list[Opened]:
     """Open files in ImageJ, in batch mode."""
     macro = folder / "show.ijm"
     macro.write_text(MACRO, encoding="utf-8")
-    java = ["java", f"-Duser.home={folder}", "-cp", str(JAR), "ij.ImageJ"]
+    java = ["timeout", "80", "java", f"-Duser.home={folder}", "-cp", str(JAR), "ij.ImageJ"]
     command = ["xvfb-run", "-a", *java, "-batch", str(macro), "\n".join(map(str, paths))]
     output = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=100).stdout
-    return [parsed(line.split()) for line in output.splitlines() if line]
+    lines = [line for line in output.splitlines() if line]
+    return [parsed(line.split(), Path(f"{path}.raw")) for line, path in zip(lines, paths, strict=True)]
 
 
-def parsed(fields: list[str]) -> Opened:
+def parsed(fields: list[str], raw: Path) -> Opened:
     width, height, channels, slices, frames = map(int, fields[:5])
     across, down, interval_s = map(float, fields[5:8])
-    images = np.array([float(value) for value in fields[10:]]).reshape(frames, height, width)
-    return Opened(channels, slices, (across, down), interval_s, int(fields[8]), fields[9], images)
+    bits = int(fields[8])
+    images = np.fromfile(raw, DTYPES[bits]).reshape(frames, height, width)
+    return Opened(channels, slices, (across, down), interval_s, bits, fields[9], images)
 
 
 def test_imagej_opens_every_array_as_frames_in_time_with_its_pixel_size(tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_imagej_opens_every_array_as_frames_in_time_with_its_pixel_size(tmp_path
         assert image.unit in ("µm", "\N{GREEK SMALL LETTER MU}m", "um", "micron")
         assert image.interval_s == pytest.approx(INTERVAL_S)
         assert image.bits == (16 if name in ("speckle", "labels") else 32)
-        np.testing.assert_allclose(image.images, example.stack(name), atol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(image.images, example.stack(name), err_msg=name)
 
 
 def test_imagej_opens_an_export_of_one_frame(tmp_path: Path) -> None:
@@ -88,3 +87,12 @@ def test_imagej_opens_an_export_of_one_frame(tmp_path: Path) -> None:
     [image] = opened(tmp_path, (example.path_of("speckle"),))
     assert image.pixel_um == pytest.approx((PIXEL_UM, PIXEL_UM))
     np.testing.assert_array_equal(image.images, example.stack("speckle"))
+
+
+def test_imagej_opens_a_dataset_whose_patterns_have_no_pixel_size(tmp_path: Path) -> None:
+    example = exported_dataset(tmp_path, "ome-tiff")
+    for image, name in zip(opened(tmp_path, example.paths), example.archive.arrays, strict=True):
+        assert (image.channels, image.slices) == (1, 1)
+        np.testing.assert_array_equal(image.images, example.stack(name), err_msg=name)
+        if name == "phase":
+            assert (image.unit, image.pixel_um) == ("pixels", (1, 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.exported_recording import INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, exported
+from tests.helpers.exported_recording import INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, exported, exported_dataset
 from tests.helpers.readers_environment import asked, needs_readers, same_values
 
 pytestmark = [pytest.mark.slow, needs_readers]
@@ -35,3 +35,10 @@ def test_napari_opens_every_ome_tiff_as_frames(tmp_path: Path) -> None:
     for [layer], name in zip(asked("napari", *example.paths), example.archive.arrays, strict=True):
         assert layer["shape"] == list(example.stack(name).shape)
         assert same_values(layer, example.stack(name)), name
+
+
+def test_napari_opens_a_dataset_of_an_earlier_version(tmp_path: Path) -> None:
+    example = exported_dataset(tmp_path, "ome-zarr")
+    for layers, name in zip(asked("napari", *example.paths), example.archive.arrays, strict=True):
+        assert [layer["kind"] for layer in layers] == ["Image"]
+        assert same_values(layers[0], example.stack(name)), name

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from acquisition.exchange.formats import matlab5
-from tests.helpers.exported_recording import Exported, exported
+from tests.helpers.exported_recording import Exported, exported, exported_dataset
 
 OCTAVE = shutil.which("octave-cli")
 pytestmark = [
@@ -109,6 +109,15 @@ def test_octave_opens_hdf5_exports_with_reversed_axes(tmp_path: Path, count: int
     variables = opened(path)
     check_images(variables, example, (2, 1, 0))
     check_columns(variables, example)
+    check_texts(variables, example)
+
+
+def test_octave_opens_a_dataset_of_an_earlier_version(tmp_path: Path) -> None:
+    example = exported_dataset(tmp_path, "matlab")
+    [path] = example.paths
+    variables = opened(path)
+    for name in example.archive.arrays:
+        np.testing.assert_allclose(variables[name].images(), example.stack(name).transpose(1, 2, 0), rtol=1e-8)
     check_texts(variables, example)
 
 
