@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.kinds import FinishReason, RecordingEnd
 from acquisition.capture.states import AcquisitionState
+from acquisition.streams.times import TimeStats
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction
 
@@ -137,24 +139,42 @@ class Overlay:
         return self.view.frame.index
 
 
+class StageName(StrEnum):
+    """What takes time on the way of a frame."""
+
+    #: Waiting for the camera.
+    CAPTURE = "capture"
+    #: Inside the engine.
+    INFERENCE = "inference"
+    #: From the end of the exposure to the reconstruction.
+    LATENCY = "latency"
+    SEGMENTATION = "segmentation"
+    #: Drawing the panes; only the window knows it.
+    PAINT = "paint"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LiveStatus:
-    """Numbers of the live view; NaN and empty text where nothing is known yet.
+    """Numbers of the live view, measured now; NaN and empty text where nothing is known.
 
     Parameters
     ----------
     state : LiveState
         What the live view is doing.
-    camera_fps, inference_fps : float
-        Frames per second that the camera delivers and that are reconstructed.
+    choosing_engine : bool
+        Whether engines are being compared: nothing is reconstructed until one is chosen.
+    camera_fps, inference_fps, segmentation_fps : float
+        Frames per second that the camera delivers, that are reconstructed, and that are segmented.
     latency_ms_p50, latency_ms_p99 : float
         Median and 99th percentile of the latency, in milliseconds.
     latency_label : str
         Between which two points the latency is measured.
     inference_ms_p50 : float
         Median time inside the engine for one frame, in milliseconds.
-    dropped_display, dropped_inference, dropped_record : int
-        Frames that display and inference skipped, and frames that the recording lost.
+    stage_times : mapping of StageName to TimeStats
+        How long every stage takes for a frame.
+    dropped_display, dropped_inference, dropped_segmentation, dropped_record : int
+        Frames that display, inference and segmentation skipped, and frames that the recording lost.
     engine, engine_reason : str
         The engine that runs, and why it was chosen.
     model_name, model_id : str
@@ -193,6 +213,10 @@ class LiveStatus:
     frames_marked: Mapping[FrameMark, int] = field(default_factory=dict)
     reference_age_s: float | None = None
     auto_exposing: bool = False
+    choosing_engine: bool = False
+    segmentation_fps: float = math.nan
+    dropped_segmentation: int = 0
+    stage_times: Mapping[StageName, TimeStats] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -207,7 +231,8 @@ class LiveStatus:
     def to_dict(self) -> dict[str, object]:
         """Return plain types, for JSON."""
         marked = {mark.value: self.frames_marked.get(mark, 0) for mark in FrameMark}
-        plain = {**asdict(self), "state": str(self.state), "frames_marked": marked}
+        times = {stage.value: stats.to_dict() for stage, stats in self.stage_times.items()}
+        plain = {**asdict(self), "state": str(self.state), "frames_marked": marked, "stage_times": times}
         return {"running": self.running, **plain, "retuning": self.retuning}
 
 

@@ -278,6 +278,8 @@ def _free_locals(error: BaseException) -> None:
 class RateMeter:
     """Events per second in a sliding window; one thread may count, and several may read.
 
+    Where the window is too short for two events, the last two count, until the next one is three times overdue.
+
     Parameters
     ----------
     window_s : float
@@ -293,7 +295,11 @@ class RateMeter:
         self._times.append(time.monotonic())
 
     def per_second(self) -> float:
-        """Return the events per second in the window; 0 when there are fewer than two."""
-        now = time.monotonic()
-        recent = [t for t in list(self._times) if now - t <= self._window_s]
-        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0
+        """Return the events per second; 0 before the second one, and when no more come."""
+        now, times = time.monotonic(), list(self._times)
+        recent = [t for t in times if now - t <= self._window_s]
+        if len(recent) < 2:
+            recent = times[-2:]
+        if len(recent) < 2 or recent[-1] <= recent[0] or now - recent[-1] > max(self._window_s, 3 * (recent[-1] - recent[-2])):
+            return 0.0
+        return (len(recent) - 1) / (recent[-1] - recent[0])

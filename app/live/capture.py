@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,7 @@ from acquisition.archive.recording_faults import RecordingFault
 from acquisition.capture.pair_capture import CaptureError, Rig
 from acquisition.patterns.sources import blank
 from acquisition.streams.channel import RateMeter, Stage
+from acquisition.streams.times import NO_TIMES, TimeHistogram, TimeStats
 from app.live.auto_exposure import AutoExposure
 from app.live.camera_control import CameraControl
 from app.live.camera_watch import CameraWatch
@@ -77,7 +79,9 @@ class CaptureStats:
     state : LiveState
         What it is doing.
     fps : float
-        Frames per second that it captures.
+        Frames per second that it captures, also of the reference.
+    wait : TimeStats
+        How long the stage waits for a frame.
     marked : mapping of FrameMark to int
         How many frames had which mark.
     reference_age_s : float or None
@@ -88,6 +92,7 @@ class CaptureStats:
 
     state: LiveState = LiveState.STOPPED
     fps: float = 0.0
+    wait: TimeStats = NO_TIMES
     marked: Mapping[FrameMark, int] = field(default_factory=dict)
     reference_age_s: float | None = None
     auto_exposing: bool = False
@@ -134,6 +139,7 @@ class LiveCapture:
         self._settings = settings
         self._on_message = on_message
         self._rate = RateMeter()
+        self._waits = TimeHistogram()
         self._reference_measured = threading.Event()
         self._reference_requested = threading.Event()
         self._reference_ns: int | None = None
@@ -182,6 +188,7 @@ class LiveCapture:
         return CaptureStats(
             state=self._state(),
             fps=self._rate.per_second(),
+            wait=self._waits.stats(),
             marked=self._marked,
             reference_age_s=None if measured_ns is None else (self._clock.now_ns() - measured_ns) * 1e-9,
             auto_exposing=self._exposure_requested.is_set(),
@@ -212,7 +219,6 @@ class LiveCapture:
             pattern = scene.at((self._clock.now_ns() - started_ns) * 1e-9) if scene is not None else None
             frame = self._next_frame(pattern, stop)
             if frame is not None:
-                self._rate.tick()
                 self._count(frame)
                 self.frames.publish(frame)
                 self._expose_better(frame, stop)
@@ -311,7 +317,10 @@ class LiveCapture:
         self._control.refresh()
 
     def _read(self) -> Frame:
+        asked_s = time.perf_counter()
         frame = self._watch.read(POLL_S)
+        self._waits.add(time.perf_counter() - asked_s)
+        self._rate.tick()
         self._use_stored_reference(frame.recorded_index)
         start_ns = frame.t_ns - round(frame.exposure_s * 1e9)
         shown = self._slm.shown if self._slm is not None else None

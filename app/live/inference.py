@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.streams.channel import Channel, ChannelClosedError, Overflow, RateMeter, Stage
+from acquisition.streams.times import NO_TIMES, TimeStats
 from app.live.publisher import Publisher
 from app.status import LiveView, Message, MessageLevel
 from calibration.retune import ReferencePairs
@@ -63,14 +64,16 @@ class InferenceStats:
 
     Parameters
     ----------
+    choosing_engine : bool
+        Whether engines are being compared: nothing is reconstructed until one is chosen.
     fps : float
-        Frames per second that leave the stage.
+        Frames per second that are reconstructed; NaN, like all times and the correlation, when none is reconstructed now.
     dropped_frames, dropped_views : int
         Frames that were skipped because inference was busy, and views that nobody fetched in time.
     nan_frames : int
         Frames whose phase has values that are not numbers.
-    latency_s_p50, latency_s_p99, inference_s_p50 : float
-        Median and 99th percentile of the latency, and the median time inside the engine, in seconds.
+    latency, inference : TimeStats
+        From the end of the exposure to the reconstruction, and inside the engine.
     method_name, method_id : str
         The model or the method, and its hash.
     engine, engine_reason : str
@@ -79,13 +82,13 @@ class InferenceStats:
         Mean correlation of recent frames with the reference.
     """
 
-    fps: float = 0.0
+    choosing_engine: bool = False
+    fps: float = math.nan
     dropped_frames: int = 0
     dropped_views: int = 0
     nan_frames: int = 0
-    latency_s_p50: float = math.nan
-    latency_s_p99: float = math.nan
-    inference_s_p50: float = math.nan
+    latency: TimeStats = NO_TIMES
+    inference: TimeStats = NO_TIMES
     method_name: str = NO_MODEL
     method_id: str = ""
     engine: str = ""
@@ -198,21 +201,21 @@ class InferencePipeline:
         working, model = self._working, self._settings.model
         method, live = working.method, working.reconstructor
         known = InferenceStats.before_start(model)
-        latency_s_p50, latency_s_p99 = live.latency_s(50, 99) if live else (math.nan, math.nan)
-        engine = self.engine
+        engine, fps = self.engine, self._rate.per_second()
+        now = live if fps else None  # what is measured now: nothing while no frame is reconstructed
         return InferenceStats(
-            fps=self._rate.per_second(),
+            choosing_engine=model is not None and not self.ready.is_set() and self.stage.running,
+            fps=fps or math.nan,
             dropped_frames=self.frames.dropped,
             dropped_views=self.display.dropped,
             nan_frames=self._nan_frames,
-            latency_s_p50=latency_s_p50,
-            latency_s_p99=latency_s_p99,
-            inference_s_p50=live.inference_s() if live else math.nan,
+            latency=now.latency if now else NO_TIMES,
+            inference=now.inference if now else NO_TIMES,
             method_name=method.name if method else known.method_name if model else self._settings.name,
             method_id=method.id if method else known.method_id,
             engine=method.engine if method else "",
             engine_reason=engine.reason if engine and isinstance(method, ModelMethod) else "",
-            reference_correlation=live.reference_correlation if live else math.nan,
+            reference_correlation=now.reference_correlation if now else math.nan,
         )
 
     def _work(self, stop: threading.Event) -> None:
@@ -274,6 +277,7 @@ class InferencePipeline:
             self._working = _Working(method, live)
         reconstruction = live(frame)
         self._nan_frames += not reconstruction.is_finite
+        self._rate.tick()
         self._show(LiveView(reconstruction.with_mark(frame), reconstruction, self._settings.truth_of(frame.pattern_id)))
 
     def _better_method(self, reference_pairs: ReferencePairs) -> LiveMethod | None:
@@ -300,7 +304,6 @@ class InferencePipeline:
         self._on_message(Message(MessageLevel.WARNING, text))
 
     def _show(self, view: LiveView) -> None:
-        self._rate.tick()
         self.views.publish(view)
         self.display.put(view)
 

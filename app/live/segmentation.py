@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 
 from acquisition.streams.channel import Channel, ChannelClosedError, Overflow, RateMeter, Stage
+from acquisition.streams.times import NO_TIMES, TimeHistogram, TimeStats
 from app.live.publisher import Publisher
 from app.status import LiveView, Overlay
 from reconstruction.segmentation.threshold_watershed import segment
@@ -39,17 +40,17 @@ class SegmentationStats:
     Parameters
     ----------
     fps : float
-        Frames per second that are segmented.
+        Frames per second that are segmented; NaN, like the times, when none is segmented now.
     dropped_frames, dropped_overlays : int
         Frames that were skipped because segmentation was busy, and overlays that nobody fetched in time.
-    segment_s : float
-        Time for the last frame in seconds; NaN before the first one.
+    segmentation : TimeStats
+        Times for one frame.
     """
 
-    fps: float = 0.0
+    fps: float = math.nan
     dropped_frames: int = 0
     dropped_overlays: int = 0
-    segment_s: float = math.nan
+    segmentation: TimeStats = NO_TIMES
 
 
 class SegmentationPipeline:
@@ -65,7 +66,7 @@ class SegmentationPipeline:
         self.stage = Stage("segmentation", self._work, [self.display])
         self._views: Channel[LiveView] = Channel("segmentation", 1, Overflow.DROP_OLDEST)
         self._rate = RateMeter()
-        self._segment_s = math.nan
+        self._times = TimeHistogram()
 
     def start(self) -> None:
         """Start the thread."""
@@ -87,11 +88,12 @@ class SegmentationPipeline:
 
     def stats(self) -> SegmentationStats:
         """Return the numbers of the stage."""
+        fps = self._rate.per_second()
         return SegmentationStats(
-            fps=self._rate.per_second(),
+            fps=fps or math.nan,
             dropped_frames=self._views.dropped,
             dropped_overlays=self.display.dropped,
-            segment_s=self._segment_s,
+            segmentation=self._times.stats() if fps else NO_TIMES,
         )
 
     def _work(self, stop: threading.Event) -> None:
@@ -101,7 +103,7 @@ class SegmentationPipeline:
                 if stop.is_set():
                     return
                 overlay = segmented(view)
-                self._segment_s = overlay.segment_s
+                self._times.add(overlay.segment_s)
                 self._rate.tick()
                 self.overlays.publish(overlay)
                 self.display.put(overlay)

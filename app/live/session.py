@@ -33,9 +33,9 @@ from app.live.jobs import Jobs, Progress
 from app.live.recording import LiveRecording, RecordingSettings, queue_bytes_of
 from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
-from app.live.segmentation import SegmentationPipeline, segmented
+from app.live.segmentation import SegmentationPipeline, SegmentationStats, segmented
 from app.live.snapshot import write_snapshot
-from app.live.status import live_status
+from app.live.status import StageStats, live_status
 from app.malloc_tuning import give_back_freed_memory
 from app.status import (
     AcquisitionStatus,
@@ -77,11 +77,16 @@ class Session:
     Commands return at once and raise SpeckleScopeError when they cannot be carried out. Stages report later events as messages.
     All methods are called from one thread, for instance the window's.
 
-    The stages and what flows between them::
+    The stages and what flows between them. To the window flows only the newest of each; what comes too late is skipped::
 
-        capture --frames--> inference --views--> window
-           |                    |
-           +--frames, faults----+--views--> recording
+        capture --pictures--------------------------------------------> window (poll_frame)
+           |
+           +--frames--> inference --views-----------------------------> window (poll_view)
+           |               |
+           |               +--views--> segmentation --overlays--------> window (poll_overlay)
+           |               |                |
+           +--frames,------+--views---------+--overlays--> recording
+              faults
 
     Parameters
     ----------
@@ -322,10 +327,10 @@ class Session:
         self._notice_failures()
         capture = self._capture.stats() if self._capture else CaptureStats()
         inference = self._inference.stats() if self._inference else InferenceStats.before_start(self._model)
+        segmentation = self._segmentation.stats() if self._segmentation else SegmentationStats()
         recording = self.recording_status()
         return live_status(
-            capture,
-            inference,
+            StageStats(capture=capture, inference=inference, segmentation=segmentation),
             dropped_record=recording.frames_dropped,
             can_retune=capture.state.is_running and self._rig.slm is not None and not recording.active,
             drift_threshold=self.config.live.drift_threshold,

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.streams.times import TimeHistogram, TimeStats
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.base import Counts, Engine
@@ -87,8 +88,8 @@ class LiveReconstructor:
         self._mask = method.mask
         self._gauge = ReferenceGauge(self._reference)
         self.correlations: deque[float] = deque(maxlen=16)
-        self.latencies_s: deque[float] = deque(maxlen=2048)
-        self.inferences_s: deque[float] = deque(maxlen=2048)
+        self._latencies = TimeHistogram()
+        self._inferences = TimeHistogram()
 
     def __call__(self, frame: Frame) -> Reconstruction:
         """Reconstruct one frame; raises ReconstructionError if it does not fit."""
@@ -100,18 +101,20 @@ class LiveReconstructor:
         if FrameMark.DARK not in frame.marks:  # a frame without light says nothing about the fibre
             self.correlations.append(self._gauge.correlation(frame.pixels))
         latency_s = (time.monotonic_ns() - frame.t_ns) * 1e-9
-        self.latencies_s.append(latency_s)
-        self.inferences_s.append(inference_s)
+        self._latencies.add(latency_s)
+        self._inferences.add(inference_s)
         names = (self.method.id, self.method.engine)
         return Reconstruction(phase, frame.index, latency_s, inference_s, *names, self._mask)
 
-    def latency_s(self, *percentiles: float) -> tuple[float, ...]:
-        """Return percentiles of the recent latencies in seconds; NaN before the first frame."""
-        return tuple(float(v) for v in np.percentile(list(self.latencies_s) or [np.nan], percentiles))
+    @property
+    def latency(self) -> TimeStats:
+        """The recent latencies, from the end of the exposure to the reconstruction."""
+        return self._latencies.stats()
 
-    def inference_s(self) -> float:
-        """Return the median of the recent inference times in seconds; NaN before the first frame."""
-        return float(np.median(list(self.inferences_s) or [np.nan]))
+    @property
+    def inference(self) -> TimeStats:
+        """The recent times inside the engine."""
+        return self._inferences.stats()
 
     @property
     def reference_correlation(self) -> float:

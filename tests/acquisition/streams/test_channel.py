@@ -360,3 +360,10 @@ def test_rate_counts_only_the_recent_past(monkeypatch: pytest.MonkeyPatch) -> No
     assert meter.per_second() == pytest.approx(10.0)
     now_s[0] += 5.0
     assert meter.per_second() == 0.0
+    for _ in range(2):  # one every 3 s: fewer than two in the window
+        now_s[0] += 3.0
+        meter.tick()
+    now_s[0] += 2.9
+    assert meter.per_second() == pytest.approx(1 / 3)
+    now_s[0] += 6.2
+    assert meter.per_second() == 0.0

@@ -81,7 +81,7 @@ def test_a_recording_is_a_camera(tmp_path: Path, video: Path) -> None:
         until(session.poll_view)
         session.start_recording("recording")
         until(lambda: session.recording_status().frames_recorded > 5)
-        session.join()
+        session.join(end_recording=True)
         path = session.recording_status().path
     assert path is not None
     archive = Archive.open(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from app.live.frame_judge import FrameJudge
 from app.live.segmentation import segmented
 from app.live.session import Session, SessionError
 from app.signals import InterruptionError
-from app.status import LiveState, LiveView, MessageLevel, Overlay, RecordingLength, RecordingState
+from app.status import LiveState, LiveStatus, LiveView, MessageLevel, Overlay, RecordingLength, RecordingState, StageName
 from drivers.base import DeviceError, Frame, FrameMark
 from drivers.twin.camera import FaultConfig, SimulatedCamera
 from reconstruction.base import Reconstruction, ReconstructionError
@@ -111,6 +112,50 @@ def test_a_recording_that_ends_in_a_silence_tells_it(session: Session, monkeypat
     session.stop_recording()
     until(lambda: session.recording_status().state is RecordingState.FINISHED)
     assert session.recording_status().faults["DeviceTimeoutError"] == 1
+
+
+def assert_nothing_is_reconstructed(status: LiveStatus) -> None:
+    """No rate, time or correlation is shown when there is none."""
+    times_ms = (status.latency_ms_p50, status.latency_ms_p99, status.inference_ms_p50)
+    assert np.isnan([status.inference_fps, status.reference_correlation, *times_ms]).all()
+    for stage in (StageName.INFERENCE, StageName.LATENCY):
+        assert status.stage_times[stage].count == 0
+
+
+def test_no_number_is_shown_while_engines_are_compared_or_the_live_view_is_stopped(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_open = threading.Event()
+
+    def later(*args: Any) -> FallbackEngine:
+        may_open.wait(30)
+        return open_engine(*args)
+
+    monkeypatch.setattr(inference, "open_engine", later)
+    assert not session.live_status().choosing_engine
+    session.start_live()
+    frames_seen(session, 4)
+    status = session.live_status()
+    assert status.choosing_engine
+    assert status.camera_fps > 0
+    assert status.stage_times[StageName.CAPTURE].p95_s > 0
+    assert_nothing_is_reconstructed(status)
+    may_open.set()
+    until(lambda: session.live_status().segmentation_fps > 0)
+    status = session.live_status()
+    assert not status.choosing_engine
+    plain = status.to_dict()["stage_times"]
+    assert isinstance(plain, dict)
+    for stage in ("capture", "inference", "latency", "segmentation"):
+        assert 0 < plain[stage]["p50_ms"] <= plain[stage]["p95_ms"] <= plain[stage]["p99_ms"]
+    session.stop_live()
+    until(lambda: not session.live_status().running)
+    status = session.live_status()
+    assert_nothing_is_reconstructed(status)
+    assert math.isnan(status.camera_fps)
+    assert math.isnan(status.segmentation_fps)
+    assert status.reference_age_s is None
+    assert not any(stats.count for stats in status.stage_times.values())
 
 
 def test_truth_is_shown_only_for_settled_frames_of_our_own_scene(session: Session) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from acquisition.streams.times import TimeStats
+from app.live.capture import CaptureStats
+from app.live.inference import InferenceStats
 from app.live.publisher import Publisher
-from app.live.segmentation import SegmentationPipeline, segmented
-from app.status import LiveView, Overlay
+from app.live.segmentation import SegmentationPipeline, SegmentationStats, segmented
+from app.live.status import StageStats, live_status, times_csv
+from app.status import LiveState, LiveView, Overlay, StageName
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction
 from reconstruction.segmentation.threshold_watershed import segment
@@ -72,13 +77,41 @@ def test_a_slow_segmentation_skips_frames_and_never_swaps_them(monkeypatch: pyte
     assert [overlay.frame_index for overlay in overlays] == [0, 5]
     assert all(is_of_its_own_frame(overlay) for overlay in overlays)
     stats = stage.stats()
-    assert (stats.dropped_frames, stats.segment_s) == (4, overlays[-1].segment_s)
+    assert (stats.dropped_frames, stats.segmentation.count) == (4, 2)
+    assert stats.segmentation.p50_s == pytest.approx(np.mean([overlay.segment_s for overlay in overlays]))
     newest = stage.display.poll()
     assert newest is overlays[-1]
     stage.stop()
     assert stage.stage.join(10)
     stage.offer(view(6))
     assert len(overlays) == 2
+
+
+def test_the_times_of_stages_become_a_table() -> None:
+    times = {
+        StageName.CAPTURE: TimeStats(count=3, p50_s=0.0101, p95_s=0.02, p99_s=0.0305),
+        StageName.PAINT: TimeStats(),
+    }
+    assert times_csv(times) == "stage,count,p50_ms,p95_ms,p99_ms\ncapture,3,10.100,20.000,30.500\npaint,0,,,\n"
+
+
+def test_nothing_is_known_of_a_live_view_that_stands_still() -> None:
+    measured = TimeStats(count=9, p50_s=0.01, p95_s=0.02, p99_s=0.03)
+    running = CaptureStats(state=LiveState.RUNNING, fps=20.0, wait=measured)
+    stages = StageStats(
+        capture=running,
+        inference=InferenceStats(fps=10.0, inference=measured, latency=measured, reference_correlation=0.9),
+        segmentation=SegmentationStats(fps=5.0, segmentation=measured),
+    )
+    status = live_status(stages, dropped_record=0, can_retune=True, drift_threshold=0.5)
+    assert (status.camera_fps, status.inference_fps, status.segmentation_fps) == (20.0, 10.0, 5.0)
+    assert (status.latency_ms_p99, status.reference_correlation) == (pytest.approx(30.0), 0.9)
+    silent = replace(stages, capture=replace(running, fps=0.0))
+    assert {stats.count for stats in silent.times().values()} == {0}
+    stopped = replace(stages, capture=replace(running, state=LiveState.STOPPED))
+    status = live_status(stopped, dropped_record=0, can_retune=False, drift_threshold=0.5)
+    numbers = (status.camera_fps, status.inference_fps, status.segmentation_fps, status.latency_ms_p50)
+    assert np.isnan([*numbers, status.latency_ms_p99, status.inference_ms_p50, status.reference_correlation]).all()
 
 
 def test_subscribers_get_what_is_published_while_they_are_subscribed() -> None:

@@ -75,10 +75,11 @@ def test_a_phase_without_numbers_marks_its_frame() -> None:
 
 def test_times_are_measured_from_the_first_frame_on() -> None:
     live = LiveReconstructor(Counts(), REFERENCE)
-    assert math.isnan(live.latency_s(50)[0])
-    assert math.isnan(live.inference_s())
+    assert math.isnan(live.latency.p50_s)
+    assert math.isnan(live.inference.p99_s)
     live(frame_of(REFERENCE))
-    assert 0 < live.inference_s() < live.latency_s(50)[0]
+    assert 0 < live.inference.p50_s < live.latency.p50_s
+    assert live.latency.count == 1
 
 
 def test_a_dark_reference_and_a_wrong_frame_are_refused() -> None:
