@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from app.benchmarks.live import bench_live
+from app.benchmarks.live.live_loop import bench_live
 from app.benchmarks.process_usage import resident_mb
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name

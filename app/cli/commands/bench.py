@@ -12,24 +12,36 @@ from app.cli.options import Config, Count, InstrumentOptions, Json, Model, Model
 from app.cli.output import console, progress_bars, publish, publish_rows, read_numbers, write_json
 from drivers.base import SpeckleScopeError
 
+#: Rounds of the live loop and of its engine alone.
+_ROUNDS, _QUICK_ROUNDS = 24, 5
+
 bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
 
 
 @bench.command
-def live(*, model: Model = None, config: Config = None, json: Json = None) -> None:
-    """Compare the frame rate of the live loop with that of its engine alone."""
-    from app.benchmarks.live import bench_live
+def live(*, quick: bool = False, model: Model = None, config: Config = None, json: Json = None) -> None:
+    """Measure the window on a screen of its own, and compare the frame rate of the live loop with that of its engine alone.
+
+    The window needs Xvfb and openbox (Debian packages xvfb and openbox).
+
+    Parameters
+    ----------
+    quick
+        Shorter runs, about three minutes.
+    """
+    from app.benchmarks.live.bench import bench_window
+    from app.benchmarks.live.live_loop import bench_live
 
     settings = ModelOptions(config=config, model=model).settings()
-    with console.status("measuring the live loop"):
-        numbers = bench_live(settings)
+    with progress_bars() as report:
+        numbers = {**bench_live(settings, rounds=_QUICK_ROUNDS if quick else _ROUNDS), **bench_window(report, quick=quick)}
     publish("bench live", numbers, json)
 
 
 @bench.command
 def twin(*, config: Config = None, json: Json = None) -> None:
     """Measure how many frames per second the twin simulates."""
-    from app.benchmarks.live import bench_twin
+    from app.benchmarks.live.live_loop import bench_twin
 
     settings = InstrumentOptions(config=config).settings()
     with console.status("measuring the twin"):

@@ -45,6 +45,8 @@ class LivePage(QMainWindow):
     succeeded = pyqtSignal()
     #: The operator wants to play the last recording; its folder.
     play_requested = pyqtSignal(object)
+    #: A LiveView was given to the panes; they paint it next.
+    view_shown = pyqtSignal(object)
 
     def __init__(self, session: SessionLike) -> None:
         super().__init__()
@@ -81,6 +83,7 @@ class LivePage(QMainWindow):
             self.pictures.show_frame(frame)
         if view is not None:
             self.pictures.show_view(view)
+            self.view_shown.emit(view)
         if overlay is not None:
             self.pictures.show_overlay(overlay)
 

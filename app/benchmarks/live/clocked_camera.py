@@ -1,0 +1,170 @@
+"""A camera that exposes by the clock in a thread of its own, keeps 16 frames, and overwrites the oldest: nobody can slow it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.benchmarks.live.counter_code import write_number
+from drivers.base import (
+    CameraCapabilities,
+    CameraCounters,
+    DeviceError,
+    DeviceLostError,
+    DeviceTimeoutError,
+    Frame,
+    FrameFailedError,
+    TriggerMode,
+)
+
+_KEPT = 16
+_EXPOSURE_S = 0.002
+
+
+class ClockedCamera:
+    """Delivers pictures in turn; every frame has the number of its exposure in its upper left corner.
+
+    Parameters
+    ----------
+    pictures : sequence of ndarray of uint8, shape (H, W)
+        What is exposed, in turn.
+    fps : float
+        Exposures per second.
+    """
+
+    def __init__(self, pictures: Sequence[NDArray[np.uint8]], fps: float) -> None:
+        self._pictures = pictures
+        self._period_s = 1 / fps
+        height, width = pictures[0].shape
+        self.capabilities = CameraCapabilities(
+            model="clocked camera",
+            serial="benchmark",
+            shape=(height, width),
+            bit_depths=(8,),
+            exposure_range_s=(1e-4, 1.0),
+            readout_s=1 / fps,
+        )
+        self.bit_depth = 8
+        self.exposure_s = _EXPOSURE_S
+        self._frames: deque[Frame] = deque()
+        self._changed = threading.Condition()
+        self._exposures = 0
+        self._overwritten = 0
+        self._delivered = 0
+        self._lost = False
+        self._hangs = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def counters(self) -> CameraCounters:
+        """Exposures, frames that were read, and frames that were overwritten, since arming."""
+        return CameraCounters(self._exposures, self._delivered, self._overwritten)
+
+    @property
+    def exposures(self) -> int:
+        """Number of exposures since arming; the newest frame has this number minus 1."""
+        return self._exposures
+
+    def lose(self) -> None:
+        """Disappear, as a camera whose cable was pulled out."""
+        with self._changed:
+            self._lost = True
+            self._changed.notify_all()
+
+    def return_(self) -> None:
+        """Be there again."""
+        with self._changed:
+            self._lost = False
+
+    def hang(self, *, hangs: bool) -> None:
+        """Deliver no frames, or deliver them again."""
+        self._hangs = hangs
+
+    def set_exposure(self, exposure_s: float) -> None:
+        """Set the exposure time in seconds; raises DeviceError outside the range."""
+        shortest_s, longest_s = self.capabilities.exposure_range_s
+        if not shortest_s <= exposure_s <= longest_s:
+            raise DeviceError(f"exposure {exposure_s:g} s is outside {shortest_s:g} to {longest_s:g} s")
+        self.exposure_s = exposure_s
+
+    def arm(self, trigger: TriggerMode) -> None:
+        """Begin to expose; only free run."""
+        if trigger is not TriggerMode.FREE_RUN:
+            raise DeviceError("the clocked camera has no trigger; use free run")
+        self.disarm()
+        if self._lost:
+            raise DeviceLostError("the clocked camera has disappeared")
+        self._frames.clear()
+        self._exposures = self._overwritten = self._delivered = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._expose, args=(self._stop,), name="clocked camera", daemon=True)
+        self._thread.start()
+
+    def trigger(self) -> None:
+        """Refuse: the camera runs by its clock."""
+        raise DeviceError("the clocked camera has no trigger; use free run")
+
+    def read(self, timeout_s: float) -> Frame:
+        """Return the next frame in order, as any camera; frames that were overwritten are reported."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._frames or self._lost, timeout_s)
+            if self._lost:
+                raise DeviceLostError("the clocked camera has disappeared")
+            if not self._frames:
+                raise DeviceTimeoutError(f"no frame within {timeout_s:g} s")
+            frame = self._frames.popleft()
+            missing = frame.index - self._delivered - self._overwritten
+            if missing > 0:
+                self._overwritten += missing
+                self._frames.appendleft(frame)
+                raise FrameFailedError(f"{missing} frames were overwritten before they were read")
+            self._delivered += 1
+            return frame
+
+    def disarm(self) -> None:
+        """Stop exposing."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5)
+            self._thread = None
+
+    def reconnect(self) -> None:
+        """Open the camera again."""
+        self.disarm()
+        if self._lost:
+            raise DeviceLostError("the clocked camera is not there")
+
+    def close(self) -> None:
+        """Stop."""
+        self.disarm()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _expose(self, stop: threading.Event) -> None:
+        start_s = time.monotonic()
+        number = 0
+        while not stop.wait(max(0.0, start_s + (number + 1) * self._period_s - time.monotonic())):
+            pixels = self._pictures[number % len(self._pictures)].copy()
+            write_number(pixels, number)
+            frame = Frame(pixels, number, time.monotonic_ns(), self.exposure_s)
+            number += 1
+            with self._changed:
+                self._exposures = number
+                if self._hangs or self._lost:
+                    continue
+                self._frames.append(frame)
+                while len(self._frames) > _KEPT:
+                    self._frames.popleft()
+                self._changed.notify_all()

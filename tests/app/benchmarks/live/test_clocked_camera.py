@@ -1,0 +1,70 @@
+"""The benchmark's camera: numbers in the pixels, exposures by the clock, and frames that are overwritten are told."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.benchmarks.live.clocked_camera import ClockedCamera
+from app.benchmarks.live.counter_code import bit_centres, read_number, write_number
+from drivers.base import DeviceLostError, Frame, FrameFailedError, TriggerMode
+
+
+def number_in(frame: Frame) -> int | None:
+    x, y = np.moveaxis(bit_centres().astype(int), -1, 0)
+    return read_number(frame.pixels[y, x] / 255)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_number_comes_back_and_a_damaged_one_does_not(number: int) -> None:
+    pixels = np.zeros((64, 96), np.uint8)
+    write_number(pixels, number)
+    x, y = np.moveaxis(bit_centres().astype(int), -1, 0)
+    brightness = pixels[y, x] / 255
+    assert read_number(brightness) == number
+    brightness[2, 3] = 1 - brightness[2, 3]
+    assert read_number(brightness) is None
+
+
+def test_every_frame_has_its_number_and_none_is_missing_unnoticed() -> None:
+    with ClockedCamera([np.zeros((64, 96), np.uint8)], 500) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        seen: list[int] = []
+        while len(seen) < 40:
+            try:
+                frame = camera.read(1.0)
+            except FrameFailedError:
+                continue
+            assert number_in(frame) == frame.index
+            seen.append(frame.index)
+        assert seen == sorted(set(seen))
+        assert camera.counters.frames + camera.counters.failed == seen[-1] + 1
+
+
+def test_a_reader_that_is_late_is_told_how_many_frames_were_overwritten() -> None:
+    with ClockedCamera([np.zeros((64, 96), np.uint8)], 1000) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        deadline_s = time.monotonic() + 10
+        while camera.exposures < 40 and time.monotonic() < deadline_s:
+            pass
+        with pytest.raises(FrameFailedError, match="frames were overwritten"):
+            camera.read(1.0)
+        assert camera.read(1.0).index == camera.counters.failed
+
+
+def test_a_camera_that_is_lost_comes_back() -> None:
+    with ClockedCamera([np.zeros((64, 96), np.uint8)], 500) as camera:
+        camera.arm(TriggerMode.FREE_RUN)
+        camera.lose()
+        with pytest.raises(DeviceLostError):
+            camera.read(1.0)
+        with pytest.raises(DeviceLostError):
+            camera.reconnect()
+        camera.return_()
+        camera.reconnect()
+        camera.arm(TriggerMode.FREE_RUN)
+        assert camera.read(1.0).index == 0
