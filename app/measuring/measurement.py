@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.measuring.csv_text import Cell, csv_text
 from app.measuring.line_profile import LineProfile, line_profile
-from app.measuring.region_statistics import region_statistics
+from app.measuring.region_statistics import region_mean, region_statistics
 from app.measuring.shapes import EllipseShape, LineShape, PixelGrid, PointShape, RectangleShape, Shape
 from app.measuring.time_series import TimeSeries
 
@@ -160,7 +160,7 @@ def trace_value(measurement: Measurement, picture: MeasuredPicture) -> float:
     shape = measurement.shape
     if isinstance(shape, LineShape):
         raise ValueError(f"{measurement.name} is a line and has no course over time")
-    return region_statistics(picture.values, shape, picture.pitch_um).mean
+    return region_mean(picture.values, shape, picture.pitch_um)
 
 
 def _of_values(values: NDArray[np.float64]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,7 +56,12 @@ def region_statistics(
         The count at which the camera saturates.
     """
     rows, columns = picture.shape
-    values = pixels_in(shape, PixelGrid(rows, columns, pitch_um)).values(picture).astype(np.float64)
+    pixels = pixels_in(shape, PixelGrid(rows, columns, pitch_um))
+    number = int(np.count_nonzero(pixels.inside))
+    window = picture[pixels.window]
+    if window.dtype.kind == "u" and number:
+        return _of_counts(window, pixels.inside, number * pitch_um**2, full_scale)
+    values = window[pixels.inside].astype(np.float64)
     finite = values[np.isfinite(values)]
     nothing = math.nan
     return RegionStatistics(
@@ -63,8 +69,46 @@ def region_statistics(
         std=float(finite.std()) if finite.size else nothing,
         low=float(finite.min()) if finite.size else nothing,
         high=float(finite.max()) if finite.size else nothing,
-        pixels=values.size,
-        not_finite=values.size - finite.size,
-        area_um2=values.size * pitch_um**2,
-        saturated_fraction=float(np.mean(values >= full_scale)) if full_scale is not None and values.size else nothing,
+        pixels=number,
+        not_finite=number - finite.size,
+        area_um2=number * pitch_um**2,
+        saturated_fraction=float(np.mean(values >= full_scale)) if full_scale is not None and number else nothing,
+    )
+
+
+def region_mean(picture: NDArray[np.generic], shape: PointShape | RectangleShape, pitch_um: float) -> float:
+    """Return the mean of :func:`region_statistics` alone, faster."""
+    rows, columns = picture.shape
+    pixels = pixels_in(shape, PixelGrid(rows, columns, pitch_um))
+    window, inside = np.asarray(picture[pixels.window]), pixels.inside
+    if not inside.any():
+        return math.nan
+    if window.dtype.kind == "u":
+        return float(cv2.mean(window, mask=None if inside.all() else inside.view(np.uint8))[0])
+    values = window[inside].astype(np.float64)
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else math.nan
+
+
+def _of_counts(
+    window: NDArray[np.generic], inside: NDArray[np.bool_], area_um2: float, full_scale: float | None
+) -> RegionStatistics:
+    # The same numbers for whole counts, without a copy of the pixels: a region may be the whole picture of a large camera.
+    counts = np.asarray(window)
+    number = int(np.count_nonzero(inside))
+    mask = None if number == inside.size else inside.view(np.uint8)
+    means, deviations = cv2.meanStdDev(counts, mask=mask)
+    low, high, _, _ = cv2.minMaxLoc(counts, mask=mask)
+    saturated = math.nan
+    if full_scale is not None:
+        saturated = float(np.count_nonzero(np.greater_equal(counts, full_scale) & inside)) / number
+    return RegionStatistics(
+        mean=float(means[0, 0]),
+        std=float(deviations[0, 0]),
+        low=low,
+        high=high,
+        pixels=number,
+        not_finite=0,
+        area_um2=area_um2,
+        saturated_fraction=saturated,
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.measuring.running_mean import RunningMean
 from reconstruction.phase_filters import into_turn, remove_tilt, unwrap, wrapped_difference
 
 Picture = NDArray[np.generic]
 MAX_AVERAGED_FRAMES = 256
+#: A phase image up to this size is unwrapped within some 5 ms.
+_FAST_PX = 160 * 160
 _TURN_RAD = 2 * math.pi
 
 
@@ -71,9 +73,8 @@ class ViewFilters:
         self._quantity = quantity
         self._settings = FilterSettings()
         self._background: Picture | None = None
-        self._latest: Picture | None = None
-        self._recent: deque[NDArray[np.complex128] | NDArray[np.float64]] = deque()
-        self._sum: NDArray[np.complex128] | NDArray[np.float64] | None = None
+        self._prepared: Picture | None = None
+        self._mean = RunningMean(1)
 
     @property
     def settings(self) -> FilterSettings:
@@ -104,7 +105,7 @@ class ViewFilters:
         if self._settings.subtract_background and self._background is not None:
             texts.append("minus background")
         if self._settings.averaged_frames > 1:
-            texts.append(f"mean of {len(self._recent)} of {self._settings.averaged_frames} frames")
+            texts.append(f"mean of {len(self._mean)} of {self._settings.averaged_frames} frames")
         if self._quantity.is_phase and self._settings.unwrap:
             texts.append("unwrapped")
         if self._quantity.is_phase and self._settings.remove_tilt:
@@ -127,14 +128,32 @@ class ViewFilters:
             ``picture`` itself when no filter is on; otherwise float32. A frame with values that are not finite does not enter
             the average. A background of another shape is forgotten.
         """
+        return self.finish(self.prepare(picture, mask), mask)
+
+    def prepare(self, picture: Picture, mask: NDArray[np.bool_]) -> Picture:
+        """Apply the filters that need every frame: background and average. Shapes as for :meth:`apply`."""
         if self._background is not None and self._background.shape != picture.shape:
             self.set_background(None)
-        self._latest = self._averaged(self._without_background(picture))
-        return self._finished(self._latest, mask)
+        picture = self._without_background(picture)
+        self._prepared = picture if self._settings.averaged_frames == 1 else self._mean.add(picture, mask)
+        return self._prepared
 
-    def apply_again(self, picture: Picture, mask: NDArray[np.bool_]) -> Picture:
-        """Return the filtered picture after a change of filters; a frame that is already in the average is not added again."""
-        return self.apply(picture, mask) if self._latest is None else self._finished(self._latest, mask)
+    def prepared(self, picture: Picture, mask: NDArray[np.bool_]) -> Picture:
+        """Return the newest result of :meth:`prepare`, so that no frame is added to the average twice."""
+        return self.prepare(picture, mask) if self._prepared is None else self._prepared
+
+    def finish(self, picture: Picture, mask: NDArray[np.bool_]) -> Picture:
+        """Apply the filters that need one picture alone: unwrap and tilt. It changes nothing here: any thread may call it."""
+        settings = self._settings
+        if self._quantity.is_phase and settings.unwrap:
+            picture = unwrap(picture.astype(np.float32), mask)
+        if self._quantity.is_phase and settings.remove_tilt:
+            picture = remove_tilt(picture.astype(np.float32), mask)
+        return picture
+
+    def is_slow(self, picture: Picture) -> bool:
+        """Return whether :meth:`finish` takes longer than a screen is allowed to stand still."""
+        return self._quantity.is_phase and self._settings.unwrap and picture.size > _FAST_PX
 
     def _without_background(self, picture: Picture) -> Picture:
         low = self._quantity.wrapped_from_rad
@@ -145,34 +164,6 @@ class ViewFilters:
                 picture = into_turn(wrapped_difference(picture.astype(np.float64), self._background.astype(np.float64)), low)
         return picture
 
-    def _finished(self, picture: Picture, mask: NDArray[np.bool_]) -> Picture:
-        if self._quantity.is_phase and self._settings.unwrap:
-            picture = unwrap(picture.astype(np.float32), mask)
-        if self._quantity.is_phase and self._settings.remove_tilt:
-            picture = remove_tilt(picture.astype(np.float32), mask)
-        return picture
-
-    def _averaged(self, picture: Picture) -> Picture:
-        if self._settings.averaged_frames == 1:
-            return picture
-        low = self._quantity.wrapped_from_rad
-        values = picture.astype(np.float64)
-        term = values if low is None else np.exp(1j * values)
-        if self._sum is None or self._sum.shape != term.shape:
-            self._recent.clear()
-            self._sum = np.zeros_like(term)
-        if np.isfinite(values).all():
-            self._recent.append(term)
-            self._sum = self._sum + term
-        if len(self._recent) > self._settings.averaged_frames:
-            self._sum = self._sum - self._recent.popleft()
-        if not self._recent:
-            return picture
-        if low is None:
-            return np.asarray(self._sum.real / len(self._recent), np.float32)
-        return into_turn(np.angle(self._sum), low)
-
     def _forget(self) -> None:
-        self._latest = None
-        self._recent.clear()
-        self._sum = None
+        self._prepared = None
+        self._mean = RunningMean(self._settings.averaged_frames, self._quantity.wrapped_from_rad)

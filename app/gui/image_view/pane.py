@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from app.gui.image_view.canvas import Canvas
 from app.gui.image_view.colour_maps import Table, colour_table, resolved
 from app.gui.image_view.contents import Content, PaneFacts, Shown
 from app.gui.image_view.drawing.picture_item import PictureItem
+from app.gui.image_view.filter_thread import FilterThread
 from app.gui.image_view.levels.level_store import LevelStore
 from app.gui.image_view.levels.level_strip import LevelStrip
 from app.gui.image_view.pane_options import PaneFlag, PaneOptions
@@ -64,6 +66,8 @@ class Pane(QFrame):
         self._raw: Shown | None = None
         self._message = ""
         self._filters = ViewFilters(facts.quantity(options.content))
+        self._thread = FilterThread()
+        self._thread.finished.connect(self._display)
         self.canvas = Canvas(facts.field_um, item)
         self.canvas.set_description(self._describe)
         self.strip = LevelStrip(store.of(options.content.values, options.filters), options.content.values)
@@ -164,7 +168,7 @@ class Pane(QFrame):
             self.forget(picture or self._message)
             return
         self._raw = picture
-        self._display(self._filters.apply(picture.values, picture.mask))
+        self._finish(picture, self._filters.prepare(picture.values, picture.mask))
 
     def set_message(self, text: str) -> None:
         """Set the message that is shown until the first picture comes."""
@@ -174,8 +178,10 @@ class Pane(QFrame):
 
     def forget(self, reason: str) -> None:
         """Show no picture, but the reason for it."""
+        self._thread.forget()
+        self._raw = None
         if self._shown is not None:
-            self._shown = self._raw = None
+            self._shown = None
             self._filters.set_background(self._filters.background)  # starts the average again
             self.canvas.forget_picture()
             self.canvas.annotations.set_stamp("")
@@ -215,10 +221,13 @@ class Pane(QFrame):
     def _tell_drawn(self, point: QPointF) -> None:
         self.drawn.emit(self, point)
 
-    def _display(self, values: NDArray[np.generic]) -> None:
-        raw = self._raw
-        if raw is None:
-            return
+    def _finish(self, raw: Shown, prepared: NDArray[np.generic]) -> None:
+        if self._filters.is_slow(prepared):
+            self._thread.submit(raw, partial(self._filters.finish, prepared, raw.mask))
+        else:
+            self._display(raw, self._filters.finish(prepared, raw.mask))
+
+    def _display(self, raw: Shown, values: NDArray[np.generic]) -> None:
         shown = replace(raw, values=values, filters=self._filters.active)
         self._shown = shown
         if self.strip.levels.every_frame:
@@ -251,8 +260,10 @@ class Pane(QFrame):
         self.options_changed.emit(self)
 
     def _filter_again(self) -> None:
-        if self._raw is not None:
-            self._display(self._filters.apply_again(self._raw.values, self._raw.mask))
+        self._thread.forget()
+        raw = self._raw
+        if raw is not None:
+            self._finish(raw, self._filters.prepared(raw.values, raw.mask))
             self.refresh_numbers("")
 
     def set_facts(self, facts: PaneFacts, store: LevelStore) -> None:

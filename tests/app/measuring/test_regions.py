@@ -10,7 +10,7 @@ import pytest
 from app.measuring.alignment import alignment_numbers
 from app.measuring.csv_text import csv_text
 from app.measuring.line_profile import line_profile
-from app.measuring.region_statistics import region_statistics
+from app.measuring.region_statistics import region_mean, region_statistics
 from app.measuring.shapes import EllipseShape, LineShape, PixelGrid, PointShape, RectangleShape, pixels_in
 from app.measuring.time_series import TimeSeries
 
@@ -38,6 +38,19 @@ def test_an_ellipse_counts_the_pixels_whose_centres_lie_inside():
     assert numbers.std == pytest.approx(COUNTS[inside].std())
     assert numbers.area_um2 == pytest.approx(math.pi * 50 * 30, rel=0.02)
     assert math.isnan(numbers.saturated_fraction)
+
+
+@pytest.mark.parametrize(
+    "shape", [RectangleShape(3.0, 4.0, 90.0, 70.0), EllipseShape(3.0, 4.0, 90.0, 70.0), PointShape(9.0, 9.0)]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_counts_and_real_numbers_give_the_same_statistics(shape, dtype):
+    numbers = region_statistics(COUNTS.astype(dtype), shape, PITCH_UM, 250)
+    raw = pixels_in(shape, PixelGrid(60, 80, PITCH_UM)).values(COUNTS).astype(np.float64)
+    assert (numbers.mean, numbers.std) == pytest.approx((raw.mean(), raw.std()), rel=1e-12)
+    assert (numbers.low, numbers.high, numbers.pixels) == (raw.min(), raw.max(), raw.size)
+    assert numbers.saturated_fraction == np.mean(raw >= 250)
+    assert region_mean(COUNTS.astype(dtype), shape, PITCH_UM) == pytest.approx(raw.mean(), rel=1e-12)
 
 
 def test_a_region_is_cut_at_the_rim_and_may_be_empty():

@@ -45,6 +45,27 @@ def test_a_frame_without_numbers_does_not_spoil_the_average():
     np.testing.assert_array_equal(filters.apply(np.full((48, 48), np.nan, np.float32), MASK), good)
 
 
+@pytest.mark.parametrize("quantity", [Quantity(is_phase=True), WRAPPED])
+def test_pixels_outside_the_disc_do_not_keep_a_phase_from_being_averaged(quantity):
+    filters = ViewFilters(quantity)
+    filters.set_settings(FilterSettings(averaged_frames=2))
+    mask = field_mask(48, 0.6)
+    for k in (1, 2):
+        result = filters.apply(np.where(mask, noisy(k) / 100, np.nan).astype(np.float32), mask)
+    assert filters.active == ("mean of 2 of 2 frames",)
+    np.testing.assert_array_equal(np.isnan(result), ~mask)
+    np.testing.assert_allclose(result[mask], ((noisy(1) / 100 + noisy(2) / 100) / 2)[mask], atol=1e-5)
+
+
+def test_a_long_average_of_full_counts_is_exact():
+    filters = ViewFilters(COUNTS)
+    filters.set_settings(FilterSettings(averaged_frames=256))
+    full = np.full((4, 4), 65535, np.uint16)
+    for _ in range(300):
+        result = filters.apply(full, np.ones((4, 4), bool))
+    np.testing.assert_array_equal(result, 65535.0)
+
+
 def test_a_frame_of_another_shape_starts_the_average_again():
     filters = ViewFilters(COUNTS)
     filters.set_settings(FilterSettings(averaged_frames=4))

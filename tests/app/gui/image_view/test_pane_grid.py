@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt
+from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt, QThreadPool
 from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
@@ -395,6 +395,24 @@ def test_filters_are_applied_and_named(grid):
     # It has levels of its own, that follow the picture.
     assert pane.strip.levels is not grid.showing(Content.OVERLAY).strip.levels
     assert pane.strip.levels.pair[1] > 5
+
+
+def test_a_large_phase_is_unwrapped_beside_the_window_and_keeps_its_frame_number(grid, qtbot):
+    y, x = np.indices((256, 256))
+    pane = grid.showing(Content.PHASE)
+    grid.set_facts(replace(FACTS, display_range_rad=(0.0, 2 * math.pi)))
+    pane.set_options(replace(pane.options, filters=FilterSettings(unwrap=True)))
+    mask = np.ones((256, 256), bool)
+    phases = [into_turn(0.1 * x + 0.03 * y + k, 0.0) for k in range(3)]
+    for k, phase in enumerate(phases):
+        grid.show_view(view_with(phase, index=k, mask=mask))
+    qtbot.waitUntil(lambda: pane.shown is not None and pane.shown.frame_index == 2)
+    np.testing.assert_array_equal(pane.image, unwrap(phases[2], mask))
+    grid.show_view(view_with(phases[0], index=3, mask=mask))
+    grid.clear()
+    QThreadPool.globalInstance().waitForDone()
+    QApplication.processEvents()
+    assert pane.image is None
 
 
 def test_a_stored_background_is_subtracted(grid):
