@@ -53,6 +53,12 @@ class CameraControl:
         values = [setting.value for setting in self.settings if setting.name is SettingName.BINNING]
         return next((int(value) for value in values if isinstance(value, int | float)), 1)
 
+    @property
+    def period_s(self) -> float:
+        """Time from frame to frame at the frame rate that is set, in seconds; 0 where the camera does not say."""
+        rates = [setting.value for setting in self.settings if setting.name is SettingName.FRAME_RATE_HZ]
+        return next((1 / rate for rate in rates if isinstance(rate, int | float) and rate > 0), 0.0)
+
     def request(self, name: SettingName, value: SettingValue) -> None:
         """Let the camera's thread change a setting; returns at once.
 

@@ -62,11 +62,14 @@ class CameraWatch:
         Where the faults go.
     next_index : int
         Our own number of the next frame; it goes on when the camera's counter starts again.
+    period_s : float
+        Time from frame to frame at the frame rate that is set, in seconds; exposure and readout may take longer.
     """
 
     def __init__(self, camera: Camera, clock: Clock) -> None:
         self.faults: Publisher[RecordingFault] = Publisher()
         self.next_index = 0
+        self.period_s = 0.0
         self._camera = camera
         self._clock = clock
         self._failed = 0
@@ -154,7 +157,7 @@ class CameraWatch:
         return (was_exposed_after and not were_lost) or late_s > 2 * self._frame_s()
 
     def _frame_s(self) -> float:
-        return self._camera.exposure_s + self._camera.capabilities.readout_s
+        return max(self.period_s, self._camera.exposure_s + self._camera.capabilities.readout_s)
 
     def _report(self, kind: EventKind, text: str, *, frames: range | None = None, missing: int = 0) -> None:
         fault = self._fault(kind, text, frames)

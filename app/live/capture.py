@@ -254,6 +254,7 @@ class LiveCapture:
         except DeviceLostError as error:
             self._reconnect(error, stop)
         names = {setting.name for setting in made}
+        self._watch.period_s = self._control.period_s
         if names & {SettingName.EXPOSURE_S, SettingName.GAIN}:
             self._judge.light_changed()
         if any(name.changes_shape for name in names):
@@ -315,6 +316,7 @@ class LiveCapture:
         self._watch.armed()
         self._judge.armed()
         self._control.refresh()
+        self._watch.period_s = self._control.period_s
 
     def _read(self) -> Frame:
         asked_s = time.perf_counter()

@@ -170,6 +170,13 @@ def test_a_recording_stores_its_settings_and_every_change_as_an_event(live: Watc
     assert archive.status["verdict"] == "complete"
 
 
+def test_a_slower_frame_rate_is_no_fault_of_the_camera(live: Watched) -> None:
+    archive = recorded(live, (SettingName.FRAME_RATE_HZ, 4.0))
+    ends_s = [row.t_ns * 1e-9 for row in archive.rows()]
+    assert ends_s[-1] - ends_s[-2] == pytest.approx(0.25, abs=0.1)
+    assert archive.status["verdict"] == "complete"
+
+
 @pytest.mark.parametrize(("name", "value"), [(SettingName.ROI, REGION), (SettingName.BINNING, 2)])
 def test_what_changes_the_shape_is_refused_while_recording_and_the_recording_grows_on(
     live: Watched, name: SettingName, value: SettingValue
