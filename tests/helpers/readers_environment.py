@@ -31,5 +31,5 @@ def asked(reader: str, *paths: Path) -> list[Any]:
 
 def same_values(said: dict[str, Any], expected: np.ndarray) -> bool:
     """Whether a reader found these values, byte by byte, in any shape."""
-    found = (said["dtype"], said["sha256"])
-    return found == (expected.dtype.name, hashlib.sha256(np.ascontiguousarray(expected).tobytes()).hexdigest())
+    sha256 = hashlib.sha256(np.ascontiguousarray(expected).tobytes()).hexdigest()
+    return (said["dtype"], said["sha256"]) == (expected.dtype.name, sha256)
