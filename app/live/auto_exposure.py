@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibration.devices.exposure import MOST_SHOTS, level_of, next_exposure, unsteady
 from calibration.stored import CalibrationError
-from drivers.base import Camera, Frame
+from drivers.base import Camera, DeviceError, DeviceLostError, Frame
 from drivers.camera_settings import SettingName, change_setting
 
 
@@ -60,6 +60,14 @@ class AutoExposure:
         elif self._shots >= MOST_SHOTS:
             self.result = unsteady(level)
         else:
-            change_setting(self._camera, SettingName.EXPOSURE_S, better_s)
-            self._changed_ns = now_ns
-            self._is_settled = False
+            self._expose(better_s, now_ns)
+
+    def _expose(self, exposure_s: float, now_ns: int) -> None:
+        try:
+            change_setting(self._camera, SettingName.EXPOSURE_S, exposure_s)
+        except DeviceLostError:
+            raise
+        except DeviceError as error:
+            self.result = str(error)
+        self._changed_ns = now_ns
+        self._is_settled = False
