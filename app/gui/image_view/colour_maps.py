@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 Table = NDArray[np.uint8]
 
+#: Colours of pixels at or beyond the lower and the upper level.
+BELOW_COLOUR = (40, 110, 255)
+ABOVE_COLOUR = (255, 0, 255)
+
 
 class ColourMap(StrEnum):
     """Which colours a picture has."""
@@ -69,3 +73,29 @@ def colour_table(colours: ColourMap, low: float, high: float) -> Table:
     if chosen is ColourMap.GREY:
         return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     return _named(_NAMES[chosen])
+
+
+def marked_table(table: Table) -> Table:
+    """Return a table whose first and last colour mark clipped pixels; the others span the whole of ``table``."""
+    marked = table.copy()
+    marked[1:-1] = table[np.round(np.linspace(0, 255, 254)).astype(int)]
+    marked[0] = BELOW_COLOUR
+    marked[-1] = ABOVE_COLOUR
+    return marked
+
+
+def marked_levels(low: float, high: float, *, whole: bool) -> tuple[float, float]:
+    """Return the levels at which the first and the last colour of :func:`marked_table` mean "at or beyond the level".
+
+    Parameters
+    ----------
+    low, high : float
+        The levels.
+    whole : bool
+        Whether the values are whole numbers.
+    """
+    # Between the marks lie 254 colours. Rounding must not decide about a value that lies exactly at a level.
+    margin = 0.5 if whole and high - low > 1 else (high - low) * 1e-6
+    low, high = low + margin, high - margin
+    step = (high - low) / 254
+    return low - step, high + step

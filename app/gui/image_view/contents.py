@@ -13,7 +13,7 @@ from app.gui.image_view.colour_maps import ColourMap
 from app.gui.widgets.formatting import count
 from app.measuring.view_filters import Quantity
 from app.status import MARK_TEXTS, LiveView, Overlay
-from drivers.base import Frame
+from drivers.base import Frame, FrameMark
 from reconstruction.phase_filters import wrapped_difference
 
 _TURN_RAD = 2 * math.pi
@@ -113,6 +113,7 @@ _COLOURS = {
     Content.ERROR: ColourMap.DIVERGING,
 }
 _PLANES = {Content.SPECKLE: Plane.CAMERA, Content.SLM: Plane.SLM}
+_MOVED = "FIBRE MOVED"
 _NO_MODEL = "No model for this fibre yet: acquire pairs, then train a model"
 _UNKNOWN = {
     Content.UNCERTAINTY: "This model gives no uncertainty",
@@ -190,6 +191,8 @@ class Shown:
         The count at which the camera saturates; None when the values are no counts.
     filters : tuple of str
         What was done to the values, in words.
+    is_invalid : bool
+        Whether the fibre has moved, so that the picture does not show the object.
     """
 
     values: NDArray[np.generic]
@@ -200,6 +203,7 @@ class Shown:
     stamp: str = ""
     full_scale: int | None = None
     filters: tuple[str, ...] = ()
+    is_invalid: bool = False
 
 
 @dataclass
@@ -245,6 +249,7 @@ class Newest:
             mask=mask,
             labels=labels,
             stamp=_stamp(view.frame),
+            is_invalid=_has_moved(view.frame),
         )
 
     def note(self, content: Content) -> str:
@@ -267,6 +272,7 @@ class Newest:
             time_s=frame.t_ns * 1e-9,
             mask=self._everywhere(frame.shape),
             stamp=_stamp(frame),
+            is_invalid=_has_moved(frame),
             full_scale=frame.full_scale,
         )
 
@@ -303,7 +309,11 @@ class Newest:
 
 
 def _stamp(frame: Frame) -> str:
-    return ", ".join(MARK_TEXTS[mark] for mark in frame.marks)
+    return ", ".join(_MOVED if mark is FrameMark.DECORRELATED else MARK_TEXTS[mark] for mark in frame.marks)
+
+
+def _has_moved(frame: Frame) -> bool:
+    return FrameMark.DECORRELATED in frame.marks
 
 
 def objects_text(labels: NDArray[np.uint16] | None) -> str:

@@ -12,7 +12,7 @@ from PyQt6.QtGui import QPixmap, QResizeEvent
 from PyQt6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QMenu, QToolButton, QVBoxLayout
 
 from app.gui.image_view.canvas import Canvas
-from app.gui.image_view.colour_maps import Table, colour_table, resolved
+from app.gui.image_view.colour_maps import colour_table, marked_levels, marked_table, resolved
 from app.gui.image_view.contents import Content, PaneFacts, Shown
 from app.gui.image_view.drawing.picture_item import PictureItem
 from app.gui.image_view.filter_thread import FilterThread
@@ -25,9 +25,7 @@ from app.gui.widgets.labels import ElidedLabel
 from app.gui.widgets.style import MUTED, set_style
 from app.measuring.view_filters import ViewFilters
 
-#: Colours of pixels at or beyond the lower and the upper level.
-BELOW_COLOUR = (40, 110, 255)
-ABOVE_COLOUR = (255, 0, 255)
+_GREYED = 0.35  # opacity of a picture that does not show the object any more
 _WIDE = 1.25  # times as wide as high
 
 
@@ -236,8 +234,9 @@ class Pane(QFrame):
         self.canvas.annotations.set_stamp(shown.stamp)
         self.canvas.set_picture(values)
         self.canvas.image_item.set_outlines(shown.labels)
+        self.canvas.image_item.set_opacity(_GREYED if shown.is_invalid else 1.0)
         if self._has_marks:
-            self.canvas.image_item.mark_clipped(shown.full_scale)
+            self._apply_colours()
         self.picture_changed.emit(self)
 
     def _describe(self, row: int, column: int) -> str:
@@ -296,9 +295,11 @@ class Pane(QFrame):
         item = self.canvas.image_item
         cyclic = resolved(self._options.colours, low, high).is_cyclic
         table = colour_table(self._options.colours, low, high)
-        marked = self._has_marks and not cyclic
+        if self._has_marks and not cyclic:
+            table = marked_table(table)
+            low, high = marked_levels(low, high, whole=self._shown is not None and self._shown.values.dtype.kind == "u")
         item.set_levels(low, high)
-        item.set_colours(_marked(table) if marked else table, cyclic=cyclic)
+        item.set_colours(table, cyclic=cyclic)
         item.mark_clipped(self._shown.full_scale if self._has_marks and self._shown is not None else None)
 
     # -- numbers --------------------------------------------------------------------------------------------------
@@ -360,10 +361,3 @@ class Pane(QFrame):
         pixmap = viewport.grab(part) if part.isValid() else viewport.grab()
         annotations.set_readout(readout)
         return pixmap
-
-
-def _marked(table: Table) -> Table:
-    marked = table.copy()
-    marked[0] = BELOW_COLOUR
-    marked[-1] = ABOVE_COLOUR
-    return marked

@@ -13,11 +13,10 @@ from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
-from app.gui.image_view.colour_maps import ColourMap, colour_table
+from app.gui.image_view.colour_maps import ABOVE_COLOUR, BELOW_COLOUR, ColourMap, colour_table
 from app.gui.image_view.contents import Content, PaneFacts
 from app.gui.image_view.levels.levels import HistogramScale
 from app.gui.image_view.orientation import Orientation
-from app.gui.image_view.pane import ABOVE_COLOUR, BELOW_COLOUR
 from app.gui.image_view.pane_commands import PaneCommand
 from app.gui.image_view.pane_grid import PaneGrid, best_columns
 from app.gui.image_view.pane_options import PaneFlag, PaneOptions
@@ -307,6 +306,42 @@ def test_clipped_pixels_are_marked_at_both_ends_and_counted(grid):
     assert tuple(colours[20, 5]) == ABOVE_COLOUR
     assert tuple(colours[60, 5]) not in (BELOW_COLOUR, ABOVE_COLOUR)
     assert pane.canvas.annotations.notes == ("12.50% dark (blue)", "6.25% bright (magenta)")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 255.0), (17.0, 200.0), (3.0, 5.0), (100.0, 101.0)])
+def test_exactly_the_counts_at_or_beyond_a_level_are_marked(grid, low, high):
+    pane = grid.showing(Content.SPECKLE)
+    pane.strip.levels.set_by_hand(low, high)
+    pane.set_options(pane.options.toggled(PaneFlag.CLIPPED))
+    counts = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    grid.show_frame(Frame(counts, 0, 0, 0.002))
+    grid.refresh_numbers()
+    colours = rendered(pane)
+    np.testing.assert_array_equal((colours == BELOW_COLOUR).all(axis=2), counts <= low)
+    np.testing.assert_array_equal((colours == ABOVE_COLOUR).all(axis=2), counts >= high)
+    below, above = ((counts <= low).mean(), (counts >= high).mean())
+    assert pane.clipped_texts == (f"{below:.2%} dark (blue)", f"{above:.2%} bright (magenta)")
+
+
+def test_exactly_the_phases_at_or_beyond_a_level_are_marked(grid):
+    pane = grid.showing(Content.PHASE)
+    pane.set_options(pane.options.toggled(PaneFlag.CLIPPED))
+    phase = np.linspace(-0.5, 3.1, 128 * 128, dtype=np.float32).reshape(128, 128)
+    phase[0, 0], phase[0, 1], phase[0, 2] = 0.0, 2.6, 0.003
+    show(grid, view_with(phase))
+    colours = rendered(pane)
+    np.testing.assert_array_equal((colours == BELOW_COLOUR).all(axis=2), phase <= 0.0)
+    np.testing.assert_array_equal((colours == ABOVE_COLOUR).all(axis=2), phase >= np.float32(2.6))
+
+
+def test_a_picture_of_a_fibre_that_has_moved_is_greyed_and_stamped(grid):
+    view = make_view()
+    moved = replace(view, frame=view.frame.marked((FrameMark.DECORRELATED,), readable=False))
+    for shown, stamp, opacity in ((view, "", 1.0), (moved, "FIBRE MOVED", 0.35), (view, "", 1.0)):
+        show(grid, shown)
+        for pane in grid.panes:
+            assert pane.canvas.annotations.stamp == stamp
+            assert pane.canvas.image_item.opacity() == opacity
 
 
 def test_saturated_pixels_are_marked_although_the_levels_reach_beyond(grid):
