@@ -31,6 +31,7 @@ from app.gui.main_window.acquisition_panel import AcquisitionPanel
 from app.gui.main_window.commands import Command, Commands
 from app.gui.main_window.drawer import Drawer
 from app.gui.main_window.empty_page import EmptyPage
+from app.gui.main_window.notifier import Notifier
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
 from app.gui.setup.window import SetupWindow
 from app.gui.training.window import TrainingWindow
@@ -40,7 +41,8 @@ from app.gui.widgets.icons import icon
 from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX
 from app.instrument.config import InstrumentConfig, load_config
-from app.status import JobState, LiveStatus, Message, MessageLevel, Topic
+from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, RecordingState, Topic
+from app.stay_awake import StayAwake
 from drivers.base import SpeckleScopeError
 
 _PICTURES_MS = 8  # a frame is shown at most half a period after it came, at 60 frames per second
@@ -84,6 +86,8 @@ class MainWindow(QMainWindow):
         self.acquisition_dock = QDockWidget("Dataset acquisition", self)
         self.simulated = QLabel(_SIMULATED)
         self.log_button = QToolButton()
+        self.notifier = Notifier(self)
+        self.stay_awake = StayAwake()
         self._stack = QStackedWidget()
         self._build()
         self._connect()
@@ -118,9 +122,32 @@ class MainWindow(QMainWindow):
                 self.report(message)
             self.page.refresh_numbers(visible=not self.isMinimized())
             self.acquisition.show_status(session.acquisition_status())
-            self.drawer.show_jobs(session.jobs())
+            jobs = self._jobs()
+            self.drawer.show_jobs(jobs)
+            self.notifier.watch(jobs)
+        self.stay_awake.hold(awake=any(job.state is JobState.RUNNING for job in self._jobs()))
         if self._closing:
             self._go_on_closing()
+
+    def _jobs(self) -> tuple[JobStatus, ...]:
+        """Return everything that runs or has run in the background: recordings, acquisitions, exports, trainings."""
+        jobs: list[JobStatus] = []
+        session = self.host.session
+        if session is not None:
+            recording, acquisition = session.recording_status(), session.acquisition_status()
+            if recording.state is not RecordingState.IDLE:
+                state = JobState.RUNNING if recording.active else JobState.FINISHED
+                name = recording.path.name if recording.path is not None else "recording"
+                jobs.append(JobStatus(name=f"Record {name}", state=state, seconds=float(int(recording.seconds))))
+            if acquisition.state is not None:
+                state = JobState.RUNNING if acquisition.active else JobState.FINISHED
+                name = acquisition.path.name if acquisition.path is not None else "dataset"
+                done, total = acquisition.pairs_acknowledged, acquisition.pairs_requested
+                jobs.append(JobStatus(name=f"Acquire {name}", state=state, done=done, total=total))
+            jobs += session.jobs()
+        if self.training is not None and self.training.running:
+            jobs.append(JobStatus(name="Train", state=JobState.RUNNING))
+        return tuple(jobs)
 
     def report(self, message: Message) -> None:
         """Show a message and keep it in the list."""
@@ -427,6 +454,7 @@ class MainWindow(QMainWindow):
             return
         if self.host.state is HostState.EMPTY and (self.training is None or not self.training.running):
             self.stop_polling()
+            self.stay_awake.hold(awake=False)
             self._closed = True
             self.close()
 
