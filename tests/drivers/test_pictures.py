@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from drivers.pictures import PictureError, count_pages, natural_key, read_picture
+from drivers.pictures import PictureError, count_pages, decode_picture, natural_key, read_picture
 
 GREY = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
 DEEP = (GREY.astype(np.uint16) << 8) + 7
@@ -109,6 +111,66 @@ def test_every_depth_keeps_its_values(content: bytes, pixels: NDArray[np.generic
     picture = read_picture(tmp_path / "a")
     np.testing.assert_array_equal(picture.pixels, pixels)
     assert picture.white == white
+
+
+#: How a picture (H, W) is stored that has to be turned for each value of the tag "Orientation".
+STORED: dict[int, Callable[[NDArray[np.generic]], NDArray[np.generic]]] = {
+    1: lambda image: image,
+    2: np.fliplr,
+    3: lambda image: np.rot90(image, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda image: np.rot90(image, 2).T,
+    8: lambda image: np.rot90(image, -1),
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    container=st.sampled_from(["PNG", "TIFF", "BigTIFF", "WEBP", "PGM"]),
+    dtype=st.sampled_from(["bool", "uint8", "uint16", "float32", "float64"]),
+    channels=st.sampled_from([1, 3, 4]),
+    turn=st.sampled_from(sorted(STORED)),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_a_grey_picture_keeps_its_values_in_every_container(
+    container: str, dtype: str, channels: int, turn: int, shape: tuple[int, int]
+) -> None:
+    """Whatever its type, its equal channels, its opacity and its orientation are; a container holds the types that it can."""
+    dtype = "uint8" if container == "WEBP" else dtype if "TIFF" in container or "float" not in dtype else "uint16"
+    turn = turn if container in ("PNG", "WEBP") or "TIFF" in container else 1
+    is_deep_png = container == "PNG" and dtype == "uint16"
+    channels = 1 if container == "PGM" or dtype == "bool" else channels
+    turn = 1 if is_deep_png else turn  # no program here writes 16-bit PNG with EXIF
+    image = np.random.default_rng(turn).uniform(0, 256 if dtype == "uint8" else 60_000, shape)
+    grey = image > 9000 if dtype == "bool" else image.astype(dtype)
+    stored = np.ascontiguousarray(STORED[turn](grey))
+    opaque = np.full_like(stored, 1.0 if "float" in dtype else np.iinfo(dtype).max) if channels == 4 else None
+    stored = stored if channels == 1 else np.dstack([stored] * 3 if opaque is None else [*[stored] * 3, opaque])
+    exif = Image.Exif()
+    exif[274] = turn
+    if "TIFF" in container:
+        content = tiff(
+            stored,
+            photometric="minisblack" if channels == 1 else "rgb",
+            bigtiff=container == "BigTIFF",
+            extratags=[(274, 3, 1, turn, True)],
+            **({"extrasamples": ["unassalpha"]} if channels == 4 else {}),
+        )
+    elif is_deep_png:
+        content = encoded(".png", stored)
+    elif container == "PGM":
+        content = (
+            pgm(grey, 65535) if dtype == "uint16" else encoded(".pgm", grey.astype(np.uint8) * (255 if dtype == "bool" else 1))
+        )
+    else:
+        options = {"lossless": True, "exact": True} if container == "WEBP" else {}
+        content = by_pillow(Image.fromarray(stored), container, exif=exif, **options)
+    picture = decode_picture(content)
+    expected = grey * np.uint8(255) if dtype == "bool" else grey.astype(np.float32) if dtype == "float64" else grey
+    np.testing.assert_array_equal(picture.pixels, expected)
+    assert (picture.coloured, picture.transparent) == (False, False)
 
 
 def test_transparent_parts_are_black_and_colours_are_averaged(tmp_path: Path) -> None:
