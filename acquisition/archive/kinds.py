@@ -88,6 +88,8 @@ class EventKind(StrEnum):
     RECONNECTED = "reconnected"
     #: The operator changed a setting of the camera.
     CAMERA_SETTING = "camera-setting"
+    #: The operator marked a moment of a recording with a text.
+    MARKER = "marker"
 
     @property
     def is_fault(self) -> bool:

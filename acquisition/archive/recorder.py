@@ -172,6 +172,8 @@ class Recorder:
         self._seal_after_s = seal_after_s
         self._writer: ArchiveWriter | None = None
         self._ended_by = RecordingEnd.OPERATOR
+        #: Whether a gap in the numbers of the frames means that frames were skipped; not where they are left out on purpose.
+        self.expects_every_frame = True
         self.finish_reason: FinishReason | None = None
         self.verdict = ""
         self.frames_skipped = 0
@@ -320,7 +322,7 @@ class Recorder:
         skipped = 0 if self._next_index is None else max(0, frame.index - self._next_index)
         self._next_index = frame.index + 1
         if skipped:
-            self.frames_skipped += skipped
+            self.frames_skipped += skipped if self.expects_every_frame else 0
             self._end_runs()
         runs = dict(self._runs)
         for mark in frame.marks:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from acquisition.archive.journal.writer import utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.rows import Event, StorageError
+from acquisition.archive.rows import Event, StorageError, is_text
 from drivers.base import CameraCounters
 
 #: How the text of an event begins that stands for several faults of one kind.
@@ -27,8 +27,14 @@ _OF_FRAMES = frozenset(
         EventKind.FRAME_SATURATED,
         EventKind.FRAME_FROZEN,
         EventKind.FRAME_DECORRELATED,
+        EventKind.MARKER,
     }
 )
+#: Kinds whose events stay apart, because each says something else.
+_APART = frozenset({EventKind.CAMERA_SETTING, EventKind.MARKER})
+#: The text of the event that stores a marker.
+_MARKER = re.compile(r"(.*) \((\S+), frame (\d+)\)")
+_MOST_MARKER_TEXT = 200
 #: The key of a row's further facts that lists the marks of its frame, with commas between them.
 ROW_MARKS = "marks"
 #: Keys of a journal's status.
@@ -101,7 +107,7 @@ class FaultLog:
         with self._lock:
             self._counts[fault.kind] += fault.count
             self._missing += fault.frames_missing
-            key = (fault.kind, fault.text if fault.kind is EventKind.CAMERA_SETTING else "")
+            key = (fault.kind, f"{fault.text} {fault.utc}" if fault.kind in _APART else "")
             first = self._waiting.get(key)
             if first is not None:
                 fault = replace(
@@ -149,12 +155,47 @@ def complete_verdict(faults: Mapping[str, int], frames_missing: int) -> str:
 
 def event_frames(event: Event) -> list[int]:
     """Return the numbers of the frames that an event of a recording names: those that it is about, or the one after it."""
-    named = _NAMED_FRAMES.search(event.text)
+    named = next(iter([*_NAMED_FRAMES.finditer(event.text)][-1:]), None)  # a text of somebody else may hold such words too
     numbers: list[int] = []
     for part in named[1].split(", ") if named else ():
         first, _, last = part.partition("-")
         numbers += range(int(first), int(last or first) + 1)
     return numbers
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A moment of a recording that the operator has marked.
+
+    Parameters
+    ----------
+    text : str
+        What the operator wrote.
+    utc : str
+        When, ISO 8601.
+    frame_index : int
+        The camera's number of the newest frame at that moment.
+    """
+
+    text: str
+    utc: str
+    frame_index: int
+
+
+def marker(text: str, frame_index: int) -> RecordingFault:
+    """Return what stores a marker; raises StorageError when its text is empty, long, or has several lines."""
+    text = text.strip()
+    if not text or len(text) > _MOST_MARKER_TEXT or not text.isprintable() or not is_text(text):
+        raise StorageError(
+            f"a marker has 1 to {_MOST_MARKER_TEXT} letters in one line, got {text[:50]!r} ({len(text)} letters)"
+        )
+    return RecordingFault(kind=EventKind.MARKER, text=text, frames=(range(frame_index, frame_index + 1),))
+
+
+def markers(archive: Archive) -> tuple[Marker, ...]:
+    """Return the markers of a recording, in order."""
+    texts = [_MARKER.fullmatch(event.text) for event in archive.events() if event.kind is EventKind.MARKER]
+    return tuple(Marker(match[1], match[2], int(match[3])) for match in texts if match)
 
 
 def recorded_faults(archive: Archive) -> dict[str, int]:
@@ -193,6 +234,7 @@ def recording_facts(archive: Archive) -> dict[str, object]:
         "faults": recorded_faults(archive),
         **numbers,
         "marked_frames": marked_frames(archive),
+        "markers": [{"utc": one.utc, "frame": one.frame_index, "text": one.text} for one in markers(archive)],
         "events": [f"{event.utc} {event.kind}: {event.text}" for event in archive.events()],
     }
 

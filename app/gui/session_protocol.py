@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingLength, RecordingStatus
+from app.live.recordings.options import RecordingOptions
+from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame
 
 
@@ -67,8 +68,18 @@ class SessionLike(Protocol):
     def acquisition_status(self) -> AcquisitionStatus:
         """Return the state of the current or last dataset."""
 
-    def start_recording(self, name: str, length: RecordingLength | None = None) -> None:
-        """Record every frame into a new recording, until it is stopped or has its length."""
+    def start_recording(self, name: str, options: RecordingOptions | None = None) -> None:
+        """Record into a new recording, by default every frame, until it is stopped or has its length."""
+
+    def set_pre_trigger(self, seconds: float) -> None:
+        """Keep so many seconds of frames in memory, so that a recording can begin with them; 0 keeps none."""
+
+    @property
+    def pre_trigger_s(self) -> float:
+        """Seconds of frames that are in memory now."""
+
+    def add_marker(self, text: str) -> None:
+        """Mark this moment of the recording with a text."""
 
     def stop_recording(self) -> None:
         """Finish the recording."""

@@ -144,6 +144,8 @@ class LiveConfig(_Strict):
     record_queue_mb : float, optional
         Memory for frames that wait for the disk, in megabytes; by default a quarter of the free memory. A file may still have
         the older ``record_queue``, a number of frames, which no longer counts.
+    pre_trigger_s : float
+        Seconds of frames that are kept in memory, so that a recording can begin with them; 0 keeps none.
     drift_threshold : float
         The drift alarm is raised when the correlation with the reference falls below this. Speckle of different objects
         correlates at least 0.75 with the reference, speckle of the same fibre on another day about 0.25.
@@ -152,6 +154,7 @@ class LiveConfig(_Strict):
     engine: str = "auto"
     reference_shots: int = Field(8, ge=1, le=256)
     record_queue_mb: float | None = Field(None, gt=0)
+    pre_trigger_s: float = Field(0.0, ge=0, le=3600)
     drift_threshold: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="before")

@@ -65,8 +65,14 @@ class FrameJoiner:
                 return
             self._waiting.append(_Waiting(frame))
             most = max(1, min(MOST_WAITING, MOST_WAITING_BYTES // frame.pixels.nbytes))
-            while self._waiting and (len(self._waiting) > most or frame.t_ns - self._waiting[0].frame.t_ns > self._patience_ns):
+            while self._waiting and len(self._waiting) > most:
                 self._record(self._waiting.popleft())
+            self._record_late(frame.t_ns)
+
+    def pass_time(self, t_ns: int) -> None:
+        """Record the frames that have waited too long at this time; called for frames that are not recorded."""
+        with self._lock:
+            self._record_late(t_ns)
 
     def put_view(self, view: LiveView) -> None:
         """Add a reconstruction, or that there is none; called in the inference thread."""
@@ -104,6 +110,10 @@ class FrameJoiner:
     def _waiting_for(self, view: LiveView) -> _Waiting | None:
         """Return the frame that waits for a view; None for one of before the recording, or that has waited too long."""
         return next((waiting for waiting in self._waiting if waiting.frame.index == view.frame.index), None)
+
+    def _record_late(self, t_ns: int) -> None:
+        while self._waiting and t_ns - self._waiting[0].frame.t_ns > self._patience_ns:
+            self._record(self._waiting.popleft())
 
     def _is_done(self, waiting: _Waiting) -> bool:
         """Whether inference has skipped a frame; one that was reconstructed waits for its labels."""

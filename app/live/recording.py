@@ -10,11 +10,13 @@ from pathlib import Path
 
 from acquisition.archive.kinds import RecordingEnd
 from acquisition.archive.recorder import Recorder, RecordItem
-from acquisition.archive.recording_faults import RecordingFault
+from acquisition.archive.recording_faults import RecordingFault, marker
 from acquisition.streams.channel import Channel, Overflow, Stage
 from acquisition.streams.free_memory import free_memory_bytes
 from app.live.frame_joiner import MOST_WAITING, MOST_WAITING_BYTES, FrameJoiner
-from app.status import LiveView, Overlay, RecordingLength, RecordingState, RecordingStatus
+from app.live.recordings.frame_choice import FrameChoice
+from app.live.recordings.options import RecordingOptions
+from app.status import LiveView, Overlay, RecordingState, RecordingStatus
 from calibration.reference_state import ReferenceState
 from drivers.base import Frame
 
@@ -45,12 +47,12 @@ class RecordingSettings:
     queue_bytes : int
         Memory for frames that wait for the disk, in bytes. One frame more stops the recording, which then reports the number
         of that frame. Frames that wait for their reconstruction need some memory beside it.
-    length : RecordingLength
-        After how much it ends by itself.
+    options : RecordingOptions
+        After how much it ends by itself, and which frames it has.
     """
 
     queue_bytes: int
-    length: RecordingLength = field(default_factory=RecordingLength)
+    options: RecordingOptions = field(default_factory=RecordingOptions)
 
 
 @dataclass(frozen=True)
@@ -85,26 +87,37 @@ class LiveRecording:
         at_once = MOST_WAITING_BYTES + MOST_WAITING * grid_px**2 * _GRID_BYTES
         self._channel: Channel[RecordItem] = Channel("record", settings.queue_bytes + at_once, Overflow.FAIL, item_bytes)
         self._recorder = Recorder(root, name, metadata, self._channel)
+        self._recorder.expects_every_frame = settings.options.has_every_frame
         self._joiner = FrameJoiner(self._channel, grid_px)
         self._next_index: int | None = None
-        self._length = settings.length
+        self._length = settings.options.length
+        self._choice = FrameChoice(settings.options)
         self._frames_put = 0
-        self._first_ns = 0
+        self._first_ns: int | None = None
         self._started_s = time.monotonic()
         self._end: _End | None = None
         self._end_lock = threading.Lock()
         self.stage = Stage("record", self._work)
         self.stage.start()
 
+    def put_earlier_frame(self, frame: Frame) -> None:
+        """Record a frame of before the recording was asked for; the set length begins after it."""
+        self._next_index = frame.index + 1
+        if self._choice.wants(frame):
+            self._joiner.put_frame(frame)
+
     def put_frame(self, frame: Frame) -> None:
-        """Record a frame; called in the capture thread."""
+        """Record a frame, if the options choose it; called in the capture thread."""
         if self._end is not None:
             return
         self._next_index = frame.index + 1
-        self._first_ns = self._first_ns if self._frames_put else frame.t_ns
+        self._first_ns = frame.t_ns if self._first_ns is None else self._first_ns
         seconds = (frame.t_ns - self._first_ns) * 1e-9
         if self._length.seconds is not None and seconds >= self._length.seconds:
             self.finish(RecordingEnd.SET_LENGTH)
+            return
+        if not self._choice.wants(frame):
+            self._joiner.pass_time(frame.t_ns)
             return
         self._joiner.put_frame(frame)
         self._frames_put += 1
@@ -128,6 +141,11 @@ class LiveRecording:
         """Record what went wrong until the recording ends; called in the capture thread."""
         if self._end is None:
             self._recorder.log.add(fault)
+
+    def add_marker(self, text: str) -> None:
+        """Mark this moment; the marker names the newest frame. Any thread may call this. Raises StorageError for a bad text."""
+        if self._end is None:
+            self._recorder.log.add(marker(text, max(0, (self._next_index or 0) - 1)))
 
     def finish(self, ended_by: RecordingEnd = RecordingEnd.OPERATOR) -> None:
         """End the recording; the recorder writes what is queued. Only the first end counts; any thread may call this."""

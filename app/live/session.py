@@ -31,6 +31,8 @@ from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, InferenceStats
 from app.live.jobs import Jobs, Progress
 from app.live.recording import LiveRecording, RecordingSettings, queue_bytes_of
+from app.live.recordings.options import RecordingOptions
+from app.live.recordings.pre_trigger import PreTriggerRing
 from app.live.reference_log import ReferenceLog
 from app.live.scene import Scene
 from app.live.segmentation import SegmentationPipeline, SegmentationStats, segmented
@@ -45,7 +47,6 @@ from app.status import (
     Message,
     MessageLevel,
     Overlay,
-    RecordingLength,
     RecordingState,
     RecordingStatus,
     Topic,
@@ -121,6 +122,9 @@ class Session:
         self._segmentation: SegmentationPipeline | None = None
         self._dataset: DatasetRun | None = None
         self._recording: LiveRecording | None = None
+        self._ring = PreTriggerRing()
+        self._ring.keep(config.live.pre_trigger_s)
+        self._camera.changes.subscribe(self._ring.put_fault)
         self._watchers: list[Callable[[LiveView], None]] = []
         self._stages: list[Stage] = []
         self._jobs = Jobs()
@@ -210,6 +214,10 @@ class Session:
         )
         capture = LiveCapture(self._rig, settings, self._messages.append, self._device_stage, self._camera)
         capture.pictures.subscribe(self._newest_frame.put)
+        self._ring.clear()
+        capture.references.subscribe(self._ring.forget_before)
+        capture.frames.subscribe(self._ring.put_frame)  # first: a view must not come before its frame
+        capture.faults.subscribe(self._ring.put_fault)
         capture.frames.subscribe(inference.offer)
         capture.references.subscribe(inference.set_reference)
         capture.reference_pairs.subscribe(inference.set_reference_pairs)
@@ -336,8 +344,20 @@ class Session:
             drift_threshold=self.config.live.drift_threshold,
         )
 
-    def start_recording(self, name: str, length: RecordingLength | None = None) -> None:
-        """Record every camera frame, with its reconstruction, into a new recording, until it is stopped or has its length."""
+    def set_pre_trigger(self, seconds: float) -> None:
+        """Keep so many seconds of frames in memory, so that a recording can begin with them; 0 keeps none."""
+        if self._is_recording:
+            raise SessionError("a recording is running; change the seconds before a recording when it has ended")
+        self._ring.keep(seconds)
+
+    @property
+    def pre_trigger_s(self) -> float:
+        """Seconds of frames that are in memory now."""
+        return self._ring.kept_s
+
+    def start_recording(self, name: str, options: RecordingOptions | None = None) -> None:
+        """Record camera frames, with their reconstructions, into a new recording, until it is stopped or has its length."""
+        options = options or RecordingOptions()
         if self._capture is None or not self._capture.stage.running or self._inference is None:
             raise SessionError("there is nothing to record: start the live view first")
         if self.recording_status().active:
@@ -346,6 +366,10 @@ class Session:
             raise SessionError("a re-tune is running, and a recording has one reference; wait until it has ended")
         if self._camera.pending:
             raise SessionError("a setting of the camera is being changed; record when that is done")
+        if options.before_s > self._ring.seconds:
+            raise SessionError(
+                f"the last {options.before_s:g} s are not in memory, {self._ring.seconds:g} s are kept; set pre_trigger_s first"
+            )
         self._disconnect_recording()
         stats = self._inference.stats()
         metadata = {
@@ -358,18 +382,20 @@ class Session:
             "model_id": stats.method_id,
             "phase_range_rad": self.config.phase_range_rad,
             **self.config.credits,
+            **options.metadata(),
         }
-        settings = RecordingSettings(queue_bytes_of(self.config.live.record_queue_mb), length or RecordingLength())
-        recording = LiveRecording(self.config.archive, name, metadata, self._grid_px(), settings)
+        settings = RecordingSettings(queue_bytes_of(self.config.live.record_queue_mb), options)
+        recording = LiveRecording(options.folder or self.config.archive, name, metadata, self._grid_px(), settings)
         self._references.follow(recording.put_reference)
-        self._capture.frames.subscribe(recording.put_frame)
-        self._capture.faults.subscribe(recording.put_fault)
-        self._camera.changes.subscribe(recording.put_fault)
-        self._inference.views.subscribe(recording.put_view)
-        if self._segmentation is not None:
-            self._segmentation.overlays.subscribe(recording.put_overlay)
+        self._ring.attach(recording, options.before_s)
         self._recording = recording
         self._stages.append(recording.stage)
+
+    def add_marker(self, text: str) -> None:
+        """Mark this moment of the recording with a text; it is stored with the time and the number of the newest frame."""
+        if self._recording is None or not self._is_recording:
+            raise SessionError("there is no recording to mark; start one first")
+        self._recording.add_marker(text)
 
     def stop_recording(self, ended_by: RecordingEnd = RecordingEnd.OPERATOR) -> None:
         """Finish the recording; the recorder writes what is queued."""
@@ -529,6 +555,7 @@ class Session:
         )
         self._model = self._scene = self._last_view = self._last_frame = self._last_overlay = self._replayed = None
         self._newest_frame.poll()
+        self._ring.clear()
         self._capture = self._inference = self._segmentation = self._dataset = self._recording = self._reported = None
         self._references = ReferenceLog()
         self._watchers.clear()
@@ -554,7 +581,9 @@ class Session:
         inference = InferencePipeline(settings, self._messages.append)
         for watcher in self._watchers:
             inference.views.subscribe(watcher)
+        inference.views.subscribe(self._ring.put_view)
         self._segmentation = SegmentationPipeline()
+        self._segmentation.overlays.subscribe(self._ring.put_overlay)
         self._stages.append(self._segmentation.stage)
         inference.views.subscribe(self._segmentation.offer)
         self._segmentation.start()
@@ -575,14 +604,7 @@ class Session:
         if self._recording is None:
             return
         self._references.follow(None)
-        self._camera.changes.unsubscribe(self._recording.put_fault)
-        if self._capture is not None:
-            self._capture.frames.unsubscribe(self._recording.put_frame)
-            self._capture.faults.unsubscribe(self._recording.put_fault)
-        if self._inference is not None:
-            self._inference.views.unsubscribe(self._recording.put_view)
-        if self._segmentation is not None:
-            self._segmentation.overlays.unsubscribe(self._recording.put_overlay)
+        self._ring.detach()
 
     def _warn(self, text: str) -> None:
         self._messages.append(Message(MessageLevel.WARNING, text))

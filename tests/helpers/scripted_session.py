@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data, transform
 
+from app.live.recordings.options import RecordingOptions
 from app.live.segmentation import segmented
 from app.status import (
     AcquisitionStatus,
@@ -20,7 +21,6 @@ from app.status import (
     LiveView,
     Message,
     Overlay,
-    RecordingLength,
     RecordingStatus,
 )
 from drivers.base import Frame, SpeckleScopeError
@@ -138,8 +138,16 @@ class ScriptedSession:
     def acquisition_status(self) -> AcquisitionStatus:
         return self.acquisition
 
-    def start_recording(self, name: str, length: RecordingLength | None = None) -> None:
+    def start_recording(self, name: str, options: RecordingOptions | None = None) -> None:
         self._command("start_recording", name)
+
+    def set_pre_trigger(self, seconds: float) -> None:
+        self._command("set_pre_trigger", seconds)
+
+    pre_trigger_s = 0.0
+
+    def add_marker(self, text: str) -> None:
+        self._command("add_marker", text)
 
     def stop_recording(self) -> None:
         self._command("stop_recording")

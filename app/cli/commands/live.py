@@ -57,6 +57,7 @@ def _open(settings: InstrumentConfig) -> Session:
 
 def _run(session: Session, seconds: float, recording: str | None, stop: StopRequest) -> dict[str, object]:
     """Run the live view for so long after its first reconstruction; record it if a name is given; close the session."""
+    from app.live.recordings.options import RecordingOptions
     from app.status import RecordingLength
 
     with session, progress_bars() as report:
@@ -67,7 +68,7 @@ def _run(session: Session, seconds: float, recording: str | None, stop: StopRequ
             if session.poll_view() is not None and started_s is None:
                 started_s = time.monotonic()
                 if recording is not None:
-                    session.start_recording(recording, RecordingLength(seconds=seconds))
+                    session.start_recording(recording, RecordingOptions(length=RecordingLength(seconds=seconds)))
             elapsed_s = time.monotonic() - started_s if started_s is not None else 0.0
             status = session.live_status()
             note = f"{status.inference_fps:.1f} fps, {status.engine}"

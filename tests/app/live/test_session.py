@@ -23,6 +23,7 @@ from app.live import inference
 from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
 from app.live.frame_judge import FrameJudge
+from app.live.recordings.options import RecordingOptions
 from app.live.segmentation import segmented
 from app.live.session import Session, SessionError
 from app.signals import InterruptionError
@@ -262,7 +263,7 @@ def test_only_an_operator_who_agreed_ends_a_recording(session: Session, command:
 def test_a_recording_ends_at_its_set_length(session: Session, length: RecordingLength) -> None:
     session.start_live()
     next_view(session)
-    session.start_recording("cells", length)
+    session.start_recording("cells", RecordingOptions(length=length))
     until(lambda: session.recording_status().state is RecordingState.FINISHED)
     status = session.recording_status()
     session.stop_recording()  # too late to have ended it

@@ -1,0 +1,90 @@
+"""How to record: for how long, which frames, and what is written about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.status import RecordingLength
+from drivers.base import SpeckleScopeError
+
+_MOST_TEXT = 10_000
+
+
+class RecordingOptionsError(SpeckleScopeError):
+    """An option of a recording that cannot be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingOptions:
+    """How to record; by default every frame from now on, until it is stopped.
+
+    Parameters
+    ----------
+    length : RecordingLength
+        After how much it ends by itself, counted from the moment at which recording was asked for.
+    before_s : float
+        Seconds of before that moment, which the live view has kept; they come on top of the length.
+    every_nth : int
+        Record one of so many frames.
+    every_s : float, optional
+        Record the first frame of every such interval, in seconds.
+    first_due_s : float
+        When the first interval begins, in seconds from the first frame on.
+    folder : Path, optional
+        Where to record; by default the folder for archives of the instrument.
+    notes : str
+        A text about the recording.
+    tags : tuple of str
+        Words to look for later.
+    facts : mapping of str to value
+        Further facts for the metadata.
+
+    Raises
+    ------
+    RecordingOptionsError
+        A value is out of its range, or two exclude each other.
+    """
+
+    length: RecordingLength = field(default_factory=RecordingLength)
+    before_s: float = 0.0
+    every_nth: int = 1
+    every_s: float | None = None
+    first_due_s: float = 0.0
+    folder: Path | None = None
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    facts: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.every_nth < 1:
+            raise RecordingOptionsError(f"record one of 1 or more frames, not one of {self.every_nth}")
+        if self.before_s < 0 or self.first_due_s < 0:
+            raise RecordingOptionsError(f"seconds before a recording are 0 or more, got {self.before_s}")
+        if self.every_s is not None and not self.every_s > 0:
+            raise RecordingOptionsError(f"an interval between frames is longer than 0 s, got {self.every_s} s")
+        if self.every_s is not None and (self.every_nth > 1 or self.before_s):
+            raise RecordingOptionsError("choose either one frame every so many seconds, or every n-th frame and seconds before")
+        for what, value in (("frames", self.length.frames), ("seconds", self.length.seconds)):
+            if value is not None and not value > 0:
+                raise RecordingOptionsError(f"a recording has more than 0 {what}, got {value}")
+        if len(self.notes) + sum(map(len, self.tags)) > _MOST_TEXT:
+            raise RecordingOptionsError(f"notes and tags have more than {_MOST_TEXT} letters; write a shorter text")
+
+    @property
+    def has_every_frame(self) -> bool:
+        """Whether no frame is left out on purpose."""
+        return self.every_nth == 1 and self.every_s is None
+
+    def metadata(self) -> dict[str, object]:
+        """Return what the metadata say of these options: only what differs from the default."""
+        said: dict[str, object] = {
+            "notes": self.notes,
+            "tags": list(self.tags),
+            "every_nth_frame": self.every_nth if self.every_nth > 1 else None,
+            "every_s": self.every_s,
+            "seconds_before": self.before_s,
+            "set_frames": self.length.frames,
+            "set_seconds": self.length.seconds,
+        }
+        return {key: value for key, value in said.items() if value} | self.facts
