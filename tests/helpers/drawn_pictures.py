@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from app.gui.image_view.drawing.software_item import SoftwarePictureItem
 WIDTH, HEIGHT = 101, 67
 VIEW_PX = (240, 210)
 _SMOOTH_TOO = ("16 bits, colours and levels", "float with NaN", "cyclic float with NaN", "outlines", "smooth ramp", "turned")
+SETTLED_S = 10.0
 TURN = 2 * math.pi
 
 
@@ -163,15 +165,22 @@ def array_of(image: QImage) -> np.ndarray:
     return memory.reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width(), :3].astype(int)
 
 
-def screen_after_painting(views: list[View]) -> QImage:
-    """Return what the X server shows as soon as every view has been painted and every window has been swapped."""
+def pixels_on_screen(views: list[View]) -> list[np.ndarray]:
+    """Return what the X server shows of each view, as soon as this is more than one colour and does not change any more."""
     for view in views:
         assert QTest.qWaitForWindowExposed(view.canvas.window())
         view.canvas.viewport().repaint()
-    for _ in range(3):
-        QApplication.processEvents()
-    screen = QApplication.primaryScreen()
-    return screen.grabWindow(0).toImage()
+    before: list[np.ndarray] = []
+    deadline_s = time.monotonic() + SETTLED_S
+    while True:
+        for _ in range(3):
+            QApplication.processEvents()
+        shot = QApplication.primaryScreen().grabWindow(0).toImage()
+        shown = [view.pixels(shot) for view in views]
+        settled = bool(before) and all(np.array_equal(*pair) for pair in zip(before, shown, strict=True))
+        if (settled and all(np.ptp(pixels, axis=(0, 1)).any() for pixels in shown)) or time.monotonic() > deadline_s:
+            return shown
+        before = shown
 
 
 def difference(views: list[View], case: Case, *, grabbed: bool = False) -> dict[str, Any]:
@@ -182,10 +191,10 @@ def difference(views: list[View], case: Case, *, grabbed: bool = False) -> dict[
     """
     for view in views:
         view.show_case(case)
-    shot = screen_after_painting(views)
-    software, card = (view.pixels(shot) for view in views)
-    if grabbed:
-        card = array_of(views[1].canvas.grab().toImage())
+    copied = views[1].canvas.grab() if grabbed else None  # before the screen shows it
+    software, card = pixels_on_screen(views)
+    if copied is not None:
+        card = array_of(copied.toImage())
     off = np.abs(software - card).max(axis=2)
     drawn = np.any(software != software[-1, -1], axis=2)
     return {
@@ -234,7 +243,7 @@ def compare(names: list[str]) -> dict[str, Any]:
     results["after the second has gone"] = difference(views, other)
     results["failure"] = card.item.failure
     card.show_case(Case(picture=np.tile(counts(np.uint8, 255), (1, 1000))))
-    screen_after_painting(views)
+    pixels_on_screen(views)
     results["failure_of_too_large"] = card.item.failure
     results["after the failure"] = difference(views, case)
     results["failure_after_it"] = card.item.failure

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QRectF
 from PyQt6.QtGui import QOpenGLContext, QPaintEngine, QPainter, QTransform
+from PyQt6.QtOpenGL import QOpenGLPaintDevice
 from PyQt6.QtOpenGLWidgets import QOpenGLWidget
 from PyQt6.QtWidgets import QGraphicsView, QStyleOptionGraphicsItem, QWidget
 
@@ -27,7 +28,10 @@ class _CardViewport(QOpenGLWidget):
         """Draw what ``grab()`` copies. The screen does not come here: the view paints it."""
         view = self.parentWidget()
         if isinstance(view, QGraphicsView):
-            painter = QPainter(self)
+            # While a widget is copied, a painter of the widget would draw on the copy, which is then covered by our frame.
+            device = QOpenGLPaintDevice(self.size() * self.devicePixelRatioF())
+            device.setDevicePixelRatio(self.devicePixelRatioF())
+            painter = QPainter(device)
             view.render(painter, QRectF(self.rect()), self.rect())
             painter.end()
 
