@@ -85,7 +85,8 @@ class CaptureStats:
     marked : mapping of FrameMark to int
         How many frames had which mark.
     reference_age_s : float or None
-        Seconds since the reference in force was measured; None where there is none, or where a recording holds it.
+        Seconds since the reference in force was measured; None where there is none, where a recording holds it, and after the
+        stage has ended: the next one measures its own.
     auto_exposing : bool
         Whether auto exposure goes on.
     """
@@ -184,7 +185,7 @@ class LiveCapture:
 
     def stats(self) -> CaptureStats:
         """Return what the stage is doing."""
-        measured_ns = self._reference_ns
+        measured_ns = self._reference_ns if self.stage.running else None
         return CaptureStats(
             state=self._state(),
             fps=self._rate.per_second(),

@@ -259,6 +259,8 @@ def test_a_new_reference_is_measured_at_any_time(config: InstrumentConfig, *, sl
         assert age_s is not None
         assert age_s < 0.2
         until(lambda: session.live_status().state is LiveState.RUNNING)
+        session.stop_live()
+        until(lambda: session.live_status().reference_age_s is None)
 
 
 def test_settings_survive_a_lost_camera_and_a_change_meanwhile_follows(live: Watched) -> None:
