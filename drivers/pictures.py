@@ -108,7 +108,7 @@ def is_picture_name(path: Path) -> bool:
 def natural_key(path: Path) -> tuple[object, ...]:
     """Return a key that sorts numbered files by their numbers: ``image2.png`` before ``image10.png``."""
     parts = re.split(r"(\d+)", unicodedata.normalize("NFC", path.name.casefold()))
-    return (*((1, int(part)) if part.isdigit() else (0, part) for part in parts), path.name)
+    return (*((1, int(part)) if part.isdecimal() else (0, part) for part in parts), path.name)
 
 
 def count_pages(path: Path) -> int:
