@@ -214,7 +214,7 @@ class PaneGrid(QWidget):
             self._pop_outs[pane].close()
             return
         self._enlarged = None if self._enlarged is pane else self._enlarged
-        window = PopOut(pane, self.window() or self)
+        window = PopOut(pane, self)
         window.setWindowTitle(f"{pane.content.label} \N{EN DASH} SpeckleScope")
         window.addActions(self.all_commands())
         window.closed.connect(self._put_back)

@@ -20,7 +20,7 @@ class PopOut(QWidget):
     pane : Pane
         The pane; it leaves the layout that it is in.
     owner : QWidget
-        The window is closed together with this one.
+        The window ends together with this one.
     """
 
     closed = pyqtSignal(object)

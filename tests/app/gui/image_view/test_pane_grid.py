@@ -523,6 +523,14 @@ def test_a_pane_pops_out_lives_there_and_comes_back(grid, qtbot):
     assert pane.window() is grid
 
 
+def test_a_popped_out_pane_ends_with_its_grid(qtbot, styled):
+    grid = PaneGrid(FACTS)
+    grid.toggle_pop_out()
+    window = grid.current.window()
+    with qtbot.waitSignal(window.destroyed):
+        grid.deleteLater()
+
+
 @pytest.mark.parametrize("turned", [Content.PHASE, Content.OVERLAY])
 def test_linked_panes_of_a_plane_zoom_together_and_others_stay(grid, turned):
     show(grid, make_view())
