@@ -23,6 +23,8 @@ from reconstruction.base import Reconstruction
 RECORDED = "recorded"
 #: Frames of the flat pattern in a dataset that become the reference, at most.
 _MOST_SHOTS = 64
+#: Whoever waits longer for a frame is told why, in seconds.
+_SLOW_S = 10.0
 #: Facts of the metadata that describe the instrument, and what their values must be.
 _FACTS: Mapping[str, tuple[type, ...]] = {"fibre": (str,), "pixel_um": (int, float), "phase_range_rad": (int, float)}
 
@@ -81,7 +83,16 @@ class Replayed:
                 self.problems.append(
                     f"the instrument file states {key} {stated}, the recording {value}: that of the recording is used"
                 )
+        if config.replay.period_s is None and (every_s := self._mean_period_s()) > _SLOW_S:
+            self.problems.append(
+                f"the recording has a frame every {every_s:.6g} s, and is played so; to play it faster, state the seconds from "
+                "frame to frame in the instrument file: replay: {path: ..., period_s: 0.1}"
+            )
         return config.model_copy(update=facts)
+
+    def _mean_period_s(self) -> float:
+        times_ns = [row.t_ns for row in self._rows]
+        return (times_ns[-1] - times_ns[0]) * 1e-9 / (len(times_ns) - 1) if len(times_ns) > 1 else 0.0
 
     def reference(self, recorded_index: int | None) -> NDArray[np.float32] | None:
         """Return the reference (H, W) in counts that holds for a row; None where none is stored."""

@@ -47,6 +47,7 @@ def recording(
     kind: ArchiveKind = ArchiveKind.RECORDING,
     references: Mapping[int, float] = {0: 900.0},
     metadata: Mapping[str, object] = METADATA,
+    period_ms: int = PERIOD_MS,
 ) -> Path:
     """Write an archive of four frames; the second has neither phase nor labels."""
     content = images()
@@ -60,7 +61,7 @@ def recording(
             extra = {"not_reconstructed": 1, "not_segmented": 1} if number == 1 else {}
             row = PairRow(
                 frame_index=50 + number,
-                t_ns=number * PERIOD_MS * 10**6,
+                t_ns=number * period_ms * 10**6,
                 exposure_s=0.002,
                 pattern_name=BLANK if number == 2 else "",
                 model_id="" if number == 1 else "abc",
@@ -196,6 +197,17 @@ def test_what_the_recording_says_replaces_what_the_instrument_file_says_and_that
         texts = [message.text for message in session.pop_messages()]
     assert "the instrument file states pixel_um 2.0, the recording 0.34: that of the recording is used" in texts
     assert not any("states fibre" in text for text in texts)
+
+
+def test_a_recording_of_one_frame_an_hour_says_how_it_is_played_faster(tmp_path: Path) -> None:
+    path = recording(tmp_path / "old", period_ms=3_600_000)
+    with Session.open(replaying(path, tmp_path)) as session:
+        texts = [message.text for message in session.pop_messages()]
+    assert any("a frame every 3600 s" in text and "replay: {path: ..., period_s: 0.1}" in text for text in texts)
+    with Session.open(replaying(path, tmp_path, replay={"path": str(path), "period_s": 0.01})) as session:
+        session.start_live()
+        assert set(all_views(session)) == set(range(FRAMES))
+        assert not any("a frame every" in message.text for message in session.pop_messages())
 
 
 def test_what_a_recording_does_not_say_stays_as_the_instrument_file_says(tmp_path: Path) -> None:
