@@ -168,6 +168,13 @@ class Canvas(QWidget):
         self._fitted = part_um == self.extent_um
         self.view_box.setRange(self._orientation.map_rect(part_um, self.extent_um.center()), padding=0.0)
 
+    def zoom(self, factor: float) -> None:
+        """Enlarge the picture by a factor; its visible centre stays."""
+        part = self.visible_um
+        side = QPointF(part.width() / factor / 2, part.height() / factor / 2)
+        self.show_part(QRectF(part.center() - side, part.center() + side))
+        self.moved.emit(self.visible_um)
+
     def set_cross_hair(self, *, on: bool) -> None:
         """Draw lines through the centre of the field, or remove them."""
         self._cross_hair = on

@@ -56,6 +56,11 @@ class PaneCommand(Enum):
         name="panes.pop_out", text="Pane in its own window", tip="Move the current pane to a window of its own, and back",
         keys="Ctrl+Shift+P",
     )  # fmt: skip
+    NEXT = PaneCommandText(
+        name="panes.next", text="Next pane", tip="Make the next pane the current one, on which keys act", keys="Ctrl+Tab"
+    )
+    ZOOM_IN = PaneCommandText(name="panes.zoom_in", text="Zoom in", tip="Enlarge the current picture", keys="Ctrl++")
+    ZOOM_OUT = PaneCommandText(name="panes.zoom_out", text="Zoom out", tip="Reduce the current picture", keys="Ctrl+-")
     COPY = PaneCommandText(
         name="panes.copy", text="Copy picture", tip="Copy the current pane with its scale bar to the clipboard", keys="Ctrl+C"
     )

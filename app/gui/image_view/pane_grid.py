@@ -26,6 +26,7 @@ from app.status import LiveView, Overlay
 from drivers.base import Frame
 
 MAX_PANES = 4
+_ZOOM = 1.25  # for each key press
 _FIRST = (Content.SPECKLE, Content.PHASE, Content.OVERLAY, Content.UNCERTAINTY)
 _NUMBERS = (PaneCommand.ONE, PaneCommand.TWO, PaneCommand.THREE, PaneCommand.FOUR)
 _FLAGS = {
@@ -92,6 +93,9 @@ class PaneGrid(QWidget):
         self.commands.connect(PaneCommand.ENLARGE, self.toggle_enlarged)
         self.commands.connect(PaneCommand.POP_OUT, self.toggle_pop_out)
         self.commands.connect(PaneCommand.COPY, self.copy)
+        self.commands.connect(PaneCommand.NEXT, self.choose_next)
+        self.commands.connect(PaneCommand.ZOOM_IN, self.zoom_in)
+        self.commands.connect(PaneCommand.ZOOM_OUT, self.zoom_out)
 
     def all_commands(self) -> tuple[QAction, ...]:
         """Return the actions of panes and tools, for menus and for the list of keys."""
@@ -231,6 +235,19 @@ class PaneGrid(QWidget):
         """Show the whole field in every pane."""
         for pane in self.panes:
             pane.fit()
+
+    def choose_next(self) -> None:
+        """Make the next pane the current one."""
+        panes = self.visible_panes
+        self._set_current(panes[(panes.index(self.current) + 1) % len(panes)])
+
+    def zoom_in(self) -> None:
+        """Enlarge the current picture."""
+        self.current.canvas.zoom(_ZOOM)
+
+    def zoom_out(self) -> None:
+        """Reduce the current picture."""
+        self.current.canvas.zoom(1 / _ZOOM)
 
     def draw_roi(self) -> None:
         """Let the operator draw the part of the speckle picture that the camera shall read out."""

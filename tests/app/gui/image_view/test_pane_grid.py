@@ -523,6 +523,30 @@ def test_a_pane_pops_out_lives_there_and_comes_back(grid, qtbot):
     assert pane.window() is grid
 
 
+def test_everything_that_acts_on_a_pane_can_be_done_from_the_keyboard(grid):
+    show(grid, make_view())
+    first = grid.current
+    seen = set()
+    for _ in grid.panes:
+        QTest.keyClick(grid, Qt.Key.Key_Tab, Qt.KeyboardModifier.ControlModifier)
+        seen.add(grid.current)
+    assert seen == set(grid.panes)
+    assert grid.current is first
+    before = first.canvas.visible_um
+    QTest.keyClick(grid, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
+    closer = first.canvas.visible_um
+    assert closer.width() == pytest.approx(before.width() / 1.25, rel=0.01)
+    assert closer.center().x() == pytest.approx(before.center().x(), abs=0.5)
+    assert grid.showing(Content.OVERLAY).canvas.visible_um.width() == pytest.approx(closer.width(), rel=0.02)
+    QTest.keyClick(grid, Qt.Key.Key_Minus, Qt.KeyboardModifier.ControlModifier)
+    assert first.canvas.visible_um.width() == pytest.approx(before.width(), rel=0.01)
+    for key, flag in ((Qt.Key.Key_G, PaneFlag.GRID), (Qt.Key.Key_N, PaneFlag.NEAREST), (Qt.Key.Key_X, PaneFlag.CROSS_HAIR)):
+        QTest.keyClick(grid, key)
+        assert flag in first.options.flags
+    QTest.keyClick(grid, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    assert len(grid.panes) == 2
+
+
 def test_a_popped_out_pane_ends_with_its_grid(qtbot, styled):
     grid = PaneGrid(FACTS)
     grid.toggle_pop_out()
