@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -24,7 +24,7 @@ from acquisition.exchange.array_files import (
     read_tiff,
 )
 from acquisition.exchange.check_sums import CheckSums
-from acquisition.exchange.containers.references_folder import is_references_folder
+from acquisition.exchange.containers.references_folder import is_references_folder, read_references_folder
 from acquisition.exchange.conversion.grey_files import decode_grey
 from acquisition.exchange.export import ExportError, ExportFormat
 from drivers.limits import LimitError, check_inside, check_pixels
@@ -111,7 +111,7 @@ def verify_export(path: Path) -> ExportCheck:
     """
     path = Path(path)
     if is_references_folder(path):
-        return _verify_folder(path, None)
+        return _verify_references(path)
     kind = export_format(path)
     if kind is None:
         raise ExportError(f"{path} is no export, or its beginning is damaged; the formats are {', '.join(ExportFormat)}")
@@ -178,6 +178,18 @@ def _verify_folder(path: Path, kind: ExportFormat | None) -> ExportCheck:
         digests = {}
     damaged = [f"{path.name}: {text}" for text in damaged]
     return ExportCheck(format=kind, images=images, damaged=tuple(damaged), has_check_sums=digests is not None)
+
+
+def _verify_references(path: Path) -> ExportCheck:
+    check = _verify_folder(path, None)
+    if not check.ok:
+        return check
+    try:
+        for reference in read_references_folder(path):
+            reference.read()
+    except (OSError, ValueError) as error:
+        return replace(check, damaged=(f"{path.name}: {' '.join(str(error).split())}",))
+    return check
 
 
 def _file_problem(file: Path, name: str, digests: Mapping[str, str] | None) -> str:

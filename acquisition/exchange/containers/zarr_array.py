@@ -75,8 +75,30 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def attributes_of(path: Path) -> dict[str, Any]:
     """Return the attributes of a group or array."""
-    attributes: dict[str, Any] = read_json(path / ZARR_GROUP).get("attributes", {}) or read_json(path / _V2_ATTRIBUTES)
-    return attributes
+    return inside(read_json(path / ZARR_GROUP), "attributes") or read_json(path / _V2_ATTRIBUTES)
+
+
+def inside(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return the object that lies inside others by these names; an empty one where there is none.
+
+    Raises
+    ------
+    ValueError
+        What has such a name is no object.
+    """
+    for name in names:
+        values = values.get(name, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"{name!r} in its description is {str(values)[:40]!r}, no JSON object")
+    return dict(values)
+
+
+def objects(values: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return a list of objects; an empty one where there is none; raises ValueError where it is none."""
+    listed = values.get(name, [])
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise ValueError(f"{name!r} in its description is {str(listed)[:40]!r}, no list of JSON objects")
+    return listed
 
 
 def is_zarr_array(folder: Path) -> bool:
@@ -110,9 +132,9 @@ def open_zarr(root: Path, name: str) -> ts.TensorStore:
 def _check_sizes(path: Path, described: Mapping[str, Any]) -> None:
     """Raise unless the sizes of an array and its chunks suit its files."""
     shape = described.get("shape")
-    grid = described.get("chunks") or described.get("chunk_grid", {}).get("configuration", {}).get("chunk_shape")
-    inner = [
-        codec["configuration"]["chunk_shape"]
+    grid = described.get("chunks") or inside(described, "chunk_grid", "configuration").get("chunk_shape")
+    inner: list[Any] = [
+        inside(codec, "configuration").get("chunk_shape")
         for codec in described.get("codecs", [])
         if isinstance(codec, dict) and codec.get("name") == "sharding_indexed"
     ]

@@ -20,8 +20,10 @@ from acquisition.exchange.containers.zarr_array import (
     ZARR_GROUP,
     ZarrStack,
     attributes_of,
+    inside,
     is_zarr,
     is_zarr_array,
+    objects,
     open_zarr,
     read_json,
 )
@@ -71,8 +73,7 @@ def _is_ours(attributes: Mapping[str, Any]) -> bool:
 def _labels(path: Path) -> list[str]:
     if not is_zarr(path / "labels"):
         return []
-    attributes = attributes_of(path / "labels")
-    names = attributes.get("ome", attributes).get("labels", [])
+    names = _ome(attributes_of(path / "labels")).get("labels", [])
     return [name for name in names if isinstance(name, str) and "/" not in name and (path / "labels" / name).is_dir()]
 
 
@@ -81,22 +82,26 @@ def _title(path: Path) -> str:
 
 
 def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    images: list[dict[str, Any]] = attributes.get("ome", attributes).get("multiscales", [])
-    return images
+    return objects(_ome(attributes), "multiscales")
+
+
+def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the metadata of OME; before version 0.5 they are the attributes themselves."""
+    return inside(attributes, "ome") if "ome" in attributes else attributes
 
 
 def _image(path: Path, name: str) -> ArrayFile:
     """Read one multiscale image, in its full resolution."""
     group, attributes = read_json(path / ZARR_GROUP), attributes_of(path)
     image = _OURS if _is_ours(attributes) else _multiscales(attributes)[0]
-    dataset = image["datasets"][0]
+    dataset = objects(image, "datasets")[0]
     store = open_zarr(path, str(dataset["path"]))
     axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in image.get("axes", _UNNAMED[-store.ndim :])]
     if len(axes) != store.ndim or len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes) <= set(_UNNAMED):
         raise LimitError(f"its axes are {', '.join(axes)}; t, c, z, y and x are read")
     stacks = _channels(store, axes, name, attributes)
     layouts = {key: stack.layout for key, stack in stacks.items()}
-    facts: dict[str, Any] = attributes.get("specklescope", {})
+    facts = inside(attributes, "specklescope")
     columns, notes = si_columns(plain_columns(facts))
     metadata = dict(facts.get("metadata", {}))
     if not _is_ours(attributes):
@@ -117,7 +122,7 @@ def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes:
     """Return the stack of every channel; time is the slower axis of the images, Z the faster one."""
     sizes = dict(zip(axes, store.shape, strict=True))
     count = sizes.get("c", 1)
-    listed = attributes.get("ome", attributes).get("omero", {}).get("channels", [])
+    listed = objects(inside(_ome(attributes), "omero"), "channels")
     labels = [str(channel.get("label", "")) for channel in listed]
     names = [name] if count == 1 else labels
     if len(set(names)) != count or not all(names):
@@ -144,8 +149,8 @@ _Facts = tuple[dict[str, NDArray[Any]], dict[str, Any], list[str]]
 def _scaled(image: Mapping[str, Any], dataset: Mapping[str, Any], axes: Sequence[str], shape: Sequence[int]) -> _Facts:
     """Return times and pixel size from the units of the axes and the scale, and notes about them."""
     scale = [1.0] * len(axes)
-    for transformations in (dataset.get("coordinateTransformations", []), image.get("coordinateTransformations", [])):
-        for item in transformations:
+    for described in (dataset, image):
+        for item in objects(described, "coordinateTransformations"):
             if item.get("type") == "scale":
                 scale = [old * float(new) for old, new in zip(scale, item["scale"], strict=True)]
     units = [str(axis.get("unit", "")) if isinstance(axis, dict) else "" for axis in image.get("axes", [""] * len(axes))]

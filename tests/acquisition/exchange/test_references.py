@@ -231,6 +231,15 @@ def test_references_without_a_manifest_come_in_with_a_note(archive: Archive, tmp
     assert_same_references(archive, imported(file, tmp_path / "root"))
 
 
+def test_references_without_a_manifest_are_still_read_by_a_verification(archive: Archive, tmp_path: Path) -> None:
+    folder = folder_of(export(archive, tmp_path / "out", ["npz"]))
+    (folder / "manifest.sha256").unlink()
+    check = verify_export(folder)
+    assert (check.ok, check.has_check_sums) == (True, False)
+    cut_an_array(folder)
+    assert "000001_speckle.npy" in verify_export(folder).damaged[0]
+
+
 def test_references_that_change_after_the_check_leave_no_archive(archive: Archive, tmp_path: Path) -> None:
     file, folder = export(archive, tmp_path / "out", ["npz"])
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from acquisition.exchange.array_files import ArrayFile, ArrayFileError, is_array_file, read_array_file
+from acquisition.exchange.array_files import ArrayFile, ArrayFileError, is_array_file, one_line_errors, read_array_file
 
 TIMES = {"second": 0.04, "millisecond": 40.0, "microsecond": 40_000.0, "minute": 0.04 / 60}
 LENGTHS = {"micrometer": 0.65, "nanometer": 650.0, "millimeter": 0.00065, "angstrom": 6500.0}
@@ -189,3 +191,45 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_axes_that_are_no_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArrayFileError, match="its axes are angle, y, x"):
         read_array_file(ome(tmp_path / "a.zarr", filled((3, 5, 7)), [{"name": "angle"}, *plain("yx")], 3))
+
+
+def places(value: Any, *before: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where something lies in JSON: keys and numbers, from the outside to the inside."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*before, key)
+        yield from places(inner, *before, key)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_description_of_another_structure_is_refused_or_read_in_every_place(version: int, tmp_path: Path) -> None:
+    scale = {"omero": {"channels": [{"label": "a"}, {"label": "b"}]}, "scale": [0.04, 1, 0.65, 0.65]}
+    axes = [{"name": "t", "unit": "second"}, {"name": "c"}, {"name": "y", "unit": "micrometer"}, {"name": "x"}]
+    folder = ome(tmp_path / "x.zarr", filled((3, 2, 4, 4)), axes, version, **scale)
+    for name in (".zattrs", "s0/.zarray") if version == 2 else ("zarr.json", "s0/zarr.json"):
+        file = folder / name
+        whole = file.read_text()
+        for place in places(json.loads(whole)):
+            for strange in (7, "x", [], {}, None, [1, [2]], {"a": {"b": 3}}):
+                content = json.loads(whole)
+                *outer, last = place
+                target = content
+                for key in outer:
+                    target = target[key]
+                target[last] = strange
+                file.write_text(json.dumps(content))
+                with contextlib.suppress(ArrayFileError), one_line_errors():  # any other error is one of the program
+                    for array in (read := read_array_file(folder)).arrays:
+                        images(read, array)
+        file.write_text(whole)
+    assert list(read_array_file(folder).arrays) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["ome", "multiscales", "datasets", "coordinateTransformations", "omero", "channels"])
+def test_what_is_no_object_is_named(name: str, tmp_path: Path) -> None:
+    folder = ome(tmp_path / "x.zarr", filled((3, 4, 4)), plain("tyx"), 3, omero={"channels": [{"label": "a"}]})
+    text = (folder / "zarr.json").read_text()
+    content = json.loads(text, object_hook=lambda item: {key: 7 if key == name else value for key, value in item.items()})
+    (folder / "zarr.json").write_text(json.dumps(content))
+    with pytest.raises(ArrayFileError, match=f"'{name}' in its description is '7', no"):
+        read_array_file(folder)
