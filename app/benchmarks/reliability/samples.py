@@ -23,10 +23,12 @@ import yaml
 from acquisition.archive.atomic_files import write_inside
 from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.reader import Archive
+from acquisition.archive.references import StoredReference
 from acquisition.archive.shards import Image
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from acquisition.capture.plan import CapturePlan, read_plan
 from acquisition.exchange.array_files import ArrayFile
+from acquisition.exchange.conversion.references import ReferencesError, find_references
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.exchange.import_arrays import open_arrays
 from acquisition.exchange.import_folder import open_folder
@@ -194,6 +196,10 @@ def _write_recording(folder: Path) -> Path:
     spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name="sample", arrays=arrays, metadata=facts)
     # Two shards: the second is sealed when the archive is completed.
     with ArchiveWriter.create(folder, spec, _COUNT, shard_bytes=3 * arrays[0].nbytes) as writer:
+        for first_frame in (0, 3):
+            speckle = rng.uniform(0, 200, _SHAPE).astype(np.float32)
+            values = {"pairs": {"stability": 0.9}}
+            writer.add_reference(StoredReference(first_frame=first_frame, arrays={"speckle": speckle}, values=values))
         for index in range(_COUNT):
             images: dict[str, Image] = {
                 "speckle": rng.integers(0, 4096, _SHAPE).astype(np.uint16),
@@ -222,7 +228,13 @@ def _read_archive(path: Path) -> Content:
         content |= {f"{name} {index}": value(archive.read(name, index)) for index in range(len(archive))}
     assert archive.finish_reason in (None, *FinishReason), "asking for it raises where the journal holds another text"
     facts = {"metadata": archive.metadata, "status": dict(archive.status), "kind": archive.kind.value}
+    content["references"] = [_reference(entry.read()) for entry in archive.references()]
     return content | facts | {"events": [(event.utc, str(event.kind), event.text) for event in archive.events()]}
+
+
+def _reference(reference: StoredReference) -> tuple[object, ...]:
+    arrays = {name: value(array) for name, array in reference.arrays.items()}
+    return reference.first_frame, arrays, _flat(dict(reference.values))
 
 
 def _exports(archive: Sample, folder: Path) -> list[Sample]:
@@ -250,9 +262,17 @@ def _read_export(path: Path) -> Content:
             content |= _video_content(file)
         elif check.format is not None and check.format is not ExportFormat.SPECDIFFUSION:
             content |= _array_content(file, read_export(file, check.format))
-    if path.suffix in (".npz", ".h5", ".tif"):
+    if path.suffix in (".npz", ".h5", ".mat", ".tif", ".zarr"):
         content["pairs"] = _read_pairs(open_arrays(path, ImportOptions()))
+        content["references"] = _read_export_references(path)
     return content
+
+
+def _read_export_references(path: Path) -> list[tuple[object, ...]]:
+    try:
+        return [_reference(reference) for reference in find_references(path, None).read(_SHAPE)]
+    except ReferencesError as error:
+        raise SpeckleScopeError(f"{path}: {error}") from error
 
 
 def _array_content(file: Path, arrays: ArrayFile) -> Content:

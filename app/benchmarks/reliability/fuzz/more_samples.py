@@ -21,12 +21,15 @@ import torch
 from acquisition.archive.atomic_files import array_bytes, image_bytes, write_bytes, write_whole
 from acquisition.archive.journal.schema import UNPROTECTED_VERSION, Table
 from acquisition.archive.reader import JOURNAL
+from acquisition.exchange.export import ExportFormat
 from acquisition.exchange.import_pairs import import_pairs
 from app.benchmarks.reliability.samples import SampleKind, write_samples
 from app.instrument.config import InstrumentConfig, to_yaml
+from app.instrument.trust import TrustRequest, is_trusted, trust
 from calibration.fibre.response import from_transmission
 from calibration.registration.affine import Registration
 from calibration.stored import FILE, save
+from drivers.manifest import MANIFEST
 from drivers.safe_text import dump_yaml, read_yaml
 from drivers.testing.videos import write_mjpeg
 from drivers.twin.optics import FibreOptics
@@ -72,6 +75,8 @@ _ABSURD = (
     "{folder}", "{folder}/plan.yaml", "{folder}/none", "{folder}/plan.yaml/x", "/proc/self/mem", "a" * 300, "a/" * 3000, "*",
     "\u202e", "%s%n", "null", "[]", "--help=x", "-h-", "--json", "--config", "x\ny",
 )  # fmt: skip
+#: The consent in the sample.
+_TRUST = TrustRequest(key="slmpy.address", purpose="connect to", value="192.0.2.7:18888")
 #: A second file of the same image, in colours.
 _COLOUR = "colour"
 
@@ -214,6 +219,33 @@ def _remove_row_sums(folder: Path) -> None:
             connection.execute(f"PRAGMA user_version = {UNPROTECTED_VERSION}")
 
 
+def _write_references(folder: Path) -> None:
+    """Write an export with references that have no manifest, so that a reader looks at what is damaged in them."""
+    shutil.copytree(folder.parent / f"{SampleKind.RECORDING}-{ExportFormat.NPZ}", folder, dirs_exist_ok=True)
+    for manifest in folder.glob(f"*/{MANIFEST}"):
+        manifest.unlink()
+
+
+def _write_other_zarr(folder: Path) -> None:
+    """Write OME-Zarr folders as other programs do: without our facts and check sums."""
+    shutil.copytree(folder.parent / f"{SampleKind.DATASET}-{ExportFormat.OME_ZARR}", folder, dirs_exist_ok=True)
+    for group in folder.glob("*/zarr.json"):
+        content = json.loads(group.read_bytes())
+        content["attributes"] = {"ome": content["attributes"]["ome"]}
+        write_whole(group, json.dumps(content), _REMEDY)
+
+
+def _write_trust(folder: Path) -> None:
+    with mock.patch.dict(os.environ, {"XDG_CONFIG_HOME": str(folder)}):
+        trust([_TRUST])
+
+
+def read_trust(folder: Path) -> bool:
+    """Return whether the consent of the sample holds."""
+    with mock.patch.dict(os.environ, {"XDG_CONFIG_HOME": str(folder)}):
+        return is_trusted(_TRUST)
+
+
 def _write_square(folder: Path) -> None:
     """Write a dataset of square frames with a blank pattern, as training needs it."""
     rng = np.random.default_rng(5)
@@ -280,6 +312,9 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "run": _write_run,
     "full-instrument": _write_instrument,
     "small-response": _write_response,
+    "references": _write_references,
+    "other-zarr": _write_other_zarr,
+    "trust": _write_trust,
     "square": _write_square,
     "registration": _write_registration,
     "panel": _write_panel,

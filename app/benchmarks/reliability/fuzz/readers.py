@@ -25,6 +25,7 @@ from acquisition.exchange.export import ExportFormat, export
 from acquisition.exchange.import_folder import stated_phase_range_rad
 from acquisition.exchange.import_pairs import ImportOptions, check_pairs, import_pairs
 from acquisition.exchange.reference_pairs import read_frame, read_references
+from acquisition.exchange.verify_export import verify_export
 from acquisition.patterns.sources import open_source
 from app.benchmarks.reliability.fuzz import more_samples
 from app.benchmarks.reliability.samples import SampleKind
@@ -51,6 +52,7 @@ from reconstruction.training.run import read_finish_reason, read_resolved
 #: Images that are read of an input at most: a changed number of images must not make a reader slow.
 _MOST_READ = 20
 _ARCHIVE_FILES = ("*/journal.sqlite", "*/journal.sqlite", "*/metadata.yaml", "*/data.zarr/*/zarr.json", "*/data.zarr/*/c.*")
+_ZARR_FILES = ("*.ome.zarr/zarr.json", "*.ome.zarr/*/zarr.json", "*.ome.zarr/0/c/*/*/*")
 #: Formats whose export is tried with damaged archives; video is slow to encode and reads nothing else.
 _EXPORTED = tuple(target for target in ExportFormat if target is not ExportFormat.VIEWING_MP4)
 
@@ -141,6 +143,14 @@ def _import(path: Path, random: Random) -> None:
     options = ImportOptions(phase_range_rad=random.choice((None, None, 2.6)), allow_duplicates=random.random() < 0.5)
     check_pairs(path, options)
     import_pairs(path, path.parent / "imported", "fuzz", options)
+
+
+def _verify(path: Path, random: Random) -> None:
+    verify_export(path)
+
+
+def _trust(path: Path, random: Random) -> None:
+    more_samples.read_trust(path)
 
 
 def _references(path: Path, random: Random) -> None:
@@ -259,12 +269,17 @@ def _all() -> Iterator[Reader]:
     imports = {
         ExportFormat.NPZ: ("*.npz", ("*.npz",)),
         ExportFormat.HDF5: ("*.h5", ("*.h5",)),
+        ExportFormat.MATLAB: ("*.mat", ("*.mat",)),
         ExportFormat.OME_TIFF: ("*_speckle.ome.tif", ("*_speckle.ome.tif", "*_phase.ome.tif", "*")),
+        ExportFormat.OME_ZARR: ("*_speckle.ome.zarr", _ZARR_FILES),
     }
     for target, (pattern, files) in imports.items():
         for kind in (SampleKind.DATASET, SampleKind.RECORDING):
             folder = f"{kind}-{target}"
             yield Reader(name=f"import {folder}", folder=folder, target=pattern, read=_import, files=files)
+    yield Reader(name="import other zarr", folder="other-zarr", target="*_speckle.ome.zarr", read=_import, files=_ZARR_FILES)
+    for name, place, read in (("import", "*.npz", _import), ("verify", "*_references", _verify)):
+        yield Reader(name=f"references {name}", folder="references", target=place, read=read, files=("*/*.json", "*/*.npy"))
     folder_files = ("*/input/*", "*/label/*", "*/metadata.yaml", "*/*.flist")
     folder = f"{SampleKind.DATASET}-{ExportFormat.SPECDIFFUSION}"
     yield Reader(name="import folder", folder=folder, target="*", read=_import, files=folder_files)
@@ -299,6 +314,7 @@ def _all() -> Iterator[Reader]:
             share=0.1,
         ),
         Reader(name="command line", folder="plan", target="", read=_command, files=("*",), share=0.4),
+        Reader(name="trust", folder="trust", target="", read=_trust, files=("**/*.json",)),
         Reader(name="video avi", folder="avi", target="*", read=_video, files=("*",)),
     )
     yield from plain
