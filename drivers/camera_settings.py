@@ -116,6 +116,12 @@ class RoiRange:
         """The whole sensor."""
         return Roi(width=int(self.width.high), height=int(self.height.high))
 
+    def nearest(self, region: Roi) -> Roi:
+        """Return the smallest possible region that holds ``region``, as far as the sensor reaches."""
+        x, width = _nearest(region.x, region.width, self.width, self.x_step)
+        y, height = _nearest(region.y, region.height, self.height, self.y_step)
+        return Roi(x=x, y=y, width=width, height=height)
+
     def __contains__(self, value: object) -> bool:
         if not isinstance(value, Roi) or value.width not in self.width or value.height not in self.height:
             return False
@@ -126,6 +132,15 @@ class RoiRange:
         steps = [f"{axis} in steps of {step}" for axis, step in (("x", self.x_step), ("y", self.y_step)) if step > 1]
         inside = f"within {self.width.high:g} x {self.height.high:g} px"
         return ", ".join([f"width {self.width}", f"height {self.height}", *steps, inside])
+
+
+def _nearest(corner: int, size: int, sizes: NumberRange, corner_step: int) -> tuple[int, int]:
+    """Return corner and size of the smallest possible stretch that holds the given one, as far as the sensor reaches."""
+    sensor, low, step = int(sizes.high), int(sizes.low), max(int(sizes.step), 1)
+    first = min(max(corner, 0), sensor - 1) // corner_step * corner_step
+    steps = max(0, -(-(min(corner + size, sensor) - first - low) // step))
+    possible = low + min(steps, (sensor - low) // step) * step
+    return max(0, min(first, (sensor - possible) // corner_step * corner_step)), possible
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Protocol
 from app.live.recordings.options import RecordingOptions
 from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame
+from drivers.camera_settings import CameraSetting, SettingName, SettingValue
 
 
 class SessionLike(Protocol):
@@ -98,6 +99,18 @@ class SessionLike(Protocol):
 
     def pause_acquisition(self, *, paused: bool) -> None:
         """Pause the acquisition after the current pair, or let it continue."""
+
+    def camera_settings(self) -> tuple[CameraSetting, ...]:
+        """Return the settings of the camera as they were last read."""
+
+    def set_camera(self, name: SettingName, value: SettingValue) -> None:
+        """Change a setting of the camera; a message says what it is then."""
+
+    def auto_exposure(self) -> None:
+        """Set the exposure to the light; a message says what it is then."""
+
+    def new_reference(self) -> None:
+        """Measure a new reference."""
 
     def jobs(self) -> tuple[JobStatus, ...]:
         """Return the jobs in the background, oldest first."""

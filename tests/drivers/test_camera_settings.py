@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.base import CameraCapabilities, DeviceError
 from drivers.camera_settings import (
@@ -168,3 +170,24 @@ def test_a_camera_whose_exposure_is_fixed_has_no_settings() -> None:
     assert settings_of(camera) == ()
     with pytest.raises(DeviceError, match="no setting exposure_s; its settings: none"):
         change_setting(camera, SettingName.EXPOSURE_S, 0.01)
+
+
+_SIDES = st.integers(1, 1200)
+
+
+@given(
+    st.builds(Roi, x=st.integers(0, 1100), y=st.integers(0, 800), width=_SIDES, height=_SIDES),
+    st.sampled_from([1, 2, 8, 16]),
+    st.sampled_from([1, 2, 4, 32]),
+)
+def test_the_nearest_region_is_possible_and_holds_what_was_drawn(drawn: Roi, size_step: int, corner_step: int) -> None:
+    limits = RoiRange(
+        width=NumberRange(64, 1024, size_step), height=NumberRange(32, 768, size_step), x_step=corner_step, y_step=corner_step
+    )
+    region = limits.nearest(drawn)
+    assert region in limits
+    assert region.x <= min(drawn.x, 1023)
+    assert region.y <= min(drawn.y, 767)
+    if size_step <= corner_step:  # otherwise the last pixels of the sensor may be out of reach
+        assert region.x + region.width >= min(drawn.x + drawn.width, 1024)
+        assert region.y + region.height >= min(drawn.y + drawn.height, 768)

@@ -24,6 +24,7 @@ from app.status import (
     RecordingStatus,
 )
 from drivers.base import Frame, SpeckleScopeError
+from drivers.camera_settings import CameraSetting, SettingName, SettingValue
 from reconstruction.base import Reconstruction
 
 MODEL_ID = "3fa9c21e77b04d55"
@@ -89,6 +90,7 @@ class ScriptedSession:
         self.status = live_status()
         self.recording = RecordingStatus()
         self.acquisition = AcquisitionStatus()
+        self.settings: tuple[CameraSetting, ...] = ()
         self.job_statuses: tuple[JobStatus, ...] = ()
         self.polls = 0
         self.may_close = threading.Event()
@@ -167,6 +169,18 @@ class ScriptedSession:
 
     def pause_acquisition(self, *, paused: bool) -> None:
         self._command("pause_acquisition", paused)
+
+    def camera_settings(self) -> tuple[CameraSetting, ...]:
+        return self.settings
+
+    def set_camera(self, name: SettingName, value: SettingValue) -> None:
+        self._command("set_camera", name, value)
+
+    def auto_exposure(self) -> None:
+        self._command("auto_exposure")
+
+    def new_reference(self) -> None:
+        self._command("new_reference")
 
     def jobs(self) -> tuple[JobStatus, ...]:
         return self.job_statuses

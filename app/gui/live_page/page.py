@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 
-from PyQt6.QtCore import Qt, QUrl, pyqtSignal
+from PyQt6.QtCore import QRect, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtWidgets import QMainWindow, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from app.gui.image_view.contents import PaneFacts
+from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.image_view.pane_grid import PaneGrid
+from app.gui.live_page.camera_panel import CameraPanel
 from app.gui.live_page.control_bar import ControlBar, Tone
 from app.gui.live_page.recording_result import RecordingResult
 from app.gui.live_page.status_strip import StatusStrip
@@ -21,6 +23,7 @@ from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX
 from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, Topic
 from drivers.base import SpeckleScopeError
+from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
 
 #: After so many seconds without a new frame, the page says so.
 _SILENT_AFTER_S = 2.0
@@ -65,6 +68,12 @@ class LivePage(QMainWindow):
         )
         self.status_strip = StatusStrip()
         self.result = RecordingResult()
+        self.camera = CameraPanel()
+        self.measurements = MeasurePanel(self.pictures.measure)
+        self.docks = tuple(
+            self._dock(title, panel, name)
+            for title, panel, name in (("Camera", self.camera, "camera"), ("Measure", self.measurements, "measure"))
+        )
         self._build()
         self._connect()
         self.refresh_numbers()
@@ -94,6 +103,8 @@ class LivePage(QMainWindow):
         self.status_strip.show_status(status)
         self.controls.show_recording(recording)
         self.result.show_recording(recording)
+        self.camera.show_settings(self.session.camera_settings())
+        self.camera.show_reference_age(status.reference_age_s, live=status.running and not recording.active)
         if visible:
             self.pictures.refresh_numbers()
 
@@ -157,6 +168,29 @@ class LivePage(QMainWindow):
         if self.may_end_recording("re-tune"):
             self.attempt(self.session.retune)
 
+    def change_camera(self, name: SettingName, value: SettingValue) -> None:
+        """Change a setting of the camera; one that changes the shape of frames ends a recording, so it is asked about first."""
+        if not name.changes_shape or self.may_end_recording(f"change the {name}"):
+            self.attempt(lambda: self.session.set_camera(name, value))
+
+    def expose_automatically(self) -> None:
+        """Set the exposure to the light."""
+        self.attempt(self.session.auto_exposure)
+
+    def measure_reference(self) -> None:
+        """Measure a new reference."""
+        self.attempt(self.session.new_reference)
+
+    def use_region(self, drawn: QRect) -> None:
+        """Let the camera read the drawn part of the present frame."""
+        setting = next((one for one in self.session.camera_settings() if one.name is SettingName.ROI), None)
+        if setting is None or not isinstance(setting.value, Roi) or not isinstance(setting.limits, RoiRange):
+            self.refuse("This camera reads only its whole sensor")
+            return
+        here = setting.value
+        region = Roi(x=here.x + drawn.x(), y=here.y + drawn.y(), width=drawn.width(), height=drawn.height())
+        self.change_camera(SettingName.ROI, setting.limits.nearest(region))
+
     def open_recording_folder(self) -> None:
         """Show the folder of the last recording in the file manager."""
         path = self.session.recording_status().path
@@ -205,6 +239,9 @@ class LivePage(QMainWindow):
         self.reported.emit(Message(MessageLevel.ERROR, text, Topic.COMMAND))
         self.refresh_numbers()
 
+    def _tell_saved(self, file: str) -> None:
+        self.reported.emit(Message(MessageLevel.INFO, f"Saved: {file}"))
+
     # -- construction ---------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
@@ -218,6 +255,16 @@ class LivePage(QMainWindow):
         layout.addWidget(self.result)
         layout.addWidget(self.status_strip)
         self.setCentralWidget(central)
+        for dock in self.docks:
+            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+            dock.hide()
+        self.tabifyDockWidget(*self.docks)
+
+    def _dock(self, title: str, panel: QWidget, name: str) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(name)
+        dock.setWidget(panel)
+        return dock
 
     def _connect(self) -> None:
         # To methods alone: Qt would keep a function of this scope, and with it this page and the session, for ever.
@@ -228,3 +275,10 @@ class LivePage(QMainWindow):
         self.result.open_clicked.connect(self.open_recording_folder)
         self.result.play_clicked.connect(self.play_recording)
         self.result.export_clicked.connect(self.export_recording)
+        self.camera.change_requested.connect(self.change_camera)
+        self.camera.auto_exposure_requested.connect(self.expose_automatically)
+        self.camera.reference_requested.connect(self.measure_reference)
+        self.camera.region_requested.connect(self.pictures.draw_roi)
+        self.pictures.roi_drawn.connect(self.use_region)
+        self.measurements.refused.connect(self.refuse)
+        self.measurements.saved.connect(self._tell_saved)

@@ -1,0 +1,83 @@
+"""The camera panel: it shows what the camera declares, and asks for what is typed, drawn and pressed."""
+
+from __future__ import annotations
+
+import pytest
+from PyQt6.QtCore import QRect, Qt
+
+from app.status import RecordingState, RecordingStatus
+from drivers.camera_settings import CameraSetting, Choices, NumberRange, Roi, RoiRange, SettingName
+from tests.helpers.answers import agrees, refuses
+
+SETTINGS = (
+    CameraSetting(name=SettingName.EXPOSURE_S, value=0.01, limits=NumberRange(1e-5, 1.0), unit="s"),
+    CameraSetting(name=SettingName.GAIN, value=6.0, limits=NumberRange(0.0, 24.0), unit="dB"),
+    CameraSetting(name=SettingName.BINNING, value=1, limits=Choices((1, 2, 4)), live=False),
+    CameraSetting(
+        name=SettingName.ROI,
+        value=Roi(x=16, y=32, width=512, height=256),
+        limits=RoiRange(width=NumberRange(64, 1024, 16), height=NumberRange(64, 768, 2), x_step=16, y_step=2),
+        live=False,
+    ),
+)
+
+
+@pytest.fixture
+def panel(window, session):
+    session.settings = SETTINGS
+    window.page.docks[0].show()
+    window.refresh_numbers()
+    return window.page.camera
+
+
+def test_every_setting_is_shown_with_its_unit_and_range(panel) -> None:
+    exposure, gain = panel.fields[SettingName.EXPOSURE_S], panel.fields[SettingName.GAIN]
+    assert exposure.text() == "10.000 ms"
+    assert "1e-05 to 1 s" in exposure.toolTip()
+    assert gain.text() == "6.000 dB"
+    assert panel.fields[SettingName.BINNING].currentText() == "1 x 1"
+    assert panel.region.text() == "512 x 256 px at (16, 32)"
+
+
+def test_a_typed_value_is_asked_for_in_the_unit_of_the_camera(panel, session, qtbot) -> None:
+    exposure = panel.fields[SettingName.EXPOSURE_S]
+    exposure.setFocus()
+    exposure.selectAll()
+    qtbot.keyClicks(exposure, "2.5")
+    assert session.calls == []
+    qtbot.keyClick(exposure, Qt.Key.Key_Return)
+    assert session.calls == [("set_camera", SettingName.EXPOSURE_S, 0.0025)]
+
+
+def test_one_click_exposes_and_one_measures_a_reference(panel, window, session, qtbot) -> None:
+    qtbot.mouseClick(panel.auto_exposure, Qt.MouseButton.LeftButton)
+    assert session.calls == [("auto_exposure",)]
+    assert not panel.new_reference.isEnabled()
+    panel.show_reference_age(65.0, live=True)
+    assert panel.age.text() == "1:05 old"
+    qtbot.mouseClick(panel.new_reference, Qt.MouseButton.LeftButton)
+    assert session.calls[-1] == ("new_reference",)
+
+
+def test_a_drawn_region_is_moved_to_what_the_sensor_can_read(panel, window, session) -> None:
+    window.page.pictures.roi_drawn.emit(QRect(100, 51, 200, 101))
+    ((_, name, region),) = session.calls
+    assert name is SettingName.ROI
+    assert region in SETTINGS[3].limits
+    assert region.x <= 116 < 316 <= region.x + region.width
+    assert region.y <= 83 < 184 <= region.y + region.height
+
+
+def test_a_new_shape_of_frames_ends_no_recording_unasked(panel, window, session) -> None:
+    session.recording = RecordingStatus(state=RecordingState.RECORDING, frames_recorded=12, seconds=1.0)
+    operator = refuses()
+    panel.change_requested.emit(SettingName.BINNING, 2)
+    operator.stop()
+    assert len(operator.questions) == 1
+    assert session.calls == []
+    panel.change_requested.emit(SettingName.GAIN, 3.0)
+    assert session.calls == [("set_camera", SettingName.GAIN, 3.0)]
+    operator = agrees()
+    panel.change_requested.emit(SettingName.BINNING, 2)
+    operator.stop()
+    assert session.calls[1:] == [("stop_recording",), ("set_camera", SettingName.BINNING, 2)]
