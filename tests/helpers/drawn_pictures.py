@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt6.QtCore import QEvent, QPoint, QRectF, QtMsgType, qInstallMessageHandler
+from PyQt6.QtCore import QEvent, QPoint, QPointF, QRectF, QtMsgType, qInstallMessageHandler
 from PyQt6.QtGui import QImage, QTransform
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QHBoxLayout, QWidget
@@ -205,6 +205,18 @@ def difference(views: list[View], case: Case, *, grabbed: bool = False) -> dict[
     }
 
 
+def follows_the_mouse(view: View) -> bool:
+    """Whether the scene is told where the mouse is while no button is pressed."""
+    positions: list[QPointF] = []
+    view.canvas.scene().sigMouseMoved.connect(positions.append)
+    deadline_s = time.monotonic() + SETTLED_S
+    while QPointF(60, 50) not in positions and time.monotonic() < deadline_s:
+        for place in (QPoint(20, 20), QPoint(60, 50)):
+            QTest.mouseMove(view.canvas.viewport(), place)
+            QApplication.processEvents()
+    return bool(positions)
+
+
 def compare(names: list[str]) -> dict[str, Any]:
     """Return the differences of some cases, all if none is named, and of two cases after what happens to panes."""
     window, aside = QWidget(), QWidget()
@@ -220,6 +232,7 @@ def compare(names: list[str]) -> dict[str, Any]:
             results[name] = difference(views, case)
     case = cases()["outlines in colours; 3x nearest"]
     other = cases()["cyclic 16 bits; 1x nearest"]
+    results["follows_the_mouse"] = [follows_the_mouse(view) for view in views]
     results["copied"] = difference(views, case, grabbed=True)
     window.hide()
     window.show()

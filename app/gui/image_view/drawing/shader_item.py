@@ -51,7 +51,9 @@ class ShaderPictureItem(SoftwarePictureItem):
 
     def prepare_view(self, view: QGraphicsView) -> None:
         """Give a view the viewport that this item is drawn on; call it before anything else uses the viewport."""
-        view.setViewport(_CardViewport())
+        viewport = _CardViewport()
+        viewport.setMouseTracking(True)  # as the one before, which pyqtgraph's own items had asked for it
+        view.setViewport(viewport)
         view.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.FullViewportUpdate)
 
     @property

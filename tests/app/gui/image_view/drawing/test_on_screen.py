@@ -94,6 +94,10 @@ def test_a_window_of_its_own_has_a_new_context_and_a_picture_too_large_for_the_c
     assert answer["results"]["failure_after_it"] == ""
 
 
+def test_both_follow_the_mouse(answer):
+    assert answer["results"]["follows_the_mouse"] == [True, True]
+
+
 def test_software_opengl_is_no_card_and_qt_has_nothing_to_complain_about(answer):
     assert answer["chosen"]["auto"] == "Drawn in software: llvmpipe"
     assert answer["chosen"]["software"] == "Drawn in software: as chosen"
