@@ -19,6 +19,8 @@ from drivers.base import SpeckleScopeError
 
 #: Problems that an error message lists; it only counts the others.
 _LISTED = 5
+#: Times are counted in nanoseconds, and fit into 64 bits.
+_SHORTEST_S, _LONGEST_S = 1e-9, 1e8
 
 
 class PairImportError(SpeckleScopeError):
@@ -109,6 +111,10 @@ class ImportOptions:
             for name, value in quantities.items()
             if value is not None and not 0 < value < math.inf
         ]
+        if self.period_s is not None and not _SHORTEST_S <= self.period_s <= _LONGEST_S:
+            problems.append(
+                f"--period-s {self.period_s:g} is no time from frame to frame: give {_SHORTEST_S:g} to {_LONGEST_S:g} s"
+            )
         if self.phase_fill is not None and not math.isfinite(self.phase_fill):
             problems.append(f"--phase-fill, the value for pixels that are not finite, must be finite; it is {self.phase_fill}")
         if self.no_references and self.references is not None:

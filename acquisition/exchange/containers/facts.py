@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -73,6 +74,6 @@ def stated_facts(values: Mapping[str, object], metadata: Mapping[str, Any]) -> d
         number = values.get(name)
         if name not in facts and isinstance(number, int | float | np.ndarray | np.generic) and np.size(number) == 1:
             single = np.ravel(number)[0]
-            if single.dtype.kind in "uif":
+            if single.dtype.kind in "uif" and 0 < single < math.inf:
                 facts[name] = int(single) if name == "bit_depth" else float(single)
     return facts

@@ -17,6 +17,8 @@ from drivers.base import Pattern
 #: The name of the flat pattern, whose frames are the reference: that of :func:`acquisition.patterns.sources.blank`.
 REFERENCE = "blank"
 _NO_TIME_NS = 0
+#: Names that a note shows.
+_SHOWN = 5
 
 
 class RowError(ValueError):
@@ -70,6 +72,7 @@ class RowFacts:
         self._names = [str(name) for name in columns["pattern_name"]] if "pattern_name" in columns else []
         self._named = any(self._names)
         self._references: set[int] = set()
+        self._names_seen: set[str] = set()
         self._flat_but_named: dict[int, str] = {}
 
     def row(self, index: int, phase: NDArray[np.float32], **file_facts: Any) -> PairRow:
@@ -107,6 +110,7 @@ class RowFacts:
         return round(index * (self._stated.period_s or 0.0) * 1e9)
 
     def _name(self, index: int, name: str, *, flat: bool) -> str:
+        self._names_seen |= {name} - {""}
         if name and name == self._stated.reference_name:
             return REFERENCE
         if not flat or (self._stated.ours and self._named):
@@ -119,6 +123,10 @@ class RowFacts:
 
     def notes(self) -> list[str]:
         """Return what the operator should know."""
+        stated = self._stated.reference_name
+        if stated and stated not in self._names_seen:
+            some = ", ".join(repr(name) for name in sorted(self._names_seen)[:_SHOWN])
+            return [f"no pair has the name {stated!r} that --reference-name states; there are {some or 'no names'}"]
         if not self._flat_but_named:
             return []
         index, name = next(iter(self._flat_but_named.items()))

@@ -126,7 +126,7 @@ def import_pairs(source: Path, *, options: PairImportOptions = _OPTIONS, instrum
     from acquisition.exchange import import_pairs as importer
 
     root = instrument.settings().archive
-    name = options.name or source.absolute().stem
+    name = options.name or _name_of(source)
     if not options.dry_run and not name:
         raise SpeckleScopeError(f"{source} gives no name for the dataset; state one with --name")
     stated = options.stated()
@@ -151,6 +151,12 @@ def import_pairs(source: Path, *, options: PairImportOptions = _OPTIONS, instrum
             numbers["path"] = str(importer.import_pairs(source, root, name, stated, on_progress))
         publish("checked" if options.dry_run else "imported", numbers, instrument.json)
         stop.check(f"all {pairs.count} pairs are in {numbers['path']}" if "path" in numbers else "nothing was to be written")
+
+
+def _name_of(source: Path) -> str:
+    """Return the name of the source, or a plain one where that has no letter and no digit, such as one of emoji."""
+    stem = source.absolute().stem
+    return stem if not stem or any(character.isalnum() for character in stem) else "imported"
 
 
 def _draw(pairs: ImportCheck, sheet: Path) -> None:

@@ -312,3 +312,21 @@ def test_radians_that_the_file_states_may_not_exceed_the_range_unless_the_operat
     with pytest.raises(PairImportError, match=r"beyond the phase range of 2\.6 rad: state its unit with --phase-unit"):
         check_pairs(source, OPTIONS)
     assert check_pairs(source, replace(OPTIONS, phase_unit=PhaseUnit.RAD)).count == COUNT
+
+
+@pytest.mark.parametrize("period_s", [1e-12, 1e30])
+def test_a_period_that_no_clock_counts_is_refused(tmp_path: Path, period_s: float) -> None:
+    with pytest.raises(PairImportError, match="is no time from frame to frame: give 1e-09 to 1e"):
+        check_pairs(npz(tmp_path, PHASE), replace(OPTIONS, period_s=period_s))
+
+
+def test_single_values_that_are_no_quantities_are_not_used(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", speckle=SPECKLE, phase=PHASE, pixel_um=-1.0, phase_range_rad=np.nan)
+    check = check_pairs(tmp_path / "x.npz", OPTIONS)
+    assert (check.metadata.get("pixel_um"), check.metadata["phase_range_rad"]) == (None, PHASE_RANGE_RAD)
+
+
+def test_a_name_of_references_that_no_pair_has_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", speckle=SPECKLE, phase=PHASE, pattern_name=["a", "flat", "b", "c"])
+    notes = check_pairs(tmp_path / "x.npz", replace(OPTIONS, reference_name="Flat")).notes
+    assert any("no pair has the name 'Flat' that --reference-name states; there are 'a', 'b', 'c', 'flat'" in n for n in notes)

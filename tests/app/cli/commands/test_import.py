@@ -112,3 +112,10 @@ def test_a_coloured_label_names_the_option_with_which_it_comes_in(tmp_path: Path
     archive = Archive.open(tmp_path / json.loads((tmp_path / "i.json").read_text())["path"])
     np.testing.assert_array_equal(archive.read("label", 0), np.round(colours.mean(-1)))
     assert any("1 pictures are coloured" in note for note in archive.metadata["import_notes"])
+
+
+def test_a_file_with_a_name_of_emoji_is_imported_under_a_plain_name(tmp_path: Path) -> None:
+    save(tmp_path, TRUTH_RAD)
+    (tmp_path / "x.npz").rename(tmp_path / "\N{MICROSCOPE}.npz")
+    run_here("import", "\N{MICROSCOPE}.npz", *RANGE, "--json", "i.json", cwd=tmp_path)
+    assert "_dataset_imported_" in json.loads((tmp_path / "i.json").read_text())["path"]
