@@ -122,9 +122,10 @@ class Annotations(QWidget):
         self._draw_lines(painter)
         self._draw_notes(painter, metrics)
         if self._readout:
-            width = metrics.horizontalAdvance(self._readout)
+            width = metrics.horizontalAdvance(self._readout) + 16
             corner = self._picture.topLeft() + QPointF(_MARGIN_PX, _MARGIN_PX)
-            self._plate(painter, QRectF(corner.x(), corner.y(), width + 16, 26), self._readout)
+            left = max(0.0, min(corner.x(), self.width() - width))
+            self._plate(painter, QRectF(left, corner.y(), width, 26), self._readout)
         if self._stamp:
             self._draw_stamp(painter, font)
         length_px, text = self.scale_bar

@@ -70,6 +70,7 @@ class MeasurePanel(QWidget):
         tools.measurements.measured.connect(self.refresh)
         tools.measurements.removed.connect(self._on_removed)
         self.table.chosen.connect(tools.select)
+        tools.selected.connect(self.table.show_selection)
 
     def _tool_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -120,6 +121,7 @@ class MeasurePanel(QWidget):
         self.tools.set_alignment(on=sheet is Sheet.ALIGNMENT)
         if sheet is Sheet.NUMBERS:
             self.table.show_results(measurements.results, measurements)
+            self.table.show_selection(self.tools.selection)
         elif sheet is Sheet.PROFILE:
             self.profile.show_results(measurements.results, measurements)
         elif sheet is Sheet.TIME:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
@@ -49,6 +49,12 @@ class ResultsTable(QTableWidget):
             rows.hide()
             columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.itemSelectionChanged.connect(self._tell)
+
+    def show_selection(self, name: str) -> None:
+        """Select the row of a measurement; none for an empty name."""
+        names = [self.text(row, "Name") for row in range(self.rowCount())]
+        with QSignalBlocker(self):
+            self.selectRow(names.index(name)) if name in names else self.clearSelection()
 
     def show_results(self, results: Sequence[Result], measurements: Measurements) -> None:
         """Show the newest numbers."""

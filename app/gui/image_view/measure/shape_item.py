@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from PyQt6.QtCore import QObject, QPointF, QRectF, pyqtSignal
+from PyQt6.QtCore import QObject, QPointF, QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor
 
 from app.gui.image_view.canvas import Canvas
@@ -12,6 +12,8 @@ from app.measuring.shapes import EllipseShape, LineShape, PointShape, RectangleS
 
 #: Colours that are told apart with red-green colour blindness (Okabe and Ito, 2008), on dark and on light pictures.
 COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2", "#ffffff")
+_LINE_PX = 1.5
+_SELECTED_PX = 3.0
 _LABEL_FILL = QColor(0, 0, 0, 165)
 
 
@@ -41,12 +43,14 @@ class ShapeItem(QObject):
 
     moved = pyqtSignal(str, object)  # name and new shape, while the operator drags it
     removed = pyqtSignal(str)
+    clicked = pyqtSignal(str)
 
     def __init__(self, measurement: Measurement, canvas: Canvas, colour: str) -> None:
         super().__init__(canvas)
         self.name = measurement.name
         self._kind = measurement.kind
         self._follows = True
+        self._colour = colour
         self._item = _new_item(measurement.shape, colour)
         self._label = pg.TextItem(measurement.name, color=colour, fill=_LABEL_FILL, anchor=(0, 1))
         canvas.add_shape(self._item)
@@ -57,6 +61,8 @@ class ShapeItem(QObject):
         else:
             self._item.sigRegionChanged.connect(self._tell)
             self._item.sigRemoveRequested.connect(self._ask_removal)
+            self._item.setAcceptedMouseButtons(Qt.MouseButton.LeftButton)
+            self._item.sigClicked.connect(self._tell_clicked)
 
     @property
     def shape(self) -> Shape:
@@ -88,6 +94,10 @@ class ShapeItem(QObject):
         self._place_label(shape)
         self._follows = True
 
+    def set_selected(self, *, on: bool) -> None:
+        """Draw it thicker while it is the one that the Delete key removes."""
+        self._item.setPen(pg.mkPen(self._colour, width=_SELECTED_PX if on else _LINE_PX))
+
     def remove(self) -> None:
         """Take it from the canvas."""
         for item in (self._item, self._label):
@@ -103,20 +113,21 @@ class ShapeItem(QObject):
             self._place_label(shape)
             self.moved.emit(self.name, shape)
 
+    def _tell_clicked(self, *_: object) -> None:
+        self.clicked.emit(self.name)
+
     def _ask_removal(self, *_: object) -> None:
         self.removed.emit(self.name)
 
     def _place_label(self, shape: Shape) -> None:
         if isinstance(shape, LineShape):
             self._label.setPos(shape.x2_um, shape.y2_um)
-        elif isinstance(shape, PointShape):
-            self._label.setPos(shape.x_um, shape.y_um)
         else:
             self._label.setPos(shape.x_um, shape.y_um)
 
 
 def _new_item(shape: Shape, colour: str) -> pg.GraphicsObject:
-    pen, hover = pg.mkPen(colour, width=2), pg.mkPen("#ffffff", width=2)
+    pen, hover = pg.mkPen(colour, width=_LINE_PX), pg.mkPen("#ffffff", width=_SELECTED_PX)
     style = {"pen": pen, "hoverPen": hover, "handlePen": pg.mkPen(colour, width=2), "handleHoverPen": hover, "removable": True}
     if isinstance(shape, PointShape):
         return pg.TargetItem((shape.x_um, shape.y_um), size=18, pen=pen, hoverPen=hover, brush=None)

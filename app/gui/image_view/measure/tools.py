@@ -124,6 +124,8 @@ class MeasureTools(QObject):
         item = ShapeItem(self.measurements[name], pane.canvas, colour)
         item.moved.connect(self._on_dragged)
         item.removed.connect(self.measurements.remove)
+        item.clicked.connect(self.select)
+        item.set_selected(on=name == self._selected)
         self._items[pane, name] = item
 
     def shapes_on(self, pane: Pane) -> dict[str, Shape]:
@@ -149,13 +151,20 @@ class MeasureTools(QObject):
         for key in [key for key in self._items if key[1] == name]:
             self._items.pop(key).remove()
         if self._selected == name:
-            self._selected = self.measurements.names[-1] if len(self.measurements) else ""
+            self.select(self.measurements.names[-1] if len(self.measurements) else "")
 
     def select(self, name: str) -> None:
         """Choose the measurement that the Delete key removes."""
         if name != self._selected:
             self._selected = name
+            for (_, own), item in self._items.items():
+                item.set_selected(on=own == name)
             self.selected.emit(name)
+
+    @property
+    def selection(self) -> str:
+        """The name of the measurement that the Delete key removes; empty while there is none."""
+        return self._selected
 
     def _remove_selected(self) -> None:
         self.measurements.remove(self._selected)
@@ -177,7 +186,7 @@ class MeasureTools(QObject):
             self._rubber.setPen(pen)
             pane.canvas.add_shape(self._rubber)
         elif tool.kind is not None:
-            self._selected = self.measurements.add(tool.kind, pane.content.value, shape_between(tool.kind, point, point)) or ""
+            self.select(self.measurements.add(tool.kind, pane.content.value, shape_between(tool.kind, point, point)) or "")
 
     def _continue(self, pane: Pane, point: QPointF) -> None:
         kind = self.actions.tool.kind
@@ -197,7 +206,6 @@ class MeasureTools(QObject):
             start, end = (pane.canvas.position_of(at) for at in (self._start, point))
             if (end - start).manhattanLength() < _SMALLEST_PX and kind is not Kind.POINT:
                 self.measurements.move(self._selected, self._default_shape(pane, kind))
-            self.selected.emit(self._selected)
         self._drawn_on = None
         self.actions.choose(Tool.MOVE)
 

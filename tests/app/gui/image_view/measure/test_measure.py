@@ -249,6 +249,19 @@ def test_delete_removes_what_was_drawn_last_and_a_row_can_be_chosen(grid, panel)
     assert panel.table.rowCount() == 0
 
 
+def test_a_clicked_shape_is_selected_in_the_table_and_removed_by_delete(grid, panel):
+    first = draw(grid, Tool.RECTANGLE, Content.PHASE, (60, 60), (160, 140))
+    second = draw(grid, Tool.RECTANGLE, Content.PHASE, (200, 200), (300, 280))
+    assert grid.measure.selection == second
+    drag(grid.showing(Content.PHASE), (110, 100), (110, 100))
+    assert grid.measure.selection == first
+    panel.refresh()
+    assert {item.row() for item in panel.table.selectedItems()} == {0}
+    grid.measure.delete.trigger()
+    assert grid.measure.measurements.names == (second,)
+    assert grid.measure.selection == second
+
+
 def test_there_is_a_largest_number_of_measurements(grid):
     for _ in range(MAX_MEASUREMENTS):
         assert grid.measure.measurements.add(Kind.POINT, "truth", PointShape(1.0, 1.0))
