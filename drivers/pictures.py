@@ -35,6 +35,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", "
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG\r\n\x1a\n"
+#: Pages of a TIFF file among which small views of the first one are looked for.
+_MOST_VIEWS = 16
 #: Bits of a channel and colour type in a PNG file's header.
 _PNG_BITS, _PNG_COLOUR = 24, 25
 #: How an image with each value of the TIFF tag "Orientation" is turned: transposed, and flipped along these axes.
@@ -120,7 +122,7 @@ def count_pages(path: Path) -> int:
         file.seek(0)
         if is_tiff:
             with _complete_tiff(file) as tiff:
-                return len(tiff.pages)
+                return len(whole_pages(tiff))
         with Image.open(file, formats=_FORMATS) as image:
             return int(getattr(image, "n_frames", 1))
 
@@ -178,7 +180,7 @@ def _check_size(size: int) -> None:
 def _tiff(content: bytes, page: int) -> Picture | None:
     """Return a page of a TIFF file, or None if its colours have to be converted."""
     with _complete_tiff(io.BytesIO(content)) as tiff:
-        directory: Any = tiff.pages[page]
+        directory: Any = tiff.pages[whole_pages(tiff)[page]]
         check_pixels((directory.imagelength, directory.imagewidth))
         photometric = directory.photometric
         if photometric in _OTHER_COLOURS:
@@ -219,6 +221,18 @@ def _complete_tiff(file: BinaryIO) -> Iterator[tifffile.TiffFile]:
         len(tiff.pages)
         check_pages(faults)
         yield tiff
+
+
+def whole_pages(tiff: tifffile.TiffFile) -> Sequence[int]:
+    """Return the numbers of the pages that are pictures: programs also store a small view or a mask of the first one."""
+    count = len(tiff.pages)
+    # A stack may have thousands of pages, and reading the headers of all takes time; such views lie near the beginning.
+    others = {number for number in range(1, min(count, _MOST_VIEWS)) if _is_view(tiff.pages[number])}
+    return [number for number in range(count) if number not in others] if others else range(count)
+
+
+def _is_view(page: Any) -> bool:
+    return bool(page.is_reduced or page.is_mask)
 
 
 @contextmanager

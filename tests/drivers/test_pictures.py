@@ -210,6 +210,15 @@ def test_each_page_of_a_stack_and_each_frame_of_an_animation_is_a_picture(tmp_pa
         np.testing.assert_array_equal(read_picture(tmp_path / name, 1).pixels, 255 - GREY)
 
 
+def test_a_small_view_of_a_picture_beside_it_is_no_picture_of_its_own(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(GREY, photometric="minisblack", metadata=None)
+        file.write(GREY[::2, ::2], photometric="minisblack", subfiletype=1, metadata=None)
+        file.write(255 - GREY, photometric="minisblack", metadata=None)
+    assert count_pages(tmp_path / "a.tif") == 2
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif", 1).pixels, 255 - GREY)
+
+
 CUT: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: encoded(".jpg", cv2.resize(GREY, (200, 200))),
     "progressive jpeg": lambda: by_pillow(Image.fromarray(cv2.resize(GREY, (200, 200))), "JPEG", progressive=True),
@@ -280,4 +289,4 @@ def test_numbered_files_are_in_the_order_of_their_numbers() -> None:
     ordered = [path.name for path in sorted(map(Path, names), key=natural_key)]
     assert ordered == ["9.png", "10.png", "a 2.png", "a.png", "B1.png", "b2.png", "b10.PNG"]
     superscripts = ["5\N{SUPERSCRIPT TWO}9.png", "5\N{SUPERSCRIPT TWO}10.png"]
-    assert sorted(reversed(superscripts), key=lambda name: natural_key(Path(name))) == superscripts
+    assert sorted(superscripts[::-1], key=lambda name: natural_key(Path(name))) == superscripts

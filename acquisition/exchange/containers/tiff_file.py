@@ -23,7 +23,7 @@ from acquisition.exchange.containers.facts import plain_columns
 from acquisition.exchange.containers.ome_xml import OmeStack, read_ome
 from acquisition.exchange.containers.units import length_um, regular_times_ns
 from drivers.limits import MAX_EXPANSION, LimitError, check_pixels, check_regular
-from drivers.pictures import check_pages, page_faults
+from drivers.pictures import check_pages, page_faults, whole_pages
 
 
 @dataclass(kw_only=True)
@@ -166,7 +166,14 @@ def _imagej_pixel(tiff: tifffile.TiffFile, facts: Mapping[str, Any]) -> tuple[di
 def _plain_stacks(tiff: tifffile.TiffFile, page_count: int, name: str) -> dict[str, _Stack]:
     page: Any = tiff.pages.first
     if page_count > 1:
-        return {name: _Stack(pages=range(page_count), notes=["its pages are the images, in order"])}
+        pages = whole_pages(tiff)
+        notes = ["its pages are the images, in order"]
+        notes += (
+            [f"{page_count - len(pages)} of its pages are small views or masks, and are not used"]
+            if len(pages) < page_count
+            else []
+        )
+        return {name: _Stack(pages=pages, notes=notes)}
     if len(page.shape) == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:  # tifffile writes 3 or 4 images so
         return {name: _Stack(pages=[0], axes=Axes(0, 1, 2), notes=[f"the {page.shape[0]} planes of its page are the images"])}
     shape = tiff.shaped_metadata[0]["shape"] if tiff.shaped_metadata else page.shape

@@ -330,3 +330,15 @@ def test_a_name_of_references_that_no_pair_has_is_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", speckle=SPECKLE, phase=PHASE, pattern_name=["a", "flat", "b", "c"])
     notes = check_pairs(tmp_path / "x.npz", replace(OPTIONS, reference_name="Flat")).notes
     assert any("no pair has the name 'Flat' that --reference-name states; there are 'a', 'b', 'c', 'flat'" in n for n in notes)
+
+
+def test_small_views_in_a_stack_are_left_out_and_told(tmp_path: Path) -> None:
+    for name, data in (("speckle", SPECKLE), ("phase", PHASE)):
+        with tifffile.TiffWriter(tmp_path / f"x_{name}.tif") as file:
+            for number, image in enumerate(data):
+                file.write(image, photometric="minisblack", metadata=None)
+                if not number:
+                    file.write(image[::4, ::4], photometric="minisblack", subfiletype=1, metadata=None)
+    archive = Archive.open(import_pairs(tmp_path / "x_speckle.tif", tmp_path / "archives", "x", OPTIONS))
+    np.testing.assert_array_equal(phases(archive.path), PHASE)
+    assert any("1 of its pages are small views or masks" in note for note in archive.metadata["import_notes"])
