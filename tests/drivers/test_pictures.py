@@ -288,5 +288,5 @@ def test_numbered_files_are_in_the_order_of_their_numbers() -> None:
     names = ["b10.PNG", "b2.png", "B1.png", "10.png", "9.png", "a.png", "a 2.png"]
     ordered = [path.name for path in sorted(map(Path, names), key=natural_key)]
     assert ordered == ["9.png", "10.png", "a 2.png", "a.png", "B1.png", "b2.png", "b10.PNG"]
-    superscripts = ["5\N{SUPERSCRIPT TWO}9.png", "5\N{SUPERSCRIPT TWO}10.png"]
-    assert sorted(superscripts[::-1], key=lambda name: natural_key(Path(name))) == superscripts
+    early, late = Path("5\N{SUPERSCRIPT TWO}9.png"), Path("5\N{SUPERSCRIPT TWO}10.png")
+    assert natural_key(early) < natural_key(late)
