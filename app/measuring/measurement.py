@@ -210,15 +210,14 @@ def profiles_csv(results: Iterable[Result]) -> str:
     return csv_text(("name", "frame", "distance_um", "value", "unit"), rows, ("bilinear interpolation, a pixel wide",))
 
 
-def traces_csv(traces: Mapping[str, TimeSeries]) -> str:
-    """Return the course over time of points and regions, one line for each frame of each."""
+def traces_csv(traces: Mapping[str, TimeSeries], units: Mapping[str, str]) -> str:
+    """Return the course over time of points and regions, by name, one line for each frame of each; and their units, by name."""
     rows: list[list[Cell]] = []
     for name, series in traces.items():
         columns = [series.column(column).tolist() for column in ("frame", "time_s", "mean")]
-        rows += [[name, *values] for values in zip(*columns, strict=True)]
-    return csv_text(
-        ("name", "frame", "time_s", "mean"), rows, ("time_s: end of exposure on the monotonic clock of the computer",)
-    )
+        rows += [[name, *values, units[name]] for values in zip(*columns, strict=True)]
+    notes = ("time_s: end of exposure on the monotonic clock of the computer",)
+    return csv_text(("name", "frame", "time_s", "mean", "unit"), rows, notes)
 
 
 def series_csv(series: TimeSeries, notes: Iterable[str] = ()) -> str:

@@ -92,6 +92,7 @@ def test_series_as_csv():
     series = TimeSeries(("mean",))
     for k in range(3):
         series.add(k, k / 60, k / 7)
-    rows = table(traces_csv({"Point 1": series, "Point 2": series}))
+    rows = table(traces_csv({"Point 1": series, "Point 2": series}, {"Point 1": "rad", "Point 2": "counts"}))
+    assert [row["unit"] for row in rows] == ["rad"] * 3 + ["counts"] * 3
     assert [float(row["mean"]) for row in rows] == [k / 7 for k in range(3)] * 2
     assert series_csv(series, ["a formula"]).startswith("# a formula\r\nframe,time_s,mean\r\n0,0,0\r\n1,")

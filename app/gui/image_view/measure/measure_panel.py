@@ -19,7 +19,7 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.archive.atomic_files import write_whole
-from app.gui.image_view.measure.plots import AlignmentPlots, ProfilePlot, TracePlot
+from app.gui.image_view.measure.plots import AlignmentPlots, UnitPlots, profile_curves, trace_curves, unit_of
 from app.gui.image_view.measure.results_table import ResultsTable
 from app.gui.image_view.measure.tool import Tool
 from app.gui.image_view.measure.tools import MeasureTools
@@ -53,8 +53,8 @@ class MeasurePanel(QWidget):
         super().__init__()
         self.tools = tools
         self.table = ResultsTable()
-        self.profile = ProfilePlot()
-        self.time = TracePlot()
+        self.profile = UnitPlots("Distance / \N{MICRO SIGN}m", "Value", "Draw a profile on a picture")
+        self.time = UnitPlots("Time / s", "Mean", "Draw a point, rectangle or ellipse on a picture")
         self.alignment = AlignmentPlots()
         self.sheets = QTabWidget()
         self.sheets.setDocumentMode(True)
@@ -123,9 +123,9 @@ class MeasurePanel(QWidget):
             self.table.show_results(measurements.results, measurements)
             self.table.show_selection(self.tools.selection)
         elif sheet is Sheet.PROFILE:
-            self.profile.show_results(measurements.results, measurements)
+            self.profile.show_curves(*profile_curves(measurements.results, measurements))
         elif sheet is Sheet.TIME:
-            self.time.show_traces(measurements.traces, measurements)
+            self.time.show_curves(trace_curves(measurements.traces, measurements))
         else:
             self.alignment.show_series(self.tools.alignment)
 
@@ -144,7 +144,8 @@ class MeasurePanel(QWidget):
         if sheet is Sheet.PROFILE:
             return profiles_csv(measurements.results)
         if sheet is Sheet.TIME:
-            return traces_csv(measurements.traces)
+            traces = measurements.traces
+            return traces_csv(traces, {name: unit_of(measurements[name].picture) for name in traces})
         return series_csv(self.tools.alignment, [f"{name}: {formula}" for name, formula in FORMULAS.items()])
 
     def copy(self) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
-from PyQt6.QtWidgets import QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from app.gui.image_view.contents import Content
 from app.gui.image_view.measure.measurements import Measurements
 from app.gui.image_view.measure.shape_item import COLOURS
 from app.gui.image_view.measure.tools import ALIGNMENT
@@ -20,12 +23,30 @@ from app.measuring.time_series import TimeSeries
 
 _MAX_POINTS = 2000  # of a curve; more cannot be seen, and take time
 _TITLES = {"mean": "Mean", "saturated_fraction": "Saturated", "contrast": "Contrast", "focus": "Focus"}
+#: Units of pictures.
+UNITS = ("counts", "rad")
 _UNITS = {"mean": "counts", "saturated_fraction": "%", "contrast": "", "focus": ""}
 
 
 def number_text(value: float, digits: int = 4) -> str:
     """Write a number with a fixed number of significant digits, or a dash when it is unknown."""
     return f"{value:#.{digits}g}".rstrip(".") if np.isfinite(value) else "\N{EN DASH}"
+
+
+def unit_of(picture: str) -> str:
+    """Return the unit of the values of a picture."""
+    return Content(picture).values.unit if picture in list(Content) else ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """Values over distance or time."""
+
+    name: str
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    unit: str
+    colour: str
 
 
 class CurvePlot(QWidget):
@@ -51,15 +72,16 @@ class CurvePlot(QWidget):
             axis.enableAutoSIPrefix(enable=False)
         self._item.setLabel("bottom", x_label, color=MUTED)
         self._item.getAxis("left").setWidth(56)
-        self.set_y_label(y_label)
+        self._item.setLabel("left", y_label, color=MUTED)
         self._curves: dict[str, pg.PlotDataItem] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.plot)
 
-    def set_y_label(self, text: str) -> None:
-        """Change what the vertical axis shows."""
-        self._item.setLabel("left", text, color=MUTED)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the curves."""
+        return tuple(self._curves)
 
     def set_heading(self, text: str) -> None:
         """Show a line above the plot."""
@@ -82,41 +104,91 @@ class CurvePlot(QWidget):
         return (np.zeros(0), np.zeros(0)) if x is None else (x, y)
 
 
-class ProfilePlot(CurvePlot):
-    """The values along all lines."""
+class UnitPlots(QWidget):
+    """One plot for each unit, one below the other: counts and radians share no axis.
 
-    def __init__(self) -> None:
-        super().__init__("Distance / \N{MICRO SIGN}m", "Value")
+    Parameters
+    ----------
+    x_label, y_label : str
+        What the axes show; the unit of the vertical axis is added.
+    hint : str
+        What the operator has to do while there is no curve.
+    """
 
-    def show_results(self, results: Sequence[Result], measurements: Measurements) -> None:
-        """Show the newest values."""
-        shown = [result for result in results if result.profile is not None and result.picture is not None]
-        self.keep_only([result.measurement.name for result in shown])
-        for result in shown:
+    def __init__(self, x_label: str, y_label: str, hint: str) -> None:
+        super().__init__()
+        self._y_label = y_label
+        self._hint = QLabel(hint)
+        self._hint.setObjectName("muted")
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._hint.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self._hint, 1)
+        self._plots = {unit: CurvePlot(x_label, f"{y_label} / {unit}") for unit in UNITS}
+        for plot in self._plots.values():
+            layout.addWidget(plot, 1)
+            plot.hide()
+
+    def show_curves(self, curves: Sequence[Curve], heading: str = "") -> None:
+        """Show these curves, and no others."""
+        self._hint.setVisible(not curves)
+        for unit, plot in self._plots.items():
+            own = [curve for curve in curves if curve.unit == unit]
+            plot.keep_only([curve.name for curve in own])
+            plot.setVisible(bool(own))
+            plot.set_heading(heading)
+            for curve in own:
+                plot.show_curve(curve.name, curve.x, curve.y, curve.colour)
+
+    def data(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what the curve of this name shows; raises KeyError when there is none."""
+        plot = next((plot for plot in self._plots.values() if name in plot.names), None)
+        if plot is None:
+            raise KeyError(name)
+        return plot.data(name)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units that have a plot now."""
+        return tuple(unit for unit, plot in self._plots.items() if plot.names)
+
+
+def profile_curves(results: Sequence[Result], measurements: Measurements) -> tuple[list[Curve], str]:
+    """Return the values along all lines, and a heading with the number of their frame."""
+    curves: list[Curve] = []
+    frames: set[int] = set()
+    for result in results:
+        if result.profile is not None and result.picture is not None:
             name, profile = result.measurement.name, result.profile
-            if profile is not None:
-                self.show_curve(name, profile.distance_um, profile.values, _colour(measurements, name))
-        units = sorted({result.picture.unit for result in shown if result.picture is not None})
-        frames = sorted({str(result.picture.frame_index) for result in shown if result.picture and result.picture.frame_index})
-        self.set_y_label(f"Value / {', '.join(units)}" if units else "Value")
-        self.set_heading(f"Frame {', '.join(frames)}" if frames else "Draw a profile on a picture")
+            curve = Curve(
+                name=name,
+                x=profile.distance_um,
+                y=profile.values,
+                unit=result.picture.unit,
+                colour=_colour(measurements, name),
+            )
+            curves.append(curve)
+            if result.picture.frame_index is not None:
+                frames.add(result.picture.frame_index)
+    return curves, f"Frame {', '.join(str(frame) for frame in sorted(frames))}" if frames else ""
 
 
-class TracePlot(CurvePlot):
-    """The course over time of points and regions."""
-
-    def __init__(self) -> None:
-        super().__init__("Time / s", "Mean")
-
-    def show_traces(self, traces: Mapping[str, TimeSeries], measurements: Measurements) -> None:
-        """Show the newest values; time 0 is that of the newest frame."""
-        filled = {name: series for name, series in traces.items() if len(series)}
-        self.keep_only(list(filled))
-        self.set_heading("" if filled else "Draw a point, rectangle or ellipse on a picture")
-        newest_s = max((series.column("time_s")[-1] for series in filled.values()), default=0.0)
-        for name, series in filled.items():
-            x, y = series.column("time_s") - newest_s, series.column("mean")
-            self.show_curve(name, x[-_MAX_POINTS:], y[-_MAX_POINTS:], _colour(measurements, name))
+def trace_curves(traces: Mapping[str, TimeSeries], measurements: Measurements) -> list[Curve]:
+    """Return the course over time of points and regions; time 0 is that of the newest frame."""
+    filled = {name: series for name, series in traces.items() if len(series)}
+    newest_s = max((series.column("time_s")[-1] for series in filled.values()), default=0.0)
+    return [
+        Curve(
+            name=name,
+            x=(series.column("time_s") - newest_s)[-_MAX_POINTS:],
+            y=series.column("mean")[-_MAX_POINTS:],
+            unit=unit_of(measurements[name].picture),
+            colour=_colour(measurements, name),
+        )
+        for name, series in filled.items()
+    ]
 
 
 class AlignmentPlots(QWidget):

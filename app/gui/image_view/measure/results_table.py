@@ -58,7 +58,8 @@ class ResultsTable(QTableWidget):
 
     def show_results(self, results: Sequence[Result], measurements: Measurements) -> None:
         """Show the newest numbers."""
-        self.setRowCount(len(results))
+        with QSignalBlocker(self):  # a row that goes away is no choice of the operator
+            self.setRowCount(len(results))
         for row, result in enumerate(results):
             name = result.measurement.name
             for column, text in enumerate(_texts(result)):

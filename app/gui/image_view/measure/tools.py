@@ -154,8 +154,8 @@ class MeasureTools(QObject):
             self.select(self.measurements.names[-1] if len(self.measurements) else "")
 
     def select(self, name: str) -> None:
-        """Choose the measurement that the Delete key removes."""
-        if name != self._selected:
+        """Choose the measurement that the Delete key removes; an empty name chooses none."""
+        if name != self._selected and name in ("", *self.measurements.names):
             self._selected = name
             for (_, own), item in self._items.items():
                 item.set_selected(on=own == name)

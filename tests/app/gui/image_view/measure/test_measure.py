@@ -171,6 +171,21 @@ def test_a_point_follows_its_pixel_over_time(grid, panel):
     np.testing.assert_array_equal(y, [float(row_["mean"]) for row_ in rows])
 
 
+def test_counts_and_radians_have_plots_of_their_own(grid, panel):
+    panel.choose(Sheet.TIME)
+    assert panel.time.units == ()
+    phase = draw(grid, Tool.POINT, Content.PHASE, (150, 120), (150, 120))
+    speckle = draw(grid, Tool.RECTANGLE, Content.SPECKLE, (100, 100), (200, 180))
+    show(grid, 1)
+    assert panel.time.units == ("counts", "rad")
+    assert panel.time.data(speckle)[1][0] > 10 > panel.time.data(phase)[1][0]
+    grid.measure.measurements.remove(speckle)
+    grid.refresh_numbers()
+    assert panel.time.units == ("rad",)
+    with pytest.raises(KeyError):
+        panel.time.data(speckle)
+
+
 def test_a_shape_is_moved_by_dragging_and_begins_its_course_again(grid):
     name = draw(grid, Tool.RECTANGLE, Content.PHASE, (100, 100), (200, 180))
     show(grid, 1)
