@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
 from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame
@@ -71,6 +72,12 @@ class SessionLike(Protocol):
 
     def start_recording(self, name: str, options: RecordingOptions | None = None) -> None:
         """Record into a new recording, by default every frame, until it is stopped or has its length."""
+
+    def recording_folder(self, options: RecordingOptions) -> Path:
+        """Return where a recording with these options is stored."""
+
+    def recording_room(self, options: RecordingOptions) -> DiskRoom | None:
+        """Return how long the disk lasts for a recording with these options."""
 
     def set_pre_trigger(self, seconds: float) -> None:
         """Keep so many seconds of frames in memory, so that a recording can begin with them; 0 keeps none."""

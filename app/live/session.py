@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Self
 
 import numpy as np
 
+from acquisition.archive.folder import free_bytes
 from acquisition.archive.kinds import FinishReason, RecordingEnd
 from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
@@ -31,6 +33,7 @@ from app.live.capture import CaptureSettings, CaptureStats, LiveCapture
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings, InferenceStats
 from app.live.jobs import Jobs, Progress
 from app.live.recording import LiveRecording, RecordingSettings, queue_bytes_of
+from app.live.recordings.disk_room import DiskRoom, disk_room
 from app.live.recordings.options import RecordingOptions
 from app.live.recordings.pre_trigger import PreTriggerRing
 from app.live.reference_log import ReferenceLog
@@ -57,6 +60,9 @@ from drivers.camera_settings import CameraSetting, SettingName, SettingValue, fa
 from reconstruction.base import ReconstructionError
 from reconstruction.live.pairs_method import pairs_grid_px
 from reconstruction.models.model import Model
+
+#: Bytes of phase, uncertainty and label of one pixel.
+_RESULT_BYTES = 4 + 4 + 2
 
 
 class SessionError(SpeckleScopeError):
@@ -343,6 +349,22 @@ class Session:
             can_retune=capture.state.is_running and self._rig.slm is not None and not recording.active,
             drift_threshold=self.config.live.drift_threshold,
         )
+
+    def recording_folder(self, options: RecordingOptions) -> Path:
+        """Return where a recording with these options is stored."""
+        return options.folder or self.config.archive
+
+    def recording_room(self, options: RecordingOptions) -> DiskRoom | None:
+        """Return how long the disk lasts for a recording with these options; None where its folder is not there yet."""
+        folder = self.recording_folder(options)
+        existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), None)
+        if existing is None:
+            return None
+        rows, columns = self._rig.camera.capabilities.shape
+        frame_bytes = rows * columns * (2 if self._rig.camera.bit_depth > 8 else 1) + self._grid_px() ** 2 * _RESULT_BYTES
+        fps = self._capture.stats().fps if self._capture is not None else 0.0
+        per_s = 1 / options.every_s if options.every_s else (fps if math.isfinite(fps) else 0.0) / options.every_nth
+        return disk_room(free_bytes(existing), frame_bytes, per_s)
 
     def set_pre_trigger(self, seconds: float) -> None:
         """Keep so many seconds of frames in memory, so that a recording can begin with them; 0 keeps none."""

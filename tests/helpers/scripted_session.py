@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data, transform
 
+from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
 from app.live.segmentation import segmented
 from app.status import (
@@ -90,6 +91,8 @@ class ScriptedSession:
         self.status = live_status()
         self.recording = RecordingStatus()
         self.acquisition = AcquisitionStatus()
+        self.archive = Path("archive")
+        self.options = RecordingOptions()
         self.settings: tuple[CameraSetting, ...] = ()
         self.job_statuses: tuple[JobStatus, ...] = ()
         self.polls = 0
@@ -142,6 +145,13 @@ class ScriptedSession:
 
     def start_recording(self, name: str, options: RecordingOptions | None = None) -> None:
         self._command("start_recording", name)
+        self.options = options or RecordingOptions()
+
+    def recording_folder(self, options: RecordingOptions) -> Path:
+        return options.folder or self.archive
+
+    def recording_room(self, options: RecordingOptions) -> DiskRoom | None:
+        return DiskRoom(10**11, 7500.0)
 
     def set_pre_trigger(self, seconds: float) -> None:
         self._command("set_pre_trigger", seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from PyQt6.QtCore import QRect, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
@@ -15,12 +16,15 @@ from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.live_page.camera_panel import CameraPanel
 from app.gui.live_page.control_bar import ControlBar, Tone
+from app.gui.live_page.record_panel import RecordPanel
 from app.gui.live_page.recording_result import RecordingResult
 from app.gui.live_page.status_strip import StatusStrip
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.formatting import count, duration
 from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX
+from app.live.recordings.name_pattern import recording_name, used_in
+from app.live.recordings.options import RecordingOptions
 from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, Topic
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
@@ -68,11 +72,16 @@ class LivePage(QMainWindow):
         )
         self.status_strip = StatusStrip()
         self.result = RecordingResult()
+        self.recorder = RecordPanel()
         self.camera = CameraPanel()
         self.measurements = MeasurePanel(self.pictures.measure)
         self.docks = tuple(
             self._dock(title, panel, name)
-            for title, panel, name in (("Camera", self.camera, "camera"), ("Measure", self.measurements, "measure"))
+            for title, panel, name in (
+                ("Record", self.recorder, "record"),
+                ("Camera", self.camera, "camera"),
+                ("Measure", self.measurements, "measure"),
+            )
         )
         self._build()
         self._connect()
@@ -103,6 +112,9 @@ class LivePage(QMainWindow):
         self.status_strip.show_status(status)
         self.controls.show_recording(recording)
         self.result.show_recording(recording)
+        self.recorder.show_recording(recording)
+        if self.recorder.isVisible():
+            self._show_next_recording()
         self.camera.show_settings(self.session.camera_settings())
         self.camera.show_reference_age(status.reference_age_s, live=status.running and not recording.active)
         if visible:
@@ -149,7 +161,33 @@ class LivePage(QMainWindow):
         elif not name:
             self.refuse("The recording has no name; type one next to the Record button")
         else:
-            self.attempt(lambda: self.session.start_recording(name))
+            self.attempt(lambda: self._start_recording(name))
+
+    def _start_recording(self, name: str) -> None:
+        options = self.recorder.options()
+        self.session.start_recording(self._recording_name(name, options), options)
+
+    def _recording_name(self, name: str, options: RecordingOptions) -> str:
+        """Return the name that the pattern stands for now."""
+        is_used = used_in(self.session.recording_folder(options))
+        return recording_name(self.recorder.pattern.text().strip(), name, datetime.now(), is_used)
+
+    def _show_next_recording(self) -> None:
+        """Show the next name, where it goes, and how long the disk lasts; or why it cannot be recorded so."""
+        try:
+            options = self.recorder.options()
+            name = self._recording_name(self.controls.recording_name.text().strip() or "recording", options)
+            self.recorder.show_next(name, self.session.recording_room(options))
+        except SpeckleScopeError as error:
+            self.recorder.show_next(str(error), None)
+
+    def add_marker(self, text: str) -> None:
+        """Mark this moment of the recording."""
+        self.attempt(lambda: self.session.add_marker(text))
+
+    def keep_before(self, seconds: float) -> None:
+        """Keep so many seconds of frames in memory, for recordings that begin before Record is pressed."""
+        self.attempt(lambda: self.session.set_pre_trigger(seconds))
 
     def save_snapshot(self) -> None:
         """Save the present view, and show where."""
@@ -222,6 +260,14 @@ class LivePage(QMainWindow):
         )
         return ask(question, self.window()) and self.attempt(self.session.stop_recording)
 
+    def toggle_panel(self, name: str) -> None:
+        """Show a panel in front, or hide it if it is there: ``record``, ``camera`` or ``measure``."""
+        dock = next(dock for dock in self.docks if dock.objectName() == name)
+        shown = dock.isVisible() and not dock.visibleRegion().isEmpty()
+        dock.setVisible(not shown)
+        if not shown:
+            dock.raise_()
+
     def attempt(self, action: Callable[[], object]) -> bool:
         """Carry a command out; return whether it was. A refusal is reported, and nothing else changes."""
         try:
@@ -258,7 +304,8 @@ class LivePage(QMainWindow):
         for dock in self.docks:
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
             dock.hide()
-        self.tabifyDockWidget(*self.docks)
+        for dock in self.docks[1:]:
+            self.tabifyDockWidget(self.docks[0], dock)
 
     def _dock(self, title: str, panel: QWidget, name: str) -> QDockWidget:
         dock = QDockWidget(title, self)
@@ -275,6 +322,8 @@ class LivePage(QMainWindow):
         self.result.open_clicked.connect(self.open_recording_folder)
         self.result.play_clicked.connect(self.play_recording)
         self.result.export_clicked.connect(self.export_recording)
+        self.recorder.marker_requested.connect(self.add_marker)
+        self.recorder.pre_trigger_changed.connect(self.keep_before)
         self.camera.change_requested.connect(self.change_camera)
         self.camera.auto_exposure_requested.connect(self.expose_automatically)
         self.camera.reference_requested.connect(self.measure_reference)

@@ -57,6 +57,9 @@ class Command(Enum):
     QUIT = CommandText(menu=Menu.FILE, text="Quit", tip="Finish recordings and exports, then end the program", keys="Ctrl+Q")
     TOGGLE_LIVE = CommandText(menu=Menu.LIVE, text="Start or stop live view", tip="Start or stop the live view", keys="Space")
     RECORD = CommandText(menu=Menu.LIVE, text="Record", tip="Start or stop recording every camera frame without loss", keys="R")
+    MARK = CommandText(
+        menu=Menu.LIVE, text="Add marker", tip="Mark this moment of the recording, with the text in the Record panel", keys="M"
+    )
     SNAPSHOT = CommandText(
         menu=Menu.LIVE, text="Snapshot", tip="Save frame, phase and labels of the present view as files", keys="S"
     )
@@ -66,6 +69,9 @@ class Command(Enum):
     )
     FIT = CommandText(menu=Menu.VIEW, text="Show whole field", tip="Show the whole field in every picture", keys="F")
     FULL_SCREEN = CommandText(menu=Menu.VIEW, text="Full screen", tip="Show the window on the whole screen", keys="F11")
+    RECORD_PANEL = CommandText(menu=Menu.VIEW, text="Record panel", tip="Show or hide how recordings are made", keys="F2")
+    CAMERA_PANEL = CommandText(menu=Menu.VIEW, text="Camera panel", tip="Show or hide the camera's settings", keys="F3")
+    MEASURE_PANEL = CommandText(menu=Menu.VIEW, text="Measure panel", tip="Show or hide measurements", keys="F4")
     DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
     ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset…", tip="Acquire pairs of speckle and phase")
     TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")

@@ -293,6 +293,27 @@ class MainWindow(QMainWindow):
         if self.page is not None:
             self.page.toggle_recording()
 
+    def add_marker(self) -> None:
+        """Mark this moment of the recording."""
+        if self.page is not None:
+            self.page.recorder.request_marker()
+
+    def toggle_record_panel(self) -> None:
+        """Show or hide how recordings are made."""
+        self._toggle_panel("record")
+
+    def toggle_camera_panel(self) -> None:
+        """Show or hide the camera's settings."""
+        self._toggle_panel("camera")
+
+    def toggle_measure_panel(self) -> None:
+        """Show or hide measurements."""
+        self._toggle_panel("measure")
+
+    def _toggle_panel(self, name: str) -> None:
+        if self.page is not None:
+            self.page.toggle_panel(name)
+
     def save_snapshot(self) -> None:
         """Save the present view."""
         if self.page is not None:
@@ -560,6 +581,10 @@ class MainWindow(QMainWindow):
             (Command.QUIT, self.close),
             (Command.TOGGLE_LIVE, self.toggle_live),
             (Command.RECORD, self.toggle_recording),
+            (Command.MARK, self.add_marker),
+            (Command.RECORD_PANEL, self.toggle_record_panel),
+            (Command.CAMERA_PANEL, self.toggle_camera_panel),
+            (Command.MEASURE_PANEL, self.toggle_measure_panel),
             (Command.SNAPSHOT, self.save_snapshot),
             (Command.EXPORT, self.export_recording),
             (Command.RETUNE, self.retune),

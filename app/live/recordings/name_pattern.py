@@ -5,12 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
+from acquisition.archive.folder import clean_name
+from acquisition.archive.rows import StorageError
 from app.live.recordings.options import RecordingOptionsError
 
 _KNOWN = "{name}, {date}, {time} and {counter} or {counter:03}"
 _FIELD = re.compile(r"\{(\w*)(?::(\d{1,2}))?\}")
 _MOST_TRIES = 1_000_000
+
+
+def used_in(folder: Path) -> Callable[[str], bool]:
+    """Return a function that says whether a folder holds an archive of a name; a folder that is not there holds none."""
+
+    def is_used(name: str) -> bool:
+        try:
+            marked = f"_{clean_name(name)}_"
+            return any(marked in path.name for path in folder.iterdir())
+        except (OSError, StorageError):
+            return False
+
+    return is_used
 
 
 def recording_name(pattern: str, name: str, now: datetime, is_used: Callable[[str], bool]) -> str:

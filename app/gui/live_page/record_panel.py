@@ -1,0 +1,198 @@
+"""How the next recording is made: where, under which name, for how long, which frames; markers while it runs."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from pathlib import Path
+
+from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.gui.widgets.labels import ElidedLabel
+from app.live.recordings.disk_room import DiskRoom
+from app.live.recordings.options import RecordingOptions
+from app.status import RecordingLength, RecordingState, RecordingStatus
+
+_MOST = 10_000_000
+_LONGEST_S = 7 * 24 * 3600.0
+_MOST_BEFORE_S = 60.0
+_NOTES_PX = 64
+_DEFAULT_PATTERN = "{name}"
+
+
+class Length(Enum):
+    """When a recording ends by itself."""
+
+    OPEN = auto()
+    SECONDS = auto()
+    FRAMES = auto()
+
+
+class Frames(Enum):
+    """Which frames are recorded."""
+
+    ALL = auto()
+    NTH = auto()
+    TIMED = auto()
+
+
+class RecordPanel(QWidget):
+    """The form of a recording. It emits a signal for every request and decides nothing itself."""
+
+    #: The text of a marker.
+    marker_requested = pyqtSignal(str)
+    #: Seconds of frames that are to be kept in memory.
+    pre_trigger_changed = pyqtSignal(float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = QLineEdit()
+        self.choose_folder = QPushButton("Choose…")
+        self.pattern = QLineEdit(_DEFAULT_PATTERN)
+        self.next_name = ElidedLabel("muted")
+        self.room = QLabel()
+        self.length = QComboBox()
+        self.amount = QDoubleSpinBox()
+        self.frames = QComboBox()
+        self.every = QDoubleSpinBox()
+        self.before = QDoubleSpinBox()
+        self.notes = QPlainTextEdit()
+        self.tags = QLineEdit()
+        self.marker = QLineEdit()
+        self.mark = QPushButton("Add marker")
+        self._fill()
+        layout = QVBoxLayout(self)
+        layout.addLayout(self._form())
+        layout.addWidget(self.room)
+        layout.addStretch(1)
+        self.choose_folder.clicked.connect(self._choose_folder)
+        self.length.currentIndexChanged.connect(self._show_amounts)
+        self.frames.currentIndexChanged.connect(self._show_amounts)
+        self.before.valueChanged.connect(self.pre_trigger_changed)
+        self.mark.clicked.connect(self.request_marker)
+        self.marker.returnPressed.connect(self.request_marker)
+        self._show_amounts()
+
+    def options(self) -> RecordingOptions:
+        """Return how to record.
+
+        Raises
+        ------
+        RecordingOptionsError
+            Two entries exclude each other, or a text is too long.
+        """
+        text = self.folder.text().strip()
+        return RecordingOptions(
+            length=self._length(),
+            before_s=self.before.value(),
+            every_nth=round(self.every.value()) if self.frames.currentData() is Frames.NTH else 1,
+            every_s=self.every.value() if self.frames.currentData() is Frames.TIMED else None,
+            folder=Path(text) if text else None,
+            notes=self.notes.toPlainText().strip(),
+            tags=tuple(tag.strip() for tag in self.tags.text().split(",") if tag.strip()),
+        )
+
+    def show_recording(self, status: RecordingStatus) -> None:
+        """While a recording runs, markers can be added, and nothing of its form can be changed."""
+        running = status.state is RecordingState.RECORDING
+        for widget in (self.folder, self.choose_folder, self.pattern, self.length, self.amount, self.frames, self.every):
+            widget.setEnabled(not running)
+        for widget in (self.marker, self.mark):
+            widget.setEnabled(running)
+
+    def show_next(self, name: str, room: DiskRoom | None) -> None:
+        """Show the name of the next recording, and how long the disk lasts."""
+        self.next_name.show_text(name)
+        self.room.setText(room.text if room is not None else "")
+
+    def request_marker(self) -> None:
+        """Ask for a marker with the text that was typed."""
+        if self.mark.isEnabled():
+            self.marker_requested.emit(self.marker.text().strip())
+            self.marker.clear()
+
+    def _length(self) -> RecordingLength:
+        kind = self.length.currentData()
+        if kind is Length.SECONDS:
+            return RecordingLength(seconds=self.amount.value())
+        if kind is Length.FRAMES:
+            return RecordingLength(frames=round(self.amount.value()))
+        return RecordingLength()
+
+    def _choose_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Record into this folder", self.folder.text())
+        if name:
+            self.folder.setText(name)
+
+    def _show_amounts(self) -> None:
+        length, frames = self.length.currentData(), self.frames.currentData()
+        self.amount.setVisible(length is not Length.OPEN)
+        self.amount.setSuffix(" s" if length is Length.SECONDS else "")
+        self.amount.setDecimals(1 if length is Length.SECONDS else 0)
+        self.every.setVisible(frames is not Frames.ALL)
+        self.every.setSuffix(" s" if frames is Frames.TIMED else "")
+        self.every.setDecimals(1 if frames is Frames.TIMED else 0)
+
+    def _fill(self) -> None:
+        for kind, text in ((Length.OPEN, "until it is stopped"), (Length.SECONDS, "for"), (Length.FRAMES, "for frames")):
+            self.length.addItem(text, kind)
+        for choice, text in ((Frames.ALL, "every frame"), (Frames.NTH, "one frame of"), (Frames.TIMED, "one frame every")):
+            self.frames.addItem(text, choice)
+        self.amount.setRange(1, _MOST)
+        self.amount.setValue(10)
+        self.every.setRange(0.1, _LONGEST_S)
+        self.every.setValue(10)
+        self.before.setRange(0, _MOST_BEFORE_S)
+        self.before.setSuffix(" s")
+        self.before.setKeyboardTracking(False)
+        self.notes.setMaximumHeight(_NOTES_PX)
+        self.notes.setTabChangesFocus(True)
+        self.folder.setPlaceholderText("the instrument's own folder")
+        self.tags.setPlaceholderText("liver, control")
+        self.marker.setPlaceholderText("what happens now")
+        for widget, name, tip in (
+            (self.folder, "Folder", "Where recordings are stored"),
+            (self.pattern, "Name pattern", "Name of a recording: {name}, {date}, {time}, {counter} or {counter:03}"),
+            (
+                self.before,
+                "Seconds before",
+                "Begin with seconds from before Record was pressed; they are kept in memory",
+            ),
+            (self.notes, "Notes", "Stored with the recording"),
+            (self.tags, "Tags", "Words to look for later, with commas between them"),
+            (self.marker, "Marker", "Marks this moment of the recording"),
+        ):
+            widget.setAccessibleName(name)
+            widget.setToolTip(tip)
+
+    def _form(self) -> QFormLayout:
+        form = QFormLayout()
+        form.setVerticalSpacing(6)
+        for caption, widgets in (
+            ("Folder", (self.folder, self.choose_folder)),
+            ("Name", (self.pattern,)),
+            ("Next", (self.next_name,)),
+            ("Length", (self.length, self.amount)),
+            ("Frames", (self.frames, self.every)),
+            ("Before", (self.before,)),
+            ("Notes", (self.notes,)),
+            ("Tags", (self.tags,)),
+            ("Marker", (self.marker, self.mark)),
+        ):
+            row = QHBoxLayout()
+            for widget in widgets:
+                row.addWidget(widget)
+            form.addRow(caption, row)
+        return form

@@ -1,0 +1,74 @@
+"""The record panel: names from a pattern, lengths, chosen frames, seconds before, notes and markers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PyQt6.QtCore import Qt
+
+from app.gui.live_page.record_panel import Frames, Length
+from app.status import RecordingLength, RecordingState, RecordingStatus
+
+
+@pytest.fixture
+def panel(window, session, tmp_path):
+    session.archive = tmp_path
+    window.page.controls.recording_name.setText("liver")
+    window.toggle_record_panel()
+    return window.page.recorder
+
+
+def test_the_next_name_follows_the_pattern_and_what_is_there(panel, window, session, tmp_path, qtbot) -> None:
+    (tmp_path / "20261129-120000_recording_liver-001_ab12cd34").mkdir()
+    panel.pattern.setText("{name}-{counter:03}")
+    window.refresh_numbers()
+    assert panel.next_name.full_text == "liver-002"
+    assert panel.room.text() == "100 GB free, 2 h 5 min left"
+    window.toggle_recording()
+    assert session.calls == [("start_recording", "liver-002")]
+    panel.pattern.setText("{nmae}")
+    window.toggle_recording()
+    assert len(session.calls) == 1
+    assert "'{nmae}'" in window.banner.text
+
+
+def test_length_frames_and_words_reach_the_recording(panel, window, session) -> None:
+    panel.length.setCurrentIndex(panel.length.findData(Length.SECONDS))
+    panel.amount.setValue(30)
+    panel.frames.setCurrentIndex(panel.frames.findData(Frames.NTH))
+    panel.every.setValue(5)
+    panel.notes.setPlainText("first slide")
+    panel.tags.setText("liver, control ,")
+    panel.folder.setText("elsewhere")
+    window.toggle_recording()
+    options = session.options
+    assert options.length == RecordingLength(seconds=30.0)
+    assert (options.every_nth, options.every_s) == (5, None)
+    assert (options.notes, options.tags, options.folder) == ("first slide", ("liver", "control"), Path("elsewhere"))
+
+
+def test_seconds_before_are_kept_from_now_on(panel, session, qtbot) -> None:
+    panel.before.setValue(3.0)
+    assert session.calls == [("set_pre_trigger", 3.0)]
+    assert panel.options().before_s == 3.0
+
+
+def test_a_key_marks_the_moment_only_while_it_is_recorded(panel, window, session, qtbot) -> None:
+    panel.marker.setText("acid added")
+    window.add_marker()
+    assert session.calls == []
+    session.recording = RecordingStatus(state=RecordingState.RECORDING, frames_recorded=5)
+    window.refresh_numbers()
+    qtbot.keyClick(window, Qt.Key.Key_M)
+    assert session.calls == [("add_marker", "acid added")]
+    assert panel.marker.text() == ""
+    assert not panel.pattern.isEnabled()
+
+
+def test_panels_are_shown_in_front_and_hidden(panel, window) -> None:
+    assert panel.isVisible()
+    window.toggle_camera_panel()
+    assert window.page.camera.isVisible()
+    window.toggle_camera_panel()
+    assert not window.page.camera.isVisible()
