@@ -249,7 +249,7 @@ class _Repeats:
 
     def problems(self, *, allow_duplicates: bool) -> list[str]:
         """Return what forbids the import."""
-        return [] if allow_duplicates else [f"{text}; remove one, or allow duplicates" for text in self._frames]
+        return [] if allow_duplicates else [f"{text}; remove one, or give --allow-duplicates" for text in self._frames]
 
     def notes(self, *, allow_duplicates: bool) -> list[str]:
         """Return what the operator should know."""

@@ -93,7 +93,14 @@ class SpeckleConverter:
         low, high = float(counts.min()), float(counts.max())
         if self.dtype != self._dtype.name or self._stated.white is not None:
             most = np.iinfo(self.dtype).max if self.dtype in ("uint8", "uint16") else math.inf
-            if not (low >= 0 and high <= most):  # also true for NaN
+            if not (np.isfinite(low) and np.isfinite(high)):
+                raise SpeckleError(f"{name} has values that are not finite; a camera has none: replace them in the file")
+            if low < 0:
+                below = float(image.min())
+                raise SpeckleError(
+                    f"{name} has values down to {below:.6g}; counts begin at 0: add {-below:.6g} to all in the file"
+                )
+            if high > most:
                 raise SpeckleError(
                     f"{name} spans {low:.6g} to {high:.6g}, outside the counts 0 to {most}: give --speckle-white, the value of "
                     "white"

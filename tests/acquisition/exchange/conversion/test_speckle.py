@@ -49,9 +49,18 @@ def test_counts_above_the_stated_bits_are_refused() -> None:
             converter(np.array([[0, 40]], np.uint16), bit_depth=bits)
 
 
-@pytest.mark.parametrize("values", [[0.0, 0.5], [-1.0, 1.0], [0.0, 65536.0], [0.0, float("nan")]])
-def test_values_that_are_no_counts_are_refused(values: list[float]) -> None:
-    with pytest.raises(SpeckleError, match="--speckle-white"):
+@pytest.mark.parametrize(
+    ("values", "remedy"),
+    [
+        ([0.0, 0.5], "--speckle-white"),
+        ([0.0, 65536.0], "--speckle-white"),
+        ([-3.0, 1.0], "down to -3; counts begin at 0: add 3 to all"),
+        ([0.0, float("nan")], "not finite; a camera has none: replace them"),
+        ([0.0, float("inf")], "not finite"),
+    ],
+)
+def test_values_that_are_no_counts_are_refused(values: list[float], remedy: str) -> None:
+    with pytest.raises(SpeckleError, match=remedy):
         converter(np.array([values], np.float32))
 
 
