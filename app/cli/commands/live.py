@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.cli.options import LiveOptions, Positive, RecordingOptions
 from app.cli.output import console, progress_bars, publish
+from app.cli.record_options import Order, WhatToRecord, order_of
 from app.signals import StopRequest, stop_on_signal
 from drivers.base import SpeckleScopeError
 
@@ -14,7 +16,11 @@ if TYPE_CHECKING:
     from app.instrument.config import InstrumentConfig
     from app.live.session import Session
 
-_LIVE, _RECORDING = LiveOptions(), RecordingOptions()
+_LIVE, _RECORDING, _WHAT = LiveOptions(), RecordingOptions(), WhatToRecord()
+
+
+#: The part of the seconds before a recording that is waited for: the ring never spans all of them.
+_KEPT_PART = 0.95
 
 
 def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
@@ -31,19 +37,21 @@ def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
         stop.check()
 
 
-def record(name: str, *, seconds: Positive = 10.0, instrument: RecordingOptions = _RECORDING) -> None:
-    """Record without a window: every camera frame with its reconstruction.
+def record(name: str, *, what: WhatToRecord = _WHAT, instrument: RecordingOptions = _RECORDING) -> None:
+    """Record without a window: camera frames with their reconstructions.
+
+    A time lapse (--every 20min --for 14h) that was interrupted goes on when the same command is given again: in a next part.
 
     Parameters
     ----------
     name
         Name of the recording.
-    seconds
-        Duration in seconds.
     """
-    session = _open(instrument.settings())
+    settings = instrument.settings()
+    order_of(name, what, settings.archive)  # wrong options are told before devices are opened
+    session = _open(settings)
     with stop_on_signal() as stop:
-        numbers = _run(session, seconds, name, stop)
+        numbers = _run(session, None, lambda: order_of(name, what, settings.archive), stop)
         publish("recording", numbers, instrument.json)
         stop.check(f"{numbers['frames_recorded']} frames are on disk, in {numbers['recording']}")
 
@@ -55,31 +63,41 @@ def _open(settings: InstrumentConfig) -> Session:
     return Session.open(settings)
 
 
-def _run(session: Session, seconds: float, recording: str | None, stop: StopRequest) -> dict[str, object]:
-    """Run the live view for so long after its first reconstruction; record it if a name is given; close the session."""
-    from app.live.recordings.options import RecordingOptions
-    from app.status import RecordingLength
-
+def _run(
+    session: Session, seconds: float | None, new_order: Callable[[], Order] | None, stop: StopRequest
+) -> dict[str, object]:
+    """Run the live view for so long after its first reconstruction, or until the order is recorded; close the session."""
     with session, progress_bars() as report:
+        before_s = new_order().options.before_s if new_order else 0.0
+        session.set_pre_trigger(before_s)
         session.start_live()
         started_s: float | None = None
+        seen_s: float | None = None
         while not stop.wait(0.1):
             _print_messages(session)
-            if session.poll_view() is not None and started_s is None:
-                started_s = time.monotonic()
-                if recording is not None:
-                    session.start_recording(recording, RecordingOptions(length=RecordingLength(seconds=seconds)))
+            now_s = time.monotonic()
+            if session.poll_view() is not None and seen_s is None:
+                seen_s = now_s
+            # The memory may be too small for all the seconds before.
+            has_kept = session.pre_trigger_s >= before_s * _KEPT_PART or (seen_s is not None and now_s - seen_s > before_s)
+            if seen_s is not None and started_s is None and has_kept:
+                started_s = now_s
+                if new_order is not None:
+                    order = new_order()
+                    seconds = order.seconds
+                    session.start_recording(order.name, order.options)
             elapsed_s = time.monotonic() - started_s if started_s is not None else 0.0
             status = session.live_status()
             note = f"{status.inference_fps:.1f} fps, {status.engine}"
-            report("recording" if recording else "live", int(elapsed_s), int(seconds), note)
-            if session.recording_status().ended_by is not None or elapsed_s >= seconds + (recording is not None):
+            report("recording" if new_order else "live", int(elapsed_s), int(seconds or elapsed_s + 1), note)
+            late_s = 0.0 if new_order is None else 1.0
+            if session.recording_status().ended_by is not None or (seconds is not None and elapsed_s >= seconds + late_s):
                 break
         numbers = session.live_status().to_dict()
         session.stop_recording()
         session.join()
         _print_messages(session)  # an error at the very end is an error too
-        return numbers if recording is None else numbers | _recording_numbers(session, stop)
+        return numbers if new_order is None else numbers | _recording_numbers(session, stop)
 
 
 def _print_messages(session: Session) -> None:
