@@ -21,7 +21,7 @@ endif
 # Without the first group Qt cannot even be imported. The second opens real windows, the third gives tests a display.
 QT_LIBS := libgl1 libegl1 libxkbcommon0 libfontconfig1 libdbus-1-3 libglib2.0-0
 WINDOW_LIBS := libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0
-TEST_LIBS := xvfb xauth openbox x11-xserver-utils
+TEST_LIBS := xvfb xauth openbox x11-xserver-utils xdotool libgl1-mesa-dri
 # `make test-slow` opens exports in these; ImageJ needs a display too. Tests of what is missing are skipped.
 SLOW_PROGRAMS := octave imagej ffmpeg
 

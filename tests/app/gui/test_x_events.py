@@ -1,0 +1,31 @@
+"""The window under real mouse and keyboard events, on a small screen and on a 4K screen with scale 2.
+
+Each screen has an X server and a window manager of its own, in which a pytest of its own runs ``x_events/x_*.py``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.benchmarks.live.x_desktop import XDesktop
+from tests.conftest import ROOT
+
+SCREENS = {"1366 x 768": (1366, 768, 1), "4K, scale 2": (3840, 2160, 2)}
+TESTS = sorted(Path(__file__).with_name("x_events").glob("x_*.py"))
+
+
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed; apt-get install xdotool")
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_window_works_with_the_mouse_and_the_keyboard(screen: str) -> None:
+    width, height, scale = SCREENS[screen]
+    assert TESTS
+    with XDesktop(width, height) as desktop:
+        environment = {**desktop.environment, "QT_SCALE_FACTOR": str(scale), "PYTEST_ADDOPTS": ""}
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", *map(str, TESTS)]
+        ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-1000:]
