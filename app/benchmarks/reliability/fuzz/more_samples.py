@@ -16,6 +16,7 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import scipy.io
 import torch
 
 from acquisition.archive.atomic_files import array_bytes, image_bytes, write_bytes, write_whole
@@ -235,6 +236,17 @@ def _write_other_zarr(folder: Path) -> None:
         write_whole(group, json.dumps(content), _REMEDY)
 
 
+def _write_other_matlab(folder: Path) -> None:
+    """Write a MATLAB file as MATLAB does: with a struct, texts and columns, and without check sums."""
+    rng = np.random.default_rng(6)
+    arrays = {"speckle": rng.integers(0, 255, (16, 12, 5)).astype(np.uint8), "phase": rng.uniform(0, 2.6, (16, 12, 5))}
+    facts = {"pixel_um": 0.7, "camera": "sample", "t_ms": np.arange(5.0), "names": np.array(["a", "b"], object)}
+    for name, compressed in (("plain", False), ("compressed", True)):
+        stored = io.BytesIO()
+        scipy.io.savemat(stored, {**arrays, "facts": facts, **facts}, do_compression=compressed)
+        write_bytes(folder / f"{name}.mat", stored.getvalue(), _REMEDY)
+
+
 def _write_trust(folder: Path) -> None:
     with mock.patch.dict(os.environ, {"XDG_CONFIG_HOME": str(folder)}):
         trust([_TRUST])
@@ -314,6 +326,7 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "small-response": _write_response,
     "references": _write_references,
     "other-zarr": _write_other_zarr,
+    "other-matlab": _write_other_matlab,
     "trust": _write_trust,
     "square": _write_square,
     "registration": _write_registration,

@@ -278,6 +278,10 @@ def _all() -> Iterator[Reader]:
             folder = f"{kind}-{target}"
             yield Reader(name=f"import {folder}", folder=folder, target=pattern, read=_import, files=files)
     yield Reader(name="import other zarr", folder="other-zarr", target="*_speckle.ome.zarr", read=_import, files=_ZARR_FILES)
+    for name in ("plain", "compressed"):
+        yield Reader(
+            name=f"import {name} matlab", folder="other-matlab", target=f"{name}.mat", read=_import, files=(f"{name}.mat",)
+        )
     for name, place, read in (("import", "*.npz", _import), ("verify", "*_references", _verify)):
         yield Reader(name=f"references {name}", folder="references", target=place, read=read, files=("*/*.json", "*/*.npy"))
     folder_files = ("*/input/*", "*/label/*", "*/metadata.yaml", "*/*.flist")
