@@ -219,8 +219,8 @@ def test_transparency_is_refused(tmp_path: Path) -> None:
 def test_the_same_frame_twice_is_refused_unless_allowed(tmp_path: Path) -> None:
     folder = published(tmp_path)
     write_png(folder / "input" / "c.png", read_png(folder / "input" / "a.png"))
-    told = "input/c.png has the same content as input/a.png; remove one, or give --allow-duplicates"
-    assert told in str(refused(folder, tmp_path))
+    problem = "input/c.png has the same content as input/a.png; remove one, or give --allow-duplicates"
+    assert problem in str(refused(folder, tmp_path))
     path = import_pairs(folder, tmp_path / "archives", "x", replace(OPTIONS, allow_duplicates=True))
     assert "input/c.png" in Archive.open(path).events()[1].text
 
