@@ -15,6 +15,7 @@ from acquisition.streams.channel import Channel, Overflow, Stage
 from acquisition.streams.free_memory import free_memory_bytes
 from app.live.frame_joiner import MOST_WAITING, MOST_WAITING_BYTES, FrameJoiner
 from app.live.recordings.frame_choice import FrameChoice
+from app.live.recordings.lapse_search import LapseSearch
 from app.live.recordings.options import RecordingOptions
 from app.status import LiveView, Overlay, RecordingState, RecordingStatus
 from calibration.reference_state import ReferenceState
@@ -92,6 +93,7 @@ class LiveRecording:
         self._next_index: int | None = None
         self._length = settings.options.length
         self._choice = FrameChoice(settings.options)
+        self._search = LapseSearch() if settings.options.every_s is not None else None
         self._frames_put = 0
         self._first_ns: int | None = None
         self._started_s = time.monotonic()
@@ -116,13 +118,13 @@ class LiveRecording:
         if self._length.seconds is not None and seconds >= self._length.seconds:
             self.finish(RecordingEnd.SET_LENGTH)
             return
-        if not self._choice.wants(frame):
+        chosen = frame if self._choice.wants(frame) else None
+        if self._search is not None:
+            chosen = self._search.put_frame(frame, is_due=chosen is not None)
+        if chosen is not None:
+            self._record(chosen)
+        else:
             self._joiner.pass_time(frame.t_ns)
-            return
-        self._joiner.put_frame(frame)
-        self._frames_put += 1
-        if self._frames_put == self._length.frames:
-            self.finish(RecordingEnd.SET_LENGTH)
 
     def put_reference(self, state: ReferenceState) -> None:
         """Store what is reconstructed against from the next frame on; called in the capture thread, or before any frame."""
@@ -131,7 +133,19 @@ class LiveRecording:
 
     def put_view(self, view: LiveView) -> None:
         """Record the reconstruction of a frame; called in the inference thread."""
-        self._joiner.put_view(view)
+        chosen = self._search.put_view(view) if self._search is not None else None
+        if chosen is not None and self._end is None:
+            self._record(chosen, view)
+        else:
+            self._joiner.put_view(view)
+
+    def _record(self, frame: Frame, view: LiveView | None = None) -> None:
+        self._joiner.put_frame(frame)
+        if view is not None:
+            self._joiner.put_view(view)
+        self._frames_put += 1
+        if self._frames_put == self._length.frames:
+            self.finish(RecordingEnd.SET_LENGTH)
 
     def put_overlay(self, overlay: Overlay) -> None:
         """Record the labels of a reconstruction; called in the segmentation thread."""
@@ -154,6 +168,9 @@ class LiveRecording:
                 return
             self._end = _End(ended_by, time.monotonic())
             self._recorder.end(ended_by)
+        pending = self._search.give_up() if self._search is not None else None
+        if pending is not None:
+            self._joiner.put_frame(pending)
         self._joiner.finish()
 
     def _work(self, stop: threading.Event) -> None:

@@ -28,7 +28,7 @@ class RecordingOptions:
     every_nth : int
         Record one of so many frames.
     every_s : float, optional
-        Record the first frame of every such interval, in seconds.
+        Record one frame of every such interval, in seconds: the first one that inference has reconstructed.
     first_due_s : float
         When the first interval begins, in seconds from the first frame on.
     folder : Path, optional

@@ -14,7 +14,7 @@ from acquisition.archive.rows import StorageError
 from app.live.recording import LiveRecording, RecordingSettings
 from app.live.recordings.options import RecordingOptions
 from app.live.session import Session, SessionError
-from app.status import LiveState, LiveView, RecordingLength, RecordingStatus
+from app.status import LiveState, RecordingLength, RecordingStatus
 from drivers.base import Frame
 from tests.helpers.small_instrument import until
 
@@ -101,10 +101,18 @@ def test_a_frame_of_a_time_lapse_is_on_disk_before_the_next_one_comes(tmp_path: 
     for index in range(400):  # four seconds; no reconstruction comes
         recording.put_frame(Frame(np.full((8, 8), index % 256, np.uint8), index, index * FRAME_NS, 0.005))
     until(lambda: recording.status().frames_recorded == 1)
-    late = Frame(np.zeros((8, 8), np.uint8), 400, 1200 * 10**9, 0.005)
-    recording.put_frame(late)
-    recording.put_view(LiveView(late, None))
+    recording.put_frame(Frame(np.zeros((8, 8), np.uint8), 400, 1200 * 10**9, 0.005))
     recording.finish()
     assert recording.stage.join(20)
     status = recording.status()
     assert (status.frames_recorded, status.verdict) == (2, "complete")
+
+
+def test_the_frames_of_a_time_lapse_are_those_with_a_reconstruction(session: Session) -> None:
+    running(session)
+    until(lambda: session.poll_view() is not None)
+    session.start_recording("x", RecordingOptions(every_s=0.3, length=RecordingLength(frames=4)))
+    status, archive = ended(session)
+    assert (status.frames_recorded, status.frames_not_reconstructed) == (4, 0)
+    times_s = np.array([row.t_ns for row in archive.rows()]) * 1e-9
+    assert (np.diff(times_s) > 0.1).all()
