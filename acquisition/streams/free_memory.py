@@ -43,7 +43,7 @@ def free_memory_bytes() -> int:
 
 def available_bytes(meminfo: str) -> int:
     """Return what Linux calls available; raises ValueError where its text does not say."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
-    if found is None:
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo, re.MULTILINE)
+    if match is None:
         raise ValueError("no MemAvailable")
-    return int(found[1]) * 1024
+    return int(match[1]) * 1024

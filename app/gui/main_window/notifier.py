@@ -26,7 +26,7 @@ class Notifier:
         self._window = window
         self._tray: QSystemTrayIcon | None = None
         self._running: frozenset[str] = frozenset()
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
     def watch(self, jobs: Sequence[JobStatus]) -> None:
         """Tell the end of every job that was running at the last call."""
@@ -38,7 +38,7 @@ class Notifier:
 
     def tell(self, text: str, *, failed: bool = False) -> None:
         """Show a notification, unless the operator looks at the window."""
-        self.told.append(text)
+        self.messages.append(text)
         if self._window.isActiveWindow():
             return
         if QSystemTrayIcon.isSystemTrayAvailable():

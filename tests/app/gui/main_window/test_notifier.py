@@ -12,10 +12,10 @@ def test_the_end_of_a_long_job_is_told_once(window) -> None:
     notifier = Notifier(window)
     for state, seconds in ((JobState.RUNNING, 3.0), (JobState.FAILED, 60.0), (JobState.FAILED, 60.0)):
         notifier.watch([JobStatus(name="Export liver", state=state, seconds=seconds)])
-    assert notifier.told == ["Export liver: failed"]
+    assert notifier.messages == ["Export liver: failed"]
     for state in (JobState.RUNNING, JobState.FINISHED):
         notifier.watch([JobStatus(name="Export lung", state=state, seconds=1.0)])
-    assert notifier.told == ["Export liver: failed"]
+    assert notifier.messages == ["Export liver: failed"]
 
 
 def test_a_recording_keeps_the_computer_awake_until_it_ends(window, session, monkeypatch) -> None:
