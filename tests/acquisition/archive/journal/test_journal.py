@@ -19,7 +19,7 @@ from tests.helpers.journals import execute
 
 COUNT, SLOTS = 12, 4
 SPEC = ArraySpec("speckle", (6, 5), "uint16")
-OLD = Path(__file__).parents[2] / "fixtures" / "version-0.1.0" / "take"
+OLD = Path(__file__).parents[3] / "fixtures" / "version-0.1.0" / "take"
 
 
 def image(index: int) -> np.ndarray:
