@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from app.benchmarks.live.clocked_camera import ClockedCamera
 from app.benchmarks.live.counter_code import bit_centres, read_number, write_number
-from drivers.base import DeviceLostError, Frame, FrameFailedError, TriggerMode
+from drivers.base import DeviceError, DeviceLostError, Frame, FrameFailedError, TriggerMode
+from drivers.camera_settings import AdjustableCamera, Roi, SettingName, find
 
 
 def number_in(frame: Frame) -> int | None:
@@ -68,3 +69,22 @@ def test_a_camera_that_is_lost_comes_back() -> None:
         camera.reconnect()
         camera.arm(TriggerMode.FREE_RUN)
         assert camera.read(1.0).index == 0
+
+
+def test_exposure_and_rate_change_while_it_runs_and_the_region_does_not() -> None:
+    region = Roi(x=8, y=4, width=80, height=80)
+    with ClockedCamera([np.zeros((128, 128), np.uint8)], 100) as camera:
+        assert isinstance(camera, AdjustableCamera)
+        camera.arm(TriggerMode.FREE_RUN)
+        camera.change_setting(SettingName.EXPOSURE_S, 0.004)
+        camera.change_setting(SettingName.FRAME_RATE_HZ, 200.0)
+        with pytest.raises(DeviceError, match="cannot change while the camera is armed"):
+            camera.change_setting(SettingName.ROI, region)
+        camera.disarm()
+        camera.change_setting(SettingName.ROI, region)
+        camera.arm(TriggerMode.FREE_RUN)
+        frame = camera.read(1.0)
+        assert (frame.exposure_s, frame.shape, number_in(frame)) == (0.004, (80, 80), 0)
+        assert find(camera.settings(), SettingName.FRAME_RATE_HZ).value == pytest.approx(200)
+        assert camera.newest_read == 0
+        assert camera.times_ns()[0] == frame.t_ns
