@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,8 @@ from PyQt6.QtCore import QObject, QThreadPool, pyqtSignal
 from app.gui.image_view.contents import Shown
 
 Values = NDArray[np.generic]
+
+log = logging.getLogger(__name__)
 
 
 class FilterThread(QObject):
@@ -53,8 +56,9 @@ class FilterThread(QObject):
             values: Values | None = None
             try:
                 values = work()
-            finally:
-                self._done.emit(generation, shown, values)
+            except Exception:  # in a thread of Qt, it would end the program
+                log.exception("the filters of a picture failed")
+            self._done.emit(generation, shown, values)
 
         pool.start(run)
 
