@@ -70,6 +70,11 @@ class Replayed:
         height, width = self._archive.spec("phase").shape
         return height if height == width else None
 
+    @property
+    def has_uncertainty(self) -> bool:
+        """Whether the recorded phases have a standard deviation."""
+        return self.grid_px is not None and "uncertainty" in self._archive.arrays
+
     def described(self, config: InstrumentConfig) -> InstrumentConfig:
         """Return the instrument with the recording's own fibre, pixel size and phase range, and note what they replace."""
         facts = {}

@@ -42,19 +42,24 @@ class FrameJoiner:
         Leads to the recorder; its overflow policy is FAIL. All frames that wait may come at once.
     grid_px : int
         Side of the phase images.
+    has_uncertainty : bool
+        Whether the model gives a standard deviation of the phase; a frame without one is recorded with NaN.
     patience_s : float
         How long a frame waits at most, by the times of the frames, in seconds. At most ``MOST_WAITING`` frames wait, and they
         use at most 256 MB. Beyond it a frame is recorded with what has come for it, so that a recording continues when a stage
         is slow or has failed.
     """
 
-    def __init__(self, channel: Channel[RecordItem], grid_px: int, patience_s: float = 2.0) -> None:
+    def __init__(
+        self, channel: Channel[RecordItem], grid_px: int, patience_s: float = 2.0, *, has_uncertainty: bool = False
+    ) -> None:
         self._channel = channel
         self._patience_ns = round(patience_s * 1e9)
         self._waiting: deque[_Waiting] = deque()
         self._viewed = -1  # the newest frame that inference is done with
         self._lock = threading.Lock()
         self._ended = False
+        self._has_uncertainty = has_uncertainty
         self._no_phase = np.full((grid_px, grid_px), np.nan, np.float32)
         self._no_labels = np.zeros((grid_px, grid_px), np.uint16)
 
@@ -123,6 +128,7 @@ class FrameJoiner:
         labels = overlay.labels if overlay is not None else None
         frame, reconstruction = waiting.frame, waiting.reconstruction
         phase = None if reconstruction is None else reconstruction.phase_rad
+        uncertainty = None if reconstruction is None else reconstruction.uncertainty_rad
         item = RecordItem(
             frame=frame if reconstruction is None else reconstruction.with_mark(frame),
             phase_rad=self._no_phase if phase is None else phase,
@@ -130,6 +136,7 @@ class FrameJoiner:
             engine=NOT_RECONSTRUCTED if reconstruction is None else reconstruction.engine,
             latency_s=0.0 if reconstruction is None else reconstruction.latency_s,
             labels=self._no_labels if labels is None else labels,
+            uncertainty_rad=(self._no_phase if uncertainty is None else uncertainty) if self._has_uncertainty else None,
             reconstructed=reconstruction is not None,
             segmented=labels is not None,
         )

@@ -80,6 +80,8 @@ class InferenceStats:
         The engine that runs, and why it was chosen.
     reference_correlation : float
         Mean correlation of recent frames with the reference.
+    has_uncertainty : bool
+        Whether the method gives a standard deviation of the phase.
     """
 
     choosing_engine: bool = False
@@ -94,11 +96,14 @@ class InferenceStats:
     engine: str = ""
     engine_reason: str = ""
     reference_correlation: float = math.nan
+    has_uncertainty: bool = False
 
     @classmethod
     def before_start(cls, model: Model | None) -> Self:
         """Return what is known before the stage has opened its engine: which model it will run."""
-        return cls() if model is None else cls(method_name=model.card.name, method_id=model.id)
+        if model is None:
+            return cls()
+        return cls(method_name=model.card.name, method_id=model.id, has_uncertainty=model.network.has_sigma_head)
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,7 @@ class InferencePipeline:
             engine=method.engine if method else "",
             engine_reason=engine.reason if engine and isinstance(method, ModelMethod) else "",
             reference_correlation=now.reference_correlation if now else math.nan,
+            has_uncertainty=isinstance(method, ModelMethod) and method.has_sigma if method else known.has_uncertainty,
         )
 
     def _work(self, stop: threading.Event) -> None:

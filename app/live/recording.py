@@ -21,8 +21,8 @@ from app.status import LiveView, Overlay, RecordingState, RecordingStatus
 from calibration.reference_state import ReferenceState
 from drivers.base import Frame
 
-#: Bytes of a phase and a label.
-_GRID_BYTES = 4 + 2
+#: Bytes of a phase, an uncertainty and a label.
+_GRID_BYTES = 4 + 4 + 2
 #: The part of the free memory that frames may use while they wait for the disk.
 _MEMORY_PART = 4
 
@@ -36,7 +36,8 @@ def item_bytes(item: RecordItem) -> int:
     """Return the memory of a frame with its results, in bytes; frames without results share theirs."""
     phase = item.phase_rad.nbytes if item.reconstructed else 0
     labels = item.labels.nbytes if item.labels is not None and item.segmented else 0
-    return item.frame.pixels.nbytes + phase + labels
+    uncertainty = phase if item.uncertainty_rad is not None else 0
+    return item.frame.pixels.nbytes + phase + uncertainty + labels
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,13 @@ class RecordingSettings:
         of that frame. Frames that wait for their reconstruction need some memory beside it.
     options : RecordingOptions
         After how much it ends by itself, and which frames it has.
+    has_uncertainty : bool
+        Whether the method gives a standard deviation of the phase.
     """
 
     queue_bytes: int
     options: RecordingOptions = field(default_factory=RecordingOptions)
+    has_uncertainty: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class LiveRecording:
         self._channel: Channel[RecordItem] = Channel("record", settings.queue_bytes + at_once, Overflow.FAIL, item_bytes)
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._recorder.expects_every_frame = settings.options.has_every_frame
-        self._joiner = FrameJoiner(self._channel, grid_px)
+        self._joiner = FrameJoiner(self._channel, grid_px, has_uncertainty=settings.has_uncertainty)
         self._next_index: int | None = None
         self._length = settings.options.length
         self._choice = FrameChoice(settings.options)

@@ -406,7 +406,7 @@ class Session:
             **self.config.credits,
             **options.metadata(),
         }
-        settings = RecordingSettings(queue_bytes_of(self.config.live.record_queue_mb), options)
+        settings = RecordingSettings(queue_bytes_of(self.config.live.record_queue_mb), options, self._has_uncertainty(stats))
         recording = LiveRecording(options.folder or self.config.archive, name, metadata, self._grid_px(), settings)
         self._references.follow(recording.put_reference)
         self._ring.attach(recording, options.before_s)
@@ -621,6 +621,11 @@ class Session:
             return self._replayed.grid_px
         height, width = self._rig.camera.capabilities.shape
         return pairs_grid_px((height, width)) if self._rig.slm is not None and height == width else 1
+
+    def _has_uncertainty(self, stats: InferenceStats) -> bool:
+        """Whether views have a standard deviation: that of the method, or the recorded one of a replay without a model."""
+        replays = self._model is None and self._replayed is not None
+        return stats.has_uncertainty or (replays and self._replayed is not None and self._replayed.has_uncertainty)
 
     def _disconnect_recording(self) -> None:
         if self._recording is None:

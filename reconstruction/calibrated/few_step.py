@@ -136,6 +136,7 @@ class CalibratedFewStep(Reconstructor):
 
     kind: ClassVar[str] = "calibrated"
     needs_response: ClassVar[bool] = True
+    has_sigma_head: ClassVar[bool] = True
     renamed_parts: ClassVar[Mapping[str, str]] = {"level": "piston", "spread": "sigma_head"}
     # The exporter and the CPU engines do not support Fourier transforms of complex numbers well.
     exportable: ClassVar[bool] = False
@@ -183,9 +184,10 @@ class CalibratedFewStep(Reconstructor):
         self._step_count = count
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
-        """Return the network of every step, with an example of its input."""
-        maps = torch.zeros((1, self.maps, self.config.grid_px, self.config.grid_px))
-        return {f"steps.{number}": (maps,) for number in range(len(self.steps))}
+        """Return the network of every step and that of the standard deviation, with an example of their inputs."""
+        side, outputs = self.config.grid_px, FINE**2 + 1 + self.config.hidden
+        maps, all_maps = torch.zeros((1, self.maps, side, side)), torch.zeros((1, self.maps + outputs, side, side))
+        return {**{f"steps.{number}": (maps,) for number in range(len(self.steps))}, "sigma_head": (all_maps,)}
 
     def attach(self, fibre: SpeckleResidual) -> None:
         """Use this fibre from now on."""
@@ -218,6 +220,10 @@ class CalibratedFewStep(Reconstructor):
         fibre = self._attached()
         steps, _ = self.run(fibre, frame, reference)
         return self._clamped(self._with_piston(steps[-1].phase_rad, fibre)[0])
+
+    def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Return phase and standard deviation; see :class:`reconstruction.models.base.Reconstructor`."""
+        return torch.cat(self.deviation(frame, reference), 1)
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the phase and its standard deviation, which includes that of the piston."""

@@ -67,6 +67,7 @@ class MeanFlow(Reconstructor):
 
     kind: ClassVar[str] = "mean-flow"
     renamed_parts: ClassVar[Mapping[str, str]] = {"spread": "sigma_head"}
+    has_sigma_head: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 5e-4
     most_steps: int | None = None
     config: MeanFlowConfig
@@ -132,6 +133,11 @@ class MeanFlow(Reconstructor):
         if not self.flow_steps:
             return torch.as_tensor(self.mean(frame, reference))
         return self._flowed(frame, reference, self.start.expand(len(frame), -1, -1, -1))
+
+    def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Return the phase and the standard deviation of the mean; see :class:`reconstruction.models.base.Reconstructor`."""
+        mean, std = self.deviation(frame, reference)
+        return torch.cat([self(frame, reference) if self.flow_steps else mean, std], 1)
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the mean and its standard deviation from the head, with one evaluation of each."""

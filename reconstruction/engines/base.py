@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +59,27 @@ class Engine(Protocol):
         ndarray of float32, shape (grid_px, grid_px)
             Phase in radians. Every call returns a new array.
         """
+
+
+#: A phase (grid_px, grid_px) in radians, and its standard deviation; None where the model gives none.
+Estimate = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+
+
+@runtime_checkable
+class UncertainEngine(Engine, Protocol):
+    """An engine that gives the standard deviation of the phase where its model has a head for it."""
+
+    def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+        """Reconstruct one frame; see :meth:`Engine.run`. Every call returns new arrays."""
+
+
+def run_with_sigma(engine: Engine, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+    """Reconstruct one frame with its standard deviation, if the engine gives one."""
+    return (
+        engine.run_with_sigma(frame, reference) if isinstance(engine, UncertainEngine) else (engine.run(frame, reference), None)
+    )
+
+
+def estimate_of(planes: NDArray[np.float32]) -> Estimate:
+    """Return copies of the planes (1 or 2, grid_px, grid_px) that a network's ``with_sigma`` gives for a frame."""
+    return np.array(planes[0]), np.array(planes[1]) if len(planes) > 1 else None

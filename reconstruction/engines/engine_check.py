@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Engine, EngineError, Precision
+from reconstruction.engines.base import Engine, EngineError, Precision, run_with_sigma
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.metrics import score
@@ -72,7 +72,27 @@ class EngineCheck:
         EngineError
             The phase has the wrong shape, is not finite, or differs from torch by more than the precision is allowed.
         """
-        return self.compare([engine.run(frame, self.frames.reference) for frame in self.frames.frames], engine.name, precision)
+        report = self.compare(
+            [engine.run(frame, self.frames.reference) for frame in self.frames.frames], engine.name, precision
+        )
+        self._check_sigma(engine, precision)
+        return report
+
+    def _check_sigma(self, engine: Engine, precision: Precision) -> None:
+        """Compare the standard deviation of one frame with that of torch, if the engine gives one."""
+        if not self.model.network.has_sigma_head:
+            return
+        frame = self.frames.frames[0]
+        sigma = run_with_sigma(engine, frame, self.frames.reference)[1]
+        expected = TorchEngine(self.model).run_with_sigma(frame, self.frames.reference)[1]
+        if sigma is None or expected is None:
+            return
+        if sigma.shape != expected.shape or not np.isfinite(sigma).all():
+            raise EngineError(f"{engine.name} gives a standard deviation that is not that of this model; use torch")
+        difference = np.abs(sigma - expected)[self.model.mask]
+        worst, rms = float(difference.max()), float(np.sqrt(np.square(difference).mean()))
+        if worst > TOLERANCE_RAD if precision is Precision.FP32 else rms > TOLERANCE_RMS_RAD:
+            raise EngineError(f"the standard deviation of {engine.name} differs from torch by up to {worst:.2g} rad; use fp32")
 
     def compare(self, phases: list[NDArray[np.float32]], name: str, precision: Precision) -> EngineCheckReport:
         """Compare the phases that the engine ``name`` computed from the check frames; see :meth:`check`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Counts
+from reconstruction.engines.base import Counts, Estimate, estimate_of
 from reconstruction.models.model import Model
 
 
@@ -21,8 +23,17 @@ class TorchEngine:
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
+        return np.array(self._run(self._network, frame, reference)[0])
+
+    def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
+        return estimate_of(self._run(self._network.with_sigma, frame, reference))
+
+    def _run(
+        self, compute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], frame: Counts, reference: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         if self._reference is None or self._reference[0] is not reference:
             self._reference = reference, torch.from_numpy(np.array(reference, np.float32))[None, None]
         with torch.inference_mode():
             counts = torch.from_numpy(np.array(frame, np.float32))[None, None]
-            return np.array(self._network(counts, self._reference[1])[0, 0].numpy())
+            return np.asarray(compute(counts, self._reference[1])[0].numpy())

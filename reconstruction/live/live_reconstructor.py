@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from acquisition.streams.times import TimeHistogram, TimeStats
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction, ReconstructionError
-from reconstruction.engines.base import Counts, Engine
+from reconstruction.engines.base import Counts, Engine, Estimate, run_with_sigma
 from reconstruction.live.reference_gauge import ReferenceGauge
 from reconstruction.models.model import Model
 
@@ -46,6 +46,18 @@ class LiveMethod(Protocol):
         """Return the phase in radians, shape (grid, grid), for counts and reference speckle of shape (H, W)."""
 
 
+@runtime_checkable
+class UncertainMethod(LiveMethod, Protocol):
+    """A method that also gives the standard deviation of the phase."""
+
+    @property
+    def has_sigma(self) -> bool:
+        """Whether the standard deviation is not None."""
+
+    def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+        """Return the phase and its standard deviation in radians, both (grid, grid)."""
+
+
 class ModelMethod:
     """A trained model on an engine."""
 
@@ -55,12 +67,17 @@ class ModelMethod:
         self.mask = model.mask
         self.check_frame = model.check_frame
         self.run = engine.run
+        self.has_sigma = model.network.has_sigma_head
         self._engine = engine
 
     @property
     def engine(self) -> str:
         """Name of the engine that runs now: a failing engine is replaced while it runs."""
         return self._engine.name
+
+    def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+        """Return the phase and its standard deviation, where the engine gives one."""
+        return run_with_sigma(self._engine, frame, reference) if self.has_sigma else (self.run(frame, reference), None)
 
 
 class LiveReconstructor:
@@ -95,16 +112,22 @@ class LiveReconstructor:
         """Reconstruct one frame; raises ReconstructionError if it does not fit."""
         self.method.check_frame(frame.shape)
         start = time.perf_counter()
-        phase = self.method.run(frame.pixels, self._reference)
+        phase, sigma = self._estimate(frame)
         inference_s = time.perf_counter() - start
         phase = np.where(self._mask, phase, np.float32(0))
+        sigma = None if sigma is None else np.where(self._mask, sigma, np.float32(0))
         if FrameMark.DARK not in frame.marks:  # a frame without light says nothing about the fibre
             self.correlations.append(self._gauge.correlation(frame.pixels))
         latency_s = (time.monotonic_ns() - frame.t_ns) * 1e-9
         self._latencies.add(latency_s)
         self._inferences.add(inference_s)
         names = (self.method.id, self.method.engine)
-        return Reconstruction(phase, frame.index, latency_s, inference_s, *names, self._mask)
+        return Reconstruction(phase, frame.index, latency_s, inference_s, *names, self._mask, sigma)
+
+    def _estimate(self, frame: Frame) -> Estimate:
+        if isinstance(self.method, UncertainMethod):
+            return self.method.run_with_sigma(frame.pixels, self._reference)
+        return self.method.run(frame.pixels, self._reference), None
 
     @property
     def latency(self) -> TimeStats:

@@ -86,6 +86,8 @@ class Reconstructor(nn.Module, ABC):
     exportable: ClassVar[bool] = True
     #: Whether it computes through the calibrated response of the fibre.
     needs_response: ClassVar[bool] = False
+    #: Whether :meth:`with_sigma` also gives the standard deviation of the phase, in the time of about one evaluation.
+    has_sigma_head: ClassVar[bool] = False
     #: Highest learning rate, unless the training configuration gives another one.
     learning_rate: ClassVar[float] = 2e-3
 
@@ -161,6 +163,16 @@ class Reconstructor(nn.Module, ABC):
         Kinds that cannot be exported as one graph have parts: the engine runs these, and torch everything between them.
         """
         return {}
+
+    def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Return the phase of :meth:`forward` in radians, and its standard deviation where there is a head for it.
+
+        Returns
+        -------
+        tensor of float32, shape (b, 1, grid_px, grid_px), or (b, 2, grid_px, grid_px) with ``has_sigma_head``
+            The phase comes first.
+        """
+        return torch.as_tensor(self(frame, reference))
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Return phase and standard deviation in radians, both (b, 1, grid_px, grid_px); None without a standard deviation."""

@@ -12,6 +12,7 @@ from app.instrument.config import InstrumentConfig, LiveConfig, SceneConfig, Twi
 from app.instrument.opening import fibre_name
 from app.training.train import field_radius
 from drivers.twin.optics_config import OpticsConfig
+from reconstruction.diffusion.mean_flow import MeanFlow, MeanFlowConfig
 from reconstruction.models.model import Model, ModelCard, save_model
 from reconstruction.networks.referenced_unet import ReferencedUNet, UNetConfig
 
@@ -43,6 +44,32 @@ def small_model(folder: Path, front_end: str = "ridge") -> Model:
         field_radius=network.config.field_radius,
         phase_range_rad=2.85,
         network=network.config.to_dict(),
+    )
+    return save_model(folder, network, card)
+
+
+def small_mean_flow(folder: Path) -> Model:
+    """Save a mean flow of random weights for the small instrument: a model with a standard deviation of the phase."""
+    radius = field_radius(InstrumentConfig(twin=TwinConfig(optics=OPTICS)))
+    config = MeanFlowConfig(
+        frame_px=FRAME_PX,
+        grid_px=GRID_PX,
+        base_channels=4,
+        multipliers=(1, 2, 4),
+        field_radius=radius,
+        flow_steps=1,
+        flow_channels=4,
+    )
+    torch.manual_seed(3)
+    network = MeanFlow(config).eval()
+    torch.nn.init.normal_(network.sigma_head.head.weight, std=0.5)
+    card = ModelCard(
+        name=folder.name,
+        fibre=fibre_name(OPTICS),
+        field_radius=radius,
+        phase_range_rad=2.85,
+        network=config.to_dict(),
+        kind="mean-flow",
     )
     return save_model(folder, network, card)
 

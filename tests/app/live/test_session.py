@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 
 from acquisition.archive.kinds import EventKind, FinishReason, RecordingEnd
+from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED
 from acquisition.archive.recording_faults import RecordingFault, recording_facts
 from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
+from acquisition.exchange.export import export
 from app.instrument.config import InstrumentConfig
+from app.instrument.replayed import Replayed
 from app.live import inference
 from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
@@ -34,7 +37,7 @@ from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.live.live_reconstructor import LATENCY_LABEL, LiveReconstructor
-from tests.helpers.small_instrument import GRID_PX, small_instrument, until
+from tests.helpers.small_instrument import GRID_PX, small_instrument, small_mean_flow, until
 
 
 def next_view(session: Session) -> LiveView:
@@ -452,6 +455,45 @@ def test_the_camera_picture_is_shown_while_re_tuning_and_acquiring(session: Sess
     session.poll_frame()
     frames_seen(session, 3)
     until(lambda: not session.acquisition_status().active)
+
+
+def test_uncertainty_goes_to_the_screen_the_recording_its_exports_and_replay(config: InstrumentConfig, tmp_path: Path) -> None:
+    small_mean_flow(tmp_path / "flow")
+    config = config.model_copy(update={"model": str(tmp_path / "flow")})
+    with Session.open(config) as session:
+        session.start_live()
+        shown: dict[int, LiveView] = {}
+        session.watch(lambda view: shown.update({view.frame.index: view}))
+        view = next_view(session)
+        assert view.reconstruction is not None
+        assert view.reconstruction.uncertainty_rad is not None
+        session.start_recording("cells", RecordingOptions(length=RecordingLength(frames=30)))
+        until(lambda: session.recording_status().state is RecordingState.FINISHED)
+        path = session.recording_status().path
+    assert path is not None
+    archive = Archive.open(path)
+    without = [row.index for row in archive.rows() if ROW_NOT_RECONSTRUCTED in row.extra]
+    done = [row.index for row in archive.rows() if row.index not in without]
+    assert done
+    for row in archive.rows():
+        stored = archive.read("uncertainty", row.index)
+        if row.index in without:
+            assert np.isnan(stored).all()
+        else:
+            reconstruction = shown[row.frame_index].reconstruction
+            assert reconstruction is not None
+            assert reconstruction.uncertainty_rad is not None
+            assert np.array_equal(stored, reconstruction.uncertainty_rad)
+            assert stored.max() > 0
+    npz = export(archive, tmp_path / "out", ["npz"])[0]
+    with np.load(npz) as content:
+        assert np.array_equal(content["uncertainty"][-1], archive.read("uncertainty", 29), equal_nan=True)  # the last one
+    replayed = Replayed(archive)
+    assert replayed.has_uncertainty
+    again = replayed.reconstruction(Frame(archive.read("speckle", done[0]), 3, 0, 0.01, recorded_index=done[0]))
+    assert again is not None
+    assert again.uncertainty_rad is not None
+    assert np.array_equal(again.uncertainty_rad, archive.read("uncertainty", done[0]))
 
 
 def test_a_camera_that_is_lost_and_comes_back_is_survived(config: InstrumentConfig) -> None:

@@ -24,7 +24,7 @@ from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.engines.onnx.export import model_graph
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
-from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_instrument, small_model
+from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_instrument, small_mean_flow, small_model
 
 pytestmark = pytest.mark.usefixtures("in_shared_cache")
 
@@ -386,6 +386,59 @@ def test_the_model_itself_stays_as_it_was(calibrated: Model) -> None:
     assert dict(calibrated.network.named_modules()) == before
     assert calibrated.network.fibre is fibre
     assert np.array_equal(torch_phase(calibrated, *frames(0)), phase)
+
+
+@pytest.fixture(scope="module")
+def mean_flow(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A mean flow of random weights, whose standard deviation depends on the frame."""
+    return small_mean_flow(tmp_path_factory.mktemp("models") / "flow")
+
+
+def torch_planes(model: Model, frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return model.network.with_sigma(*(torch.from_numpy(image)[None, None] for image in (frame, reference)))[0].numpy()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("calibrated", "torch"), ("calibrated", "openvino"), ("calibrated", "onnxruntime"), ("mean_flow", "torch")],
+)
+def test_engines_in_torch_and_in_parts_give_the_standard_deviation_of_a_model_that_has_it(
+    kind: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    model: Model = request.getfixturevalue(kind)
+    chosen = open_engine(model, name)
+    assert name in chosen.name, chosen.reason
+    shown = []
+    for seed in range(2):
+        phase, sigma = chosen.run_with_sigma(*frames(seed))
+        expected = torch_planes(model, *frames(seed))
+        assert sigma is not None
+        assert np.abs(phase - torch_phase(model, *frames(seed))).max() <= 1e-3
+        assert np.abs(phase - expected[0]).max() <= 1e-3
+        assert np.abs(sigma - expected[1]).max() <= 1e-4
+        shown.append(sigma)
+    assert np.abs(shown[0] - shown[1]).max() > 2e-4
+    assert min(float(sigma.min()) for sigma in shown) > 0
+
+
+def test_a_model_without_a_standard_deviation_has_none(model: Model) -> None:
+    for name in ("torch", "openvino"):
+        phase, sigma = open_engine(model, name).run_with_sigma(*frames(0))
+        assert sigma is None
+        assert np.abs(phase - torch_phase(model, *frames(0))).max() <= 1e-3
+
+
+def test_an_engine_with_another_standard_deviation_is_refused(mean_flow: Model) -> None:
+    class Wrong(TorchEngine):
+        def run_with_sigma(self, frame: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            phase, sigma = super().run_with_sigma(frame, reference)
+            return phase, sigma * np.float32(1.1)
+
+    check = EngineCheck(mean_flow, CheckFrames.noise(mean_flow))
+    check.check(TorchEngine(mean_flow), Precision.FP32)
+    with pytest.raises(EngineError, match="the standard deviation of torch fp32 differs from torch by up to"):
+        check.check(Wrong(mean_flow), Precision.FP32)
 
 
 @pytest.mark.slow

@@ -45,6 +45,23 @@ def test_a_frame_becomes_a_phase_inside_the_disc() -> None:
     assert not result.phase_rad[~Counts.mask].any()
 
 
+def test_the_standard_deviation_is_that_of_the_method() -> None:
+    class Uncertain(Counts):
+        has_sigma = True
+
+        def run_with_sigma(
+            self, frame: NDArray[np.generic], reference: NDArray[np.float32]
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+            phase = self.run(frame, reference)
+            return phase, phase / 10 + 1
+
+    result = LiveReconstructor(Uncertain(), REFERENCE)(frame_of(REFERENCE))
+    assert result.uncertainty_rad is not None
+    assert np.array_equal(result.uncertainty_rad[Counts.mask], result.phase_rad[Counts.mask] / 10 + 1)
+    assert not result.uncertainty_rad[~Counts.mask].any()
+    assert LiveReconstructor(Counts(), REFERENCE)(frame_of(REFERENCE)).uncertainty_rad is None
+
+
 def test_the_correlation_with_the_reference_shows_drift() -> None:
     still, moved = LiveReconstructor(Counts(), REFERENCE), LiveReconstructor(Counts(), REFERENCE)
     assert math.isnan(still.reference_correlation)
