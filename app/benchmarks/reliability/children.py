@@ -34,8 +34,8 @@ _MARK = "SPECKLESCOPE_BENCH_CHILD"
 _PROC = Path("/proc")
 #: How often a moment is looked for, in seconds.
 _POLL_S = 0.002
-#: How long processes that a child has started may live on after its end, in seconds.
-_GRACE_S = 3.0
+#: How long processes that a child has started may live on after its end, in seconds: one that is just importing ends only then.
+_GRACE_S = 15.0
 #: Folders inside the child's folder.
 TEMPORARY, CACHE, LOGS = "temporary", "cache", "logs"
 
