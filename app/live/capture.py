@@ -20,7 +20,8 @@ from app.live.camera_control import CameraControl
 from app.live.camera_watch import CameraWatch
 from app.live.frame_judge import FrameJudge
 from app.live.publisher import Publisher
-from app.live.scene import Scene
+from app.live.slm.control import SlmControl
+from app.live.slm.scene import Scene
 from app.status import LiveState, Message, MessageLevel, Topic
 from calibration import retune
 from calibration.stored import CalibrationError
@@ -50,8 +51,8 @@ class CaptureSettings:
 
     Parameters
     ----------
-    scene : Scene, optional
-        Patterns to show; None shows nothing after the reference.
+    scene : Scene or SlmControl, optional
+        What to show; None shows nothing after the reference.
     reference_shots : int
         Frames of the flat pattern that are averaged into the reference. Without an SLM these are the first frames of the run.
     phase_range_rad : float
@@ -63,7 +64,7 @@ class CaptureSettings:
         Returns in words whether model and calibration still fit frames of a shape (H, W), and whether they do.
     """
 
-    scene: Scene | None
+    scene: Scene | SlmControl | None
     reference_shots: int
     phase_range_rad: float
     stored_reference: Callable[[int | None], NDArray[np.float32] | None] = lambda recorded_index: None

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acquisition.archive.folder import free_bytes
 from acquisition.archive.kinds import FinishReason, RecordingEnd
@@ -37,8 +38,11 @@ from app.live.recordings.disk_room import DiskRoom, disk_room
 from app.live.recordings.options import RecordingOptions
 from app.live.recordings.pre_trigger import PreTriggerRing
 from app.live.reference_log import ReferenceLog
-from app.live.scene import Scene
 from app.live.segmentation import SegmentationPipeline, SegmentationStats, segmented
+from app.live.slm.content import SlmContent, SlmStatus
+from app.live.slm.control import SlmControl
+from app.live.slm.drawing import SlmFacts
+from app.live.slm.scene import Scene
 from app.live.snapshot import write_snapshot
 from app.live.status import StageStats, live_status
 from app.malloc_tuning import give_back_freed_memory
@@ -55,7 +59,7 @@ from app.status import (
     Topic,
 )
 from app.training.engine_check_frames import frames_for
-from drivers.base import Frame, SpeckleScopeError
+from drivers.base import DeviceError, Frame, Pattern, SpeckleScopeError
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue, facts, find
 from reconstruction.base import ReconstructionError
 from reconstruction.live.pairs_method import pairs_grid_px
@@ -116,11 +120,11 @@ class Session:
         self._rig = rig
         self._fibre = fibre
         self._model = model
-        self._scene = scene
         self._replayed: Replayed | None = None
         self._references = ReferenceLog(response_of(model, config.response, fibre) if model else None)
         self._messages: deque[Message] = deque(maxlen=200)
         self._camera = CameraControl(rig.camera, self._messages.append)
+        self._slm = _slm_control(config, rig, scene, model, self._messages.append)
         self._capture: LiveCapture | None = None
         self._device_stage: Stage | None = None
         self._stop_requested = False
@@ -212,7 +216,7 @@ class Session:
         self._stop_requested = False
         inference = self._start_inference()
         settings = CaptureSettings(
-            scene=self._scene,
+            scene=self._slm,
             reference_shots=self.config.live.reference_shots,
             phase_range_rad=self.config.phase_range_rad,
             stored_reference=self._replayed.reference if self._replayed else lambda recorded_index: None,
@@ -297,12 +301,43 @@ class Session:
         assert self._capture is not None
         self._capture.request_auto_exposure()
 
+    def slm_status(self) -> SlmStatus:
+        """Return what the SLM can show, and what is chosen."""
+        return self._slm.status() if self._slm is not None else SlmStatus()
+
+    def slm_phase(self) -> NDArray[np.float32] | None:
+        """Return the phase (h, w) in radians that the SLM shows now; None without an SLM, and where it is not known."""
+        shown = self._rig.slm.shown if self._rig.slm is not None and self._slm is not None else None
+        return shown.phase_rad if shown is not None else None
+
+    def show_on_slm(self, content: SlmContent) -> None:
+        """Choose what the SLM shows in the live view; returns at once. A message says what it shows then, or why it does not.
+
+        While the live view is stopped, the SLM shows it at once; of the scene, the first pattern.
+
+        Raises
+        ------
+        SpeckleScopeError
+            There is no SLM, an acquisition runs, or there is no such picture. Nothing changes.
+        """
+        if self._slm is None:
+            raise SessionError("this instrument has no SLM; add one to its file to show patterns")
+        if self.acquisition_status().active:
+            raise SessionError("an acquisition is running and shows its own patterns on the SLM; stop it first")
+        draw = self._slm.request(content)
+        if not self._is_live:
+            self._use_camera("SLM", partial(_draw_and_show, draw, self._rig, self._messages.append))
+            return
+        stage = Stage("SLM pattern", partial(_draw, draw))
+        self._stages.append(stage)
+        stage.start()
+
     @property
     def _is_live(self) -> bool:
         return self._capture is not None and self._capture.stage.running and not self._stop_requested
 
     def _use_camera(self, name: str, use: Callable[[], None]) -> None:
-        """Use the camera in a thread of its own, when those that use it now have ended."""
+        """Use the camera, or the SLM, in a thread of its own, when those that use it now have ended."""
         stage = Stage(name, lambda stop: use(), after=self._device_stage)
         self._device_stage = stage
         self._stages.append(stage)
@@ -575,7 +610,7 @@ class Session:
         self._ended = _Ended(
             recording=self.recording_status(), acquisition=self.acquisition_status(), report=self.acquisition_report
         )
-        self._model = self._scene = self._last_view = self._last_frame = self._last_overlay = self._replayed = None
+        self._model = self._slm = self._last_view = self._last_frame = self._last_overlay = self._replayed = None
         self._newest_frame.poll()
         self._ring.clear()
         self._capture = self._inference = self._segmentation = self._dataset = self._recording = self._reported = None
@@ -595,7 +630,7 @@ class Session:
         settings = InferenceSettings(
             model=model,
             engine=config.live.engine,
-            truth_of=self._scene.truth if self._scene else lambda pattern_id: None,
+            truth_of=self._slm.truth if self._slm else lambda pattern_id: None,
             check_frames=(lambda: frames_for(model, config)) if model else (lambda: None),
             recorded=replayed.reconstruction if replayed else lambda frame: None,
             name=replayed.name if replayed and has_phase else NO_MODEL,
@@ -669,11 +704,49 @@ class Session:
 
 def _scene(config: InstrumentConfig, rig: Rig, model: Model | None) -> Scene | None:
     """Return what the SLM shows in the live view; None where it shows nothing."""
-    height, width = rig.camera.capabilities.shape
-    if rig.slm is None or (model is None and height != width):
+    grid_px = _truth_grid_px(rig, model)
+    if rig.slm is None or grid_px is None:
         return None
-    grid_px = model.grid_px if model else pairs_grid_px((height, width))
     return Scene(config.scene, rig.slm.capabilities.shape, grid_px, config.phase_range_rad)
+
+
+def _truth_grid_px(rig: Rig, model: Model | None) -> int | None:
+    """Return the side of the images of the true phase; None where frames have no such grid."""
+    height, width = rig.camera.capabilities.shape
+    if model is None and height != width:
+        return None
+    return model.grid_px if model else pairs_grid_px((height, width))
+
+
+def _slm_control(
+    config: InstrumentConfig, rig: Rig, scene: Scene | None, model: Model | None, on_message: Callable[[Message], None]
+) -> SlmControl | None:
+    """Return what chooses the SLM's patterns; None without an SLM."""
+    if rig.slm is None:
+        return None
+    facts = SlmFacts(
+        shape=rig.slm.capabilities.shape,
+        grid_px=_truth_grid_px(rig, model),
+        phase_range_rad=config.phase_range_rad,
+        has_hologram=bool(config.hologram.carrier_period_px or config.hologram.lens_focal_length_mm),
+    )
+    return SlmControl(scene, facts, on_message)
+
+
+def _draw(draw: Callable[[], Pattern | None], stop: threading.Event) -> None:
+    """Draw what was chosen for the SLM; the capture thread shows it."""
+    draw()
+
+
+def _draw_and_show(draw: Callable[[], Pattern | None], rig: Rig, on_message: Callable[[Message], None]) -> None:
+    """Draw what was chosen, and show it while no live view does."""
+    pattern = draw()
+    if pattern is None or rig.slm is None:
+        return
+    try:
+        rig.slm.show(pattern)
+    except DeviceError as error:
+        on_message(Message(MessageLevel.WARNING, f"not shown on the SLM: {error}", Topic.SLM))
 
 
 def _fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:

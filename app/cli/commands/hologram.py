@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cyclopts import Parameter
 
 from app.cli.options import Count, InstrumentOptions
 from app.cli.output import console, publish
 from drivers.base import SpeckleScopeError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from drivers.displays.panel import Panel
 
 #: Types of file that a hologram is written as.
 _SUFFIXES = (".npy", ".png")
@@ -65,11 +59,12 @@ def hologram(
     """
     from acquisition.archive.atomic_files import save_array, write_image
     from acquisition.holograms.gerchberg_saxton import IterationSettings, gerchberg_saxton
+    from acquisition.holograms.target_picture import target_amplitude
     from app.instrument.devices import panel_of
     from drivers.base import Pattern
 
     panel = panel_of(instrument.settings())
-    amplitude, notes = _amplitude(target, panel)
+    amplitude, notes = target_amplitude(target, panel.pattern_shape)
     if out.suffix not in _SUFFIXES:
         raise SpeckleScopeError(f"cannot write {out}: a hologram is .npy (radians) or .png (grey levels); choose one of them")
     with console.status("computing"):
@@ -81,27 +76,5 @@ def hologram(
     else:
         write_image(out, panel.grey(Pattern(result.phase_rad, target.name)), remedy)
     numbers = {"file": str(out), "efficiency": result.efficiency, "uniformity": result.uniformity}
-    numbers |= {"notes": notes} if notes else {}
+    numbers |= {"notes": list(notes)} if notes else {}
     publish("hologram", numbers, instrument.json)
-
-
-def _amplitude(target: Path, panel: Panel) -> tuple[NDArray[np.float32], list[str]]:
-    """Return the amplitude of the target image, centred on a canvas of the panel's pattern, and how it became grey."""
-    import numpy as np
-
-    from drivers.pictures import read_picture
-
-    height, width = panel.pattern_shape
-    picture = read_picture(target)
-    image = picture.pixels
-    if image.shape[0] > height or image.shape[1] > width:
-        raise SpeckleScopeError(
-            f"{target} is {image.shape[0]} x {image.shape[1]} px, the SLM's pattern {height} x {width}; make it smaller"
-        )
-    if not image.any() or image.min() < 0:
-        what = "has negative values" if image.any() else "is black everywhere"
-        raise SpeckleScopeError(f"{target} {what}; give an image of the wanted intensity, with bright pixels")
-    amplitude = np.zeros((height, width), np.float32)
-    top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
-    amplitude[top : top + image.shape[0], left : left + image.shape[1]] = np.sqrt(image.astype(np.float32))
-    return amplitude, [f"{target.name} is {note}" for note in picture.notes]
