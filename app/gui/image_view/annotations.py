@@ -7,7 +7,7 @@ from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPe
 from PyQt6.QtWidgets import QWidget
 
 from app.gui.widgets.formatting import round_length
-from app.gui.widgets.style import ACCENT, ALARM, MUTED, TEXT
+from app.gui.widgets.palette import PICTURE
 
 _MARGIN_PX = 12.0
 _MAX_BAR = 0.28  # of the width of the picture
@@ -116,7 +116,7 @@ class Annotations(QWidget):
         painter.setFont(font)
         metrics = QFontMetricsF(font)
         if self._message:
-            painter.setPen(QColor(MUTED))
+            painter.setPen(QColor(PICTURE.muted))
             painter.drawText(QRectF(self.rect()), Qt.AlignmentFlag.AlignCenter, self._message)
             return
         self._draw_lines(painter)
@@ -134,12 +134,12 @@ class Annotations(QWidget):
 
     def _draw_lines(self, painter: QPainter) -> None:
         # A dark line below a light one is seen on any picture.
-        faint = QColor(TEXT)
+        faint = QColor(PICTURE.text)
         faint.setAlpha(90)
         shade = QColor(0, 0, 0, 60)
         for lines, pens in (
             (self._grid, (QPen(shade, 2), QPen(faint, 1))),
-            (self._cross_hair, (QPen(_SHADE, 3), QPen(QColor(ACCENT), 1))),
+            (self._cross_hair, (QPen(_SHADE, 3), QPen(QColor(PICTURE.accent), 1))),
         ):
             for pen in pens:
                 painter.setPen(pen)
@@ -170,7 +170,7 @@ class Annotations(QWidget):
         )
         width = QFontMetricsF(large).horizontalAdvance(text) + 24
         top = self._picture.top() + _MARGIN_PX + 32
-        self._plate(painter, QRectF(self._picture.center().x() - width / 2, top, width, 38), text, ALARM)
+        self._plate(painter, QRectF(self._picture.center().x() - width / 2, top, width, 38), text, PICTURE.alarm)
         painter.setFont(font)
 
     def _draw_scale_bar(self, painter: QPainter, metrics: QFontMetricsF, length_px: float, text: str) -> None:
@@ -178,9 +178,9 @@ class Annotations(QWidget):
         corner = self._picture.bottomRight() - QPointF(_MARGIN_PX + width, _MARGIN_PX + _BAR_PX)
         plate = QRectF(corner.x(), corner.y(), width, _BAR_PX)
         self._plate(painter, plate, "")
-        painter.setPen(QColor(TEXT))
+        painter.setPen(QColor(PICTURE.text))
         painter.drawText(plate.adjusted(0, 2, 0, -11), Qt.AlignmentFlag.AlignCenter, text)
-        pen = QPen(QColor(TEXT), 3)
+        pen = QPen(QColor(PICTURE.text), 3)
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         painter.setPen(pen)
         y = round(plate.bottom()) - 7.5
@@ -188,7 +188,7 @@ class Annotations(QWidget):
         painter.drawLine(QPointF(x, y), QPointF(x + length_px, y))
 
     @staticmethod
-    def _plate(painter: QPainter, rect: QRectF, text: str, colour: str = TEXT) -> None:
+    def _plate(painter: QPainter, rect: QRectF, text: str, colour: str = PICTURE.text) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(_SHADE)
         painter.drawRoundedRect(rect, 4, 4)

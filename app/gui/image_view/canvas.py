@@ -15,7 +15,7 @@ from app.gui.image_view.annotations import Annotations
 from app.gui.image_view.drawing.picture_item import PictureItem
 from app.gui.image_view.orientation import Orientation
 from app.gui.widgets.formatting import number, round_length
-from app.gui.widgets.style import PANEL
+from app.gui.widgets.palette import PICTURE
 from app.measuring.shapes import PixelGrid
 
 _MIN_VIEW = 1 / 64  # of the field of view
@@ -64,7 +64,7 @@ class Canvas(QWidget):
         self._root = pg.ItemGroup()
         item.setParentItem(self._root)
         self.view_box.addItem(self._root, ignoreBounds=True)
-        self.graphics = pg.GraphicsView(background=QColor(PANEL))
+        self.graphics = pg.GraphicsView(background=QColor(PICTURE.panel))
         item.prepare_view(self.graphics)
         self.graphics.setCentralItem(self.view_box)
         self.graphics.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

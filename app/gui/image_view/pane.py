@@ -20,9 +20,9 @@ from app.gui.image_view.levels.level_store import LevelStore
 from app.gui.image_view.levels.level_strip import LevelStrip
 from app.gui.image_view.pane_options import PaneFlag, PaneOptions
 from app.gui.widgets.formatting import count
-from app.gui.widgets.icons import icon
+from app.gui.widgets.icons import Ink, icon
 from app.gui.widgets.labels import ElidedLabel
-from app.gui.widgets.style import MUTED, set_style
+from app.gui.widgets.style import set_style
 from app.measuring.view_filters import ViewFilters
 
 _GREYED = 0.35  # opacity of a picture that does not show the object any more
@@ -121,7 +121,7 @@ class Pane(QFrame):
     def _flat_button(self, name: str, tip: str) -> QToolButton:
         button = QToolButton()
         button.setObjectName("flat")
-        button.setIcon(icon(name, MUTED))
+        button.setIcon(icon(name, Ink.MUTED))
         button.setFixedSize(28, 28)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.setToolTip(tip)

@@ -7,7 +7,7 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from app.gui.image_view.pane import Pane
-from app.gui.widgets.style import BACKGROUND, GAP_PX
+from app.gui.widgets.style import GAP_PX
 
 _SIZE_PX = (720, 760)
 
@@ -29,7 +29,6 @@ class PopOut(QWidget):
         super().__init__(owner, Qt.WindowType.Window)
         self.setObjectName("popout")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setStyleSheet(f"QWidget#popout {{ background: {BACKGROUND}; }}")
         self.pane = pane
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)

@@ -8,7 +8,7 @@ from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from app.gui.widgets.formatting import count, duration
-from app.gui.widgets.icons import icon
+from app.gui.widgets.icons import IconLabel, Ink, icon
 from app.gui.widgets.style import set_style
 from app.status import LiveState, RecordingStatus
 
@@ -22,6 +22,15 @@ class Tone(StrEnum):
     ALARM = "alarm"
 
 
+#: States are told by a sign and a word, not by colour alone.
+_SIGNS = {
+    Tone.IDLE: ("stop", Ink.MUTED),
+    Tone.LIVE: ("live", Ink.GOOD),
+    Tone.WAITING: ("wait", Ink.WARNING),
+    Tone.ALARM: ("error", Ink.ALARM),
+}
+
+
 class ControlBar(QWidget):
     """Emits a signal for every request of the operator, and shows the state that it is given. It decides nothing itself."""
 
@@ -31,6 +40,7 @@ class ControlBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.sign = IconLabel()
         self.state = QLabel()
         self.state.setObjectName("state")
         self.state.setMinimumWidth(90)
@@ -63,6 +73,7 @@ class ControlBar(QWidget):
         layout.setContentsMargins(4, 0, 0, 0)
         layout.setSpacing(8)
         layout.addWidget(self.live)
+        layout.addWidget(self.sign)
         layout.addWidget(self.state)
         layout.addStretch(1)
         layout.addWidget(self.recording_name)
@@ -78,6 +89,7 @@ class ControlBar(QWidget):
         set_style(self.live, "tone", "" if running else "primary")
         self.state.setText(text)
         set_style(self.state, "tone", tone)
+        self.sign.show_icon(*_SIGNS[tone])
 
     def show_recording(self, status: RecordingStatus) -> None:
         """Show the recording in progress."""
@@ -87,7 +99,7 @@ class ControlBar(QWidget):
             self.record.setText(f"{duration(status.seconds)}   {count(status.frames_recorded)} frames{faults_text}")
         else:
             self.record.setText("Record")
-        self.record.setIcon(icon("stop" if status.active else "record"))
+        self.record.setIcon(icon("stop", Ink.ON_FILL) if status.active else icon("record"))
         set_style(self.record, "tone", "recording" if status.active else "")
         self.recording_name.setEnabled(not status.active)
 

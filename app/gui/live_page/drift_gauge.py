@@ -10,21 +10,31 @@ from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.gui.widgets.formatting import number
 from app.gui.widgets.labels import Tile
-from app.gui.widgets.style import ALARM, BACKGROUND, GOOD, LINE, MUTED, WARNING, set_style
+from app.gui.widgets.palette import colours
+from app.gui.widgets.style import set_style
 from app.status import LiveStatus
 
 #: Correlations that are less than this above the threshold are doubtful.
 WARNING_BAND = 0.1
-_CAPTION = "Reference correlation, 0 to 1"
+_CAPTION = "Reference correlation"
 
 
 def correlation_colour(correlation: float, threshold: float) -> str:
     """Return the colour of a reference correlation: good, doubtful, or below the threshold for a re-tune."""
     if not math.isfinite(correlation):
-        return MUTED
+        return colours().muted
     if correlation < threshold:
-        return ALARM
-    return WARNING if correlation < threshold + WARNING_BAND else GOOD
+        return colours().alarm
+    return colours().warning if correlation < threshold + WARNING_BAND else colours().good
+
+
+def correlation_word(correlation: float, threshold: float) -> str:
+    """Return the word for a reference correlation; empty if it is unknown."""
+    if not math.isfinite(correlation):
+        return ""
+    if correlation < threshold:
+        return "low"
+    return "doubtful" if correlation < threshold + WARNING_BAND else "good"
 
 
 class DriftBar(QWidget):
@@ -46,15 +56,17 @@ class DriftBar(QWidget):
         correlation, threshold = self._shown
         painter = QPainter(self)
         area = QRectF(self.rect())
-        painter.fillRect(area, QColor(BACKGROUND))
+        painter.fillRect(area, QColor(colours().background))
         if math.isfinite(correlation):
             filled = QRectF(area)
             filled.setWidth(area.width() * min(max(correlation, 0.0), 1.0))
             painter.fillRect(filled, QColor(correlation_colour(correlation, threshold)))
-        painter.setPen(QColor(LINE))
+        painter.setPen(QColor(colours().line))
         painter.drawRect(area.adjusted(0.5, 0.5, -0.5, -0.5))
         x = round(area.width() * threshold)
-        painter.fillRect(QRectF(x - 1, 0, 2, area.height()), QColor(BACKGROUND if correlation > threshold else MUTED))
+        painter.fillRect(
+            QRectF(x - 1, 0, 2, area.height()), QColor(colours().background if correlation > threshold else colours().muted)
+        )
 
 
 class DriftGauge(QWidget):
@@ -88,7 +100,8 @@ class DriftGauge(QWidget):
             f"How similar the speckle is to the reference. 1: unchanged; below {threshold:g} (the mark): the fibre has moved"
         )
         self.number.set_caption("The fibre has moved: re-tune" if moved and not status.retuning else _CAPTION)
-        self.number.show_parts((number(correlation, 2), "", correlation_colour(correlation, threshold)))
+        word, colour = correlation_word(correlation, threshold), correlation_colour(correlation, threshold)
+        self.number.show_parts((number(correlation, 2), word, colour))
         self.bar.set_correlation(correlation, threshold)
         self.retune.setText("Re-tuning\N{HORIZONTAL ELLIPSIS}" if status.retuning else "Re-tune")
         self.retune.setEnabled(status.can_retune and not status.retuning)

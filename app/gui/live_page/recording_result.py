@@ -9,7 +9,7 @@ from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton
 
 from acquisition.archive.kinds import FinishReason
 from app.gui.widgets.formatting import count
-from app.gui.widgets.icons import icon
+from app.gui.widgets.icons import IconLabel, Ink, icon
 from app.gui.widgets.labels import ElidedLabel
 from app.gui.widgets.style import set_style
 from app.status import RecordingState, RecordingStatus
@@ -25,6 +25,7 @@ class RecordingResult(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("result")
+        self.sign = IconLabel()
         self.text = ElidedLabel()
         self.open = _button("Open folder", "folder", "Show the files of this recording")
         self.play = _button("Play", "play", "Play this recording in place of the camera")
@@ -36,6 +37,7 @@ class RecordingResult(QFrame):
         self.dismiss.clicked.connect(self._hide_for_good)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 4, 6, 4)
+        layout.addWidget(self.sign)
         layout.addWidget(self.text, 1)
         for button in (self.open, self.play, self.export, self.dismiss):
             layout.addWidget(button)
@@ -53,6 +55,7 @@ class RecordingResult(QFrame):
         self.text.show_text(result_text(status))
         complete = status.finish_reason is FinishReason.COMPLETED and not status.faults and not status.frames_missing
         set_style(self, "outcome", "good" if complete else "doubtful")
+        self.sign.show_icon(*(("good", Ink.GOOD) if complete else ("warning", Ink.WARNING)))
         for button in (self.open, self.play, self.export):
             button.setEnabled(status.path is not None and status.frames_recorded > 0)
 

@@ -10,7 +10,8 @@ from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
 from app.gui.live_page.drift_gauge import DriftGauge
 from app.gui.widgets.formatting import UNKNOWN, count, number
 from app.gui.widgets.labels import ElidedLabel, Tile
-from app.gui.widgets.style import ALARM
+from app.gui.widgets.palette import colours
+from app.gui.widgets.style import set_style
 from app.status import MARK_TEXTS, LiveStatus
 from drivers.base import FrameMark
 
@@ -73,16 +74,15 @@ class StatusStrip(QFrame):
         self.dropped.show_parts(
             (count(status.dropped_display), "display", ""),
             (count(status.dropped_inference), "inference", ""),
-            (count(status.dropped_record), "recording", ALARM if status.dropped_record else ""),
+            (count(status.dropped_record), "recording", colours().alarm if status.dropped_record else ""),
         )
         self.drift.show_status(status)
         self.engine.show_text(": ".join(part for part in (status.engine, status.engine_reason) if part) or UNKNOWN)
         self.model.show_text(f"{status.model_name} {status.model_id[:_SHORT_ID]}".strip() or UNKNOWN)
         self.model.setToolTip(status.model_id)
         marked = _marked_text(status.frames_marked)
-        if marked != self.bad_frames.full_text:  # a style sheet takes time
-            self.bad_frames.setStyleSheet(f"color: {ALARM}" if status.frames_marked else "")
-            self.bad_frames.show_text(marked)
+        set_style(self.bad_frames, "tone", "alarm" if status.frames_marked else "normal")
+        self.bad_frames.show_text(marked)
 
 
 def _marked_text(frames_marked: Mapping[FrameMark, int]) -> str:

@@ -18,9 +18,9 @@ from PyQt6.QtWidgets import (
 from acquisition.archive.kinds import FinishReason
 from app.gui.main_window.drift_curve import DriftCurve
 from app.gui.widgets.formatting import count, duration, number
-from app.gui.widgets.icons import icon
+from app.gui.widgets.icons import Ink, icon
 from app.gui.widgets.labels import ElidedLabel
-from app.gui.widgets.style import GOOD, MUTED, TEXT, WARNING, set_style
+from app.gui.widgets.style import set_style
 from app.status import AcquisitionStatus
 
 _MAX_PAIRS = 10_000_000
@@ -79,10 +79,10 @@ class AcquisitionPanel(QFrame):
             self.rate.setText(f"{number(status.pairs_per_s, 1)} pairs/s")
             self.left.setText(f"{duration(status.seconds_left)} left")
             self.retaken.setText(f"{count(status.retaken)} retaken")
-            self._colour(self.retaken, WARNING if status.retaken else TEXT)
+            set_style(self.retaken, "tone", "warning" if status.retaken else "normal")
         else:
             self.done.setText("No dataset acquired yet")
-        self._colour(self.done, TEXT if requested else MUTED)
+        set_style(self.done, "tone", "normal" if requested else "muted")
         self.rate.setVisible(requested > 0)
         self.left.setVisible(requested > 0 and status.active)
         self.retaken.setVisible(requested > 0)
@@ -90,7 +90,7 @@ class AcquisitionPanel(QFrame):
         self.disk.setVisible(status.free_bytes > 0)
         self.drift.show_points(status.drift)
         self.verdict.show_text(status.verdict)
-        self._colour(self.verdict, GOOD if status.finish_reason is FinishReason.COMPLETED else WARNING)
+        set_style(self.verdict, "tone", "good" if status.finish_reason is FinishReason.COMPLETED else "warning")
         if (status.active, status.paused) != (self._active, self._paused):
             self._active = status.active
             self._paused = status.paused
@@ -110,7 +110,7 @@ class AcquisitionPanel(QFrame):
 
     def _show_buttons(self) -> None:
         self.button.setText("Stop acquisition" if self._active else "Start acquisition")
-        self.button.setIcon(icon("stop" if self._active else "play"))
+        self.button.setIcon(icon("stop", Ink.ON_FILL) if self._active else icon("play"))
         stop_tip = "Stop after the current pair; all pairs that are stored stay"
         self.button.setToolTip(stop_tip if self._active else "Acquire the dataset")
         set_style(self.button, "tone", "recording" if self._active else "")
@@ -168,9 +168,3 @@ class AcquisitionPanel(QFrame):
         numbers.addWidget(self.drift)
         numbers.addWidget(self.verdict, 1)
         return numbers
-
-    @staticmethod
-    def _colour(label: QLabel, colour: str) -> None:
-        sheet = f"color: {colour};"
-        if label.styleSheet() != sheet:
-            label.setStyleSheet(sheet)

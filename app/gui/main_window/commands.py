@@ -35,12 +35,15 @@ class CommandText:
         What it does, in one sentence without a full stop.
     keys : str
         Its shortcut, as Qt writes it; empty for none.
+    checkable : bool
+        Whether it switches something on and off.
     """
 
     menu: Menu
     text: str
     tip: str
     keys: str = ""
+    checkable: bool = False
 
 
 class Command(Enum):
@@ -69,9 +72,17 @@ class Command(Enum):
     )
     FIT = CommandText(menu=Menu.VIEW, text="Show whole field", tip="Show the whole field in every picture", keys="F")
     FULL_SCREEN = CommandText(menu=Menu.VIEW, text="Full screen", tip="Show the window on the whole screen", keys="F11")
+    LIGHT_THEME = CommandText(
+        menu=Menu.VIEW,
+        text="Light theme",
+        tip="Use light colours, for a bright room; pictures stay on dark ground",
+        keys="Ctrl+L",
+        checkable=True,
+    )
     RECORD_PANEL = CommandText(menu=Menu.VIEW, text="Record panel", tip="Show or hide how recordings are made", keys="F2")
     CAMERA_PANEL = CommandText(menu=Menu.VIEW, text="Camera panel", tip="Show or hide the camera's settings", keys="F3")
     MEASURE_PANEL = CommandText(menu=Menu.VIEW, text="Measure panel", tip="Show or hide measurements", keys="F4")
+    SLM_PANEL = CommandText(menu=Menu.VIEW, text="SLM panel", tip="Show or hide what the SLM shows", keys="F5")
     DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
     ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset…", tip="Acquire pairs of speckle and phase")
     TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")
@@ -138,6 +149,7 @@ def _keeps(widget: QObject | None, event: QKeyEvent) -> bool:
 
 def _action(text: CommandText, window: QMainWindow) -> QAction:
     action = QAction(text.text, window)
+    action.setCheckable(text.checkable)
     if text.keys:
         action.setShortcut(QKeySequence(text.keys))
         action.setAutoRepeat(False)

@@ -6,7 +6,7 @@ from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from app.gui.widgets.style import ACCENT, FAINT, LINE, MUTED, WARNING
+from app.gui.widgets.palette import colours
 
 #: Below this correlation the fibre may have moved; the live view uses the same value.
 _DOUBTFUL = 0.6
@@ -49,7 +49,7 @@ class DriftCurve(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         area = QRectF(0.5, 0.5, self.width() - _TEXT_PX, self.height() - 1)
-        painter.setPen(QColor(LINE))
+        painter.setPen(QColor(colours().line))
         painter.drawRect(area)
         if len(self._points) < 2:
             return
@@ -58,10 +58,10 @@ class DriftCurve(QWidget):
             share = (min(max(value, _LOW), _HIGH) - _LOW) / (_HIGH - _LOW)
             return QPointF(area.left() + number / self._points[-1][0] * area.width(), area.bottom() - share * area.height())
 
-        painter.setPen(QPen(QColor(FAINT), 1))
+        painter.setPen(QPen(QColor(colours().faint), 1))
         painter.drawLine(place(0, _DOUBTFUL), place(self._points[-1][0], _DOUBTFUL))
-        painter.setPen(QPen(QColor(WARNING if self.lowest < _DOUBTFUL else ACCENT), 1.6))
+        painter.setPen(QPen(QColor(colours().warning if self.lowest < _DOUBTFUL else colours().accent), 1.6))
         painter.drawPolyline(QPolygonF([place(number, value) for number, value in self._points]))
-        painter.setPen(QColor(MUTED))
+        painter.setPen(QColor(colours().muted))
         text_area = QRectF(area.right() + 8, 0, _TEXT_PX - 8, self.height())
         painter.drawText(text_area, Qt.AlignmentFlag.AlignVCenter, f"correlation {self._points[-1][1]:.2f}")

@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 
 from PyQt6.QtCore import QSettings
 
+from app.gui.widgets.palette import Theme
+
 T = TypeVar("T")
 VERSION: Final = 1
 _MAX_PAIRS: Final = 10_000_000
@@ -29,6 +31,7 @@ class WindowSettings:
     pairs: int = 1000
     pattern_source: str = ""
     instrument: str = ""
+    theme: Theme = Theme.DARK
 
 
 def default_store() -> QSettings:
@@ -105,6 +108,7 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
             pairs=field("pairs", _pairs, default.pairs),
             pattern_source=field("pattern_source", _name, default.pattern_source),
             instrument=field("instrument", _path, default.instrument),
+            theme=field("theme", Theme, default.theme),
         ),
         warnings,
     )
@@ -121,4 +125,5 @@ def save(store: QSettings, settings: WindowSettings) -> None:
     store.setValue("pairs", str(settings.pairs))
     store.setValue("pattern_source", settings.pattern_source)
     store.setValue("instrument", settings.instrument)
+    store.setValue("theme", settings.theme.value)
     store.sync()

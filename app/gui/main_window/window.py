@@ -10,6 +10,7 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QDockWidget,
     QFileDialog,
@@ -38,8 +39,9 @@ from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.formatting import count
 from app.gui.widgets.icons import icon
+from app.gui.widgets.palette import Theme, theme_in_use
 from app.gui.widgets.questions import Question, ask
-from app.gui.widgets.style import GAP_PX
+from app.gui.widgets.style import GAP_PX, apply_style
 from app.instrument.config import InstrumentConfig, load_config
 from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, RecordingState, Topic
 from app.stay_awake import StayAwake
@@ -96,6 +98,7 @@ class MainWindow(QMainWindow):
             for warning in window_state.restore(self, store):
                 log.warning("%s", warning)
                 self.report(Message(MessageLevel.WARNING, warning))
+        self._use_theme(window_state.last_theme(store) if store is not None else theme_in_use())
         self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
         self._show_host()
@@ -310,6 +313,10 @@ class MainWindow(QMainWindow):
         """Show or hide measurements."""
         self._toggle_panel("measure")
 
+    def toggle_slm_panel(self) -> None:
+        """Show or hide what the SLM shows."""
+        self._toggle_panel("slm")
+
     def _toggle_panel(self, name: str) -> None:
         if self.page is not None:
             self.page.toggle_panel(name)
@@ -341,6 +348,18 @@ class MainWindow(QMainWindow):
     def toggle_drawer(self) -> None:
         """Show or hide jobs and messages."""
         self.drawer.setVisible(not self.drawer.isVisible())
+
+    def toggle_theme(self) -> None:
+        """Use light colours in place of dark ones, or the other way round."""
+        self._use_theme(Theme.DARK if theme_in_use() is Theme.LIGHT else Theme.LIGHT)
+
+    def _use_theme(self, theme: Theme) -> None:
+        application = QApplication.instance()
+        if theme is not theme_in_use() and isinstance(application, QApplication):
+            apply_style(application, theme)
+            if self._store is not None:
+                window_state.remember_theme(theme, self._store)
+        self.commands[Command.LIGHT_THEME].setChecked(theme is Theme.LIGHT)
 
     def show_acquisition(self) -> None:
         """Show the form for datasets."""
@@ -585,11 +604,13 @@ class MainWindow(QMainWindow):
             (Command.RECORD_PANEL, self.toggle_record_panel),
             (Command.CAMERA_PANEL, self.toggle_camera_panel),
             (Command.MEASURE_PANEL, self.toggle_measure_panel),
+            (Command.SLM_PANEL, self.toggle_slm_panel),
             (Command.SNAPSHOT, self.save_snapshot),
             (Command.EXPORT, self.export_recording),
             (Command.RETUNE, self.retune),
             (Command.FIT, self.fit),
             (Command.FULL_SCREEN, self.toggle_full_screen),
+            (Command.LIGHT_THEME, self.toggle_theme),
             (Command.DRAWER, self.toggle_drawer),
             (Command.ACQUIRE, self.show_acquisition),
             (Command.TRAIN, self.show_training),

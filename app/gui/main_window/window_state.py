@@ -13,6 +13,7 @@ from PyQt6.QtCore import QByteArray, QSettings
 from app.gui.live_page.page import LivePage
 from app.gui.main_window import settings
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
+from app.gui.widgets.palette import Theme
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,18 @@ def remember_instrument(path: Path | None, store: QSettings) -> None:
     """Store which instrument file was used last; the simulated instrument has none."""
     stored, _ = settings.load(store)
     settings.save(store, replace(stored, instrument=str(path.absolute()) if path else ""))
+
+
+def remember_theme(theme: Theme, store: QSettings) -> None:
+    """Store whether the window is dark or light."""
+    stored, _ = settings.load(store)
+    settings.save(store, replace(stored, theme=theme))
+
+
+def last_theme(store: QSettings) -> Theme:
+    """Return the theme that was used last."""
+    stored, _ = settings.load(store)
+    return stored.theme
 
 
 def last_instrument(store: QSettings) -> Path | None:

@@ -19,7 +19,7 @@ from PyQt6.QtWidgets import (
 
 from app.gui.setup.form import SectionForm, heading
 from app.gui.widgets.picture import Picture
-from app.gui.widgets.style import ALARM, MUTED
+from app.gui.widgets.style import set_style
 from app.instrument.config import InstrumentConfig
 from app.instrument.devices import DetectedDevice, DeviceKind
 
@@ -116,7 +116,7 @@ class DevicePanel(QFrame):
     def show_state(self, text: str, error: str) -> None:
         """Show the state of the device, or its error if there is one."""
         self.state.setText(error or text)
-        self.state.setStyleSheet(f"color: {ALARM if error else MUTED};")
+        set_style(self.state, "tone", "alarm" if error else "muted")
 
     def _show_kind(self) -> None:
         self._pages.setCurrentIndex(self.kind.currentIndex())

@@ -9,8 +9,8 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.gui.widgets.labels import caption_label, card
+from app.gui.widgets.palette import OUTLINE, PICTURE
 from app.gui.widgets.picture import Picture
-from app.gui.widgets.style import ACCENT, GOOD, LINE, MUTED, OUTLINE, PANEL
 from app.training.process import Curve
 
 #: Logged points over which the drawn loss is averaged; the loss of a single batch varies too much.
@@ -25,12 +25,12 @@ class TrainingPlots(QWidget):
         self.loss = _plot("loss")
         self.scores = _plot("score")
         self.rate = _plot("learning rate")
-        self._single = self.loss.plot(pen=pg.mkPen(LINE, width=1))
-        self._smooth = self.loss.plot(pen=pg.mkPen(ACCENT, width=2))
+        self._single = self.loss.plot(pen=pg.mkPen(PICTURE.line, width=1))
+        self._smooth = self.loss.plot(pen=pg.mkPen(PICTURE.accent, width=2))
         dots = {"symbol": "o", "symbolSize": 6, "symbolPen": None}
-        self.ssim = self.scores.plot(pen=pg.mkPen(ACCENT, width=2), symbolBrush=ACCENT, **dots)
+        self.ssim = self.scores.plot(pen=pg.mkPen(PICTURE.accent, width=2), symbolBrush=PICTURE.accent, **dots)
         self._correlation = self.scores.plot(pen=pg.mkPen(OUTLINE, width=2), symbolBrush=OUTLINE, **dots)
-        self._rate = self.rate.plot(pen=pg.mkPen(GOOD, width=2))
+        self._rate = self.rate.plot(pen=pg.mkPen(PICTURE.good, width=2))
         self.rate.setMaximumHeight(130)
         self.rate.getAxis("left").setStyle(maxTickLevel=0)  # the plot is too low for more labels
         self.picture = Picture("Held-out images appear after the first validation")
@@ -39,7 +39,7 @@ class TrainingPlots(QWidget):
         columns.setAlignment(Qt.AlignmentFlag.AlignCenter)
         columns.setToolTip("Black is 0 rad. White is the phase range, and a quarter of the phase range for the error")
         curves = QVBoxLayout()
-        legend = f'Held-out images: <span style="color:{ACCENT}">SSIM</span>, <span style="color:{OUTLINE}">correlation</span>'
+        legend = f"Held-out images: {_sample('SSIM', PICTURE.accent)} {_sample('correlation', OUTLINE)}"
         for caption, plot, stretch in (("Loss", self.loss, 3), (legend, self.scores, 3), ("Learning rate", self.rate, 1)):
             curves.addWidget(caption_label(caption))
             curves.addWidget(plot, stretch)
@@ -87,8 +87,13 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return (total[ends] - total[starts]) / (ends - starts)
 
 
+def _sample(name: str, colour: str) -> str:
+    """Return the name of a curve in its colour, on the ground of the plot."""
+    return f'<span style="background:{PICTURE.panel}; color:{colour}">&nbsp;{name}&nbsp;</span>'
+
+
 def _plot(name: str) -> pg.PlotWidget:
-    plot = pg.PlotWidget(background=PANEL)
+    plot = pg.PlotWidget(background=PICTURE.panel)
     plot.setAccessibleName(name)
     plot.setMenuEnabled(False)
     plot.hideButtons()
@@ -96,8 +101,8 @@ def _plot(name: str) -> pg.PlotWidget:
     plot.setMouseEnabled(x=False, y=False)
     for side in ("left", "bottom"):
         axis = plot.getAxis(side)
-        axis.setPen(LINE)
-        axis.setTextPen(MUTED)
+        axis.setPen(PICTURE.line)
+        axis.setTextPen(PICTURE.muted)
         axis.enableAutoSIPrefix(enable=False)
     plot.getAxis("left").setWidth(56)
     return plot

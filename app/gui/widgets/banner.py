@@ -9,10 +9,16 @@ from datetime import datetime
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from app.gui.widgets.icons import IconLabel, Ink
 from app.gui.widgets.style import set_style
 from app.status import Message, MessageLevel, Topic
 
 _PREFIX = {MessageLevel.INFO: "", MessageLevel.WARNING: "Warning: ", MessageLevel.ERROR: "Error: "}
+_SIGNS = {
+    MessageLevel.INFO: ("info", Ink.ACCENT),
+    MessageLevel.WARNING: ("warning", Ink.WARNING),
+    MessageLevel.ERROR: ("error", Ink.ALARM),
+}
 #: Information disappears after this time, in milliseconds.
 _INFO_MS = 6000
 _MAX_WAITING = 50
@@ -42,6 +48,7 @@ class Banner(QFrame):
         self.setObjectName("banner")
         self.log: deque[LoggedMessage] = deque(maxlen=_MAX_LOGGED)
         self._waiting: list[Message] = []
+        self._sign = IconLabel()
         self._text = QLabel()
         self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
@@ -54,6 +61,7 @@ class Banner(QFrame):
         self._dismiss.clicked.connect(self.dismiss)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, _MARGIN_PX, 6, _MARGIN_PX)
+        layout.addWidget(self._sign)
         layout.addWidget(self._text, 1)
         layout.addWidget(self._dismiss)
         # Two lines of text, whatever is shown.
@@ -106,6 +114,7 @@ class Banner(QFrame):
     def _render(self) -> None:
         message = self.shown
         self._dismiss.setVisible(message is not None)
+        self._sign.setVisible(message is not None)
         if message is None:
             self._text.setText("")
             self.setToolTip("")
@@ -116,6 +125,7 @@ class Banner(QFrame):
         self.setToolTip(text)
         more = len(self._waiting) - 1
         self._dismiss.setText(f"Dismiss  ({more} more)" if more else "Dismiss")
+        self._sign.show_icon(*_SIGNS[message.level])
         set_style(self, "level", message.level)
 
 

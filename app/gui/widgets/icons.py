@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from functools import cache
 
-from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
+from PyQt6.QtCore import QPointF, QRect, QRectF, QSize, Qt
+from PyQt6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPaintEvent, QPen, QPixmap, QPolygonF
+from PyQt6.QtWidgets import QWidget
 
-from app.gui.widgets.style import FAINT, TEXT
+from app.gui.widgets.palette import colours
 
-_SIZE = 20
-_SCALE = 3  # drawn larger than shown, for screens with many pixels per inch
+_SIZE = 20  # the icons are drawn on a square of this side
+
+
+class Ink(Enum):
+    """The colour of an icon, by its name in the palette."""
+
+    TEXT = "text"
+    MUTED = "muted"
+    FAINT = "faint"
+    GOOD = "good"
+    WARNING = "warning"
+    ALARM = "alarm"
+    ACCENT = "accent"
+    ON_FILL = "on_fill"
 
 
 def _play(painter: QPainter) -> None:
@@ -110,32 +124,107 @@ def _camera_roi(painter: QPainter) -> None:
     painter.drawRect(QRectF(6.5, 7.5, 5, 4))
 
 
+def _good(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(10, 10), 7.5, 7.5)
+    painter.drawPolyline(QPolygonF([QPointF(6.5, 10.5), QPointF(9, 13), QPointF(13.5, 7.5)]))
+
+
+def _warning(painter: QPainter) -> None:
+    painter.drawPolygon(QPolygonF([QPointF(10, 2.5), QPointF(18, 16.5), QPointF(2, 16.5)]))
+    painter.drawLine(QPointF(10, 7.5), QPointF(10, 11.5))
+    painter.drawPoint(QPointF(10, 14))
+
+
+def _error(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(10, 10), 7.5, 7.5)
+    painter.drawLine(QPointF(7, 7), QPointF(13, 13))
+    painter.drawLine(QPointF(13, 7), QPointF(7, 13))
+
+
+def _info(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(10, 10), 7.5, 7.5)
+    painter.drawLine(QPointF(10, 9.5), QPointF(10, 14))
+    painter.drawPoint(QPointF(10, 6.5))
+
+
+def _wait(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(10, 10), 7.5, 7.5)
+    painter.drawPolyline(QPolygonF([QPointF(10, 5.5), QPointF(10, 10), QPointF(13, 12)]))
+
+
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
     "folder": _folder, "live": _live, "enlarge": _enlarge, "sliders": _sliders,
     "move": _move, "point": _point, "distance": _distance, "profile": _profile, "rectangle": _rectangle, "ellipse": _ellipse,
-    "camera roi": _camera_roi,
+    "camera roi": _camera_roi, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
 }  # fmt: skip
 
 
-def _pixmap(name: str, colour: str) -> QPixmap:
-    pixmap = QPixmap(_SIZE * _SCALE, _SIZE * _SCALE)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.scale(_SCALE, _SCALE)
-    pen = QPen(QColor(colour), 1.6)
-    pen.setCapStyle(Qt.PenCapStyle.RoundCap)
-    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
-    painter.setPen(pen)
-    _DRAW[name](painter)
-    painter.end()
-    return pixmap
+class _Engine(QIconEngine):
+    """Draws an icon at any size, in the colours of the present theme."""
+
+    def __init__(self, name: str, ink: Ink) -> None:
+        super().__init__()
+        self._name = name
+        self._ink = ink
+
+    def clone(self) -> QIconEngine:
+        """Return a copy, for Qt."""
+        return _Engine(self._name, self._ink)
+
+    def paint(self, painter: QPainter | None, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        """Draw the icon into a square in the middle of ``rect``."""
+        assert painter is not None
+        side = min(rect.width(), rect.height())
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.translate(rect.x() + (rect.width() - side) / 2, rect.y() + (rect.height() - side) / 2)
+        painter.scale(side / _SIZE, side / _SIZE)
+        ink = Ink.FAINT if mode is QIcon.Mode.Disabled else self._ink
+        pen = QPen(QColor(getattr(colours(), ink.value)), 1.6)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        _DRAW[self._name](painter)
+        painter.restore()
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        """Return the icon as a picture of its own."""
+        pixmap = QPixmap(size)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        self.paint(painter, QRect(0, 0, size.width(), size.height()), mode, state)
+        painter.end()
+        return pixmap
 
 
 @cache
-def icon(name: str, colour: str = TEXT) -> QIcon:
+def icon(name: str, ink: Ink = Ink.TEXT) -> QIcon:
     """Return the icon called ``name``, one of the keys of ``_DRAW``, such as "play" or "folder"."""
-    result = QIcon(_pixmap(name, colour))
-    result.addPixmap(_pixmap(name, FAINT), QIcon.Mode.Disabled)
-    return result
+    return QIcon(_Engine(name, ink))
+
+
+class IconLabel(QWidget):
+    """An icon beside a text."""
+
+    def __init__(self, size_px: int = 18) -> None:
+        super().__init__()
+        self._shown: tuple[str, Ink] | None = None
+        self.setFixedSize(size_px, size_px)
+
+    @property
+    def shown(self) -> tuple[str, Ink] | None:
+        """The icon and its colour, if there is one."""
+        return self._shown
+
+    def show_icon(self, name: str, ink: Ink = Ink.TEXT) -> None:
+        """Show an icon; an empty name shows none."""
+        shown = (name, ink) if name else None
+        if shown != self._shown:
+            self._shown = shown
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw the icon."""
+        if self._shown is not None:
+            icon(*self._shown).paint(QPainter(self), self.rect())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtCore import QEvent, QSize, Qt
 from PyQt6.QtGui import QFontMetrics, QResizeEvent
 from PyQt6.QtWidgets import QFrame, QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from app.gui.widgets.style import MUTED, TEXT
+from app.gui.widgets.palette import colours
 
 
 def caption_label(text: str) -> QLabel:
@@ -82,6 +82,8 @@ class ElidedLabel(QLabel):
 class Tile(QWidget):
     """A large number with its unit, below a small caption."""
 
+    _parts: tuple[tuple[str, str, str], ...] = ()  # of the class, for events that come before the end of ``__init__``
+
     def __init__(self, caption: str) -> None:
         super().__init__()
         self._caption = caption_label(caption)
@@ -93,7 +95,6 @@ class Tile(QWidget):
         self.layout_.setSpacing(2)
         self.layout_.addWidget(self._caption)
         self.layout_.addWidget(self._value)
-        self._parts: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def text(self) -> str:
@@ -110,10 +111,19 @@ class Tile(QWidget):
         if parts == self._parts:
             return
         self._parts = parts
+        self._render()
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Write the numbers in the colours of a new theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() is QEvent.Type.StyleChange and self._parts:
+            self._render()
+
+    def _render(self) -> None:
         self._value.setText(
             "&nbsp;&nbsp;".join(
-                f'<span style="color:{colour or TEXT}">{value}</span>'
-                f'<span style="font-size:13px; color:{MUTED}">&nbsp;{unit}</span>'
-                for value, unit, colour in parts
+                f'<span style="color:{colour or colours().text}">{value}</span>'
+                f'<span style="font-size:13px; color:{colours().muted}">&nbsp;{unit}</span>'
+                for value, unit, colour in self._parts
             )
         )

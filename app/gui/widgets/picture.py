@@ -8,7 +8,7 @@ from PyQt6.QtCore import QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from app.gui.widgets.style import BACKGROUND, FAINT, LINE
+from app.gui.widgets.palette import PICTURE
 
 
 class Picture(QWidget):
@@ -50,14 +50,14 @@ class Picture(QWidget):
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Paint the image or the text."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(BACKGROUND))
+        painter.fillRect(self.rect(), QColor(PICTURE.background))
         if self._image is None:
-            painter.setPen(QColor(FAINT))
+            painter.setPen(QColor(PICTURE.muted))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._placeholder)
             return
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
         place = QRectF((self.width() - size.width()) / 2, (self.height() - size.height()) / 2, size.width(), size.height())
         painter.drawImage(place, self._image)
-        painter.setPen(QColor(LINE))
+        painter.setPen(QColor(PICTURE.line))
         painter.drawRect(place)

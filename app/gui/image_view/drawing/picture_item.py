@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QGraphicsItem, QGraphicsObject, QGraphicsView
 
 from app.gui.image_view.drawing.colour_tables import Colours, rgba
 from app.gui.image_view.drawing.outlines import smooth_labels
-from app.gui.widgets.style import OUTLINE
+from app.gui.widgets.palette import OUTLINE
 
 #: How many colours of outlines there may be.
 MAX_OUTLINE_COLOURS = 255

@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QWIDGETSIZE_MAX, QSizePolicy, QWidget
 
 from app.gui.image_view.colour_maps import Table
 from app.gui.image_view.levels.levels import HistogramScale, sampled
-from app.gui.widgets.style import LINE, MUTED, TEXT
+from app.gui.widgets.palette import colours
 
 _BINS = 128
 _ACROSS_PX = 40
@@ -203,20 +203,20 @@ class LevelHistogram(QWidget):
             painter.fillRect(QRectF(_MARGIN_PX, top, low - _MARGIN_PX, _COLOURS_PX), first)
             painter.fillRect(QRectF(high, top, right - high, _COLOURS_PX), last)
             painter.drawImage(QRectF(low, top, high - low, _COLOURS_PX), self._colours)
-        painter.setPen(QColor(LINE))
+        painter.setPen(QColor(colours().line))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(QRectF(_MARGIN_PX - 0.5, top - 0.5, right - _MARGIN_PX + 1, _COLOURS_PX + 1))
         font = QFont(self.font())
         font.setPixelSize(11)
         painter.setFont(font)
-        painter.setPen(QColor(MUTED))
+        painter.setPen(QColor(colours().muted))
         corner = QRectF(_MARGIN_PX, 0, self._length - 2 * _MARGIN_PX - 8, top)
         painter.drawText(corner, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, self._unit)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for x in (low, high):
-            painter.setPen(QPen(QColor(TEXT), 1.5))
+            painter.setPen(QPen(QColor(colours().text), 1.5))
             painter.drawLine(QPointF(x, 5), QPointF(x, top + _COLOURS_PX))
-            painter.setBrush(QColor(TEXT))
+            painter.setBrush(QColor(colours().text))
             painter.drawPolygon(QPolygonF([QPointF(x - 4, 0), QPointF(x + 4, 0), QPointF(x, 6)]))
 
     def _draw_bars(self, painter: QPainter, base: float) -> None:
@@ -228,7 +228,7 @@ class LevelHistogram(QWidget):
         outline = [QPointF(_MARGIN_PX, base)]
         outline += [QPointF(_MARGIN_PX + (k + 0.5) * step, base - (base - 4) * float(h)) for k, h in enumerate(heights)]
         outline.append(QPointF(self._length - _MARGIN_PX, base))
-        fill = QColor(MUTED)
+        fill = QColor(colours().muted)
         fill.setAlpha(150)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(fill)

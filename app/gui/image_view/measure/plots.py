@@ -16,7 +16,7 @@ from app.gui.image_view.contents import Content
 from app.gui.image_view.measure.measurements import Measurements
 from app.gui.image_view.measure.shape_item import COLOURS
 from app.gui.image_view.measure.tools import ALIGNMENT
-from app.gui.widgets.style import ACCENT, BACKGROUND, MUTED, TEXT
+from app.gui.widgets.palette import PICTURE
 from app.measuring.alignment import FORMULAS
 from app.measuring.measurement import Result
 from app.measuring.time_series import TimeSeries
@@ -60,19 +60,19 @@ class CurvePlot(QWidget):
 
     def __init__(self, x_label: str, y_label: str) -> None:
         super().__init__()
-        self.plot = pg.PlotWidget(background=QColor(BACKGROUND))
+        self.plot = pg.PlotWidget(background=QColor(PICTURE.background))
         self._item = self.plot.getPlotItem()
         self._item.setMenuEnabled(enableMenu=False)
         self._item.hideButtons()
         self._item.showGrid(x=True, y=True, alpha=0.15)
         for side in ("left", "bottom"):
             axis = self._item.getAxis(side)
-            axis.setPen(pg.mkPen(MUTED))
-            axis.setTextPen(pg.mkPen(MUTED))
+            axis.setPen(pg.mkPen(PICTURE.muted))
+            axis.setTextPen(pg.mkPen(PICTURE.muted))
             axis.enableAutoSIPrefix(enable=False)
-        self._item.setLabel("bottom", x_label, color=MUTED)
+        self._item.setLabel("bottom", x_label, color=PICTURE.muted)
         self._item.getAxis("left").setWidth(56)
-        self._item.setLabel("left", y_label, color=MUTED)
+        self._item.setLabel("left", y_label, color=PICTURE.muted)
         self._curves: dict[str, pg.PlotDataItem] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -85,7 +85,7 @@ class CurvePlot(QWidget):
 
     def set_heading(self, text: str) -> None:
         """Show a line above the plot."""
-        self._item.setTitle(text, color=TEXT, size="10pt")
+        self._item.setTitle(text, color=PICTURE.text, size="10pt")
 
     def show_curve(self, name: str, x: NDArray[np.float64], y: NDArray[np.float64], colour: str) -> None:
         """Show a curve; one of this name is replaced. Values that are not finite leave a gap."""
@@ -213,7 +213,7 @@ class AlignmentPlots(QWidget):
             y = series.column(name)[-_MAX_POINTS:] * (100.0 if name == "saturated_fraction" else 1.0)
             newest = number_text(float(y[-1])) if len(y) else "\N{EN DASH}"
             plot.set_heading(f"{_TITLES[name]}  <b>{newest}</b> {_UNITS[name]}")
-            plot.show_curve(name, x - x[-1] if len(x) else x, y, ACCENT)
+            plot.show_curve(name, x - x[-1] if len(x) else x, y, PICTURE.accent)
 
 
 def _colour(measurements: Measurements, name: str) -> str:

@@ -13,7 +13,7 @@ from app.gui.image_view.measure.measurements import Measurements
 from app.gui.image_view.measure.shape_item import COLOURS, ShapeItem, shape_between
 from app.gui.image_view.measure.tool import Tool, ToolActions
 from app.gui.image_view.pane import Pane
-from app.gui.widgets.style import ACCENT
+from app.gui.widgets.palette import PICTURE
 from app.measuring.alignment import alignment_numbers
 from app.measuring.measurement import Kind, MeasuredPicture
 from app.measuring.shapes import LineShape, Shape
@@ -181,7 +181,7 @@ class MeasureTools(QObject):
         tool = self.actions.tool
         if tool is Tool.CAMERA_ROI:
             self._rubber = QGraphicsRectItem()
-            pen = QPen(QColor(ACCENT), 2)
+            pen = QPen(QColor(PICTURE.accent), 2)
             pen.setCosmetic(True)
             self._rubber.setPen(pen)
             pane.canvas.add_shape(self._rubber)

@@ -17,7 +17,7 @@ from app.gui.live_page.drift_gauge import correlation_colour
 from app.gui.main_window.commands import Command
 from app.gui.main_window.session_host import HostState
 from app.gui.widgets.formatting import count
-from app.gui.widgets.style import ALARM, GOOD, WARNING
+from app.gui.widgets.palette import DARK
 from app.status import AcquisitionStatus, JobState, JobStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
 from drivers.base import DeviceLostError, FrameMark, SpeckleScopeError
 from tests.helpers.answers import agrees, refuses
@@ -197,8 +197,8 @@ def test_the_strip_shows_every_number_with_its_unit(window, session):
     session.status = replace(session.status, frames_marked={FrameMark.DARK: 1200, FrameMark.DECORRELATED: 1})
     window.refresh_numbers()
     assert strip.bad_frames.full_text == f"{count(1200)} dark, 1 fibre has moved"
-    assert [correlation_colour(c, 0.5) for c in (0.77, 0.55, 0.49)] == [GOOD, WARNING, ALARM]
-    assert [correlation_colour(c, 0.8) for c in (0.91, 0.85, 0.79)] == [GOOD, WARNING, ALARM]
+    assert [correlation_colour(c, 0.5) for c in (0.77, 0.55, 0.49)] == [DARK.good, DARK.warning, DARK.alarm]
+    assert [correlation_colour(c, 0.8) for c in (0.91, 0.85, 0.79)] == [DARK.good, DARK.warning, DARK.alarm]
 
 
 def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
@@ -208,11 +208,11 @@ def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
     session.status = replace(session.status, state=LiveState.RUNNING, can_retune=True, reference_correlation=0.72)
     window.refresh_numbers()
     assert drift.retune.isEnabled()
-    assert drift.number.text == "Reference correlation, 0 to 1 0.72 "
+    assert drift.number.text == "Reference correlation 0.72 good"
     assert drift.retune.property("tone") == ""
     session.status = replace(session.status, reference_correlation=0.31)
     window.refresh_numbers()
-    assert drift.number.text == "The fibre has moved: re-tune 0.31 "
+    assert drift.number.text == "The fibre has moved: re-tune 0.31 low"
     assert drift.retune.property("tone") == "alarm"
     qtbot.mouseClick(drift.retune, Qt.MouseButton.LeftButton)
     qtbot.keyClick(window, Qt.Key.Key_T)
