@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
+from app.live.slm.content import SlmContent, SlmStatus
 from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue
@@ -118,6 +122,15 @@ class SessionLike(Protocol):
 
     def new_reference(self) -> None:
         """Measure a new reference."""
+
+    def slm_status(self) -> SlmStatus:
+        """Return what the SLM can show, and what is chosen."""
+
+    def slm_phase(self) -> NDArray[np.float32] | None:
+        """Return the phase (h, w) in radians that the SLM shows now; None where it is not known. It comes at once."""
+
+    def show_on_slm(self, content: SlmContent) -> None:
+        """Choose what the SLM shows; a message says what it shows then."""
 
     def jobs(self) -> tuple[JobStatus, ...]:
         """Return the jobs in the background, oldest first."""

@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from skimage import data, transform
 
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
 from app.live.segmentation import segmented
+from app.live.slm.content import SlmContent, SlmKind, SlmStatus
 from app.status import (
     AcquisitionStatus,
     JobStatus,
@@ -94,6 +96,8 @@ class ScriptedSession:
         self.archive = Path("archive")
         self.options = RecordingOptions()
         self.settings: tuple[CameraSetting, ...] = ()
+        self.slm = SlmStatus(kinds=(SlmKind.SCENE, SlmKind.PICTURE, SlmKind.BLANK, SlmKind.TEST_CARD))
+        self.slm_phase_rad: NDArray[np.float32] | None = None
         self.job_statuses: tuple[JobStatus, ...] = ()
         self.polls = 0
         self.may_close = threading.Event()
@@ -191,6 +195,16 @@ class ScriptedSession:
 
     def new_reference(self) -> None:
         self._command("new_reference")
+
+    def slm_status(self) -> SlmStatus:
+        return self.slm
+
+    def slm_phase(self) -> NDArray[np.float32] | None:
+        return self.slm_phase_rad
+
+    def show_on_slm(self, content: SlmContent) -> None:
+        self._command("show_on_slm", content)
+        self.slm = replace(self.slm, content=content)
 
     def jobs(self) -> tuple[JobStatus, ...]:
         return self.job_statuses

@@ -68,7 +68,7 @@ class Canvas(QWidget):
         item.prepare_view(self.graphics)
         self.graphics.setCentralItem(self.view_box)
         self.graphics.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        self.setMinimumSize(QSize(120, 120))
+        self.setMinimumSize(QSize(120, 80))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.graphics)

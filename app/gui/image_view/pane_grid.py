@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QRect, QRectF, pyqtSignal
+from PyQt6.QtCore import QRect, QRectF, QSize, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QResizeEvent
 from PyQt6.QtWidgets import QApplication, QGridLayout, QWidget
 
@@ -37,6 +37,7 @@ _FLAGS = {
 }
 _HEADER_PX = 50  # of a pane, with its margins
 _NARROWEST_PX = 290  # a pane with title, buttons and levels
+_LOWEST_PX = 192  # a pane with the smallest picture
 _LEVELS_PX = 50  # below a picture; beside one, twice as much
 
 
@@ -309,6 +310,14 @@ class PaneGrid(QWidget):
             self.commands[command].setChecked(number == self._number)
         self.commands[PaneCommand.ENLARGE].setChecked(self._enlarged is not None)
         self.options_changed.emit()
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the smallest size for two columns: wider ones become fewer columns when the room gets smaller."""
+        here = len([pane for pane in self.visible_panes if pane not in self._pop_outs])
+        columns = min(2, max(1, here))
+        rows = -(-here // columns)
+        # Not the panes' own sizes: while the levels move from below to beside a picture, these are much too large.
+        return QSize(columns * _NARROWEST_PX, rows * (_LOWEST_PX + GAP_PX) - GAP_PX)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Arrange the panes so that the pictures are as large as possible."""

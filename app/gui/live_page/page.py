@@ -9,7 +9,7 @@ from datetime import datetime
 
 from PyQt6.QtCore import QRect, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtWidgets import QDockWidget, QMainWindow, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDockWidget, QMainWindow, QToolBar, QVBoxLayout, QWidget
 
 from app.gui.image_view.contents import PaneFacts
 from app.gui.image_view.measure.measure_panel import MeasurePanel
@@ -18,6 +18,7 @@ from app.gui.live_page.camera_panel import CameraPanel
 from app.gui.live_page.control_bar import ControlBar, Tone
 from app.gui.live_page.record_panel import RecordPanel
 from app.gui.live_page.recording_result import RecordingResult
+from app.gui.live_page.slm_panel import SlmPanel
 from app.gui.live_page.status_strip import StatusStrip
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.formatting import count, duration
@@ -25,6 +26,7 @@ from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX
 from app.live.recordings.name_pattern import recording_name, used_in
 from app.live.recordings.options import RecordingOptions
+from app.live.slm.content import SlmContent
 from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, Topic
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
@@ -74,6 +76,7 @@ class LivePage(QMainWindow):
         self.result = RecordingResult()
         self.recorder = RecordPanel()
         self.camera = CameraPanel()
+        self.slm = SlmPanel()
         self.measurements = MeasurePanel(self.pictures.measure)
         self.docks = tuple(
             self._dock(title, panel, name)
@@ -81,6 +84,7 @@ class LivePage(QMainWindow):
                 ("Record", self.recorder, "record"),
                 ("Camera", self.camera, "camera"),
                 ("Measure", self.measurements, "measure"),
+                ("SLM", self.slm, "slm"),
             )
         )
         self._build()
@@ -97,6 +101,7 @@ class LivePage(QMainWindow):
         self.views_shown += view is not None
         if not visible:
             return
+        self.pictures.show_slm(self.session.slm_phase())
         if frame is not None:
             self.pictures.show_frame(frame)
         if view is not None:
@@ -115,6 +120,9 @@ class LivePage(QMainWindow):
         self.recorder.show_recording(recording)
         if self.recorder.isVisible():
             self._show_next_recording()
+        if self.slm.isVisible():
+            self.slm.show_phase(self.session.slm_phase())
+            self.slm.show_status(self.session.slm_status())
         self.camera.show_settings(self.session.camera_settings())
         self.camera.show_reference_age(status.reference_age_s, live=status.running and not recording.active)
         if visible:
@@ -215,6 +223,10 @@ class LivePage(QMainWindow):
         """Set the exposure to the light."""
         self.attempt(self.session.auto_exposure)
 
+    def show_on_slm(self, content: SlmContent) -> None:
+        """Let the SLM show something else."""
+        self.attempt(lambda: self.session.show_on_slm(content))
+
     def measure_reference(self) -> None:
         """Measure a new reference."""
         self.attempt(self.session.new_reference)
@@ -261,12 +273,13 @@ class LivePage(QMainWindow):
         return ask(question, self.window()) and self.attempt(self.session.stop_recording)
 
     def toggle_panel(self, name: str) -> None:
-        """Show a panel in front, or hide it if it is there: ``record``, ``camera`` or ``measure``."""
+        """Show a panel in front, or hide it if it is there: ``record``, ``camera``, ``measure`` or ``slm``."""
         dock = next(dock for dock in self.docks if dock.objectName() == name)
         shown = dock.isVisible() and not dock.visibleRegion().isEmpty()
         dock.setVisible(not shown)
         if not shown:
             dock.raise_()
+        self.refresh_numbers()
 
     def attempt(self, action: Callable[[], object]) -> bool:
         """Carry a command out; return whether it was. A refusal is reported, and nothing else changes."""
@@ -299,13 +312,28 @@ class LivePage(QMainWindow):
         layout.addWidget(self.controls)
         layout.addWidget(self.pictures, 1)
         layout.addWidget(self.result)
-        layout.addWidget(self.status_strip)
         self.setCentralWidget(central)
+        self.addToolBar(Qt.ToolBarArea.BottomToolBarArea, self._numbers_bar())
         for dock in self.docks:
             self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
             dock.hide()
         for dock in self.docks[1:]:
             self.tabifyDockWidget(self.docks[0], dock)
+
+    def _numbers_bar(self) -> QToolBar:
+        """Return the row of numbers; it goes below the panels too, because beside one it would be too narrow."""
+        bar = QToolBar("Numbers")
+        bar.setObjectName("numbers")
+        bar.setMovable(False)
+        holder = QWidget()  # a tool bar gives its widgets no margins
+        layout = QVBoxLayout(holder)
+        layout.setContentsMargins(GAP_PX, 0, GAP_PX, 0)
+        layout.addWidget(self.status_strip)
+        bar.addWidget(holder)
+        toggle = bar.toggleViewAction()
+        assert toggle is not None
+        toggle.setVisible(False)  # it cannot be hidden from the context menu
+        return bar
 
     def _dock(self, title: str, panel: QWidget, name: str) -> QDockWidget:
         dock = QDockWidget(title, self)
@@ -328,6 +356,7 @@ class LivePage(QMainWindow):
         self.camera.auto_exposure_requested.connect(self.expose_automatically)
         self.camera.reference_requested.connect(self.measure_reference)
         self.camera.region_requested.connect(self.pictures.draw_roi)
+        self.slm.content_requested.connect(self.show_on_slm)
         self.pictures.roi_drawn.connect(self.use_region)
         self.measurements.refused.connect(self.refuse)
         self.measurements.saved.connect(self._tell_saved)
