@@ -88,10 +88,13 @@ class CameraWatch:
         self._silence = _Silence()
 
     def read(self, timeout_s: float) -> Frame:
-        """Return the camera's next frame; raises what :meth:`drivers.base.Camera.read` raises."""
+        """Return the camera's next frame; raises what :meth:`drivers.base.Camera.read` raises.
+
+        A driver that returns no frame, against its contract, is treated as one that has timed out.
+        """
         start_ns = self._clock.now_ns()
         try:
-            return self._camera.read(timeout_s)
+            return self._frame(timeout_s, start_ns)
         except DeviceTimeoutError:
             self._timed_out((self._clock.now_ns() - start_ns) * 1e-9, timeout_s)
             raise
@@ -101,6 +104,13 @@ class CameraWatch:
             self._report(EventKind.FRAME_FAILED, str(error), missing=missing)
             self._silence = _Silence()
             raise
+
+    def _frame(self, timeout_s: float, start_ns: int) -> Frame:
+        frame: Frame | None = self._camera.read(timeout_s)  # None breaks the contract, as software of makers does
+        if frame is None:
+            self._clock.wait_until(start_ns + round(timeout_s * 1e9))  # it would be asked without a pause
+            raise DeviceTimeoutError("the camera's driver returned nothing; check the cable, then restart the live view")
+        return frame
 
     def numbered(self, frame: Frame) -> int:
         """Return our own number of a frame that has just been read, and report what it shows to be missing."""

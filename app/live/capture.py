@@ -39,8 +39,8 @@ from drivers.camera_settings import CameraSetting, SettingName
 
 #: The longest time that a read may block, in seconds: a request to stop is followed within this time.
 POLL_S = 0.1
-#: After so many seconds without a frame the camera is armed again.
-SILENT_S = 3.0
+#: When a frame is overdue for so many seconds, the camera is armed again.
+SILENT_S = 1.5
 #: Time between two attempts to reconnect, in seconds.
 _RECONNECT_EVERY_S = 0.5
 
@@ -153,6 +153,7 @@ class LiveCapture:
         self._stored_reference: NDArray[np.float32] | None = None
         self._watch = CameraWatch(rig.camera, rig.clock)
         self._judge = FrameJudge()
+        self._is_silent = False
         self._marked: Mapping[FrameMark, int] = {}  # replaced as a whole
 
     @property
@@ -292,17 +293,25 @@ class LiveCapture:
     def _next_frame(self, pattern: Pattern | None, stop: threading.Event) -> Frame | None:
         """Show a pattern and return the next frame; None when none came, after what can be done about that."""
         try:
+            if self._slm is not None:
+                self._slm.check()
             if pattern is not None:
                 self._show(pattern)
-            return self._read()
+            frame = self._read()
         except DeviceTimeoutError as error:
             if self._watch.overdue_s > SILENT_S:
-                self._warn(f"no frame for {SILENT_S:.0f} s: {error}")
+                self._is_silent = True
+                self._warn(f"no frame for {SILENT_S:g} s: {error}", Topic.CAMERA)
                 self._rearm(stop)
         except FrameFailedError as error:
             self._warn(str(error))
         except DeviceLostError as error:
             self._reconnect(error, stop)
+        else:
+            if self._is_silent:
+                self._is_silent = False
+                self._on_message(Message(MessageLevel.INFO, "frames come again", Topic.CAMERA))
+            return frame
         return None
 
     def _rearm(self, stop: threading.Event) -> None:
@@ -417,7 +426,7 @@ class LiveCapture:
 
     def _reconnect(self, lost: DeviceLostError, stop: threading.Event) -> None:
         self._watch.lost(lost)
-        self._warn(f"{lost}; waiting for the device. A recording continues when it is back")
+        self._warn(f"{lost}; waiting for the device. A recording continues when it is back", Topic.CAMERA)
         while not stop.wait(_RECONNECT_EVERY_S):
             try:
                 self._camera.reconnect()
@@ -427,8 +436,8 @@ class LiveCapture:
             except DeviceLostError:
                 continue
             self._watch.reconnected()
-            self._on_message(Message(MessageLevel.INFO, "the device is back"))
+            self._on_message(Message(MessageLevel.INFO, "the device is back", Topic.CAMERA))
             return
 
-    def _warn(self, text: str) -> None:
-        self._on_message(Message(MessageLevel.WARNING, text))
+    def _warn(self, text: str, topic: Topic | None = None) -> None:
+        self._on_message(Message(MessageLevel.WARNING, text, topic))

@@ -14,10 +14,11 @@ from acquisition.archive.recording_faults import RecordingFault, marker
 from acquisition.streams.channel import Channel, Overflow, Stage
 from acquisition.streams.free_memory import free_memory_bytes
 from app.live.frame_joiner import MOST_WAITING, MOST_WAITING_BYTES, FrameJoiner
+from app.live.recordings.disk_watch import DiskWatch
 from app.live.recordings.frame_choice import FrameChoice
 from app.live.recordings.lapse_search import LapseSearch
 from app.live.recordings.options import RecordingOptions
-from app.status import LiveView, Overlay, RecordingState, RecordingStatus
+from app.status import LiveView, Message, Overlay, RecordingState, RecordingStatus
 from calibration.reference_state import ReferenceState
 from drivers.base import Frame
 
@@ -94,6 +95,7 @@ class LiveRecording:
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._recorder.expects_every_frame = settings.options.has_every_frame
         self._joiner = FrameJoiner(self._channel, grid_px, has_uncertainty=settings.has_uncertainty)
+        self._disk = DiskWatch()
         self._next_index: int | None = None
         self._length = settings.options.length
         self._choice = FrameChoice(settings.options)
@@ -183,6 +185,10 @@ class LiveRecording:
         except BaseException:
             self.finish(RecordingEnd.ERROR)
             raise
+
+    def disk_message(self) -> Message | None:
+        """Return what has to be said of a disk that stalls, or goes on after that; to be asked a few times a second."""
+        return self._disk.look(self._recorder.frames_recorded, self._channel.waiting if self.stage.running else 0)
 
     def status(self) -> RecordingStatus:
         """Return what the recording is doing."""

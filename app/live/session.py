@@ -684,7 +684,10 @@ class Session:
         self._stages = [stage for stage in self._stages if stage.running]
 
     def _notice_faults(self) -> None:
-        """Report the verdict of a finished recording that is complete but had faults, once."""
+        """Report a disk that stalls, and once the verdict of a finished recording that is complete but had faults."""
+        said = self._recording.disk_message() if self._recording is not None else None
+        if said is not None:
+            self._messages.append(said)
         status = self.recording_status()
         has_faults = bool(status.faults) or status.frames_missing > 0
         if self._recording is self._reported or status.finish_reason is not FinishReason.COMPLETED or not has_faults:

@@ -15,7 +15,7 @@ from drivers.base import SpeckleScopeError
 
 #: The module of the process with the window; this room does not import it, because it needs Qt.
 _WINDOW = f"{__package__.removesuffix('.benchmarks.live')}.gui.window_bench"
-SCENARIOS = ("slow_consumer", "lossless", "camera_losses", "switches")
+SCENARIOS = ("slow_consumer", "lossless", "camera_losses", "pre_triggers", "disk_stalls", "switches", "robust")
 _LONGEST_S = 1800.0
 
 

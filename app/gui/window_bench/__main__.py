@@ -6,10 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from acquisition.archive.atomic_files import write_bytes
 from app.benchmarks.live import control
-from app.gui.window_bench.scenarios import QUICK, SCENARIOS, WHOLE
+from app.gui.window_bench.amounts import QUICK, WHOLE
+from app.gui.window_bench.scenarios import SCENARIOS
+
+#: The window has to answer within this time, in milliseconds.
+_ANSWER_MS = 100.0
+OK = "ok"
 
 
 def main() -> None:
@@ -20,12 +26,36 @@ def main() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as idle:
         numbers = SCENARIOS[scenario](folder, amounts)
         shared, _ = idle.communicate("")
+    idle_pauses: list[tuple[float, float]] = json.loads(shared)
     pauses = numbers.pop("pauses", None)
     if pauses is not None:
-        own, both = _separated(pauses, json.loads(shared))  # type: ignore[arg-type]  # a list of pairs
+        own, both = _separated(pauses, idle_pauses)  # type: ignore[arg-type]  # a list of pairs
         numbers["gui_stall_ms_max"] = 1e3 * max(own, default=0.0)
         numbers["gui_stall_shared_ms_max"] = 1e3 * max(both, default=0.0)
+    cases = numbers.get("robust_cases")
+    if isinstance(cases, list):
+        numbers["robust_cases"] = judged = [_judged(case, idle_pauses) for case in cases]
+        numbers["robust_failed"] = sum(case["verdict"] != OK for case in judged)
+        numbers["robust_answer_ms_max"] = max(case["answer_ms"] for case in judged)
     write_bytes(result, json.dumps(numbers).encode(), "check the folder and its free space")
+
+
+def _judged(case: dict[str, Any], idle_pauses: list[tuple[float, float]]) -> dict[str, Any]:
+    """Return name, times and verdict of a case; the time that this process was stopped is no pause of the window."""
+    slept_s = case["slept_s"]
+    pauses = [
+        (end_s, length_s - slept_s if slept_s and length_s >= slept_s else length_s) for end_s, length_s in case["pauses"]
+    ]
+    own, both = _separated(pauses, idle_pauses)
+    answer_ms = 1e3 * max(own, default=0.0)
+    failures = [*case["failures"], *([f"it answered after {answer_ms:.0f} ms"] if answer_ms > _ANSWER_MS else [])]
+    return {
+        "case": case["case"],
+        "answer_ms": round(answer_ms, 1),
+        "answer_shared_ms": round(1e3 * max(both, default=0.0), 1),
+        "told_s": case["told_s"],
+        "verdict": "; ".join(failures) or OK,
+    }
 
 
 def _separated(pauses: list[tuple[float, float]], idle_pauses: list[tuple[float, float]]) -> tuple[list[float], list[float]]:

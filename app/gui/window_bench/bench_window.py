@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,18 +15,20 @@ from PyQt6.QtWidgets import QApplication
 
 from acquisition.capture.pair_capture import Rig
 from app.benchmarks.live.clocked_camera import ClockedCamera
+from app.benchmarks.live.pluggable_slm import PluggableSlm
 from app.gui.image_view.contents import Content
 from app.gui.live_page.page import LivePage
-from app.gui.main_window.session_host import SessionHost
+from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.style import apply_style
 from app.gui.window_bench.heartbeat import Heartbeat
 from app.gui.window_bench.painted import PaintedNumbers
-from app.instrument.config import InstrumentConfig
+from app.instrument.config import InstrumentConfig, LiveConfig
 from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
 from app.live.session import Session
-from app.status import LiveView
+from app.live.slm.scene import Scene
+from app.status import LiveView, RecordingState, RecordingStatus
 from app.training.train import twin_data
 from drivers.base import SpeckleScopeError
 from drivers.clock import RealClock
@@ -36,7 +39,30 @@ _PICTURES = 16
 _SIZE_PX = (1366, 740)
 _READY_S = 120.0
 _CLOSE_S = 60.0
+_STORED_S = 60.0
 _CHECK_MS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """What is measured on.
+
+    Parameters
+    ----------
+    fps : float
+        Exposures per second.
+    side_px : int, optional
+        Side of the frames; None for frames of the simulated fibre with the shipped model, a number for frames without a model.
+    has_slm : bool
+        Whether there is a simulated SLM that shows patterns in turn.
+    live : LiveConfig
+        The live view, as in an instrument file.
+    """
+
+    fps: float = 60.0
+    side_px: int | None = None
+    has_slm: bool = False
+    live: LiveConfig = field(default_factory=LiveConfig)
 
 
 class BenchWindow:
@@ -46,52 +72,98 @@ class BenchWindow:
     ----------
     archive : Path
         Folder for recordings.
-    fps : float
-        Exposures per second.
-
-    Raises
-    ------
-    SpeckleScopeError
-        The first picture does not come.
+    options : BenchOptions, optional
+        What is measured on.
     """
 
-    def __init__(self, archive: Path, fps: float = 60.0) -> None:
+    def __init__(self, archive: Path, options: BenchOptions | None = None) -> None:
         self.app = QApplication.instance() or QApplication(["specklescope-bench"])
         assert isinstance(self.app, QApplication)
         apply_style(self.app)
-        config = InstrumentConfig(archive=archive)
-        fibre = fibre_name(config.twin.optics)
-        model = load_model(config.model)
-        attach(model, config.response, fibre)
-        with simulated_pool(twin_data(config, "held-out", _PICTURES, 3, model.grid_px), 0) as pool:
-            pictures = [np.array(image) for image in pool.speckle]
-        self.camera = ClockedCamera(pictures, fps)
-        self.session = Session(config, Rig(self.camera, None, RealClock()), fibre, model, None)
-        host = SessionHost(lambda choice: lambda: self.session)
-        host.adopt(self.session)
+        self._options = options or BenchOptions()
+        self._config = InstrumentConfig(archive=archive, live=self._options.live)
+        self._sessions: list[Session] = []
+        self.slm: PluggableSlm | None = None
+        self.camera: ClockedCamera
+        host = SessionHost(lambda choice: lambda: self._open(choice))
+        host.adopt(self._open(InstrumentChoice()))
         self.window = MainWindow(host)
         self.window.resize(*_SIZE_PX)
         self.window.show()
+        self.heartbeat = Heartbeat()
+        self._look_at_page()
+        host.opened.connect(self._look_at_page)
+
+    @property
+    def session(self) -> Session:
+        """The session that is open, or was last."""
+        return self._sessions[-1]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session is open."""
+        return self.window.host.state is HostState.OPEN
+
+    def _open(self, choice: InstrumentChoice) -> Session:
+        """Open a session on a new camera; the window opens it again with another model."""
+        config, options = self._config, self._options
+        fibre = fibre_name(config.twin.optics)
+        model, scene = None, None
+        if options.side_px is None:
+            model = load_model(choice.model or config.model)
+            attach(model, config.response, fibre)
+            with simulated_pool(twin_data(config, "held-out", _PICTURES, 3, model.grid_px), 0) as pool:
+                pictures = [np.array(image) for image in pool.speckle]
+        else:
+            rng = np.random.default_rng(0)
+            pictures = [rng.integers(0, 200, (options.side_px, options.side_px), dtype=np.uint8) for _ in range(2)]
+        self.camera = ClockedCamera(pictures, options.fps)
+        if options.has_slm and model is not None:
+            shape = (config.twin.optics.image_px, config.twin.optics.image_px)
+            self.slm = PluggableSlm(shape, config.twin.slm)
+            scene = Scene(config.scene, shape, model.grid_px, config.phase_range_rad)
+        session = Session(config, Rig(self.camera, self.slm, RealClock()), fibre, model, scene)
+        self._sessions.append(session)
+        return session
+
+    def _look_at_page(self) -> None:
+        """Watch what the page of the session paints."""
         page = self.window.page
         assert page is not None
         self.page = page
         self.painted = PaintedNumbers(page.pictures.showing(Content.SPECKLE))
         self.phase_paints = PhasePaints(page)
-        self.heartbeat = Heartbeat()
 
     def start(self) -> None:
-        """Start the live view and wait for the first reconstruction."""
+        """Start the live view and wait for the first reconstruction; raises SpeckleScopeError if it does not come."""
         self.window.toggle_live()
         if not self.run_until(lambda: self.window.views_shown > 0 and bool(self.painted.paintings), _READY_S):
             said = self.window.banner.text or "no message"
             raise SpeckleScopeError(f"the live view showed nothing within {_READY_S:g} s; the window says: {said}")
 
     def record(self, name: str) -> None:
-        """Start a recording and wait for its first frame."""
+        """Start a recording and wait until a frame is stored; raises SpeckleScopeError if none is."""
         self.page.controls.recording_name.setText(name)
         self.window.toggle_recording()
         if not self.run_until(lambda: self.session.recording_status().frames_recorded > 0, _READY_S):
             raise SpeckleScopeError(f"nothing was recorded; the window says: {self.window.banner.text or 'no message'}")
+
+    def stop_recording(self) -> RecordingStatus:
+        """Stop the recording and wait until it is stored; return how it ended. Raises SpeckleScopeError if it does not end."""
+        if self.session.recording_status().state is RecordingState.RECORDING:
+            self.window.toggle_recording()
+        return self.ended_recording()
+
+    def ended_recording(self) -> RecordingStatus:
+        """Wait until the recording is stored; return how it ended. Raises SpeckleScopeError if it does not end."""
+        if not self.run_until(lambda: not self.session.recording_status().active, _STORED_S):
+            raise SpeckleScopeError(f"the recording did not end within {_STORED_S:g} s")
+        return self.session.recording_status()
+
+    def paints_again(self, frames: int, timeout_s: float) -> bool:
+        """Wait until so many further frames are painted; return whether they are."""
+        painted = len(self.painted.paintings) + frames
+        return self.run_until(lambda: len(self.painted.paintings) >= painted, timeout_s)
 
     def run(self, seconds: float) -> None:
         """Let the window work for so long."""

@@ -1,4 +1,4 @@
-"""An operator who gives the safe answer to every question."""
+"""An operator who gives the same answer to every question."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ _LOOK_MS = 20
 
 
 @contextmanager
-def safe_answers() -> Iterator[list[str]]:
-    """Refuse whatever is asked in this block; the list has the questions."""
+def answers(*, agree: bool) -> Iterator[list[str]]:
+    """Agree to whatever is asked in this block, or refuse it; the list has the questions."""
     asked: list[str] = []
 
     def answer() -> None:
         for widget in QApplication.topLevelWidgets():
-            if isinstance(widget, QuestionBox) and widget.isVisible() and widget.refuse is not None:
+            if not isinstance(widget, QuestionBox) or not widget.isVisible():
+                continue
+            button = widget.agree if agree else widget.refuse
+            if button is not None:
                 asked.append(widget.text())
-                widget.refuse.click()
+                button.click()
 
     timer = QTimer()
     timer.timeout.connect(answer)

@@ -95,3 +95,17 @@ def test_what_reads_show(script: list[tuple[float, int, float] | float], kinds: 
         skipped = fault.kind is EventKind.FRAMES_SKIPPED
         assert fault.frames == (range(1, 1 + fault.frames_missing) if skipped else range(1, 2),)
         assert fault.count == (fault.frames_missing if skipped else 1)
+
+
+def test_a_driver_that_returns_nothing_is_one_that_times_out() -> None:
+    reads = ScriptedReads()
+    reads.read = lambda timeout_s: None  # type: ignore[assignment, method-assign]
+    watch = CameraWatch(reads, reads.clock)
+    faults: list[RecordingFault] = []
+    watch.faults.subscribe(faults.append)
+    start_ns = reads.clock.now_ns()
+    for _ in range(10):
+        with pytest.raises(DeviceTimeoutError, match="the camera's driver returned nothing"):
+            watch.read(0.1)
+    assert reads.clock.now_ns() - start_ns == pytest.approx(1e9, rel=0.01)
+    assert [fault.kind for fault in faults] == [EventKind.DEVICE_TIMEOUT]

@@ -1,0 +1,33 @@
+"""How long and how often is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How long and how often is measured.
+
+    Parameters
+    ----------
+    slow_s, lossless_s : float
+        Duration of the slow consumer and of the lossless recording, in seconds.
+    switches, losses, pre_triggers : int
+        Random commands, losses of the camera, and recordings that begin before they are asked for.
+    asleep_s : float
+        For how long the whole process is stopped, in seconds.
+    """
+
+    slow_s: float
+    lossless_s: float
+    switches: int
+    losses: int
+    pre_triggers: int
+    asleep_s: float
+
+
+WHOLE = Amounts(slow_s=60.0, lossless_s=600.0, switches=1000, losses=3, pre_triggers=100, asleep_s=30.0)
+QUICK = Amounts(slow_s=15.0, lossless_s=15.0, switches=100, losses=3, pre_triggers=10, asleep_s=5.0)
+
+Numbers = dict[str, object]

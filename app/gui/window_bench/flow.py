@@ -1,0 +1,78 @@
+"""How fast and how fresh pictures are painted, and whether a long recording has every frame."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from acquisition.archive.kinds import FinishReason
+from app.benchmarks.process_usage import resident_mb
+from app.gui.window_bench.amounts import Amounts, Numbers
+from app.gui.window_bench.bench_window import BenchWindow
+from app.gui.window_bench.recorded import recorded_numbers
+from app.status import LiveView
+
+_SLOW_S = 0.2
+_WARM_UP_S = 5.0
+
+
+def slow_consumer(folder: Path, amounts: Amounts) -> Numbers:
+    """Show the camera at 60 frames per second while inference manages 5, and look at what is painted."""
+    ages: list[int] = []
+    with BenchWindow(folder) as bench:
+        bench.painted.painted.connect(lambda painting: ages.append(bench.camera.exposures - 1 - painting.number))
+        bench.session.watch(hold_inference)
+        bench.start()
+        bench.run(_WARM_UP_S)
+        bench.painted.paintings.clear()
+        ages.clear()
+        bench.heartbeat.clear()
+        before_mb, start_s = resident_mb(), time.monotonic()
+        bench.run(amounts.slow_s)
+        elapsed_s = time.monotonic() - start_s
+        grown_mb = resident_mb() - before_mb
+        status = bench.session.live_status()
+        return {
+            "raw_fps_slow_consumer": len(bench.painted.paintings) / elapsed_s,
+            "raw_camera_fps": status.camera_fps,
+            "raw_inference_fps": status.inference_fps,
+            "raw_age_frames_max": max(ages, default=-1),
+            "raw_age_frames_p99": float(np.percentile(ages, 99)) if ages else -1.0,
+            "raw_unreadable": bench.painted.unreadable,
+            "raw_seconds": elapsed_s,
+            "memory_growth_mb": grown_mb,
+        }
+
+
+def hold_inference(view: LiveView) -> None:
+    """Hold the inference thread for as long as a slow model would."""
+    time.sleep(_SLOW_S)
+
+
+def lossless(folder: Path, amounts: Amounts) -> Numbers:
+    """Record at 60 frames per second, and read every number back from the recorded pixels; time how phases are painted."""
+    with BenchWindow(folder) as bench:
+        bench.start()
+        bench.run(_WARM_UP_S)
+        bench.phase_paints.presents_s.clear()
+        bench.heartbeat.clear()
+        bench.record("lossless")
+        bench.run(amounts.lossless_s)
+        recording = bench.stop_recording()
+        pauses = list(bench.heartbeat.pauses)
+        presents_ms = np.array(bench.phase_paints.presents_s) * 1e3
+    assert recording.path is not None
+    numbers = [number for number in recorded_numbers(recording.path) if number is not None]
+    expected = numbers[-1] - numbers[0] + 1 if numbers else 0
+    return {
+        "lossless_frames": len(numbers),
+        "lossless_missing": expected - len(set(numbers)) + recording.frames_dropped,
+        "lossless_seconds": amounts.lossless_s,
+        "lossless_complete": int(recording.finish_reason is FinishReason.COMPLETED),
+        "present_ms_p50": float(np.percentile(presents_ms, 50)) if presents_ms.size else -1.0,
+        "present_ms_p99": float(np.percentile(presents_ms, 99)) if presents_ms.size else -1.0,
+        "presents": int(presents_ms.size),
+        "pauses": pauses,
+    }
