@@ -79,7 +79,7 @@ class DriftGauge(QWidget):
         self.number = Tile(_CAPTION)
         self.bar = DriftBar()
         self.retune = QPushButton()
-        self.retune.setMinimumWidth(104)
+        self.retune.setMinimumWidth(92)
         self.retune.setToolTip("Measure a new reference and 8 probe patterns, and continue with them; takes some seconds  (T)")
         self.retune.clicked.connect(self.retune_clicked)
         readings = QVBoxLayout()
@@ -88,7 +88,7 @@ class DriftGauge(QWidget):
         readings.addWidget(self.bar)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(14)
+        layout.setSpacing(10)
         layout.addLayout(readings, 1)
         layout.addWidget(self.retune)
 
@@ -99,7 +99,7 @@ class DriftGauge(QWidget):
         self.number.setToolTip(
             f"How similar the speckle is to the reference. 1: unchanged; below {threshold:g} (the mark): the fibre has moved"
         )
-        self.number.set_caption("The fibre has moved: re-tune" if moved and not status.retuning else _CAPTION)
+        self.number.set_caption("The fibre has moved" if moved and not status.retuning else _CAPTION)
         word, colour = correlation_word(correlation, threshold), correlation_colour(correlation, threshold)
         self.number.show_parts((number(correlation, 2), word, colour))
         self.bar.set_correlation(correlation, threshold)

@@ -22,6 +22,7 @@ from app.gui.live_page.slm_panel import SlmPanel
 from app.gui.live_page.status_strip import StatusStrip
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.formatting import count, duration
+from app.gui.widgets.labels import scrolled
 from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX
 from app.live.recordings.name_pattern import recording_name, used_in
@@ -338,7 +339,7 @@ class LivePage(QMainWindow):
     def _dock(self, title: str, panel: QWidget, name: str) -> QDockWidget:
         dock = QDockWidget(title, self)
         dock.setObjectName(name)
-        dock.setWidget(panel)
+        dock.setWidget(scrolled(panel))
         return dock
 
     def _connect(self) -> None:

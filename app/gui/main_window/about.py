@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.gui.widgets.style import GAP_PX
 from drivers.program_version import program_version
@@ -31,7 +31,16 @@ class AboutDialog(QDialog):
         layout.addSpacing(GAP_PX)
         layout.addWidget(heading)
         mouse = ("Wheel, drag", "Zoom and move a picture; double-click to show the whole field")
-        layout.addLayout(_two_columns((*keys, mouse)))
+        rows = (*keys, mouse)
+        half = (len(rows) + 1) // 2
+        columns = QHBoxLayout()
+        columns.setSpacing(36)
+        for part in (rows[:half], rows[half:]):
+            column = QVBoxLayout()
+            column.addLayout(_two_columns(part))
+            column.addStretch(1)
+            columns.addLayout(column, 1)
+        layout.addLayout(columns)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout.addSpacing(GAP_PX)
@@ -41,7 +50,7 @@ class AboutDialog(QDialog):
 def _two_columns(rows: Sequence[tuple[str, str]]) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(24)
-    grid.setVerticalSpacing(6)
+    grid.setVerticalSpacing(4)
     grid.setColumnStretch(1, 1)
     for row, (key, value) in enumerate(rows):
         left, right = QLabel(key), QLabel(value)

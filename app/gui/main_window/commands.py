@@ -123,7 +123,7 @@ class Commands(QObject):
         """Yield every key with what it does."""
         for command in Command:
             if command.value.keys:
-                yield command.value.keys, command.value.tip
+                yield command.value.keys, command.value.text.removesuffix("…")
 
     def watch(self, widget: QWidget) -> None:
         """Let keys go to the fields and buttons inside a widget first."""

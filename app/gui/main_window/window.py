@@ -387,10 +387,21 @@ class MainWindow(QMainWindow):
         if self._about is not None:
             self._about.close()
         status = self.host.session.live_status() if self.host.session is not None else None
-        self._about = AboutDialog(self.windowTitle(), _model_text(status), tuple(self.commands.key_list()), self)
+        self._about = AboutDialog(self.windowTitle(), _model_text(status), self.all_keys(), self)
         self._about.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._about.destroyed.connect(self._forget_about)
         self._about.show()
+
+    def all_keys(self) -> tuple[tuple[str, str], ...]:
+        """Return every key of the window and of its page, with what it does."""
+        keys = list(self.commands.key_list())
+        if self.page is not None:
+            keys += [
+                (action.shortcut().toString(), action.text())
+                for action in self.page.pictures.all_commands()
+                if not action.shortcut().isEmpty()
+            ]
+        return tuple(keys)
 
     def escape(self) -> None:
         """Leave the field that has the focus; otherwise dismiss the message."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from PyQt6.QtCore import QEvent, QSize, Qt
 from PyQt6.QtGui import QFontMetrics, QResizeEvent
-from PyQt6.QtWidgets import QFrame, QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QFrame, QGridLayout, QLabel, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from app.gui.widgets.palette import colours
+
+_SCROLL_BAR_PX = 12
 
 
 def caption_label(text: str) -> QLabel:
@@ -41,6 +43,18 @@ def card(layout: QLayout) -> QFrame:
     frame.setObjectName("card")
     frame.setLayout(layout)
     return frame
+
+
+def scrolled(panel: QWidget) -> QScrollArea:
+    """Return a panel that can be scrolled where it is higher than its place; it is never narrower than its content."""
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(panel)
+    area.setMinimumWidth(panel.minimumSizeHint().width() + _SCROLL_BAR_PX)
+    return area
 
 
 class ElidedLabel(QLabel):

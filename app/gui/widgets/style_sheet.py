@@ -22,7 +22,7 @@ QLabel#product {{ font-size: 18px; font-weight: 600; }}
 QLabel#muted, QLabel#caption {{ color: {p.muted}; }}
 QLabel#caption {{ font-size: 12px; }}
 QLabel#heading {{ font-size: 15px; font-weight: 600; }}
-QLabel#value {{ font-size: 24px; }}
+QLabel#value {{ font-size: 22px; }}
 
 QPushButton {{ background: {p.raised}; border: 1px solid {p.line}; border-radius: 5px; padding: 0 14px; min-height: 34px; }}
 QPushButton:hover {{ border-color: {p.muted}; }}
@@ -34,6 +34,9 @@ QPushButton[tone="primary"]:hover {{ border-color: {p.accent}; }}
 QPushButton[tone="alarm"] {{ background: {p.alarm_fill}; border-color: {p.warning}; color: {p.on_fill}; font-weight: 600; }}
 QPushButton[tone="recording"] {{
   background: {p.recording_fill}; border-color: {p.alarm}; color: {p.on_fill}; font-weight: 600; }}
+
+QPushButton[tone="primary"]:focus, QPushButton[tone="alarm"]:focus, QPushButton[tone="recording"]:focus {{
+  border: 2px solid {p.text}; }}
 
 QPushButton#flat {{ background: transparent; border: none; padding: 0; min-height: 0; color: {p.muted}; }}
 QPushButton#flat:hover {{ background: {p.raised}; }}
@@ -127,7 +130,8 @@ QWidget#popout {{ background: {p.background}; }}
 QMenuBar {{ background: {p.panel}; border-bottom: 1px solid {p.line}; }}
 QMenuBar::item {{ padding: 5px 10px; }}
 QMenuBar::item:selected {{ background: {p.selection_fill}; }}
-QToolBar {{ background: {p.panel}; border: none; border-right: 1px solid {p.line}; padding: 6px 4px; }}
+QToolBar {{ background: transparent; border: none; }}
+QToolBar#rail {{ background: {p.panel}; border-right: 1px solid {p.line}; padding: 6px 4px; }}
 QStatusBar {{ background: {p.panel}; border-top: 1px solid {p.line}; }}
 QStatusBar::item {{ border: none; }}
 QDockWidget {{ color: {p.text}; font-weight: 600; }}

@@ -1,0 +1,80 @@
+"""The keys of the window: each does one thing, all are listed, and Tab walks along the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QKeySequence
+from PyQt6.QtWidgets import QApplication, QLabel, QWidget
+
+from app.gui.main_window.about import AboutDialog
+from app.gui.main_window.commands import Command
+from app.status import LiveState
+
+
+def test_no_key_has_two_meanings_and_every_key_is_listed(window):
+    keys = Counter(QKeySequence(key).toString() for key, _ in window.all_keys())
+    assert [key for key, times in keys.items() if times > 1] == []
+    of_page = {action.shortcut().toString() for action in window.page.pictures.all_commands()} - {""}
+    of_window = {window.commands[command].shortcut().toString() for command in Command} - {""}
+    assert set(keys) == of_page | of_window
+    window.commands[Command.KEYS].trigger()
+    about = window.findChild(AboutDialog)
+    shown = {label.text() for label in about.findChildren(QLabel)}
+    assert {key for key, _ in window.all_keys()} <= shown
+    about.close()
+
+
+def test_all_keys_fit_on_a_small_screen(window):
+    window.show_about()
+    about = window.findChild(AboutDialog)
+    assert about.sizeHint().height() <= 720
+    assert about.sizeHint().width() <= 1366
+    about.close()
+
+
+def _walk(window: QWidget, start: QWidget, steps: int) -> list[QWidget]:
+    """Press Tab; return what has the focus each time."""
+    start.setFocus()
+    found = [window.focusWidget()]
+    for _ in range(steps):
+        window.focusNextChild()
+        found.append(window.focusWidget())
+    return found
+
+
+def test_tab_walks_along_the_page_from_the_top(window, session):
+    window.activateWindow()
+    controls = window.page.controls
+    walked = _walk(window, controls.live, 3)
+    assert walked == [controls.live, controls.recording_name, controls.record, controls.snapshot]
+    tops = [widget.mapTo(window, widget.rect().topLeft()).y() for widget in _walk(window, controls.snapshot, 12)[1:]]
+    below = [top for top in tops if top > controls.height()]
+    assert len(below) >= 6
+    assert below[0] <= below[-1]
+
+
+def test_what_has_the_focus_has_a_ring(window):
+    window.activateWindow()
+    controls = window.page.controls
+    for widget in (controls.live, controls.recording_name, controls.record, controls.snapshot):
+        window.page.setFocus()
+        without = widget.grab().toImage()
+        widget.setFocus(Qt.FocusReason.TabFocusReason)
+        assert widget.hasFocus()
+        assert widget.grab().toImage().pixelColor(widget.width() // 2, 0) != without.pixelColor(widget.width() // 2, 0)
+
+
+def test_every_panel_fits_into_the_width_of_a_small_screen(window, session):
+    session.status = replace(
+        session.status, camera_fps=120.4, inference_fps=118.9, latency_ms_p50=131, latency_ms_p99=244, inference_ms_p50=19.3,
+        state=LiveState.RUNNING, reference_correlation=0.31, can_retune=True,
+    )  # fmt: skip
+    window.refresh_numbers()
+    window.resize(1366, 768)
+    for toggle in (window.toggle_record_panel, window.toggle_camera_panel, window.toggle_measure_panel, window.toggle_drawer):
+        toggle()
+        QApplication.processEvents()
+        assert window.width() == 1366
