@@ -32,8 +32,8 @@ from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingSt
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
 
-#: After so many seconds without a new frame, the page says so.
-_SILENT_AFTER_S = 2.0
+#: After so many seconds without a new frame or a new reconstruction, the page says so at the next look, a moment later.
+_SILENT_AFTER_S = 1.5
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class LivePage(QMainWindow):
         self.session = session
         self.views_shown = 0
         self._last_frame_s: float | None = None
+        self._last_view_s: float | None = None
         self._live_state = LiveState.STOPPED
         self.controls = ControlBar()
         self.pictures = PaneGrid(
@@ -99,7 +100,9 @@ class LivePage(QMainWindow):
         frame, view, overlay = self.session.poll_frame(), self.session.poll_view(), self.session.poll_overlay()
         if frame is not None:
             self._last_frame_s = time.monotonic()
-        self.views_shown += view is not None
+        if view is not None:
+            self.views_shown += 1
+            self._last_view_s = time.monotonic()
         if not visible:
             return
         self.pictures.show_slm(self.session.slm_phase())
@@ -131,7 +134,7 @@ class LivePage(QMainWindow):
 
     def _show_live(self, status: LiveStatus) -> None:
         if status.running and not self._live_state.is_running:
-            self._last_frame_s = None
+            self._last_frame_s = self._last_view_s = None
         self._live_state = status.state
         self.controls.show_live(status.state, *self._live_text(status.state))
         if not status.running:
@@ -140,7 +143,7 @@ class LivePage(QMainWindow):
             self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
 
     def _live_text(self, state: LiveState) -> tuple[str, Tone]:
-        silent_s = None if self._last_frame_s is None else time.monotonic() - self._last_frame_s
+        silent_s, old_s = _seconds_since(self._last_frame_s), _seconds_since(self._last_view_s)
         if state is LiveState.FAILED:
             return "Failed", Tone.ALARM
         if state is LiveState.STOPPED:
@@ -151,6 +154,8 @@ class LivePage(QMainWindow):
             return "Starting\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
         if silent_s > _SILENT_AFTER_S:
             return f"No frame for {silent_s:.0f} s", Tone.WAITING
+        if old_s is not None and old_s > _SILENT_AFTER_S:  # the frames are live, the phase is not
+            return f"No phase for {old_s:.0f} s", Tone.WAITING
         return "Live", Tone.LIVE
 
     # -- commands of the operator ---------------------------------------------------------------------------------
@@ -361,3 +366,7 @@ class LivePage(QMainWindow):
         self.pictures.roi_drawn.connect(self.use_region)
         self.measurements.refused.connect(self.refuse)
         self.measurements.saved.connect(self._tell_saved)
+
+
+def _seconds_since(at_s: float | None) -> float | None:
+    return None if at_s is None else time.monotonic() - at_s
