@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from PyQt6.QtCore import QRect, Qt, QUrl, pyqtSignal
+from PyQt6.QtCore import QByteArray, QRect, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QDockWidget, QMainWindow, QToolBar, QVBoxLayout, QWidget
 
@@ -16,6 +16,8 @@ from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.live_page.camera_panel import CameraPanel
 from app.gui.live_page.control_bar import ControlBar, Tone
+from app.gui.live_page.page_state import preset_of, restore
+from app.gui.live_page.preset_panel import PresetPanel
 from app.gui.live_page.record_panel import RecordPanel
 from app.gui.live_page.recording_result import RecordingResult
 from app.gui.live_page.slm_panel import SlmPanel
@@ -28,6 +30,7 @@ from app.gui.widgets.style import GAP_PX
 from app.live.recordings.name_pattern import recording_name, used_in
 from app.live.recordings.options import RecordingOptions
 from app.live.slm.content import SlmContent
+from app.presets import PresetStore
 from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, Topic
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
@@ -47,6 +50,8 @@ class LivePage(QMainWindow):
     ----------
     session : SessionLike
         The session to show.
+    presets : PresetStore, optional
+        The operator's presets; by default those of this page alone.
     """
 
     #: A Message for the operator.
@@ -58,10 +63,11 @@ class LivePage(QMainWindow):
     #: A LiveView was given to the panes; they paint it next.
     view_shown = pyqtSignal(object)
 
-    def __init__(self, session: SessionLike) -> None:
+    def __init__(self, session: SessionLike, presets: PresetStore | None = None) -> None:
         super().__init__()
         self.setWindowFlags(Qt.WindowType.Widget)
         self.session = session
+        self.preset_store = presets or PresetStore()
         self.views_shown = 0
         self._last_frame_s: float | None = None
         self._last_view_s: float | None = None
@@ -79,6 +85,8 @@ class LivePage(QMainWindow):
         self.recorder = RecordPanel()
         self.camera = CameraPanel()
         self.slm = SlmPanel()
+        self.presets = PresetPanel()
+        self.presets.show_names(self.preset_store.names)
         self.measurements = MeasurePanel(self.pictures.measure)
         self.docks = tuple(
             self._dock(title, panel, name)
@@ -87,6 +95,7 @@ class LivePage(QMainWindow):
                 ("Camera", self.camera, "camera"),
                 ("Measure", self.measurements, "measure"),
                 ("SLM", self.slm, "slm"),
+                ("Presets", self.presets, "presets"),
             )
         )
         self._build()
@@ -136,13 +145,14 @@ class LivePage(QMainWindow):
         if status.running and not self._live_state.is_running:
             self._last_frame_s = self._last_view_s = None
         self._live_state = status.state
-        self.controls.show_live(status.state, *self._live_text(status.state))
+        self.controls.show_live(status.state, *self._live_text(status))
         if not status.running:
             self.pictures.show_message("The live view is stopped. Press Space to start it.")
         elif self._last_frame_s is None:
             self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
 
-    def _live_text(self, state: LiveState) -> tuple[str, Tone]:
+    def _live_text(self, status: LiveStatus) -> tuple[str, Tone]:
+        state = status.state
         silent_s, old_s = _seconds_since(self._last_frame_s), _seconds_since(self._last_view_s)
         if state is LiveState.FAILED:
             return "Failed", Tone.ALARM
@@ -154,6 +164,8 @@ class LivePage(QMainWindow):
             return "Starting\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
         if silent_s > _SILENT_AFTER_S:
             return f"No frame for {silent_s:.0f} s", Tone.WAITING
+        if status.choosing_engine:
+            return "Live, choosing the engine\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
         if old_s is not None and old_s > _SILENT_AFTER_S:  # the frames are live, the phase is not
             return f"No phase for {old_s:.0f} s", Tone.WAITING
         return "Live", Tone.LIVE
@@ -233,6 +245,38 @@ class LivePage(QMainWindow):
         """Let the SLM show something else."""
         self.attempt(lambda: self.session.show_on_slm(content))
 
+    def apply_preset(self, name: str) -> None:
+        """Set everything as it was when a preset was saved; say what does not fit."""
+        problems: list[str] = []
+        if self.attempt(lambda: problems.extend(restore(self, self.preset_store.state(name)))):
+            text = f"preset {name!r} is applied"
+            if problems:
+                text += f", except for what does not fit: {'; '.join(problems)}"
+            self.reported.emit(Message(MessageLevel.WARNING if problems else MessageLevel.INFO, text, Topic.COMMAND))
+
+    def save_preset(self, name: str) -> None:
+        """Save the present state under a name; one that is used is asked about first."""
+        question = Question(
+            text=f"There is a preset {name!r} already.", agree="Replace the preset", refuse="Keep the stored preset"
+        )
+        if name in self.preset_store.names and not ask(question, self.window()):
+            return
+        self._change_presets(lambda: self.preset_store.save(name, preset_of(self)), name)
+
+    def rename_preset(self, old: str, new: str) -> None:
+        """Give a preset another name."""
+        self._change_presets(lambda: self.preset_store.rename(old, new), new)
+
+    def delete_preset(self, name: str) -> None:
+        """Delete a preset, if the operator agrees."""
+        question = Question(text=f"The preset {name!r} will be gone.", agree="Delete the preset", refuse="Keep the preset")
+        if ask(question, self.window()):
+            self._change_presets(lambda: self.preset_store.delete(name), "")
+
+    def _change_presets(self, change: Callable[[], object], selected: str) -> None:
+        if self.attempt(change):
+            self.presets.show_names(self.preset_store.names, selected)
+
     def measure_reference(self) -> None:
         """Measure a new reference."""
         self.attempt(self.session.new_reference)
@@ -279,13 +323,24 @@ class LivePage(QMainWindow):
         return ask(question, self.window()) and self.attempt(self.session.stop_recording)
 
     def toggle_panel(self, name: str) -> None:
-        """Show a panel in front, or hide it if it is there: ``record``, ``camera``, ``measure`` or ``slm``."""
+        """Show a panel in front, or hide it if it is there: ``record``, ``camera``, ``measure``, ``slm`` or ``presets``."""
         dock = next(dock for dock in self.docks if dock.objectName() == name)
         shown = dock.isVisible() and not dock.visibleRegion().isEmpty()
         dock.setVisible(not shown)
         if not shown:
             dock.raise_()
         self.refresh_numbers()
+
+    def panel_places(self) -> str:
+        """Return which panels are open and where, as text."""
+        return bytes(self.saveState().data()).hex()
+
+    def move_panels(self, places: str) -> bool:
+        """Open and move panels as they were; return whether the text could be read."""
+        try:
+            return self.restoreState(QByteArray(bytes.fromhex(places)))
+        except ValueError:
+            return False
 
     def attempt(self, action: Callable[[], object]) -> bool:
         """Carry a command out; return whether it was. A refusal is reported, and nothing else changes."""
@@ -363,6 +418,10 @@ class LivePage(QMainWindow):
         self.camera.reference_requested.connect(self.measure_reference)
         self.camera.region_requested.connect(self.pictures.draw_roi)
         self.slm.content_requested.connect(self.show_on_slm)
+        self.presets.apply_requested.connect(self.apply_preset)
+        self.presets.save_requested.connect(self.save_preset)
+        self.presets.rename_requested.connect(self.rename_preset)
+        self.presets.delete_requested.connect(self.delete_preset)
         self.pictures.roi_drawn.connect(self.use_region)
         self.measurements.refused.connect(self.refuse)
         self.measurements.saved.connect(self._tell_saved)

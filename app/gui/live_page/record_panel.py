@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, auto
 from pathlib import Path
 
@@ -122,6 +123,41 @@ class RecordPanel(QWidget):
         if self.mark.isEnabled():
             self.marker_requested.emit(self.marker.text().strip())
             self.marker.clear()
+
+    def state(self) -> dict[str, object]:
+        """Return what is filled in, as plain data; what belongs to one recording, such as notes, is left out."""
+        return {
+            "folder": self.folder.text(),
+            "pattern": self.pattern.text(),
+            "length": self.length.currentData().name,
+            "amount": self.amount.value(),
+            "frames": self.frames.currentData().name,
+            "every": self.every.value(),
+            "before_s": self.before.value(),
+            "tags": self.tags.text(),
+        }
+
+    def restore(self, state: Mapping[str, object]) -> list[str]:
+        """Fill in what :meth:`state` has returned; return a sentence for every entry that cannot be used."""
+        problems = []
+        for key, field in (("folder", self.folder), ("pattern", self.pattern), ("tags", self.tags)):
+            if isinstance(text := state.get(key, field.text()), str):
+                field.setText(text)
+            else:
+                problems.append(f"{key} of a recording cannot be {text!r}")
+        for key, box in (("length", self.length), ("frames", self.frames)):
+            names = [box.itemData(row).name for row in range(box.count())]
+            if (name := state.get(key, box.currentData().name)) in names:
+                box.setCurrentIndex(names.index(name))
+            else:
+                problems.append(f"{key} of a recording cannot be {name!r}")
+        for key, number in (("amount", self.amount), ("every", self.every), ("before_s", self.before)):
+            value = state.get(key, number.value())
+            if isinstance(value, int | float) and number.minimum() <= value <= number.maximum():
+                number.setValue(value)
+            else:
+                problems.append(f"{key} of a recording cannot be {value!r}")
+        return problems
 
     def _length(self) -> RecordingLength:
         kind = self.length.currentData()

@@ -12,7 +12,7 @@ from app.gui.widgets.formatting import count
 from app.gui.widgets.icons import IconLabel, Ink, icon
 from app.gui.widgets.labels import ElidedLabel
 from app.gui.widgets.style import set_style
-from app.status import RecordingState, RecordingStatus
+from app.status import END_TEXTS, RecordingState, RecordingStatus
 
 
 class RecordingResult(QFrame):
@@ -75,8 +75,9 @@ def result_text(status: RecordingStatus) -> str:
     ):
         if number:
             parts.append(f"{count(number)} {what}")
+    ended = [END_TEXTS[status.ended_by]] if status.ended_by is not None else []
     name = status.path.name if status.path is not None else "Recording"
-    return f"{name}: {status.verdict or 'ended'}. {', '.join(parts)}"
+    return f"{name}: {', '.join([status.verdict or 'ended', *ended])}. {', '.join(parts)}"
 
 
 def _button(text: str, icon_name: str, tip: str) -> QPushButton:

@@ -28,7 +28,9 @@ class Operator:
         self._timer.start(10)
 
     def _look(self) -> None:
-        window = next((widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow)), None)
+        window = next(
+            (widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow) and widget.isVisible()), None
+        )
         if window is None or window.page is None:
             return
         if not self.refs:

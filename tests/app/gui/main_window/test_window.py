@@ -18,7 +18,17 @@ from app.gui.main_window.commands import Command
 from app.gui.main_window.session_host import HostState
 from app.gui.widgets.formatting import count
 from app.gui.widgets.palette import DARK
-from app.status import AcquisitionStatus, JobState, JobStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
+from app.status import (
+    AcquisitionStatus,
+    JobState,
+    JobStatus,
+    LiveState,
+    Message,
+    MessageLevel,
+    RecordingEnd,
+    RecordingState,
+    RecordingStatus,
+)
 from drivers.base import DeviceLostError, FrameMark, SpeckleScopeError
 from tests.helpers.answers import agrees, refuses
 from tests.helpers.scripted_session import ScriptedSession, make_view
@@ -35,6 +45,15 @@ def test_space_starts_and_stops(window, session, qtbot):
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert session.calls == [("start_live",), ("stop_live",)]
     assert window.page.controls.state.text() == "Stopped"
+
+
+def test_frames_are_live_while_engines_are_compared(window, session):
+    session.status = replace(session.status, state=LiveState.RUNNING, choosing_engine=True)
+    window.refresh_numbers()
+    session.add(make_view())
+    window.refresh_pictures()
+    window.refresh_numbers()
+    assert window.page.controls.state.text() == "Live, choosing the engine…"
 
 
 def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
@@ -310,9 +329,10 @@ def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, 
         seconds=60.0,
         finish_reason=FinishReason.COMPLETED,
         verdict="complete",
+        ended_by=RecordingEnd.OPERATOR,
     )
     window.refresh_numbers()
-    assert result.text.full_text == "liver: complete. 60.0 s, 873 frames, 76 not reconstructed"
+    assert result.text.full_text == "liver: complete, ended by the operator. 60.0 s, 873 frames, 76 not reconstructed"
     qtbot.mouseClick(result.export, Qt.MouseButton.LeftButton)
     assert session.calls == [("export_last_recording",)]
     session.failure = SpeckleScopeError("a recording with this name exists")

@@ -1,0 +1,112 @@
+"""The adjustable state of the live page as plain data, for presets and for the next start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from app.gui.image_view.pane_grid import PaneGrid
+from app.gui.live_page.record_panel import RecordPanel
+from app.gui.session_protocol import SessionLike
+from app.live.slm.content import SlmContent, SlmKind
+from drivers.base import SpeckleScopeError
+from drivers.camera_settings import SettingName, find, value_from_text
+
+
+class PageParts(Protocol):
+    """The parts of the live page whose state is stored."""
+
+    session: SessionLike
+    pictures: PaneGrid
+    recorder: RecordPanel
+
+    def panel_places(self) -> str:
+        """Return which panels are open and where."""
+
+    def move_panels(self, places: str) -> bool:
+        """Open and move panels; return whether the places could be read."""
+
+
+def layout_of(page: PageParts) -> dict[str, object]:
+    """Return panes, panels and the form of recordings: what comes back at the next start."""
+    return {"panes": page.pictures.state(), "record": page.recorder.state(), "panels": page.panel_places()}
+
+
+def preset_of(page: PageParts) -> dict[str, object]:
+    """Return everything that can be adjusted: the layout, the camera's settings, and what the SLM shows."""
+    content = page.session.slm_status().content
+    slm = {"kind": content.kind.value, "picture": str(content.picture) if content.picture is not None else None}
+    camera = {setting.name.value: str(setting.value) for setting in page.session.camera_settings()}
+    has_slm = bool(page.session.slm_status().kinds)
+    return {**layout_of(page), "camera": camera} | ({"slm": slm} if has_slm else {})
+
+
+def restore(page: PageParts, state: Mapping[str, object]) -> list[str]:
+    """Set what :func:`layout_of` or :func:`preset_of` has returned, as far as it fits.
+
+    Returns
+    -------
+    list of str
+        One sentence for everything that does not fit; it stays as it is.
+    """
+    problems = []
+    for key, apply in (("panes", _panes), ("record", _record), ("panels", _panels), ("camera", _camera), ("slm", _slm)):
+        if key in state:
+            problems += apply(page, state[key])
+    return problems
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _panes(page: PageParts, stored: object) -> list[str]:
+    return page.pictures.restore(_mapping(stored))
+
+
+def _record(page: PageParts, stored: object) -> list[str]:
+    if page.session.recording_status().active:
+        return ["a recording is running, so the form of recordings stays as it is"]
+    return page.recorder.restore(_mapping(stored))
+
+
+def _panels(page: PageParts, stored: object) -> list[str]:
+    return [] if page.move_panels(str(stored)) else ["the places of the panels cannot be read"]
+
+
+def _camera(page: PageParts, stored: object) -> list[str]:
+    problems = []
+    settings = page.session.camera_settings()
+    for name, text in _mapping(stored).items():
+        if name not in set(SettingName):
+            problems.append(f"there is no setting {name!r} of a camera")
+            continue
+        key = SettingName(name)
+
+        def change(key: SettingName = key, text: str = str(text)) -> None:
+            value = value_from_text(key, text)
+            if find(settings, key).value != value:
+                page.session.set_camera(key, value)
+
+        problems += _problem(change)
+    return problems
+
+
+def _slm(page: PageParts, stored: object) -> list[str]:
+    entry = _mapping(stored)
+    kind, picture = entry.get("kind"), entry.get("picture")
+    if kind not in set(SlmKind):
+        return [f"the SLM cannot show {kind!r}"]
+    content = SlmContent(SlmKind(str(kind)), Path(picture) if isinstance(picture, str) else None)
+    if content == page.session.slm_status().content and page.session.slm_status().pending is None:
+        return []
+    return _problem(lambda: page.session.show_on_slm(content))
+
+
+def _problem(change: Callable[[], None]) -> list[str]:
+    try:
+        change()
+    except (SpeckleScopeError, ValueError) as error:
+        return [str(error)]
+    return []
