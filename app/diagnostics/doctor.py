@@ -28,10 +28,22 @@ _NEEDED_MB_PER_S = 30.0
 _NEEDED_FREE_GB = 5.0
 
 
-def examine(config: InstrumentConfig) -> list[Finding]:
-    """Check processor, GPU, display, devices, disk, model and engine. A check that fails is a finding, not an error."""
+def examine(config: InstrumentConfig, *, in_use: bool = False) -> list[Finding]:
+    """Check processor, GPU, display, devices, disk, model and engine. A check that fails is a finding, not an error.
+
+    Parameters
+    ----------
+    config : InstrumentConfig
+        The instrument.
+    in_use : bool
+        Whether the instrument is open: then nothing is done that could disturb a camera, an SLM, or a recording.
+    """
     findings: list[Finding] = []
     for subject, check in _CHECKS.items():
+        if in_use and subject in _DISTURBING:
+            text = "not checked, because the instrument is open"
+            findings.append(Finding(subject, Verdict.NOTE, text, "close it, then run specklescope doctor"))
+            continue
         try:
             findings += check(config)
         except (SpeckleScopeError, OSError) as error:
@@ -96,6 +108,8 @@ def _existing(path: Path) -> Path:
     return path
 
 
+#: Checks that open devices, or use much of the disk or the processor.
+_DISTURBING = frozenset({"monitors", "cameras", "devices", "disk speed", "engine"})
 #: What is checked, in this order, under the subject that is named if the check fails.
 _CHECKS: Mapping[str, Callable[[InstrumentConfig], list[Finding]]] = {
     "processor": _processor,

@@ -83,9 +83,17 @@ class Command(Enum):
     CAMERA_PANEL = CommandText(menu=Menu.VIEW, text="Camera panel", tip="Show or hide the camera's settings", keys="F3")
     MEASURE_PANEL = CommandText(menu=Menu.VIEW, text="Measure panel", tip="Show or hide measurements", keys="F4")
     SLM_PANEL = CommandText(menu=Menu.VIEW, text="SLM panel", tip="Show or hide what the SLM shows", keys="F5")
+    PRESETS_PANEL = CommandText(
+        menu=Menu.VIEW, text="Presets", tip="Show or hide the presets: named states of the live page", keys="F6"
+    )
     DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
     ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset…", tip="Acquire pairs of speckle and phase")
     TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")
+    SAVE_REPORT = CommandText(
+        menu=Menu.HELP,
+        text="Save report…",
+        tip="Save messages, checks, versions and settings in a file, for whoever helps you; no pictures",
+    )
     DISMISS = CommandText(
         menu=Menu.HELP, text="Dismiss message", tip="Leave an input field, or dismiss the message", keys="Esc"
     )

@@ -24,6 +24,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from app.diagnostics.report import ReportSource, default_log_folder
 from app.gui.image_view.drawing.choice import drawing_in_use
 from app.gui.live_page.page import LivePage
 from app.gui.main_window import window_state
@@ -33,16 +34,18 @@ from app.gui.main_window.commands import Command, Commands
 from app.gui.main_window.drawer import Drawer
 from app.gui.main_window.empty_page import EmptyPage
 from app.gui.main_window.notifier import Notifier
+from app.gui.main_window.report_job import ReportJob, suggested_name
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
 from app.gui.setup.window import SetupWindow
 from app.gui.training.window import TrainingWindow
-from app.gui.widgets.banner import Banner
+from app.gui.widgets.banner import Banner, LoggedMessage
 from app.gui.widgets.formatting import count
 from app.gui.widgets.icons import icon
 from app.gui.widgets.palette import Theme, theme_in_use
 from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX, apply_style
-from app.instrument.config import InstrumentConfig, load_config
+from app.instrument.config import InstrumentConfig, load_config, replay_of
+from app.presets import PresetStore
 from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, RecordingState, Topic
 from app.stay_awake import StayAwake
 from drivers.base import SpeckleScopeError
@@ -74,6 +77,7 @@ class MainWindow(QMainWindow):
         self.training: TrainingWindow | None = None
         self.setup_page: SetupWindow | None = None
         self._store = store
+        self._presets = PresetStore(Path(store.fileName()).with_name("presets.json") if store is not None else None)
         self._about: AboutDialog | None = None
         self._setup_requested = False
         self._opened: InstrumentChoice | None = None  # the last one that could be opened
@@ -89,13 +93,14 @@ class MainWindow(QMainWindow):
         self.simulated = QLabel(_SIMULATED)
         self.log_button = QToolButton()
         self.notifier = Notifier(self)
+        self.reports = ReportJob()
         self.stay_awake = StayAwake()
         self._stack = QStackedWidget()
         self._build()
         self._connect()
         self.setWindowTitle("SpeckleScope")
         if store is not None:
-            for warning in window_state.restore(self, store):
+            for warning in (*window_state.restore(self, store), *self._presets.warnings):
                 log.warning("%s", warning)
                 self.report(Message(MessageLevel.WARNING, warning))
         self._use_theme(window_state.last_theme(store) if store is not None else theme_in_use())
@@ -119,6 +124,9 @@ class MainWindow(QMainWindow):
 
     def refresh_numbers(self) -> None:
         """Show messages, numbers and states."""
+        saved = self.reports.pop_message()
+        if saved is not None:
+            self.report(saved)
         session = self.host.session
         if session is not None and self.page is not None:
             for message in session.pop_messages():
@@ -134,7 +142,7 @@ class MainWindow(QMainWindow):
 
     def _jobs(self) -> tuple[JobStatus, ...]:
         """Return everything that runs or has run in the background: recordings, acquisitions, exports, trainings."""
-        jobs: list[JobStatus] = []
+        jobs: list[JobStatus] = [*self.reports.statuses()]
         session = self.host.session
         if session is not None:
             recording, acquisition = session.recording_status(), session.acquisition_status()
@@ -243,7 +251,7 @@ class MainWindow(QMainWindow):
         session, choice = self.host.session, self.host.choice
         assert session is not None
         self._opened = choice
-        self.page = LivePage(session)
+        self.page = LivePage(session, self._presets)
         self.page.reported.connect(self.report)
         self.page.succeeded.connect(self._forget_refusal)
         self.page.play_requested.connect(self.play)
@@ -316,6 +324,10 @@ class MainWindow(QMainWindow):
     def toggle_slm_panel(self) -> None:
         """Show or hide what the SLM shows."""
         self._toggle_panel("slm")
+
+    def toggle_presets_panel(self) -> None:
+        """Show or hide the presets."""
+        self._toggle_panel("presets")
 
     def _toggle_panel(self, name: str) -> None:
         if self.page is not None:
@@ -402,6 +414,35 @@ class MainWindow(QMainWindow):
                 if not action.shortcut().isEmpty()
             ]
         return tuple(keys)
+
+    def choose_report(self) -> None:
+        """Let the operator choose where the report goes."""
+        suggested = str(Path.home() / suggested_name())
+        name, _ = QFileDialog.getSaveFileName(self, "Save report", suggested, "ZIP files (*.zip)")
+        if name:
+            self.save_report(Path(name))
+
+    def save_report(self, path: Path) -> None:
+        """Write messages, checks, versions and settings into a file, in the background."""
+        if self.reports.running:
+            self.report(Message(MessageLevel.ERROR, "A report is being written; wait until it is saved", Topic.COMMAND))
+            return
+        stored = self._store
+        source = ReportSource(
+            config=self._present_config(),
+            in_use=self.host.state is not HostState.EMPTY,
+            messages=[_logged_text(entry) for entry in self.banner.log],
+            window={key: str(stored.value(key)) for key in stored.allKeys() if key != "geometry"} if stored is not None else {},
+            log_folder=default_log_folder(),
+        )
+        self.reports.start(path, source)
+
+    def _present_config(self) -> InstrumentConfig:
+        path = self.host.choice.path
+        try:
+            return replay_of(path) if path is not None and path.is_dir() else load_config(path)
+        except SpeckleScopeError:  # a message has said why
+            return InstrumentConfig()
 
     def escape(self) -> None:
         """Leave the field that has the focus; otherwise dismiss the message."""
@@ -616,6 +657,7 @@ class MainWindow(QMainWindow):
             (Command.CAMERA_PANEL, self.toggle_camera_panel),
             (Command.MEASURE_PANEL, self.toggle_measure_panel),
             (Command.SLM_PANEL, self.toggle_slm_panel),
+            (Command.PRESETS_PANEL, self.toggle_presets_panel),
             (Command.SNAPSHOT, self.save_snapshot),
             (Command.EXPORT, self.export_recording),
             (Command.RETUNE, self.retune),
@@ -625,6 +667,7 @@ class MainWindow(QMainWindow):
             (Command.DRAWER, self.toggle_drawer),
             (Command.ACQUIRE, self.show_acquisition),
             (Command.TRAIN, self.show_training),
+            (Command.SAVE_REPORT, self.choose_report),
             (Command.DISMISS, self.escape),
             (Command.KEYS, self.show_about),
             (Command.ABOUT, self.show_about),
@@ -637,6 +680,10 @@ class MainWindow(QMainWindow):
         timer.timeout.connect(action)  # type: ignore[arg-type]
         timer.start(interval_ms)
         return timer
+
+
+def _logged_text(entry: LoggedMessage) -> str:
+    return f"{entry.time:%Y-%m-%d %H:%M:%S} {entry.message.level}: {entry.message.text}"
 
 
 def _model_text(status: LiveStatus | None) -> str:

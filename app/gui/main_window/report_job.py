@@ -1,0 +1,51 @@
+"""Writes the report for whoever helps, in the background, and says where it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+
+from acquisition.streams.channel import Stage
+from app.diagnostics.report import ReportSource, write_report
+from app.live.jobs import Jobs, Progress
+from app.status import JobStatus, Message, MessageLevel, Topic
+
+
+class ReportJob:
+    """The reports of one window, one at a time."""
+
+    def __init__(self) -> None:
+        self._jobs = Jobs()
+        self._running: tuple[Stage, Path] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a report is being written."""
+        return self._running is not None
+
+    def start(self, path: Path, source: ReportSource) -> None:
+        """Start to write a report; returns at once."""
+
+        def work(progress: Progress, stop: Event) -> None:
+            write_report(path, source)
+
+        self._running = (self._jobs.start(f"Report {path.name}", work), path)
+
+    def statuses(self) -> tuple[JobStatus, ...]:
+        """Return what the reports are doing."""
+        return self._jobs.statuses()
+
+    def pop_message(self) -> Message | None:
+        """Return how a report ended, once."""
+        if self._running is None or self._running[0].running:
+            return None
+        (stage, path), self._running = self._running, None
+        if stage.error is not None:
+            return Message(MessageLevel.ERROR, f"The report was not saved: {stage.error}", Topic.COMMAND)
+        return Message(MessageLevel.INFO, f"Report saved: {path}. It holds no pictures; send it to whoever helps you")
+
+
+def suggested_name() -> str:
+    """Return a name for the file of a report."""
+    return f"specklescope-report-{datetime.now():%Y%m%d-%H%M%S}.zip"
