@@ -21,11 +21,12 @@ _MAX_PATH: Final = 4096
 class WindowSettings:
     """Remembered state of the window. Empty means the default of the window.
 
-    ``panes`` is the state of the panes, as JSON.
+    ``panes`` is the state of the panes, and ``layout`` that of the panels and of the form of recordings, as JSON.
     """
 
     geometry: bytes = b""
     panes: str = ""
+    layout: str = ""
     recording_name: str = "recording"
     dataset_name: str = "dataset"
     pairs: int = 1000
@@ -103,6 +104,7 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
         WindowSettings(
             geometry=field("geometry", bytes.fromhex, default.geometry),
             panes=field("panes", _panes, default.panes),
+            layout=field("layout", _panes, default.layout),
             recording_name=field("recording_name", _name, default.recording_name),
             dataset_name=field("dataset_name", _name, default.dataset_name),
             pairs=field("pairs", _pairs, default.pairs),
@@ -120,6 +122,7 @@ def save(store: QSettings, settings: WindowSettings) -> None:
     store.setValue("version", str(VERSION))
     store.setValue("geometry", settings.geometry.hex())
     store.setValue("panes", settings.panes)
+    store.setValue("layout", settings.layout)
     store.setValue("recording_name", settings.recording_name)
     store.setValue("dataset_name", settings.dataset_name)
     store.setValue("pairs", str(settings.pairs))

@@ -11,6 +11,8 @@ from typing import Protocol
 from PyQt6.QtCore import QByteArray, QSettings
 
 from app.gui.live_page.page import LivePage
+from app.gui.live_page.page_state import layout_of
+from app.gui.live_page.page_state import restore as restore_layout
 from app.gui.main_window import settings
 from app.gui.main_window.acquisition_panel import AcquisitionPanel
 from app.gui.widgets.palette import Theme
@@ -48,6 +50,9 @@ def restore_page(page: LivePage, store: QSettings) -> None:
     if stored.panes:
         for warning in page.pictures.restore(json.loads(stored.panes)):
             log.warning("%s", warning)
+    if stored.layout:
+        for warning in restore_layout(page, json.loads(stored.layout)):
+            log.warning("%s", warning)
     page.controls.recording_name.setText(stored.recording_name)
 
 
@@ -71,11 +76,13 @@ def remember(window: RememberedWindow, store: QSettings) -> None:
 def remember_page(page: LivePage, store: QSettings) -> None:
     """Store the state of the live page."""
     stored, _ = settings.load(store)
+    layout = layout_of(page)
     settings.save(
         store,
         replace(
             stored,
-            panes=json.dumps(page.pictures.state()),
+            panes=json.dumps(layout.pop("panes")),
+            layout=json.dumps(layout),
             recording_name=page.controls.recording_name.text(),
         ),
     )
