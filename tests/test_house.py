@@ -124,7 +124,7 @@ def test_the_readme_needs_few_rows_to_say_where_things_are() -> None:
     assert not absent, f"README.md names what is not there: {absent}"
 
 
-@pytest.mark.parametrize("page", ["docs/promises.md", "docs/field_cases.md"])
+@pytest.mark.parametrize("page", ["docs/promises.md", "docs/field_cases.md", "docs/features.md"])
 def test_every_promise_and_situation_names_tests_that_exist(page: str) -> None:
     text = text_of(page)
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from app.gui.image_view.contents import Content, PaneFacts
 from app.gui.image_view.pane_grid import PaneGrid
+from app.gui.main import first_instrument
 from app.gui.main_window import settings
 from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
+from app.gui.main_window.window_state import remember_instrument
 from app.gui.widgets.formatting import count, duration, number, round_length
 from app.status import MessageLevel
 
@@ -105,3 +108,25 @@ def test_numbers_are_written_for_people():
     assert number(float("nan"), 1) == "–"
     assert count(1234567) == "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"
     assert [round_length(x) for x in (0.7, 1.0, 4.99, 112.0, 2000.0)] == [0.5, 1.0, 2.0, 100.0, 2000.0]
+
+
+def test_the_instrument_of_this_folder_comes_first_then_the_last_one(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given, last = tmp_path / "given.yaml", tmp_path / "lab" / "last.yaml"
+    path, note = first_instrument(None, store)
+    assert path is None
+    assert "simulated instrument" in note
+    last.parent.mkdir()
+    last.write_text("name: last")
+    remember_instrument(last, store)
+    path, note = first_instrument(None, store)
+    assert path == last
+    assert str(last) in note
+    (tmp_path / "instrument.yaml").write_text("name: here")
+    path, note = first_instrument(None, store)
+    assert path == Path("instrument.yaml")
+    assert "this folder" in note
+    assert first_instrument(given, store) == (given, "")
+    (tmp_path / "instrument.yaml").unlink()
+    last.unlink()
+    assert first_instrument(None, store)[0] is None
