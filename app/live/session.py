@@ -639,6 +639,8 @@ class Session:
         for watcher in self._watchers:
             inference.views.subscribe(watcher)
         inference.views.subscribe(self._ring.put_view)
+        if self._segmentation is not None:  # that of a stage that has failed would wait for views for ever
+            self._segmentation.stop()
         self._segmentation = SegmentationPipeline()
         self._segmentation.overlays.subscribe(self._ring.put_overlay)
         self._stages.append(self._segmentation.stage)

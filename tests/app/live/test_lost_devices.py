@@ -1,6 +1,8 @@
-"""A device that is lost or silent in the live view: what is said, and that it goes away when the device is back."""
+"""A device that is lost or silent in the live view, or inference that has failed: what is said, and how it goes on."""
 
 from __future__ import annotations
+
+import threading
 
 import pytest
 
@@ -8,7 +10,8 @@ from acquisition.capture.pair_capture import Rig
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
 from app.live.session import Session
-from app.status import Message, MessageLevel, Topic
+from app.status import LiveView, Message, MessageLevel, Topic
+from drivers.base import SpeckleScopeError
 from drivers.twin.camera import FaultConfig, SimulatedCamera
 from drivers.twin.slm import SimulatedSlm
 from tests.helpers.small_instrument import until
@@ -40,6 +43,23 @@ def test_an_slm_that_is_lost_while_its_pattern_stays_is_noticed(config: Instrume
         lost, back = said(session, "the simulated SLM was unplugged", "the device is back")
         assert (lost.level, back.level) == (MessageLevel.WARNING, MessageLevel.INFO)
         assert lost.topic is back.topic is Topic.CAMERA
+
+
+def test_inference_that_has_failed_is_started_again_and_leaves_no_thread_behind(session: Session) -> None:
+    errors = [SpeckleScopeError("the engine has failed")]
+
+    def fail_once(view: LiveView) -> None:
+        if errors:
+            raise errors.pop()
+
+    session.watch(fail_once)
+    session.start_live()
+    said(session, "the engine has failed")
+    session.stop_live()
+    until(lambda: not session.live_status().running)
+    session.start_live()
+    until(lambda: session.poll_view() is not None)
+    until(lambda: [thread.name for thread in threading.enumerate()].count("segmentation") == 1)
 
 
 @pytest.mark.slow
