@@ -37,11 +37,12 @@ _TOLD_S = 2.0
 _STALE_S = 2.0
 #: A look comes so much later than what it looks at.
 _LOOK_S = 0.3
+_BUSY_S = 0.5
 _RECOVERS_S = 30.0
 _PAINTED_AGAIN = 10
 _FULL_DISK_BYTES = 20_000
-#: Inference has become slow below so many frames per second.
-_SLOW_FPS = 10.0
+#: Inference has become slow when it has so much of its rate.
+_SLOWER = 0.7
 _SET_BACK = timedelta(hours=1)
 
 
@@ -82,6 +83,8 @@ class _Watch:
         self._begun_s = time.monotonic()
         self._views = bench.window.views_shown
         self._view_s = self._begun_s
+        self._look_s = self._begun_s
+        self._busy_s = 0.0
 
     def look(self) -> None:
         """Note when the window says what happened, and whether it calls an old picture live."""
@@ -95,8 +98,11 @@ class _Watch:
         if bench.window.views_shown != self._views:
             self._views, self._view_s = bench.window.views_shown, now_s
         frame_s = max(self._begun_s, bench.painted.paintings[-1].at_s if bench.painted.paintings else 0.0)
+        if now_s - self._look_s > _BUSY_S:  # the window could not look either; it has a moment to say so
+            self._busy_s = now_s
+        self._look_s = now_s
         is_old = now_s - min(frame_s, self._view_s) > _STALE_S + _LOOK_S
-        self.stale |= is_old and bench.page.controls.state.text() == "Live"
+        self.stale |= is_old and now_s - self._busy_s > _BUSY_S and bench.page.controls.state.text() == "Live"
 
 
 def robust(folder: Path, amounts: Amounts) -> Numbers:
@@ -234,9 +240,9 @@ def _inference_cases() -> Iterator[Case]:
     slow, failing = _Slow(), _Failing()
     yield Case(
         name="inference slowed by 200 ms",
-        begin=lambda bench: bench.session.watch(slow),
+        begin=slow.begin,
         end=lambda bench: slow.end(),
-        told=lambda bench: bench.session.live_status().inference_fps < _SLOW_FPS,
+        told=slow.is_shown,
     )
     yield Case(
         name="inference dead",
@@ -272,7 +278,18 @@ class _Slow:
     """Holds the inference thread with every view, as a slow model would, until it ends."""
 
     def __init__(self) -> None:
+        self._holds = False
+        self._fps_before = 0.0
+
+    def begin(self, bench: BenchWindow) -> None:
+        """Hold inference from now on."""
+        self._fps_before = bench.session.live_status().inference_fps
         self._holds = True
+        bench.session.watch(self)
+
+    def is_shown(self, bench: BenchWindow) -> bool:
+        """Whether the rate that the window shows has fallen."""
+        return bench.session.live_status().inference_fps < _SLOWER * self._fps_before
 
     def __call__(self, view: LiveView) -> None:
         if self._holds:
