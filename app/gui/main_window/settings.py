@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, TypeVar
 
 from PyQt6.QtCore import QSettings
@@ -15,6 +16,13 @@ T = TypeVar("T")
 VERSION: Final = 1
 _MAX_PAIRS: Final = 10_000_000
 _MAX_PATH: Final = 4096
+
+
+class GuideState(StrEnum):
+    """Whether the guide of the first start is shown."""
+
+    OPEN = "open"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +41,7 @@ class WindowSettings:
     pattern_source: str = ""
     instrument: str = ""
     theme: Theme = Theme.DARK
+    guide: GuideState = GuideState.CLOSED
 
 
 def default_store() -> QSettings:
@@ -111,6 +120,7 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
             pattern_source=field("pattern_source", _name, default.pattern_source),
             instrument=field("instrument", _path, default.instrument),
             theme=field("theme", Theme, default.theme),
+            guide=field("guide", GuideState, default.guide),
         ),
         warnings,
     )
@@ -129,4 +139,5 @@ def save(store: QSettings, settings: WindowSettings) -> None:
     store.setValue("pattern_source", settings.pattern_source)
     store.setValue("instrument", settings.instrument)
     store.setValue("theme", settings.theme.value)
+    store.setValue("guide", settings.guide.value)
     store.sync()

@@ -33,6 +33,7 @@ from app.gui.main_window.acquisition_panel import AcquisitionPanel
 from app.gui.main_window.commands import Command, Commands
 from app.gui.main_window.drawer import Drawer
 from app.gui.main_window.empty_page import EmptyPage
+from app.gui.main_window.guide import Guide, GuideFacts
 from app.gui.main_window.notifier import Notifier
 from app.gui.main_window.report_job import ReportJob, suggested_name
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
@@ -86,6 +87,7 @@ class MainWindow(QMainWindow):
 
         self.commands = Commands(self)
         self.banner = Banner()
+        self.guide = Guide()
         self.empty_page = EmptyPage()
         self.drawer = Drawer(self)
         self.acquisition = AcquisitionPanel()
@@ -103,6 +105,8 @@ class MainWindow(QMainWindow):
             for warning in (*window_state.restore(self, store), *self._presets.warnings):
                 log.warning("%s", warning)
                 self.report(Message(MessageLevel.WARNING, warning))
+        if store is not None and window_state.guide_is_open(store) and host.choice.path is None:
+            self.show_guide()
         self._use_theme(window_state.last_theme(store) if store is not None else theme_in_use())
         self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
@@ -135,6 +139,7 @@ class MainWindow(QMainWindow):
             self.acquisition.show_status(session.acquisition_status())
             jobs = self._jobs()
             self.drawer.show_jobs(jobs)
+            self.guide.show_facts(self._guide_facts())
             self.notifier.watch(jobs)
         self.stay_awake.hold(awake=any(job.state is JobState.RUNNING for job in self._jobs()))
         if self._closing:
@@ -415,6 +420,33 @@ class MainWindow(QMainWindow):
             ]
         return tuple(keys)
 
+    def show_guide(self) -> None:
+        """Show the first steps."""
+        self._remember_guide(is_open=True)
+        self.guide.begin()
+
+    def _close_guide(self) -> None:
+        self._remember_guide(is_open=False)
+        self._unfocus()
+
+    def _remember_guide(self, *, is_open: bool) -> None:
+        if self._store is not None:
+            window_state.remember_guide(self._store, is_open=is_open)
+
+    def _guide_facts(self) -> GuideFacts:
+        session, path = self.host.session, self.host.choice.path
+        if session is None or self.page is None:
+            return GuideFacts()
+        status, recording = session.live_status(), session.recording_status()
+        return GuideFacts(
+            running=status.running,
+            views_shown=self.page.views_shown,
+            retuning=status.retuning,
+            recorded_s=recording.seconds if recording.state is RecordingState.FINISHED else 0.0,
+            exported=any(job.name.startswith("Export ") for job in session.jobs()),
+            playing=path is not None and path.is_dir(),
+        )
+
     def choose_report(self) -> None:
         """Let the operator choose where the report goes."""
         suggested = str(Path.home() / suggested_name())
@@ -592,6 +624,7 @@ class MainWindow(QMainWindow):
         layout = QVBoxLayout(central)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        layout.addWidget(self.guide)
         layout.addWidget(self._stack, 1)
         below = QVBoxLayout()
         below.setContentsMargins(GAP_PX, 4, GAP_PX, 4)
@@ -636,6 +669,7 @@ class MainWindow(QMainWindow):
         self.host.opened.connect(self._show_session)
         self.host.failed.connect(self._show_failure)
         self.host.closed.connect(self._session_has_closed)
+        self.guide.ended.connect(self._close_guide)
         self.banner.logged.connect(self.drawer.add_message)
         self.empty_page.open_clicked.connect(self.choose_instrument)
         self.empty_page.setup_clicked.connect(self.go_to_setup)
@@ -667,6 +701,7 @@ class MainWindow(QMainWindow):
             (Command.DRAWER, self.toggle_drawer),
             (Command.ACQUIRE, self.show_acquisition),
             (Command.TRAIN, self.show_training),
+            (Command.GUIDE, self.show_guide),
             (Command.SAVE_REPORT, self.choose_report),
             (Command.DISMISS, self.escape),
             (Command.KEYS, self.show_about),

@@ -100,6 +100,18 @@ def remember_theme(theme: Theme, store: QSettings) -> None:
     settings.save(store, replace(stored, theme=theme))
 
 
+def guide_is_open(store: QSettings) -> bool:
+    """Return whether to show the guide: at the very first start, and until it was skipped or finished."""
+    stored, _ = settings.load(store)
+    return not store.allKeys() or stored.guide is settings.GuideState.OPEN
+
+
+def remember_guide(store: QSettings, *, is_open: bool) -> None:
+    """Store whether to show the guide at the next start."""
+    stored, _ = settings.load(store)
+    settings.save(store, replace(stored, guide=settings.GuideState.OPEN if is_open else settings.GuideState.CLOSED))
+
+
 def last_theme(store: QSettings) -> Theme:
     """Return the theme that was used last."""
     stored, _ = settings.load(store)

@@ -89,6 +89,8 @@ QTabWidget::pane {{ border: none; border-top: 1px solid {p.line}; }}
 QTabBar::tab {{ background: transparent; color: {p.muted}; padding: 6px 12px; border-bottom: 2px solid transparent; }}
 QTabBar::tab:selected {{ color: {p.text}; border-bottom-color: {p.accent}; }}
 QTabBar::tab:hover {{ color: {p.text}; }}
+QListView {{ background: {p.background}; border: 1px solid {p.line}; selection-background-color: {p.selection_fill};
+  selection-color: {p.text}; }}
 QTableView {{ background: {p.background}; border: none; gridline-color: {p.line}; selection-background-color: {p.raised};
   selection-color: {p.text}; }}
 QHeaderView {{ background: {p.panel}; }}
@@ -111,6 +113,7 @@ QFrame#banner[level="none"] {{ background: transparent; border-color: transparen
 QFrame#banner[level="info"] {{ background: {p.info_fill}; border-color: {p.accent}; }}
 QFrame#banner[level="warning"] {{ background: {p.warning_fill}; border-color: {p.warning}; }}
 QFrame#banner[level="error"] {{ background: {p.error_fill}; border-color: {p.alarm}; }}
+QFrame#guide {{ background: {p.info_fill}; border: none; border-bottom: 1px solid {p.accent}; }}
 QFrame#result {{ background: {p.panel}; border: 1px solid {p.line}; border-radius: 5px; }}
 QFrame#result[outcome="good"] {{ border-color: {p.good}; }}
 QFrame#result[outcome="doubtful"] {{ border-color: {p.warning}; }}
