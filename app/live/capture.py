@@ -304,7 +304,7 @@ class LiveCapture:
                 self._warn(f"no frame for {SILENT_S:g} s: {error}", Topic.CAMERA)
                 self._rearm(stop)
         except FrameFailedError as error:
-            self._warn(str(error))
+            self._warn(str(error), Topic.CAMERA)  # of many, the newest is shown
         except DeviceLostError as error:
             self._reconnect(error, stop)
         else:

@@ -16,7 +16,7 @@ from drivers.base import SpeckleScopeError
 #: The modules of the processes with windows; this room does not import them, because they need Qt.
 _GUI = f"{__package__.removesuffix('.benchmarks.live')}.gui"
 _WINDOW, _PAINT_TIMES = f"{_GUI}.window_bench", f"{_GUI}.image_view.drawing.paint_times"
-SCENARIOS = ("slow_consumer", "lossless", "camera_losses", "pre_triggers", "disk_stalls", "switches", "robust")
+SCENARIOS = ("slow_consumer", "recordings", "disk_stalls", "switches", "robust")
 _LONGEST_S = 1800.0
 _PAINTS, _QUICK_PAINTS = 100, 10
 

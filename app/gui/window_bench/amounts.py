@@ -15,6 +15,8 @@ class Amounts:
         Duration of the slow consumer and of the lossless recording, in seconds.
     switches, losses, pre_triggers : int
         Random commands, losses of the camera, and recordings that begin before they are asked for.
+    warm_up_s : float
+        How long the window runs before it is measured, in seconds.
     asleep_s : float
         For how long the whole process is stopped, in seconds.
     """
@@ -24,10 +26,11 @@ class Amounts:
     switches: int
     losses: int
     pre_triggers: int
+    warm_up_s: float
     asleep_s: float
 
 
-WHOLE = Amounts(slow_s=60.0, lossless_s=600.0, switches=1000, losses=3, pre_triggers=100, asleep_s=30.0)
-QUICK = Amounts(slow_s=15.0, lossless_s=15.0, switches=100, losses=3, pre_triggers=10, asleep_s=5.0)
+WHOLE = Amounts(slow_s=60.0, lossless_s=600.0, switches=1000, losses=3, pre_triggers=100, warm_up_s=5.0, asleep_s=30.0)
+QUICK = Amounts(slow_s=15.0, lossless_s=15.0, switches=100, losses=3, pre_triggers=10, warm_up_s=2.0, asleep_s=5.0)
 
 Numbers = dict[str, object]

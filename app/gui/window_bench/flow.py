@@ -15,7 +15,6 @@ from app.gui.window_bench.recorded import recorded_numbers
 from app.status import LiveView
 
 _SLOW_S = 0.2
-_WARM_UP_S = 5.0
 
 
 def slow_consumer(folder: Path, amounts: Amounts) -> Numbers:
@@ -25,7 +24,7 @@ def slow_consumer(folder: Path, amounts: Amounts) -> Numbers:
         bench.painted.painted.connect(lambda painting: ages.append(bench.camera.exposures - 1 - painting.number))
         bench.session.watch(hold_inference)
         bench.start()
-        bench.run(_WARM_UP_S)
+        bench.run(amounts.warm_up_s)
         bench.painted.paintings.clear()
         ages.clear()
         bench.heartbeat.clear()
@@ -51,18 +50,16 @@ def hold_inference(view: LiveView) -> None:
     time.sleep(_SLOW_S)
 
 
-def lossless(folder: Path, amounts: Amounts) -> Numbers:
+def lossless(bench: BenchWindow, amounts: Amounts) -> Numbers:
     """Record at 60 frames per second, and read every number back from the recorded pixels; time how phases are painted."""
-    with BenchWindow(folder) as bench:
-        bench.start()
-        bench.run(_WARM_UP_S)
-        bench.phase_paints.presents_s.clear()
-        bench.heartbeat.clear()
-        bench.record("lossless")
-        bench.run(amounts.lossless_s)
-        recording = bench.stop_recording()
-        pauses = list(bench.heartbeat.pauses)
-        presents_ms = np.array(bench.phase_paints.presents_s) * 1e3
+    bench.run(amounts.warm_up_s)
+    bench.phase_paints.presents_s.clear()
+    bench.heartbeat.clear()
+    bench.record("lossless")
+    bench.run(amounts.lossless_s)
+    recording = bench.stop_recording()
+    pauses = list(bench.heartbeat.pauses)
+    presents_ms = np.array(bench.phase_paints.presents_s) * 1e3
     assert recording.path is not None
     numbers = [number for number in recorded_numbers(recording.path) if number is not None]
     expected = numbers[-1] - numbers[0] + 1 if numbers else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from app.gui.window_bench.amounts import Amounts, Numbers
 from app.gui.window_bench.bench_window import BenchWindow
@@ -14,23 +13,21 @@ _RECOVERS_S = 20.0
 _PAINTED_AGAIN = 30
 
 
-def camera_losses(folder: Path, amounts: Amounts) -> Numbers:
+def camera_losses(bench: BenchWindow, amounts: Amounts) -> Numbers:
     """Unplug the camera while a recording runs, plug it in again, and see frames painted again."""
     recovered = 0
     told_s: list[float] = []
-    with BenchWindow(folder) as bench:
-        bench.start()
-        bench.record("losses")
-        for _ in range(amounts.losses):
-            bench.camera.lose()
-            lost_s = time.monotonic()
-            if bench.run_until(lambda: "disappeared" in bench.window.banner.text, _RECOVERS_S):
-                told_s.append(time.monotonic() - lost_s)
-            bench.run(_LOST_S)
-            bench.camera.return_()
-            recovered += bench.paints_again(_PAINTED_AGAIN, _RECOVERS_S)
-        grows = bench.session.recording_status().state is RecordingState.RECORDING
-        bench.stop_recording()
+    bench.record("losses")
+    for _ in range(amounts.losses):
+        bench.camera.lose()
+        lost_s = time.monotonic()
+        if bench.run_until(lambda: "disappeared" in bench.window.banner.text, _RECOVERS_S):
+            told_s.append(time.monotonic() - lost_s)
+        bench.run(_LOST_S)
+        bench.camera.return_()
+        recovered += bench.paints_again(_PAINTED_AGAIN, _RECOVERS_S)
+    grows = bench.session.recording_status().state is RecordingState.RECORDING
+    bench.stop_recording()
     return {
         "camera_losses": amounts.losses,
         "camera_loss_recovered": recovered if grows else 0,

@@ -40,8 +40,14 @@ class PaintedOverlays(QObject):
         self.mismatches = 0
         self._pane = pane
         self._painted: list[_Painted] = []
+        self._begun = False
         self._views: deque[LiveView] = deque(maxlen=_REMEMBERED)
         pane.canvas.viewport.installEventFilter(self)
+
+    def begin(self) -> None:
+        """Compare what is painted from now on."""
+        self._painted.clear()
+        self._begun = True
 
     def note_view(self, view: LiveView) -> None:
         """Remember a reconstruction; called in the inference thread."""
@@ -50,7 +56,7 @@ class PaintedOverlays(QObject):
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Note what is painted now: what the item draws, and what the pane says of it."""
         shown = self._pane.shown
-        if event is not None and event.type() is QEvent.Type.Paint and shown is not None:
+        if event is not None and event.type() is QEvent.Type.Paint and shown is not None and self._begun:
             painted = _Painted(shown.frame_index, self._pane.canvas.image_item.picture, shown.labels)
             if not self._painted or self._painted[-1].phase_rad is not painted.phase_rad:
                 self._painted.append(painted)

@@ -29,6 +29,8 @@ from reconstruction.segmentation.threshold_watershed import segment
 #: Seconds that are kept, and the shortest and longest part of them that is recorded.
 _KEPT_S, _SHORTEST_S, _LONGEST_S = 1.0, 0.2, 0.6
 _AFTER_S = 0.3
+#: After so many seconds every reconstruction that is painted was noted before.
+_NOTED_S = 1.0
 _FILLS_S = 20.0
 _SEGMENTATION_S = 0.1
 _STALL_S = 5.0
@@ -37,23 +39,23 @@ _STALL_QUEUE_MB = 64
 _OUTLASTS_S = 60.0
 
 
-def pre_triggers(folder: Path, amounts: Amounts) -> Numbers:
+def pre_triggers(bench: BenchWindow, amounts: Amounts) -> Numbers:
     """Begin recordings with the seconds before them; meanwhile compare every overlay, also while segmentation skips frames."""
     rng = random.Random(0)
     exact = 0
-    with BenchWindow(folder) as bench:
-        overlays = PaintedOverlays(bench.page.pictures.showing(Content.OVERLAY))
-        bench.session.watch(overlays.note_view)
-        bench.session.set_pre_trigger(_KEPT_S)
-        bench.start()
-        for number in range(amounts.pre_triggers // 2):
+    overlays = PaintedOverlays(bench.page.pictures.showing(Content.OVERLAY))
+    bench.session.watch(overlays.note_view)
+    bench.session.set_pre_trigger(_KEPT_S)
+    bench.run(_NOTED_S)
+    overlays.begin()
+    for number in range(amounts.pre_triggers // 2):
+        exact += _is_exact(bench, f"before-{number}", rng.uniform(_SHORTEST_S, _LONGEST_S))
+        overlays.compare()
+    with slow_segmentation():
+        for number in range(amounts.pre_triggers // 2, amounts.pre_triggers):
             exact += _is_exact(bench, f"before-{number}", rng.uniform(_SHORTEST_S, _LONGEST_S))
             overlays.compare()
-        with slow_segmentation():
-            for number in range(amounts.pre_triggers // 2, amounts.pre_triggers):
-                exact += _is_exact(bench, f"before-{number}", rng.uniform(_SHORTEST_S, _LONGEST_S))
-                overlays.compare()
-        skipped = bench.session.live_status().dropped_segmentation
+    skipped = bench.session.live_status().dropped_segmentation
     return {
         "pretriggers": amounts.pre_triggers,
         "pretrigger_exact": exact,

@@ -31,7 +31,7 @@ from drivers.base import SpeckleScopeError
 
 _LOOK_MS = 50
 #: For how long every fault lasts, in seconds; long enough that a live label would be a lie.
-_LASTS_S = 3.5
+_LASTS_S = 2.8
 _STALL_S = 5.0
 _TOLD_S = 2.0
 _STALE_S = 2.0

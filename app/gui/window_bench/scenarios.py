@@ -6,17 +6,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.gui.window_bench.amounts import Amounts, Numbers
+from app.gui.window_bench.bench_window import BenchWindow
 from app.gui.window_bench.flow import lossless, slow_consumer
 from app.gui.window_bench.losses import camera_losses
 from app.gui.window_bench.recordings import disk_stalls, pre_triggers
 from app.gui.window_bench.robust import robust
 from app.gui.window_bench.switches import switches
 
+
+def recordings(folder: Path, amounts: Amounts) -> Numbers:
+    """Record without loss, through losses of the camera, and with the seconds before, one after the other in one window."""
+    with BenchWindow(folder) as bench:
+        bench.start()
+        return {**lossless(bench, amounts), **camera_losses(bench, amounts), **pre_triggers(bench, amounts)}
+
+
 SCENARIOS: Mapping[str, Callable[[Path, Amounts], Numbers]] = {
     "slow_consumer": slow_consumer,
-    "lossless": lossless,
-    "camera_losses": camera_losses,
-    "pre_triggers": pre_triggers,
+    "recordings": recordings,
     "disk_stalls": disk_stalls,
     "switches": switches,
     "robust": robust,
