@@ -58,6 +58,7 @@ class Canvas(QWidget):
         self._drawing = False
         self._pen_down = False
         self._cross_hair = False
+        self._has_scale = True
         self._has_grid = False
         self.view_box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0.0)
         self.image_item = item
@@ -255,6 +256,13 @@ class Canvas(QWidget):
         self._mouse = position
         self._write_readout()
 
+    def show_scale(self, *, on: bool) -> None:
+        """Show lengths in micrometres, or only pixels where the size of the picture is not known."""
+        if on is not self._has_scale:
+            self._has_scale = on
+            self._place_annotations()
+            self._write_readout()
+
     def _write_readout(self) -> None:
         self.annotations.set_readout("" if self._mouse is None else self._readout(self._root.mapFromScene(self._mouse)))
 
@@ -264,8 +272,8 @@ class Canvas(QWidget):
         if pixel is None:
             return ""
         row, column = pixel
-        where = f"x {number(point.x(), 1)}  y {number(point.y(), 1)} {_MICROMETRE}"
-        return f"{where}    {column}, {row} px    {self._describe(row, column)}"
+        where = f"x {number(point.x(), 1)}  y {number(point.y(), 1)} {_MICROMETRE}    " if self._has_scale else ""
+        return f"{where}{column}, {row} px    {self._describe(row, column)}"
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
@@ -298,7 +306,8 @@ class Canvas(QWidget):
         if self.view_box.width() <= 0 or shown_um.width() <= 0:
             return
         place = self._root.mapRectToScene(self.extent_um)
-        self.annotations.set_geometry(shown_um.width() / self.view_box.width(), place)
+        um_per_px = shown_um.width() / self.view_box.width() if self._has_scale else 0.0
+        self.annotations.set_geometry(um_per_px, place)
         centre = self.extent_um.center()
         cross = self._lines([centre.x()], [centre.y()]) if self._cross_hair else []
         step = self.grid_step_um

@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QMenu, QToolButton,
 
 from app.gui.image_view.canvas import Canvas
 from app.gui.image_view.colour_maps import colour_table, marked_levels, marked_table, resolved
-from app.gui.image_view.contents import Content, PaneFacts, Shown
+from app.gui.image_view.contents import Content, PaneFacts, Plane, Shown
 from app.gui.image_view.drawing.picture_item import PictureItem
 from app.gui.image_view.filter_thread import FilterThread
 from app.gui.image_view.levels.level_store import LevelStore
@@ -276,6 +276,7 @@ class Pane(QFrame):
 
     def _show_options(self) -> None:
         options = self._options
+        self.canvas.show_scale(on=options.content.plane is not Plane.SLM)  # how it is imaged onto the fibre is not known
         self._filters.set_settings(options.filters)
         self.title.setText(options.content.label)
         self.canvas.set_orientation(options.orientation)

@@ -388,7 +388,7 @@ class LivePage(QMainWindow):
         bar.setMovable(False)
         holder = QWidget()  # a tool bar gives its widgets no margins
         layout = QVBoxLayout(holder)
-        layout.setContentsMargins(GAP_PX, 0, GAP_PX, 0)
+        layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, 0)
         layout.addWidget(self.status_strip)
         bar.addWidget(holder)
         toggle = bar.toggleViewAction()

@@ -64,6 +64,7 @@ class PresetPanel(QWidget):
             self.list.addItems(names)
             if selected in names:
                 self.list.setCurrentRow(list(names).index(selected))
+                self.name.setText(selected)
         self._show_enabled()
 
     def _select(self, name: str) -> None:

@@ -111,7 +111,7 @@ class SlmPanel(QWidget):
             return ""
         height, width = self._phase_rad.shape
         low, high = float(self._phase_rad.min()), float(self._phase_rad.max())
-        return f"On the SLM now: {width} x {height} px, {low:.2f} to {high:.2f} rad"
+        return f"Now: {width} x {height} px, {low:.2f} to {high:.2f} rad"
 
     def _choose(self, kind: SlmKind) -> None:
         self.content_requested.emit(SlmContent(kind, self.picture if kind.needs_picture else None))

@@ -83,9 +83,14 @@ def test_the_preview_and_the_pane_show_the_pattern(panel, session, window) -> No
     window.refresh_pictures()
     window.refresh_numbers()
     assert not panel.preview.is_empty
-    assert panel.shown.full_text == "On the SLM now: 1920 x 1152 px, 0.00 to 2.50 rad"
+    assert panel.shown.full_text == "Now: 1920 x 1152 px, 0.00 to 2.50 rad"
     assert pane.shown is not None
     assert pane.shown.values.shape == (1152, 1920)
+    assert pane.canvas.annotations.scale_bar == (0.0, "")  # how it is imaged onto the fibre is not known
+    pane.set_options(PaneOptions.of(Content.SPECKLE))
+    session.add(make_view())
+    window.refresh_pictures()
+    assert pane.canvas.annotations.scale_bar[0] > 0
 
 
 def test_what_is_being_drawn_is_said(panel, session, window) -> None:
