@@ -85,5 +85,5 @@ def _pattern(content: SlmContent, facts: SlmFacts) -> tuple[Pattern, tuple[str, 
         return picture_pattern(content.picture, facts.shape, facts.phase_range_rad)
     amplitude, notes = target_amplitude(content.picture, facts.shape)
     result = gerchberg_saxton(amplitude, iterations=_ITERATIONS, settings=IterationSettings(method="wgs"))
-    told = f"efficiency {result.efficiency:.0%}"
-    return Pattern(result.phase_rad, f"hologram of {content.picture.name}"), (told, *notes)
+    quality = f"efficiency {result.efficiency:.0%}"
+    return Pattern(result.phase_rad, f"hologram of {content.picture.name}"), (quality, *notes)
