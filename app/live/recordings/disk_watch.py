@@ -7,7 +7,7 @@ import time
 from app.status import Message, MessageLevel, Topic
 
 #: When frames wait for so long and none is stored, the disk stalls. They begin to wait at most 1 s after it does.
-STALLED_S = 0.7
+STALLED_S = 0.5
 
 
 class DiskWatch:
