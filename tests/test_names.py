@@ -51,6 +51,9 @@ KEPT: Mapping[tuple[str, str], str] = {
     ("acquisition/capture/runner.py", "runner"): "it runs an acquisition; the engines' kinds were called runners",
     ("drivers/displays/slmpy.py", "_exchange"): "a message and its answer over a socket, no light between cores",
     ("drivers/slmsuite/camera.py", "_must_take_triggers"): "take is the verb here",
+    ("app/gui/window_bench/robust.py", "told_s"): "the benchmark's key: how soon the operator is told",
+    ("app/gui/window_bench/losses.py", "told_s"): "the same",
+    ("app/gui/window_bench/__main__.py", "told_s"): "the same",
 }
 #: What no sentence may say, and what to say instead.
 WORDS: Mapping[str, str] = {

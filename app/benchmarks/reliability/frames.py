@@ -36,8 +36,8 @@ from app.benchmarks.reliability.budget import Budget, Numbers
 from app.benchmarks.reliability.workbench import build_workbench
 from app.instrument.config import InstrumentConfig, LiveConfig, SceneConfig
 from app.instrument.opening import fibre_name
-from app.live.slm.scene import Scene
 from app.live.session import Session
+from app.live.slm.scene import Scene
 from app.progress import Report
 from drivers.base import Frame, FrameMark, SpeckleScopeError, TriggerMode
 from drivers.clock import RealClock, VirtualClock

@@ -22,7 +22,8 @@ def gui(
     setup
         Start on the setup page: choose camera and SLM, see them live, and write the instrument file.
     drawing
-        Draw pictures on the graphics card, or in software. ``auto`` uses the card where there is one; the status bar says which.
+        Draw pictures on the graphics card, or in software. ``auto`` uses the card where there is one; the status bar says
+        which.
     """
     from app.gui.image_view.drawing.choice import DrawingOption
     from app.gui.main import run_instrument

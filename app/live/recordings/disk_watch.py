@@ -16,7 +16,7 @@ class DiskWatch:
     def __init__(self) -> None:
         self._stored = 0
         self._well_s = time.monotonic()
-        self._has_told = False
+        self._is_reported = False
 
     def look(self, frames_stored: int, bytes_waiting: int) -> Message | None:
         """Return what has to be said, if anything.
@@ -31,13 +31,13 @@ class DiskWatch:
         now_s = time.monotonic()
         if frames_stored != self._stored:
             self._stored, self._well_s = frames_stored, now_s
-            if self._has_told:
-                self._has_told = False
+            if self._is_reported:
+                self._is_reported = False
                 return Message(MessageLevel.INFO, "the disk stores frames again", Topic.RECORDING)
         elif not bytes_waiting:
             self._well_s = now_s
-        elif not self._has_told and now_s - self._well_s >= STALLED_S:
-            self._has_told = True
+        elif not self._is_reported and now_s - self._well_s >= STALLED_S:
+            self._is_reported = True
             text = "the disk does not answer; frames wait in memory, and none is lost until the memory is full"
             return Message(MessageLevel.WARNING, text, Topic.RECORDING)
         return None

@@ -20,17 +20,17 @@ from tests.helpers.small_instrument import until
 def said(session: Session, *parts: str) -> list[Message]:
     """Wait for messages that have each of these parts, in this order; return them."""
     messages: list[Message] = []
-    found: list[Message] = []
+    matches: list[Message] = []
 
     def came() -> bool:
         messages.extend(session.pop_messages())
-        found.clear()
+        matches.clear()
         waited = iter(messages)
-        found.extend(m for part in parts for m in [next((m for m in waited if part in m.text), None)] if m is not None)
-        return len(found) == len(parts)
+        matches.extend(m for part in parts for m in [next((m for m in waited if part in m.text), None)] if m is not None)
+        return len(matches) == len(parts)
 
     until(came)
-    return found
+    return matches
 
 
 def test_an_slm_that_is_lost_while_its_pattern_stays_is_noticed(config: InstrumentConfig) -> None:

@@ -13,8 +13,8 @@ from acquisition.capture.pair_capture import Rig
 from app.instrument.config import InstrumentConfig, LiveConfig
 from app.instrument.opening import open_instrument
 from app.live import session as session_module
-from app.live.slm.scene import Scene
 from app.live.session import Session, SessionError
+from app.live.slm.scene import Scene
 from app.status import LiveView
 from drivers.twin.camera import SimulatedCamera
 from reconstruction.metrics import pearson

@@ -29,9 +29,9 @@ def test_a_report_that_fails_says_why(window, qtbot, tmp_path):
     (tmp_path / "file").write_text("")
     window.save_report(tmp_path / "file" / "report.zip")
 
-    def told() -> bool:
+    def is_shown() -> bool:
         window.refresh_numbers()
         return "The report was not saved" in window.banner.text
 
-    qtbot.waitUntil(told, timeout=60_000)
+    qtbot.waitUntil(is_shown, timeout=60_000)
     assert window.commands[Command.SAVE_REPORT].isEnabled()

@@ -23,10 +23,10 @@ def test_a_stall_is_told_once_and_so_is_its_end(at: Callable[[float], None]) -> 
     assert watch.look(10, 0) is None
     assert watch.look(10, 500) is None
     at(STALLED_S)
-    told = watch.look(10, 1000)
-    assert told is not None
-    assert (told.level, told.topic) == (MessageLevel.WARNING, Topic.RECORDING)
-    assert "the disk does not answer" in told.text
+    message = watch.look(10, 1000)
+    assert message is not None
+    assert (message.level, message.topic) == (MessageLevel.WARNING, Topic.RECORDING)
+    assert "the disk does not answer" in message.text
     at(60.0)
     assert watch.look(10, 9000) is None
     again = watch.look(20, 9000)
