@@ -312,10 +312,11 @@ class PaneGrid(QWidget):
         self.options_changed.emit()
 
     def minimumSizeHint(self) -> QSize:
-        """Return the smallest size for two columns: wider ones become fewer columns when the room gets smaller."""
+        """Return the smallest size for two columns, and as low as the columns that fit side by side allow."""
         here = len([pane for pane in self.visible_panes if pane not in self._pop_outs])
         columns = min(2, max(1, here))
-        rows = -(-here // columns)
+        side_by_side = min(max(1, here), max(columns, self.width() // _NARROWEST_PX))
+        rows = -(-here // side_by_side)
         # Not the panes' own sizes: while the levels move from below to beside a picture, these are much too large.
         return QSize(columns * _NARROWEST_PX, rows * (_LOWEST_PX + GAP_PX) - GAP_PX)
 

@@ -10,10 +10,8 @@ from PyQt6.QtWidgets import (
     QDockWidget,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -23,7 +21,7 @@ from app.status import JobStatus, MessageLevel
 
 _LEVELS = {MessageLevel.INFO: "Information", MessageLevel.WARNING: "Warning", MessageLevel.ERROR: "Error"}
 _MOST_ROWS = 2000
-_HEIGHT_PX = 170
+_HEIGHT_PX = 116
 
 
 class Drawer(QDockWidget):
@@ -37,15 +35,10 @@ class Drawer(QDockWidget):
         self.messages = _table(("Time", "Kind", "Message"), "Messages")
         content = QWidget()
         layout = QHBoxLayout(content)
-        layout.setContentsMargins(10, 6, 10, 10)
+        layout.setContentsMargins(10, 4, 10, 4)
         layout.setSpacing(10)
-        for title, table, stretch in (("Jobs", self.jobs, 2), ("Messages", self.messages, 5)):
-            column = QVBoxLayout()
-            heading = QLabel(title)
-            heading.setObjectName("heading")
-            column.addWidget(heading)
-            column.addWidget(table)
-            layout.addLayout(column, stretch)
+        layout.addWidget(self.jobs, 2)
+        layout.addWidget(self.messages, 5)
         self.setWidget(content)
         self.setMinimumHeight(_HEIGHT_PX)
         self._shown_jobs: tuple[JobStatus, ...] = ()

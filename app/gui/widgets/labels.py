@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QFrame, QGridLayout, QLabel, QLayout, QScrollArea, Q
 from app.gui.widgets.palette import colours
 
 _SCROLL_BAR_PX = 12
+_PANEL_PX = 340
 
 
 def caption_label(text: str) -> QLabel:
@@ -45,9 +46,17 @@ def card(layout: QLayout) -> QFrame:
     return frame
 
 
+class _PanelArea(QScrollArea):
+    """A place for a panel that leaves most of a small screen to the pictures; the operator can make it wider."""
+
+    def sizeHint(self) -> QSize:
+        """Return the width that the panel opens with."""
+        return QSize(max(self.minimumWidth(), _PANEL_PX), super().sizeHint().height())
+
+
 def scrolled(panel: QWidget) -> QScrollArea:
     """Return a panel that can be scrolled where it is higher than its place; it is never narrower than its content."""
-    area = QScrollArea()
+    area = _PanelArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -66,6 +66,12 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox {{
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {{ border: 2px solid {p.accent}; }}
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled {{
   color: {p.muted}; background: {p.panel}; }}
+QPlainTextEdit, QTextEdit {{
+  background: {p.field}; border: 1px solid {p.edge}; border-radius: 4px; padding: 4px 6px;
+  selection-background-color: {p.selection_fill}; selection-color: {p.text}; }}
+QPlainTextEdit:focus, QTextEdit:focus {{ border: 2px solid {p.accent}; }}
+QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{
+  width: 0; border: none; }}
 QLineEdit#compact, QComboBox#compact {{ min-height: 26px; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
