@@ -57,3 +57,4 @@ def _end(window: MainWindow) -> None:
     """Close without questions: what a test has left running ends with it."""
     window.shut_down()
     window.wait_closed(30)
+    window.hide()  # a window that waits for its deletion would get the mouse of the next test
