@@ -74,6 +74,7 @@ def at(pane, x_um: float, y_um: float) -> QPoint:
 
 
 def hover(pane, x_um: float, y_um: float) -> str:
+    QApplication.processEvents()  # a view may wait to be laid out
     QTest.mouseMove(pane.canvas.viewport, at(pane, x_um, y_um))
     return pane.canvas.annotations.readout
 
