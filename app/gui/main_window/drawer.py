@@ -33,6 +33,10 @@ class Drawer(QDockWidget):
         self.setAllowedAreas(Qt.DockWidgetArea.BottomDockWidgetArea)
         self.jobs = _table(("Job", "State", "Progress", "Time"), "Jobs")
         self.messages = _table(("Time", "Kind", "Message"), "Messages")
+        jobs_header = self.jobs.horizontalHeader()
+        assert jobs_header is not None
+        jobs_header.setStretchLastSection(False)
+        jobs_header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # a long name is shortened, its state is not
         content = QWidget()
         layout = QHBoxLayout(content)
         layout.setContentsMargins(10, 4, 10, 4)
