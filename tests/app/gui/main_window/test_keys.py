@@ -38,11 +38,11 @@ def test_all_keys_fit_on_a_small_screen(window):
 def _walk(window: QWidget, start: QWidget, steps: int) -> list[QWidget]:
     """Press Tab; return what has the focus each time."""
     start.setFocus()
-    found = [window.focusWidget()]
+    visited = [window.focusWidget()]
     for _ in range(steps):
         window.focusNextChild()
-        found.append(window.focusWidget())
-    return found
+        visited.append(window.focusWidget())
+    return visited
 
 
 def test_tab_walks_along_the_page_from_the_top(window, session):
