@@ -100,12 +100,12 @@ def disk_stalls(folder: Path, amounts: Amounts) -> Numbers:
     """Let the disk stall for five seconds, and for longer than the memory lasts."""
     short = _stalled(folder / "short", None)
     long = _stalled(folder / "long", _STALL_QUEUE_MB)
-    short_right = short.verdict == COMPLETE_VERDICT and _has_every_frame(short)
-    stored = len(recorded_numbers(long.path)) if long.path is not None else 0
+    stored = _frames_in_order(long)
+    short_right = short.verdict == COMPLETE_VERDICT and _frames_in_order(short) == short.frames_recorded
     long_right = (
         long.finish_reason is FinishReason.OVERFLOW
         and long.verdict.startswith(f"stopped at frame {stored}:")
-        and _has_every_frame(long)
+        and stored == long.frames_recorded
     )
     return {
         "disk_stalls": 2,
@@ -113,6 +113,8 @@ def disk_stalls(folder: Path, amounts: Amounts) -> Numbers:
         "disk_stall_complete": int(short_right),
         "disk_stall_stopped_exactly": int(long_right),
         "disk_stall_stopped_at": stored,
+        # Frames that the camera overwrote before they were read: a busy computer, or a stall that has reached the camera.
+        "disk_stall_frames_missing": short.frames_missing + long.frames_missing,
     }
 
 
@@ -133,7 +135,8 @@ def _stalled(folder: Path, queue_mb: float | None) -> RecordingStatus:
         return bench.ended_recording()
 
 
-def _has_every_frame(recording: RecordingStatus) -> bool:
+def _frames_in_order(recording: RecordingStatus) -> int:
+    """Return how many frames a recording holds; 0 if one is missing, doubled or unreadable."""
     assert recording.path is not None
     numbers = recorded_numbers(recording.path)
-    return are_consecutive(numbers) and len(numbers) == recording.frames_recorded
+    return len(numbers) if are_consecutive(numbers) else 0
