@@ -52,8 +52,7 @@ KEPT: Mapping[tuple[str, str], str] = {
     ("drivers/displays/slmpy.py", "_exchange"): "a message and its answer over a socket, no light between cores",
     ("drivers/slmsuite/camera.py", "_must_take_triggers"): "take is the verb here",
     ("app/gui/window_bench/robust.py", "told_s"): "the benchmark's key: how soon the operator is told",
-    ("app/gui/window_bench/losses.py", "told_s"): "the same",
-    ("app/gui/window_bench/__main__.py", "told_s"): "the same",
+    ("app/gui/window_bench/__main__.py", "told_s"): "the benchmark's key, which is handed on",
 }
 #: What no sentence may say, and what to say instead.
 WORDS: Mapping[str, str] = {

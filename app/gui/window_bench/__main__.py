@@ -34,13 +34,13 @@ def main() -> None:
         numbers["gui_stall_shared_ms_max"] = 1e3 * max(both, default=0.0)
     cases = numbers.get("robust_cases")
     if isinstance(cases, list):
-        numbers["robust_cases"] = judged = [_judged(case, idle_pauses) for case in cases]
-        numbers["robust_failed"] = sum(case["verdict"] != OK for case in judged)
-        numbers["robust_answer_ms_max"] = max(case["answer_ms"] for case in judged)
+        numbers["robust_cases"] = verdicts = [_with_verdict(case, idle_pauses) for case in cases]
+        numbers["robust_failed"] = sum(case["verdict"] != OK for case in verdicts)
+        numbers["robust_answer_ms_max"] = max(case["answer_ms"] for case in verdicts)
     write_bytes(result, json.dumps(numbers).encode(), "check the folder and its free space")
 
 
-def _judged(case: dict[str, Any], idle_pauses: list[tuple[float, float]]) -> dict[str, Any]:
+def _with_verdict(case: dict[str, Any], idle_pauses: list[tuple[float, float]]) -> dict[str, Any]:
     """Return name, times and verdict of a case; the time that this process was stopped is no pause of the window."""
     slept_s = case["slept_s"]
     pauses = [

@@ -16,13 +16,13 @@ _PAINTED_AGAIN = 30
 def camera_losses(bench: BenchWindow, amounts: Amounts) -> Numbers:
     """Unplug the camera while a recording runs, plug it in again, and see frames painted again."""
     recovered = 0
-    told_s: list[float] = []
+    messages_s: list[float] = []
     bench.record("losses")
     for _ in range(amounts.losses):
         bench.camera.lose()
         lost_s = time.monotonic()
         if bench.run_until(lambda: "disappeared" in bench.window.banner.text, _RECOVERS_S):
-            told_s.append(time.monotonic() - lost_s)
+            messages_s.append(time.monotonic() - lost_s)
         bench.run(_LOST_S)
         bench.camera.return_()
         recovered += bench.paints_again(_PAINTED_AGAIN, _RECOVERS_S)
@@ -31,5 +31,5 @@ def camera_losses(bench: BenchWindow, amounts: Amounts) -> Numbers:
     return {
         "camera_losses": amounts.losses,
         "camera_loss_recovered": recovered if grows else 0,
-        "camera_loss_told_s_max": max(told_s, default=-1.0),
+        "camera_loss_message_s_max": max(messages_s, default=-1.0),
     }

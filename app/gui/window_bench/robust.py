@@ -33,7 +33,7 @@ _LOOK_MS = 50
 #: For how long every fault lasts, in seconds; long enough that a live label would be a lie.
 _LASTS_S = 2.8
 _STALL_S = 5.0
-_TOLD_S = 2.0
+_MESSAGE_S = 2.0
 _STALE_S = 2.0
 #: A look comes so much later than what it looks at.
 _LOOK_S = 0.3
@@ -56,7 +56,7 @@ class Case:
         What goes wrong.
     begin, end : callable
         Lets it go wrong, and right again.
-    told : callable
+    has_message : callable
         Whether the window says so; None where nothing happens that has to be said.
     lasts_s : float
         For how long it goes wrong, in seconds.
@@ -67,7 +67,7 @@ class Case:
     name: str
     begin: Callable[[BenchWindow], None]
     end: Callable[[BenchWindow], None]
-    told: Callable[[BenchWindow], bool] | None
+    has_message: Callable[[BenchWindow], bool] | None
     lasts_s: float = _LASTS_S
     slept_s: float = 0.0
 
@@ -88,10 +88,10 @@ class _Watch:
 
     def look(self) -> None:
         """Note when the window says what happened, and whether it calls an old picture live."""
-        now_s, bench, told = time.monotonic(), self._bench, self._case.told
-        if told is None:
+        now_s, bench, has_message = time.monotonic(), self._bench, self._case.has_message
+        if has_message is None:
             self.told_s = 0.0
-        elif self.told_s is None and told(bench):
+        elif self.told_s is None and has_message(bench):
             self.told_s = max(0.0, now_s - self._begun_s - self._case.slept_s)
         if not bench.is_open:
             return
@@ -141,7 +141,7 @@ def _tried(bench: BenchWindow, case: Case) -> Numbers:
         text
         for text, has_failed in (
             ("it did not say what happened", watch.told_s is None),
-            (f"it said so after {_TOLD_S:g} s", watch.told_s is not None and watch.told_s > _TOLD_S),
+            (f"it said so after {_MESSAGE_S:g} s", watch.told_s is not None and watch.told_s > _MESSAGE_S),
             ("an old picture was called live", watch.stale),
             ("it did not recover", not recovered),
             ("the recording was not finished", not _is_finished(session)),
@@ -182,19 +182,19 @@ def _camera_cases() -> Iterator[Case]:
         name="camera lost",
         begin=lambda bench: bench.camera.lose(),
         end=lambda bench: bench.camera.return_(),
-        told=_says("disappeared"),
+        has_message=_says("disappeared"),
     )
     yield Case(
         name="camera hangs",
         begin=lambda bench: bench.camera.hang(hangs=True),
         end=lambda bench: bench.camera.hang(hangs=False),
-        told=_says("no frame"),
+        has_message=_says("no frame"),
     )
     yield Case(
         name="camera delivers None",
         begin=lambda bench: bench.camera.deliver_nothing(nothing=True),
         end=lambda bench: bench.camera.deliver_nothing(nothing=False),
-        told=_says("no frame"),
+        has_message=_says("no frame"),
     )
 
 
@@ -204,14 +204,14 @@ def _disk_cases() -> Iterator[Case]:
             name="disk full",
             begin=lambda bench: full.enter_context(file_size_limit(_FULL_DISK_BYTES)),
             end=lambda bench: full.close(),
-            told=_says("check the disk"),
+            has_message=_says("check the disk"),
         )
     with stalling_disk() as stall:
         yield Case(
             name="disk stalled",
             begin=lambda bench: stall.begin(),
             end=lambda bench: stall.end(),
-            told=_says("the disk"),
+            has_message=_says("the disk"),
             lasts_s=_STALL_S,
         )
 
@@ -222,7 +222,7 @@ def _computer_cases(asleep_s: float) -> Iterator[Case]:
             name="clock set back",
             begin=lambda bench: clock.enter_context(_clock_set_back()),
             end=lambda bench: clock.close(),
-            told=None,
+            has_message=None,
         )
     command = [sys.executable, "-P", "-m", sleeper.__name__, str(os.getpid()), str(asleep_s)]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as asleep:
@@ -231,7 +231,7 @@ def _computer_cases(asleep_s: float) -> Iterator[Case]:
             name="laptop asleep",
             begin=lambda bench: asleep.stdin.close() if asleep.stdin is not None else None,
             end=lambda bench: None,
-            told=_says("frame"),
+            has_message=_says("frame"),
             slept_s=asleep_s,
         )
 
@@ -242,20 +242,20 @@ def _inference_cases() -> Iterator[Case]:
         name="inference slowed by 200 ms",
         begin=slow.begin,
         end=lambda bench: slow.end(),
-        told=slow.is_shown,
+        has_message=slow.is_shown,
     )
     yield Case(
         name="inference dead",
         begin=lambda bench: bench.session.watch(failing),
         end=_restart_live,
-        told=_says(_Failing.TEXT),
+        has_message=_says(_Failing.TEXT),
     )
     asked: list[str] = []
     yield Case(
         name="model switched",
         begin=lambda bench: asked.extend(_switch_model(bench)),
         end=_start_live,
-        told=lambda bench: bool(asked) or not bench.is_open,
+        has_message=lambda bench: bool(asked) or not bench.is_open,
     )
 
 
@@ -266,7 +266,7 @@ def _slm_unplugged(bench: BenchWindow) -> Case:
         name="SLM unplugged",
         begin=lambda bench: slm.plug(present=False),
         end=lambda bench: slm.plug(present=True),
-        told=_says("SLM"),
+        has_message=_says("SLM"),
     )
 
 
