@@ -273,6 +273,8 @@ def render_offscreen(
 def _application(arguments: list[str]) -> QApplication:
     existing = QCoreApplication.instance()
     if existing is None:
+        # Without a handler of its own Python would print warnings of this log on the terminal.
+        logging.getLogger("qt").addHandler(logging.NullHandler())
         qInstallMessageHandler(_log_qt)
     app = existing if isinstance(existing, QApplication) else QApplication(arguments)
     app.setApplicationName("SpeckleScope")

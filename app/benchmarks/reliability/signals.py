@@ -25,6 +25,7 @@ from acquisition.archive.atomic_files import write_image, write_whole
 from acquisition.archive.folder import LOCK
 from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.reader import JOURNAL, Archive
+from acquisition.exchange.containers.matlab_file import read_matlab5
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.patterns.sources import open_source
 from app.benchmarks.reliability import children
@@ -213,7 +214,7 @@ _READERS: Mapping[str, Callable[[Path], object]] = {
     ".npz": lambda path: zipfile.ZipFile(path).testzip() is None,
     ".tiff": lambda path: tifffile.imread(path).size,
     ".h5": _reads_hdf5,
-    ".mat": _reads_hdf5,
+    ".mat": lambda path: read_matlab5(path) is not None,
     ".mkv": lambda path: VideoFile(path, 0.01).load(0).pixels.size,
     ".mp4": lambda path: VideoFile(path, 0.01).load(0).pixels.size,
     ".html": lambda path: path.read_text("utf-8").rstrip().endswith("</html>"),
@@ -460,7 +461,7 @@ def _wrong_files(folder: Path, errors: str, pairs: int) -> list[str]:
     """Return which files are not whole, and which numbers in the message are not those on the disk."""
     faults = []
     for path in _results(folder):
-        if path.suffix in _READERS and (fault := _unreadable(path)):
+        if path.suffix in _READERS and (fault := unreadable(path)):
             faults.append(f"half-written: {path.relative_to(folder)}{fault}")
     try:
         archives = list(_archives(folder))
@@ -478,7 +479,7 @@ def _wrong_files(folder: Path, errors: str, pairs: int) -> list[str]:
     return faults
 
 
-def _unreadable(path: Path) -> str:
+def unreadable(path: Path) -> str:
     """Return why a file cannot be read, as the end of a message; empty if it can."""
     try:
         return "" if _READERS[path.suffix](path) else ", it is incomplete"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -12,3 +13,13 @@ def test_the_window_loads_no_library_that_it_needs_later() -> None:
     program = f"import sys, app.gui.main; print([name for name in {LATER!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_qt_has_to_say_to_programmers_is_not_on_the_terminal() -> None:
+    program = (
+        "from PyQt6.QtCore import qWarning; from app.gui import main; main._application(['x']); qWarning('for programmers')"
+    )
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
+    assert done.stderr == ""

@@ -10,6 +10,7 @@ import pytest
 from acquisition.archive.writer import Archive
 from acquisition.exchange.export import ExportFormat, export
 from app.benchmarks.reliability.samples import SampleKind, write_samples
+from app.benchmarks.reliability.signals import unreadable
 from app.benchmarks.reliability.tasks import content_of
 from drivers.base import SpeckleScopeError
 
@@ -35,3 +36,17 @@ def test_an_export_that_was_cut_has_another_content_or_none(dataset: Path, tmp_p
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with contextlib.suppress(SpeckleScopeError):
         assert content_of(path) != whole
+
+
+def test_every_export_can_be_read_after_a_signal_and_half_of_one_cannot(dataset: Path, tmp_path: Path) -> None:
+    files = [
+        file
+        for path in export(Archive.open(dataset), tmp_path, list(ExportFormat))
+        for file in ([path] if path.is_file() else [])
+        if file.suffix in (".mat", ".h5", ".npz", ".mkv", ".mp4")
+    ]
+    assert {file.suffix for file in files} >= {".mat", ".h5", ".npz", ".mkv"}
+    for file in files:
+        assert unreadable(file) == "", file.name
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        assert unreadable(file), file.name
