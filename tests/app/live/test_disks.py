@@ -85,7 +85,7 @@ def test_a_stall_that_outlasts_the_memory_ends_the_recording_at_an_exact_frame(
         status = finished(recording).status()
     assert status.finish_reason is FinishReason.OVERFLOW
     first_missing = status.frames_recorded
-    assert SHARD < first_missing < FRAMES
+    assert 0 < first_missing < FRAMES
     assert status.verdict.startswith(f"stopped at frame {first_missing}: channel 'record' is full")
     assert recorded_numbers(recording) == list(range(first_missing))
 

@@ -14,7 +14,7 @@ from tests.helpers.command import refused, run_here
 
 _BENCHMARKS = acquisition.__package__
 #: Benchmarks whose module has another name.
-_MODULE_OF = {"twin": "live"}
+_MODULE_OF = {"twin": "live.live_loop", "live": "live.live_loop"}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,8 @@ _MODULE_OF = {"twin": "live"}
         ("devices", ["--quick"], {"quick": True, "patterns": None, "pairs": None}),
         ("devices", ["--patterns", 3, "--pairs", 4], {"quick": False, "patterns": 3, "pairs": 4}),
         ("engines", ["--quick"], {"quick": True}),
-        ("live", [], {}),
+        ("live", [], {"rounds": 24}),
+        ("live", ["--quick"], {"rounds": 5}),
         ("training", ["--quick"], {"quick": True}),
         ("twin", [], {}),
     ],
@@ -46,6 +47,7 @@ def test_a_benchmark_gets_its_options(
         calls.append(keywords)
         return {"rows": [{"engine": "torch fp32"}], "answer": 42, "contract_suites_failed": 0, "wrong_pairs": 0}
 
+    monkeypatch.setattr("app.benchmarks.live.bench.bench_window", lambda report, *, quick: {"window": 1})
     monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.{_MODULE_OF.get(name, name)}"), f"bench_{name}", benchmark)
     assert "42" in run_here("bench", name, *options, "--json", "numbers.json", cwd=tmp_path)
     (keywords,) = calls

@@ -43,7 +43,7 @@ def drawn(screens: VirtualScreens, *names: str, **environment: str) -> dict[str,
 def run_there(screens: VirtualScreens, module: str, *arguments: str, **environment: str) -> dict[str, Any]:
     """Run a module on these screens, and return its JSON. Qt's platform is chosen once for each process."""
     command = [sys.executable, "-W", "error", "-m", module, *arguments]
-    surroundings = {**os.environ, **screens.environment, **environment}
+    surroundings = {**os.environ, **screens.environment, "PYTHONPATH": str(ROOT), **environment}
     done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=100, check=False)
     assert not done.returncode, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
