@@ -189,7 +189,7 @@ def compare(injections: Sequence[InjectedFault], journal: Journal, seed: int) ->
         "faults_invented": invented.total(),
         "faults_minutes": round((times_ns[-1] - times_ns[0]) / 60e9, 2),
         "faults_recorded_frames": len(times_ns),
-        **({"faults_findings": findings} if findings else {}),
+        "faults_findings": findings,
     }
 
 

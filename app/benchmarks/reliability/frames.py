@@ -184,7 +184,7 @@ class Tally:
             "bad_frames_marked": self.marked.total(),
             "good_frames": self.good_frames,
             "false_marks": self.false_marks,
-            **({"frames_findings": self.findings[:50]} if self.findings else {}),
+            "frames_findings": self.findings[:50],
         }
 
 

@@ -69,7 +69,7 @@ def measure(budget: Budget, report: Report) -> Numbers:
         "kills": sum(kills.values()),
         **{f"kills_{name}": count for name, count in kills.items()},
         **{harm.value: tally.counts[harm] for harm in (Harm.LOST, Harm.DOUBLED, Harm.WRONG, Harm.HALF_WRITTEN)},
-        **({"kills_findings": tally.findings} if tally.findings else {}),
+        "kills_findings": tally.findings,
     }
 
 

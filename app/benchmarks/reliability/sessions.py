@@ -50,7 +50,7 @@ def measure(budget: Budget, report: Report) -> Numbers:
             end = _watched(child, report)
         findings = [f"the sessions ended with exit code {end.code}: {end.message}"] if end.code else []
         numbers = numbers_of([json.loads(line) for line in end.output.splitlines()])
-        return {**numbers, **({"sessions_findings": findings} if findings else {})}
+        return {**numbers, "sessions_findings": findings}
 
 
 def _watched(child: Child, report: Report) -> ChildEnd:

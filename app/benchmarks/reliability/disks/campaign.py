@@ -203,7 +203,7 @@ def measure(budget: Budget, report: Report) -> Numbers:
         "disk_lost": tally.counts[Harm.LOST],
         "disk_half_written": half,
         "disk_without_reason": tally.counts[Harm.WITHOUT_REASON],
-        **({"disks_findings": tally.findings} if tally.findings else {}),
+        "disks_findings": tally.findings,
     }
 
 

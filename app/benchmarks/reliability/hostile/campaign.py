@@ -75,7 +75,7 @@ def summary(judgements: Sequence[Judgement]) -> Numbers:
         "hostile_refused": sum(judgement.verdict is Verdict.REFUSED for judgement in judgements),
         "hostile_slowest_s": max((judgement.seconds for judgement in judgements), default=0.0),
     }
-    return {**numbers, "hostile_findings": list(map(str, accepted))} if accepted else numbers
+    return {**numbers, "hostile_findings": list(map(str, accepted))}
 
 
 def _in_hostile_folder(arguments: Sequence[str]) -> Judgement:
