@@ -21,6 +21,7 @@ from drivers.base import DeviceLostError, Slm, SpeckleScopeError
 from drivers.displays.panel import Panel
 
 _START_S = 20.0
+_END_S = 10.0
 _CHECK_S = 0.005
 _RGB_MASK = np.uint32(0xFFFFFF)
 #: One grey level in each of the three colour bytes.
@@ -97,7 +98,11 @@ class VirtualScreens:
     def close(self) -> None:
         """End the server."""
         self._server.terminate()
-        self._server.wait(10)
+        try:
+            self._server.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:

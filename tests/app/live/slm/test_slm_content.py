@@ -22,6 +22,9 @@ from tests.helpers.small_instrument import FRAME_PX, GRID_PX, until
 
 CARD, FLAT = SlmContent(SlmKind.TEST_CARD), SlmContent(SlmKind.BLANK)
 
+#: More frames than can be between the camera and the last view.
+_FRAMES_UNDER_WAY = 40
+
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
@@ -86,8 +89,9 @@ def test_a_recording_has_the_patterns_that_were_shown(session: Session) -> None:
     session.start_live()
     until(lambda: views)
     session.start_recording("two")
-    before = len(views)
-    until(lambda: any(view.frame.pattern_id for view in views[before:]))
+    until(lambda: session.recording_status().path is not None)
+    recorded = views[-1].frame.index + _FRAMES_UNDER_WAY
+    until(lambda: any(view.frame.pattern_id and view.frame.index > recorded for view in list(views)))
     session.show_on_slm(CARD)
     until(lambda: session.slm_status().content == CARD)
     card = open_source("usaf", (FRAME_PX, FRAME_PX), count=1)[0].id
