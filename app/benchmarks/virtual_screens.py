@@ -57,7 +57,8 @@ class VirtualScreens:
         self._operator = operator
         self._panel = panel
         self._folder = tempfile.TemporaryDirectory(prefix="specklescope-x-")
-        self._server, number = self._start_server()
+        height, width = max(operator[0], panel[0]), operator[1] + panel[1]
+        self._server, number = start_xvfb(width, height, "+extension", "RANDR", "-fbdir", self._folder.name)
         if not number:
             self.close()
             raise SpeckleScopeError("Xvfb ended immediately; run it by hand to see why: Xvfb :99")
@@ -97,12 +98,7 @@ class VirtualScreens:
 
     def close(self) -> None:
         """End the server."""
-        self._server.terminate()
-        try:
-            self._server.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait()
+        end_process(self._server)
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
@@ -110,21 +106,6 @@ class VirtualScreens:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    def _start_server(self) -> tuple[subprocess.Popen[bytes], str]:
-        """Start Xvfb; return its process and the number of its display, empty when it ended immediately."""
-        height = max(self._operator[0], self._panel[0])
-        width = self._operator[1] + self._panel[1]
-        reading, writing = os.pipe()
-        command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "+extension", "RANDR"]
-        server = subprocess.Popen(
-            [*command, "-noreset", "-nolisten", "tcp", "-fbdir", self._folder.name],
-            pass_fds=[writing],
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(writing)
-        with os.fdopen(reading) as answer:
-            return server, answer.readline().strip()  # also returns when the server ends
 
     def _pixels(self) -> NDArray[np.uint32]:
         height, width = self._panel
@@ -139,6 +120,26 @@ class VirtualScreens:
             raise SpeckleScopeError(
                 f"xrandr {' '.join(arguments)} failed: {reason}; check that this Xvfb has the RANDR extension"
             )
+
+
+def start_xvfb(width: int, height: int, *options: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start Xvfb; return its process and the number of its display, empty when it ended immediately."""
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "-noreset", "-nolisten", "tcp"]
+    server = subprocess.Popen([*command, *options], pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        return server, answer.readline().strip()  # also returns when the server ends
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """End a process; one that does not end by itself is killed."""
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _mapped_framebuffer(path: Path) -> NDArray[np.uint32]:

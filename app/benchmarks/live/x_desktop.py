@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -10,11 +9,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from app.benchmarks.virtual_screens import end_process, start_xvfb
 from drivers.base import SpeckleScopeError
 
 #: Programs that are needed, and the Debian package of each.
 _PROGRAMS = {"Xvfb": "xvfb", "openbox": "openbox"}
-_END_S = 10.0
 #: Variables of another desktop, which would change how Qt draws.
 _FOREIGN = ("WAYLAND_DISPLAY", "QT_SCALE_FACTOR", "QT_QPA_PLATFORMTHEME", "XDG_CURRENT_DESKTOP", "XAUTHORITY")
 
@@ -37,7 +36,7 @@ class XDesktop:
         for program, package in _PROGRAMS.items():
             if shutil.which(program) is None:
                 raise SpeckleScopeError(f"{program} is not installed; apt-get install {package}")
-        self._server, number = _start_server(width, height)
+        self._server, number = start_xvfb(width, height, "+extension", "GLX")
         if not number:
             self.close()
             raise SpeckleScopeError("Xvfb ended immediately; run it by hand to see why: Xvfb :99")
@@ -60,30 +59,11 @@ class XDesktop:
     def close(self) -> None:
         """End window manager and server."""
         for process in (getattr(self, "_manager", None), self._server):
-            if process is None:
-                continue
-            process.terminate()
-            try:
-                process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if process is not None:
+                end_process(process)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _start_server(width: int, height: int) -> tuple[subprocess.Popen[bytes], str]:
-    """Start Xvfb; return its process and the number of its display, empty when it ended immediately."""
-    reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "+extension", "GLX"]
-    server = subprocess.Popen(
-        [*command, "-noreset", "-nolisten", "tcp"], pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    with contextlib.suppress(OSError):
-        os.close(writing)
-    with os.fdopen(reading) as answer:
-        return server, answer.readline().strip()  # also returns when the server ends

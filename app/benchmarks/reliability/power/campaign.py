@@ -294,8 +294,7 @@ def measure(budget: Budget, report: Report) -> Numbers:
             report("power cuts", number, len(WORKS), work.__name__)
             cut(work(), events, folder / "disk" / work.__name__, result, _QUICK_CUTS if budget.quick else None)
         report("power cuts", len(WORKS), len(WORKS))
-    findings = {"power_findings": result.findings}
-    return {"power_cuts": result.cuts, "power_cut_lost": result.lost, **findings}
+    return {"power_cuts": result.cuts, "power_cut_lost": result.lost, "power_findings": result.findings}
 
 
 def command_of(disk: Path, works: Sequence[type[Work]]) -> list[str]:
