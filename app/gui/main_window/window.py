@@ -132,16 +132,16 @@ class MainWindow(QMainWindow):
         if saved is not None:
             self.report(saved)
         session = self.host.session
+        jobs = self._jobs()
         if session is not None and self.page is not None:
             for message in session.pop_messages():
                 self.report(message)
             self.page.refresh_numbers(visible=not self.isMinimized())
             self.acquisition.show_status(session.acquisition_status())
-            jobs = self._jobs()
             self.drawer.show_jobs(jobs)
             self.guide.show_facts(self._guide_facts())
             self.notifier.watch(jobs)
-        self.stay_awake.hold(awake=any(job.state is JobState.RUNNING for job in self._jobs()))
+        self.stay_awake.hold(awake=any(job.state is JobState.RUNNING for job in jobs))
         if self._closing:
             self._go_on_closing()
 
