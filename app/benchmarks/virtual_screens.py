@@ -123,9 +123,14 @@ class VirtualScreens:
 
 
 def start_xvfb(width: int, height: int, *options: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start Xvfb; return its process and the number of its display, empty when it ended immediately."""
+    """Start Xvfb; return its process and the number of its display, empty when it ended immediately.
+
+    The server ends at the latest with the thread that started it, also when this process is killed (on Linux).
+    """
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "-noreset", "-nolisten", "tcp"]
+    if shutil.which("setpriv"):
+        command = ["setpriv", "--pdeathsig", "TERM", *command]
     server = subprocess.Popen([*command, *options], pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(writing)
     with os.fdopen(reading) as answer:

@@ -36,7 +36,7 @@ class XDesktop:
         for program, package in _PROGRAMS.items():
             if shutil.which(program) is None:
                 raise SpeckleScopeError(f"{program} is not installed; apt-get install {package}")
-        self._server, number = start_xvfb(width, height, "+extension", "GLX")
+        self._server, number = start_xvfb(width, height, "+extension", "GLX", "-r")  # a slow test holds no key for long
         if not number:
             self.close()
             raise SpeckleScopeError("Xvfb ended immediately; run it by hand to see why: Xvfb :99")

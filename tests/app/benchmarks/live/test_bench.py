@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
+import sys
+
 import pytest
 
 from app.benchmarks.live import bench
 from app.benchmarks.live.x_desktop import XDesktop
 from app.gui.window_bench.scenarios import SCENARIOS
 from drivers.base import SpeckleScopeError
+from tests.conftest import ROOT
+
+_HELD = """
+from app.benchmarks.live.x_desktop import XDesktop
+with XDesktop(640, 480) as desktop:
+    print(desktop.display, flush=True)
+    input()
+"""
 
 
 def test_every_scenario_of_the_window_is_run() -> None:
@@ -26,6 +39,19 @@ def test_the_desktop_ignores_the_environment_and_ends(monkeypatch: pytest.Monkey
     with XDesktop(800, 600) as desktop:
         assert desktop.environment["QT_QPA_PLATFORM"] == "xcb"
         assert "WAYLAND_DISPLAY" not in desktop.environment
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed; apt-get install util-linux")
+def test_the_server_ends_with_a_process_that_is_killed() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", _HELD], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert owner.stdin is not None
+    assert owner.stdout is not None
+    with owner, owner.stdin, owner.stdout, socket.socket(socket.AF_UNIX) as client:
+        display = owner.stdout.readline().decode().strip().removeprefix(":")
+        client.settimeout(20)
+        client.connect(f"/tmp/.X11-unix/X{display}")
+        owner.kill()
+        assert client.recv(1) == b""  # the server has gone
 
 
 @pytest.mark.slow
