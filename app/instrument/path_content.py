@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from acquisition.archive.reader import JOURNAL, METADATA
+from acquisition.archive.old_names import METADATA
+from acquisition.archive.reader import JOURNAL
 from app.instrument.config import load_config
 from calibration.fibre.response import KIND as FIBRE_RESPONSE
 from calibration.stored import FILE as CALIBRATION

@@ -123,6 +123,8 @@ QFrame#guide {{ background: {p.info_fill}; border: none; border-bottom: 1px soli
 QFrame#result {{ background: {p.panel}; border: 1px solid {p.line}; border-radius: 5px; }}
 QFrame#result[outcome="good"] {{ border-color: {p.good}; }}
 QFrame#result[outcome="doubtful"] {{ border-color: {p.warning}; }}
+QFrame#drop {{ background: {p.info_fill}; border: 2px solid {p.accent}; border-radius: 8px; }}
+QFrame#drop[outcome="bad"] {{ background: {p.error_fill}; border-color: {p.alarm}; }}
 QPushButton#small {{ min-height: 26px; padding: 0 10px; }}
 QPushButton#dismiss {{ min-height: 26px; background: transparent; }}
 QPushButton#dismiss:hover {{ border-color: {p.text}; }}
