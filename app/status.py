@@ -361,6 +361,8 @@ class JobState(StrEnum):
 
     RUNNING = "running"
     FINISHED = "finished"
+    #: The operator has stopped it.
+    STOPPED = "stopped"
     #: It ended with an error; a message says which.
     FAILED = "failed"
 

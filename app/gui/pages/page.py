@@ -1,0 +1,75 @@
+"""A page of the window: what the rail shows of it, and what it gets from the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from PyQt6.QtCore import QSettings, pyqtSignal
+from PyQt6.QtWidgets import QWidget
+
+from app.gui.session_protocol import SessionLike
+from app.jobs.job_list import JobList
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageContext:
+    """What a page gets from the window.
+
+    Parameters
+    ----------
+    jobs : JobList
+        The jobs of all pages.
+    store : QSettings, optional
+        What is remembered between runs; None remembers nothing. A page uses keys that begin with its title in small letters.
+    """
+
+    jobs: JobList
+    store: QSettings | None = None
+
+
+class Page(QWidget):
+    """A page on the rail.
+
+    The window makes it at the first click on the rail, and keeps it. A page that is not seen does nothing, apart from its jobs.
+
+    Parameters
+    ----------
+    context : PageContext
+        What it gets from the window.
+    """
+
+    #: Title on the rail and in menus.
+    title: ClassVar[str]
+    #: Name of its icon, see :func:`app.gui.widgets.icons.icon`.
+    icon_name: ClassVar[str]
+
+    #: A Message for the operator.
+    reported = pyqtSignal(object)
+    #: A command was carried out: a refusal that is still on display is over.
+    succeeded = pyqtSignal()
+    #: The operator wants to play a recording or a dataset in the live view, in place of the camera; its folder.
+    play_requested = pyqtSignal(object)
+    #: The operator wants the live view to use a model; the name of a shipped model, or the path of a model.
+    model_requested = pyqtSignal(str)
+    #: The operator wants to open an instrument file; its path, or None for the simulated instrument.
+    instrument_requested = pyqtSignal(object)
+
+    def __init__(self, context: PageContext) -> None:
+        super().__init__()
+        self.context = context
+        self.session: SessionLike | None = None
+
+    def use_session(self, session: SessionLike | None) -> None:
+        """Work with another session, or with none; the window calls this whenever an instrument opens or closes."""
+        self.session = session
+
+    def enter(self) -> None:
+        """Begin to refresh: the operator looks at the page now."""
+
+    def leave(self) -> None:
+        """Refresh nothing until the page is entered again."""
+
+    def unfinished(self) -> str:
+        """Return what would be lost if the window closed now, beside the jobs, as a sentence; empty when nothing would."""
+        return ""

@@ -1,0 +1,1 @@
+"""Work in the background: one list of jobs, and what cannot run side by side."""
