@@ -30,6 +30,11 @@ class SettingName(enum.StrEnum):
     BINNING = "binning"
 
     @property
+    def label(self) -> str:
+        """Its name in sentences for people."""
+        return {self.EXPOSURE_S: "exposure", self.FRAME_RATE_HZ: "frame rate", self.ROI: "region"}.get(self, self.value)
+
+    @property
     def changes_shape(self) -> bool:
         """Whether frames have another shape, or show another region, afterwards."""
         return self in (SettingName.ROI, SettingName.BINNING)

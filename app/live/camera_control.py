@@ -124,7 +124,7 @@ class CameraControl:
     def announce(self, name: SettingName, frame_index: int, text: str) -> None:
         """Read the settings again, and report one that the thread has changed without being asked through here."""
         self.refresh()
-        self._report(f"{name} is {find(self.settings, name).text} ({text})", frame_index)
+        self._report(f"{name.label} is {find(self.settings, name).text} ({text})", frame_index)
 
     def _pop(self) -> tuple[SettingName, SettingValue] | None:
         with self._lock:
@@ -141,7 +141,7 @@ class CameraControl:
             disarm()
         after = change_setting(self._camera, name, value)
         self.settings = settings_of(self._camera)
-        text = f"{name} is {after.text} (was {before.text})"
+        text = f"{name.label} is {after.text} (was {before.text})"
         self._report(text, frame_index)
         self._on_message(Message(MessageLevel.INFO, text, Topic.CAMERA))
         return after

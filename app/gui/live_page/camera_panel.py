@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PyQt6.QtCore import QSignalBlocker, pyqtSignal
+from PyQt6.QtGui import QValidator
 from PyQt6.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -39,6 +40,8 @@ class CameraPanel(QWidget):
     auto_exposure_requested = pyqtSignal()
     reference_requested = pyqtSignal()
     region_requested = pyqtSignal()
+    #: Why a typed value is not asked for.
+    refused = pyqtSignal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,6 +97,8 @@ class CameraPanel(QWidget):
         for setting in settings:
             field = ChoiceField(setting) if isinstance(setting.limits, Choices) else NumberField(setting)
             field.changed.connect(self.change_requested)
+            if isinstance(field, NumberField):
+                field.refused.connect(self.refused)
             self.fields[setting.name] = field
             self._form.addRow(_LABELS[setting.name], field)
         self._shown = tuple(setting.name for setting in settings)
@@ -104,18 +109,21 @@ class CameraPanel(QWidget):
 
 
 class NumberField(QDoubleSpinBox):
-    """A setting that is a number; exposure times are shown in milliseconds."""
+    """A setting that is a number; exposure times are shown in milliseconds. What the camera does not take is refused."""
 
     changed = pyqtSignal(object, object)
+    refused = pyqtSignal(str)
 
     def __init__(self, setting: CameraSetting) -> None:
         super().__init__()
         self._name = setting.name
+        self._unit = "ms" if setting.unit == "s" else setting.unit
         self._scale = _MS_PER_S if setting.unit == "s" else 1.0
+        self._limits = NumberRange(self.minimum(), self.maximum())
         self.setDecimals(_DECIMALS)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.setKeyboardTracking(False)
-        self.setSuffix(f" {'ms' if setting.unit == 's' else setting.unit}".rstrip())
+        self.setSuffix(f" {self._unit}".rstrip())
         self.setAccessibleName(_LABELS[setting.name])
         self.show_setting(setting)
         self.valueChanged.connect(self._tell)
@@ -124,13 +132,36 @@ class NumberField(QDoubleSpinBox):
         """Show the present value, unless another one is being typed."""
         if self.hasFocus() or not isinstance(setting.limits, NumberRange) or not isinstance(setting.value, int | float):
             return
+        limits = setting.limits
+        self._limits = NumberRange(limits.low * self._scale, limits.high * self._scale, limits.step * self._scale)
         with QSignalBlocker(self):
-            self.setRange(setting.limits.low * self._scale, setting.limits.high * self._scale)
+            self.setRange(self._limits.low, self._limits.high)
             self.setValue(setting.value * self._scale)
-        self.setToolTip(f"This camera takes {setting.range_text}")
+        self.setToolTip(f"This camera takes {self._range_text}")
+
+    def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
+        """Let any number be typed: Qt would swallow the digits that lead out of the range, and take what is left."""
+        state, shown, position = super().validate(text, position)
+        if state is QValidator.State.Invalid and self._is_number(shown):
+            state = QValidator.State.Intermediate
+        return state, shown, position
+
+    def fixup(self, text: str | None) -> str:
+        """Refuse a number that the camera does not take, when it is entered; Qt then shows the value before."""
+        if text and self._is_number(text):
+            self.refused.emit(f"{_LABELS[self._name]} cannot be {text}: this camera takes {self._range_text}")
+        return text or ""
+
+    @property
+    def _range_text(self) -> str:
+        return f"{self._limits} {self._unit}".rstrip()
+
+    def _is_number(self, text: str) -> bool:
+        return self.locale().toDouble(text.removesuffix(self._unit).strip())[1]
 
     def _tell(self, value: float) -> None:
-        self.changed.emit(self._name, value / self._scale)
+        # The field shows fewer digits than an end of the range may have.
+        self.changed.emit(self._name, min(max(value, self._limits.low), self._limits.high) / self._scale)
 
 
 class ChoiceField(QComboBox):

@@ -234,7 +234,7 @@ class LivePage(QMainWindow):
 
     def change_camera(self, name: SettingName, value: SettingValue) -> None:
         """Change a setting of the camera; one that changes the shape of frames ends a recording, so it is asked about first."""
-        if not name.changes_shape or self.may_end_recording(f"change the {name}"):
+        if not name.changes_shape or self.may_end_recording(f"change the {name.label}"):
             self.attempt(lambda: self.session.set_camera(name, value))
 
     def expose_automatically(self) -> None:
@@ -417,6 +417,7 @@ class LivePage(QMainWindow):
         self.camera.auto_exposure_requested.connect(self.expose_automatically)
         self.camera.reference_requested.connect(self.measure_reference)
         self.camera.region_requested.connect(self.pictures.draw_roi)
+        self.camera.refused.connect(self.refuse)
         self.slm.content_requested.connect(self.show_on_slm)
         self.presets.apply_requested.connect(self.apply_preset)
         self.presets.save_requested.connect(self.save_preset)

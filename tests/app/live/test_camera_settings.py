@@ -82,7 +82,7 @@ def test_a_setting_takes_effect_within_half_a_second_and_says_so(live: Watched) 
     asked_s = time.monotonic()
     until(lambda: live.views[-1].frame.exposure_s == 0.02)
     assert time.monotonic() - asked_s < 0.5
-    assert live.said("exposure_s is 0.02 s (was 0.01 s)")
+    assert live.said("exposure is 0.02 s (was 0.01 s)")
     assert live.value(SettingName.EXPOSURE_S) == 0.02
 
 
@@ -147,7 +147,7 @@ def recorded(live: Watched, *changes: tuple[SettingName, SettingValue]) -> Archi
     until(lambda: session.recording_status().frames_recorded > 2)
     for name, value in changes:
         session.set_camera(name, value)
-        live.said(f"{name} is ")
+        live.said(f"{name.label} is ")
     count = session.recording_status().frames_recorded
     until(lambda: session.recording_status().frames_recorded > count + 2)
     session.stop_recording()
@@ -162,7 +162,7 @@ def test_a_recording_stores_its_settings_and_every_change_as_an_event(live: Watc
     stored = archive.metadata["camera_settings"]
     assert (stored["exposure_s"], stored["gain"], stored["gain_unit"]) == (0.01, 0.0, "dB")
     events = [event for event in archive.events() if event.kind is EventKind.CAMERA_SETTING]
-    assert [event.text.partition(" (")[0] for event in events] == ["gain is 6 dB", "exposure_s is 0.005 s"]
+    assert [event.text.partition(" (")[0] for event in events] == ["gain is 6 dB", "exposure is 0.005 s"]
     exposures = {row.frame_index: row.exposure_s for row in archive.rows()}
     (changed_at,) = event_frames(events[1])
     assert {exposures[index] for index in exposures if index < changed_at} == {0.01}
@@ -195,7 +195,7 @@ def test_what_changes_the_shape_is_refused_while_recording_and_the_recording_gro
 
 def test_a_setting_is_changed_without_the_live_view_too(watched: Watched) -> None:
     watched.session.set_camera(SettingName.ROI, REGION)
-    assert watched.said("roi is 64 x 48 px at (32, 16)")
+    assert watched.said("region is 64 x 48 px at (32, 16)")
     watched.session.start_live()
     assert watched.view(shape=(48, 64)).frame.shape == (48, 64)
 

@@ -33,7 +33,7 @@ def panel(window, session):
 def test_every_setting_is_shown_with_its_unit_and_range(panel) -> None:
     exposure, gain = panel.fields[SettingName.EXPOSURE_S], panel.fields[SettingName.GAIN]
     assert exposure.text() == "10.000 ms"
-    assert "1e-05 to 1 s" in exposure.toolTip()
+    assert "0.01 to 1000 ms" in exposure.toolTip()
     assert gain.text() == "6.000 dB"
     assert panel.fields[SettingName.BINNING].currentText() == "1 x 1"
     assert panel.region.text() == "512 x 256 px at (16, 32)"
@@ -47,6 +47,17 @@ def test_a_typed_value_is_asked_for_in_the_unit_of_the_camera(panel, session, qt
     assert session.calls == []
     qtbot.keyClick(exposure, Qt.Key.Key_Return)
     assert session.calls == [("set_camera", SettingName.EXPOSURE_S, 0.0025)]
+
+
+def test_a_typed_value_out_of_range_is_refused_in_words_and_never_cut_to_another_value(panel, window, session, qtbot) -> None:
+    exposure = panel.fields[SettingName.EXPOSURE_S]
+    exposure.setFocus()
+    exposure.selectAll()
+    qtbot.keyClicks(exposure, "99999")
+    qtbot.keyClick(exposure, Qt.Key.Key_Return)
+    assert session.calls == []
+    assert exposure.text() == "10.000 ms"
+    assert window.banner.text == "Error: Exposure cannot be 99999 ms: this camera takes 0.01 to 1000 ms"
 
 
 def test_one_click_exposes_and_one_measures_a_reference(panel, window, session, qtbot) -> None:
@@ -74,6 +85,11 @@ def test_a_new_shape_of_frames_ends_no_recording_unasked(panel, window, session)
     panel.change_requested.emit(SettingName.BINNING, 2)
     operator.stop()
     assert len(operator.questions) == 1
+    assert session.calls == []
+    operator = refuses()
+    panel.change_requested.emit(SettingName.ROI, Roi(width=512, height=256))
+    operator.stop()
+    assert "To change the region" in operator.questions[0]
     assert session.calls == []
     panel.change_requested.emit(SettingName.GAIN, 3.0)
     assert session.calls == [("set_camera", SettingName.GAIN, 3.0)]
