@@ -33,7 +33,7 @@ from app.gui.image_view.drawing.choice import DrawingOption, use_drawing
 from app.gui.main_window.session_host import InstrumentChoice, SessionHost
 from app.gui.main_window.settings import default_store
 from app.gui.main_window.window import MainWindow
-from app.gui.main_window.window_state import last_instrument
+from app.gui.main_window.window_state import fit_to_screen, last_instrument
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.style import apply_style
 from app.malloc_tuning import keep_freed_memory
@@ -195,6 +195,7 @@ def _run(window: MainWindow) -> int:
     app = _application(["specklescope-gui"])
     with _signals_close(window.shut_down) as stop:
         with errors_in_banner(window):
+            fit_to_screen(window)
             window.show()
             app.exec()
         window.shut_down()  # also when the application has ended without the window being closed

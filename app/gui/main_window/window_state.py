@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from PyQt6.QtCore import QByteArray, QSettings
+from PyQt6.QtCore import QByteArray, QSettings, Qt
+from PyQt6.QtWidgets import QWidget
 
 from app.gui.live_page.page import LivePage
 from app.gui.live_page.page_state import layout_of
@@ -42,6 +43,14 @@ def restore(window: RememberedWindow, store: QSettings) -> list[str]:
     window.acquisition.pairs.setValue(stored.pairs)
     window.acquisition.show_sources((stored.pattern_source,) if stored.pattern_source else ())
     return warnings
+
+
+def fit_to_screen(window: QWidget) -> None:
+    """Let a window that is not shown yet fill its screen, if it is larger than the screen."""
+    screen = window.screen()
+    room = screen.availableSize() if screen is not None else window.size()
+    if window.width() > room.width() or window.height() > room.height():
+        window.setWindowState(window.windowState() | Qt.WindowState.WindowMaximized)
 
 
 def restore_page(page: LivePage, store: QSettings) -> None:

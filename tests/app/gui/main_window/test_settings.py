@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PyQt6.QtWidgets import QWidget
 
 from app.gui.image_view.contents import Content, PaneFacts
 from app.gui.image_view.pane_grid import PaneGrid
@@ -13,7 +14,7 @@ from app.gui.main import first_instrument
 from app.gui.main_window import settings
 from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
-from app.gui.main_window.window_state import remember_instrument
+from app.gui.main_window.window_state import fit_to_screen, remember_instrument
 from app.gui.widgets.formatting import count, duration, number, round_length
 from app.status import MessageLevel
 
@@ -130,3 +131,14 @@ def test_the_instrument_of_this_folder_comes_first_then_the_last_one(store, tmp_
     (tmp_path / "instrument.yaml").unlink()
     last.unlink()
     assert first_instrument(None, store)[0] is None
+
+
+def test_a_window_larger_than_the_screen_fills_it_at_the_start(qtbot) -> None:
+    large, small = QWidget(), QWidget()
+    for window, side_px in ((large, 5000), (small, 300)):
+        qtbot.addWidget(window)
+        window.resize(side_px, side_px)
+        fit_to_screen(window)
+        window.show()
+    assert large.isMaximized()
+    assert not small.isMaximized()
