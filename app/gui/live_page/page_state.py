@@ -29,17 +29,24 @@ class PageParts(Protocol):
 
 
 def layout_of(page: PageParts) -> dict[str, object]:
-    """Return panes, panels and the form of recordings: what comes back at the next start."""
+    """Return panes, panels and the form of recordings with its operator: what comes back at the next start."""
+    return {**_places_of(page), "credits": page.recorder.credits()}
+
+
+def _places_of(page: PageParts) -> dict[str, object]:
     return {"panes": page.pictures.state(), "record": page.recorder.state(), "panels": page.panel_places()}
 
 
 def preset_of(page: PageParts) -> dict[str, object]:
-    """Return everything that can be adjusted: the layout, the camera's settings, and what the SLM shows."""
+    """Return everything that can be adjusted: the layout, the camera's settings, and what the SLM shows.
+
+    Operator and sample are left out: whoever applies a preset is not who saved it.
+    """
     content = page.session.slm_status().content
     slm = {"kind": content.kind.value, "picture": str(content.picture) if content.picture is not None else None}
     camera = {setting.name.value: str(setting.value) for setting in page.session.camera_settings()}
     has_slm = bool(page.session.slm_status().kinds)
-    return {**layout_of(page), "camera": camera} | ({"slm": slm} if has_slm else {})
+    return {**_places_of(page), "camera": camera} | ({"slm": slm} if has_slm else {})
 
 
 def restore(page: PageParts, state: Mapping[str, object]) -> list[str]:
@@ -51,7 +58,14 @@ def restore(page: PageParts, state: Mapping[str, object]) -> list[str]:
         One sentence for everything that does not fit; it stays as it is.
     """
     problems = []
-    for key, apply in (("panes", _panes), ("record", _record), ("panels", _panels), ("camera", _camera), ("slm", _slm)):
+    for key, apply in (
+        ("panes", _panes),
+        ("record", _record),
+        ("credits", _credits),
+        ("panels", _panels),
+        ("camera", _camera),
+        ("slm", _slm),
+    ):
         if key in state:
             problems += apply(page, state[key])
     return problems
@@ -69,6 +83,11 @@ def _record(page: PageParts, stored: object) -> list[str]:
     if page.session.recording_status().active:
         return ["a recording is running, so the form of recordings stays as it is"]
     return page.recorder.restore(_mapping(stored))
+
+
+def _credits(page: PageParts, stored: object) -> list[str]:
+    page.recorder.show_credits(_mapping(stored))
+    return []
 
 
 def _panels(page: PageParts, stored: object) -> list[str]:

@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import (
 
 from app.gui.widgets.labels import ElidedLabel
 from app.live.recordings.disk_room import DiskRoom
-from app.live.recordings.options import RecordingOptions
+from app.live.recordings.options import MOST_CREDIT, Credits, RecordingOptions
 from app.status import RecordingLength, RecordingState, RecordingStatus
 
 _MOST = 10_000_000
@@ -71,6 +71,9 @@ class RecordPanel(QWidget):
         self.before = QDoubleSpinBox()
         self.notes = QPlainTextEdit()
         self.tags = QLineEdit()
+        self.operator = QLineEdit()
+        self.sample = QLineEdit()
+        self.licence = QLineEdit()
         self.marker = QLineEdit()
         self.mark = QPushButton("Add marker")
         self._fill()
@@ -103,6 +106,7 @@ class RecordPanel(QWidget):
             folder=Path(text) if text else None,
             notes=self.notes.toPlainText().strip(),
             tags=tuple(tag.strip() for tag in self.tags.text().split(",") if tag.strip()),
+            credits=Credits(**self.credits()),
         )
 
     def show_recording(self, status: RecordingStatus) -> None:
@@ -110,6 +114,8 @@ class RecordPanel(QWidget):
         running = status.state is RecordingState.RECORDING
         for widget in (self.folder, self.choose_folder, self.pattern, self.length, self.amount, self.frames, self.every):
             widget.setEnabled(not running)
+        for words in (self.notes, self.tags, *self._credit_fields().values()):  # they were stored when it began
+            words.setEnabled(not running)
         for widget in (self.marker, self.mark):
             widget.setEnabled(running)
 
@@ -123,6 +129,18 @@ class RecordPanel(QWidget):
         if self.mark.isEnabled():
             self.marker_requested.emit(self.marker.text().strip())
             self.marker.clear()
+
+    def credits(self) -> dict[str, str]:
+        """Return operator, sample and licence; a text is empty where the instrument file's counts."""
+        return {name: field.text().strip() for name, field in self._credit_fields().items()}
+
+    def show_credits(self, credits: Mapping[str, object]) -> None:
+        """Fill in what :meth:`credits` has returned."""
+        for name, field in self._credit_fields().items():
+            field.setText(str(credits.get(name, ""))[:MOST_CREDIT])
+
+    def _credit_fields(self) -> dict[str, QLineEdit]:
+        return {"operator": self.operator, "sample": self.sample, "licence": self.licence}
 
     def state(self) -> dict[str, object]:
         """Return what is filled in, as plain data; what belongs to one recording, such as notes, is left out."""
@@ -197,6 +215,9 @@ class RecordPanel(QWidget):
         self.notes.setTabChangesFocus(True)
         self.folder.setPlaceholderText("the instrument's own folder")
         self.tags.setPlaceholderText("liver, control")
+        for credit in self._credit_fields().values():
+            credit.setMaxLength(MOST_CREDIT)
+            credit.setPlaceholderText("as the instrument file says")
         self.marker.setPlaceholderText("what happens now")
         for widget, name, tip in (
             (self.folder, "Folder", "Where recordings are stored"),
@@ -208,6 +229,17 @@ class RecordPanel(QWidget):
             ),
             (self.notes, "Notes", "Stored with the recording"),
             (self.tags, "Tags", "Words to look for later, with commas between them"),
+            (
+                self.operator,
+                "Operator",
+                "Who measures; stored with the recording and its exports, and remembered",
+            ),
+            (self.sample, "Sample", "What is measured; stored and remembered likewise"),
+            (
+                self.licence,
+                "Licence",
+                "How others may use the data, such as CC-BY-4.0; stored and remembered likewise",
+            ),
             (self.marker, "Marker", "Marks this moment of the recording"),
         ):
             widget.setAccessibleName(name)
@@ -225,6 +257,9 @@ class RecordPanel(QWidget):
             ("Before", (self.before,)),
             ("Notes", (self.notes,)),
             ("Tags", (self.tags,)),
+            ("Operator", (self.operator,)),
+            ("Sample", (self.sample,)),
+            ("Licence", (self.licence,)),
             ("Marker", (self.marker, self.mark)),
         ):
             row = QHBoxLayout()

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from app.status import RecordingLength
 from drivers.base import SpeckleScopeError
 
 _MOST_TEXT = 10_000
+#: Letters of an operator's name, a sample or a licence, at most; as in an instrument file.
+MOST_CREDIT = 200
 
 
 class RecordingOptionsError(SpeckleScopeError):
     """An option of a recording that cannot be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credits:
+    """Who measures what, and under which licence the data may be used; where a text is empty, the instrument file counts.
+
+    Raises
+    ------
+    RecordingOptionsError
+        A text is too long.
+    """
+
+    operator: str = ""
+    sample: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        for what, text in asdict(self).items():
+            if len(text) > MOST_CREDIT:
+                raise RecordingOptionsError(f"the {what} has {len(text)} letters; write at most {MOST_CREDIT}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +59,8 @@ class RecordingOptions:
         A text about the recording.
     tags : tuple of str
         Words to look for later.
+    credits : Credits
+        Who measures what, and under which licence the data may be used.
     facts : mapping of str to value
         Further facts for the metadata.
 
@@ -54,6 +78,7 @@ class RecordingOptions:
     folder: Path | None = None
     notes: str = ""
     tags: tuple[str, ...] = ()
+    credits: Credits = Credits()
     facts: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,5 +111,6 @@ class RecordingOptions:
             "seconds_before": self.before_s,
             "set_frames": self.length.frames,
             "set_seconds": self.length.seconds,
+            **asdict(self.credits),
         }
         return {key: value for key, value in said.items() if value} | self.facts

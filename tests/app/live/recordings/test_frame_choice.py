@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.live.recordings.frame_choice import FrameChoice
-from app.live.recordings.options import RecordingOptions, RecordingOptionsError
+from app.live.recordings.options import Credits, RecordingOptions, RecordingOptionsError
 from app.status import RecordingLength
 from drivers.base import Frame
 
@@ -56,5 +56,22 @@ def test_options_that_cannot_be_are_refused(values: dict[str, object], reason: s
 
 def test_the_metadata_say_what_differs_from_the_default() -> None:
     assert RecordingOptions().metadata() == {}
-    options = RecordingOptions(every_nth=2, notes="left knee", tags=("knee",), length=RecordingLength(seconds=3.0))
-    assert options.metadata() == {"notes": "left knee", "tags": ["knee"], "every_nth_frame": 2, "set_seconds": 3.0}
+    options = RecordingOptions(
+        every_nth=2,
+        notes="left knee",
+        tags=("knee",),
+        length=RecordingLength(seconds=3.0),
+        credits=Credits(operator="A. Nowak"),
+    )
+    assert options.metadata() == {
+        "notes": "left knee",
+        "tags": ["knee"],
+        "every_nth_frame": 2,
+        "set_seconds": 3.0,
+        "operator": "A. Nowak",
+    }
+
+
+def test_a_credit_is_as_short_as_in_an_instrument_file() -> None:
+    with pytest.raises(RecordingOptionsError, match="the sample has 201 letters; write at most 200"):
+        Credits(sample="x" * 201)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recording_faults import marker, markers, recording_facts
 from acquisition.archive.rows import StorageError
+from acquisition.exchange.export_base import metadata_json
+from app.instrument.config import InstrumentConfig
 from app.live.recording import LiveRecording, RecordingSettings
-from app.live.recordings.options import RecordingOptions
+from app.live.recordings.options import Credits, RecordingOptions
 from app.live.session import Session, SessionError
 from app.status import LiveState, RecordingLength, RecordingStatus
 from drivers.base import Frame
@@ -67,6 +70,16 @@ def test_every_third_frame_with_notes_and_tags_in_another_folder(session: Sessio
     assert archive.path.parent == tmp_path / "elsewhere"
     assert (archive.metadata["notes"], archive.metadata["tags"]) == ("left knee", ["knee", "2026"])
     assert (archive.metadata["every_nth_frame"], archive.metadata["set_frames"]) == (3, 4)
+
+
+def test_who_measures_what_is_stored_and_exported_and_replaces_the_instrument_file(config: InstrumentConfig) -> None:
+    stated = config.model_copy(update={"operator": "B. Krol", "licence": "CC0-1.0"})
+    credits = Credits(operator="A. Nowak", sample="mouse 7")
+    with Session.open(stated) as session:
+        running(session)
+        session.start_recording("x", RecordingOptions(length=RecordingLength(frames=2), credits=credits))
+        exported = json.loads(metadata_json(ended(session)[1]))
+    assert (exported["operator"], exported["sample"], exported["licence"]) == ("A. Nowak", "mouse 7", "CC0-1.0")
 
 
 def test_markers_are_stored_with_time_and_frame_and_are_no_faults(session: Session) -> None:
