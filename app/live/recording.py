@@ -15,6 +15,7 @@ from acquisition.streams.channel import Channel, Overflow, Stage
 from acquisition.streams.free_memory import free_memory_bytes
 from app.live.frame_joiner import MOST_WAITING, MOST_WAITING_BYTES, FrameJoiner
 from app.live.recordings.disk_watch import DiskWatch
+from app.live.recordings.folder_check import check_folder
 from app.live.recordings.frame_choice import FrameChoice
 from app.live.recordings.lapse_search import LapseSearch
 from app.live.recordings.options import RecordingOptions
@@ -84,11 +85,17 @@ class LiveRecording:
         Side of the phase images.
     settings : RecordingSettings
         What limits it.
+
+    Raises
+    ------
+    RecordingOptionsError
+        The folder cannot hold a recording; nothing was begun.
     """
 
     def __init__(
         self, root: Path, name: str, metadata: Mapping[str, object], grid_px: int, settings: RecordingSettings
     ) -> None:
+        check_folder(root)
         # Frames that wait for their reconstruction come at once when it does, or when the recording ends.
         at_once = MOST_WAITING_BYTES + MOST_WAITING * grid_px**2 * _GRID_BYTES
         self._channel: Channel[RecordItem] = Channel("record", settings.queue_bytes + at_once, Overflow.FAIL, item_bytes)

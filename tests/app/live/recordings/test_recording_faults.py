@@ -69,9 +69,12 @@ class Recorded:
         self.archive = Archive.open(self.status.path)
 
 
-def test_a_disk_that_refuses_the_folder_ends_the_recording_and_its_clock(tmp_path: Path) -> None:
+def test_a_disk_that_refuses_the_folder_ends_the_recording_and_its_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "archive"
     file.write_text("")
+    monkeypatch.setattr("app.live.recording.check_folder", lambda folder: None)  # the disk fails a moment after the check
     recording = LiveRecording(file, "cells", {}, 4, RecordingSettings(8))
     for index in range(8):
         recording.put_frame(Frame(np.zeros((8, 8), np.uint8), index, index * 10**9, 0.01))
