@@ -28,7 +28,11 @@ from app.status import RecordingLength, RecordingState, RecordingStatus
 
 _MOST = 10_000_000
 _LONGEST_S = 7 * 24 * 3600.0
+_SHORTEST_S = 0.1
 _MOST_BEFORE_S = 60.0
+#: A choice with an amount beside it fits into the panel: letters of the choice that need room, and width of the amount.
+_SHORT_CHOICE = 10
+_AMOUNT_PX = 110
 _NOTES_PX = 64
 _DEFAULT_PATTERN = "{name}"
 
@@ -112,7 +116,10 @@ class RecordPanel(QWidget):
     def show_recording(self, status: RecordingStatus) -> None:
         """While a recording runs, markers can be added, and nothing of its form can be changed."""
         running = status.state is RecordingState.RECORDING
-        for widget in (self.folder, self.choose_folder, self.pattern, self.length, self.amount, self.frames, self.every):
+        for widget in (
+            *(self.folder, self.choose_folder, self.pattern, self.length, self.amount, self.frames, self.every),
+            *(self.before, self.notes, self.tags, *self._credit_fields().values()),
+        ):
             widget.setEnabled(not running)
         for words in (self.notes, self.tags, *self._credit_fields().values()):  # they were stored when it began
             words.setEnabled(not running)
@@ -195,21 +202,26 @@ class RecordPanel(QWidget):
         self.amount.setVisible(length is not Length.OPEN)
         self.amount.setSuffix(" s" if length is Length.SECONDS else "")
         self.amount.setDecimals(1 if length is Length.SECONDS else 0)
+        self.amount.setMinimum(_SHORTEST_S if length is Length.SECONDS else 1)
         self.every.setVisible(frames is not Frames.ALL)
         self.every.setSuffix(" s" if frames is Frames.TIMED else "")
         self.every.setDecimals(1 if frames is Frames.TIMED else 0)
+        self.every.setMinimum(_SHORTEST_S if frames is Frames.TIMED else 1)
 
     def _fill(self) -> None:
         for kind, text in ((Length.OPEN, "until it is stopped"), (Length.SECONDS, "for"), (Length.FRAMES, "for frames")):
             self.length.addItem(text, kind)
         for choice, text in ((Frames.ALL, "every frame"), (Frames.NTH, "one frame of"), (Frames.TIMED, "one frame every")):
             self.frames.addItem(text, choice)
-        self.amount.setRange(1, _MOST)
-        self.amount.setValue(10)
-        self.every.setRange(0.1, _LONGEST_S)
-        self.every.setValue(10)
+        for box, amount, most in ((self.length, self.amount, _MOST), (self.frames, self.every, _LONGEST_S)):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(_SHORT_CHOICE)
+            amount.setRange(_SHORTEST_S, most)
+            amount.setValue(10)
+            amount.setFixedWidth(_AMOUNT_PX)
         self.before.setRange(0, _MOST_BEFORE_S)
-        self.before.setSuffix(" s")
+        self.before.setSuffix(" s before Record is pressed")
+        self.before.setSpecialValueText("nothing from before Record is pressed")
         self.before.setKeyboardTracking(False)
         self.notes.setMaximumHeight(_NOTES_PX)
         self.notes.setTabChangesFocus(True)
@@ -250,7 +262,7 @@ class RecordPanel(QWidget):
         form.setVerticalSpacing(6)
         for caption, widgets in (
             ("Folder", (self.folder, self.choose_folder)),
-            ("Name", (self.pattern,)),
+            ("Pattern", (self.pattern,)),
             ("Next", (self.next_name,)),
             ("Length", (self.length, self.amount)),
             ("Frames", (self.frames, self.every)),

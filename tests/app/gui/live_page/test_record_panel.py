@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QScrollArea
 
 from app.gui.live_page.record_panel import Frames, Length
 from app.status import RecordingLength, RecordingState, RecordingStatus
@@ -72,3 +73,34 @@ def test_panels_are_shown_in_front_and_hidden(panel, window) -> None:
     assert window.page.camera.isVisible()
     window.toggle_camera_panel()
     assert not window.page.camera.isVisible()
+
+
+def test_no_choice_makes_the_panel_wider_than_its_place(panel, window) -> None:
+    place = next(area for area in window.page.findChildren(QScrollArea) if area.widget() is panel)
+    for length in range(panel.length.count()):
+        for frames in range(panel.frames.count()):
+            panel.length.setCurrentIndex(length)
+            panel.frames.setCurrentIndex(frames)
+            assert panel.minimumSizeHint().width() <= place.viewport().width(), (length, frames)
+
+
+def test_nothing_can_be_chosen_that_no_recording_takes(panel) -> None:
+    panel.frames.setCurrentIndex(panel.frames.findData(Frames.TIMED))
+    panel.every.setValue(0.2)
+    assert panel.options().every_s == 0.2
+    panel.frames.setCurrentIndex(panel.frames.findData(Frames.NTH))
+    panel.every.setValue(0)
+    assert panel.options().every_nth == 1
+    panel.length.setCurrentIndex(panel.length.findData(Length.SECONDS))
+    panel.amount.setValue(0.5)
+    assert panel.options().length == RecordingLength(seconds=0.5)
+    panel.length.setCurrentIndex(panel.length.findData(Length.FRAMES))
+    assert panel.options().length == RecordingLength(frames=1)
+
+
+def test_words_that_would_not_be_stored_cannot_be_typed_while_it_records(panel) -> None:
+    panel.show_recording(RecordingStatus(state=RecordingState.RECORDING))
+    assert not any(field.isEnabled() for field in (panel.before, panel.notes, panel.tags, panel.operator, panel.sample))
+    assert panel.marker.isEnabled()
+    panel.show_recording(RecordingStatus())
+    assert panel.notes.isEnabled()
