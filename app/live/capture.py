@@ -22,6 +22,7 @@ from app.live.frame_judge import FrameJudge
 from app.live.publisher import Publisher
 from app.live.slm.control import SlmControl
 from app.live.slm.scene import Scene
+from app.live.slm.shown import ShownPattern
 from app.status import LiveState, Message, MessageLevel, Topic
 from calibration import retune
 from calibration.stored import CalibrationError
@@ -33,6 +34,7 @@ from drivers.base import (
     FrameFailedError,
     FrameMark,
     Pattern,
+    SpeckleScopeError,
     TriggerMode,
 )
 from drivers.camera_settings import CameraSetting, SettingName
@@ -43,6 +45,10 @@ POLL_S = 0.1
 SILENT_S = 1.5
 #: Time between two attempts to reconnect, in seconds.
 _RECONNECT_EVERY_S = 0.5
+
+
+class _StoppedError(SpeckleScopeError):
+    """The stage was asked to stop while it measures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +96,8 @@ class CaptureStats:
         stage has ended: the next one measures its own.
     auto_exposing : bool
         Whether auto exposure goes on.
+    reference_requested : bool
+        Whether a new reference was asked for and is not measured yet.
     """
 
     state: LiveState = LiveState.STOPPED
@@ -98,6 +106,7 @@ class CaptureStats:
     marked: Mapping[FrameMark, int] = field(default_factory=dict)
     reference_age_s: float | None = None
     auto_exposing: bool = False
+    reference_requested: bool = False
 
 
 class LiveCapture:
@@ -105,7 +114,8 @@ class LiveCapture:
 
     Every frame with its marks, every fault of the camera, every reference speckle (H, W) in counts and every result of a
     re-tune is published to all subscribers. ``pictures`` publishes what the camera sees for the screen: every frame, also
-    those of the reference and of a re-tune, which have the number of the next frame.
+    those of the reference and of a re-tune, which have the number of the next frame. ``shown`` publishes every pattern that the
+    SLM is commanded to show.
 
     Parameters
     ----------
@@ -131,6 +141,7 @@ class LiveCapture:
     ) -> None:
         self.frames: Publisher[Frame] = Publisher()
         self.pictures: Publisher[Frame] = Publisher()
+        self.shown: Publisher[ShownPattern] = Publisher()
         self.references: Publisher[NDArray[np.float32]] = Publisher()
         self.reference_pairs: Publisher[retune.ReferencePairs] = Publisher()
         self.stage = Stage("capture", self._work, after=after)
@@ -195,6 +206,7 @@ class LiveCapture:
             marked=self._marked,
             reference_age_s=None if measured_ns is None else (self._clock.now_ns() - measured_ns) * 1e-9,
             auto_exposing=self._exposure_requested.is_set(),
+            reference_requested=self._reference_requested.is_set(),
         )
 
     def _state(self) -> LiveState:
@@ -218,6 +230,8 @@ class LiveCapture:
         started_ns = self._clock.now_ns()
         while not stop.is_set():
             self._follow_commands(stop)
+            if stop.is_set():
+                return
             scene = self._settings.scene
             pattern = scene.at((self._clock.now_ns() - started_ns) * 1e-9) if scene is not None else None
             frame = self._next_frame(pattern, stop)
@@ -229,6 +243,8 @@ class LiveCapture:
     def _follow_commands(self, stop: threading.Event) -> None:
         if self._retune_requested.is_set():
             self._retune(stop)
+        if stop.is_set():
+            return
         self._change_camera(stop)
         if self._reference_requested.is_set():
             self._reference_measured.clear()
@@ -349,7 +365,9 @@ class LiveCapture:
 
     def _show(self, pattern: Pattern) -> None:
         if self._slm is not None and self._slm.shown is not pattern:
+            commanded_ns = self._clock.now_ns()
             self._settled_ns = self._slm.show(pattern)
+            self.shown.publish(ShownPattern(pattern, commanded_ns))
 
     def _use_stored_reference(self, recorded_index: int | None) -> bool:
         """Use the reference that the replayed recording holds for a frame; return whether it holds one."""
@@ -404,14 +422,23 @@ class LiveCapture:
         self.references.publish(reference)
 
     def _retune(self, stop: threading.Event) -> None:
-        self._camera.disarm()
+        """Re-tune; a stop ends it after the frame that is being read, and what was measured so far is not used."""
+
+        def on_frame(frame: Frame) -> None:
+            self._show_picture(frame)
+            if stop.is_set():
+                raise _StoppedError("stopped during the re-tune")
+
         try:
-            frames = retune.acquire(self._rig, phase_range_rad=self._settings.phase_range_rad, on_frame=self._show_picture)
+            self._camera.disarm()
+            frames = retune.acquire(self._rig, phase_range_rad=self._settings.phase_range_rad, on_frame=on_frame)
             reference_pairs = retune.fit(frames)
             self._judge.set_reference(reference_pairs.reference)
             self._reference_ns = self._clock.now_ns()
             self.reference_pairs.publish(reference_pairs)
-        except (CalibrationError, CaptureError) as error:
+        except _StoppedError:
+            return
+        except (CalibrationError, CaptureError, DeviceError) as error:
             self._on_message(Message(MessageLevel.ERROR, f"not re-tuned: {error}"))
         finally:
             self._retune_requested.clear()

@@ -46,6 +46,7 @@ class SlmControl:
         self._pending: SlmContent | None = None
         self._drawn: Drawn | None = None  # this and the truths are replaced as a whole, so any thread may read them
         self._truths: Mapping[str, NDArray[np.float32]] = {}
+        self._override: Pattern | None = None  # replaced as a whole too
         scenes = (SlmKind.SCENE,) if scene is not None else ()
         holograms = (SlmKind.HOLOGRAM,) if facts.has_hologram else ()
         self._kinds = (*scenes, SlmKind.PICTURE, SlmKind.BLANK, SlmKind.TEST_CARD, *holograms)
@@ -84,9 +85,15 @@ class SlmControl:
             self._pending = content
         return lambda: self._draw(content)
 
+    def override(self, pattern: Pattern | None) -> None:
+        """Show a pattern in place of what was chosen, from the next frame on; None shows what was chosen again."""
+        self._override = pattern
+
     def at(self, elapsed_s: float) -> Pattern | None:
         """Return what to show ``elapsed_s`` seconds after the start; None where there is nothing to show."""
-        drawn = self._drawn
+        override, drawn = self._override, self._drawn
+        if override is not None:
+            return override
         if drawn is not None:
             return drawn.pattern
         return self._scene.at(elapsed_s) if self._scene is not None else None
