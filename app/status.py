@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.archive.kinds import FinishReason, RecordingEnd
+from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind, FinishReason, RecordingEnd
 from acquisition.capture.states import AcquisitionState
 from acquisition.streams.times import TimeStats
 from drivers.base import Frame, FrameMark
@@ -244,6 +244,23 @@ END_TEXTS: Mapping[RecordingEnd, str] = {
 }
 
 
+#: What went wrong while a recording ran, for the operator.
+FAULT_TEXTS: Mapping[EventKind, str] = {
+    EventKind.DEVICE_TIMEOUT: "time-outs of the camera",
+    EventKind.DEVICE_LOST: "losses of the camera",
+    EventKind.FRAME_FAILED: "frames that could not be read",
+    EventKind.TRIGGER_IGNORED: "ignored triggers",
+    EventKind.WRONG_PATTERN: "frames of a wrong pattern",
+    EventKind.BAD_PAIR: "bad pairs",
+    EventKind.FRAMES_SKIPPED: "gaps in the camera's counter",
+    EventKind.FRAME_NAN: "phases that are not a number",
+    EventKind.FRAME_DARK: "dark frames",
+    EventKind.FRAME_SATURATED: "saturated frames",
+    EventKind.FRAME_FROZEN: "frozen frames",
+    EventKind.FRAME_DECORRELATED: "frames after the fibre has moved",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecordingLength:
     """After how much a recording ends by itself; without any, it goes on until it is stopped.
@@ -305,6 +322,14 @@ class RecordingStatus:
     def active(self) -> bool:
         """Whether frames are still recorded or written."""
         return self.state in (RecordingState.RECORDING, RecordingState.WRITING)
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict for the operator: what went wrong is said in words, not with the names that the archive has."""
+        if self.finish_reason is not FinishReason.COMPLETED:
+            return self.verdict
+        faults = ", ".join(f"{FAULT_TEXTS.get(EventKind(kind), kind)}: {count}" for kind, count in self.faults.items())
+        return f"{COMPLETE_VERDICT}, but not without faults ({faults})" if faults else COMPLETE_VERDICT
 
 
 @dataclass(frozen=True, kw_only=True)

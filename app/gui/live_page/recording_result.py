@@ -41,6 +41,9 @@ class RecordingResult(QFrame):
         layout.addWidget(self.text, 1)
         for button in (self.open, self.play, self.export, self.dismiss):
             layout.addWidget(button)
+        kept = self.sizePolicy()
+        kept.setRetainSizeWhenHidden(True)  # a recording ends at any moment: nothing may move under the mouse then
+        self.setSizePolicy(kept)
         self._shown: Path | None = None
         self._hidden: Path | None = None
         self.hide()
@@ -65,19 +68,28 @@ class RecordingResult(QFrame):
 
 
 def result_text(status: RecordingStatus) -> str:
-    """Return how a recording ended, in one line: ``liver: complete. 60.0 s, 873 frames, 76 not reconstructed``."""
-    parts = [f"{status.seconds:.1f} s", f"{count(status.frames_recorded)} frames"]
+    """Return how a recording ended, in one line; its end may not be seen, so what matters most comes first.
+
+    ``60.0 s, 873 frames, 76 not reconstructed. Complete, ended by the operator: liver``
+    """
+    parts = [
+        f"{status.seconds:.1f} s",
+        f"{count(status.frames_recorded)} {'frame' if status.frames_recorded == 1 else 'frames'}",
+    ]
     for number, what in (
         (status.frames_not_reconstructed, "not reconstructed"),
         (status.frames_not_segmented, "not segmented"),
         (status.frames_missing, "missing by the camera's counter"),
-        (sum(status.faults.values()), "faults of the camera"),
     ):
         if number:
             parts.append(f"{count(number)} {what}")
     ended = [END_TEXTS[status.ended_by]] if status.ended_by is not None else []
-    name = status.path.name if status.path is not None else "Recording"
-    return f"{name}: {', '.join([status.verdict or 'ended', *ended])}. {', '.join(parts)}"
+    outcome = ", ".join([status.verdict_text or "ended", *ended])
+    sentences = [", ".join(parts), outcome[:1].upper() + outcome[1:]]
+    if status.finish_reason is not FinishReason.COMPLETED:
+        sentences.reverse()
+    name = f": {status.path.name}" if status.path is not None else ""
+    return f"{'. '.join(sentences)}{name}"
 
 
 def _button(text: str, icon_name: str, tip: str) -> QPushButton:

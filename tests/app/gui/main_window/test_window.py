@@ -332,7 +332,7 @@ def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, 
         ended_by=RecordingEnd.OPERATOR,
     )
     window.refresh_numbers()
-    assert result.text.full_text == "liver: complete, ended by the operator. 60.0 s, 873 frames, 76 not reconstructed"
+    assert result.text.full_text == "60.0 s, 873 frames, 76 not reconstructed. Complete, ended by the operator: liver"
     qtbot.mouseClick(result.export, Qt.MouseButton.LeftButton)
     assert session.calls == [("export_last_recording",)]
     session.failure = SpeckleScopeError("a recording with this name exists")
