@@ -150,6 +150,10 @@ class LivePage(QMainWindow):
             self.pictures.show_message("The live view is stopped. Press Space to start it.")
         elif self._last_frame_s is None:
             self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
+        elif self._last_view_s is None:  # frames come already: only what is made of them is missing
+            waiting = "Waiting for the first phase\N{HORIZONTAL ELLIPSIS}"
+            choosing = "The engine is being chosen. The phase comes after that."
+            self.pictures.show_message(choosing if status.choosing_engine else waiting)
 
     def _live_text(self, status: LiveStatus) -> tuple[str, Tone]:
         state = status.state

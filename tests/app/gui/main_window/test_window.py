@@ -13,6 +13,7 @@ from PyQt6.QtGui import QImage
 from acquisition.archive.kinds import FinishReason
 from acquisition.capture.states import AcquisitionState
 from app.gui import main
+from app.gui.image_view.contents import Content
 from app.gui.live_page.drift_gauge import correlation_colour
 from app.gui.main_window.commands import Command
 from app.gui.main_window.session_host import HostState
@@ -54,6 +55,24 @@ def test_frames_are_live_while_engines_are_compared(window, session):
     window.refresh_pictures()
     window.refresh_numbers()
     assert window.page.controls.state.text() == "Live, choosing the engine…"
+
+
+def test_no_pane_waits_for_a_frame_while_frames_come(window, session):
+    session.status = replace(session.status, state=LiveState.RUNNING, choosing_engine=True)
+    window.refresh_numbers()
+    phase = window.page.pictures.showing(Content.PHASE).canvas.annotations
+    assert phase.message == "Waiting for the first frame…"
+    session.frames.append(make_view().frame)
+    window.refresh_pictures()
+    window.refresh_numbers()
+    assert phase.message == "The engine is being chosen. The phase comes after that."
+    session.status = replace(session.status, choosing_engine=False)
+    window.refresh_numbers()
+    assert phase.message == "Waiting for the first phase…"
+    session.add(make_view())
+    window.refresh_pictures()
+    window.refresh_numbers()
+    assert phase.message == ""
 
 
 def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
