@@ -121,8 +121,6 @@ class RecordPanel(QWidget):
             *(self.before, self.notes, self.tags, *self._credit_fields().values()),
         ):
             widget.setEnabled(not running)
-        for words in (self.notes, self.tags, *self._credit_fields().values()):  # they were stored when it began
-            words.setEnabled(not running)
         for widget in (self.marker, self.mark):
             widget.setEnabled(running)
 

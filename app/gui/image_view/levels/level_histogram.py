@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPoint, QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PyQt6.QtWidgets import QWIDGETSIZE_MAX, QSizePolicy, QWidget
 
 from app.gui.image_view.colour_maps import Table
@@ -19,6 +19,7 @@ _BINS = 128
 _ACROSS_PX = 40
 _SHORTEST_PX = 50
 _COLOURS_PX = 9
+_UNIT_PX = 11
 _GRIP_PX = 8  # a handle is caught within this distance
 _MARGIN_PX = 6  # so that the handles of the outermost levels can be caught
 
@@ -126,6 +127,23 @@ class LevelHistogram(QWidget):
         low, high = self._domain
         return _MARGIN_PX + (value - low) / (high - low) * (self._length - 2 * _MARGIN_PX)
 
+    @property
+    def unit_place(self) -> tuple[float, float] | None:
+        """From where to where the unit is written, in pixels from the end of low values; None where it would meet a handle."""
+        width = QFontMetricsF(self._unit_font).horizontalAdvance(self._unit)
+        handles = [self.x_of(level) for level in self._levels]
+        for right in (float(self._length - _MARGIN_PX - _GRIP_PX), *(x - _GRIP_PX for x in reversed(handles))):
+            left = right - width
+            if left >= _MARGIN_PX and not any(left - _GRIP_PX < x < right + _GRIP_PX for x in handles):
+                return left, right
+        return None
+
+    @property
+    def _unit_font(self) -> QFont:
+        font = QFont(self.font())
+        font.setPixelSize(_UNIT_PX)
+        return font
+
     def _value_at(self, x: float) -> float:
         low, high = self._domain
         return low + (x - _MARGIN_PX) / max(1.0, self._length - 2.0 * _MARGIN_PX) * (high - low)
@@ -206,12 +224,11 @@ class LevelHistogram(QWidget):
         painter.setPen(QColor(colours().line))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(QRectF(_MARGIN_PX - 0.5, top - 0.5, right - _MARGIN_PX + 1, _COLOURS_PX + 1))
-        font = QFont(self.font())
-        font.setPixelSize(11)
-        painter.setFont(font)
-        painter.setPen(QColor(colours().muted))
-        corner = QRectF(_MARGIN_PX, 0, self._length - 2 * _MARGIN_PX - 8, top)
-        painter.drawText(corner, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, self._unit)
+        place = self.unit_place
+        if place is not None:
+            painter.setFont(self._unit_font)
+            painter.setPen(QColor(colours().muted))
+            painter.drawText(QRectF(place[0], 0, place[1] - place[0], top), Qt.AlignmentFlag.AlignTop, self._unit)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for x in (low, high):
             painter.setPen(QPen(QColor(colours().text), 1.5))
