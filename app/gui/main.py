@@ -112,7 +112,7 @@ def run_instrument(
     if app.platformName() == "offscreen":  # nobody could answer there
         host.failed.connect(window.shut_down)
     choice = InstrumentChoice(chosen, model)
-    QTimer.singleShot(0, partial(window.show_setup, choice) if setup else partial(window.open_instrument, choice))
+    QTimer.singleShot(0, partial(window.instruments.show_setup, choice) if setup else partial(window.instruments.open, choice))
     if note:
         window.report(Message(MessageLevel.INFO, note))
     code = _run(window)

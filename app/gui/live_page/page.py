@@ -6,11 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 from PyQt6.QtCore import QByteArray, QRect, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QDockWidget, QMainWindow, QToolBar, QVBoxLayout, QWidget
 
+from app.gui.command import Command
 from app.gui.image_view.contents import PaneFacts
 from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.image_view.pane_grid import PaneGrid
@@ -37,6 +40,13 @@ from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
 
 #: After so many seconds without a new frame or a new reconstruction, the page says so at the next look, a moment later.
 _SILENT_AFTER_S = 1.5
+_PANELS: Final = {
+    Command.RECORD_PANEL: "record",
+    Command.CAMERA_PANEL: "camera",
+    Command.MEASURE_PANEL: "measure",
+    Command.SLM_PANEL: "slm",
+    Command.PRESETS_PANEL: "presets",
+}
 
 log = logging.getLogger(__name__)
 
@@ -175,6 +185,19 @@ class LivePage(QMainWindow):
         return "Live", Tone.LIVE
 
     # -- commands of the operator ---------------------------------------------------------------------------------
+
+    def answers(self) -> dict[Command, Callable[[], object]]:
+        """Return what this page does for each command that it carries out."""
+        return {
+            Command.TOGGLE_LIVE: self.toggle_live,
+            Command.RECORD: self.toggle_recording,
+            Command.MARK: self.recorder.request_marker,
+            Command.SNAPSHOT: self.save_snapshot,
+            Command.EXPORT: self.export_recording,
+            Command.RETUNE: self.retune,
+            Command.FIT: self.pictures.fit,
+            **{command: partial(self.toggle_panel, name) for command, name in _PANELS.items()},
+        }
 
     def toggle_live(self) -> None:
         """Start the live view, or stop it; a recording that is running is asked about first."""

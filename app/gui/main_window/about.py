@@ -18,6 +18,7 @@ class AboutDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("About SpeckleScope")
         self.setModal(False)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 20, 24, 16)
         layout.setSpacing(GAP_PX)

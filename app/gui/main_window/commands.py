@@ -1,105 +1,14 @@
-"""The one list of the window's commands, with words, keys and menus; menus, tool tips and the list of keys come from it."""
+"""The commands of a window as actions: they fill its menus, and every one is told by one signal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterator
 
-from PyQt6.QtCore import QEvent, QObject, Qt
-from PyQt6.QtGui import QAction, QKeyEvent, QKeySequence
+from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QAction, QActionGroup, QKeyEvent, QKeySequence
 from PyQt6.QtWidgets import QAbstractButton, QComboBox, QMainWindow, QMenuBar, QWidget
 
-
-class Menu(Enum):
-    """The menus, from left to right."""
-
-    FILE = "&File"
-    LIVE = "&Live"
-    VIEW = "&View"
-    TOOLS = "&Tools"
-    HELP = "&Help"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommandText:
-    """How a command appears.
-
-    Parameters
-    ----------
-    menu : Menu
-        The menu that it is in.
-    text : str
-        Its words in the menu.
-    tip : str
-        What it does, in one sentence without a full stop.
-    keys : str
-        Its shortcut, as Qt writes it; empty for none.
-    checkable : bool
-        Whether it switches something on and off.
-    """
-
-    menu: Menu
-    text: str
-    tip: str
-    keys: str = ""
-    checkable: bool = False
-
-
-class Command(Enum):
-    """Everything that the window can be told to do from a menu or by a key."""
-
-    OPEN = CommandText(menu=Menu.FILE, text="Open instrument…", tip="Open another instrument file", keys="Ctrl+O")
-    SIMULATED = CommandText(menu=Menu.FILE, text="Open simulated instrument", tip="Open the simulated instrument")
-    OPEN_RECORDING = CommandText(
-        menu=Menu.FILE, text="Open recording…", tip="Play a recording or a dataset as if it came from the camera"
-    )
-    SETUP = CommandText(
-        menu=Menu.FILE, text="Set up instrument…", tip="Choose camera and SLM; the instrument is closed meanwhile"
-    )
-    QUIT = CommandText(menu=Menu.FILE, text="Quit", tip="Finish recordings and exports, then end the program", keys="Ctrl+Q")
-    TOGGLE_LIVE = CommandText(menu=Menu.LIVE, text="Start or stop live view", tip="Start or stop the live view", keys="Space")
-    RECORD = CommandText(menu=Menu.LIVE, text="Record", tip="Start or stop recording every camera frame without loss", keys="R")
-    MARK = CommandText(
-        menu=Menu.LIVE, text="Add marker", tip="Mark this moment of the recording, with the text in the Record panel", keys="M"
-    )
-    SNAPSHOT = CommandText(
-        menu=Menu.LIVE, text="Snapshot", tip="Save frame, phase and labels of the present view as files", keys="S"
-    )
-    EXPORT = CommandText(menu=Menu.LIVE, text="Export last recording", tip="Export the last recording", keys="E")
-    RETUNE = CommandText(
-        menu=Menu.LIVE, text="Re-tune", tip="Measure a new reference and probe patterns after the fibre has moved", keys="T"
-    )
-    FIT = CommandText(menu=Menu.VIEW, text="Show whole field", tip="Show the whole field in every picture", keys="F")
-    FULL_SCREEN = CommandText(menu=Menu.VIEW, text="Full screen", tip="Show the window on the whole screen", keys="F11")
-    LIGHT_THEME = CommandText(
-        menu=Menu.VIEW,
-        text="Light theme",
-        tip="Use light colours, for a bright room; pictures stay on dark ground",
-        keys="Ctrl+L",
-        checkable=True,
-    )
-    RECORD_PANEL = CommandText(menu=Menu.VIEW, text="Record panel", tip="Show or hide how recordings are made", keys="F2")
-    CAMERA_PANEL = CommandText(menu=Menu.VIEW, text="Camera panel", tip="Show or hide the camera's settings", keys="F3")
-    MEASURE_PANEL = CommandText(menu=Menu.VIEW, text="Measure panel", tip="Show or hide measurements", keys="F4")
-    SLM_PANEL = CommandText(menu=Menu.VIEW, text="SLM panel", tip="Show or hide what the SLM shows", keys="F5")
-    PRESETS_PANEL = CommandText(
-        menu=Menu.VIEW, text="Presets", tip="Show or hide the presets: named states of the live page", keys="F6"
-    )
-    DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
-    ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset…", tip="Acquire pairs of speckle and phase")
-    TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")
-    GUIDE = CommandText(menu=Menu.HELP, text="Guide", tip="Show the first steps, on the simulated instrument")
-    SAVE_REPORT = CommandText(
-        menu=Menu.HELP,
-        text="Save report…",
-        tip="Save messages, checks, versions and settings in a file, for whoever helps you; no pictures",
-    )
-    DISMISS = CommandText(
-        menu=Menu.HELP, text="Dismiss message", tip="Leave an input field, or dismiss the message", keys="Esc"
-    )
-    KEYS = CommandText(menu=Menu.HELP, text="Keys", tip="Show all keys", keys="?")
-    ABOUT = CommandText(menu=Menu.HELP, text="About SpeckleScope", tip="Show version, instrument and model", keys="F1")
+from app.gui.command import Command, CommandText, Menu
 
 
 class Commands(QObject):
@@ -108,17 +17,24 @@ class Commands(QObject):
     A key goes where the focus visibly is: letters are typed in a field, and Space presses the button that has the focus.
     """
 
+    #: The operator gives a command; the Command.
+    given = pyqtSignal(object)
+
     def __init__(self, window: QMainWindow) -> None:
         super().__init__(window)
-        self._actions = {command: _action(command.value, window) for command in Command}
+        self._group = QActionGroup(self)
+        self._group.setExclusionPolicy(QActionGroup.ExclusionPolicy.None_)
+        self._group.triggered.connect(self._give)
+        self._actions = {command: _action(command, window) for command in Command}
+        for action in self._actions.values():
+            self._group.addAction(action)
         window.addActions(list(self._actions.values()))
 
     def __getitem__(self, command: Command) -> QAction:
         return self._actions[command]
 
-    def connect(self, command: Command, slot: Callable[[], object]) -> None:
-        """Call ``slot``, a bound method, for a command."""
-        self._actions[command].triggered.connect(slot)
+    def _give(self, action: QAction) -> None:
+        self.given.emit(action.data())
 
     def fill(self, bar: QMenuBar) -> None:
         """Make the menus."""
@@ -156,8 +72,10 @@ def _keeps(widget: QObject | None, event: QKeyEvent) -> bool:
     return plain and event.key() == Qt.Key.Key_Space
 
 
-def _action(text: CommandText, window: QMainWindow) -> QAction:
+def _action(command: Command, window: QMainWindow) -> QAction:
+    text: CommandText = command.value
     action = QAction(text.text, window)
+    action.setData(command)
     action.setCheckable(text.checkable)
     if text.keys:
         action.setShortcut(QKeySequence(text.keys))

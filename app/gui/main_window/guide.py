@@ -9,8 +9,10 @@ from typing import Final
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
 
+from app.gui.live_page.page import LivePage
 from app.gui.widgets.icons import IconLabel, Ink
 from app.gui.widgets.style import set_style
+from app.status import RecordingState
 
 _RECORDED_S: Final = 5.0
 
@@ -41,6 +43,19 @@ class GuideFacts:
     recorded_s: float = 0.0
     exported: bool = False
     playing: bool = False
+
+
+def facts_of(page: LivePage, *, playing: bool) -> GuideFacts:
+    """Return what a live page shows."""
+    status, recording = page.session.live_status(), page.session.recording_status()
+    return GuideFacts(
+        running=status.running,
+        views_shown=page.views_shown,
+        retuning=status.retuning,
+        recorded_s=recording.seconds if recording.state is RecordingState.FINISHED else 0.0,
+        exported=any(job.name.startswith("Export ") for job in page.session.jobs()),
+        playing=playing,
+    )
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from threading import Event
 
+from PyQt6.QtCore import QSettings
+
 from acquisition.streams.channel import Stage
 from app.diagnostics.report import ReportSource, write_report
+from app.gui.widgets.banner import LoggedMessage
 from app.live.jobs import Jobs, Progress
 from app.status import JobStatus, Message, MessageLevel, Topic
 
@@ -44,6 +48,16 @@ class ReportJob:
         if stage.error is not None:
             return Message(MessageLevel.ERROR, f"The report was not saved: {stage.error}", Topic.COMMAND)
         return Message(MessageLevel.INFO, f"Report saved: {path}. It holds no pictures; send it to whoever helps you")
+
+
+def messages_of(log: Iterable[LoggedMessage]) -> list[str]:
+    """Return the messages of the window as lines."""
+    return [f"{entry.time:%Y-%m-%d %H:%M:%S} {entry.message.level}: {entry.message.text}" for entry in log]
+
+
+def settings_of(store: QSettings | None) -> dict[str, str]:
+    """Return what the window remembers, without its place on the screen."""
+    return {key: str(store.value(key)) for key in store.allKeys() if key != "geometry"} if store is not None else {}
 
 
 def suggested_name() -> str:

@@ -16,6 +16,7 @@ from PyQt6.QtWidgets import QApplication
 from acquisition.capture.pair_capture import Rig
 from app.benchmarks.live.clocked_camera import ClockedCamera
 from app.benchmarks.live.pluggable_slm import PluggableSlm
+from app.gui.command import Command
 from app.gui.image_view.contents import Content
 from app.gui.live_page.page import LivePage
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
@@ -136,7 +137,7 @@ class BenchWindow:
 
     def start(self) -> None:
         """Start the live view and wait for the first reconstruction; raises SpeckleScopeError if it does not come."""
-        self.window.toggle_live()
+        self.window.carry_out(Command.TOGGLE_LIVE)
         if not self.run_until(lambda: self.window.views_shown > 0 and bool(self.painted.paintings), _READY_S):
             said = self.window.banner.text or "no message"
             raise SpeckleScopeError(f"the live view showed nothing within {_READY_S:g} s; the window says: {said}")
@@ -144,14 +145,14 @@ class BenchWindow:
     def record(self, name: str) -> None:
         """Start a recording and wait until a frame is stored; raises SpeckleScopeError if none is."""
         self.page.controls.recording_name.setText(name)
-        self.window.toggle_recording()
+        self.window.carry_out(Command.RECORD)
         if not self.run_until(lambda: self.session.recording_status().frames_recorded > 0, _READY_S):
             raise SpeckleScopeError(f"nothing was recorded; the window says: {self.window.banner.text or 'no message'}")
 
     def stop_recording(self) -> RecordingStatus:
         """Stop the recording and wait until it is stored; return how it ended. Raises SpeckleScopeError if it does not end."""
         if self.session.recording_status().state is RecordingState.RECORDING:
-            self.window.toggle_recording()
+            self.window.carry_out(Command.RECORD)
         return self.ended_recording()
 
     def ended_recording(self) -> RecordingStatus:

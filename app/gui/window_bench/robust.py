@@ -20,6 +20,7 @@ from acquisition.archive import rows
 from app.benchmarks.live import sleeper
 from app.benchmarks.reliability.disks.small_disk import file_size_limit
 from app.benchmarks.reliability.disks.stalled_disk import stalling_disk
+from app.gui.command import Command
 from app.gui.window_bench.amounts import Amounts, Numbers
 from app.gui.window_bench.bench_window import BenchOptions, BenchWindow
 from app.gui.window_bench.flow import hold_inference
@@ -317,19 +318,19 @@ class _Failing:
 def _restart_live(bench: BenchWindow) -> None:
     """Do what the window asks for after inference has failed: stop the live view and start it again."""
     bench.stop_recording()
-    bench.window.toggle_live()
+    bench.window.carry_out(Command.TOGGLE_LIVE)
     bench.run_until(lambda: not bench.session.live_status().running, _RECOVERS_S)
-    bench.window.toggle_live()
+    bench.window.carry_out(Command.TOGGLE_LIVE)
 
 
 def _start_live(bench: BenchWindow) -> None:
     if bench.run_until(lambda: bench.is_open, _RECOVERS_S):
-        bench.window.toggle_live()
+        bench.window.carry_out(Command.TOGGLE_LIVE)
 
 
 def _switch_model(bench: BenchWindow) -> list[str]:
     with answers(agree=True) as asked:
-        bench.window.use_model(bench.session.config.model)
+        bench.window.instruments.use_model(bench.session.config.model)
     return asked
 
 

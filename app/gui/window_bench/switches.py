@@ -12,7 +12,7 @@ from pathlib import Path
 from PyQt6.QtCore import QRect, Qt
 from PyQt6.QtWidgets import QDockWidget
 
-from app.gui.main_window.commands import Command
+from app.gui.command import Command
 from app.gui.window_bench.amounts import Amounts, Numbers
 from app.gui.window_bench.bench_window import BenchWindow
 from app.gui.window_bench.operator import answers
@@ -131,7 +131,7 @@ def _acts(operator: _Operator) -> Mapping[str, Callable[[], bool]]:
         "frame rate": partial(operator.change, SettingName.FRAME_RATE_HZ, 30.0, 60.0),
         "region": partial(operator.is_asked, partial(page.use_region, QRect(4, 4, 100, 100))),
         "live view": partial(operator.is_asked, window.commands[Command.TOGGLE_LIVE].trigger),
-        "model": partial(operator.is_asked, partial(window.use_model, session.config.model)),
+        "model": partial(operator.is_asked, partial(window.instruments.use_model, session.config.model)),
         "re-tune": partial(operator.is_asked, window.commands[Command.RETUNE].trigger),
         "second recording": partial(operator.is_refused, partial(page.attempt, partial(session.start_recording, "second"))),
         "seconds before": partial(operator.is_refused, partial(page.keep_before, 2.0)),

@@ -11,6 +11,7 @@ from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from app.gui import main
+from app.gui.command import Command
 from app.gui.main_window.window import MainWindow
 from app.gui.session_protocol import SessionLike
 from app.live.session import Session
@@ -36,8 +37,8 @@ class Operator:
         if not self.refs:
             page = window.page
             self.refs = [weakref.ref(one) for one in (window, page, page.pictures, page.session)]
-            window.toggle_live()
-            window.show_training()
+            window.carry_out(Command.TOGGLE_LIVE)
+            window.carry_out(Command.TRAIN)
             self.refs.append(weakref.ref(window.training))
         if window.views_shown >= 2:
             self._timer.stop()

@@ -8,9 +8,9 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
+from app.gui.command import Command
 from app.gui.live_page.record_panel import Frames, Length
 from app.gui.main_window import window_state
-from app.gui.main_window.commands import Command
 from app.live.slm.content import SlmContent, SlmKind, SlmStatus
 from app.live.slm.drawing import SlmContentError
 from app.presets import PresetStore

@@ -8,6 +8,7 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QScrollArea
 
+from app.gui.command import Command
 from app.gui.live_page.record_panel import Frames, Length
 from app.status import RecordingLength, RecordingState, RecordingStatus
 
@@ -16,7 +17,7 @@ from app.status import RecordingLength, RecordingState, RecordingStatus
 def panel(window, session, tmp_path):
     session.archive = tmp_path
     window.page.controls.recording_name.setText("liver")
-    window.toggle_record_panel()
+    window.carry_out(Command.RECORD_PANEL)
     return window.page.recorder
 
 
@@ -26,10 +27,10 @@ def test_the_next_name_follows_the_pattern_and_what_is_there(panel, window, sess
     window.refresh_numbers()
     assert panel.next_name.full_text == "liver-002"
     assert panel.room.text() == "100 GB free, 2 h 5 min left"
-    window.toggle_recording()
+    window.carry_out(Command.RECORD)
     assert session.calls == [("start_recording", "liver-002")]
     panel.pattern.setText("{nmae}")
-    window.toggle_recording()
+    window.carry_out(Command.RECORD)
     assert len(session.calls) == 1
     assert "'{nmae}'" in window.banner.text
 
@@ -42,7 +43,7 @@ def test_length_frames_and_words_reach_the_recording(panel, window, session) -> 
     panel.notes.setPlainText("first slide")
     panel.tags.setText("liver, control ,")
     panel.folder.setText("elsewhere")
-    window.toggle_recording()
+    window.carry_out(Command.RECORD)
     options = session.options
     assert options.length == RecordingLength(seconds=30.0)
     assert (options.every_nth, options.every_s) == (5, None)
@@ -57,7 +58,7 @@ def test_seconds_before_are_kept_from_now_on(panel, session, qtbot) -> None:
 
 def test_a_key_marks_the_moment_only_while_it_is_recorded(panel, window, session, qtbot) -> None:
     panel.marker.setText("acid added")
-    window.add_marker()
+    window.carry_out(Command.MARK)
     assert session.calls == []
     session.recording = RecordingStatus(state=RecordingState.RECORDING, frames_recorded=5)
     window.refresh_numbers()
@@ -69,9 +70,9 @@ def test_a_key_marks_the_moment_only_while_it_is_recorded(panel, window, session
 
 def test_panels_are_shown_in_front_and_hidden(panel, window) -> None:
     assert panel.isVisible()
-    window.toggle_camera_panel()
+    window.carry_out(Command.CAMERA_PANEL)
     assert window.page.camera.isVisible()
-    window.toggle_camera_panel()
+    window.carry_out(Command.CAMERA_PANEL)
     assert not window.page.camera.isVisible()
 
 

@@ -11,9 +11,9 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QFileDialog
 
+from app.gui.command import Command
 from app.gui.image_view.contents import Content
 from app.gui.image_view.pane_options import PaneOptions
-from app.gui.main_window.commands import Command
 from app.live.slm.content import SlmContent, SlmKind, SlmStatus
 from app.live.slm.drawing import SlmContentError
 from app.status import RecordingState, RecordingStatus

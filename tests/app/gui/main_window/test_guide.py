@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.gui.main_window.commands import Command
+from app.gui.command import Command
 from app.gui.main_window.guide import STEPS, GuideFacts
 from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
@@ -54,7 +54,7 @@ def test_the_first_start_leads_through_the_buttons(started, session):
     window = started()
     assert not window.guide.isHidden()
     assert not window.guide.next.isEnabled()
-    window.toggle_live()
+    window.carry_out(Command.TOGGLE_LIVE)
     window.refresh_numbers()
     assert window.guide.next.isEnabled()
     window.guide.next.click()

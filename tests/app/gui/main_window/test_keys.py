@@ -9,8 +9,8 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeySequence
 from PyQt6.QtWidgets import QApplication, QLabel, QWidget
 
+from app.gui.command import Command
 from app.gui.main_window.about import AboutDialog
-from app.gui.main_window.commands import Command
 from app.status import LiveState
 
 
@@ -27,8 +27,23 @@ def test_no_key_has_two_meanings_and_every_key_is_listed(window):
     about.close()
 
 
+def test_every_command_is_carried_out_by_the_window_or_by_its_page(window):
+    of_window, of_page = set(window.answers()), set(window.page.answers())
+    assert of_window | of_page == set(Command)
+    assert of_window & of_page == set()
+
+
+def test_without_an_instrument_the_commands_of_the_page_do_nothing(window, session):
+    of_page = set(window.page.answers())
+    window.host.close_session()
+    assert window.page is None
+    for command in of_page:
+        window.commands[command].trigger()
+    assert [call for call in session.calls if call != ("close",)] == []
+
+
 def test_all_keys_fit_on_a_small_screen(window):
-    window.show_about()
+    window.carry_out(Command.ABOUT)
     about = window.findChild(AboutDialog)
     assert about.sizeHint().height() <= 720
     assert about.sizeHint().width() <= 1366
@@ -74,7 +89,7 @@ def test_every_panel_fits_on_a_small_screen(window, session):
     )  # fmt: skip
     window.refresh_numbers()
     window.resize(1366, 768)
-    for toggle in (window.toggle_record_panel, window.toggle_camera_panel, window.toggle_measure_panel, window.toggle_drawer):
-        toggle()
+    for command in (Command.RECORD_PANEL, Command.CAMERA_PANEL, Command.MEASURE_PANEL, Command.DRAWER):
+        window.carry_out(command)
         QApplication.processEvents()
         assert (window.width(), window.height()) == (1366, 768)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 
-from app.gui.main_window.commands import Command
+from app.gui.command import Command
 from app.status import JobState, Message, MessageLevel
 
 

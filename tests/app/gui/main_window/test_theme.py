@@ -8,8 +8,8 @@ import pytest
 from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QApplication
 
+from app.gui.command import Command
 from app.gui.main_window import window_state
-from app.gui.main_window.commands import Command
 from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.palette import DARK, LIGHT, Theme, theme_in_use

@@ -13,9 +13,9 @@ from PyQt6.QtGui import QImage
 from acquisition.archive.kinds import FinishReason
 from acquisition.capture.states import AcquisitionState
 from app.gui import main
+from app.gui.command import Command
 from app.gui.image_view.contents import Content
 from app.gui.live_page.drift_gauge import correlation_colour
-from app.gui.main_window.commands import Command
 from app.gui.main_window.session_host import HostState
 from app.gui.widgets.formatting import count
 from app.gui.widgets.palette import DARK
@@ -187,7 +187,7 @@ def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
 
 def test_a_recording_without_a_name_is_not_recorded(window, session):
     window.page.controls.recording_name.setText("  ")
-    window.toggle_recording()
+    window.carry_out(Command.RECORD)
     assert session.calls == []
     assert "no name" in window.banner.text
 
@@ -273,7 +273,7 @@ def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
     assert drift.retune.text() == "Re-tuning\N{HORIZONTAL ELLIPSIS}"
     assert not drift.retune.isEnabled()
     session.failure = DeviceLostError("there is nothing to re-tune: start the live view first")
-    window.retune()
+    window.carry_out(Command.RETUNE)
     assert "nothing to re-tune" in window.banner.text
 
 
@@ -323,13 +323,22 @@ def test_a_recording_is_ended_by_nothing_that_only_happens_to_be_pressed(window,
     assert session.calls[0] == ("stop_recording",)
 
 
-@pytest.mark.parametrize("command", ["_start_acquisition", "use_model", "use_simulated", "go_to_setup", "close"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda window: window.acquisition_dock.start("cells", 60, "digits"),
+        lambda window: window.instruments.use_model("m"),
+        lambda window: window.carry_out(Command.SIMULATED),
+        lambda window: window.carry_out(Command.SETUP),
+        lambda window: window.close(),
+    ],
+    ids=["acquisition", "model", "simulated", "setup", "close"],
+)
 def test_what_would_end_a_recording_asks_and_changes_nothing_when_refused(window, session, command):
-    arguments = {"_start_acquisition": ("cells", 60, "digits"), "use_model": ("m",)}.get(command, ())
     session.status = replace(session.status, state=LiveState.RUNNING)
     session.recording = RecordingStatus(state=RecordingState.RECORDING, path=Path("r"), frames_recorded=12, seconds=1.5)
     operator = refuses()
-    getattr(window, command)(*arguments)
+    command(window)
     operator.stop()
     assert len(operator.questions) == 1
     assert session.calls == []
@@ -355,7 +364,7 @@ def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, 
     qtbot.mouseClick(result.export, Qt.MouseButton.LeftButton)
     assert session.calls == [("export_last_recording",)]
     session.failure = SpeckleScopeError("a recording with this name exists")
-    window.toggle_recording()
+    window.carry_out(Command.RECORD)
     assert result.isVisible()
     assert result.export.isEnabled()
     qtbot.mouseClick(result.dismiss, Qt.MouseButton.LeftButton)
@@ -365,10 +374,10 @@ def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, 
 
 def test_a_refusal_goes_away_with_the_next_command_that_works(window, session):
     session.failure = SpeckleScopeError("the disk is full")
-    window.save_snapshot()
+    window.carry_out(Command.SNAPSHOT)
     assert "the disk is full" in window.banner.text
     session.failure = None
-    window.save_snapshot()
+    window.carry_out(Command.SNAPSHOT)
     assert "the disk is full" not in window.banner.text
     assert "the disk is full" in [entry.message.text for entry in window.banner.log]
     assert window.drawer.messages.rowCount() == 2
@@ -427,7 +436,7 @@ def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monk
 
 
 def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, session, qtbot):
-    window.show_acquisition()
+    window.carry_out(Command.ACQUIRE)
     panel = window.acquisition
     assert not panel.pause.isVisible()
     status = AcquisitionStatus(

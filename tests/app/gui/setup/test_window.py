@@ -188,7 +188,7 @@ def test_from_the_window_to_the_setup_page_and_back_in_one_window(qtbot, styled,
         if isinstance(widget, MainWindow) and widget.page is not None:
             windows.add(id(widget))
             seen.append(widget.windowTitle())
-            widget.close() if "second" in seen[-1] else widget.go_to_setup()
+            widget.close() if "second" in seen[-1] else widget.instruments.go_to_setup()
         elif isinstance(widget, SetupWindow) and widget.isEnabled():
             seen.append("setup")
             widget.name.setText("second")

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PyQt6.QtCore import Qt
 
+from app.gui.command import Command
 from app.gui.training.window import TrainingWindow
 from drivers.base import SpeckleScopeError
 from reconstruction.models.model import CARD
@@ -154,7 +155,7 @@ def test_a_finished_model_can_be_used(page, qtbot, tmp_path):
 @pytest.fixture
 def instrument(qtbot, window, tmp_path):
     """A main window with a training that runs."""
-    window.show_training()
+    window.carry_out(Command.TRAIN)
     page = window.training
     page.stop_polling()
     page.program = runs(PATIENT)
@@ -169,7 +170,7 @@ def test_closing_the_training_window_lets_it_go_on(instrument):
     page.close()
     assert not page.isVisible()
     assert page.running
-    instrument.show_training()
+    instrument.carry_out(Command.TRAIN)
     assert instrument.training is page
     assert page.isVisible()
 

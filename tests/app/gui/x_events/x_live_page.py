@@ -10,6 +10,7 @@ import pytest
 from PyQt6.QtCore import QPoint, QRect, Qt, QTimer
 from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit, QWidget
 
+from app.gui.command import Command
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.questions import QuestionBox
 from app.status import LiveState, RecordingState, RecordingStatus
@@ -98,7 +99,7 @@ def _asked_and_answered(window: MainWindow) -> Callable[[], bool]:
     states: list[str] = []
 
     def ask() -> None:
-        window.toggle_live()
+        window.carry_out(Command.TOGGLE_LIVE)
         states.append("answered")
 
     QTimer.singleShot(0, ask)

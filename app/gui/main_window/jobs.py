@@ -1,0 +1,69 @@
+"""What runs or has run in the background, of whatever kind, as one list; and the question before it is ended."""
+
+from __future__ import annotations
+
+from PyQt6.QtWidgets import QWidget
+
+from app.gui.live_page.page import LivePage
+from app.gui.session_protocol import SessionLike
+from app.gui.widgets.formatting import count
+from app.gui.widgets.questions import Question, ask
+from app.status import JobState, JobStatus, RecordingState
+
+_TRAINING = JobStatus(name="Train", state=JobState.RUNNING)
+
+
+def jobs_of(session: SessionLike | None, *, training: bool) -> tuple[JobStatus, ...]:
+    """Return the jobs of a session: recordings, acquisitions, exports; and the training, if one runs."""
+    jobs: list[JobStatus] = []
+    if session is not None:
+        recording, acquisition = session.recording_status(), session.acquisition_status()
+        if recording.state is not RecordingState.IDLE:
+            state = JobState.RUNNING if recording.active else JobState.FINISHED
+            name = recording.path.name if recording.path is not None else "recording"
+            jobs.append(JobStatus(name=f"Record {name}", state=state, seconds=float(int(recording.seconds))))
+        if acquisition.state is not None:
+            state = JobState.RUNNING if acquisition.active else JobState.FINISHED
+            name = acquisition.path.name if acquisition.path is not None else "dataset"
+            done, total = acquisition.pairs_acknowledged, acquisition.pairs_requested
+            jobs.append(JobStatus(name=f"Acquire {name}", state=state, done=done, total=total))
+        jobs += session.jobs()
+    return (*jobs, _TRAINING) if training else tuple(jobs)
+
+
+def unfinished(session: SessionLike) -> str:
+    """Return what is written to disk before a session can close; empty when nothing is."""
+    recording = session.recording_status()
+    stored = [f"recording, {count(recording.frames_recorded)} frames are on disk"] if recording.active else []
+    names = [job.name for job in session.jobs() if job.state is JobState.RUNNING] or stored
+    text = ", ".join(names)
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, *, training: bool) -> bool:
+    """Return whether nothing is running that ``purpose`` would end, or the operator agrees to end it.
+
+    Parameters
+    ----------
+    page : LivePage, optional
+        The live page; without one nothing can be running.
+    purpose : str
+        What the operator wants to do, as a verb.
+    parent : QWidget
+        The window that asks.
+    training : bool
+        Whether a training is running that would end too.
+    """
+    if page is None:
+        return True
+    acquisition = page.session.acquisition_status()
+    if acquisition.active:
+        stored, requested = count(acquisition.pairs_acknowledged), count(acquisition.pairs_requested)
+        text = f"An acquisition is running: {stored} of {requested} pairs are stored.\nIt can be resumed later."
+        if not ask(Question(text=text, agree=f"Stop acquisition and {purpose}", refuse="Keep acquiring"), parent):
+            return False
+    if training:
+        text = "A training is running. It writes a checkpoint and can be resumed."
+        if not ask(Question(text=text, agree=f"Stop training and {purpose}", refuse="Keep training"), parent):
+            return False
+    return page.may_end_recording(purpose)
