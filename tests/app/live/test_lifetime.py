@@ -13,6 +13,7 @@ import pytest
 from app.benchmarks.process_usage import ProcessUsage
 from app.instrument.config import InstrumentConfig
 from app.live import inference, session
+from app.live.parts import live_control, processing, recording_control, slm_of_instrument
 from app.live.session import Session
 from app.status import LiveState, LiveView, RecordingState
 from drivers.base import Frame
@@ -65,8 +66,13 @@ class Census:
 @pytest.fixture
 def census(monkeypatch: pytest.MonkeyPatch) -> Census:
     census = Census(monkeypatch)
-    for name in ("InferencePipeline", "LiveCapture", "LiveRecording", "Scene"):
-        census.follow(session, name)
+    for module, name in (
+        (processing, "InferencePipeline"),
+        (live_control, "LiveCapture"),
+        (recording_control, "LiveRecording"),
+        (slm_of_instrument, "Scene"),
+    ):
+        census.follow(module, name)
     for name in ("open_engine", "LiveReconstructor", "LiveView"):
         census.follow(inference, name)
     monkeypatch.setattr(session.DatasetRun, "new", _followed(census, "DatasetRun", session.DatasetRun.new))

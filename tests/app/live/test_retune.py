@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,8 +16,10 @@ from app.instrument.opening import open_instrument
 from app.live import session as session_module
 from app.live.session import Session, SessionError
 from app.live.slm.scene import Scene
-from app.status import LiveView
+from app.status import LiveState, LiveView
+from drivers.base import DeviceError, Pattern
 from drivers.twin.camera import SimulatedCamera
+from drivers.twin.slm import SimulatedSlm
 from reconstruction.metrics import pearson
 from reconstruction.models.model import Model
 from tests.helpers.small_instrument import GRID_PX, until
@@ -177,3 +180,52 @@ def test_the_threshold_is_the_operators(config: InstrumentConfig) -> None:
     config = config.model_copy(update={"live": LiveConfig(engine="torch", drift_threshold=0.9)})
     with Session.open(config) as session:
         assert session.live_status().drift_threshold == 0.9
+
+
+@contextmanager
+def with_slm(config: InstrumentConfig) -> Iterator[tuple[Session, SimulatedSlm]]:
+    """Open a session whose live view shows nothing, and give the test its SLM."""
+    rig, fibre, model, _ = open_instrument(config)
+    assert isinstance(rig.slm, SimulatedSlm)
+    with Session(config, rig, fibre, model, None) as session:
+        session.start_live()
+        until(lambda: session.live_status().state is LiveState.RUNNING)
+        yield session, rig.slm
+
+
+def test_a_stop_ends_a_retune_after_the_pattern_that_is_shown(
+    config: InstrumentConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, reached, stopped = list[Pattern](), threading.Event(), threading.Event()
+    with with_slm(config) as (session, slm):
+        show = slm.show
+
+        def held(pattern: Pattern) -> int:
+            shown.append(pattern)
+            if len(shown) == 3:
+                reached.set()
+                assert stopped.wait(10)
+            return show(pattern)
+
+        monkeypatch.setattr(slm, "show", held)
+        session.retune()
+        assert reached.wait(30)
+        session.stop_live()
+        stopped.set()
+        until(lambda: session.live_status().state is LiveState.STOPPED)
+        assert len({pattern.id for pattern in shown}) == 2  # the flat pattern, and the first of eight
+        assert session.pop_messages() == []
+
+
+def test_a_retune_that_a_device_refuses_is_an_error_and_the_live_view_goes_on(
+    config: InstrumentConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with with_slm(config) as (session, slm):
+
+        def refuse(pattern: Pattern) -> int:
+            raise DeviceError("the SLM is switched off")
+
+        monkeypatch.setattr(slm, "show", refuse)
+        assert "not re-tuned: the SLM is switched off" in retune(session)
+        until(lambda: session.poll_frame() is not None)
+        assert session.live_status().state is LiveState.RUNNING

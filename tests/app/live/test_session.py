@@ -544,7 +544,7 @@ def test_a_model_for_other_frames_is_refused(config: InstrumentConfig) -> None:
         Session.open(config.model_copy(update={"twin": other}))
 
 
-@pytest.mark.parametrize("interrupted", ["app.live.session.Scene", "app.instrument.opening.attach"])
+@pytest.mark.parametrize("interrupted", ["app.live.parts.slm_of_instrument.Scene", "app.instrument.opening.attach"])
 def test_an_interruption_while_a_session_opens_closes_its_devices(
     interrupted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,71 @@
+"""The newest frame, view and overlay: polled for the screen, and written as a snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acquisition.streams.channel import Channel, Overflow
+from app.live.parts.errors import SessionError
+from app.live.parts.processing import Processing
+from app.live.segmentation import segmented
+from app.live.snapshot import write_snapshot
+from app.status import LiveView, Overlay
+from drivers.base import Frame
+
+
+class NewestResults:
+    """What is polled, and what was polled last. One thread polls; any thread may put pictures.
+
+    Parameters
+    ----------
+    processing : Processing
+        Where views and overlays come from.
+
+    Attributes
+    ----------
+    pictures : Channel of Frame
+        Where the frames for the screen go; the newest one waits.
+    """
+
+    def __init__(self, processing: Processing) -> None:
+        self.pictures: Channel[Frame] = Channel("pictures", 1, Overflow.DROP_OLDEST)
+        self._processing = processing
+        self._frame: Frame | None = None
+        self._view: LiveView | None = None
+        self._overlay: Overlay | None = None
+
+    def poll_frame(self) -> Frame | None:
+        """Return the newest camera frame, or None when there is nothing new; it does not wait for a reconstruction."""
+        frame = self.pictures.poll()
+        self._frame = frame or self._frame
+        return frame
+
+    def poll_view(self) -> LiveView | None:
+        """Return the newest view, or None when there is nothing new."""
+        view = self._processing.poll_view()
+        self._view = view or self._view
+        return view
+
+    def poll_overlay(self) -> Overlay | None:
+        """Return the newest view that was segmented, with its labels, or None when there is nothing new."""
+        overlay = self._processing.poll_overlay()
+        self._overlay = overlay or self._overlay
+        return overlay
+
+    def snapshot(self, archive: Path) -> Path:
+        """Write the view that was polled last with its own labels as files; return their folder.
+
+        Before the first view, the frame that was polled last. Raises SessionError when there was none.
+        """
+        overlay, view, frame = self._overlay, self._view, self._frame
+        if view is None and frame is not None:
+            view = LiveView(frame, None)
+        if view is None:
+            raise SessionError("there is no picture yet: start the live view first")
+        has_labels = overlay is not None and overlay.view is view
+        return write_snapshot(archive, overlay if overlay is not None and has_labels else segmented(view))
+
+    def let_go(self) -> None:
+        """Free all pictures."""
+        self._frame = self._view = self._overlay = None
+        self.pictures.poll()

@@ -1,0 +1,105 @@
+"""What becomes of the frames: inference and segmentation, which are replaced when inference has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.live.inference import InferencePipeline, InferenceSettings, InferenceStats
+from app.live.parts.stages import Stages
+from app.live.publisher import Publisher
+from app.live.recordings.pre_trigger import PreTriggerRing
+from app.live.segmentation import SegmentationPipeline, SegmentationStats
+from app.status import LiveView, Message, Overlay
+from reconstruction.models.model import Model
+
+
+@dataclass(frozen=True)
+class _Running:
+    inference: InferencePipeline
+    segmentation: SegmentationPipeline
+
+
+class Processing:
+    """Inference and segmentation of one session.
+
+    One thread starts and joins. Any thread may poll and ask for numbers: what runs is replaced as a whole.
+
+    Parameters
+    ----------
+    ring : PreTriggerRing
+        Gets every view and every overlay, each in the thread of its stage.
+    stages : Stages
+        Where the threads are watched.
+    on_message : callable
+        Called with every message for the operator.
+
+    Attributes
+    ----------
+    views : Publisher of LiveView
+        Every view, of the stage that runs and of those that will replace it; in the inference thread.
+    """
+
+    def __init__(self, ring: PreTriggerRing, stages: Stages, on_message: Callable[[Message], None]) -> None:
+        self.views: Publisher[LiveView] = Publisher()
+        self._ring = ring
+        self._stages = stages
+        self._on_message = on_message
+        self._running: _Running | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether there is an inference stage, also one that has failed."""
+        return self._running is not None
+
+    def start(self, settings: InferenceSettings) -> InferencePipeline:
+        """Return the inference stage that runs; the first one, and one instead of one that has failed, is started here."""
+        running = self._running
+        if running is not None and running.inference.error is None:
+            return running.inference
+        if running is not None:  # its segmentation would wait for views for ever
+            running.segmentation.stop()
+        inference, segmentation = InferencePipeline(settings, self._on_message), SegmentationPipeline()
+        inference.views.subscribe(self._ring.put_view)  # first: labels must not come before their view
+        inference.views.subscribe(segmentation.offer)
+        inference.views.subscribe(self.views.publish)
+        segmentation.overlays.subscribe(self._ring.put_overlay)
+        self._running = _Running(inference, segmentation)
+        self._stages.start(segmentation.stage)
+        self._stages.start(inference.stage)
+        return inference
+
+    def poll_view(self) -> LiveView | None:
+        """Return the newest view, or None when there is nothing new. Never raises."""
+        running = self._running
+        try:
+            return running.inference.display.poll() if running is not None else None
+        except Exception:
+            return None  # the channel is closed; a message of the stage says why
+
+    def poll_overlay(self) -> Overlay | None:
+        """Return the newest view that was segmented, with its labels, or None when there is nothing new. Never raises."""
+        running = self._running
+        try:
+            return running.segmentation.display.poll() if running is not None else None
+        except Exception:
+            return None  # the channel is closed; a message of the stage says why
+
+    def stats(self, model: Model | None) -> tuple[InferenceStats, SegmentationStats]:
+        """Return the numbers of both stages; before they start, what is known of the model that they will run."""
+        running = self._running
+        if running is None:
+            return InferenceStats.before_start(model), SegmentationStats()
+        return running.inference.stats(), running.segmentation.stats()
+
+    def join(self, timeout_s: float) -> None:
+        """End inference, and then segmentation."""
+        if self._running is not None:
+            self._running.inference.stop()
+            self._running.inference.join(timeout_s)
+            self._running.segmentation.stop()
+
+    def let_go(self) -> None:
+        """Free engine, model and views, and those who watch."""
+        self._running = None
+        self.views = Publisher()
