@@ -117,7 +117,8 @@ class Annotations(QWidget):
         metrics = QFontMetricsF(font)
         if self._message:
             painter.setPen(QColor(PICTURE.muted))
-            painter.drawText(QRectF(self.rect()), Qt.AlignmentFlag.AlignCenter, self._message)
+            room = QRectF(self.rect()).adjusted(_MARGIN_PX, 0, -_MARGIN_PX, 0)
+            painter.drawText(room, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._message)
             return
         self._draw_lines(painter)
         self._draw_notes(painter, metrics)

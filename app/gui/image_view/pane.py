@@ -63,6 +63,7 @@ class Pane(QFrame):
         self._shown: Shown | None = None
         self._raw: Shown | None = None
         self._message = ""
+        self._age = ""
         self._filters = ViewFilters(facts.quantity(options.content))
         self._thread = FilterThread()
         self._thread.finished.connect(self._display)
@@ -173,6 +174,10 @@ class Pane(QFrame):
         self._message = text
         if self._shown is None:
             self.canvas.annotations.set_message(text)
+
+    def set_age(self, text: str) -> None:
+        """Set why the picture on display is not live, which the next look at the numbers shows; empty while it is."""
+        self._age = f"not live: {text}" if text else ""
 
     def forget(self, reason: str) -> None:
         """Show no picture, but the reason for it."""
@@ -317,7 +322,7 @@ class Pane(QFrame):
         filters = ", ".join(shown.filters)
         step = f"grid {self.canvas.grid_step_um:g} \N{MICRO SIGN}m" if PaneFlag.GRID in self._options.flags else ""
         turned = self._options.orientation.text
-        texts = (filters, *self.clipped_texts, turned, step)
+        texts = (self._age, filters, *self.clipped_texts, turned, step)
         self.canvas.annotations.set_notes(*(text[:1].upper() + text[1:] for text in texts))
 
     @property

@@ -62,6 +62,8 @@ class PaneGrid(QWidget):
         self._store = LevelStore(facts)
         self._make_item = make_item
         self._message = ""
+        self._old_frames = ""
+        self._old_phases = ""
         self._panes: list[Pane] = []
         self._menus: list[PaneMenus] = []
         self._pop_outs: dict[Pane, PopOut] = {}
@@ -132,8 +134,19 @@ class PaneGrid(QWidget):
     def refresh_numbers(self) -> None:
         """Update subtitles, histograms and notes to what is on display; a few times a second is enough."""
         for pane in self.visible_panes:
+            pane.set_age(self._age_of(pane.content))
             pane.refresh_numbers(self._newest.note(pane.content))
         self.measure.refresh(self.visible_panes, self._newest.frame)
+
+    def show_age(self, frames: str, phases: str) -> None:
+        """Say on pictures that stay why they are not live: on camera frames, and on what is made of them; empty while live."""
+        self._old_frames = frames
+        self._old_phases = phases
+
+    def _age_of(self, content: Content) -> str:
+        if content is Content.SLM:
+            return ""
+        return self._old_frames if content is Content.SPECKLE else self._old_phases
 
     def show_message(self, text: str) -> None:
         """Show a message in every pane until its first picture comes; a picture that is shown stays, without a message."""

@@ -156,6 +156,7 @@ class LivePage(QMainWindow):
             self._last_frame_s = self._last_view_s = None
         self._live_state = status.state
         self.controls.show_live(status.state, *self._live_text(status))
+        self._show_age(status)
         if not status.running:
             self.pictures.show_message("The live view is stopped. Press Space to start it.")
         elif self._last_frame_s is None:
@@ -164,6 +165,15 @@ class LivePage(QMainWindow):
             waiting = "Waiting for the first phase\N{HORIZONTAL ELLIPSIS}"
             choosing = "The engine is being chosen. The phase comes after that."
             self.pictures.show_message(choosing if status.choosing_engine else waiting)
+
+    def _show_age(self, status: LiveStatus) -> None:
+        """Say on pictures that stay, also those in windows of their own, that they are not live."""
+        silent_s, old_s = _seconds_since(self._last_frame_s), _seconds_since(self._last_view_s)
+        frames = "" if status.running else "stopped"
+        if status.running and silent_s is not None and silent_s > _SILENT_AFTER_S:
+            frames = f"no frame for {silent_s:.0f} s"
+        is_old = old_s is not None and old_s > _SILENT_AFTER_S
+        self.pictures.show_age(frames, frames or (f"no phase for {old_s:.0f} s" if is_old else ""))
 
     def _live_text(self, status: LiveStatus) -> tuple[str, Tone]:
         state = status.state

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt, QThreadPool
-from PyQt6.QtGui import QWheelEvent
+from PyQt6.QtGui import QImage, QWheelEvent
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtWidgets import QApplication, QWidget
 
+from app.gui.image_view.annotations import Annotations
 from app.gui.image_view.colour_maps import ABOVE_COLOUR, BELOW_COLOUR, ColourMap, colour_table
 from app.gui.image_view.contents import Content, PaneFacts
 from app.gui.image_view.levels.levels import HistogramScale
@@ -157,6 +158,32 @@ def test_without_a_model_phase_and_overlay_say_so_and_the_speckle_lives(grid):
         assert grid.showing(content).image is None
         assert "No model" in grid.showing(content).canvas.annotations.message
     assert "frame 1," in grid.showing(Content.SPECKLE).subtitle.full_text
+
+
+def test_a_picture_that_stays_says_why_it_is_not_live(grid):
+    show(grid, make_view())
+    grid.show_age("", "no phase for 3 s")
+    grid.refresh_numbers()
+    assert grid.showing(Content.SPECKLE).canvas.annotations.notes == ()
+    assert grid.showing(Content.PHASE).canvas.annotations.notes == ("Not live: no phase for 3 s",)
+    grid.show_age("", "")
+    grid.refresh_numbers()
+    assert grid.showing(Content.PHASE).canvas.annotations.notes == ()
+
+
+def test_a_message_is_wrapped_in_a_narrow_pane(qtbot):
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    annotations = Annotations(parent)
+    annotations.resize(160, 200)
+    annotations.set_message("The live view is stopped. Press Space to start it.")
+    picture = QImage(annotations.size(), QImage.Format.Format_Grayscale8)
+    picture.fill(0)
+    annotations.render(picture)
+    ink = np.array([[picture.pixelColor(x, y).value() for x in range(160)] for y in range(200)]) > 0
+    assert ink.any()
+    assert not ink[:, :8].any()
+    assert not ink[:, -8:].any()
 
 
 def test_a_message_is_shown_until_the_first_picture(grid):

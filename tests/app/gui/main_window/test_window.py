@@ -84,6 +84,11 @@ def test_a_silent_camera_is_not_called_live(window, session, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: later_s)
     window.refresh_numbers()
     assert window.page.controls.state.text() == "No frame for 10 s"
+    panes = window.page.pictures.panes
+    assert {pane.canvas.annotations.notes for pane in panes} == {("Not live: no frame for 10 s",)}
+    session.status = replace(session.status, state=LiveState.STOPPED)
+    window.refresh_numbers()
+    assert {pane.canvas.annotations.notes for pane in panes} == {("Not live: stopped",)}
 
 
 def test_a_phase_that_is_old_is_not_called_live_while_frames_come(window, session, monkeypatch):
