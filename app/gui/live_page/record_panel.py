@@ -31,8 +31,8 @@ _LONGEST_S = 7 * 24 * 3600.0
 _SHORTEST_S = 0.1
 _MOST_BEFORE_S = 60.0
 #: A choice with an amount beside it fits into the panel: letters of the choice that need room, and width of the amount.
-_SHORT_CHOICE = 10
-_AMOUNT_PX = 110
+_SHORT_CHOICE = 8
+_AMOUNT_PX = 96
 _NOTES_PX = 64
 _DEFAULT_PATTERN = "{name}"
 
@@ -218,8 +218,8 @@ class RecordPanel(QWidget):
             amount.setValue(10)
             amount.setFixedWidth(_AMOUNT_PX)
         self.before.setRange(0, _MOST_BEFORE_S)
-        self.before.setSuffix(" s before Record is pressed")
-        self.before.setSpecialValueText("nothing from before Record is pressed")
+        self.before.setSuffix(" s before Record")
+        self.before.setSpecialValueText("nothing")
         self.before.setKeyboardTracking(False)
         self.notes.setMaximumHeight(_NOTES_PX)
         self.notes.setTabChangesFocus(True)
