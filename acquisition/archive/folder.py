@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from enum import Enum
 from io import FileIO
 from pathlib import Path
 from typing import Self
@@ -197,6 +198,47 @@ class WriterLock:
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"
         return f"process {process} on computer {computer!r} since {since}"
+
+
+class LockState(Enum):
+    """What the lock file of a folder says, without taking the lock."""
+
+    #: Nobody writes, and the last writer ended by itself.
+    FREE = "free"
+    #: A process writes now.
+    HELD = "held"
+    #: The last writer was killed, or its computer lost power.
+    LEFT = "left"
+
+
+def lock_state(folder: Path, file: str = LOCK) -> LockState:
+    """Return whether a folder is being written, or was when its last writer ended; a folder that cannot be read is free."""
+    try:
+        with (folder / file).open("rb") as lock:
+            if not lock.read(1):  # a writer that ends by itself leaves an empty file
+                return LockState.FREE
+            return LockState.LEFT if _is_unlocked(lock.fileno()) else LockState.HELD
+    except OSError:
+        return LockState.FREE
+
+
+def _is_unlocked(file: int) -> bool:
+    """Whether no other process holds the lock of an open file. For an instant, it is locked for readers."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def clean_name(text: str) -> str:

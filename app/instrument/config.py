@@ -149,6 +149,9 @@ class LiveConfig(_Strict):
     drift_threshold : float
         The drift alarm is raised when the correlation with the reference falls below this. Speckle of different objects
         correlates at least 0.75 with the reference, speckle of the same fibre on another day about 0.25.
+    samples_per_frame : int
+        Pictures that a sampler (``specdiffusion``) draws of every frame. With two or more their spread is the uncertainty, and
+        every frame takes that many times as long. Other models give their uncertainty at once, or have none.
     """
 
     engine: str = "auto"
@@ -156,6 +159,7 @@ class LiveConfig(_Strict):
     record_queue_mb: float | None = Field(None, gt=0)
     pre_trigger_s: float = Field(0.0, ge=0, le=3600)
     drift_threshold: float = Field(0.5, ge=0, le=1)
+    samples_per_frame: int = Field(1, ge=1, le=64)
 
     @model_validator(mode="before")
     @classmethod

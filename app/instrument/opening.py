@@ -65,6 +65,7 @@ def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, s
         A device or the model is missing, or the model does not fit the twin.
     """
     model = load_model(config.model)
+    model.network.set_samples(config.live.samples_per_frame)
     rig, fibre = open_rig(config)
     try:
         model.check_frame(rig.camera.capabilities.shape)

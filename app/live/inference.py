@@ -103,7 +103,7 @@ class InferenceStats:
         """Return what is known before the stage has opened its engine: which model it will run."""
         if model is None:
             return cls()
-        return cls(method_name=model.card.name, method_id=model.id, has_uncertainty=model.network.has_sigma_head)
+        return cls(method_name=model.card.name, method_id=model.id, has_uncertainty=model.network.gives_sigma)
 
 
 @dataclass(frozen=True)

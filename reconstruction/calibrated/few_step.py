@@ -136,7 +136,6 @@ class CalibratedFewStep(Reconstructor):
 
     kind: ClassVar[str] = "calibrated"
     needs_response: ClassVar[bool] = True
-    has_sigma_head: ClassVar[bool] = True
     renamed_parts: ClassVar[Mapping[str, str]] = {"level": "piston", "spread": "sigma_head"}
     # The exporter and the CPU engines do not support Fourier transforms of complex numbers well.
     exportable: ClassVar[bool] = False
@@ -165,6 +164,11 @@ class CalibratedFewStep(Reconstructor):
     def evaluations(self) -> int:
         """Evaluations of networks for one frame: one for every step, and one for the start."""
         return self._step_count + bool(self.config.start)
+
+    @property
+    def gives_sigma(self) -> bool:
+        """Whether there is a standard deviation: a network of its own estimates it."""
+        return True
 
     @property
     def truth_px(self) -> int:

@@ -67,7 +67,6 @@ class MeanFlow(Reconstructor):
 
     kind: ClassVar[str] = "mean-flow"
     renamed_parts: ClassVar[Mapping[str, str]] = {"spread": "sigma_head"}
-    has_sigma_head: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 5e-4
     most_steps: int | None = None
     config: MeanFlowConfig
@@ -90,6 +89,11 @@ class MeanFlow(Reconstructor):
     def evaluations(self) -> int:
         """Evaluations of networks for one frame: one of the regressor, and one for each step of the flow."""
         return 1 + self.flow_steps
+
+    @property
+    def gives_sigma(self) -> bool:
+        """Whether there is a standard deviation: that of the mean, from the head."""
+        return True
 
     def set_steps(self, count: int) -> None:
         """Set the number of the flow's steps."""
@@ -130,19 +134,17 @@ class MeanFlow(Reconstructor):
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Reconstruct; see :class:`reconstruction.models.base.Reconstructor`."""
-        if not self.flow_steps:
-            return torch.as_tensor(self.mean(frame, reference))
-        return self._flowed(frame, reference, self.start.expand(len(frame), -1, -1, -1))
+        return self._reconstructed(*self.mean.maps_and_phase(frame, reference))
 
     def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Return the phase and the standard deviation of the mean; see :class:`reconstruction.models.base.Reconstructor`."""
-        mean, std = self.deviation(frame, reference)
-        return torch.cat([self(frame, reference) if self.flow_steps else mean, std], 1)
+        maps, mean = self.mean.maps_and_phase(frame, reference)
+        return torch.cat([self._reconstructed(maps, mean), self._std(maps, mean)], 1)
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the mean and its standard deviation from the head, with one evaluation of each."""
-        mean = self.mean(frame, reference)
-        return mean, self._std(self.mean.features(frame, reference), mean)
+        maps, mean = self.mean.maps_and_phase(frame, reference)
+        return mean, self._std(maps, mean)
 
     def sampled_deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation over ``config.samples`` samples."""
@@ -153,14 +155,17 @@ class MeanFlow(Reconstructor):
         """Draw one sample of every frame for each seed: (seeds, b, 1, grid_px, grid_px) in radians."""
         noises = [torch.randn(self.start.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         with torch.no_grad():
-            return torch.stack([self._flowed(frame, reference, noise.to(frame.device)) for noise in noises])
+            maps, mean = self.mean.maps_and_phase(frame, reference)
+            return torch.stack([self._flowed(maps, mean, noise.to(frame.device)) for noise in noises])
 
-    def _flowed(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def _reconstructed(self, maps: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+        return self._flowed(maps, mean, self.start.expand(len(mean), -1, -1, -1)) if self.flow_steps else mean
+
+    def _flowed(self, maps: torch.Tensor, mean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         scale = self.config.phase_range_rad / 2
-        maps, mean = self.mean.features(frame, reference), self.mean(frame, reference)
         state = mean / scale + self.config.start_std * noise
         for step in range(self.flow_steps):
-            time = torch.full((len(frame), 1, 1, 1), step / self.flow_steps, device=frame.device)
+            time = torch.full((len(mean), 1, 1, 1), step / self.flow_steps, device=mean.device)
             state = state + self._velocity(maps, mean, state, time) / self.flow_steps
         return state * scale
 

@@ -75,7 +75,7 @@ class SpecDiffusionConfig(NetworkConfig):
 
 
 class SpecDiffusion(Reconstructor):
-    """Diffusion model of phase given speckle; the attributes ``sampler`` and ``schedule`` may be changed at any time.
+    """Diffusion model of phase given speckle; ``sampler``, ``schedule`` and ``samples_per_frame`` may be changed at any time.
 
     Parameters
     ----------
@@ -93,6 +93,7 @@ class SpecDiffusion(Reconstructor):
         super().__init__(config)
         self.sampler = config.sampler
         self.schedule = config.schedule
+        self.samples_per_frame = 1
         shape = FilmUNetShape(
             base_channels=config.base_channels,
             multipliers=config.multipliers,
@@ -105,7 +106,16 @@ class SpecDiffusion(Reconstructor):
     @property
     def evaluations(self) -> int:
         """Evaluations of the network for one frame: one per step."""
-        return len(preset(self.schedule).gammas)
+        return len(preset(self.schedule).gammas) * self.samples_per_frame
+
+    @property
+    def gives_sigma(self) -> bool:
+        """Whether there is a standard deviation: the spread of the samples, if there are several of a frame."""
+        return self.samples_per_frame > 1
+
+    def set_samples(self, count: int) -> None:
+        """Draw ``count`` samples of every frame, which takes that many times as long."""
+        self.samples_per_frame = count
 
     def set_steps(self, count: int) -> None:
         """Use a schedule of ``count`` steps, uniform in log-SNR."""
@@ -127,6 +137,15 @@ class SpecDiffusion(Reconstructor):
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Draw one sample with the configured seed; see :class:`~reconstruction.models.base.Reconstructor`."""
         return self.sample(frame, reference, [self.config.seed])
+
+    def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Return the first sample and the spread of all; see :class:`~reconstruction.models.base.Reconstructor`.
+
+        The samples are drawn one after another: an engine's graph of the network takes one picture.
+        """
+        seeds = range(self.config.seed, self.config.seed + self.samples_per_frame)
+        samples = torch.stack([self.sample(frame, reference, [seed]) for seed in seeds])
+        return torch.cat([samples[0], samples.std(0)], 1) if self.gives_sigma else samples[0]
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation over ``config.samples`` samples, in radians, both (b, 1, grid_px, grid_px)."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.base import ReconstructionError
+from reconstruction.models.model import Model
 
 #: Camera counts, as the camera gave them or averaged.
 Counts = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
@@ -34,6 +36,28 @@ FAILURES = (EngineError, RuntimeError, MemoryError, ValueError, OSError)
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message, or the exception's name where it has no message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of what goes through an engine.
+
+    Parameters
+    ----------
+    frame_px, grid_px : int
+        Sides of frame and phase.
+    planes : int
+        1 for the phase alone, 2 with its standard deviation.
+    """
+
+    frame_px: int
+    grid_px: int
+    planes: int
+
+    @classmethod
+    def of(cls, model: Model) -> Self:
+        """Return the sizes of a model."""
+        return cls(model.frame_px, model.grid_px, model.network.planes)
 
 
 class Engine(Protocol):
@@ -67,7 +91,7 @@ Estimate = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 @runtime_checkable
 class UncertainEngine(Engine, Protocol):
-    """An engine that gives the standard deviation of the phase where its model has a head for it."""
+    """An engine that gives the standard deviation of the phase where its model does."""
 
     def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
         """Reconstruct one frame; see :meth:`Engine.run`. Every call returns new arrays."""
@@ -80,6 +104,16 @@ def run_with_sigma(engine: Engine, frame: Counts, reference: NDArray[np.float32]
     )
 
 
+def estimate(model: Model, engine: Engine, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+    """Reconstruct one frame of a model as the live view does: with its standard deviation, if the model gives one."""
+    return run_with_sigma(engine, frame, reference) if model.network.gives_sigma else (engine.run(frame, reference), None)
+
+
 def estimate_of(planes: NDArray[np.float32]) -> Estimate:
     """Return copies of the planes (1 or 2, grid_px, grid_px) that a network's ``with_sigma`` gives for a frame."""
     return np.array(planes[0]), np.array(planes[1]) if len(planes) > 1 else None
+
+
+def planes_of(estimated: Estimate) -> NDArray[np.float32]:
+    """Return the planes (1 or 2, grid_px, grid_px) of an estimate."""
+    return np.stack([plane for plane in estimated if plane is not None])

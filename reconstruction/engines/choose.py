@@ -20,7 +20,7 @@ import numpy as np
 
 from drivers.safe_text import parse_json
 from reconstruction.engines.artifacts import Artifact, cache_folder
-from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision, first_line
+from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision, first_line, run_with_sigma
 from reconstruction.engines.check_frames import CheckFrames, recall
 from reconstruction.engines.engine_check import EngineCheck, EngineCheckReport
 from reconstruction.engines.engine_kinds import AUTO, ENGINES, parse
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 Choice = tuple[str, Precision]
 _LIBRARIES = ("torch", "openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
 #: Increase it when engines change so much that stored times are out of date.
-_CHOICE_VERSION = 1
+_CHOICE_VERSION = 2
 #: No further round of time measurements starts after this time, so slow models are timed fewer times.
 _TIMING_LIMIT_S = 5.0
 
@@ -156,7 +156,7 @@ def interleaved_ms(engines: list[Engine], frames: CheckFrames, rounds: int = 5) 
 
 
 def times_in_turns(engines: list[Engine], frames: CheckFrames, rounds: int, limit_s: float) -> list[list[float]]:
-    """Return the time of every frame of every engine, in milliseconds.
+    """Return the time of every frame of every engine, in milliseconds, with the standard deviation where the model gives one.
 
     The engines take turns, so that all of them run under the same load of the machine. No new round starts after ``limit_s``.
     """
@@ -168,7 +168,7 @@ def times_in_turns(engines: list[Engine], frames: CheckFrames, rounds: int, limi
         frame = frames.frames[number % len(frames.frames)]
         for engine, record in zip(engines, times_ms, strict=True):
             start = time.perf_counter()
-            engine.run(frame, frames.reference)
+            run_with_sigma(engine, frame, frames.reference)
             record.append((time.perf_counter() - start) * 1e3)
     return times_ms
 

@@ -1,4 +1,4 @@
-"""The engine check: an engine is used only after it gave the same phase as torch on the check frames."""
+"""The engine check: an engine is used only after it gave the same phase and uncertainty as torch on the check frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Engine, EngineError, Precision, run_with_sigma
+from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate, planes_of
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.metrics import score
@@ -20,6 +20,10 @@ TOLERANCE_RAD: Final = 1e-3
 TOLERANCE_RMS_RAD: Final = 0.02
 #: Largest loss of SSIM against the displayed phase. For int8 this is the only limit.
 TOLERANCE_SSIM: Final = {Precision.FP16: 0.002, Precision.BF16: 0.002, Precision.INT8: 0.005}
+#: The same for the standard deviation of the phase, which is smaller than the phase: fp32, largest difference of any pixel;
+#: other precisions, largest root mean square difference inside the fibre's disc.
+SIGMA_TOLERANCE_RAD: Final = 1e-3
+SIGMA_TOLERANCE_RMS_RAD: Final = 0.01
 #: Models with more evaluations per frame than this are checked on one frame only.
 _MANY_EVALUATIONS = 8
 
@@ -36,12 +40,16 @@ class EngineCheckReport:
         Mean SSIM of torch minus that of the engine; None without the displayed phase.
     frames : int
         Number of frames compared.
+    sigma_max_abs_diff_rad, sigma_rms_diff_rad : float, optional
+        The same differences of the standard deviation; None for a model without one.
     """
 
     max_abs_diff_rad: float
     rms_diff_rad: float
     ssim_loss: float | None
     frames: int
+    sigma_max_abs_diff_rad: float | None = None
+    sigma_rms_diff_rad: float | None = None
 
     def to_dict(self) -> dict[str, float | int | None]:
         """Return plain types, for JSON."""
@@ -62,7 +70,7 @@ class EngineCheck:
     def __init__(self, model: Model, frames: CheckFrames) -> None:
         self.model = model
         self.frames = frames if model.network.evaluations <= _MANY_EVALUATIONS else frames.first()
-        self._expected: list[NDArray[np.float32]] = []
+        self._expected: NDArray[np.float32] | None = None
 
     def check(self, engine: Engine, precision: Precision) -> EngineCheckReport:
         """Compare an engine with torch; this also warms the engine up.
@@ -70,52 +78,46 @@ class EngineCheck:
         Raises
         ------
         EngineError
-            The phase has the wrong shape, is not finite, or differs from torch by more than the precision is allowed.
+            The phase or its standard deviation is missing, has the wrong shape, is not finite, or differs from torch by more
+            than the precision is allowed.
         """
-        report = self.compare(
-            [engine.run(frame, self.frames.reference) for frame in self.frames.frames], engine.name, precision
-        )
-        self._check_sigma(engine, precision)
-        return report
+        estimates = [self._estimate(engine, frame) for frame in self.frames.frames]
+        return self.compare(estimates, engine.name, precision)
 
-    def _check_sigma(self, engine: Engine, precision: Precision) -> None:
-        """Compare the standard deviation of one frame with that of torch, if the engine gives one."""
-        if not self.model.network.has_sigma_head:
-            return
-        frame = self.frames.frames[0]
-        sigma = run_with_sigma(engine, frame, self.frames.reference)[1]
-        expected = TorchEngine(self.model).run_with_sigma(frame, self.frames.reference)[1]
-        if sigma is None or expected is None:
-            return
-        if sigma.shape != expected.shape or not np.isfinite(sigma).all():
-            raise EngineError(f"{engine.name} gives a standard deviation that is not that of this model; use torch")
-        difference = np.abs(sigma - expected)[self.model.mask]
-        worst, rms = float(difference.max()), float(np.sqrt(np.square(difference).mean()))
-        if worst > TOLERANCE_RAD if precision is Precision.FP32 else rms > TOLERANCE_RMS_RAD:
-            raise EngineError(f"the standard deviation of {engine.name} differs from torch by up to {worst:.2g} rad; use fp32")
-
-    def compare(self, phases: list[NDArray[np.float32]], name: str, precision: Precision) -> EngineCheckReport:
-        """Compare the phases that the engine ``name`` computed from the check frames; see :meth:`check`."""
-        expected = self._torch_phases()
-        for phase in phases:
-            if phase.shape != expected[0].shape:
-                raise EngineError(f"{name} gives {phase.shape}, torch {expected[0].shape}; its file belongs to another model")
-            if not np.isfinite(phase).all():
-                raise EngineError(f"{name} gives numbers that are not finite; use full precision (fp32)")
-        difference = np.stack(phases) - np.stack(expected)
+    def compare(self, estimates: list[Estimate], name: str, precision: Precision) -> EngineCheckReport:
+        """Compare what the engine ``name`` computed from the check frames; see :meth:`check`."""
+        expected = self._expected_planes()
+        for estimated in estimates:
+            _require_planes(planes_of(estimated), expected[0], name)
+        difference = np.stack([planes_of(estimated) for estimated in estimates]) - expected
+        (worst, *sigma_worst), (rms, *sigma_rms) = self._per_plane(difference)
+        phases = [phase for phase, _ in estimates]
         report = EngineCheckReport(
-            max_abs_diff_rad=float(np.abs(difference).max()),
-            rms_diff_rad=float(np.sqrt(np.square(difference[:, self.model.mask]).mean())),
-            ssim_loss=None if self.frames.truth_rad is None else self._ssim(expected) - self._ssim(phases),
+            max_abs_diff_rad=worst,
+            rms_diff_rad=rms,
+            ssim_loss=None if self.frames.truth_rad is None else self._ssim(list(expected[:, 0])) - self._ssim(phases),
             frames=len(phases),
+            sigma_max_abs_diff_rad=sigma_worst[0] if sigma_worst else None,
+            sigma_rms_diff_rad=sigma_rms[0] if sigma_rms else None,
         )
         _require_tolerances(report, name, precision)
+        _require_sigma_tolerances(report, name, precision)
         return report
 
-    def _torch_phases(self) -> list[NDArray[np.float32]]:
-        if not self._expected:
+    def _per_plane(self, difference: NDArray[np.float32]) -> tuple[list[float], list[float]]:
+        """Return the largest difference of every plane, and the root mean square inside the fibre's disc."""
+        inside = difference[..., self.model.mask]
+        worst, rms = np.abs(difference).max((0, 2, 3)), np.sqrt(np.square(inside).mean((0, 2)))
+        return worst.tolist(), rms.tolist()
+
+    def _estimate(self, engine: Engine, frame: Counts) -> Estimate:
+        return estimate(self.model, engine, frame, self.frames.reference)
+
+    def _expected_planes(self) -> NDArray[np.float32]:
+        """Return what torch computes, (frames, planes, grid_px, grid_px)."""
+        if self._expected is None:
             engine = TorchEngine(self.model)
-            self._expected = [engine.run(frame, self.frames.reference) for frame in self.frames.frames]
+            self._expected = np.stack([planes_of(self._estimate(engine, frame)) for frame in self.frames.frames])
         return self._expected
 
     def _ssim(self, phases: list[NDArray[np.float32]]) -> float:
@@ -124,6 +126,16 @@ class EngineCheck:
         mask, phase_range_rad = self.model.mask, self.model.card.phase_range_rad
         pairs = zip(phases, self.frames.truth_rad, strict=True)
         return float(np.mean([score(phase, truth, mask, phase_range_rad).ssim for phase, truth in pairs]))
+
+
+def _require_planes(planes: NDArray[np.float32], expected: NDArray[np.float32], name: str) -> None:
+    """Raise EngineError unless an engine gives the planes of this model."""
+    if len(planes) < len(expected):
+        raise EngineError(f"{name} gives no standard deviation, torch does; compile the model again (specklescope compile)")
+    if planes.shape != expected.shape:
+        raise EngineError(f"{name} gives {planes.shape}, torch {expected.shape}; its file belongs to another model")
+    if not np.isfinite(planes).all():
+        raise EngineError(f"{name} gives numbers that are not finite; use full precision (fp32)")
 
 
 def _require_tolerances(report: EngineCheckReport, name: str, precision: Precision) -> None:
@@ -139,3 +151,16 @@ def _require_tolerances(report: EngineCheckReport, name: str, precision: Precisi
         raise EngineError(f"{name} differs from torch by {rms:.2g} rad rms, more than {TOLERANCE_RMS_RAD}; use fp32")
     if loss > TOLERANCE_SSIM[precision]:
         raise EngineError(f"{name} loses {loss:.4f} of SSIM, more than {TOLERANCE_SSIM[precision]}; use a finer precision")
+
+
+def _require_sigma_tolerances(report: EngineCheckReport, name: str, precision: Precision) -> None:
+    """Raise EngineError unless the difference of the standard deviation is within the tolerance of the precision."""
+    worst, rms = report.sigma_max_abs_diff_rad, report.sigma_rms_diff_rad
+    if worst is None or rms is None:
+        return
+    what = f"the standard deviation of {name} differs from torch by"
+    if precision is Precision.FP32:
+        if worst > SIGMA_TOLERANCE_RAD:
+            raise EngineError(f"{what} up to {worst:.2g} rad, more than {SIGMA_TOLERANCE_RAD}; use torch")
+    elif rms > SIGMA_TOLERANCE_RMS_RAD:
+        raise EngineError(f"{what} {rms:.2g} rad rms, more than {SIGMA_TOLERANCE_RMS_RAD}; use fp32")

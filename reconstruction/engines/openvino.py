@@ -12,7 +12,7 @@ import openvino
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, Engine, EngineError, Precision, first_line
+from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate_of, first_line
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS
 from reconstruction.engines.onnx.parts import PartsEngine
@@ -49,12 +49,16 @@ class OpenVinoEngine:
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
+        return self.run_with_sigma(frame, reference)[0]
+
+    def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
         np.copyto(self._inputs["frame"], frame)
         if reference is not self._reference:
             np.copyto(self._inputs["reference"], reference)
             self._reference = reference
         self._request.infer()
-        return np.array(self._request.get_output_tensor(0).data[0, 0])
+        return estimate_of(self._request.get_output_tensor(0).data[0])
 
 
 class _Part:

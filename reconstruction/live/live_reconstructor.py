@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from acquisition.streams.times import TimeHistogram, TimeStats
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction, ReconstructionError
-from reconstruction.engines.base import Counts, Engine, Estimate, run_with_sigma
+from reconstruction.engines.base import Counts, Engine, Estimate, estimate
 from reconstruction.live.reference_gauge import ReferenceGauge
 from reconstruction.models.model import Model
 
@@ -67,7 +67,8 @@ class ModelMethod:
         self.mask = model.mask
         self.check_frame = model.check_frame
         self.run = engine.run
-        self.has_sigma = model.network.has_sigma_head
+        self.has_sigma = model.network.gives_sigma
+        self._model = model
         self._engine = engine
 
     @property
@@ -76,8 +77,8 @@ class ModelMethod:
         return self._engine.name
 
     def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
-        """Return the phase and its standard deviation, where the engine gives one."""
-        return run_with_sigma(self._engine, frame, reference) if self.has_sigma else (self.run(frame, reference), None)
+        """Return the phase and its standard deviation, where the model gives one."""
+        return estimate(self._model, self._engine, frame, reference)
 
 
 class LiveReconstructor:

@@ -86,8 +86,6 @@ class Reconstructor(nn.Module, ABC):
     exportable: ClassVar[bool] = True
     #: Whether it computes through the calibrated response of the fibre.
     needs_response: ClassVar[bool] = False
-    #: Whether :meth:`with_sigma` also gives the standard deviation of the phase, in the time of about one evaluation.
-    has_sigma_head: ClassVar[bool] = False
     #: Highest learning rate, unless the training configuration gives another one.
     learning_rate: ClassVar[float] = 2e-3
 
@@ -120,6 +118,19 @@ class Reconstructor(nn.Module, ABC):
             This reconstructor has no steps, or fewer.
         """
         raise ValueError(f"{type(self).__name__} has no steps to set; leave the number of steps out")
+
+    @property
+    def gives_sigma(self) -> bool:
+        """Whether :meth:`with_sigma` also gives the standard deviation of the phase."""
+        return False
+
+    @property
+    def planes(self) -> int:
+        """Number of pictures that :meth:`with_sigma` gives for a frame: 1, or 2 with the standard deviation."""
+        return 1 + self.gives_sigma
+
+    def set_samples(self, count: int) -> None:
+        """Draw ``count`` pictures of every frame; ignored by all but samplers, which always give the same picture."""
 
     @property
     def truth_px(self) -> int:
@@ -165,11 +176,11 @@ class Reconstructor(nn.Module, ABC):
         return {}
 
     def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Return the phase of :meth:`forward` in radians, and its standard deviation where there is a head for it.
+        """Return the phase of :meth:`forward` in radians, and its standard deviation where the model gives one.
 
         Returns
         -------
-        tensor of float32, shape (b, 1, grid_px, grid_px), or (b, 2, grid_px, grid_px) with ``has_sigma_head``
+        tensor of float32, shape (b, planes, grid_px, grid_px)
             The phase comes first.
         """
         return torch.as_tensor(self(frame, reference))

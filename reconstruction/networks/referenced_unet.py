@@ -197,6 +197,10 @@ class ReferencedUNet(Reconstructor):
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Reconstruct; see :class:`reconstruction.models.base.Reconstructor`."""
+        return self.maps_and_phase(frame, reference)[1]
+
+    def maps_and_phase(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the feature maps, (b, channels, grid_px, grid_px), and the phase of :meth:`forward`."""
         with torch.autocast(frame.device.type, enabled=False):
             features = self.features(frame, reference)
         x = self.stem(features)
@@ -209,4 +213,4 @@ class ReferencedUNet(Reconstructor):
         x = x + self.context(whole)[:, :, None, None]
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([up(x), skips.pop()], 1))
-        return torch.as_tensor(self.head(x).float())
+        return features, torch.as_tensor(self.head(x).float())

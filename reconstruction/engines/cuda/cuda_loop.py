@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Counts, EngineError, first_line
+from reconstruction.engines.base import Counts, EngineError, Estimate, Sizes, estimate_of, first_line
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +52,14 @@ def _driver_version() -> int:
 
 
 class CudaLoop:
-    """Runs a function on the GPU that computes :attr:`phase` from :attr:`frame` and :attr:`reference`.
+    """Runs a function on the GPU that computes :attr:`planes` from :attr:`frame` and :attr:`reference`.
 
     Parameters
     ----------
     name : str
         Name for status lines.
-    frame_px, grid_px : int
-        Sides of frame and phase.
+    sizes : Sizes
+        Sizes of frame and planes: the phase, and its standard deviation where the model gives one.
 
     Raises
     ------
@@ -67,15 +67,15 @@ class CudaLoop:
         There is no GPU, or not enough memory on it.
     """
 
-    def __init__(self, name: str, frame_px: int, grid_px: int) -> None:
+    def __init__(self, name: str, sizes: Sizes) -> None:
         if why := no_cuda():
             raise EngineError(f"{name} needs an NVIDIA GPU: {why}")
         self.name = name
         try:
-            self.frame = torch.zeros((1, 1, frame_px, frame_px), device="cuda")
+            self.frame = torch.zeros((1, 1, sizes.frame_px, sizes.frame_px), device="cuda")
             self.reference = torch.zeros_like(self.frame)
-            self.phase = torch.zeros((1, 1, grid_px, grid_px), device="cuda")
-            self._down = torch.zeros((grid_px, grid_px)).pin_memory()
+            self.planes = torch.zeros((1, sizes.planes, sizes.grid_px, sizes.grid_px), device="cuda")
+            self._down = torch.zeros(self.planes.shape[1:]).pin_memory()
         except RuntimeError as error:
             raise EngineError(f"{name}: {first_line(error)}") from error
         self.stream = torch.cuda.Stream()
@@ -101,7 +101,7 @@ class CudaLoop:
                 self.reference.copy_(speckle.flip(-1))
                 for _ in range(_WARM_RUNS):
                     launch()
-                expected = self.phase.clone()
+                expected = self.planes.clone()
             self.stream.synchronize()
         except RuntimeError as error:
             raise EngineError(f"{self.name} does not run: {first_line(error)}") from error
@@ -110,20 +110,24 @@ class CudaLoop:
             with torch.cuda.graph(graph, stream=self.stream):
                 launch()
             with torch.cuda.stream(self.stream):
-                self.phase.zero_()
+                self.planes.zero_()
                 graph.replay()
             self.stream.synchronize()
         except RuntimeError as error:
             log.info("%s is launched again for every frame, because it could not be recorded: %s", self.name, first_line(error))
             self._launch = launch
             return
-        difference_rad = float((self.phase - expected).abs().max())
+        difference_rad = float((self.planes - expected).abs().max())
         if not difference_rad <= _REPLAY_TOLERANCE_RAD:
             raise EngineError(f"the replay of {self.name} differs by {difference_rad:.2g} rad from the recorded result")
         self._launch = graph.replay
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
+        return self.run_with_sigma(frame, reference)[0]
+
+    def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
         if self._launch is None:
             raise EngineError(f"{self.name} was not recorded")
         with torch.cuda.stream(self.stream):
@@ -133,9 +137,9 @@ class CudaLoop:
                 self.stream.synchronize()  # the same pinned memory may hold the frame next
             self._upload(frame, self.frame)
             self._launch()
-            self._down.copy_(self.phase[0, 0], non_blocking=True)
+            self._down.copy_(self.planes[0], non_blocking=True)
         self.stream.synchronize()
-        return np.array(self._down.numpy())
+        return estimate_of(self._down.numpy())
 
     def _upload(self, counts: Counts, to: torch.Tensor) -> None:
         """Upload counts as they are and convert them on the GPU; uint16 travels as int16, which torch can convert."""

@@ -7,7 +7,7 @@ import copy
 import torch
 
 from reconstruction.calibrated.few_step import CalibratedFewStep
-from reconstruction.engines.base import EngineError, Precision, first_line
+from reconstruction.engines.base import EngineError, Precision, Sizes, first_line
 from reconstruction.engines.cuda.cuda_loop import CudaLoop
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.models.model import Model, load_model
@@ -33,7 +33,7 @@ class TorchCudaEngine(CudaLoop):
     def __init__(self, model: Model, precision: Precision) -> None:
         if precision not in _TYPES:
             raise EngineError(f"torch cuda has no {precision}; use fp16, bf16 or fp32")
-        super().__init__(f"torch cuda {precision}", model.frame_px, model.grid_px)
+        super().__init__(f"torch cuda {precision}", Sizes.of(model))
         try:
             network = copy.deepcopy(model.network).to("cuda")
             if isinstance(network, CalibratedFewStep):
@@ -47,6 +47,6 @@ class TorchCudaEngine(CudaLoop):
 
         def launch() -> None:
             with torch.no_grad(), torch.autocast("cuda", dtype=dtype, enabled=dtype != torch.float32):
-                self.phase.copy_(network(self.frame, self.reference))
+                self.planes.copy_(network.with_sigma(self.frame, self.reference))
 
         self.record(launch)

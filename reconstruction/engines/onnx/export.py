@@ -15,12 +15,15 @@ from torch import nn
 from reconstruction.engines.artifacts import Artifact
 from reconstruction.engines.base import EngineError, Precision, first_line
 from reconstruction.engines.onnx.precision import reduced
+from reconstruction.models.base import Reconstructor
 from reconstruction.models.model import Model
 
 OPSET = 18
 #: Increase it when the graph changes for the same weights.
 GRAPH_VERSION = 3
-INPUTS, OUTPUT = ("frame", "reference"), "phase_rad"
+INPUTS = ("frame", "reference")
+#: The output of a whole model, by its number of planes: the phase, or the phase and its standard deviation.
+OUTPUTS = {1: "phase_rad", 2: "phase_and_sigma_rad"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,10 +37,22 @@ class _Source:
     part: str = ""
 
 
+class _WithSigma(nn.Module):
+    """A network whose result is the phase and its standard deviation."""
+
+    def __init__(self, network: Reconstructor) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        return self.network.with_sigma(frame, reference)
+
+
 def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact:
     """Return the whole model as a graph ``(frame, reference) -> phase_rad``; it is exported the first time.
 
-    Inputs are (1, 1, frame_px, frame_px) float32 counts, the output is (1, 1, grid_px, grid_px) float32 radians.
+    Inputs are (1, 1, frame_px, frame_px) float32 counts, the output is (1, planes, grid_px, grid_px) float32 radians. The
+    second plane, where the model gives it, is the standard deviation; the output is then ``phase_and_sigma_rad``.
 
     Raises
     ------
@@ -48,7 +63,9 @@ def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact
         raise EngineError(f"models of kind '{model.card.kind}' cannot be exported as one graph")
     shape = (1, 1, model.frame_px, model.frame_px)
     example = torch.rand(shape) * 60, torch.rand(shape) * 60
-    return _cached(model, _Source(module=model.network, example=example, inputs=INPUTS, output=OUTPUT), precision)
+    module = _WithSigma(model.network).eval() if model.network.gives_sigma else model.network
+    output = OUTPUTS[model.network.planes]
+    return _cached(model, _Source(module=module, example=example, inputs=INPUTS, output=output), precision)
 
 
 def part_graph(model: Model, part: str, precision: Precision = Precision.FP32) -> Artifact:
@@ -60,7 +77,7 @@ def part_graph(model: Model, part: str, precision: Precision = Precision.FP32) -
 
 
 def _cached(model: Model, source: _Source, precision: Precision) -> Artifact:
-    facts = {
+    facts: dict[str, object] = {
         "model": model.id,
         "part": source.part,
         "shapes": [list(tensor.shape) for tensor in source.example] + [model.grid_px],
@@ -69,6 +86,9 @@ def _cached(model: Model, source: _Source, precision: Precision) -> Artifact:
         "torch": torch.__version__,
         "graph": GRAPH_VERSION,
     }
+    if source.output == OUTPUTS[2]:
+        # Graphs of earlier versions give the phase alone. Those of models without a standard deviation stay valid.
+        facts["output"] = source.output
     artifact = Artifact("-".join(filter(None, (model.id, source.part, precision))), "onnx", facts)
 
     def build() -> bytes:

@@ -63,7 +63,8 @@ class PartsEngine(TorchEngine):
         graphs = {part: _Compiled(compile_graph(part_graph(model, part))) for part in parts}
         network = with_parts(model.network, graphs)
         if isinstance(network, CalibratedFewStep) and network.config.start:
-            network.start_with(_Compiled(compile_graph(model_graph(load_model(network.config.start)))))
+            start = _Compiled(compile_graph(model_graph(load_model(network.config.start))))
+            network.start_with(lambda frame, reference: start(frame, reference)[:, :1])  # the phase alone
         self._network = network
 
 

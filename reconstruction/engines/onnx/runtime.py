@@ -7,7 +7,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, Engine, EngineError, Precision, first_line
+from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate_of, first_line
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS
 from reconstruction.engines.onnx.parts import PartsEngine
@@ -31,8 +31,12 @@ class OnnxRuntimeEngine:
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
+        return self.run_with_sigma(frame, reference)[0]
+
+    def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
         images = frame.astype(np.float32, copy=False)[None, None], reference[None, None]
-        return np.asarray(self._session.run(None, dict(zip(INPUTS, images, strict=True)))[0][0, 0])
+        return estimate_of(np.asarray(self._session.run(None, dict(zip(INPUTS, images, strict=True)))[0][0]))
 
 
 class _Part:

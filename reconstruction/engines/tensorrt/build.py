@@ -16,9 +16,8 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import EngineError, Estimate, Sizes, estimate_of
 from reconstruction.engines.check_frames import CheckFrames
 
 log = logging.getLogger(__name__)
@@ -53,16 +52,16 @@ def build_plan(library: str, graph: Path, on_progress: Progress = lambda stage, 
         return plan.read_bytes()
 
 
-def run_plan(library: str, plan: bytes, frames: CheckFrames, grid_px: int) -> list[NDArray[np.float32]]:
+def run_plan(library: str, plan: bytes, frames: CheckFrames, sizes: Sizes) -> list[Estimate]:
     """Reconstruct check frames with a plan in a child process; raises EngineError if that fails or crashes."""
     with tempfile.TemporaryDirectory() as folder:
-        plan_file, frames_file, phases_file = (Path(folder) / name for name in ("plan", "frames.npz", "phases.npy"))
+        plan_file, frames_file, planes_file = (Path(folder) / name for name in ("plan", "frames.npz", "planes.npy"))
         plan_file.write_bytes(plan)
         counts = np.stack([np.asarray(frame, np.float32) for frame in frames.frames])
         np.savez(frames_file, frames=counts, reference=frames.reference)
-        arguments = ["run", library, str(plan_file), str(frames_file), str(phases_file), str(grid_px)]
+        arguments = ["run", library, str(plan_file), str(frames_file), str(planes_file), str(sizes.grid_px), str(sizes.planes)]
         _child(arguments, _RUN_TIMEOUT_S, lambda stage, done, total: None)
-        return list(np.load(phases_file, allow_pickle=False))
+        return [estimate_of(planes) for planes in np.load(planes_file, allow_pickle=False)]
 
 
 def _child(arguments: list[str], timeout_s: float, on_progress: Progress) -> None:

@@ -9,10 +9,10 @@ from typing import Final
 import torch
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.base import EngineError, Precision, Sizes
 from reconstruction.engines.cuda.cuda_loop import CudaLoop, gpu_facts, no_cuda
 from reconstruction.engines.engine_check import EngineCheck
-from reconstruction.engines.onnx.export import INPUTS, OUTPUT, model_graph, part_graph
+from reconstruction.engines.onnx.export import INPUTS, OUTPUTS, model_graph, part_graph
 from reconstruction.engines.tensorrt.build import Progress, build_plan, load_library, run_plan
 from reconstruction.models.model import Model
 
@@ -41,7 +41,7 @@ class TensorRtLoop(CudaLoop):
         Key of :data:`PLANS`.
     plan : bytes
         Serialised engine.
-    name, frame_px, grid_px
+    name, sizes
         See :class:`reconstruction.engines.cuda.cuda_loop.CudaLoop`.
 
     Raises
@@ -50,8 +50,8 @@ class TensorRtLoop(CudaLoop):
         There is no GPU or no library, or this driver, GPU or version refuses the plan.
     """
 
-    def __init__(self, library: str, plan: bytes, name: str, frame_px: int, grid_px: int) -> None:
-        super().__init__(name, frame_px, grid_px)  # raises if there is no GPU; creating a TensorRT object would crash then
+    def __init__(self, library: str, plan: bytes, name: str, sizes: Sizes) -> None:
+        super().__init__(name, sizes)  # raises if there is no GPU; creating a TensorRT object would crash then
         trt = load_library(library)
         self._logger = trt.Logger(trt.Logger.ERROR)
         self._runtime = trt.Runtime(self._logger)
@@ -63,7 +63,7 @@ class TensorRtLoop(CudaLoop):
             raise EngineError(
                 f"{name}: no execution context, probably because the memory of the GPU is full; close other programs"
             )
-        buffers = {**dict(zip(INPUTS, (self.frame, self.reference), strict=True)), OUTPUT: self.phase}
+        buffers = {**dict(zip(INPUTS, (self.frame, self.reference), strict=True)), OUTPUTS[sizes.planes]: self.planes}
         for number in range(self._engine.num_io_tensors):
             tensor = self._engine.get_tensor_name(number)
             shape = tuple(self._engine.get_tensor_shape(tensor))
@@ -103,11 +103,11 @@ def open_tensorrt(library: str, model: Model, precision: Precision, engine_check
     content, name = plan.load(), f"{library} {precision}"
     if content is None:
         raise EngineError(f"{plan.path} was removed by another program; try again")
-    machine = gpu_facts()
+    machine, sizes = gpu_facts(), Sizes.of(model)
     if plan.noted("verified_on") != machine:
-        report = engine_check.compare(run_plan(library, content, engine_check.frames, model.grid_px), name, precision)
+        report = engine_check.compare(run_plan(library, content, engine_check.frames, sizes), name, precision)
         plan.note(verified_on=machine, engine_check=report.to_dict())
-    return TensorRtLoop(library, content, name, model.frame_px, model.grid_px)
+    return TensorRtLoop(library, content, name, sizes)
 
 
 def plan_of(

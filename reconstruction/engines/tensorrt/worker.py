@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import EngineError, Sizes, planes_of
 from reconstruction.engines.tensorrt.build import REFUSED, STAGE, load_library
 
 
@@ -75,15 +75,15 @@ def _monitor(trt: Any) -> Any:
     return Monitor()
 
 
-def _run(library: str, plan: str, frames: str, output: str, grid_px: str) -> None:
+def _run(library: str, plan: str, frames: str, output: str, *grid_and_planes: str) -> None:
     from reconstruction.engines.tensorrt.run import TensorRtLoop
 
     stored = np.load(frames, allow_pickle=False)
     counts, reference = stored["frames"], stored["reference"]
-    loop = TensorRtLoop(library, Path(plan).read_bytes(), library, counts.shape[-1], int(grid_px))
-    phases = np.stack([loop.run(frame, reference) for frame in counts])
+    loop = TensorRtLoop(library, Path(plan).read_bytes(), library, Sizes(counts.shape[-1], *map(int, grid_and_planes)))
+    planes = np.stack([planes_of(loop.run_with_sigma(frame, reference)) for frame in counts])
     content = io.BytesIO()
-    np.save(content, phases, allow_pickle=False)
+    np.save(content, planes, allow_pickle=False)
     Path(output).write_bytes(content.getvalue())
 
 

@@ -14,7 +14,7 @@ import torch
 
 from app.live.session import Session
 from reconstruction.engines import engine_kinds
-from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.base import EngineError, Estimate, Precision, Sizes
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.cuda import cuda_loop
@@ -117,10 +117,10 @@ def simulated(monkeypatch: pytest.MonkeyPatch, gpu: dict[str, object], model: Mo
         simulated.built += 1
         return b"plan" * 100
 
-    def run_plan(library: str, plan: bytes, frames: CheckFrames, grid_px: int) -> list[np.ndarray]:
+    def run_plan(library: str, plan: bytes, frames: CheckFrames, sizes: Sizes) -> list[Estimate]:
         simulated.verified += 1
         engine = TorchEngine(model)
-        return [engine.run(frame, frames.reference) + np.float32(simulated.wrong) for frame in frames.frames]
+        return [(engine.run(frame, frames.reference) + np.float32(simulated.wrong), None) for frame in frames.frames]
 
     monkeypatch.setattr(run, "build_plan", build_plan)
     monkeypatch.setattr(run, "run_plan", run_plan)
@@ -190,11 +190,11 @@ def with_tensors(shape: tuple[int, ...], context: object) -> SimpleNamespace:
     ids=["none", "memory", "shape"],
 )
 def test_a_plan_that_does_not_start_is_refused(engine: object, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def on_the_processor(self: Any, name: str, frame_px: int, grid_px: int) -> None:
-        self.frame = self.reference = torch.zeros((1, 1, frame_px, frame_px))
-        self.phase = torch.zeros((1, 1, grid_px, grid_px))
+    def on_the_processor(self: Any, name: str, sizes: Sizes) -> None:
+        self.frame = self.reference = torch.zeros((1, 1, sizes.frame_px, sizes.frame_px))
+        self.planes = torch.zeros((1, sizes.planes, sizes.grid_px, sizes.grid_px))
 
     monkeypatch.setattr(cuda_loop.CudaLoop, "__init__", on_the_processor)
     monkeypatch.setattr(run, "load_library", lambda name: library(engine))
     with pytest.raises(EngineError, match=message):
-        TensorRtLoop("tensorrt", b"plan", "tensorrt fp32", FRAME_PX, GRID_PX)
+        TensorRtLoop("tensorrt", b"plan", "tensorrt fp32", Sizes(FRAME_PX, GRID_PX, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -14,14 +15,14 @@ import torch
 
 from app.training.engine_check_frames import frames_for
 from reconstruction.engines import choose, engine_kinds
-from reconstruction.engines.artifacts import cache_folder
+from reconstruction.engines.artifacts import Artifact, cache_folder
 from reconstruction.engines.base import EngineError, Precision
 from reconstruction.engines.check_frames import CheckFrames, recall
 from reconstruction.engines.choose import interleaved_ms, open_engine, present
-from reconstruction.engines.engine_check import EngineCheck
+from reconstruction.engines.engine_check import SIGMA_TOLERANCE_RAD, EngineCheck
 from reconstruction.engines.engine_kinds import ENGINES, EngineKind, parse
 from reconstruction.engines.fallback import FallbackEngine
-from reconstruction.engines.onnx.export import model_graph
+from reconstruction.engines.onnx.export import export_module, model_graph
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_instrument, small_mean_flow, small_model
@@ -52,9 +53,9 @@ class Slow(TorchEngine):
 
     name = "slow fp32"
 
-    def run(self, frame: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    def run_with_sigma(self, frame: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         time.sleep(0.02)
-        return super().run(frame, reference)
+        return super().run_with_sigma(frame, reference)
 
 
 class Quick(TorchEngine):
@@ -401,9 +402,9 @@ def torch_planes(model: Model, frame: np.ndarray, reference: np.ndarray) -> np.n
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("calibrated", "torch"), ("calibrated", "openvino"), ("calibrated", "onnxruntime"), ("mean_flow", "torch")],
+    list(itertools.product(("calibrated", "mean_flow"), ("torch", "openvino", "onnxruntime"))),
 )
-def test_engines_in_torch_and_in_parts_give_the_standard_deviation_of_a_model_that_has_it(
+def test_every_engine_of_a_processor_gives_the_standard_deviation_of_a_model_that_has_it(
     kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
     model: Model = request.getfixturevalue(kind)
@@ -437,12 +438,41 @@ def test_an_engine_with_another_standard_deviation_is_refused(mean_flow: Model) 
 
     check = EngineCheck(mean_flow, CheckFrames.noise(mean_flow))
     check.check(TorchEngine(mean_flow), Precision.FP32)
-    with pytest.raises(EngineError, match="the standard deviation of torch fp32 differs from torch by up to"):
+    with pytest.raises(EngineError, match=r"the standard deviation of torch fp32 differs from torch by up to .* than 0\.001"):
         check.check(Wrong(mean_flow), Precision.FP32)
 
 
-@pytest.mark.slow
-def test_a_sampler_computes_in_parts_what_torch_computes(tmp_path: Path) -> None:
+def test_an_engine_that_leaves_out_the_standard_deviation_is_refused(mean_flow: Model) -> None:
+    check = EngineCheck(mean_flow, CheckFrames.noise(mean_flow))
+    with pytest.raises(EngineError, match="changed gives no standard deviation, torch does; compile the model again"):
+        check.check(engine_of(lambda phase: phase, mean_flow), Precision.FP32)
+
+
+def test_the_check_reports_both_differences(mean_flow: Model, model: Model) -> None:
+    report = EngineCheck(mean_flow, CheckFrames.noise(mean_flow)).check(open_engine(mean_flow, "openvino"), Precision.FP32)
+    assert report.sigma_max_abs_diff_rad is not None
+    assert 0 < report.sigma_max_abs_diff_rad <= SIGMA_TOLERANCE_RAD
+    without = EngineCheck(model, CheckFrames.noise(model)).check(TorchEngine(model), Precision.FP32)
+    assert without.sigma_max_abs_diff_rad is None
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_graph_from_before_without_the_standard_deviation_is_made_again(mean_flow: Model, model: Model) -> None:
+    current = model_graph(mean_flow).facts
+    before = Artifact(f"{mean_flow.id}-fp32", "onnx", {name: fact for name, fact in current.items() if name != "output"})
+    network = mean_flow.network
+    example = torch.rand((1, 1, FRAME_PX, FRAME_PX)), torch.rand((1, 1, FRAME_PX, FRAME_PX))
+    before.store(export_module(network, example, ["frame", "reference"], "phase_rad").SerializeToString())
+    model_graph(mean_flow).remove()
+    chosen = open_engine(mean_flow, "onnxruntime")
+    assert chosen.name == "onnxruntime fp32", chosen.reason
+    assert chosen.run_with_sigma(*frames(0))[1] is not None
+    assert "output" not in model_graph(model).facts, "graphs of models without a standard deviation stay valid"
+
+
+@pytest.fixture
+def sampler(tmp_path: Path) -> Model:
+    """A sampler of random weights."""
     from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
     from reconstruction.models.model import ModelCard, save_model
 
@@ -459,7 +489,26 @@ def test_a_sampler_computes_in_parts_what_torch_computes(tmp_path: Path) -> None
         network=shape.to_dict(),
         kind="specdiffusion",
     )
-    sampler = save_model(tmp_path / "draws", network, card)
+    return save_model(tmp_path / "draws", network, card)
+
+
+@pytest.mark.slow
+def test_a_sampler_computes_in_parts_what_torch_computes(sampler: Model) -> None:
     chosen = open_engine(sampler, "openvino")
     assert chosen.name == "torch + openvino fp32", chosen.reason
     assert np.abs(chosen.run(*frames(0)) - torch_phase(sampler, *frames(0))).max() <= 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
+def test_a_sampler_that_draws_several_pictures_gives_their_spread(sampler: Model, name: str) -> None:
+    sampler.network.set_samples(3)
+    chosen = open_engine(sampler, name)
+    assert name in chosen.name, chosen.reason
+    phase, sigma = chosen.run_with_sigma(*frames(0))
+    counts = [torch.from_numpy(image)[None, None] for image in frames(0)]
+    drawn = torch.cat([sampler.network.sample(*counts, [seed]) for seed in range(3)])
+    assert np.abs(phase - drawn[0, 0].numpy()).max() <= 1e-3
+    assert sigma is not None
+    assert np.abs(sigma - drawn.std(0)[0].numpy()).max() <= 1e-3
+    assert sigma[sampler.mask].min() > 0
