@@ -163,6 +163,8 @@ def prepared(choice: InstrumentChoice) -> Callable[[], SessionLike]:
         raise TrustError(f"{choice.title} was not opened, because you did not trust what it wants to run or to reach")
     if choice.model is not None:
         config = config.model_copy(update={"model": choice.model})
+    if choice.response is not None:
+        config = config.model_copy(update={"response": choice.response})
     return partial(Session.open, config)
 
 

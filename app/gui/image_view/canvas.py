@@ -67,6 +67,7 @@ class Canvas(QWidget):
         self.view_box.addItem(self._root, ignoreBounds=True)
         self.graphics = pg.GraphicsView(background=QColor(PICTURE.panel))
         item.prepare_view(self.graphics)
+        self.graphics.setAcceptDrops(False)  # files are for the window
         self.graphics.setCentralItem(self.view_box)
         self.graphics.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         self.setMinimumSize(QSize(120, 80))

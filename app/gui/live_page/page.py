@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from PyQt6.QtCore import QByteArray, QRect, Qt, QUrl, pyqtSignal
@@ -281,6 +282,12 @@ class LivePage(QMainWindow):
     def show_on_slm(self, content: SlmContent) -> None:
         """Let the SLM show something else."""
         self.attempt(lambda: self.session.show_on_slm(content))
+
+    def show_my_picture(self, file: Path) -> None:
+        """Let the SLM show a picture file, and show the panel of the SLM."""
+        if not self.slm.isVisible():
+            self.toggle_panel("slm")
+        self.slm.use_picture(file)
 
     def apply_preset(self, name: str) -> None:
         """Set everything as it was when a preset was saved; say what does not fit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
@@ -12,7 +13,9 @@ from app.gui.command import Command
 from app.gui.main_window.empty_page import EmptyPage
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
 from app.gui.setup.window import SetupWindow
+from app.gui.widgets.questions import Question, ask
 from app.instrument.config import InstrumentConfig, load_config, replay_of
+from app.instrument.path_content import ContentKind, PathContent
 from app.status import Message, MessageLevel, Topic
 from drivers.base import SpeckleScopeError
 
@@ -98,7 +101,26 @@ class Instruments(QObject):
 
     def use_model(self, model: str) -> None:
         """Open the same instrument with another model."""
-        self.open(InstrumentChoice(self._host.choice.path, model))
+        self.open(replace(self._host.choice, model=model))
+
+    def open_content(self, content: PathContent) -> None:
+        """Open what a file or folder is; whether a model or a fibre response is used is asked first."""
+        choice = self._host.choice
+        if content.kind is ContentKind.MODEL:
+            self._open_if_wanted(replace(choice, model=str(content.path)), f"model {content.name}")
+        elif content.kind is ContentKind.RESPONSE:
+            self._open_if_wanted(replace(choice, response=content.path), f"fibre response {content.name}")
+        else:
+            self.open(InstrumentChoice(content.path))
+
+    def _open_if_wanted(self, choice: InstrumentChoice, what: str) -> None:
+        question = Question(
+            text=f"To use the {what}, the instrument is closed and opened again with it.",
+            agree="Use it",
+            refuse="Keep the present one",
+        )
+        if ask(question, self._window):
+            self.open(choice)
 
     def go_to_setup(self) -> None:
         """Close the instrument and show the setup page, which opens its devices itself."""

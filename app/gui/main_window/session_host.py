@@ -27,10 +27,13 @@ class InstrumentChoice:
         Instrument file; None is the simulated instrument.
     model : str, optional
         Model to use instead of the configured one.
+    response : Path, optional
+        Folder of the fibre response to use instead of the configured one.
     """
 
     path: Path | None = None
     model: str | None = None
+    response: Path | None = None
 
     @property
     def title(self) -> str:

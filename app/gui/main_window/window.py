@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QSettings, Qt, QTimer
@@ -40,17 +40,28 @@ from app.gui.main_window.session_host import HostState, SessionHost
 from app.gui.main_window.status_bar import StatusBar
 from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
+from app.gui.widgets.file_drop import FileDrop
 from app.gui.widgets.icons import icon
 from app.gui.widgets.palette import Theme, theme_in_use
 from app.gui.widgets.style import GAP_PX, apply_style
+from app.instrument.path_content import ContentKind, PathContent, PathContentError, sole_content
 from app.presets import PresetStore
 from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, Topic
 from app.stay_awake import StayAwake
+from drivers.base import SpeckleScopeError
 
 _PICTURES_MS = 8  # a frame is shown at most half a period after it came, at 60 frames per second
 _NUMBERS_MS = 200  # 5 Hz: numbers that change faster cannot be read
 _INITIAL_SIZE_PX = (1600, 950)
 _TRAINING_CLOSE_S = 60.0
+#: What would be done with a file that is dropped; in braces, its name.
+_OFFERS = {
+    ContentKind.INSTRUMENT: "Open the instrument file {}",
+    ContentKind.ARCHIVE: "Play {} in place of the camera",
+    ContentKind.MODEL: "Use the model {}",
+    ContentKind.RESPONSE: "Use the fibre response {}",
+    ContentKind.PICTURE: "Show {} on the SLM",
+}
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +92,7 @@ class MainWindow(QMainWindow):
         self.guide = Guide()
         self.empty_page = EmptyPage()
         self.drawer = Drawer(self)
+        self.files = FileDrop(self, self._say_offer)
         self.instruments = Instruments(host, self.empty_page, self._may_end_work, self)
         self.acquisition_dock = AcquisitionDock(self)
         self.acquisition = self.acquisition_dock.panel
@@ -333,6 +345,38 @@ class MainWindow(QMainWindow):
     def _forget_refusal(self) -> None:
         self.banner.clear(Topic.COMMAND)
 
+    # -- files that are dropped -----------------------------------------------------------------------------------
+
+    def _say_offer(self, paths: Sequence[Path]) -> str:
+        """Say what a drop would do; raises SpeckleScopeError where it would do nothing."""
+        content = self._openable(paths)
+        return _OFFERS[content.kind].format(content.name)
+
+    def _open_files(self, paths: Sequence[Path]) -> None:
+        """Open what was dropped, or say why not."""
+        try:
+            content = self._openable(paths)
+        except SpeckleScopeError as error:
+            self._refuse(str(error))
+            return
+        if content.kind is ContentKind.PICTURE and self.page is not None:
+            self.page.show_my_picture(content.path)
+        else:
+            self.instruments.open_content(content)
+
+    def _openable(self, paths: Sequence[Path]) -> PathContent:
+        content = sole_content(paths)
+        if self._closing:
+            raise PathContentError(f"{content.name} cannot be opened any more: the window is closing")
+        if self.instruments.setup_page is not None:
+            raise PathContentError(f"{content.name} cannot be opened while the set-up page is open; save or cancel it first")
+        if content.kind is ContentKind.PICTURE and (self.page is None or not self.page.session.slm_status().kinds):
+            raise PathContentError(f"there is no SLM to show {content.name} on; open an instrument that has one first")
+        return content
+
+    def _refuse(self, reason: str) -> None:
+        self.report(Message(MessageLevel.ERROR, reason, Topic.COMMAND))
+
     # -- closing --------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
@@ -442,6 +486,8 @@ class MainWindow(QMainWindow):
         self.banner.logged.connect(self.drawer.add_message)
         self.commands.given.connect(self.carry_out)
         self.instruments.reported.connect(self.report)
+        self.files.dropped.connect(self._open_files)
+        self.files.refused.connect(self._refuse)
 
     def _timer(self, interval_ms: int, action: object) -> QTimer:
         timer = QTimer(self)

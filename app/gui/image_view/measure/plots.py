@@ -61,6 +61,7 @@ class CurvePlot(QWidget):
     def __init__(self, x_label: str, y_label: str) -> None:
         super().__init__()
         self.plot = pg.PlotWidget(background=QColor(PICTURE.background))
+        self.plot.setAcceptDrops(False)  # files are for the window
         self._item = self.plot.getPlotItem()
         self._item.setMenuEnabled(enableMenu=False)
         self._item.hideButtons()
