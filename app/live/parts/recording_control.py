@@ -198,7 +198,7 @@ class RecordingControl:
         has_faults = bool(status.faults) or status.frames_missing > 0
         if recording is not self._reported and status.finish_reason is FinishReason.COMPLETED and has_faults:
             self._reported = recording
-            messages.append(Message(MessageLevel.WARNING, f"the recording is {status.verdict}"))
+            messages.append(Message(MessageLevel.WARNING, f"the recording is {status.verdict_text}"))
         return messages
 
     def let_go(self) -> None:
