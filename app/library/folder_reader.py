@@ -31,7 +31,8 @@ _FRESH_S = 3.0
 #: How a snapshot's folder is named, and the picture that it always has.
 SNAPSHOT_NAME = re.compile(r"(\d{8}-\d{6})_snapshot_(.+)")
 SNAPSHOT_PICTURE = "speckle.png"
-_ARCHIVE_NAME = re.compile(r"(\d{8}-\d{6})_([a-z]+)_(.+)_[0-9a-f]{8}")
+#: How the folder of a recording or a dataset is named: date and time, kind, name, and an id.
+ENTRY_NAME = re.compile(r"(\d{8}-\d{6})_([a-z]+)_(.+)_([0-9a-f]{8})")
 #: How the name of the fibre of a twin begins.
 _TWIN = "twin "
 
@@ -82,7 +83,7 @@ def read_entry(folder: Path) -> Entry:
         try:
             return _archive_entry(folder, size_bytes, notes, problem)
         except StorageError as error:
-            name = _ARCHIVE_NAME.fullmatch(folder.name)
+            name = ENTRY_NAME.fullmatch(folder.name)
             return Entry(
                 path=folder,
                 kind=EntryKind.UNREADABLE,
@@ -145,7 +146,7 @@ def _snapshot_entry(folder: Path, size_bytes: int, notes: Notes, problem: str) -
     return Entry(
         path=folder,
         kind=EntryKind.SNAPSHOT,
-        name=str(facts.get("name") or (match[2] if match else folder.name)),
+        name=match[2] if match else folder.name,
         date=_date("", folder),
         end=EntryEnd.COMPLETE,
         ended="complete",

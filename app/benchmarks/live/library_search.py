@@ -99,9 +99,8 @@ def make_archive(root: Path, count: int, progress: Callable[[int], None] = lambd
         if number % 3 == 0:
             content = {"text": f"{chosen.choice(_WORDS)} of patient {number}", "tags": [chosen.choice(_TAGS)]}
             write_inside(path / NOTES, dump_yaml({**content, "star": number % 7 == 0}).encode())
-        for changed in (path / JOURNAL, path / NOTES, path):
-            if changed.exists():
-                os.utime(changed, (date.timestamp(), date.timestamp()))
+        for changed in (*path.iterdir(), path):
+            os.utime(changed, (date.timestamp(), date.timestamp()))
         progress(number + 1)
     shutil.rmtree(drafts)
 
