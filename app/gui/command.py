@@ -74,6 +74,12 @@ class Command(Enum):
         keys="Ctrl+L",
         checkable=True,
     )
+    DESKTOP_THEME = CommandText(
+        menu=Menu.VIEW,
+        text="Theme of the desktop",
+        tip="Be light or dark as the desktop is, and change with it",
+        checkable=True,
+    )
     RECORD_PANEL = CommandText(menu=Menu.VIEW, text="Record panel", tip="Show or hide how recordings are made", keys="F2")
     CAMERA_PANEL = CommandText(menu=Menu.VIEW, text="Camera panel", tip="Show or hide the camera's settings", keys="F3")
     MEASURE_PANEL = CommandText(menu=Menu.VIEW, text="Measure panel", tip="Show or hide measurements", keys="F4")

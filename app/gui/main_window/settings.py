@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from PyQt6.QtCore import QSettings
+from PyQt6.QtCore import QSettings, Qt
 
 from app.gui.widgets.palette import Theme
 
@@ -16,6 +16,20 @@ T = TypeVar("T")
 VERSION: Final = 1
 _MAX_PAIRS: Final = 10_000_000
 _MAX_PATH: Final = 4096
+
+
+class ThemeChoice(StrEnum):
+    """Which theme the operator wants."""
+
+    SYSTEM = "system"
+    DARK = "dark"
+    LIGHT = "light"
+
+    def theme_on(self, scheme: Qt.ColorScheme) -> Theme:
+        """Return the theme on a desktop of a colour scheme; dark where the desktop has none."""
+        if self is ThemeChoice.SYSTEM:
+            return Theme.LIGHT if scheme is Qt.ColorScheme.Light else Theme.DARK
+        return Theme(self.value)
 
 
 class GuideState(StrEnum):
@@ -40,7 +54,7 @@ class WindowSettings:
     pairs: int = 1000
     pattern_source: str = ""
     instrument: str = ""
-    theme: Theme = Theme.DARK
+    theme: ThemeChoice = ThemeChoice.DARK  # a light window is stray light beside an open fibre
     guide: GuideState = GuideState.CLOSED
 
 
@@ -119,7 +133,7 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
             pairs=field("pairs", _pairs, default.pairs),
             pattern_source=field("pattern_source", _name, default.pattern_source),
             instrument=field("instrument", _path, default.instrument),
-            theme=field("theme", Theme, default.theme),
+            theme=field("theme", ThemeChoice, default.theme),
             guide=field("guide", GuideState, default.guide),
         ),
         warnings,

@@ -11,7 +11,6 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
-    QApplication,
     QComboBox,
     QFileDialog,
     QLineEdit,
@@ -23,11 +22,11 @@ from PyQt6.QtWidgets import (
 )
 
 from app.diagnostics.report import ReportSource, default_log_folder
+from app.gui.acquisition.dock import AcquisitionDock
 from app.gui.command import Command
 from app.gui.live_page.page import LivePage
 from app.gui.main_window import window_state
 from app.gui.main_window.about import AboutDialog
-from app.gui.main_window.acquisition_dock import AcquisitionDock
 from app.gui.main_window.commands import Commands
 from app.gui.main_window.drawer import Drawer
 from app.gui.main_window.empty_page import EmptyPage
@@ -38,12 +37,12 @@ from app.gui.main_window.notifier import Notifier
 from app.gui.main_window.report_job import ReportJob, messages_of, settings_of, suggested_name
 from app.gui.main_window.session_host import HostState, SessionHost
 from app.gui.main_window.status_bar import StatusBar
+from app.gui.main_window.themes import Themes
 from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.file_drop import FileDrop
 from app.gui.widgets.icons import icon
-from app.gui.widgets.palette import Theme, theme_in_use
-from app.gui.widgets.style import GAP_PX, apply_style
+from app.gui.widgets.style import GAP_PX
 from app.instrument.path_content import ContentKind, PathContent, PathContentError, sole_content
 from app.presets import PresetStore
 from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, Topic
@@ -88,6 +87,7 @@ class MainWindow(QMainWindow):
         self._closed = False
 
         self.commands = Commands(self)
+        self.themes = Themes(self.commands, store)
         self.banner = Banner()
         self.guide = Guide()
         self.empty_page = EmptyPage()
@@ -110,7 +110,6 @@ class MainWindow(QMainWindow):
                 self.report(Message(MessageLevel.WARNING, warning))
         if store is not None and window_state.guide_is_open(store) and host.choice.path is None:
             self.show_guide()
-        self._use_theme(window_state.last_theme(store) if store is not None else theme_in_use())
         self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
         self._show_host()
@@ -216,9 +215,9 @@ class MainWindow(QMainWindow):
         """Return what the window itself does for each command that it carries out, whatever page is shown."""
         return {
             **self.instruments.answers(),
+            **self.themes.answers(),
             Command.QUIT: self.close,
             Command.FULL_SCREEN: self._toggle_full_screen,
-            Command.LIGHT_THEME: self._toggle_theme,
             Command.DRAWER: self._toggle_drawer,
             Command.ACQUIRE: self.acquisition_dock.open,
             Command.TRAIN: self._show_training,
@@ -244,18 +243,6 @@ class MainWindow(QMainWindow):
     def _toggle_drawer(self) -> None:
         """Show or hide jobs and messages."""
         self.drawer.setVisible(not self.drawer.isVisible())
-
-    def _toggle_theme(self) -> None:
-        """Use light colours in place of dark ones, or the other way round."""
-        self._use_theme(Theme.DARK if theme_in_use() is Theme.LIGHT else Theme.LIGHT)
-
-    def _use_theme(self, theme: Theme) -> None:
-        application = QApplication.instance()
-        if theme is not theme_in_use() and isinstance(application, QApplication):
-            apply_style(application, theme)
-            if self._store is not None:
-                window_state.remember_theme(theme, self._store)
-        self.commands[Command.LIGHT_THEME].setChecked(theme is Theme.LIGHT)
 
     def _show_training(self) -> None:
         """Show the training window; a training continues while its window is closed."""

@@ -11,12 +11,11 @@ from typing import Protocol
 from PyQt6.QtCore import QByteArray, QSettings, Qt
 from PyQt6.QtWidgets import QWidget
 
+from app.gui.acquisition.panel import AcquisitionPanel
 from app.gui.live_page.page import LivePage
 from app.gui.live_page.page_state import layout_of
 from app.gui.live_page.page_state import restore as restore_layout
 from app.gui.main_window import settings
-from app.gui.main_window.acquisition_panel import AcquisitionPanel
-from app.gui.widgets.palette import Theme
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +102,8 @@ def remember_instrument(path: Path | None, store: QSettings) -> None:
     settings.save(store, replace(stored, instrument=str(path.absolute()) if path else ""))
 
 
-def remember_theme(theme: Theme, store: QSettings) -> None:
-    """Store whether the window is dark or light."""
+def remember_theme(theme: settings.ThemeChoice, store: QSettings) -> None:
+    """Store whether the window is dark, light, or as the desktop is."""
     stored, _ = settings.load(store)
     settings.save(store, replace(stored, theme=theme))
 
@@ -121,8 +120,8 @@ def remember_guide(store: QSettings, *, is_open: bool) -> None:
     settings.save(store, replace(stored, guide=settings.GuideState.OPEN if is_open else settings.GuideState.CLOSED))
 
 
-def last_theme(store: QSettings) -> Theme:
-    """Return the theme that was used last."""
+def last_theme(store: QSettings) -> settings.ThemeChoice:
+    """Return the theme that was chosen last."""
     stored, _ = settings.load(store)
     return stored.theme
 

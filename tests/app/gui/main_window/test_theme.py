@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from PyQt6.QtGui import QColor
+from PyQt6.QtCore import QSettings, Qt
+from PyQt6.QtGui import QColor, QGuiApplication
 from PyQt6.QtWidgets import QApplication
 
 from app.gui.command import Command
 from app.gui.main_window import window_state
 from app.gui.main_window.session_host import SessionHost
+from app.gui.main_window.settings import ThemeChoice, WindowSettings
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.palette import DARK, LIGHT, Theme, theme_in_use
 from app.gui.widgets.style import apply_style
@@ -34,6 +36,19 @@ def _inks(widget) -> set[str]:
     return {image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())}
 
 
+def _started(session, store: QSettings, qtbot) -> MainWindow:
+    host = SessionHost(lambda choice: lambda: session)
+    window = MainWindow(host, store)
+    window.stop_polling()
+    qtbot.addWidget(window, before_close_func=MainWindow.shut_down)
+    return window
+
+
+def _desktop_becomes(scheme: Qt.ColorScheme) -> None:
+    """Tell it as Qt does: the platforms of these tests have no desktop that could change."""
+    QGuiApplication.styleHints().colorSchemeChanged.emit(scheme)
+
+
 def test_everything_follows_the_theme_at_once_but_not_the_ground_of_pictures(window):
     window.report(Message(MessageLevel.ERROR, "The camera does not answer"))
     window.refresh_numbers()
@@ -54,14 +69,43 @@ def test_everything_follows_the_theme_at_once_but_not_the_ground_of_pictures(win
 
 def test_the_theme_is_remembered(session, store, qtbot, styled):
     def started() -> MainWindow:
-        host = SessionHost(lambda choice: lambda: session)
-        window = MainWindow(host, store)
-        window.stop_polling()
-        qtbot.addWidget(window, before_close_func=MainWindow.shut_down)
-        return window
+        return _started(session, store, qtbot)
 
     started().commands[Command.LIGHT_THEME].trigger()
-    assert window_state.last_theme(store) is Theme.LIGHT
+    assert window_state.last_theme(store) is ThemeChoice.LIGHT
     apply_style(QApplication.instance(), Theme.DARK)
     assert started().commands[Command.LIGHT_THEME].isChecked()
     assert theme_in_use() is Theme.LIGHT
+
+
+def test_the_window_follows_the_desktop_as_soon_as_that_is_chosen(session, store, qtbot, styled):
+    window = _started(session, store, qtbot)
+    _desktop_becomes(Qt.ColorScheme.Light)
+    assert theme_in_use() is Theme.DARK  # dark is what was chosen
+    window.commands[Command.DESKTOP_THEME].trigger()
+    _desktop_becomes(Qt.ColorScheme.Light)
+    assert theme_in_use() is Theme.LIGHT
+    assert window.commands[Command.LIGHT_THEME].isChecked()
+    assert window.commands[Command.DESKTOP_THEME].isChecked()
+    _desktop_becomes(Qt.ColorScheme.Dark)
+    assert theme_in_use() is Theme.DARK
+    assert not window.commands[Command.LIGHT_THEME].isChecked()
+    assert _started(session, store, qtbot).commands[Command.DESKTOP_THEME].isChecked()
+
+
+def test_who_chooses_a_theme_no_longer_follows_the_desktop(session, store, qtbot, styled):
+    window = _started(session, store, qtbot)
+    window.commands[Command.DESKTOP_THEME].trigger()
+    window.commands[Command.LIGHT_THEME].trigger()
+    assert not window.commands[Command.DESKTOP_THEME].isChecked()
+    _desktop_becomes(Qt.ColorScheme.Dark)
+    assert theme_in_use() is Theme.LIGHT
+    window.commands[Command.DESKTOP_THEME].trigger()
+    _desktop_becomes(Qt.ColorScheme.Light)
+    window.commands[Command.DESKTOP_THEME].trigger()  # what is shown stays
+    assert window_state.last_theme(store) is ThemeChoice.LIGHT
+
+
+def test_a_new_user_has_a_dark_window_and_so_has_a_desktop_that_says_nothing():
+    assert WindowSettings().theme is ThemeChoice.DARK
+    assert ThemeChoice.SYSTEM.theme_on(Qt.ColorScheme.Unknown) is Theme.DARK

@@ -474,7 +474,7 @@ def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, sessio
 
 
 def test_the_drift_curve_changes_colour_when_the_fibre_has_moved(window, qtbot):
-    from app.gui.main_window.drift_curve import DriftCurve
+    from app.gui.acquisition.drift_curve import DriftCurve
 
     curve = DriftCurve()
     qtbot.addWidget(curve)

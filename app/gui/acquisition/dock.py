@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PyQt6.QtWidgets import QDockWidget, QWidget
 
+from app.gui.acquisition.panel import AcquisitionPanel
 from app.gui.live_page.page import LivePage
-from app.gui.main_window.acquisition_panel import AcquisitionPanel
 
 
 class AcquisitionDock(QDockWidget):

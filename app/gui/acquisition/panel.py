@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.archive.kinds import FinishReason
-from app.gui.main_window.drift_curve import DriftCurve
+from app.gui.acquisition.drift_curve import DriftCurve
 from app.gui.widgets.formatting import count, duration, number
 from app.gui.widgets.icons import Ink, icon
 from app.gui.widgets.labels import ElidedLabel
