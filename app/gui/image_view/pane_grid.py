@@ -53,6 +53,7 @@ class PaneGrid(QWidget):
     """
 
     options_changed = pyqtSignal()  # something of state() has changed
+    refused = pyqtSignal(str)  # why a number that was typed is not taken
     roi_drawn = pyqtSignal(QRect)  # the part that the camera shall read out, in pixels of its frame
 
     def __init__(self, facts: PaneFacts, make_item: Callable[[], PictureItem] = new_picture_item) -> None:
@@ -282,6 +283,7 @@ class PaneGrid(QWidget):
         pane.enlarge_requested.connect(self._enlarge)
         pane.options_changed.connect(self._on_options)
         pane.moved.connect(self._follow)
+        pane.strip.refused.connect(self.refused)
         shared = (PaneCommand.COPY, PaneCommand.POP_OUT)
         self._menus.append(PaneMenus(pane, tuple(self.commands[command] for command in shared)))
         self._panes.append(pane)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PyQt6.QtCore import QSignalBlocker, pyqtSignal
-from PyQt6.QtGui import QValidator
 from PyQt6.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -19,6 +17,7 @@ from PyQt6.QtWidgets import (
 )
 
 from app.gui.widgets.formatting import UNKNOWN, duration
+from app.gui.widgets.number_box import NumberBox
 from drivers.camera_settings import CameraSetting, Choices, NumberRange, RoiRange, SettingName, SettingValue
 
 _LABELS = {
@@ -108,22 +107,22 @@ class CameraPanel(QWidget):
             self.change_requested.emit(SettingName.ROI, self._region.limits.whole)
 
 
-class NumberField(QDoubleSpinBox):
+class NumberField(NumberBox):
     """A setting that is a number; exposure times are shown in milliseconds. What the camera does not take is refused."""
 
     changed = pyqtSignal(object, object)
-    refused = pyqtSignal(str)
 
     def __init__(self, setting: CameraSetting) -> None:
         super().__init__()
         self._name = setting.name
-        self._unit = "ms" if setting.unit == "s" else setting.unit
+        unit = "ms" if setting.unit == "s" else setting.unit
         self._scale = _MS_PER_S if setting.unit == "s" else 1.0
         self._limits = NumberRange(self.minimum(), self.maximum())
         self.setDecimals(_DECIMALS)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
         self.setKeyboardTracking(False)
-        self.setSuffix(f" {self._unit}".rstrip())
+        self.setSuffix(f" {unit}".rstrip())
+        self.describe(_LABELS[setting.name], unit)
         self.setAccessibleName(_LABELS[setting.name])
         self.show_setting(setting)
         self.valueChanged.connect(self._tell)
@@ -137,27 +136,7 @@ class NumberField(QDoubleSpinBox):
         with QSignalBlocker(self):
             self.setRange(self._limits.low, self._limits.high)
             self.setValue(setting.value * self._scale)
-        self.setToolTip(f"This camera takes {self._range_text}")
-
-    def validate(self, text: str | None, position: int) -> tuple[QValidator.State, str, int]:
-        """Let any number be typed: Qt would swallow the digits that lead out of the range, and take what is left."""
-        state, shown, position = super().validate(text, position)
-        if state is QValidator.State.Invalid and self._is_number(shown):
-            state = QValidator.State.Intermediate
-        return state, shown, position
-
-    def fixup(self, text: str | None) -> str:
-        """Refuse a number that the camera does not take, when it is entered; Qt then shows the value before."""
-        if text and self._is_number(text):
-            self.refused.emit(f"{_LABELS[self._name]} cannot be {text}: this camera takes {self._range_text}")
-        return text or ""
-
-    @property
-    def _range_text(self) -> str:
-        return f"{self._limits} {self._unit}".rstrip()
-
-    def _is_number(self, text: str) -> bool:
-        return self.locale().toDouble(text.removesuffix(self._unit).strip())[1]
+        self.setToolTip(f"This camera takes {self.range_text}")
 
     def _tell(self, value: float) -> None:
         # The field shows fewer digits than an end of the range may have.

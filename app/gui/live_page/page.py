@@ -468,6 +468,8 @@ class LivePage(QMainWindow):
         self.presets.rename_requested.connect(self.rename_preset)
         self.presets.delete_requested.connect(self.delete_preset)
         self.pictures.roi_drawn.connect(self.use_region)
+        self.pictures.refused.connect(self.refuse)
+        self.recorder.refused.connect(self.refuse)
         self.measurements.refused.connect(self.refuse)
         self.measurements.saved.connect(self._tell_saved)
 

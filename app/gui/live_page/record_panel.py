@@ -9,7 +9,6 @@ from pathlib import Path
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -22,6 +21,7 @@ from PyQt6.QtWidgets import (
 )
 
 from app.gui.widgets.labels import ElidedLabel
+from app.gui.widgets.number_box import NumberBox
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import MOST_CREDIT, Credits, RecordingOptions
 from app.status import RecordingLength, RecordingState, RecordingStatus
@@ -60,6 +60,8 @@ class RecordPanel(QWidget):
     marker_requested = pyqtSignal(str)
     #: Seconds of frames that are to be kept in memory.
     pre_trigger_changed = pyqtSignal(float)
+    #: Why a number that was typed is not taken.
+    refused = pyqtSignal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,10 +71,10 @@ class RecordPanel(QWidget):
         self.next_name = ElidedLabel("muted")
         self.room = QLabel()
         self.length = QComboBox()
-        self.amount = QDoubleSpinBox()
+        self.amount = NumberBox()
         self.frames = QComboBox()
-        self.every = QDoubleSpinBox()
-        self.before = QDoubleSpinBox()
+        self.every = NumberBox()
+        self.before = NumberBox()
         self.notes = QPlainTextEdit()
         self.tags = QLineEdit()
         self.operator = QLineEdit()
@@ -89,6 +91,8 @@ class RecordPanel(QWidget):
         self.length.currentIndexChanged.connect(self._show_amounts)
         self.frames.currentIndexChanged.connect(self._show_amounts)
         self.before.valueChanged.connect(self.pre_trigger_changed)
+        for number in (self.amount, self.every, self.before):
+            number.refused.connect(self.refused)
         self.mark.clicked.connect(self.request_marker)
         self.marker.returnPressed.connect(self.request_marker)
         self._show_amounts()
@@ -197,6 +201,8 @@ class RecordPanel(QWidget):
 
     def _show_amounts(self) -> None:
         length, frames = self.length.currentData(), self.frames.currentData()
+        self.amount.describe("The length", "s" if length is Length.SECONDS else "frames")
+        self.every.describe("The interval", "s" if frames is Frames.TIMED else "frames")
         self.amount.setVisible(length is not Length.OPEN)
         self.amount.setSuffix(" s" if length is Length.SECONDS else "")
         self.amount.setDecimals(1 if length is Length.SECONDS else 0)
@@ -221,6 +227,7 @@ class RecordPanel(QWidget):
         self.before.setSuffix(" s before Record")
         self.before.setSpecialValueText("nothing")
         self.before.setKeyboardTracking(False)
+        self.before.describe("The time before", "s")
         self.notes.setMaximumHeight(_NOTES_PX)
         self.notes.setTabChangesFocus(True)
         self.folder.setPlaceholderText("the instrument's own folder")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QSignalBlocker, Qt
+from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QWheelEvent
 from PyQt6.QtWidgets import QBoxLayout, QDoubleSpinBox, QMenu, QToolButton, QWidget
 
@@ -12,12 +12,13 @@ from app.gui.image_view.colour_maps import ColourMap, colour_table
 from app.gui.image_view.contents import ValueKind
 from app.gui.image_view.levels.level_histogram import LevelHistogram
 from app.gui.image_view.levels.levels import HistogramScale, Levels
+from app.gui.widgets.number_box import NumberBox
 
 _ONCE = "Set the levels from this picture, once; they stay until you change them"
 _FOLLOWS = "The levels are set from every picture; a click sets them once, and holds them"
 
 
-class _LevelBox(QDoubleSpinBox):
+class _LevelBox(NumberBox):
     """A number that is typed. The mouse wheel does not change it, so that no level changes by accident."""
 
     def __init__(self) -> None:
@@ -45,6 +46,9 @@ class LevelStrip(QWidget):
         What the values of the picture are.
     """
 
+    #: Why typed levels were refused.
+    refused = pyqtSignal(str)
+
     def __init__(self, levels: Levels, kind: ValueKind) -> None:
         super().__init__()
         self._levels = levels
@@ -65,6 +69,7 @@ class LevelStrip(QWidget):
         self.histogram.double_clicked.connect(self.restore_default)
         for box in self.boxes:
             box.editingFinished.connect(self._edited)
+            box.refused.connect(self.refused)
         levels.changed.connect(self._show)
         self.show_levels(levels, kind)
 
@@ -97,7 +102,7 @@ class LevelStrip(QWidget):
         return button
 
     @property
-    def boxes(self) -> tuple[QDoubleSpinBox, QDoubleSpinBox]:
+    def boxes(self) -> tuple[NumberBox, NumberBox]:
         """The fields of the lower and of the upper level."""
         return self._low, self._high
 
@@ -133,6 +138,7 @@ class LevelStrip(QWidget):
                 box.setDecimals(kind.decimals)
                 box.setRange(*levels.limits)
             box.setAccessibleName(f"{which} level, {kind.unit}")
+            box.describe(f"{which} level", kind.unit)
             low, high = levels.limits
             box.setToolTip(f"{which} display level in {kind.unit}, {low:g} to {high:g}")
         self._show()
@@ -180,6 +186,9 @@ class LevelStrip(QWidget):
         pair = (low if typed[0] == round(low, decimals) else typed[0], high if typed[1] == round(high, decimals) else typed[1])
         if pair != (low, high):
             self._levels.set_by_hand(*pair)
+            if self._levels.pair != pair:
+                text = f"The lower level {pair[0]:g} is not below the upper level {pair[1]:g}; the levels before are kept"
+                self.refused.emit(text)
         self._show()
 
     def _show(self) -> None:

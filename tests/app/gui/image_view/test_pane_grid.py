@@ -265,6 +265,28 @@ def test_levels_that_do_not_ascend_or_lie_outside_the_range_are_refused(grid, qt
     assert phase.levels.pair == (0.0, math.pi)
 
 
+def test_typed_levels_out_of_the_range_are_refused_in_words_and_never_cut(grid, qtbot):
+    strip = grid.showing(Content.SPECKLE).strip
+    refusals: list[str] = []
+    grid.refused.connect(refusals.append)
+    for box, typed in ((strip.boxes[1], "999"), (strip.boxes[0], "-3")):
+        box.selectAll()
+        qtbot.keyClicks(box, typed)
+        qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert strip.levels.pair == (0.0, 255.0)
+    assert [box.text() for box in strip.boxes] == ["0", "255"]
+    assert refusals == [
+        "Upper level cannot be 999 counts: 0 to 255 counts is possible",
+        "Lower level cannot be -3 counts: 0 to 255 counts is possible",
+    ]
+    strip.levels.set_by_hand(0.0, 100.0)
+    strip.boxes[0].selectAll()
+    qtbot.keyClicks(strip.boxes[0], "120")
+    qtbot.keyClick(strip.boxes[0], Qt.Key.Key_Return)
+    assert strip.levels.pair == (0.0, 100.0)
+    assert refusals[2] == "The lower level 120 is not below the upper level 100; the levels before are kept"
+
+
 @pytest.mark.parametrize("height_px", [700, 260])
 def test_dragging_the_histogram_sets_the_levels(grid, qapp, height_px):
     grid.resize(1366, height_px)  # below the picture, or beside it

@@ -50,6 +50,15 @@ def test_length_frames_and_words_reach_the_recording(panel, window, session) -> 
     assert (options.notes, options.tags, options.folder) == ("first slide", ("liver", "control"), Path("elsewhere"))
 
 
+def test_a_time_out_of_range_is_refused_and_not_cut(panel, window, session, qtbot) -> None:
+    panel.before.selectAll()
+    qtbot.keyClicks(panel.before, "90")
+    qtbot.keyClick(panel.before, Qt.Key.Key_Return)
+    assert session.calls == []
+    assert panel.before.value() == 0.0
+    assert window.banner.text == "Error: The time before cannot be 90 s: 0 to 60 s is possible"
+
+
 def test_seconds_before_are_kept_from_now_on(panel, session, qtbot) -> None:
     panel.before.setValue(3.0)
     assert session.calls == [("set_pre_trigger", 3.0)]
