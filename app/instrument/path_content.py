@@ -77,7 +77,7 @@ def sole_content(paths: Sequence[Path]) -> PathContent:
         There is none or more than one, it cannot be read, or the window cannot open it.
     """
     if len(paths) != 1:
-        raise PathContentError(f"one file or folder can be opened at a time, got {len(paths)}; give {OPENABLE}")
+        raise PathContentError(f"one file or folder can be opened at a time, got {len(paths)}; choose {OPENABLE}")
     path = paths[0].absolute()
     try:
         content = _folder(path) if path.is_dir() else _file(path)
@@ -85,7 +85,7 @@ def sole_content(paths: Sequence[Path]) -> PathContent:
         reason = error.strerror or str(error)
         raise PathContentError(f"cannot read {visible(str(path))} ({reason}); check the path and its permissions") from error
     if content is None:
-        raise PathContentError(f"{visible(str(path))} cannot be opened here; give {OPENABLE}")
+        raise PathContentError(f"{visible(str(path))} cannot be opened here; choose {OPENABLE}")
     return content
 
 
@@ -115,7 +115,7 @@ def _file(path: Path) -> PathContent | None:
         count_pages(path)
     except PictureError as error:
         if is_picture_name(path):
-            raise PathContentError(f"{error}; give {OPENABLE}") from error
+            raise PathContentError(f"{error}; choose {OPENABLE}") from error
         return None
     return PathContent(ContentKind.PICTURE, path)
 

@@ -117,8 +117,9 @@ class _Card(QFrame):
         self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setWordWrap(True)
         texts = QVBoxLayout()
+        texts.setSpacing(6)
         texts.addWidget(self.heading)
-        texts.addWidget(self.text)
+        texts.addWidget(self.text, 1)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(_MARGIN_PX, _MARGIN_PX, _MARGIN_PX, _MARGIN_PX)
         layout.setSpacing(_MARGIN_PX)
@@ -142,9 +143,11 @@ class _Card(QFrame):
         self.text.setText(text)
         window = self.parentWidget()
         assert window is not None
-        self.setFixedWidth(min(_WIDTH_PX, window.width() - 2 * _MARGIN_PX))
         self.show()
         self.raise_()
-        height = max(self.heightForWidth(self.width()), self.sizeHint().height())
-        self.setFixedHeight(height)
-        self.move((window.width() - self.width()) // 2, (window.height() - height) // 2)
+        layout = self.layout()
+        assert layout is not None
+        layout.invalidate()  # it has kept the height of the text before
+        width = min(_WIDTH_PX, window.width() - 2 * _MARGIN_PX)
+        height = layout.totalHeightForWidth(width)
+        self.setGeometry((window.width() - width) // 2, (window.height() - height) // 2, width, height)

@@ -84,13 +84,13 @@ def test_everything_else_says_what_can_be_opened(tmp_path: Path) -> None:
     half.mkdir()
     shutil.copy(MODEL / CARD, half)
     for path in (film, empty, half, half / CARD):
-        with pytest.raises(PathContentError, match=r"cannot be opened here; give an instrument file .*picture"):
+        with pytest.raises(PathContentError, match=r"cannot be opened here; choose an instrument file .*picture"):
             sole_content([path])
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_thing_is_opened_at_a_time(count: int) -> None:
-    with pytest.raises(PathContentError, match=f"got {count}; give an instrument file"):
+    with pytest.raises(PathContentError, match=f"got {count}; choose an instrument file"):
         sole_content([MODEL] * count)
 
 

@@ -153,11 +153,11 @@ def bad_drops(folder: Path) -> dict[str, tuple[QMimeData, str]]:
     return {
         "a missing file": (files(folder / "gone.png"), "No such file"),
         "a file that cannot be read": (files(loop), "check the path and its permissions"),
-        "a folder of nothing": (files(empty), "give an instrument file"),
-        "a film": (files(film), "give an instrument file"),
+        "a folder of nothing": (files(empty), "choose an instrument file"),
+        "a film": (files(film), "choose an instrument file"),
         "an instrument that cannot be": (files(wrong), "kodak"),
         "a calibration that is no response": (files(save(Stored("timing", {}, {}), folder / "timing")), "'timing'"),
-        "two at once": (files(film, wrong), "one file or folder can be opened at a time, got 2; give an instrument file"),
+        "two at once": (files(film, wrong), "one file or folder can be opened at a time, got 2; choose an instrument file"),
         "another computer": (address, "no file of this computer"),
     }
 

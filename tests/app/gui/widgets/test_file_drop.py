@@ -82,6 +82,7 @@ def test_text_is_left_to_the_fields(window, target) -> None:
 
 def test_a_long_refusal_fits_a_narrow_window(window, target) -> None:
     window.resize(400, 300)
+    target.card.show_offer("Open it")
     target.card.show_refusal("one sentence that is long and says everything that can be opened instead, " * 3)
     card = target.card
     assert window.rect().contains(card.geometry())
