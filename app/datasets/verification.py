@@ -8,6 +8,7 @@ from pathlib import Path
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import DATA, JOURNAL, Archive
+from acquisition.archive.recording_faults import markers
 from acquisition.archive.rows import StorageError
 from acquisition.exchange.check_sums import NO_CHECK_SUMS
 from acquisition.exchange.verify_export import verify_export
@@ -119,12 +120,14 @@ def _verify_archive(path: Path, progress: Callable[[int], None]) -> Verification
     damaged = report.damage()
     try:
         content, verdict = archive.kind.value, archive.status.get("verdict", "not finished")
+        texts = [f"{one.text} ({one.utc}, frame {one.frame_index})" for one in markers(archive)]
+        marked: dict[str, object] = {"markers": texts} if texts else {}
     except StorageError as error:
-        content, verdict = "archive", str(error)
+        content, verdict, marked = "archive", str(error), {}
     notes = row_notes(archive)
     if content == ArchiveKind.DATASET.value and not damaged and not _has_plan(archive):
         notes = (*notes, NO_PLAN)
-    facts = {"rows": report.count, "rows_protected": report.rows_protected, "verdict": verdict}
+    facts = {"rows": report.count, "rows_protected": report.rows_protected, "verdict": verdict, **marked}
     return Verification(
         content=content,
         images=len(archive.intact_rows()) * len(archive.arrays),

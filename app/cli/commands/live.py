@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from app.cli.options import LiveOptions, Positive, RecordingOptions
 from app.cli.output import console, progress_bars, publish
 from app.cli.record_options import Order, WhatToRecord, order_of
+from app.cli.typed_lines import TypedLines
 from app.signals import StopRequest, stop_on_signal
 from drivers.base import SpeckleScopeError
+from drivers.visible_text import visible
 
 if TYPE_CHECKING:
     from app.instrument.config import InstrumentConfig
@@ -40,6 +42,7 @@ def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
 def record(name: str, *, what: WhatToRecord = _WHAT, instrument: RecordingOptions = _RECORDING) -> None:
     """Record without a window: camera frames with their reconstructions.
 
+    A line that is typed meanwhile, ended by Enter, marks this moment of the recording with its text.
     A time lapse (--every 20min --for 14h) that was interrupted goes on when the same command is given again: in a next part.
 
     Parameters
@@ -71,6 +74,7 @@ def _run(
         before_s = new_order().options.before_s if new_order else 0.0
         session.set_pre_trigger(before_s)
         session.start_live()
+        typed = TypedLines()
         started_s: float | None = None
         seen_s: float | None = None
         while not stop.wait(0.1):
@@ -86,6 +90,8 @@ def _run(
                     order = new_order()
                     seconds = order.seconds
                     session.start_recording(order.name, order.options)
+                    _explain_markers(typed)
+            _set_markers(session, typed.pop() if new_order is not None else ())
             elapsed_s = time.monotonic() - started_s if started_s is not None else 0.0
             status = session.live_status()
             note = f"{status.inference_fps:.1f} fps, {status.engine}"
@@ -100,6 +106,23 @@ def _run(
         return numbers if new_order is None else numbers | _recording_numbers(session, stop)
 
 
+def _explain_markers(typed: TypedLines) -> None:
+    if typed.open:
+        console.print("Type a line and press Enter to mark a moment of the recording with this text.")
+
+
+def _set_markers(session: Session, lines: Sequence[str]) -> None:
+    """Mark this moment with each text; one that cannot be a marker is told, and the recording goes on."""
+    for line in lines:
+        if not line:
+            continue
+        try:
+            session.add_marker(line)
+            console.print(f"marked: {line}", markup=False)
+        except SpeckleScopeError as error:
+            console.print(f"not marked: {visible(str(error))}", markup=False)
+
+
 def _print_messages(session: Session) -> None:
     from app.status import MessageLevel
 
@@ -112,6 +135,8 @@ def _print_messages(session: Session) -> None:
 
 def _recording_numbers(session: Session, stop: StopRequest) -> dict[str, object]:
     from acquisition.archive.kinds import FinishReason
+    from acquisition.archive.reader import Archive
+    from acquisition.archive.recording_faults import markers
 
     status = session.recording_status()
     if status.path is None:
@@ -123,6 +148,7 @@ def _recording_numbers(session: Session, stop: StopRequest) -> dict[str, object]
         "recording": str(status.path),
         "frames_recorded": status.frames_recorded,
         "verdict": status.verdict,
+        "markers": [f"{one.text} (frame {one.frame_index})" for one in markers(Archive.open(status.path))],
         "ended_by": str(status.ended_by),
         "faults": dict(status.faults),
         "frames_missing": status.frames_missing,
