@@ -28,10 +28,12 @@ from app.live.camera_control import CameraControl
 from app.live.capture import CaptureSettings, LiveCapture
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings
 from app.live.jobs import Jobs
+from app.live.loop_back.results import DEFAULT_FLASHES, LoopBackStatus
 from app.live.parts.acquisition_control import AcquisitionControl, PairScreen
 from app.live.parts.device_queue import DeviceQueue
 from app.live.parts.errors import SessionError
 from app.live.parts.live_control import LiveControl
+from app.live.parts.loop_back_control import LoopBackControl
 from app.live.parts.model_facts import fit_of, grid_px_of
 from app.live.parts.newest_results import NewestResults
 from app.live.parts.processing import Processing
@@ -106,6 +108,7 @@ class Session:
         self._camera.changes.subscribe(self._recordings.ring.put_fault)
         self._processing = Processing(self._recordings.ring, self._stages, self._messages.append)
         self._newest = NewestResults(self._processing)
+        self._loop_back = LoopBackControl(rig, self._slm, self._stages, self._messages.append, self._processing.views)
         self._acquisition = AcquisitionControl(self._devices)
         self._jobs = Jobs()
         self._live = LiveControl(rig, self._camera, self._devices, self._messages.append)
@@ -186,6 +189,7 @@ class Session:
         ring, references = self._recordings.ring, self._recordings.references
         ring.clear()
         capture.pictures.subscribe(self._newest.pictures.put)
+        self._loop_back.connect(capture)
         capture.references.subscribe(ring.forget_before)
         capture.frames.subscribe(ring.put_frame)  # first: a view must not come before its frame
         capture.faults.subscribe(ring.put_fault)
@@ -205,11 +209,13 @@ class Session:
             :meth:`retune`, :meth:`start_acquisition` and :meth:`close`.
         """
         self._end_recording("stopping the live view", agreed=end_recording)
+        self._loop_back.stop()
         self._live.stop()
 
     def retune(self, *, end_recording: bool = False) -> None:
         """Measure a new reference and new reference pairs; the live view pauses meanwhile, then continues with them."""
         self._live.check_can_retune()
+        self._loop_back.check_idle("re-tuning")
         self._end_recording("re-tuning, because a recording has one reference", agreed=end_recording)
         self._live.retune()
 
@@ -217,6 +223,7 @@ class Session:
         """Measure a new reference: under the flat pattern, or without an SLM from the frames that come now."""
         if self._live.running and self.recording_status().active:
             raise SessionError("a recording is running, and a recording has one reference; stop it before a new reference")
+        self._loop_back.check_idle("a new reference")
         self._live.new_reference()
 
     def camera_settings(self) -> tuple[CameraSetting, ...]:
@@ -238,6 +245,7 @@ class Session:
             raise SessionError("an acquisition is running, and all its pairs have the same camera settings; stop it first")
         if name.changes_shape and self._recordings.running:
             raise SessionError(f"a recording is running, and its frames have one shape; stop it before changing {name}")
+        self._loop_back.check_idle(f"changing {name}")
         with self._stages.starting():
             self._camera.request(name, value)
             if not self._live.running:
@@ -246,6 +254,7 @@ class Session:
     def auto_exposure(self) -> None:
         """Set the exposure at which the brightest pixels reach 80 % of full scale; a message says what it is then."""
         find(self._camera.settings, SettingName.EXPOSURE_S)
+        self._loop_back.check_idle("auto exposure")
         self._live.auto_exposure()
 
     def slm_status(self) -> SlmStatus:
@@ -271,12 +280,39 @@ class Session:
             raise SessionError("this instrument has no SLM; add one to its file to show patterns")
         if self._acquisition.active:
             raise SessionError("an acquisition is running and shows its own patterns on the SLM; stop it first")
+        self._loop_back.check_idle("showing something else")
         with self._stages.starting():
             draw = self._slm.request(content)
             if self._live.running:  # the capture thread shows what was drawn
                 self._stages.start(Stage("SLM pattern", partial(draw_only, draw)))
             else:
                 self._devices.use("SLM", partial(draw_and_show, draw, self._rig.display(), self._messages.append))
+
+    def start_loop_back(self, flashes: int = DEFAULT_FLASHES) -> None:
+        """Let the SLM flash so often, and measure when each flash is seen; returns at once. A message gives the result.
+
+        Raises
+        ------
+        SessionError
+            The live view reconstructs nothing now, there is no SLM, the fibre has moved, or a recording or another measurement
+            runs. Nothing changes.
+        """
+        if self.recording_status().active:
+            raise SessionError("a recording is running, and flashes do not belong into it; stop it first")
+        with self._stages.starting():
+            self._loop_back.start(flashes, self.live_status(), self.config.phase_range_rad)
+
+    def stop_loop_back(self) -> None:
+        """Ask the loop-back measurement to stop; what was found is kept."""
+        self._loop_back.stop()
+
+    def loop_back_status(self) -> LoopBackStatus:
+        """Return what the present or last loop-back measurement has found."""
+        return self._loop_back.status()
+
+    def note_painted(self, frame_index: int) -> None:
+        """Note that the reconstruction of a frame is on the screen now, for a loop-back measurement."""
+        self._loop_back.painted(frame_index)
 
     def poll_frame(self) -> Frame | None:
         """Return the newest camera frame, or None when there is nothing new; it does not wait for a reconstruction."""
@@ -324,6 +360,7 @@ class Session:
         """Record camera frames, with their reconstructions, into a new recording, until it is stopped or has its length."""
         with self._stages.starting():
             self._live.check_can_record()
+            self._loop_back.check_idle("recording")
             stats, _ = self._processing.stats(self._model)
             if self._model is None and self._replayed is not None and self._replayed.has_uncertainty:
                 stats = replace(stats, has_uncertainty=True)
@@ -455,8 +492,9 @@ class Session:
 
     def _let_go(self) -> None:
         """Free what is large, and what may refer to this session: nothing must wait for Python's search for cycles."""
-        for part in (self._live, self._recordings, self._acquisition, self._newest, self._processing, self._stages):
+        for part in (self._live, self._recordings, self._acquisition, self._newest, self._processing, self._loop_back):
             part.let_go()
+        self._stages.let_go()
         self._model = self._slm = self._replayed = None
         give_back_freed_memory()
 
