@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +11,12 @@ from app.gui.widgets.palette import Palette
 _ARROW: Final = Path(__file__).with_name("arrow_down.svg").as_posix()
 
 
-def style_sheet(p: Palette) -> str:
-    """Return the style sheet of a palette."""
+def style_sheet(palette: Palette, scale: float = 1.0) -> str:
+    """Return the style sheet of a palette, with texts that are larger by a factor."""
+    return re.sub(r"(?<=font-size: )\d+", lambda size: str(round(int(size[0]) * scale)), _style_sheet(palette))
+
+
+def _style_sheet(p: Palette) -> str:
     return f"""
 QWidget {{ color: {p.text}; background: transparent; font-size: 13px; }}
 QMainWindow, QDialog, QMessageBox {{ background: {p.background}; }}
