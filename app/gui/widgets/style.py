@@ -14,7 +14,7 @@ GAP_PX: Final = 10
 _FAMILIES: Final = ["Inter", "Segoe UI", "SF Pro Text", "Noto Sans", "DejaVu Sans"]  # their digits all have the same width
 #: Height of texts in pixels. With a larger one the window would not fit on a screen of 1366 x 768.
 SMALLEST_TEXT_PX: Final = 13
-LARGEST_TEXT_PX: Final = 17
+LARGEST_TEXT_PX: Final = 15
 
 
 def system_text_px() -> int:
