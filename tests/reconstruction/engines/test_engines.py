@@ -511,4 +511,4 @@ def test_a_sampler_that_draws_several_pictures_gives_their_spread(sampler: Model
     assert np.abs(phase - drawn[0, 0].numpy()).max() <= 1e-3
     assert sigma is not None
     assert np.abs(sigma - drawn.std(0)[0].numpy()).max() <= 1e-3
-    assert sigma[sampler.mask].min() > 0
+    assert sigma[sampler.mask].mean() > 0.1
