@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import (
     QComboBox,
@@ -76,14 +78,15 @@ class AcquisitionPanel(QFrame):
         self.progress.setValue(min(status.pairs_acknowledged, max(requested, 1)))
         if requested:
             self.done.setText(f"{count(status.pairs_acknowledged)} of {count(requested)} pairs stored")
-            self.rate.setText(f"{number(status.pairs_per_s, 1)} pairs/s")
+            runs = status.active and not status.paused and status.pairs_per_s > 0
+            self.rate.setText(f"{number(status.pairs_per_s if runs else math.nan, 1)} pairs/s")
             self.left.setText(f"{duration(status.seconds_left)} left")
             self.retaken.setText(f"{count(status.retaken)} retaken")
             set_style(self.retaken, "tone", "warning" if status.retaken else "normal")
         else:
             self.done.setText("No dataset acquired yet")
         set_style(self.done, "tone", "normal" if requested else "muted")
-        self.rate.setVisible(requested > 0)
+        self.rate.setVisible(requested > 0 and status.active)
         self.left.setVisible(requested > 0 and status.active)
         self.retaken.setVisible(requested > 0)
         self.disk.setText(f"{status.free_bytes / 1e9:.0f} GB free")

@@ -223,6 +223,13 @@ def test_an_acquisition_is_asked_for_watched_and_stopped(window, session, qtbot)
     shown = [panel.done.text(), panel.rate.text(), panel.left.text(), panel.retaken.text()]
     assert shown == ["125 of 500 pairs stored", "11.8 pairs/s", "0:31 left", "3 retaken"]
     assert not panel.name.isEnabled()
+    for unmeasured in ({"state": AcquisitionState.PAUSED}, {"pairs_per_s": 0.0, "seconds_left": None}):
+        before = session.acquisition
+        session.acquisition = replace(before, **unmeasured)
+        window.refresh_numbers()
+        assert panel.rate.text() == "– pairs/s"
+        session.acquisition = before
+    assert panel.left.text() == "– left"
     qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
     assert session.calls[-1] == ("stop_acquisition",)
     session.acquisition = replace(
@@ -233,6 +240,8 @@ def test_an_acquisition_is_asked_for_watched_and_stopped(window, session, qtbot)
     )
     window.refresh_numbers()
     assert panel.verdict.full_text == "stopped by the operator"
+    assert panel.rate.isHidden()
+    assert panel.left.isHidden()
     assert panel.button.text() == "Start acquisition"
 
 
