@@ -30,13 +30,13 @@ def test_they_reach_the_recording_and_stay_for_the_next_one(panel, window, sessi
 
 
 def test_what_a_running_recording_has_stored_cannot_be_changed(panel, window, session) -> None:
-    words = (panel.operator, panel.sample, panel.licence, panel.notes, panel.tags)
+    fields = (panel.operator, panel.sample, panel.licence, panel.notes, panel.tags)
     session.recording = RecordingStatus(state=RecordingState.RECORDING, frames_recorded=5)
     window.refresh_numbers()
-    assert not any(field.isEnabled() for field in words)
+    assert not any(field.isEnabled() for field in fields)
     session.recording = RecordingStatus(state=RecordingState.FINISHED)
     window.refresh_numbers()
-    assert all(field.isEnabled() for field in words)
+    assert all(field.isEnabled() for field in fields)
 
 
 def test_they_come_back_at_the_next_start(panel, window, store) -> None:

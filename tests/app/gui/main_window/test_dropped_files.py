@@ -54,11 +54,11 @@ def viewport(window: MainWindow) -> QWidget:
 
 def dropped(window: MainWindow, mime: QMimeData, qtbot) -> MainWindow:
     """Drop something on a pane, and wait until the window has dealt with it."""
-    told: list[object] = []
-    window.files.dropped.connect(told.append)
-    window.files.refused.connect(told.append)
+    arrived: list[object] = []
+    window.files.dropped.connect(arrived.append)
+    window.files.refused.connect(arrived.append)
     assert drop(viewport(window), mime)
-    qtbot.waitUntil(lambda: bool(told))
+    qtbot.waitUntil(lambda: bool(arrived))
     return window
 
 

@@ -53,12 +53,12 @@ def test_a_drag_that_cannot_be_opened_says_why(window, target) -> None:
 
 
 def test_a_drop_hands_on_its_paths_after_the_other_program_was_answered(window, target, qtbot) -> None:
-    told: list[object] = []
-    target.dropped.connect(told.append)
+    arrived: list[object] = []
+    target.dropped.connect(arrived.append)
     with qtbot.waitSignal(target.dropped):
         assert drop(window, files("/data/a b.png", "/data/ü.png"))
-        assert told == []
-    assert told == [(Path("/data/a b.png"), Path("/data/ü.png"))]
+        assert arrived == []
+    assert arrived == [(Path("/data/a b.png"), Path("/data/ü.png"))]
     assert not target.card.isVisible()
 
 
