@@ -87,6 +87,12 @@ class Command(Enum):
     PRESETS_PANEL = CommandText(
         menu=Menu.VIEW, text="Presets", tip="Show or hide the presets: named states of the live page", keys="F6"
     )
+    LATENCY_PANEL = CommandText(
+        menu=Menu.VIEW,
+        text="Latency panel",
+        tip="Show or hide the time of every stage, and the loop-back measurement",
+        keys="F7",
+    )
     DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
     ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset…", tip="Acquire pairs of speckle and phase")
     TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
 from app.live.slm.content import SlmContent, SlmStatus
@@ -131,6 +132,18 @@ class SessionLike(Protocol):
 
     def show_on_slm(self, content: SlmContent) -> None:
         """Choose what the SLM shows; a message says what it shows then."""
+
+    def start_loop_back(self, flashes: int) -> None:
+        """Let the SLM flash so often, and measure when each flash is seen."""
+
+    def stop_loop_back(self) -> None:
+        """Ask the loop-back measurement to stop."""
+
+    def loop_back_status(self) -> LoopBackStatus:
+        """Return what the present or last loop-back measurement has found."""
+
+    def note_painted(self, frame_index: int) -> None:
+        """Note that the reconstruction of a frame is on the screen now."""
 
     def jobs(self) -> tuple[JobStatus, ...]:
         """Return the jobs in the background, oldest first."""

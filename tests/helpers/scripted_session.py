@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data, transform
 
+from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
 from app.live.segmentation import segmented
@@ -99,6 +100,8 @@ class ScriptedSession:
         self.slm = SlmStatus(kinds=(SlmKind.SCENE, SlmKind.PICTURE, SlmKind.BLANK, SlmKind.TEST_CARD))
         self.slm_phase_rad: NDArray[np.float32] | None = None
         self.job_statuses: tuple[JobStatus, ...] = ()
+        self.loop_back = LoopBackStatus()
+        self.painted: list[int] = []
         self.polls = 0
         self.may_close = threading.Event()
         self.may_close.set()
@@ -205,6 +208,18 @@ class ScriptedSession:
     def show_on_slm(self, content: SlmContent) -> None:
         self._command("show_on_slm", content)
         self.slm = replace(self.slm, content=content)
+
+    def start_loop_back(self, flashes: int) -> None:
+        self._command("start_loop_back", flashes)
+
+    def stop_loop_back(self) -> None:
+        self._command("stop_loop_back")
+
+    def loop_back_status(self) -> LoopBackStatus:
+        return self.loop_back
+
+    def note_painted(self, frame_index: int) -> None:
+        self.painted.append(frame_index)
 
     def jobs(self) -> tuple[JobStatus, ...]:
         return self.job_statuses

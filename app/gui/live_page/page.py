@@ -14,13 +14,16 @@ from PyQt6.QtCore import QByteArray, QRect, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QDockWidget, QMainWindow, QToolBar, QVBoxLayout, QWidget
 
+from acquisition.streams.times import NO_TIMES, TimeStats
 from app.gui.command import Command
-from app.gui.image_view.contents import PaneFacts
+from app.gui.image_view.contents import Content, PaneFacts
 from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.live_page.camera_panel import CameraPanel
 from app.gui.live_page.control_bar import ControlBar, Tone
+from app.gui.live_page.latency_panel import LatencyPanel
 from app.gui.live_page.page_state import preset_of, restore
+from app.gui.live_page.paint_times import PaintTimes
 from app.gui.live_page.preset_panel import PresetPanel
 from app.gui.live_page.record_panel import RecordPanel
 from app.gui.live_page.recording_result import RecordingResult
@@ -35,7 +38,7 @@ from app.live.recordings.name_pattern import recording_name, used_in
 from app.live.recordings.options import RecordingOptions
 from app.live.slm.content import SlmContent
 from app.presets import PresetStore
-from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, Topic
+from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, StageName, Topic
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
 
@@ -47,6 +50,7 @@ _PANELS: Final = {
     Command.MEASURE_PANEL: "measure",
     Command.SLM_PANEL: "slm",
     Command.PRESETS_PANEL: "presets",
+    Command.LATENCY_PANEL: "latency",
 }
 
 log = logging.getLogger(__name__)
@@ -98,6 +102,8 @@ class LivePage(QMainWindow):
         self.slm = SlmPanel()
         self.presets = PresetPanel()
         self.presets.show_names(self.preset_store.names)
+        self.latency = LatencyPanel()
+        self._paint_times = PaintTimes()
         self.measurements = MeasurePanel(self.pictures.measure)
         self.docks = tuple(
             self._dock(title, panel, name)
@@ -107,6 +113,7 @@ class LivePage(QMainWindow):
                 ("Measure", self.measurements, "measure"),
                 ("SLM", self.slm, "slm"),
                 ("Presets", self.presets, "presets"),
+                ("Latency", self.latency, "latency"),
             )
         )
         self._build()
@@ -128,11 +135,20 @@ class LivePage(QMainWindow):
         self.pictures.show_slm(self.session.slm_phase())
         if frame is not None:
             self.pictures.show_frame(frame)
+            self._paint_times.picture_given()
         if view is not None:
             self.pictures.show_view(view)
+            if any(pane.content is Content.PHASE for pane in self.pictures.visible_panes):
+                self._paint_times.phase_given(view.frame.index)
             self.view_shown.emit(view)
         if overlay is not None:
             self.pictures.show_overlay(overlay)
+
+    def note_drawn(self, seconds: float) -> None:
+        """Note that the window was drawn with what this page shows, and how long that took."""
+        frame_index = self._paint_times.drawn(seconds)
+        if frame_index is not None:
+            self.session.note_painted(frame_index)
 
     def refresh_numbers(self, *, visible: bool = True) -> None:
         """Show the session's numbers and states."""
@@ -147,14 +163,23 @@ class LivePage(QMainWindow):
         if self.slm.isVisible():
             self.slm.show_phase(self.session.slm_phase())
             self.slm.show_status(self.session.slm_status())
+        if self.latency.isVisible():
+            self.latency.show_times(self._stage_times(status))
+            self.latency.show_loop_back(self.session.loop_back_status())
         self.camera.show_settings(self.session.camera_settings())
         self.camera.show_reference_age(status.reference_age_s, live=status.running and not recording.active)
         if visible:
             self.pictures.refresh_numbers()
 
+    def _stage_times(self, status: LiveStatus) -> dict[StageName, TimeStats]:
+        """Return the times of all stages and of the window; while the live view is stopped, nothing is known of them."""
+        painted = self._paint_times.stats() if status.running else NO_TIMES
+        return {**status.stage_times, StageName.PAINT: painted}
+
     def _show_live(self, status: LiveStatus) -> None:
         if status.running and not self._live_state.is_running:
             self._last_frame_s = self._last_view_s = None
+            self._paint_times = PaintTimes()
         self._live_state = status.state
         self.controls.show_live(status.state, *self._live_text(status))
         self._show_age(status)
@@ -289,6 +314,14 @@ class LivePage(QMainWindow):
             self.toggle_panel("slm")
         self.slm.use_picture(file)
 
+    def start_loop_back(self, flashes: int) -> None:
+        """Let the SLM flash, and measure when each flash is seen."""
+        self.attempt(lambda: self.session.start_loop_back(flashes))
+
+    def stop_loop_back(self) -> None:
+        """Stop flashing."""
+        self.attempt(self.session.stop_loop_back)
+
     def apply_preset(self, name: str) -> None:
         """Set everything as it was when a preset was saved; say what does not fit."""
         problems: list[str] = []
@@ -367,7 +400,7 @@ class LivePage(QMainWindow):
         return ask(question, self.window()) and self.attempt(self.session.stop_recording)
 
     def toggle_panel(self, name: str) -> None:
-        """Show a panel in front, or hide it if it is there: ``record``, ``camera``, ``measure``, ``slm`` or ``presets``."""
+        """Show a panel in front, or hide it if it is there; its name is that of its dock, such as ``record``."""
         dock = next(dock for dock in self.docks if dock.objectName() == name)
         shown = dock.isVisible() and not dock.visibleRegion().isEmpty()
         dock.setVisible(not shown)
@@ -467,6 +500,12 @@ class LivePage(QMainWindow):
         self.presets.save_requested.connect(self.save_preset)
         self.presets.rename_requested.connect(self.rename_preset)
         self.presets.delete_requested.connect(self.delete_preset)
+        self.latency.start_requested.connect(self.start_loop_back)
+        self.latency.stop_requested.connect(self.stop_loop_back)
+        self.latency.flashes.refused.connect(self.refuse)
+        for button in (self.latency.save_stages, self.latency.save_flashes):
+            button.refused.connect(self.refuse)
+            button.saved.connect(self._tell_saved)
         self.pictures.roi_drawn.connect(self.use_region)
         self.pictures.refused.connect(self.refuse)
         self.recorder.refused.connect(self.refuse)

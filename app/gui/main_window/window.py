@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PyQt6.QtCore import QSettings, Qt, QTimer
+from PyQt6.QtCore import QEvent, QSettings, Qt, QTimer
 from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
@@ -120,6 +121,16 @@ class MainWindow(QMainWindow):
     def views_shown(self) -> int:
         """Number of reconstructions that were shown."""
         return self.page.views_shown if self.page is not None else 0
+
+    def event(self, event: QEvent | None) -> bool:
+        """Time the drawing of all that has changed; Qt sends this one event for it."""
+        if event is None or event.type() is not QEvent.Type.UpdateRequest or self.page is None:
+            return super().event(event)
+        started_s = time.perf_counter()
+        done = super().event(event)
+        if self.page is not None:
+            self.page.note_drawn(time.perf_counter() - started_s)
+        return done
 
     # -- called by the timers -------------------------------------------------------------------------------------
 
