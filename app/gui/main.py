@@ -36,7 +36,7 @@ from app.gui.main_window.window import MainWindow
 from app.gui.main_window.window_state import fit_to_screen, last_instrument
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.style import apply_style
-from app.malloc_tuning import keep_freed_memory
+from app.malloc_tuning import collect_only_new_objects, keep_freed_memory
 from app.signals import InterruptionError, StopRequest, handled, interruptible, stop_on_signal
 from app.status import Message, MessageLevel
 from drivers.base import SpeckleScopeError
@@ -156,6 +156,7 @@ def prepared(choice: InstrumentChoice) -> Callable[[], SessionLike]:
     from app.instrument.trust import TrustError
     from app.live.session import Session
 
+    collect_only_new_objects()
     path = choice.path
     config = replay_of(path) if path is not None and path.is_dir() else load_config(path)
     # Without a screen nobody could answer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +63,9 @@ class SessionLike(Protocol):
 
     def poll_overlay(self) -> Overlay | None:
         """Return the newest view that was segmented, with its labels, or None when there is nothing new. Never raises."""
+
+    def watch_newest(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` whenever there is something new to poll, in any thread. It must return at once."""
 
     def live_status(self) -> LiveStatus:
         """Return the numbers of the live view."""

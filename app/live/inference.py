@@ -310,8 +310,8 @@ class InferencePipeline:
         self._on_message(Message(MessageLevel.WARNING, text))
 
     def _show(self, view: LiveView) -> None:
+        self.display.put(view)  # first: who is called may poll it at once
         self.views.publish(view)
-        self.display.put(view)
 
 
 def _fits(method: LiveMethod, shape: tuple[int, ...]) -> bool:

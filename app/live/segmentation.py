@@ -105,7 +105,7 @@ class SegmentationPipeline:
                 overlay = segmented(view)
                 self._times.add(overlay.segment_s)
                 self._rate.tick()
+                self.display.put(overlay)  # first: who is called may poll it at once
                 self.overlays.publish(overlay)
-                self.display.put(overlay)
         finally:
             self._views.close()

@@ -188,7 +188,7 @@ class Session:
         """Let a capture stage deliver to all who need its frames."""
         ring, references = self._recordings.ring, self._recordings.references
         ring.clear()
-        capture.pictures.subscribe(self._newest.pictures.put)
+        capture.pictures.subscribe(self._newest.put_frame)
         self._loop_back.connect(capture)
         capture.references.subscribe(ring.forget_before)
         capture.frames.subscribe(ring.put_frame)  # first: a view must not come before its frame
@@ -414,7 +414,7 @@ class Session:
         with self._stages.starting():
             options = RunOptions(
                 after=self._devices.last,
-                on_pair=PairScreen(self._start_inference(), self._newest.pictures).show,
+                on_pair=PairScreen(self._start_inference(), self._newest.put_frame).show,
                 on_message=self._messages.append,
                 calibration=calibration_files(self.config),
             )
@@ -443,6 +443,10 @@ class Session:
     def watch(self, callback: Callable[[LiveView], None]) -> None:
         """Call ``callback`` with every view, in the inference thread. It must return quickly and must not raise."""
         self._processing.views.subscribe(callback)
+
+    def watch_newest(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` whenever there is something new to poll, in the thread of a stage. It must return at once."""
+        self._newest.arrivals.subscribe(lambda arrival: callback())
 
     def pop_messages(self) -> list[Message]:
         """Return the messages since the last call, oldest first."""

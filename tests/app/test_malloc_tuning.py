@@ -91,3 +91,13 @@ with tempfile.NamedTemporaryFile() as file:
 def test_threads_share_few_pools() -> None:
     command = [sys.executable, "-c", _POOLS]
     assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) <= 2
+
+
+def test_collections_skip_what_was_there_at_the_first_call_only() -> None:
+    script = (
+        "import gc; from app.malloc_tuning import collect_only_new_objects\n"
+        "collect_only_new_objects(); first = gc.get_freeze_count(); later = [[] for _ in range(1000)]\n"
+        "collect_only_new_objects(); print(first > 1000, gc.get_freeze_count() <= first)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -29,6 +29,7 @@ from app.gui.live_page.record_panel import RecordPanel
 from app.gui.live_page.recording_result import RecordingResult
 from app.gui.live_page.slm_panel import SlmPanel
 from app.gui.live_page.status_strip import StatusStrip
+from app.gui.live_page.waker import Waker
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.formatting import count, duration
 from app.gui.widgets.labels import scrolled
@@ -119,18 +120,29 @@ class LivePage(QMainWindow):
         self._build()
         self._connect()
         self.refresh_numbers()
+        self._waker = Waker(self.refresh_pictures)
+        session.watch_newest(self._waker.wake)
 
-    # -- called by the window's timers ----------------------------------------------------------------------------
+    def release(self) -> None:
+        """Fetch nothing any more."""
+        self._waker.release()
 
-    def refresh_pictures(self, *, visible: bool = True) -> None:
-        """Fetch the newest frame, view and overlay, and show them where the page is ``visible``."""
+    @property
+    def _is_minimized(self) -> bool:
+        window = self.window()
+        return window is not None and window.isMinimized()
+
+    # -- called whenever there is something new, and by the window's timer ----------------------------------------
+
+    def refresh_pictures(self) -> None:
+        """Fetch the newest frame, view and overlay, and show them unless the window is minimized."""
         frame, view, overlay = self.session.poll_frame(), self.session.poll_view(), self.session.poll_overlay()
         if frame is not None:
             self._last_frame_s = time.monotonic()
         if view is not None:
             self.views_shown += 1
             self._last_view_s = time.monotonic()
-        if not visible:
+        if self._is_minimized:
             return
         self.pictures.show_slm(self.session.slm_phase())
         if frame is not None:
@@ -150,7 +162,7 @@ class LivePage(QMainWindow):
         if frame_index is not None:
             self.session.note_painted(frame_index)
 
-    def refresh_numbers(self, *, visible: bool = True) -> None:
+    def refresh_numbers(self) -> None:
         """Show the session's numbers and states."""
         status, recording = self.session.live_status(), self.session.recording_status()
         self._show_live(status)
@@ -168,7 +180,7 @@ class LivePage(QMainWindow):
             self.latency.show_loop_back(self.session.loop_back_status())
         self.camera.show_settings(self.session.camera_settings())
         self.camera.show_reference_age(status.reference_age_s, live=status.running and not recording.active)
-        if visible:
+        if not self._is_minimized:
             self.pictures.refresh_numbers()
 
     def _stage_times(self, status: LiveStatus) -> dict[StageName, TimeStats]:
@@ -188,9 +200,7 @@ class LivePage(QMainWindow):
         elif self._last_frame_s is None:
             self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
         elif self._last_view_s is None:  # frames come already: only what is made of them is missing
-            waiting = "Waiting for the first phase\N{HORIZONTAL ELLIPSIS}"
-            choosing = "The engine is being chosen. The phase comes after that."
-            self.pictures.show_message(choosing if status.choosing_engine else waiting)
+            self.pictures.show_message(_why_no_phase(status))
 
     def _show_age(self, status: LiveStatus) -> None:
         """Say on pictures that stay, also those in windows of their own, that they are not live."""
@@ -511,6 +521,15 @@ class LivePage(QMainWindow):
         self.recorder.refused.connect(self.refuse)
         self.measurements.refused.connect(self.refuse)
         self.measurements.saved.connect(self._tell_saved)
+
+
+def _why_no_phase(status: LiveStatus) -> str:
+    if status.choosing_engine:
+        return "The engine is being chosen. The phase comes after that."
+    if status.model_id:
+        return "Waiting for the first phase\N{HORIZONTAL ELLIPSIS}"
+    remedy = "Press Re-tune to reconstruct with reference pairs, or train" if status.can_retune else "Train"
+    return f"There is no model of this fibre. {remedy} a model."
 
 
 def _seconds_since(at_s: float | None) -> float | None:

@@ -50,7 +50,6 @@ from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, T
 from app.stay_awake import StayAwake
 from drivers.base import SpeckleScopeError
 
-_PICTURES_MS = 8  # a frame is shown at most half a period after it came, at 60 frames per second
 _NUMBERS_MS = 200  # 5 Hz: numbers that change faster cannot be read
 _INITIAL_SIZE_PX = (1600, 950)
 _TRAINING_CLOSE_S = 60.0
@@ -111,7 +110,6 @@ class MainWindow(QMainWindow):
                 self.report(Message(MessageLevel.WARNING, warning))
         if store is not None and window_state.guide_is_open(store) and host.choice.path is None:
             self.show_guide()
-        self._picture_timer = self._timer(_PICTURES_MS, self.refresh_pictures)
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
         self._show_host()
         if host.state is HostState.OPEN:
@@ -132,12 +130,12 @@ class MainWindow(QMainWindow):
             self.page.note_drawn(time.perf_counter() - started_s)
         return done
 
-    # -- called by the timers -------------------------------------------------------------------------------------
+    # -- called by the timer --------------------------------------------------------------------------------------
 
     def refresh_pictures(self) -> None:
-        """Show the newest pictures."""
+        """Show the newest pictures; the page does this itself whenever one comes."""
         if self.page is not None:
-            self.page.refresh_pictures(visible=not self.isMinimized())
+            self.page.refresh_pictures()
 
     def refresh_numbers(self) -> None:
         """Show messages, numbers and states."""
@@ -149,7 +147,8 @@ class MainWindow(QMainWindow):
         if session is not None and self.page is not None:
             for message in session.pop_messages():
                 self.report(message)
-            self.page.refresh_numbers(visible=not self.isMinimized())
+            self.page.refresh_numbers()
+            self.refresh_pictures()  # what no arrival has told, such as a change of the SLM
             self.acquisition.show_status(session.acquisition_status())
             self.drawer.show_jobs(jobs)
             path = self.host.choice.path
@@ -186,6 +185,7 @@ class MainWindow(QMainWindow):
         else:
             self.empty_page.show_choice()
         self._stack.setCurrentWidget(self.empty_page)
+        self._unfocus()  # Qt would give the focus to a button of the status bar
 
     def _show_session(self) -> None:
         """Show the session that the host has opened."""
@@ -215,6 +215,7 @@ class MainWindow(QMainWindow):
             return
         if self._store is not None:
             window_state.remember_page(page, self._store)
+        page.release()
         self.acquisition_dock.use_page(None)
         self._stack.removeWidget(page)
         page.deleteLater()
@@ -413,7 +414,6 @@ class MainWindow(QMainWindow):
 
     def stop_polling(self) -> None:
         """Stop polling the session; what is shown stays."""
-        self._picture_timer.stop()
         self._number_timer.stop()
 
     def _go_on_closing(self) -> None:

@@ -29,6 +29,7 @@ from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
 from app.live.session import Session
 from app.live.slm.scene import Scene
+from app.malloc_tuning import collect_only_new_objects
 from app.status import LiveView, RecordingState, RecordingStatus
 from app.training.train import twin_data
 from drivers.base import SpeckleScopeError
@@ -81,6 +82,7 @@ class BenchWindow:
         self.app = QApplication.instance() or QApplication(["specklescope-bench"])
         assert isinstance(self.app, QApplication)
         apply_style(self.app)
+        collect_only_new_objects()
         self._options = options or BenchOptions()
         self._config = InstrumentConfig(archive=archive, live=self._options.live)
         self._sessions: list[Session] = []

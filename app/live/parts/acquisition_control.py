@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from acquisition.capture.plan import Shot
 from acquisition.capture.progress import AcquisitionReport
-from acquisition.streams.channel import Channel
 from app.datasets.acquisition_job import DatasetRun
 from app.live.inference import InferencePipeline
 from app.live.parts.device_queue import DeviceQueue
@@ -24,16 +24,16 @@ class PairScreen:
     ----------
     inference : InferencePipeline
         Gets every frame of an object, and those of the flat pattern as the reference.
-    pictures : Channel of Frame
+    show_frame : callable
         Gets every frame.
     """
 
     inference: InferencePipeline
-    pictures: Channel[Frame]
+    show_frame: Callable[[Frame], None]
 
     def show(self, shot: Shot, frame: Frame) -> None:
         """Show what was just captured."""
-        self.pictures.put(frame)
+        self.show_frame(frame)
         if shot.is_reference:
             self.inference.set_reference(frame.pixels.astype(np.float32))
         else:

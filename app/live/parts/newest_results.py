@@ -7,6 +7,7 @@ from pathlib import Path
 from acquisition.streams.channel import Channel, Overflow
 from app.live.parts.errors import SessionError
 from app.live.parts.processing import Processing
+from app.live.publisher import Publisher
 from app.live.segmentation import segmented
 from app.live.snapshot import write_snapshot
 from app.status import LiveView, Overlay
@@ -23,20 +24,28 @@ class NewestResults:
 
     Attributes
     ----------
-    pictures : Channel of Frame
-        Where the frames for the screen go; the newest one waits.
+    arrivals : Publisher
+        Publishes every frame, view and overlay when it can be polled, each in the thread of its stage.
     """
 
     def __init__(self, processing: Processing) -> None:
-        self.pictures: Channel[Frame] = Channel("pictures", 1, Overflow.DROP_OLDEST)
+        self.arrivals: Publisher[Frame | LiveView | Overlay] = Publisher()
+        self._pictures: Channel[Frame] = Channel("pictures", 1, Overflow.DROP_OLDEST)
         self._processing = processing
+        processing.views.subscribe(self.arrivals.publish)
+        processing.overlays.subscribe(self.arrivals.publish)
         self._frame: Frame | None = None
         self._view: LiveView | None = None
         self._overlay: Overlay | None = None
 
+    def put_frame(self, frame: Frame) -> None:
+        """Take a frame for the screen; the newest one waits."""
+        self._pictures.put(frame)
+        self.arrivals.publish(frame)
+
     def poll_frame(self) -> Frame | None:
         """Return the newest camera frame, or None when there is nothing new; it does not wait for a reconstruction."""
-        frame = self.pictures.poll()
+        frame = self._pictures.poll()
         self._frame = frame or self._frame
         return frame
 
@@ -68,4 +77,5 @@ class NewestResults:
     def let_go(self) -> None:
         """Free all pictures."""
         self._frame = self._view = self._overlay = None
-        self.pictures.poll()
+        self.arrivals = Publisher()
+        self._pictures.poll()

@@ -69,6 +69,14 @@ def test_no_pane_waits_for_a_frame_while_frames_come(window, session):
     session.status = replace(session.status, choosing_engine=False)
     window.refresh_numbers()
     assert phase.message == "Waiting for the first phase…"
+    session.status = replace(session.status, model_id="")
+    window.refresh_numbers()
+    assert phase.message == "There is no model of this fibre. Train a model."
+    session.status = replace(session.status, can_retune=True)
+    window.refresh_numbers()
+    assert phase.message == (
+        "There is no model of this fibre. Press Re-tune to reconstruct with reference pairs, or train a model."
+    )
     session.add(make_view())
     window.refresh_pictures()
     window.refresh_numbers()

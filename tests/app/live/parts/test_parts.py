@@ -122,7 +122,7 @@ def test_inference_that_failed_is_replaced_and_those_who_watch_see_the_next_view
 
 def test_a_snapshot_needs_a_picture_that_was_polled(stages: Stages, tmp_path: Path) -> None:
     results = NewestResults(Processing(PreTriggerRing(), stages, lambda message: None))
-    results.pictures.put(frame(4))
+    results.put_frame(frame(4))
     with pytest.raises(SessionError, match="there is no picture yet"):
         results.snapshot(tmp_path)
     assert results.poll_frame() is not None
