@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
@@ -15,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.archive.reader import Archive
+from acquisition.archive.recording_faults import markers
 from acquisition.exchange.export_base import ExportError, images, recording_summary
 from acquisition.exchange.formats.video_clock import MATROSKA_RATE, FrameTimes, frame_times, mp4_rate, set_matroska_clock
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 #: Frames from which the colour range of the viewing video is computed.
 _RANGE_SAMPLES = 32
 #: FFmpeg's grey formats by their bits. Programs show the highest value as white. VLC does not play the one of 9 bits.
 _GREY_FORMATS = {8: "gray", 10: "gray10le", 12: "gray12le", 14: "gray14le", 16: "gray16le"}
 _NO_PHASE = 127
+_BEGINNING = "beginning of the recording"
+_NANOSECOND = Fraction(1, 10**9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +137,23 @@ class _Film:
     comment: str
 
 
+def _chapters(archive: Archive, times: FrameTimes) -> list[Chapter]:
+    """Return the markers of a recording as chapters: each begins with the newest frame at its moment."""
+    stored = markers(archive)
+    if not stored:
+        return []
+    numbers = [row.frame_index for row in archive.rows()]
+    rows = [next((k for k, number in enumerate(numbers) if number >= one.frame_index), len(numbers) - 1) for one in stored]
+    starts = [(int(times.shown_ns[row]), one.text) for row, one in zip(rows, stored, strict=True)]
+    if starts[0][0] > 0:  # the first chapter of MP4 begins with the video
+        starts.insert(0, (0, _BEGINNING))
+    ends_ns = [*(start for start, _ in starts[1:]), times.total_ns]
+    return [
+        {"id": k + 1, "start": start, "end": max(start, end), "time_base": _NANOSECOND, "metadata": {"title": text}}
+        for k, ((start, text), end) in enumerate(zip(starts, ends_ns, strict=True))
+    ]
+
+
 def _write_video(archive: Archive, path: Path, encoding: _Encoding, film: _Film) -> None:
     ticks = film.times.ticks(encoding.rate).tolist()
     durations = {start: end - start for start, end in pairwise(ticks)}
@@ -139,6 +162,9 @@ def _write_video(archive: Archive, path: Path, encoding: _Encoding, film: _Film)
     with av.open(str(path), "w", format=encoding.container, container_options=container_options) as container:
         container.metadata["title"] = archive.path.name
         container.metadata["comment"] = "; ".join(fact for fact in (film.comment, recording_summary(archive)) if fact)
+        chapters = _chapters(archive, film.times)
+        if chapters:
+            container.set_chapters(chapters)
         stream: Any = container.add_stream(encoding.codec, rate=film.times.mean_rate, options=dict(encoding.options))
         stream.height, stream.width = film.shape
         stream.pix_fmt = encoding.pixel_format

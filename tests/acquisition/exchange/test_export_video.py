@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acquisition.archive.kinds import ArchiveKind
+from acquisition.archive.kinds import ArchiveKind, EventKind
+from acquisition.archive.recording_faults import marker
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from acquisition.exchange.export import ExportFormat, export
 from acquisition.exchange.export_base import ExportError
@@ -174,3 +175,25 @@ def test_another_matroska_header_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(100))
     with pytest.raises(ExportError, match=r"another Matroska header into x\.mkv"):
         set_matroska_clock(path, S)
+
+
+@pytest.mark.parametrize("video", VIDEOS)
+def test_markers_are_chapters_that_a_player_jumps_to(tmp_path: Path, video: ExportFormat) -> None:
+    archive = recording(tmp_path, [k * S // 10 for k in range(10)])
+    with ArchiveWriter.resume(archive.path) as writer:
+        for text, frame in (("acid added", 3), ("\u00fc: washed", 7), ("after the last frame", 99)):
+            writer.event(EventKind.MARKER, marker(text, frame).event_text())
+        writer.complete()
+    [path] = export(Archive.open(archive.path), tmp_path / "out", [video])
+    with av.open(str(path)) as container:
+        chapters = [
+            (chapter["metadata"]["title"], float(chapter["start"] * (chapter["time_base"] or 0)))
+            for chapter in container.chapters()
+        ]
+        assert len(container.streams.video) == 1
+    assert chapters[0] == ("beginning of the recording", 0.0)
+    assert chapters[1:] == [("acid added", 0.3), ("\u00fc: washed", 0.7), ("after the last frame", 0.9)]
+    times_s, duration_s = shown_s(path)
+    np.testing.assert_allclose(times_s, np.arange(10) / 10, atol=1e-6)
+    assert duration_s == pytest.approx(1.0, abs=2e-3)
+    assert verify_export(path).ok
