@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,7 @@ from docstring_parser import DocstringStyle
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
+from app.gui.widgets.style import set_style
 from drivers.safe_text import dump_yaml, parse_yaml
 
 #: Endings of field names that stand for units, longest first, and the unit as it is written.
@@ -83,6 +85,14 @@ class SectionForm(QWidget):
             elif isinstance(editor, QLineEdit):
                 editor.setText(_text(value))
                 self._shown[name] = value
+
+    def mark(self, problem: str) -> str:
+        """Mark the fields that a problem names, and no others; return the problem with their labels in place of their names."""
+        for name, editor in self._editors.items():
+            text = re.sub(rf"'[\w/]+\.{name}'|\b{name}\b", title(name), problem)
+            set_style(editor, "tone", "wrong" if text != problem else "")
+            problem = text
+        return problem
 
     def values(self) -> dict[str, object]:
         """Return the entries as YAML would read them; the configuration checks whether they are valid."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import QComboBox, QDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
 from app.gui.setup.device_panel import DevicePanel
-from app.gui.setup.form import typed_value
+from app.gui.setup.form import SectionForm, typed_value
 from app.gui.setup.trust_question import ask_trust
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.labels import FieldPlace, add_field
@@ -21,7 +22,7 @@ from app.instrument.config import InstrumentConfig, checked, save_config
 from app.instrument.devices import CAMERAS, SLMS
 from app.instrument.preview import DevicePreview, DeviceSearch, SlmImage
 from app.instrument.trust import TrustError, trust, trust_requests
-from app.status import Message, MessageLevel
+from app.status import Message, MessageLevel, Topic
 from drivers.base import Frame, SpeckleScopeError
 
 _POLL_MS = 100
@@ -130,8 +131,9 @@ class SetupWindow(QDialog):
         try:
             self._config_to_try = self._allowed(self.config())
         except SpeckleScopeError as error:
-            self.banner.push(Message(MessageLevel.ERROR, str(error)))
+            self._refuse(str(error))
             return
+        self._unmark()
         set_style(self.try_button, "tone", "")
         self.banner.dismiss()
         self._release()
@@ -141,10 +143,29 @@ class SetupWindow(QDialog):
         try:
             save_config(self._allowed(self.config()), self.file)
         except SpeckleScopeError as error:
-            self.banner.push(Message(MessageLevel.ERROR, str(error)))
+            self._refuse(str(error))
             return False
+        self._unmark()
         self.banner.push(Message(MessageLevel.INFO, f"Saved as {self.file}"))
         return True
+
+    def _refuse(self, problem: str) -> None:
+        """Say what is wrong, and mark its field."""
+        named, problem = problem, re.sub(r"'\w+' = \{.*\}: ", "", problem)  # what was filled in is seen on the page
+        for key, form in self._forms():
+            part = key.partition("/")[2]
+            problem = form.mark(problem) if re.search(rf"'{part}\b", named) else (form.mark("") or problem)
+        self.banner.push(Message(MessageLevel.ERROR, problem, Topic.COMMAND))
+
+    def _forms(self) -> list[tuple[str, SectionForm]]:
+        """Return the forms of the chosen devices, each with its kind and section."""
+        panels = (self.camera, self.slm)
+        return [(key, form) for panel in panels for key, form in panel.forms.items() if key.startswith(f"{panel.name}/")]
+
+    def _unmark(self) -> None:
+        for _, form in self._forms():
+            form.mark("")
+        self.banner.clear(Topic.COMMAND)
 
     def use(self) -> None:
         """Save, release the devices, and close."""
@@ -291,9 +312,9 @@ class SetupWindow(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)
         layout.setSpacing(GAP_PX)
-        layout.addWidget(self.banner)
         layout.addLayout(grid)
         layout.addLayout(devices, 1)
+        layout.addWidget(self.banner)
         layout.addLayout(bottom)
         self.resize(1180, 860)
 

@@ -77,6 +77,7 @@ QPlainTextEdit, QTextEdit {{
 QPlainTextEdit:focus, QTextEdit:focus {{ border: 2px solid {p.accent}; }}
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{
   width: 0; border: none; }}
+QLineEdit[tone="wrong"], QComboBox[tone="wrong"] {{ border: 2px solid {p.alarm}; }}
 QLineEdit#compact, QComboBox#compact {{ min-height: 26px; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}

@@ -82,8 +82,12 @@ def test_saving_writes_what_is_shown(page, qtbot, tmp_path):
 @pytest.mark.parametrize(
     ("form", "values", "message"),
     [
-        ("basler/basler", {"exposure_s": "long"}, "'basler.exposure_s' = 'long'"),
-        ("basler/basler", {"bit_depth": 9}, "must be 8, 10, 12, 14 or 16, got 9"),
+        ("basler/basler", {"exposure_s": "long"}, "Exposure (s) = 'long': give a number"),
+        (
+            "basler/basler",
+            {"bit_depth": 9},
+            "page: Bit depth of a Basler camera must be 8, 10, 12, 14 or 16, got 9",
+        ),
     ],
 )
 def test_a_mistake_is_named_and_nothing_written(page, tmp_path, form, values, message):
@@ -91,9 +95,15 @@ def test_a_mistake_is_named_and_nothing_written(page, tmp_path, form, values, me
     window.camera.forms[form].show_values(values)
     assert not window.save()
     assert message in window.banner.text
+    marked = [editor for editor in window.camera.forms[form].findChildren(QWidget) if editor.property("tone") == "wrong"]
+    assert [editor.accessibleName() for editor in marked] == [title(name) for name in values]
     window.try_devices()
     assert window.preview is None
     assert not (tmp_path / "instrument.yaml").exists()
+    window.camera.forms[form].show_values(dict.fromkeys(values))
+    assert window.save()
+    assert not any(editor.property("tone") == "wrong" for editor in marked)
+    assert "Error" not in window.banner.text
 
 
 def test_devices_that_do_not_fit_are_refused(page):
