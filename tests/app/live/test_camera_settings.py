@@ -184,7 +184,7 @@ def test_what_changes_the_shape_is_refused_while_recording_and_the_recording_gro
     session = live.session
     session.start_recording("shape")
     until(lambda: session.recording_status().frames_recorded > 0)
-    with pytest.raises(SessionError, match=f"its frames have one shape; stop it before changing {name}"):
+    with pytest.raises(SessionError, match=f"its frames have one shape; stop it before changing the {name.label}"):
         session.set_camera(name, value)
     with pytest.raises(SessionError, match="stop it before a new reference"):
         session.new_reference()
