@@ -33,6 +33,9 @@ Config = Annotated[
     Parameter(group=SHARED, help="Instrument file (YAML). Without it, the simulated instrument is used."),
 ]
 Json = Annotated[Path | None, Parameter(group=SHARED, help="Also write the numbers to this JSON file.")]
+TimesFile = Annotated[
+    Path | None, Parameter(group=SHARED, help="Also write p50, p95 and p99 of every stage's time to this CSV file.")
+]
 Model = Annotated[str | None, Parameter(group=SHARED, help="Model: the name of a shipped model, or a model folder.")]
 Response = Annotated[
     Path | None,

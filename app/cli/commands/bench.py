@@ -8,12 +8,13 @@ from pathlib import Path
 from cyclopts import App
 
 from app.benchmarks.reliability.budget import Part
-from app.cli.options import Config, Count, InstrumentOptions, Json, Model, ModelOptions
+from app.cli.options import Config, Count, InstrumentOptions, Json, LiveOptions, Model, ModelOptions
 from app.cli.output import console, progress_bars, publish, publish_rows, read_numbers, write_json
 from drivers.base import SpeckleScopeError
 
 #: Rounds of the live loop and of its engine alone.
 _ROUNDS, _QUICK_ROUNDS = 24, 5
+_LIVE = LiveOptions()
 
 bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
 
@@ -36,6 +37,32 @@ def live(*, quick: bool = False, model: Model = None, config: Config = None, jso
     with progress_bars() as report:
         numbers = {**bench_live(settings, rounds=_QUICK_ROUNDS if quick else _ROUNDS), **bench_window(report, quick=quick)}
     publish("bench live", numbers, json)
+
+
+@bench.command
+def loop_back(*, flashes: Count = 50, csv: Path | None = None, instrument: LiveOptions = _LIVE) -> None:
+    """Let the SLM flash, and time how long the flash takes to reach the frame and the reconstruction.
+
+    Includes the SLM's refresh and settling, exposure, camera and engine; the time stamps are those of the software. The window
+    measures the same with its drawing: Latency panel (F7).
+
+    Parameters
+    ----------
+    flashes
+        How many flashes, at most 1000.
+    csv
+        Also write the times of every flash to this CSV file.
+    """
+    from acquisition.archive.atomic_files import write_whole
+    from app.benchmarks.live.loop_back import bench_loop_back
+    from app.live.loop_back.results import loop_back_csv
+
+    settings = instrument.settings()
+    with progress_bars() as report:
+        status = bench_loop_back(settings, flashes, report)
+    if csv is not None:
+        write_whole(csv, loop_back_csv(status), "choose another file for --csv")
+    publish("bench loop-back", status.to_dict(), instrument.json)
 
 
 @bench.command

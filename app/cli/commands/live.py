@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from app.cli.options import LiveOptions, Positive, RecordingOptions
+from app.cli.options import LiveOptions, Positive, RecordingOptions, TimesFile
 from app.cli.output import console, progress_bars, publish
 from app.cli.record_options import Order, WhatToRecord, order_of
 from app.cli.typed_lines import TypedLines
@@ -15,8 +15,11 @@ from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from app.instrument.config import InstrumentConfig
     from app.live.session import Session
+    from app.status import LiveStatus
 
 _LIVE, _RECORDING, _WHAT = LiveOptions(), RecordingOptions(), WhatToRecord()
 
@@ -25,7 +28,7 @@ _LIVE, _RECORDING, _WHAT = LiveOptions(), RecordingOptions(), WhatToRecord()
 _KEPT_PART = 0.95
 
 
-def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
+def live(*, seconds: Positive = 10.0, times_csv: TimesFile = None, instrument: LiveOptions = _LIVE) -> None:
     """Reconstruct live without a window; print rates, latency and dropped frames.
 
     Parameters
@@ -35,11 +38,13 @@ def live(*, seconds: Positive = 10.0, instrument: LiveOptions = _LIVE) -> None:
     """
     session = _open(instrument.settings())
     with stop_on_signal() as stop:
-        publish("live", _run(session, seconds, None, stop), instrument.json)
+        publish("live", _run(session, seconds, None, stop, times_csv), instrument.json)
         stop.check()
 
 
-def record(name: str, *, what: WhatToRecord = _WHAT, instrument: RecordingOptions = _RECORDING) -> None:
+def record(
+    name: str, *, what: WhatToRecord = _WHAT, times_csv: TimesFile = None, instrument: RecordingOptions = _RECORDING
+) -> None:
     """Record without a window: camera frames with their reconstructions.
 
     A line that is typed meanwhile, ended by Enter, marks this moment of the recording with its text.
@@ -54,7 +59,7 @@ def record(name: str, *, what: WhatToRecord = _WHAT, instrument: RecordingOption
     order_of(name, what, settings.archive)  # wrong options are told before devices are opened
     session = _open(settings)
     with stop_on_signal() as stop:
-        numbers = _run(session, None, lambda: order_of(name, what, settings.archive), stop)
+        numbers = _run(session, None, lambda: order_of(name, what, settings.archive), stop, times_csv)
         publish("recording", numbers, instrument.json)
         stop.check(f"{numbers['frames_recorded']} frames are on disk, in {numbers['recording']}")
 
@@ -67,7 +72,7 @@ def _open(settings: InstrumentConfig) -> Session:
 
 
 def _run(
-    session: Session, seconds: float | None, new_order: Callable[[], Order] | None, stop: StopRequest
+    session: Session, seconds: float | None, new_order: Callable[[], Order] | None, stop: StopRequest, times_csv: Path | None
 ) -> dict[str, object]:
     """Run the live view for so long after its first reconstruction, or until the order is recorded; close the session."""
     with session, progress_bars() as report:
@@ -99,11 +104,21 @@ def _run(
             late_s = 0.0 if new_order is None else 1.0
             if session.recording_status().ended_by is not None or (seconds is not None and elapsed_s >= seconds + late_s):
                 break
-        numbers = session.live_status().to_dict()
+        status = session.live_status()
+        numbers = status.to_dict()
+        if times_csv is not None:
+            _write_times(times_csv, status)
         session.stop_recording()
         session.join()
         _print_messages(session)  # an error at the very end is an error too
         return numbers if new_order is None else numbers | _recording_numbers(session, stop)
+
+
+def _write_times(file: Path, status: LiveStatus) -> None:
+    from acquisition.archive.atomic_files import write_whole
+    from app.live.status import times_csv
+
+    write_whole(file, times_csv(status.stage_times), "choose another file for --times-csv")
 
 
 def _explain_markers(typed: TypedLines) -> None:

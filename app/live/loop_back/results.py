@@ -138,11 +138,11 @@ class LoopBackStatus:
     def label(self) -> str:
         """What is measured, and what it includes."""
         if self.last_moment is Moment.PAINT:
-            name, parts = "SLM to screen", "engine and paint, but not the monitor"
+            name, parts = "SLM to screen", ", engine and paint, but not the monitor"
         else:
-            name, parts = "SLM to reconstruction", "engine, but neither paint nor monitor"
+            name, parts = "SLM to reconstruction", " and engine, but neither paint nor monitor"
         flashes = f"measured by {self.found} flashes, {self.not_found} not found"
-        return f"{name}, {flashes}; includes the SLM's refresh and settling, exposure, camera, {parts}; software time stamps"
+        return f"{name}, {flashes}; includes the SLM's refresh and settling, exposure, camera{parts}; software time stamps"
 
     @property
     def text(self) -> str:

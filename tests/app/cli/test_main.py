@@ -39,7 +39,18 @@ COMMANDS = [
     "trust",
     "twin-statistics",
 ]
-BENCHMARKS = ["acquisition", "calibration", "devices", "engines", "formats", "live", "reliability", "training", "twin"]
+BENCHMARKS = [
+    "acquisition",
+    "calibration",
+    "devices",
+    "engines",
+    "formats",
+    "live",
+    "loop-back",
+    "reliability",
+    "training",
+    "twin",
+]
 
 
 @pytest.fixture
@@ -164,7 +175,12 @@ def test_a_hologram_is_computed_for_the_configured_panel(tmp_path: Path) -> None
 
 
 def test_live_record_and_evaluate(instrument: Path, tmp_path: Path) -> None:
-    run_here("record", "recording", "--seconds", 1, "--config", instrument, "--json", "r.json", cwd=tmp_path)
+    asked = ["--seconds", 1, "--times-csv", "times.csv", "--json", "r.json"]
+    run_here("record", "recording", *asked, "--config", instrument, cwd=tmp_path)
+    head, *stages = (tmp_path / "times.csv").read_text().splitlines()
+    assert head == "stage,count,p50_ms,p95_ms,p99_ms"
+    assert [stage.split(",")[0] for stage in stages] == ["capture", "inference", "latency", "segmentation"]
+    assert all(float(stage.split(",")[4]) > 0 for stage in stages)
     numbers = json.loads((tmp_path / "r.json").read_text())
     assert numbers["verdict"] == "complete"
     assert numbers["dropped_record"] == 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.benchmarks import acquisition
+from app.live.loop_back.results import Flash, LoopBackState, LoopBackStatus, Moment
 from tests.helpers.command import refused, run_here
 
 _BENCHMARKS = acquisition.__package__
@@ -74,6 +75,22 @@ def test_a_benchmark_that_shows_a_fault_is_a_failure(
     numbers = {**good, "acknowledged_lost": 0, "verified": True, "rows": [{"engine": "torch fp32"}], **fault}
     monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.{name}"), f"bench_{name}", lambda *_, **__: numbers)
     assert message in refused("bench", name, cwd=tmp_path)
+
+
+def test_flashes_are_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flash = Flash(commanded_ns=0, frame_index=4, after_s={Moment.FRAME: 0.04, Moment.RECONSTRUCTION: 0.06})
+    status = LoopBackStatus(state=LoopBackState.FINISHED, requested=7, flashes=(flash,))
+    calls: list[int] = []
+    monkeypatch.setattr(
+        "app.benchmarks.live.loop_back.bench_loop_back", lambda config, flashes, report: calls.append(flashes) or status
+    )
+    options = ["--flashes", 7, "--csv", "flashes.csv", "--json", "flashes.json"]
+    assert "SLM to reconstruction, measured by 1 flashes" in " ".join(
+        run_here("bench", "loop-back", *options, cwd=tmp_path).split()
+    )
+    assert calls == [7]
+    assert (tmp_path / "flashes.csv").read_text().splitlines()[-1] == "1,yes,4,,40,60,"
+    assert json.loads((tmp_path / "flashes.json").read_text())["after_command"]["reconstruction"]["p50_ms"] == pytest.approx(60)
 
 
 def test_options_of_another_benchmark_are_refused(tmp_path: Path) -> None:
