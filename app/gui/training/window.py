@@ -292,7 +292,6 @@ class TrainingWindow(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)
         layout.setSpacing(GAP_PX)
-        layout.addWidget(self.banner)
         layout.addWidget(card(self._form()))
         layout.addLayout(self._buttons())
         progress = QHBoxLayout()
@@ -301,6 +300,7 @@ class TrainingWindow(QDialog):
         progress.addWidget(self.numbers)
         layout.addLayout(progress)
         layout.addWidget(self.plots, 1)
+        layout.addWidget(self.banner)
         self.resize(1280, 900)
 
     def _form(self) -> QGridLayout:

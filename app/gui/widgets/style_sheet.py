@@ -20,6 +20,7 @@ def _style_sheet(p: Palette) -> str:
     return f"""
 QWidget {{ color: {p.text}; background: transparent; font-size: 13px; }}
 QMainWindow, QDialog, QMessageBox {{ background: {p.background}; }}
+QMessageBox QLabel#qt_msgbox_label {{ min-width: 400px; }}
 QFrame#card {{ background: {p.panel}; border: 1px solid {p.line}; border-radius: 6px; }}
 QFrame#card[current="yes"] {{ border-color: {p.faint}; }}
 QToolTip {{ background: {p.raised}; color: {p.text}; border: 1px solid {p.line}; padding: 4px; }}

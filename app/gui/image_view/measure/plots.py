@@ -84,6 +84,12 @@ class CurvePlot(QWidget):
         """The names of the curves."""
         return tuple(self._curves)
 
+    def save_height(self, *, is_last: bool) -> None:
+        """Be one of a column of plots with the same x: few numbers at the left, and below only those of the last plot."""
+        self._item.getAxis("left").setStyle(maxTickLevel=0)
+        self._item.getAxis("left").setTickDensity(0.4)
+        self._item.getAxis("bottom").setStyle(showValues=is_last)
+
     def set_heading(self, text: str) -> None:
         """Show a line above the plot."""
         self._item.setTitle(text, color=PICTURE.text, size="10pt")
@@ -205,7 +211,9 @@ class AlignmentPlots(QWidget):
         for name, plot in self.plots.items():
             plot.setToolTip(f"{_TITLES[name]}: {FORMULAS[name]}")
             plot.set_heading(_TITLES[name])
-            layout.addWidget(plot)
+            is_last = name == ALIGNMENT[-1]
+            plot.save_height(is_last=is_last)
+            layout.addWidget(plot, 5 if is_last else 4)  # the last one has numbers below it
 
     def show_series(self, series: TimeSeries) -> None:
         """Show the newest values; time 0 is that of the newest frame."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeySequence
-from PyQt6.QtWidgets import QApplication, QLabel, QWidget
+from PyQt6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 
 from app.gui.command import Command
 from app.gui.main_window.about import AboutDialog
@@ -37,6 +37,7 @@ def test_without_an_instrument_the_commands_of_the_page_do_nothing(window, sessi
     of_page = set(window.page.answers())
     window.host.close_session()
     assert window.page is None
+    assert not isinstance(window.focusWidget(), QAbstractButton)  # Space would press it
     for command in of_page:
         window.commands[command].trigger()
     assert [call for call in session.calls if call != ("close",)] == []
