@@ -48,12 +48,15 @@ class JobOrder:
         What no other job may use meanwhile.
     folders : frozenset of Path
         Folders that no other job may use meanwhile, such as the recording that is exported.
+    resumable : bool
+        Whether it can go on at another time. A window that closes stops it; for any other job it waits.
     """
 
     name: str
     work: Work
     needs: frozenset[Need] = frozenset()
     folders: frozenset[Path] = frozenset()
+    resumable: bool = False
 
 
 @dataclass
@@ -154,10 +157,11 @@ class JobList:
         """The jobs that are running."""
         return tuple(job for job in self._jobs if job.running)
 
-    def stop_all(self) -> None:
-        """Ask every job to end; returns at once."""
+    def stop_resumable(self) -> None:
+        """Ask every job to end that can go on at another time; returns at once."""
         for job in self.running:
-            job.stop()
+            if job.order.resumable:
+                job.stop()
 
     def statuses(self) -> tuple[JobStatus, ...]:
         """Return what every job is doing."""

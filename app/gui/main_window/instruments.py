@@ -85,6 +85,10 @@ class Instruments(QObject):
         if name:
             self.open(InstrumentChoice(Path(name)))
 
+    def open_file(self, path: Path | None) -> None:
+        """Open an instrument file, or the simulated instrument."""
+        self.open(InstrumentChoice(path))
+
     def choose_recording(self) -> None:
         """Let the operator choose a recording or a dataset to play."""
         name = QFileDialog.getExistingDirectory(self._window, "Open the folder of a recording or a dataset")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PyQt6.QtWidgets import QWidget
 
 from app.gui.live_page.page import LivePage
@@ -31,11 +33,12 @@ def jobs_of(session: SessionLike | None, *, training: bool) -> tuple[JobStatus, 
     return (*jobs, _TRAINING) if training else tuple(jobs)
 
 
-def unfinished(session: SessionLike) -> str:
-    """Return what is written to disk before a session can close; empty when nothing is."""
-    recording = session.recording_status()
-    stored = [f"recording, {count(recording.frames_recorded)} frames are on disk"] if recording.active else []
-    names = [job.name for job in session.jobs() if job.state is JobState.RUNNING] or stored
+def unfinished(jobs: Iterable[JobStatus], session: SessionLike | None) -> str:
+    """Return which of some jobs, and of those of the session, have to end before the window can close; empty when none."""
+    recording = session.recording_status() if session is not None else None
+    stored = [f"recording, {count(recording.frames_recorded)} frames are on disk"] if recording and recording.active else []
+    running = [*jobs, *(session.jobs() if session is not None else ())]
+    names = [job.name for job in running if job.state is JobState.RUNNING] or stored
     text = ", ".join(names)
     return f"{text[:1].upper()}{text[1:]}"
 

@@ -12,15 +12,21 @@ from PyQt6.QtCore import QSettings
 from acquisition.streams.channel import Stage
 from app.diagnostics.report import ReportSource, write_report
 from app.gui.widgets.banner import LoggedMessage
-from app.live.jobs import Jobs, Progress
-from app.status import JobStatus, Message, MessageLevel, Topic
+from app.jobs.job_list import JobList, JobOrder, Progress
+from app.status import Message, MessageLevel, Topic
 
 
 class ReportJob:
-    """The reports of one window, one at a time."""
+    """The reports of one window, one at a time.
 
-    def __init__(self) -> None:
-        self._jobs = Jobs()
+    Parameters
+    ----------
+    jobs : JobList
+        The jobs of the window.
+    """
+
+    def __init__(self, jobs: JobList) -> None:
+        self._jobs = jobs
         self._running: tuple[Stage, Path] | None = None
 
     @property
@@ -34,11 +40,7 @@ class ReportJob:
         def work(progress: Progress, stop: Event) -> None:
             write_report(path, source)
 
-        self._running = (self._jobs.start(f"Report {path.name}", work), path)
-
-    def statuses(self) -> tuple[JobStatus, ...]:
-        """Return what the reports are doing."""
-        return self._jobs.statuses()
+        self._running = (self._jobs.start(JobOrder(name=f"Report {path.name}", work=work)).stage, path)
 
     def pop_message(self) -> Message | None:
         """Return how a report ended, once."""

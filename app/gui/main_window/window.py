@@ -17,7 +17,6 @@ from PyQt6.QtWidgets import (
     QLineEdit,
     QMainWindow,
     QStackedWidget,
-    QToolBar,
     QVBoxLayout,
     QWidget,
 )
@@ -35,16 +34,20 @@ from app.gui.main_window.guide import Guide, facts_of
 from app.gui.main_window.instruments import Instruments
 from app.gui.main_window.jobs import jobs_of, may_end_jobs, unfinished
 from app.gui.main_window.notifier import Notifier
+from app.gui.main_window.page_list import PAGES
 from app.gui.main_window.report_job import ReportJob, messages_of, settings_of, suggested_name
 from app.gui.main_window.session_host import HostState, SessionHost
 from app.gui.main_window.status_bar import StatusBar
 from app.gui.main_window.themes import Themes
+from app.gui.pages.page import Page, PageContext
+from app.gui.pages.page_stack import PageStack
+from app.gui.pages.rail import Rail
 from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.file_drop import FileDrop
-from app.gui.widgets.icons import icon
 from app.gui.widgets.style import GAP_PX
 from app.instrument.path_content import ContentKind, PathContent, PathContentError, sole_content
+from app.jobs.job_list import JobList
 from app.presets import PresetStore
 from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, Topic
 from app.stay_awake import StayAwake
@@ -98,9 +101,12 @@ class MainWindow(QMainWindow):
         self.acquisition = self.acquisition_dock.panel
         self.status_bar = StatusBar(self.commands[Command.DRAWER])
         self.notifier = Notifier(self)
-        self.reports = ReportJob()
+        self.jobs = JobList()
+        self.reports = ReportJob(self.jobs)
         self.stay_awake = StayAwake()
         self._stack = QStackedWidget()
+        self.pages = PageStack(self._stack, PAGES, PageContext(jobs=self.jobs, store=store))
+        self.rail = Rail()
         self._build()
         self._connect()
         self.setWindowTitle("SpeckleScope")
@@ -159,7 +165,7 @@ class MainWindow(QMainWindow):
             self._go_on_closing()
 
     def _jobs(self) -> tuple[JobStatus, ...]:
-        return (*self.reports.statuses(), *jobs_of(self.host.session, training=self._is_training))
+        return (*self.jobs.statuses(), *jobs_of(self.host.session, training=self._is_training))
 
     @property
     def _is_training(self) -> bool:
@@ -199,6 +205,7 @@ class MainWindow(QMainWindow):
         self._stack.addWidget(self.page)
         self._stack.setCurrentWidget(self.page)
         self.acquisition_dock.use_page(self.page)
+        self.pages.use_session(session)
         shown = f"SpeckleScope: {session.title}" + (" (simulated)" if session.simulated else "")
         self.setWindowTitle(f"{shown} [{choice.path}]" if choice.path else shown)
         self.status_bar.simulated.setVisible(session.simulated)
@@ -217,9 +224,30 @@ class MainWindow(QMainWindow):
             window_state.remember_page(page, self._store)
         page.release()
         self.acquisition_dock.use_page(None)
+        self.pages.use_session(None)
         self._stack.removeWidget(page)
         page.deleteLater()
         self.status_bar.simulated.hide()
+
+    # -- pages ----------------------------------------------------------------------------------------------------
+
+    def show_page(self, number: int) -> None:
+        """Show a page of the rail; 0 is the live page."""
+        self.pages.show_page(number)
+        self.rail.show_chosen(number)
+        self._unfocus()
+
+    def _connect_page(self, page: Page) -> None:
+        page.reported.connect(self.report)
+        page.succeeded.connect(self._forget_refusal)
+        page.play_requested.connect(self._play)
+        page.model_requested.connect(self.instruments.use_model)
+        page.instrument_requested.connect(self.instruments.open_file)
+        self._watch(page)
+
+    def _play(self, archive: Path) -> None:
+        self.show_page(0)
+        self.instruments.play(archive)
 
     # -- commands of the operator ---------------------------------------------------------------------------------
 
@@ -339,7 +367,7 @@ class MainWindow(QMainWindow):
             field.returnPressed.connect(self._unfocus)
 
     def _unfocus(self) -> None:
-        (self.page or self._stack).setFocus()
+        (self.pages.current_page or self.page or self._stack).setFocus()
 
     def _forget_refusal(self) -> None:
         self.banner.clear(Topic.COMMAND)
@@ -399,6 +427,7 @@ class MainWindow(QMainWindow):
         if self.training is not None:
             self.training.shut_down()
             self.training.close()
+        self.jobs.stop_resumable()
         self.instruments.end()
         if self.page is not None and self.page.session.recording_status().active:
             self.page.attempt(self.page.session.stop_recording)
@@ -419,12 +448,13 @@ class MainWindow(QMainWindow):
     def _go_on_closing(self) -> None:
         """Close what can be closed now; the timer calls this again until nothing is open."""
         session = self.host.session
-        if session is not None:
-            busy = unfinished(session)
+        if session is not None or self.jobs.running:
+            busy = unfinished(self.jobs.statuses(), session)
             if busy:
                 self.empty_page.show_busy("Finishing before closing…", busy)
                 self._stack.setCurrentWidget(self.empty_page)
-            else:
+                self.show_page(0)
+            elif session is not None:
                 self.host.close_session()
             return
         if self.host.state is HostState.EMPTY and not self._is_training:
@@ -442,7 +472,11 @@ class MainWindow(QMainWindow):
         bar = self.menuBar()
         assert bar is not None
         self.commands.fill(bar)
-        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self._rail())
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.rail)
+        self.rail.add_page("Live", "live", "Live view, recording and measurements")
+        for page in PAGES:
+            self.rail.add_page(page.title, page.icon_name, page.tip)
+        self.rail.show_chosen(0)
         for dock in (self.acquisition_dock, self.drawer):
             self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
             dock.hide()
@@ -452,7 +486,7 @@ class MainWindow(QMainWindow):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.guide)
-        layout.addWidget(self._stack, 1)
+        layout.addWidget(self.pages, 1)
         below = QVBoxLayout()
         below.setContentsMargins(GAP_PX, 4, GAP_PX, 4)
         below.addWidget(self.banner)
@@ -462,20 +496,6 @@ class MainWindow(QMainWindow):
         self._watch(self.acquisition)
         self.resize(*_INITIAL_SIZE_PX)
 
-    def _rail(self) -> QToolBar:
-        """Return the rail at the left, with a button for every page."""
-        rail = QToolBar("Pages")
-        rail.setObjectName("rail")
-        rail.setMovable(False)
-        rail.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-        live = rail.addAction(icon("live"), "Live")
-        assert live is not None
-        live.setCheckable(True)
-        live.setChecked(True)
-        live.setToolTip("Live view, recording and measurements")
-        live.triggered.connect(live.setChecked)
-        return rail
-
     def _connect(self) -> None:
         # To methods alone: Qt would keep a function of this scope, and with it this window and the session, for ever.
         self.host.state_changed.connect(self._show_host)
@@ -483,6 +503,8 @@ class MainWindow(QMainWindow):
         self.guide.ended.connect(self._close_guide)
         self.banner.logged.connect(self.drawer.add_message)
         self.commands.given.connect(self.carry_out)
+        self.rail.chosen.connect(self.show_page)
+        self.pages.made.connect(self._connect_page)
         self.instruments.reported.connect(self.report)
         self.files.dropped.connect(self._open_files)
         self.files.refused.connect(self._refuse)

@@ -18,7 +18,7 @@ def _waiting(name: str, needs: frozenset[Need] = frozenset(), folders: frozenset
         progress(1, 3)
         stop.wait()
 
-    return JobOrder(name=name, work=work, needs=needs, folders=folders)
+    return JobOrder(name=name, work=work, needs=needs, folders=folders, resumable=True)
 
 
 def test_two_jobs_that_need_the_devices_do_not_run_side_by_side() -> None:
@@ -42,7 +42,7 @@ def test_two_jobs_on_one_folder_do_not_run_side_by_side(tmp_path: Path) -> None:
         "Export liver is running and uses liver; wait for its end, or stop it"
     )
     assert not jobs.conflict(folders=frozenset({tmp_path / "kidney"}))
-    jobs.stop_all()
+    jobs.stop_resumable()
     assert job.stage.join(10)
 
 
@@ -57,13 +57,26 @@ def test_each_job_says_how_it_ended() -> None:
         jobs.start(JobOrder(name="Copy", work=fail)),
         jobs.start(_waiting("Train")),
     ]
-    jobs.stop_all()
+    jobs.stop_resumable()
     assert all(job.stage.join(10) for job in ended)
     assert [(status.name, status.state) for status in jobs.statuses()] == [
         ("Report", JobState.FINISHED),
         ("Copy", JobState.FAILED),
         ("Train", JobState.STOPPED),
     ]
+
+
+def test_what_cannot_go_on_later_is_not_stopped() -> None:
+    jobs = JobList()
+    finishes = threading.Event()
+    export = jobs.start(JobOrder(name="Export", work=lambda progress, stop: finishes.wait(10) and None))
+    copy = jobs.start(_waiting("Copy"))
+    jobs.stop_resumable()
+    assert copy.stage.join(10)
+    assert export.running
+    finishes.set()
+    assert export.stage.join(10)
+    assert [status.state for status in jobs.statuses()] == [JobState.FINISHED, JobState.STOPPED]
 
 
 def test_a_long_day_keeps_the_running_jobs_and_the_newest_hundred_that_ended() -> None:

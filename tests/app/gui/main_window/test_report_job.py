@@ -19,7 +19,7 @@ def test_a_report_is_written_in_the_background(window, qtbot, tmp_path):
 
     qtbot.waitUntil(saved, timeout=60_000)
     assert any(f"Report saved: {tmp_path / 'report.zip'}" in entry.message.text for entry in window.banner.log)
-    assert [job.state for job in window.reports.statuses()] == [JobState.FINISHED]
+    assert [job.state for job in window.jobs.statuses()] == [JobState.FINISHED]
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         assert "warning: The camera is warm" in archive.read("messages.txt").decode()
         assert "instrument is open" in archive.read("doctor.txt").decode()
