@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.reporting.images import Picture, grey
-from app.reporting.plots import Role, Series, plot
+from app.reporting.plots import Plot, Role, Series
 from app.reporting.rendering import Section
 from calibration.fibre.probe_patterns import ProbePatternData
 from calibration.fibre.response import FibreResponse
@@ -118,14 +118,14 @@ def fibre_pictures(data: FibreData, fit: FibreReference, before: SecondOrder) ->
     """
     reference = Section(title="Reference", pictures=[[_reference_picture(fit)]])
     slope, measured, expected_before, expected_now = _binned(_slope_samples(data, fit, before))
-    fall = plot(
-        [
+    fall = Plot(
+        series=[
             Series(slope, measured, name="measured", role=Role.MEASURED),
             Series(slope, expected_before, name="before: the model that the fit starts from", role=Role.BEFORE),
             Series(slope, expected_now, name="fitted model", role=Role.AFTER),
         ],
-        "slope of the actual phase, rad per px",
-        "correlation with the flat pattern",
+        x_title="slope of the actual phase, rad per px",
+        y_title="correlation with the flat pattern",
     )
     return reference, Section(title="Speckle and slope", plots=[fall])
 
@@ -200,14 +200,14 @@ def response_pictures(data: ProbePatternData, fit: FibreResponse, before: FibreR
     ]
     cut = slice(max(0, middle - _CUT_PX // 2), middle + _CUT_PX // 2)
     measured, predicted_before, predicted_now = (image[middle, cut] / images[0][disc].mean() for image in images)
-    row = plot(
-        [
+    row = Plot(
+        series=[
             Series(axis_px[cut], predicted_before, name=f"before: {name}", role=Role.BEFORE),
             Series(axis_px[cut], predicted_now, name="predicted now", role=Role.AFTER),
             Series(axis_px[cut], measured, name="measured", role=Role.MEASURED),
         ],
-        "column from the centre, px",
-        "intensity divided by its mean",
+        x_title="column from the centre, px",
+        y_title="intensity divided by its mean",
     )
     text = (
         f"Correlation over the probe patterns that were left out of the fit: {correlation_before:.3f} before, "

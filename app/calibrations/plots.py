@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from app.reporting.plots import Limit, Role, Series, line_plot, plot
+from app.reporting.plots import Limit, Plot, Role, Series
 from app.reporting.rendering import Section
 from calibration.devices import phase_lut
 from calibration.devices.camera import CameraData, CameraFit
@@ -32,14 +32,14 @@ def lut_plots(data: LutData, nominal_rad: NDArray[np.float64], fit: LutFit) -> t
     levels = np.arange(256)
     assumed_rad = nominal_rad - nominal_rad[0]
     measured_rad = fit.phases_rad[data.levels]
-    response = plot(
-        [
+    response = Plot(
+        series=[
             Series(levels, assumed_rad, name="assumed before", role=Role.BEFORE),
             Series(levels, fit.phases_rad, name="measured response", role=Role.AFTER),
             Series(data.levels, measured_rad, name="measured grey levels", role=Role.MEASURED),
         ],
-        "grey level",
-        "phase, rad",
+        x_title="grey level",
+        y_title="phase, rad",
     )
     # Only grey levels that were shown: of the others nothing was measured.
     error_rad = assumed_rad[data.levels] - measured_rad
@@ -49,7 +49,7 @@ def lut_plots(data: LutData, nominal_rad: NDArray[np.float64], fit: LutFit) -> t
         checked = data.levels[1:-1:2]
         checked_rad = half.phases_rad[checked] - fit.phases_rad[checked]
         errors.append(Series(checked, checked_rad, name="after: grey levels left out of the fit", role=Role.AFTER))
-    residual = plot(errors, "grey level", "phase error, rad", _ZERO)
+    residual = Plot(series=errors, x_title="grey level", y_title="phase error, rad", limit=_ZERO)
     return Section(title="Response", plots=[response]), Section(title="Error of the response", plots=[residual])
 
 
@@ -71,15 +71,15 @@ def timing_plots(data: TimingData, fit: TimingFit, declared_s: float) -> tuple[S
     since_s = np.clip(delays_s[:, None] - onsets_s, 0, None)
     progress = ((1 - np.cos(np.pi * (1 - np.exp(-since_s / fit.time_constant_s)))) / 2).mean(axis=1)
     ready_ms = 1e3 * (fit.latency_s + fit.settle_s)
-    step = plot(
-        [
+    step = Plot(
+        series=[
             Series(1e3 * data.delays_s, data.progress, name="frames", role=Role.MEASURED),
             Series(1e3 * delays_s, progress, name="fit, mean over refresh phases", role=Role.AFTER),
             Series([1e3 * declared_s] * 2, [0, 1], name="settled, as the driver declares", role=Role.BEFORE),
             Series([ready_ms] * 2, [0, 1], name="settled, as measured", role=Role.AFTER),
         ],
-        "time from the request for a pattern to the middle of the exposure, ms",
-        "completed part of the step",
+        x_title="time from the request for a pattern to the middle of the exposure, ms",
+        y_title="completed part of the step",
     )
     text = (
         "The dashed vertical line is the time at which the light has settled according to the driver. The solid vertical line "
@@ -104,29 +104,34 @@ def camera_plots(data: CameraData, fit: CameraFit) -> tuple[Section, Section]:
     photons = transfer.read_variance + transfer.counts_per_e * mean
     ends = np.array([0.0, float(mean.max())])
     corrected = transfer.variance - (transfer.fitted - photons)
-    curve = plot(
-        [
+    curve = Plot(
+        series=[
             Series(mean, transfer.variance, name="measured variance", role=Role.MEASURED),
             Series(mean, corrected, name="without the change of the speckle", role=Role.CORRECTED),
             Series(
                 ends, transfer.read_variance + transfer.counts_per_e * ends, name="fit: photons and read noise", role=Role.AFTER
             ),
         ],
-        "mean above the offset, counts",
-        "variance, counts²",
+        x_title="mean above the offset, counts",
+        y_title="variance, counts²",
     )
     exposures_ms = 1e3 * data.exposures_s
     means = data.frames.mean(axis=(1, 2, 3), dtype=np.float64)
     rise = float(np.mean((means - fit.offset_counts) / exposures_ms))
     line = fit.offset_counts + rise * exposures_ms
-    linearity = plot(
-        [
+    linearity = Plot(
+        series=[
             Series(exposures_ms, means, name="frames", role=Role.MEASURED),
             Series(exposures_ms, line, name="straight line", role=Role.AFTER),
         ],
-        "exposure, ms",
-        "mean of the field, counts",
+        x_title="exposure, ms",
+        y_title="mean of the field, counts",
     )
     deviation_percent = 100 * (means - line) / data.full_scale
-    deviation = line_plot(exposures_ms, deviation_percent, "exposure, ms", "deviation, % of full scale", _ZERO)
+    deviation = Plot(
+        series=[Series(exposures_ms, deviation_percent)],
+        x_title="exposure, ms",
+        y_title="deviation, % of full scale",
+        limit=_ZERO,
+    )
     return Section(title="Photon transfer", plots=[curve]), Section(title="Linearity", plots=[linearity, deviation])

@@ -120,6 +120,30 @@ class Limit:
     name: str = ""
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plot:
+    """A plot that is drawn when a report shows it; its points can be read too.
+
+    Parameters
+    ----------
+    series : sequence of Series
+        Drawn in this order, later ones on top.
+    x_title, y_title : str
+        Axis titles with units.
+    limit : Limit, optional
+        A horizontal line.
+    """
+
+    series: Sequence[Series]
+    x_title: str
+    y_title: str
+    limit: Limit | None = None
+
+    def __html__(self) -> str:
+        """Return the plot as an ``svg`` element, for a template."""
+        return plot(self.series, self.x_title, self.y_title, self.limit)
+
+
 def line_plot(x: Numbers, y: Numbers, x_title: str, y_title: str, limit: Limit | None = None) -> Markup:
     """Return a plot of y over x as an ``svg`` element, see :func:`plot`."""
     return plot([Series(x, y)], x_title, y_title, limit)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from app.reporting.images import Picture
+from app.reporting.plots import Plot
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,15 +34,15 @@ class Section:
         A table; the first cell of each row is its name.
     pictures : sequence of sequences of Picture
         Rows of images, side by side.
-    plots : sequence of Markup
-        From :func:`app.reporting.plots.plot`.
+    plots : sequence of Plot or Markup
+        Plots, or what :func:`app.reporting.plots.plot` has drawn.
     """
 
     title: str
     text: str = ""
     rows: Rows = ()
     pictures: Sequence[Sequence[Picture]] = ()
-    plots: Sequence[Markup] = ()
+    plots: Sequence[Plot | Markup] = ()
 
 
 @dataclass(frozen=True)
