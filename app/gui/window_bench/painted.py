@@ -32,6 +32,11 @@ class PaintedNumbers(QObject):
     ----------
     pane : Pane
         The pane with the camera's frames.
+
+    Attributes
+    ----------
+    reads : bool
+        Whether it reads now. A copy of the screen takes some milliseconds, in which the window paints nothing.
     """
 
     #: A Painting of a number that was not on the screen before.
@@ -41,13 +46,14 @@ class PaintedNumbers(QObject):
         super().__init__()
         self.paintings: list[Painting] = []
         self.unreadable = 0
+        self.reads = True
         self._pane = pane
         self._pending = False
         pane.canvas.viewport.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """After a painting, look at the screen as soon as the picture is there."""
-        if event is not None and event.type() is QEvent.Type.Paint and not self._pending:
+        if event is not None and event.type() is QEvent.Type.Paint and self.reads and not self._pending:
             self._pending = True
             QTimer.singleShot(0, self._look)
         return super().eventFilter(watched, event)
