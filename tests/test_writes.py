@@ -39,6 +39,7 @@ MODES = {base + more for base in ("w", "x", "a", "r+") for more in ("", "b", "t"
 #: File, function and call that may write by themselves, and why.
 EXCEPTIONS = {
     ("acquisition/archive/sealing/shard_file.py", "write_shard_file", "open"): "inside moved_when_complete",
+    ("acquisition/archive/results/result_writer.py", "open_files", "open"): "image by image, inside moved_when_complete",
     ("acquisition/exchange/export_arrays.py", "write_npz", "ZipFile"): "image by image, inside moved_when_complete",
     ("acquisition/exchange/export_arrays.py", "write_npz", "open"): "its members",
     ("acquisition/exchange/hdf5_skeleton.py", "hdf5_skeleton", "File"): "in memory",

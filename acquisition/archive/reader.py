@@ -24,6 +24,7 @@ from acquisition.archive.old_names import (
     with_present_names,
 )
 from acquisition.archive.references import REFERENCES, ReferenceEntry, reference_entries
+from acquisition.archive.results.stored_result import StoredResult, stored_results
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
 from drivers.limits import LimitError, check_inside
@@ -235,6 +236,10 @@ class Archive:
             The journal's facts are damaged.
         """
         return reference_entries(self.path, self._journal.status)
+
+    def results(self) -> tuple[list[StoredResult], list[str]]:
+        """Return the results that were computed later, the oldest first, and one text for each that cannot be read."""
+        return stored_results(self.path)
 
     def verify(self, progress: Callable[[int], None] = lambda done: None) -> VerifyReport:
         """Read every image of every row and compare it with its CRC-32; name everything that is damaged.

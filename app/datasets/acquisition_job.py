@@ -19,6 +19,7 @@ from acquisition.capture.runner import acquire
 from acquisition.capture.states import AcquisitionState
 from acquisition.streams.channel import Stage
 from app.datasets.quality_report import REPORT, finish_dataset
+from app.instrument.applied_calibrations import applied_facts
 from app.instrument.config import InstrumentConfig
 from app.status import AcquisitionStatus, Message, MessageLevel
 from drivers.base import Frame, SpeckleScopeError
@@ -27,7 +28,9 @@ from drivers.base import Frame, SpeckleScopeError
 def dataset_metadata(config: InstrumentConfig, fibre: str, binning: int = 1) -> dict[str, object]:
     """Return what a dataset stores about the instrument, whose camera has this binning now."""
     facts = {"instrument": config.name, "fibre": fibre, "pixel_um": config.frame_pixel_um * binning, **config.credits}
-    return {**facts, "config": config.model_dump(mode="json")}
+    calibrations = applied_facts(config)
+    named = {"calibrations": calibrations} if calibrations else {}
+    return {**facts, **named, "config": config.model_dump(mode="json")}
 
 
 def calibration_files(config: InstrumentConfig) -> tuple[Path, ...]:

@@ -117,7 +117,8 @@ def is_archive(path: Path) -> bool:
 def _verify_archive(path: Path, progress: Callable[[int], None]) -> Verification:
     archive = Archive.open(path)
     report = archive.verify(progress)
-    damaged = report.damage()
+    results, unreadable = archive.results()
+    damaged = [*report.damage(), *unreadable, *(text for result in results for text in result.damage())]
     try:
         content, verdict = archive.kind.value, archive.status.get("verdict", "not finished")
         texts = [f"{one.text} ({one.utc}, frame {one.frame_index})" for one in markers(archive)]

@@ -19,13 +19,14 @@ from acquisition.archive.old_names import METADATA, OLD_METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive
 from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED
 from acquisition.archive.recording_faults import NOT_RECONSTRUCTED
+from acquisition.archive.results.stored_result import RESULTS
 from acquisition.archive.rows import StorageError
 from app.library.entry import Entry, EntryEnd, EntryKind
 from app.library.notes import NOTES, Notes, NotesError, read_notes
 from drivers.safe_text import read_yaml
 
 #: What a signature is made of: these files, and the folder itself.
-_FILES = (JOURNAL, f"{JOURNAL}-wal", METADATA, OLD_METADATA, LOCK, NOTES, "results", "export")
+_FILES = (JOURNAL, f"{JOURNAL}-wal", METADATA, OLD_METADATA, LOCK, NOTES, RESULTS, "export")
 #: A file that was changed this short a time ago could change again within the same tick of the disk's clock, in seconds.
 _FRESH_S = 3.0
 #: How a snapshot's folder is named, and the picture that it always has.

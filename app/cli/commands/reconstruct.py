@@ -129,7 +129,8 @@ def _recording(folder: Path, options: ReconstructionOptions) -> dict[str, object
     """Reconstruct a recording, write its phases, and return the numbers to show."""
     from acquisition.archive.reader import Archive
     from acquisition.exchange.conversion.grey_files import GreyReader
-    from app.datasets.recording_phase import RecordingOptions, reconstruct_recording
+    from app.datasets.recorded_methods import RecordingOptions
+    from app.datasets.recording_phase import reconstruct_recording
 
     if options.references is not None:
         raise SpeckleScopeError(

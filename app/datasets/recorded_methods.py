@@ -1,0 +1,212 @@
+"""What reconstructs the frames of a recording again, and against what: as they were recorded, or with another model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.archive.reader import Archive
+from acquisition.archive.references import ReferenceEntry, reference_at
+from acquisition.archive.rows import StorageError, StoredRow
+from app.instrument.responses import attach, attach_response
+from calibration.reference_state import ReferenceState
+from reconstruction.base import ReconstructionError
+from reconstruction.engines.base import Engine, EngineError
+from reconstruction.engines.choose import open_engine
+from reconstruction.engines.engine_kinds import parse
+from reconstruction.engines.torch_eager import TorchEngine
+from reconstruction.live.live_reconstructor import LiveMethod, ModelMethod
+from reconstruction.live.pairs_method import PairsMethod
+from reconstruction.models.model import Model, load_model, shipped_models
+
+#: How the name of an engine begins that runs a network in parts.
+_IN_PARTS = "torch + "
+#: A method, and the reference (H, W) in counts.
+_Against = tuple[LiveMethod, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingOptions:
+    """What a recording is reconstructed with.
+
+    Parameters
+    ----------
+    model : str, optional
+        Name of a shipped model, or a model folder. By default the shipped model of the recording, or its reference pairs.
+    reference : ndarray of float32, shape (H, W), optional
+        Mean speckle of the flat pattern in counts, instead of the stored one.
+    response : Path, optional
+        Folder of the fibre's calibrated response, where the recording holds none.
+    as_recorded : bool
+        Use for each frame the model or the pairs that reconstructed it, and the same engine where it can run here.
+    models : tuple of Path
+        Model folders among which the model of the recording is looked for, by its hash, beside the shipped ones.
+    engine : str, optional
+        The engine, see :func:`reconstruction.engines.choose.open_engine`. By default torch, or the recorded one.
+    """
+
+    model: str | None = None
+    reference: NDArray[np.float32] | None = None
+    response: Path | None = None
+    as_recorded: bool = False
+    models: tuple[Path, ...] = ()
+    engine: str | None = None
+
+
+class RecordedMethods:
+    """Finds for each frame what reconstructs it, and against which reference.
+
+    Parameters
+    ----------
+    archive : Archive
+        The recording.
+    options : RecordingOptions
+        What to use.
+
+    Raises
+    ------
+    SpeckleScopeError
+        The recording holds no reference and none is given, or the chosen model cannot be read.
+
+    Attributes
+    ----------
+    source : str
+        Where the reference is from, for people.
+    """
+
+    def __init__(self, archive: Archive, options: RecordingOptions) -> None:
+        self._archive = archive
+        self._options = options
+        self._fibre = str(archive.metadata.get("fibre") or "")
+        self._entries = archive.references()
+        self._model = _model_of(archive, options)
+        self._entry: ReferenceEntry | None = None
+        self._state: ReferenceState | None = None
+        self._opened: dict[bool, _Against] = {}
+        self._engine: Engine | None = None
+        self._pairs: PairsMethod | None = None
+        if options.reference is not None:
+            self.source = "the given one"
+        elif self._entries:
+            starts = ", ".join(str(entry.first_frame) for entry in self._entries)
+            self.source = f"stored in the recording, from frame {starts} on"
+        else:
+            raise StorageError(
+                f"{archive.path.name} holds no reference, as those of version 0.1.0; give --reference, a picture of "
+                "the speckle of the flat pattern"
+            )
+
+    def at(self, row: StoredRow, method_id: str | None = None) -> _Against:
+        """Return what reconstructs a frame, and the reference (H, W) in counts.
+
+        Parameters
+        ----------
+        row : StoredRow
+            The frame.
+        method_id : str, optional
+            The hash of the model or the method to use where frames are reconstructed as they were recorded. By default that of
+            the row.
+
+        Raises
+        ------
+        SpeckleScopeError
+            The model is gone, or it is one of another fibre or of other frames; or a file of the reference is damaged.
+        """
+        entry = reference_at(self._entries, row.frame_index) or (self._entries[0] if self._entries else None)
+        if self._state is None or entry is not self._entry:
+            self._entry, self._pairs, self._opened = entry, None, {}
+            self._state = ReferenceState.read(entry) if entry else ReferenceState()
+        by_pairs = self._uses_pairs(self._state, row.model_id if method_id is None else method_id)
+        if by_pairs not in self._opened:
+            self._opened[by_pairs] = self._open(self._state, by_pairs=by_pairs)
+        return self._opened[by_pairs]
+
+    def _uses_pairs(self, state: ReferenceState, method_id: str) -> bool:
+        """Whether the reference pairs reconstruct a frame, and not the model."""
+        model = self._model
+        if not self._options.as_recorded or self._options.model is not None:
+            return model is None
+        if model is not None and method_id in ("", model.id):
+            return False
+        if state.pairs is not None and method_id in ("", self._by_pairs(state).id):
+            return True
+        name, what = self._archive.metadata.get("model") or "unknown", method_id or "no hash"
+        raise ReconstructionError(
+            f"model '{name}' ({what}) of {self._archive.path.name} is not on this computer; choose another model"
+        )
+
+    def _open(self, state: ReferenceState, *, by_pairs: bool) -> _Against:
+        shape = self._archive.spec("speckle").shape
+        method = self._by_pairs(state) if by_pairs else self._with_model(state)
+        reference = state.speckle if self._options.reference is None else self._options.reference
+        if reference is None or reference.shape != shape:
+            actual = "none" if reference is None else f"one of {reference.shape}"
+            raise StorageError(
+                f"{self._archive.path.name} needs a reference of {shape} px, there is {actual}; give --reference"
+            )
+        method.check_frame((shape[0], shape[1]))
+        return method, reference
+
+    def _with_model(self, state: ReferenceState) -> LiveMethod:
+        model = self._model
+        assert model is not None
+        model.check_fibre(self._fibre)
+        if state.response is not None and self._options.response is None:
+            attach_response(model, state.response)
+        else:
+            attach(model, self._options.response, self._fibre)
+        if self._engine is None or model.network.needs_response:  # an engine keeps the response that it was opened with
+            self._engine = self._opened_engine(model)
+        return ModelMethod(model, self._engine)
+
+    def _opened_engine(self, model: Model) -> Engine:
+        engine = self._options.engine
+        if engine is None and self._options.as_recorded:
+            engine = recorded_engine(self._archive, model.id)
+        if engine is None or engine == TorchEngine.name:  # what every other engine is checked against
+            return TorchEngine(model)
+        return open_engine(model, engine)
+
+    def _by_pairs(self, state: ReferenceState) -> PairsMethod:
+        if state.pairs is None:
+            name = self._archive.metadata.get("model") or "none"
+            shipped = ", ".join(shipped_models())
+            raise ReconstructionError(
+                f"{self._archive.path.name} holds no reference pairs, and its model ('{name}') does not come with the program; "
+                f"give --model, a model folder or a shipped one ({shipped})"
+            )
+        if self._pairs is None:
+            grid_px = self._archive.spec("phase").shape[0] if "phase" in self._archive.arrays else 0
+            self._pairs = PairsMethod(state.pairs, grid_px if grid_px > 1 else 0)
+        return self._pairs
+
+
+def recorded_engine(archive: Archive, model_id: str) -> str | None:
+    """Return the engine that reconstructed most frames of a recording with a model, as a preference; None where unknown."""
+    engines = Counter(row.engine.removeprefix(_IN_PARTS) for row in archive.intact_rows() if row.model_id == model_id)
+    for name, _ in engines.most_common(1):
+        with suppress(EngineError):
+            return " ".join(parse(name))
+    return None
+
+
+def _model_of(archive: Archive, options: RecordingOptions) -> Model | None:
+    """Return the chosen model, or that of the recording where it is known; None stands for reference pairs."""
+    if options.model is not None:
+        return load_model(options.model)
+    name = archive.metadata.get("model")
+    shipped = [str(name)] if name in shipped_models() else []
+    if not options.as_recorded:
+        return load_model(shipped[0]) if shipped else None
+    candidates: list[str | Path] = [*shipped, *options.models]
+    for candidate in candidates:
+        with suppress(ReconstructionError):  # a damaged one is not that of the recording
+            model = load_model(candidate)
+            if model.id == archive.metadata.get("model_id"):
+                return model
+    return None
