@@ -73,6 +73,25 @@ class Stored:
         return (datetime.now(UTC) - datetime.fromisoformat(self.made_utc)).total_seconds() / 86_400
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredFacts:
+    """What a calibration is, without its arrays.
+
+    Parameters
+    ----------
+    kind : str
+        Kind of calibration.
+    made_utc : str
+        Date and time of the measurement, ISO 8601.
+    sha256 : str
+        Check sum of the description, which holds those of the arrays; empty in calibrations of version 0.1.0.
+    """
+
+    kind: str
+    made_utc: str
+    sha256: str
+
+
 def devices_of(rig: Rig) -> dict[str, str]:
     """Return a text for each device of a rig that identifies it."""
     camera, slm = rig.camera.capabilities, rig.display().capabilities
@@ -125,6 +144,26 @@ def _array_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.npy"
 
 
+def facts_of(folder: Path) -> StoredFacts:
+    """Return what a calibration is. Its arrays are neither read nor checked.
+
+    Raises
+    ------
+    CalibrationError
+        The folder holds no readable calibration.
+    """
+    try:
+        check_inside(folder, [FILE])
+        content = read_handwritten_yaml(folder / FILE)
+        return StoredFacts(kind=str(content["kind"]), made_utc=str(content["made_utc"]), sha256=str(content.get(_SHA256) or ""))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> CalibrationError:
+    return CalibrationError(f"no readable calibration in {folder} ({' '.join(str(error).split())}); calibrate again")
+
+
 def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = float("inf")) -> Stored:
     """Read a calibration.
 
@@ -144,8 +183,7 @@ def load(folder: Path, kind: str, rig: Rig | None = None, max_age_days: float = 
         stored = Stored(str(content["kind"]), content["devices"], values, arrays, content["made_utc"])
         age = stored.age_days
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise CalibrationError(f"no readable calibration in {folder} ({reason}); calibrate again") from error
+        raise _unreadable(folder, error) from error
     if stored.kind != kind:
         raise CalibrationError(f"{folder} holds a calibration of '{stored.kind}', not '{kind}'; choose another folder")
     if age > max_age_days:

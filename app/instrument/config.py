@@ -168,6 +168,23 @@ class LiveConfig(_Strict):
         return {key: value for key, value in values.items() if key != "record_queue"} if isinstance(values, Mapping) else values
 
 
+class CalibrationsConfig(_Strict):
+    """Folders of the calibrations that were applied; what each of them has changed stands in its own section.
+
+    Parameters
+    ----------
+    timing, lut, camera, registration, fibre : Path, optional
+        Folder that ``specklescope calibrate`` or the Calibrate page wrote. ``registration`` is what the calibrations of the
+        fibre use. The response of the fibre has a key of its own, ``response``.
+    """
+
+    timing: Path | None = None
+    lut: Path | None = None
+    camera: Path | None = None
+    registration: Path | None = None
+    fibre: Path | None = None
+
+
 @dataclass(frozen=True)
 class _Origin:
     """Where a configuration comes from; configurations with the same values are equal wherever they come from."""
@@ -198,6 +215,8 @@ class InstrumentConfig(_Strict):
         The name of a shipped model, or a model folder.
     response : Path, optional
         Folder of the fibre's calibrated response, for models that need it.
+    calibrations : CalibrationsConfig
+        Folders of the calibrations that were applied.
     phase_range_rad : float
         Phase of white in patterns and labels, in radians.
     archive : Path
@@ -233,6 +252,7 @@ class InstrumentConfig(_Strict):
     live: LiveConfig = LiveConfig()
     model: str = DEFAULT_MODEL
     response: Path | None = None
+    calibrations: CalibrationsConfig = CalibrationsConfig()
     phase_range_rad: float = Field(DEFAULT_PHASE_RANGE_RAD, gt=0)
     archive: Path = Path("archive")
     operator: Text = ""

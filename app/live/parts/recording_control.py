@@ -10,6 +10,7 @@ from acquisition.archive.folder import free_bytes
 from acquisition.archive.kinds import FinishReason, RecordingEnd
 from acquisition.archive.recording_faults import RecordingFault
 from acquisition.capture.pair_capture import Rig
+from app.instrument.applied_calibrations import applied_facts
 from app.instrument.config import InstrumentConfig
 from app.live.camera_control import CameraControl
 from app.live.inference import InferenceStats
@@ -60,6 +61,7 @@ class RecordedInstrument:
 
     def metadata(self, stats: InferenceStats, options: RecordingOptions) -> dict[str, object]:
         """Return what a recording says about itself."""
+        calibrations = applied_facts(self.config)
         return {
             "instrument": self.config.name,
             "fibre": self.fibre,
@@ -69,6 +71,7 @@ class RecordedInstrument:
             "model": stats.method_name if stats.method_id else "",
             "model_id": stats.method_id,
             "phase_range_rad": self.config.phase_range_rad,
+            **({"calibrations": calibrations} if calibrations else {}),
             **self.config.credits,
             **options.metadata(),
         }
