@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyqtgraph as pg
 from PyQt6.QtCore import QObject, QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor
+from PyQt6.QtGui import QColor, QPainter
 
 from app.gui.image_view.canvas import Canvas
 from app.measuring.measurement import Kind, Measurement
@@ -126,6 +126,14 @@ class ShapeItem(QObject):
             self._label.setPos(shape.x_um, shape.y_um)
 
 
+class _Ellipse(pg.EllipseROI):
+    """An ellipse that may be empty, as it is while its drawing begins; pyqtgraph would divide by its width."""
+
+    def paint(self, painter: QPainter, *arguments: object) -> None:
+        if not self.boundingRect().isEmpty():
+            super().paint(painter, *arguments)
+
+
 def _new_item(shape: Shape, colour: str) -> pg.GraphicsObject:
     pen, hover = pg.mkPen(colour, width=_LINE_PX), pg.mkPen("#ffffff", width=_SELECTED_PX)
     style = {"pen": pen, "hoverPen": hover, "handlePen": pg.mkPen(colour, width=2), "handleHoverPen": hover, "removable": True}
@@ -133,7 +141,7 @@ def _new_item(shape: Shape, colour: str) -> pg.GraphicsObject:
         return pg.TargetItem((shape.x_um, shape.y_um), size=18, pen=pen, hoverPen=hover, brush=None)
     if isinstance(shape, LineShape):
         return pg.LineSegmentROI([(shape.x1_um, shape.y1_um), (shape.x2_um, shape.y2_um)], **style)
-    kind = pg.EllipseROI if isinstance(shape, EllipseShape) else pg.RectROI
+    kind = _Ellipse if isinstance(shape, EllipseShape) else pg.RectROI
     item = kind((shape.x_um, shape.y_um), (shape.width_um, shape.height_um), **style)
     for handle in item.getHandles():  # no rotation
         item.removeHandle(handle)
