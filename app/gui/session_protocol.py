@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.instrument.config import InstrumentConfig
 from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
@@ -32,6 +33,14 @@ class SessionLike(Protocol):
     @property
     def simulated(self) -> bool:
         """Whether no real light is measured."""
+
+    @property
+    def config(self) -> InstrumentConfig:
+        """What the instrument file says, with the model and the response that are in use."""
+
+    @property
+    def fibre(self) -> str:
+        """Name of the fibre, to which models and datasets belong."""
 
     @property
     def field_um(self) -> float:

@@ -149,6 +149,11 @@ class Session:
         return self.config.on_twin
 
     @property
+    def fibre(self) -> str:
+        """Name of the fibre, to which models and datasets belong."""
+        return self._fibre
+
+    @property
     def model(self) -> Model | None:
         """The reconstructor, or None where none fits the fibre."""
         return self._model

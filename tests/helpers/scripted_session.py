@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data, transform
 
+from app.instrument.config import InstrumentConfig
+from app.instrument.opening import fibre_name
 from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
@@ -86,6 +88,8 @@ class ScriptedSession:
     pattern_sources: tuple[str, ...] = ("cells", "digits")
 
     def __init__(self) -> None:
+        self.config = InstrumentConfig()
+        self.fibre = fibre_name(self.config.twin.optics)
         self.frames: deque[Frame] = deque()
         self.views: deque[LiveView] = deque()
         self.overlays: deque[Overlay] = deque()
