@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
+from math import cos, pi, sin
 
 from PyQt6.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPaintEvent, QPen, QPixmap, QPolygonF
@@ -152,11 +153,64 @@ def _wait(painter: QPainter) -> None:
     painter.drawPolyline(QPolygonF([QPointF(10, 5.5), QPointF(10, 10), QPointF(13, 12)]))
 
 
+def _data(painter: QPainter) -> None:
+    for y in (3.5, 11.5):
+        painter.drawRoundedRect(QRectF(3, y, 14, 5), 1.2, 1.2)
+        painter.drawPoint(QPointF(6, y + 2.5))
+
+
+_STAR = QPolygonF(
+    [
+        QPointF(10 + radius * sin(pi * corner / 5), 10.6 - radius * cos(pi * corner / 5))
+        for corner, radius in enumerate((8.0, 3.4) * 5)
+    ]
+)
+
+
+def _star(painter: QPainter) -> None:
+    painter.drawPolygon(_STAR)
+
+
+def _starred(painter: QPainter) -> None:
+    painter.setBrush(painter.pen().color())
+    painter.drawPolygon(_STAR)
+
+
+def _trash(painter: QPainter) -> None:
+    painter.drawPolyline(QPolygonF([QPointF(4.5, 6), QPointF(5.5, 17), QPointF(14.5, 17), QPointF(15.5, 6)]))
+    painter.drawLine(QPointF(3, 6), QPointF(17, 6))
+    painter.drawPolyline(QPolygonF([QPointF(7.5, 6), QPointF(7.5, 3.5), QPointF(12.5, 3.5), QPointF(12.5, 6)]))
+    for x in (8.3, 11.7):
+        painter.drawLine(QPointF(x, 9), QPointF(x, 14))
+
+
+def _copy(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(3, 6.5, 10, 10.5), 1.5, 1.5)
+    painter.drawPolyline(QPolygonF([QPointF(7, 3), QPointF(17, 3), QPointF(17, 13)]))
+
+
+def _pencil(painter: QPainter) -> None:
+    corners = ((4, 16), (5, 12), (13.5, 3.5), (16.5, 6.5), (8, 15), (4, 16))
+    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
+
+
+def _search(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(8.5, 8.5), 5, 5)
+    painter.drawLine(QPointF(12.3, 12.3), QPointF(17, 17))
+
+
+def _back(painter: QPainter) -> None:
+    painter.drawLine(QPointF(4, 10), QPointF(17, 10))
+    painter.drawPolyline(QPolygonF([QPointF(9, 5), QPointF(4, 10), QPointF(9, 15)]))
+
+
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
     "folder": _folder, "live": _live, "enlarge": _enlarge, "sliders": _sliders,
     "move": _move, "point": _point, "distance": _distance, "profile": _profile, "rectangle": _rectangle, "ellipse": _ellipse,
     "camera roi": _camera_roi, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
+    "data": _data, "star": _star, "starred": _starred, "trash": _trash, "copy": _copy, "pencil": _pencil,
+    "search": _search, "back": _back,
 }  # fmt: skip
 
 
