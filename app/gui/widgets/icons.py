@@ -204,12 +204,18 @@ def _back(painter: QPainter) -> None:
     painter.drawPolyline(QPolygonF([QPointF(9, 5), QPointF(4, 10), QPointF(9, 15)]))
 
 
+def _train(painter: QPainter) -> None:
+    painter.drawPolyline(QPolygonF([QPointF(3, 3), QPointF(3, 17), QPointF(17, 17)]))
+    corners = ((5, 4), (6.5, 9), (9, 12), (12.5, 13.5), (17, 14))
+    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
+
+
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
     "folder": _folder, "live": _live, "enlarge": _enlarge, "sliders": _sliders,
     "move": _move, "point": _point, "distance": _distance, "profile": _profile, "rectangle": _rectangle, "ellipse": _ellipse,
     "camera roi": _camera_roi, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
-    "data": _data, "star": _star, "starred": _starred, "trash": _trash, "copy": _copy, "pencil": _pencil,
+    "train": _train, "data": _data, "star": _star, "starred": _starred, "trash": _trash, "copy": _copy, "pencil": _pencil,
     "search": _search, "back": _back,
 }  # fmt: skip
 
