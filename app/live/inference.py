@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from acquisition.streams.channel import Channel, ChannelClosedError, Overflow, RateMeter, Stage
 from acquisition.streams.times import NO_TIMES, TimeStats
+from app.live.fresh_frames import FreshFrames
 from app.live.publisher import Publisher
 from app.status import LiveView, Message, MessageLevel
 from calibration.retune import ReferencePairs
@@ -130,6 +131,7 @@ class InferencePipeline:
 
     def __init__(self, settings: InferenceSettings, on_message: Callable[[Message], None] = lambda message: None) -> None:
         self.frames: Channel[Frame] = Channel("inference", 1, Overflow.DROP_OLDEST)
+        self._fresh_frames = FreshFrames(self.frames)
         self.display: Channel[LiveView] = Channel("display", 1, Overflow.DROP_OLDEST)
         self.views: Publisher[LiveView] = Publisher()
         self.ready = threading.Event()
@@ -195,7 +197,7 @@ class InferencePipeline:
         if not (self.ready.is_set() and self._accepts_frames.is_set()):
             return
         try:
-            self.frames.put(frame)
+            self._fresh_frames.put(frame)
         except ChannelClosedError:
             return
 
@@ -211,7 +213,7 @@ class InferencePipeline:
         return InferenceStats(
             choosing_engine=model is not None and not self.ready.is_set() and self.stage.running,
             fps=fps or math.nan,
-            dropped_frames=self.frames.dropped,
+            dropped_frames=self.frames.dropped + self._fresh_frames.passed_over,
             dropped_views=self.display.dropped,
             nan_frames=self._nan_frames,
             latency=now.latency if now else NO_TIMES,
@@ -231,7 +233,7 @@ class InferencePipeline:
             self._open_engine()
             self.ready.set()
             reference: NDArray[np.float32] | None = None
-            for frame in self.frames:
+            for frame in self._fresh_frames:
                 if stop.is_set():
                     return
                 reference = self._newest_reference(reference)

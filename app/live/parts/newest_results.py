@@ -25,15 +25,15 @@ class NewestResults:
     Attributes
     ----------
     arrivals : Publisher
-        Publishes every frame, view and overlay when it can be polled, each in the thread of its stage.
+        Publishes every frame and view when it can be polled, each in the thread of its stage. An overlay is polled with the
+        next one: so the window draws all panes together.
     """
 
     def __init__(self, processing: Processing) -> None:
-        self.arrivals: Publisher[Frame | LiveView | Overlay] = Publisher()
+        self.arrivals: Publisher[Frame | LiveView] = Publisher()
         self._pictures: Channel[Frame] = Channel("pictures", 1, Overflow.DROP_OLDEST)
         self._processing = processing
         processing.views.subscribe(self.arrivals.publish)
-        processing.overlays.subscribe(self.arrivals.publish)
         self._frame: Frame | None = None
         self._view: LiveView | None = None
         self._overlay: Overlay | None = None

@@ -38,13 +38,10 @@ class Processing:
     ----------
     views : Publisher of LiveView
         Every view, of the stage that runs and of those that will replace it; in the inference thread.
-    overlays : Publisher of Overlay
-        Every overlay, likewise; in the segmentation thread.
     """
 
     def __init__(self, ring: PreTriggerRing, stages: Stages, on_message: Callable[[Message], None]) -> None:
         self.views: Publisher[LiveView] = Publisher()
-        self.overlays: Publisher[Overlay] = Publisher()
         self._ring = ring
         self._stages = stages
         self._on_message = on_message
@@ -67,7 +64,6 @@ class Processing:
         inference.views.subscribe(segmentation.offer)
         inference.views.subscribe(self.views.publish)
         segmentation.overlays.subscribe(self._ring.put_overlay)
-        segmentation.overlays.subscribe(self.overlays.publish)
         self._running = _Running(inference, segmentation)
         self._stages.start(segmentation.stage)
         self._stages.start(inference.stage)
@@ -107,4 +103,3 @@ class Processing:
         """Free engine, model and views, and those who watch."""
         self._running = None
         self.views = Publisher()
-        self.overlays = Publisher()
