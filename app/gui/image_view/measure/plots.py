@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyqtgraph as pg
@@ -114,6 +115,8 @@ class CurvePlot(QWidget):
 class UnitPlots(QWidget):
     """One plot for each unit, one below the other: counts and radians share no axis.
 
+    A plot is made when its first curve comes: the page opens faster.
+
     Parameters
     ----------
     x_label, y_label : str
@@ -124,7 +127,7 @@ class UnitPlots(QWidget):
 
     def __init__(self, x_label: str, y_label: str, hint: str) -> None:
         super().__init__()
-        self._y_label = y_label
+        self._x_label, self._y_label = x_label, y_label
         self._hint = QLabel(hint)
         self._hint.setObjectName("muted")
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -133,21 +136,29 @@ class UnitPlots(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self._hint, 1)
-        self._plots = {unit: CurvePlot(x_label, f"{y_label} / {unit}") for unit in UNITS}
-        for plot in self._plots.values():
-            layout.addWidget(plot, 1)
-            plot.hide()
+        self._layout = layout
+        self._plots: dict[str, CurvePlot] = {}
 
     def show_curves(self, curves: Sequence[Curve], heading: str = "") -> None:
         """Show these curves, and no others."""
         self._hint.setVisible(not curves)
-        for unit, plot in self._plots.items():
+        for unit in UNITS:
             own = [curve for curve in curves if curve.unit == unit]
+            if not own and unit not in self._plots:
+                continue
+            plot = self._plot(unit)
             plot.keep_only([curve.name for curve in own])
             plot.setVisible(bool(own))
             plot.set_heading(heading)
             for curve in own:
                 plot.show_curve(curve.name, curve.x, curve.y, curve.colour)
+
+    def _plot(self, unit: str) -> CurvePlot:
+        if unit not in self._plots:
+            above = sum(other in self._plots for other in UNITS[: UNITS.index(unit)])
+            self._plots[unit] = CurvePlot(self._x_label, f"{self._y_label} / {unit}")
+            self._layout.insertWidget(1 + above, self._plots[unit], 1)  # below the hint
+        return self._plots[unit]
 
     def data(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return what the curve of this name shows; raises KeyError when there is none."""
@@ -159,7 +170,7 @@ class UnitPlots(QWidget):
     @property
     def units(self) -> tuple[str, ...]:
         """The units that have a plot now."""
-        return tuple(unit for unit, plot in self._plots.items() if plot.names)
+        return tuple(unit for unit in UNITS if unit in self._plots and self._plots[unit].names)
 
 
 def profile_curves(results: Sequence[Result], measurements: Measurements) -> tuple[list[Curve], str]:
@@ -199,21 +210,29 @@ def trace_curves(traces: Mapping[str, TimeSeries], measurements: Measurements) -
 
 
 class AlignmentPlots(QWidget):
-    """Mean, saturated fraction, contrast and focus of the camera's picture, one below the other."""
+    """Mean, saturated fraction, contrast and focus of the camera's picture, one below the other.
+
+    The plots are made when they are first seen: the page opens faster.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(2)
+
+    @cached_property
+    def plots(self) -> dict[str, CurvePlot]:
+        """The plots by the names of their series."""
         # The plots share their axis of time, which is named below the last one.
-        self.plots = {name: CurvePlot("Time / s" if name == ALIGNMENT[-1] else "", "") for name in ALIGNMENT}
-        for name, plot in self.plots.items():
+        plots = {name: CurvePlot("Time / s" if name == ALIGNMENT[-1] else "", "") for name in ALIGNMENT}
+        for name, plot in plots.items():
             plot.setToolTip(f"{_TITLES[name]}: {FORMULAS[name]}")
             plot.set_heading(_TITLES[name])
             is_last = name == ALIGNMENT[-1]
             plot.save_height(is_last=is_last)
-            layout.addWidget(plot, 5 if is_last else 4)  # the last one has numbers below it
+            self._layout.addWidget(plot, 5 if is_last else 4)  # the last one has numbers below it
+        return plots
 
     def show_series(self, series: TimeSeries) -> None:
         """Show the newest values; time 0 is that of the newest frame."""
