@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from reconstruction.models.model import Model, load_model, shipped_models
 #: How the name of an engine begins that runs a network in parts.
 _IN_PARTS = "torch + "
 #: A method, and the reference (H, W) in counts.
-_Against = tuple[LiveMethod, NDArray[np.float32]]
+Against = tuple[LiveMethod, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class RecordedMethods:
         self._model = _model_of(archive, options)
         self._entry: ReferenceEntry | None = None
         self._state: ReferenceState | None = None
-        self._opened: dict[bool, _Against] = {}
+        self._opened: dict[bool, Against] = {}
         self._engine: Engine | None = None
         self._pairs: PairsMethod | None = None
         if options.reference is not None:
@@ -101,8 +102,15 @@ class RecordedMethods:
                 "the speckle of the flat pattern"
             )
 
-    def at(self, row: StoredRow, method_id: str | None = None) -> _Against:
-        """Return what reconstructs a frame, and the reference (H, W) in counts.
+    def at(self, row: StoredRow, method_id: str | None = None) -> Against:
+        """Return what reconstructs a frame, and the reference (H, W) in counts; arguments and errors as for :meth:`tried`."""
+        return next(self.tried(row, method_id))
+
+    def tried(self, row: StoredRow, method_id: str | None = None) -> Iterator[Against]:
+        """Yield what may have reconstructed a frame, the most likely first.
+
+        That is what holds for the frame, and then, where frames are reconstructed as they were recorded, what holds from the
+        next reference on: a frame may still have waited for its reconstruction when that came.
 
         Parameters
         ----------
@@ -117,11 +125,31 @@ class RecordedMethods:
         SpeckleScopeError
             The model is gone, or it is one of another fibre or of other frames; or a file of the reference is damaged.
         """
+        problem: ReconstructionError | None = None
+        was_possible = False
+        for entry in self._entries_for(row):
+            try:
+                against = self._against(entry, row.model_id if method_id is None else method_id)
+            except ReconstructionError as error:
+                problem = problem or error
+                continue
+            was_possible = True
+            yield against
+        if problem is not None and not was_possible:
+            raise problem
+
+    def _entries_for(self, row: StoredRow) -> list[ReferenceEntry | None]:
         entry = reference_at(self._entries, row.frame_index) or (self._entries[0] if self._entries else None)
+        later = [
+            one for one in self._entries if entry is not None and one.first_frame > max(row.frame_index, entry.first_frame)
+        ]
+        return [entry, *(later[:1] if self._options.as_recorded else [])]
+
+    def _against(self, entry: ReferenceEntry | None, method_id: str) -> Against:
         if self._state is None or entry is not self._entry:
             self._entry, self._pairs, self._opened = entry, None, {}
             self._state = ReferenceState.read(entry) if entry else ReferenceState()
-        by_pairs = self._uses_pairs(self._state, row.model_id if method_id is None else method_id)
+        by_pairs = self._uses_pairs(self._state, method_id)
         if by_pairs not in self._opened:
             self._opened[by_pairs] = self._open(self._state, by_pairs=by_pairs)
         return self._opened[by_pairs]
@@ -140,7 +168,7 @@ class RecordedMethods:
             f"model '{name}' ({what}) of {self._archive.path.name} is not on this computer; choose another model"
         )
 
-    def _open(self, state: ReferenceState, *, by_pairs: bool) -> _Against:
+    def _open(self, state: ReferenceState, *, by_pairs: bool) -> Against:
         shape = self._archive.spec("speckle").shape
         method = self._by_pairs(state) if by_pairs else self._with_model(state)
         reference = state.speckle if self._options.reference is None else self._options.reference

@@ -22,7 +22,7 @@ from acquisition.archive.recording_faults import NOT_RECONSTRUCTED
 from acquisition.archive.results.stored_result import RESULTS
 from acquisition.archive.rows import StorageError
 from app.library.entry import Entry, EntryEnd, EntryKind
-from app.library.notes import NOTES, Notes, NotesError, read_notes
+from app.library.notes import NOTES, Notes, NotesError, recorded_notes, stored_notes
 from drivers.safe_text import read_yaml
 
 #: What a signature is made of: these files, and the folder itself.
@@ -75,9 +75,9 @@ def read_entry(folder: Path) -> Entry:
         The folder is not there.
     """
     size_bytes = folder_bytes(folder)
-    notes, problem = Notes(), ""
+    notes, problem = None, ""
     try:
-        notes = read_notes(folder)
+        notes = stored_notes(folder)
     except NotesError as error:
         problem = str(error)
     if (folder / JOURNAL).exists() or (folder / DATA).exists():
@@ -93,7 +93,7 @@ def read_entry(folder: Path) -> Entry:
                 end=EntryEnd.UNKNOWN,
                 ended="it cannot be read",
                 size_bytes=size_bytes,
-                notes=notes,
+                notes=notes or Notes(),
                 problem=str(error),
             )
     return _snapshot_entry(folder, size_bytes, notes, problem)
@@ -109,7 +109,7 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def _archive_entry(folder: Path, size_bytes: int, notes: Notes, problem: str) -> Entry:
+def _archive_entry(folder: Path, size_bytes: int, notes: Notes | None, problem: str) -> Entry:
     state = lock_state(folder)
     archive = Archive.open(folder)
     rows, kind = archive.intact_rows(), archive.kind
@@ -126,18 +126,18 @@ def _archive_entry(folder: Path, size_bytes: int, notes: Notes, problem: str) ->
         date=_date(status.get("created_utc", ""), folder),
         end=end,
         ended=ended,
-        seconds=(rows[-1].t_ns - rows[0].t_ns) * 1e-9 if rows else 0.0,
+        seconds=max(0, rows[-1].t_ns - rows[0].t_ns) * 1e-9 if rows else 0.0,  # the clock starts again with the computer
         frames=len(archive) if is_recording else 0,
         frames_without_phase=_without_phase(archive) if is_recording else None,
         pairs=0 if is_recording else len(archive),
         size_bytes=size_bytes,
         **_facts(metadata),
-        notes=notes,
+        notes=recorded_notes(metadata) if notes is None else notes,
         problem=problem,
     )
 
 
-def _snapshot_entry(folder: Path, size_bytes: int, notes: Notes, problem: str) -> Entry:
+def _snapshot_entry(folder: Path, size_bytes: int, notes: Notes | None, problem: str) -> Entry:
     match = SNAPSHOT_NAME.fullmatch(folder.name)
     metadata: object = {}
     with suppress(OSError, ValueError, yaml.YAMLError):  # those of version 0.1.0 have none
@@ -155,7 +155,7 @@ def _snapshot_entry(folder: Path, size_bytes: int, notes: Notes, problem: str) -
         frames_without_phase=0 if has_phase else 1,
         size_bytes=size_bytes,
         **_facts(facts),
-        notes=notes,
+        notes=recorded_notes(facts) if notes is None else notes,
         problem=problem,
     )
 

@@ -1,8 +1,12 @@
-"""What people add to an entry: a note, tags and a star, in the file ``notes.yaml`` in its own folder."""
+"""What people add to an entry: a note, tags and a star, in the file ``notes.yaml`` in its own folder.
+
+Without this file they are those that were typed before the recording, in its metadata, which never change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import yaml
 
 from acquisition.archive.atomic_files import write_whole
 from acquisition.archive.folder import sole_writer
+from acquisition.archive.old_names import METADATA
 from acquisition.archive.rows import is_text
 from drivers.base import SpeckleScopeError
 from drivers.limits import LimitError, check_inside
@@ -44,23 +49,42 @@ class Notes:
 
 
 def read_notes(folder: Path) -> Notes:
-    """Read what people have added to the entry in ``folder``; without the file, nothing was.
+    """Read what people have added to the entry in ``folder``: what is stored, or else what was typed before it was recorded.
 
     Raises
     ------
     NotesError
         The file is damaged, or cannot be read.
     """
+    stored = stored_notes(folder)
+    if stored is not None:
+        return stored
+    metadata: object = {}
+    with suppress(OSError, ValueError, yaml.YAMLError):  # an entry that cannot be read has notes too
+        check_inside(folder, [METADATA])
+        metadata = read_yaml(folder / METADATA)
+    return recorded_notes(metadata if isinstance(metadata, dict) else {})
+
+
+def stored_notes(folder: Path) -> Notes | None:
+    """Read the notes that are stored in the entry's folder, None without any; raises as :func:`read_notes`."""
     file = folder / NOTES
     try:
         check_inside(folder, [NOTES])
         if not file.is_file():
-            return Notes()
+            return None
         content = read_yaml(file)
         return _checked(Notes(text=content["text"], tags=tuple(content["tags"]), star=content["star"]))
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, LimitError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise NotesError(f"{file} cannot be read ({reason}); correct it, or delete it to write new notes") from error
+
+
+def recorded_notes(metadata: Mapping[str, object]) -> Notes:
+    """Return the note and the tags that were typed before a recording, as its metadata state them."""
+    text, tags = metadata.get("notes"), metadata.get("tags")
+    known = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    return Notes(text=text if isinstance(text, str) else "", tags=_tidy(known))
 
 
 def change_notes(

@@ -61,7 +61,7 @@ class Thumbnails:
         known = _read(file)
         if known is not None:
             return known
-        made = _made(entry)
+        made = picture_of(entry, SIDE_PX)
         if made is not None:
             with suppress(SpeckleScopeError, OSError):
                 write_bytes(file, image_bytes(cv2.cvtColor(made, cv2.COLOR_RGB2BGR)), "the cache is not needed")
@@ -100,15 +100,22 @@ def _read(file: Path) -> Thumbnail | None:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _made(entry: Entry) -> Thumbnail | None:
+def picture_of(entry: Entry, side_px: int) -> Thumbnail | None:
+    """Return a picture of an entry as :meth:`Thumbnails.of` does, with squares of another size; it is not kept.
+
+    Returns
+    -------
+    ndarray or None
+        Red, green and blue, shape (side_px, 2 * side_px + GAP_PX, 3).
+    """
     try:
         speckle, phase = _snapshot(entry.path) if entry.kind is EntryKind.SNAPSHOT else _frame(entry)
     except (SpeckleScopeError, OSError):
         return None
     if speckle is None and phase is None:
         return None
-    gap = np.zeros((SIDE_PX, GAP_PX, 3), np.uint8)
-    return np.concatenate([_small(speckle, None), gap, _small(phase, cv2.COLORMAP_VIRIDIS)], axis=1)
+    gap = np.zeros((side_px, GAP_PX, 3), np.uint8)
+    return np.concatenate([_small(speckle, side_px, None), gap, _small(phase, side_px, cv2.COLORMAP_VIRIDIS)], axis=1)
 
 
 _Pictures = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
@@ -148,12 +155,12 @@ def _image(archive: Archive, name: str, index: int) -> NDArray[np.float32] | Non
         return None
 
 
-def _small(image: NDArray[np.float32] | None, colours: int | None) -> NDArray[np.uint8]:
-    """Return an image in the middle of a square of :data:`SIDE_PX`, in grey or in colours; what is not finite is black."""
-    square = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+def _small(image: NDArray[np.float32] | None, side_px: int, colours: int | None) -> NDArray[np.uint8]:
+    """Return an image in the middle of a square of so many pixels, in grey or in colours; what is not finite is black."""
+    square = np.zeros((side_px, side_px, 3), np.uint8)
     if image is None or image.ndim != 2:
         return square
-    factor = SIDE_PX / max(image.shape)
+    factor = side_px / max(image.shape)
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST)
     finite = np.isfinite(small)
@@ -165,6 +172,6 @@ def _small(image: NDArray[np.float32] | None, colours: int | None) -> NDArray[np
     if colours is not None:
         shown = cv2.cvtColor(cv2.applyColorMap(grey, colours), cv2.COLOR_BGR2RGB)
     shown[~finite] = 0
-    top, left = (SIDE_PX - size[1]) // 2, (SIDE_PX - size[0]) // 2
+    top, left = (side_px - size[1]) // 2, (side_px - size[0]) // 2
     square[top : top + size[1], left : left + size[0]] = shown
     return square

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,8 @@ class StoredResult:
             offset = file.tell()
         if len(shape) != 3 or shape[0] != len(self._rows) or is_fortran or dtype != np.dtype(LAYERS[name]).newbyteorder("<"):
             raise LimitError(f"{path.name} is {dtype} {shape} for {len(self._rows)} frames")
+        if size != offset + prod(shape) * dtype.itemsize:
+            raise LimitError(f"{path.name} has {size} bytes, which are not those of {shape}")
         return _Layer(path, offset, (shape[1], shape[2]), dtype)
 
 

@@ -27,6 +27,8 @@ from drivers.safe_text import dump_yaml
 ENTRIES, QUICK_ENTRIES = 2000, 100
 _SEARCHES = 400
 _SIDE_PX, _FRAMES = 16, 3
+#: The date of the newest entry.
+_NEWEST = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
 _WORDS = ("liver", "kidney", "phantom", "left", "right", "control", "biopsy", "series", "warm", "cold", "flat", "moving")
 _TAGS = ("paper", "repeat", "bad light", "teaching", "to check")
 _MODELS = ("default-twin", "bench-july", "bench-august")
@@ -84,25 +86,29 @@ def make_archive(root: Path, count: int, progress: Callable[[int], None] = lambd
     file to the disk would take minutes.
     """
     root.mkdir(parents=True)
-    chosen = random.Random(21)
     memory = Path("/dev/shm")
-    drafts = tempfile.mkdtemp(dir=memory if memory.is_dir() else None)
-    templates = {kind: _template(Path(drafts), kind) for kind in ArchiveKind}
-    now = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
-    for number in range(count):
-        kind = ArchiveKind.DATASET if number % 10 == 0 else ArchiveKind.RECORDING
-        name, date = f"{chosen.choice(_WORDS)} {chosen.choice(_WORDS)} {number}", now - timedelta(hours=3 * number)
-        path = root / f"{date.astimezone():%Y%m%d-%H%M%S}_{kind.value}_{name.replace(' ', '-')}_{number:08x}"
-        with Journal.open(templates[kind] / JOURNAL) as journal:
-            journal.set_status({"name": name, "created_utc": date.isoformat()})
-        shutil.copytree(templates[kind], path)
-        if number % 3 == 0:
-            content = {"text": f"{chosen.choice(_WORDS)} of patient {number}", "tags": [chosen.choice(_TAGS)]}
-            write_inside(path / NOTES, dump_yaml({**content, "star": number % 7 == 0}).encode())
-        for changed in (*path.iterdir(), path):
-            os.utime(changed, (date.timestamp(), date.timestamp()))
-        progress(number + 1)
-    shutil.rmtree(drafts)
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as drafts:
+        templates = {kind: _template(Path(drafts), kind) for kind in ArchiveKind}
+        chosen = random.Random(21)
+        for number in range(count):
+            kind = ArchiveKind.DATASET if number % 10 == 0 else ArchiveKind.RECORDING
+            _copy(templates[kind], root, number, chosen)
+            progress(number + 1)
+
+
+def _copy(template: Path, root: Path, number: int, chosen: random.Random) -> None:
+    """Copy a template with another name, date and note; it is as old as its date."""
+    name, date = f"{chosen.choice(_WORDS)} {chosen.choice(_WORDS)} {number}", _NEWEST - timedelta(hours=3 * number)
+    kind = template.name.split("_")[1]
+    path = root / f"{date.astimezone():%Y%m%d-%H%M%S}_{kind}_{name.replace(' ', '-')}_{number:08x}"
+    with Journal.open(template / JOURNAL) as journal:
+        journal.set_status({"name": name, "created_utc": date.isoformat()})
+    shutil.copytree(template, path)
+    if number % 3 == 0:
+        content = {"text": f"{chosen.choice(_WORDS)} of patient {number}", "tags": [chosen.choice(_TAGS)]}
+        write_inside(path / NOTES, dump_yaml({**content, "star": number % 7 == 0}).encode())
+    for changed in (*path.iterdir(), path):
+        os.utime(changed, (date.timestamp(), date.timestamp()))
 
 
 def _template(folder: Path, kind: ArchiveKind) -> Path:

@@ -64,6 +64,7 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
     from acquisition.exchange.export import ExportError, LabelOptions, chosen_formats, exported_files
     from acquisition.exchange.export_base import how_it_went
     from acquisition.exchange.formats.ro_crate import refuse_existing_crate, write_ro_crate
+    from app.library.in_use import kept_in_place
 
     archive = Archive.open(path)
     out = options.out or path / "export"
@@ -73,7 +74,10 @@ def export(path: Path, *, options: ExportOptions = _OPTIONS, json: Json = None) 
     formats = chosen_formats(options.format or ["ome-tiff", "ffv1"])
     if options.ro_crate and not options.overwrite:
         refuse_existing_crate(out)
-    with kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others"):
+    with (
+        kept_in_place(path),
+        kept_on_interruption(lambda: f"{len(files)} complete files are in {out}; export again for the others"),
+    ):
         for target in formats:
             exported = exported_files(archive, out, [target], labels, overwrite=options.overwrite)
             try:

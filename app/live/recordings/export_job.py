@@ -8,6 +8,7 @@ from pathlib import Path
 
 from acquisition.archive.writer import Archive
 from acquisition.exchange.export import ExportFormat, export
+from app.library.in_use import kept_in_place
 from app.live.jobs import Progress
 from app.status import Message, MessageLevel, Topic
 
@@ -16,10 +17,11 @@ def export_recording(path: Path, on_message: Callable[[Message], None], report: 
     """Export a recording as OME-TIFF and video into its folder ``export``; the work of a job."""
     archive, folder, written = Archive.open(path), path / "export", 0
     formats = (ExportFormat.OME_TIFF, ExportFormat.FFV1)
-    for number, target in enumerate(formats):
-        report(number, len(formats))
-        if stop.is_set():
-            return
-        written += len(export(archive, folder, [target], overwrite=True))
+    with kept_in_place(path):
+        for number, target in enumerate(formats):
+            report(number, len(formats))
+            if stop.is_set():
+                return
+            written += len(export(archive, folder, [target], overwrite=True))
     report(len(formats), len(formats))
     on_message(Message(MessageLevel.INFO, f"exported {written} files to {folder}", Topic.EXPORT))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from acquisition.archive import folder
-from acquisition.archive.folder import LOCK, WriterLock, sole_writer
+from acquisition.archive.folder import LOCK, LockState, WriterLock, lock_state, sole_writer
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
 from acquisition.exchange.export import export, exported_files
@@ -139,3 +139,15 @@ def test_the_second_export_to_the_same_place_is_refused(archive: Path, tmp_path:
         export(Archive.open(archive), out, ["npz"], overwrite=True)
     first.close()
     assert list(out.iterdir()) == [whole]
+
+
+def test_the_state_of_a_lock_is_told_without_taking_it(archive: Path) -> None:
+    assert lock_state(archive) is LockState.FREE
+    with lock_holder(archive) as holder:
+        assert lock_state(archive) is LockState.HELD
+        holder.kill()
+        holder.wait()
+    assert lock_state(archive) is LockState.LEFT
+    ArchiveWriter.resume(archive).close()
+    assert lock_state(archive) is LockState.FREE
+    assert lock_state(archive / "missing") is LockState.FREE

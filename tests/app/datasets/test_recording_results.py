@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from reconstruction.models.model import Model
 from reconstruction.segmentation.threshold_watershed import segment
 from tests.app.datasets.test_recording_phase import pairs_state, speckle
 from tests.helpers.library_archive import dataset, end, writing_process
+from tests.helpers.small_disk import small_disk
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_mean_flow, small_model
 
 FRAMES = 6
@@ -52,17 +54,27 @@ def loaded(folder: Path) -> Model:
     return load_model(folder)
 
 
-def recorded(
-    root: Path, model: Model, *states: ReferenceState, engine: str = "torch", fibre: str | None = None, pairs_from: int = FRAMES
-) -> Path:
-    """Write what the live view would: some frames are skipped; from frame ``pairs_from`` on the pairs are used."""
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """How the live view has reconstructed."""
+
+    engine: str = "torch"
+    fibre: str | None = None
+    #: The pairs are used from this frame on.
+    pairs_from: int = FRAMES
+    #: So many frames were still waiting for their reconstruction when the next reference came.
+    early: int = 0
+
+
+def recorded(root: Path, model: Model, *states: ReferenceState, live: Live = Live()) -> Path:
+    """Write what the live view would; some frames are skipped."""
     shape, grid = (FRAME_PX, FRAME_PX), (GRID_PX, GRID_PX)
     has_sigma = model.network.gives_sigma
     arrays = [ArraySpec("speckle", shape, "uint8"), ArraySpec("phase", grid, "float32"), ArraySpec("labels", grid, "uint16")]
     arrays += [ArraySpec("uncertainty", grid, "float32")] if has_sigma else []
     card = model.card
-    metadata = {"fibre": card.fibre if fibre is None else fibre, "model": card.name, "model_id": model.id}
-    method = ModelMethod(model, TorchEngine(model) if engine == "torch" else open_engine(model, engine))
+    metadata = {"fibre": card.fibre if live.fibre is None else live.fibre, "model": card.name, "model_id": model.id}
+    method = ModelMethod(model, TorchEngine(model) if live.engine == "torch" else open_engine(model, live.engine))
     references = [state.stored(30 + 3 * number) for number, state in enumerate(states)]
     with ArchiveWriter.create(
         root, ArchiveSpec(kind=ArchiveKind.RECORDING, name="cells", arrays=arrays, metadata=metadata), FRAMES
@@ -71,8 +83,8 @@ def recorded(
             writer.add_reference(reference)
         for number in range(FRAMES):
             frame = np.random.default_rng(number).integers(0, 255, shape, np.uint8)
-            state = states[min(number // 3, len(states) - 1)] if states else ReferenceState(speckle=speckle(1))
-            used = PairsMethod(state.pairs, GRID_PX) if number >= pairs_from and state.pairs else method
+            state = states[min((number + live.early) // 3, len(states) - 1)] if states else ReferenceState(speckle=speckle(1))
+            used = PairsMethod(state.pairs, GRID_PX) if number >= live.pairs_from and state.pairs else method
             assert state.speckle is not None
             phase, sigma = (
                 used.run_with_sigma(frame, state.speckle) if used is method else (used.run(frame, state.speckle), None)
@@ -134,7 +146,9 @@ def test_the_same_model_and_engine_give_exactly_the_recorded_phase(
     tmp_path: Path, models: Path, kind: str, engine: str
 ) -> None:
     model = loaded(models / kind)
-    path = recorded(tmp_path, model, ReferenceState(speckle=speckle(1)), ReferenceState(speckle=speckle(2)), engine=engine)
+    path = recorded(
+        tmp_path, model, ReferenceState(speckle=speckle(1)), ReferenceState(speckle=speckle(2)), live=Live(engine=engine)
+    )
     before = content(path)
     result = reconstruct_again(path, RecordingOptions(as_recorded=True, models=(models / "small", models / "flow")))
     assert result is not None
@@ -171,8 +185,25 @@ def test_skipped_frames_get_the_phase_that_the_live_view_would_have_computed(tmp
         result.read("phase", 0)
 
 
+def test_a_frame_that_waited_while_a_new_reference_came_is_the_recorded_one_too(tmp_path: Path, models: Path) -> None:
+    states = ReferenceState(speckle=speckle(1)), ReferenceState(speckle=speckle(2))
+    path = recorded(tmp_path, loaded(models / "small"), *states, live=Live(early=1))
+    result = reconstruct_again(path, RecordingOptions(as_recorded=True, models=(models / "small",)))
+    assert result is not None
+    assert (result.card.facts["frames_compared"], result.card.facts["frames_equal"]) == (4, 4)
+
+
+def test_pairs_that_came_while_a_frame_waited_are_used_for_it(tmp_path: Path, models: Path) -> None:
+    path = recorded(
+        tmp_path, loaded(models / "small"), ReferenceState(speckle=speckle(1)), pairs_state(5), live=Live(pairs_from=2, early=1)
+    )
+    result = reconstruct_again(path, RecordingOptions(as_recorded=True, models=(models / "small",)))
+    assert result is not None
+    assert (result.card.facts["frames_compared"], result.card.facts["frames_equal"]) == (4, 4)
+
+
 def test_frames_that_the_reference_pairs_reconstructed_come_from_the_pairs_again(tmp_path: Path, models: Path) -> None:
-    path = recorded(tmp_path, loaded(models / "small"), pairs_state(5), pairs_from=3)
+    path = recorded(tmp_path, loaded(models / "small"), pairs_state(5), live=Live(pairs_from=3))
     result = reconstruct_again(path, RecordingOptions(as_recorded=True, models=(models / "small",)))
     assert result is not None
     assert (result.card.facts["frames_compared"], result.card.facts["frames_equal"]) == (4, 4)
@@ -222,7 +253,7 @@ def test_refusals_are_sentences_and_leave_nothing(tmp_path: Path, models: Path) 
         reconstruct_again(path, RecordingOptions(as_recorded=True, models=(models / "flow", models / "gone")))
     with pytest.raises(SpeckleScopeError, match="no model at"):
         reconstruct_again(path, RecordingOptions(model=str(models / "gone")))
-    other = recorded(tmp_path, model, state, fibre="another fibre")
+    other = recorded(tmp_path, model, state, live=Live(fibre="another fibre"))
     with pytest.raises(SpeckleScopeError, match=r"was trained for fibre '.*', the instrument has 'another fibre'"):
         reconstruct_skipped(other, RecordingOptions(model=str(models / "small")))
     bare = recorded(tmp_path, model)
@@ -256,6 +287,14 @@ def test_a_stopped_result_leaves_nothing(tmp_path: Path) -> None:
     assert segment_again(path, None, lambda done, total: stop.set(), stop) is None
     assert stored_results(path) == ([], [])
     assert [file.name for file in (path / RESULTS).iterdir()] == ["results.lock"]
+
+
+def test_a_full_disk_ends_with_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    path = blobs(tmp_path)
+    with small_disk(6000), pytest.raises(StorageError, match=r"no result was stored in .*: File too large; check"):
+        segment_again(path)
+    assert [file.name for file in (path / RESULTS).iterdir()] == ["results.lock"]
+    assert segment_again(path) is not None
 
 
 _CHILD = """

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acquisition.archive.reader import Archive
+from app.library.folder_reader import read_entry
 from app.library.notes import MOST_TAGS, NOTES, Notes, NotesError, change_notes, read_notes
 from drivers.base import SpeckleScopeError
-from tests.helpers.library_archive import recording
+from tests.helpers.library_archive import METADATA, recording
 from tests.helpers.small_disk import small_disk
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=80)
@@ -113,3 +114,13 @@ def test_changes_of_several_windows_at_once_are_all_kept(tmp_path: Path) -> None
     for thread in [changed(text="note"), changed(tags=["a"]), changed(star=True)]:
         thread.join()
     assert read_notes(tmp_path) == Notes(text="note", tags=("a",), star=True)
+
+
+def test_what_was_typed_before_the_recording_is_the_first_note_and_stays_in_the_metadata(tmp_path: Path) -> None:
+    path = recording(tmp_path, metadata={**METADATA, "notes": "warm saline", "tags": ["liver", "liver", 7]})
+    assert read_notes(path) == read_entry(path).notes == Notes(text="warm saline", tags=("liver",))
+    change_notes(path, star=True)
+    assert read_notes(path) == read_entry(path).notes == Notes(text="warm saline", tags=("liver",), star=True)
+    change_notes(path, text="", tags=[])
+    assert read_entry(path).notes == Notes(star=True)
+    assert Archive.open(path).metadata["notes"] == "warm saline"

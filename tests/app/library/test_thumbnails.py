@@ -52,7 +52,7 @@ def test_speckle_is_at_the_left_and_the_phase_at_the_right(tmp_path: Path, thumb
 def test_it_is_made_once_also_after_a_new_note(tmp_path: Path, thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch) -> None:
     path = recording(tmp_path / "archive")
     first = thumbnails.of(read_entry(path))
-    monkeypatch.setattr(module, "_made", None)
+    monkeypatch.setattr(module, "picture_of", None)
     change_notes(path, star=True)
     second = Thumbnails(tmp_path / "thumbnails").of(read_entry(path))
     assert first is not None
