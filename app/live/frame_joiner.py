@@ -59,9 +59,15 @@ class FrameJoiner:
         self._viewed = -1  # the newest frame that inference is done with
         self._lock = threading.Lock()
         self._ended = False
+        self._is_full = False
         self._has_uncertainty = has_uncertainty
         self._no_phase = np.full((grid_px, grid_px), np.nan, np.float32)
         self._no_labels = np.zeros((grid_px, grid_px), np.uint16)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the recording has ended because the channel was full; any thread may ask."""
+        return self._is_full
 
     def put_frame(self, frame: Frame) -> None:
         """Add a frame; called in the capture thread."""
@@ -144,6 +150,7 @@ class FrameJoiner:
             self._channel.put(item)
         except ChannelOverflowError as error:
             # A recording has no gaps: the recorder writes what is queued and reports at which frame the recording ends.
+            self._is_full = True
             self._end(error)
         except ChannelClosedError:
             self._end()

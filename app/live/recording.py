@@ -138,6 +138,7 @@ class LiveRecording:
             self._record(chosen)
         else:
             self._joiner.pass_time(frame.t_ns)
+        self._end_if_full()
 
     def put_reference(self, state: ReferenceState) -> None:
         """Store what is reconstructed against from the next frame on; called in the capture thread, or before any frame."""
@@ -151,6 +152,7 @@ class LiveRecording:
             self._record(chosen, view)
         else:
             self._joiner.put_view(view)
+        self._end_if_full()
 
     def _record(self, frame: Frame, view: LiveView | None = None) -> None:
         self._joiner.put_frame(frame)
@@ -163,6 +165,7 @@ class LiveRecording:
     def put_overlay(self, overlay: Overlay) -> None:
         """Record the labels of a reconstruction; called in the segmentation thread."""
         self._joiner.put_overlay(overlay)
+        self._end_if_full()
 
     def put_fault(self, fault: RecordingFault) -> None:
         """Record what went wrong until the recording ends; called in the capture thread."""
@@ -173,6 +176,11 @@ class LiveRecording:
         """Mark this moment; the marker names the newest frame. Any thread may call this. Raises StorageError for a bad text."""
         if self._end is None:
             self._recorder.log.add(marker(text, max(0, (self._next_index or 0) - 1)))
+
+    def _end_if_full(self) -> None:
+        """End a recording whose memory is full: no frame is recorded from now on, also while the disk still stalls."""
+        if self._joiner.is_full and self._end is None:
+            self.finish(RecordingEnd.ERROR)
 
     def finish(self, ended_by: RecordingEnd = RecordingEnd.OPERATOR) -> None:
         """End the recording; the recorder writes what is queued. Only the first end counts; any thread may call this."""

@@ -16,7 +16,7 @@ from app.benchmarks.reliability.disks.stalled_disk import stalling_disk
 from app.live.frame_joiner import MOST_WAITING_BYTES
 from app.live.recording import LiveRecording, RecordingSettings, queue_bytes_of
 from app.live.snapshot import write_snapshot
-from app.status import LiveView, Overlay
+from app.status import LiveView, Overlay, RecordingEnd, RecordingState
 from drivers.base import Frame, SpeckleScopeError
 from tests.helpers.small_disk import small_disk
 
@@ -81,6 +81,8 @@ def test_a_stall_that_outlasts_the_memory_ends_the_recording_at_an_exact_frame(
         stall.begin()
         for k in range(1, FRAMES):
             put(recording, k)
+        stalled = recording.status()
+        assert (stalled.state, stalled.ended_by) == (RecordingState.WRITING, RecordingEnd.ERROR)  # while the disk still stalls
         stall.end()
         status = finished(recording).status()
     assert status.finish_reason is FinishReason.OVERFLOW
