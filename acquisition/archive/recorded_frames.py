@@ -37,18 +37,9 @@ class RecordedFrames(LazyFrames):
     """
 
     def __init__(self, archive: Archive) -> None:
-        dtype = archive.spec(SPECKLE).dtype
-        if dtype not in ("uint8", "uint16"):
-            raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16")
-        bits = 8 * np.dtype(dtype).itemsize
-        bit_depth = archive.metadata.get("bit_depth", bits)
-        if not isinstance(bit_depth, int) or not (bit_depth == 8 if bits == 8 else 8 < bit_depth <= 16):
-            raise StorageError(
-                f"{archive.path.name}: bit_depth {bit_depth!r} in its metadata does not fit {dtype}; correct the metadata"
-            )
+        self._bit_depth = bit_depth_of(archive)
         super().__init__(np.array([row.t_ns for row in archive.rows()], np.int64))
         self.archive = archive
-        self._bit_depth = bit_depth
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -69,3 +60,23 @@ class RecordedFrames(LazyFrames):
             row.pattern_id or None,
             device_ns if isinstance(device_ns, int) else None,
         )
+
+
+def bit_depth_of(archive: Archive) -> int:
+    """Return the significant bits of the camera frames of an archive.
+
+    Raises
+    ------
+    StorageError
+        It holds no camera frames, or its metadata names an impossible bit depth.
+    """
+    dtype = archive.spec(SPECKLE).dtype
+    if dtype not in ("uint8", "uint16"):
+        raise StorageError(f"{archive.path.name}: {SPECKLE!r} is {dtype}; camera frames are uint8 or uint16")
+    bits = 8 * np.dtype(dtype).itemsize
+    bit_depth = archive.metadata.get("bit_depth", bits)
+    if not isinstance(bit_depth, int) or not (bit_depth == 8 if bits == 8 else 8 < bit_depth <= 16):
+        raise StorageError(
+            f"{archive.path.name}: bit_depth {bit_depth!r} in its metadata does not fit {dtype}; correct the metadata"
+        )
+    return bit_depth

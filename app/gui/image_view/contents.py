@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -90,7 +91,7 @@ _LABELS = {
     Content.PHASE: "Phase",
     Content.OVERLAY: "Overlay",
     Content.UNCERTAINTY: "Uncertainty",
-    Content.SLM: "SLM now",
+    Content.SLM: "SLM pattern",
     Content.TRUTH: "Truth",
     Content.ERROR: "Error",
 }
@@ -214,6 +215,8 @@ class Newest:
     ----------
     facts : PaneFacts
         What the panes have to know about the instrument.
+    missing : mapping of Content to str
+        Why there is no picture of some contents, in place of the usual reasons: those of a recorded frame.
     """
 
     facts: PaneFacts
@@ -221,10 +224,13 @@ class Newest:
     view: LiveView | None = None
     overlay: Overlay | None = None
     slm_phase_rad: NDArray[np.float32] | None = None
+    missing: Mapping[Content, str] = field(default_factory=dict)
     _masks: dict[tuple[int, int], NDArray[np.bool_]] = field(default_factory=dict)
 
     def picture(self, content: Content) -> Shown | str:
         """Return the newest picture, or the reason why there is none; an empty reason means that none has come yet."""
+        if content in self.missing:
+            return self.missing[content]
         if content is Content.SPECKLE:
             return "" if self.frame is None else self._speckle(self.frame)
         if content is Content.SLM:

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QRect, QRectF, QSize, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QResizeEvent
 from PyQt6.QtWidgets import QApplication, QGridLayout, QWidget
 
-from app.gui.image_view.contents import Content, Newest, PaneFacts
+from app.gui.image_view.contents import Content, Newest, PaneFacts, Plane
 from app.gui.image_view.drawing.choice import new_picture_item
 from app.gui.image_view.drawing.picture_item import PictureItem
 from app.gui.image_view.levels.level_store import LevelStore
@@ -55,6 +55,8 @@ class PaneGrid(QWidget):
     options_changed = pyqtSignal()  # something of state() has changed
     refused = pyqtSignal(str)  # why a number that was typed is not taken
     roi_drawn = pyqtSignal(QRect)  # the part that the camera shall read out, in pixels of its frame
+    #: The operator has moved a pane while panes are linked; its Plane, and what is seen of it in micrometres.
+    plane_moved = pyqtSignal(object, QRectF)
 
     def __init__(self, facts: PaneFacts, make_item: Callable[[], PictureItem] = new_picture_item) -> None:
         super().__init__()
@@ -125,6 +127,11 @@ class PaneGrid(QWidget):
         if overlay.view.reconstruction is not None:
             self._newest.overlay = overlay
             self._show(Content.OVERLAY)
+
+    def show_moment(self, moment: Newest) -> None:
+        """Show everything of one recorded frame at once, in place of all that was shown."""
+        self._newest = moment
+        self._show(*Content)
 
     def show_slm(self, phase_rad: NDArray[np.float32] | None) -> None:
         """Show the pattern (h, w) in radians that is on the SLM now; None when it is not known."""
@@ -361,8 +368,17 @@ class PaneGrid(QWidget):
     def _follow(self, moved: Pane, part_um: QRectF) -> None:
         if not self.commands[PaneCommand.LINK].isChecked():
             return
+        self._show_part(moved.content.plane, part_um, moved)
+        self.plane_moved.emit(moved.content.plane, part_um)
+
+    def follow_plane(self, plane: Plane, part_um: QRectF) -> None:
+        """Show the same part of a plane as panes somewhere else, while panes are linked."""
+        if self.commands[PaneCommand.LINK].isChecked():
+            self._show_part(plane, part_um)
+
+    def _show_part(self, plane: Plane, part_um: QRectF, moved: Pane | None = None) -> None:
         for pane in self.panes:
-            if pane is not moved and pane.content.plane is moved.content.plane:
+            if pane is not moved and pane.content.plane is plane:
                 pane.canvas.show_part(part_um)
 
     def _link_again(self) -> None:

@@ -29,7 +29,7 @@ from app.gui.live_page.record_panel import RecordPanel
 from app.gui.live_page.recording_result import RecordingResult
 from app.gui.live_page.slm_panel import SlmPanel
 from app.gui.live_page.status_strip import StatusStrip
-from app.gui.live_page.waker import Waker
+from app.gui.pages.waker import Waker
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.formatting import count, duration
 from app.gui.widgets.labels import scrolled

@@ -1,0 +1,161 @@
+"""The panel of results: how the one that is shown was made, and what can be computed beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from acquisition.archive.results.stored_result import StoredResult
+from app.datasets.recorded_methods import RecordingOptions
+from app.gui.player.result_jobs import Computation, equality_text, refusal
+from app.gui.player.side import AS_RECORDED, Side, result_name
+from app.gui.widgets.formatting import count
+from app.gui.widgets.labels import FieldPlace, add_field, caption_label
+from drivers.visible_text import visible
+from reconstruction.models.model import shipped_models
+
+_OF_RECORDING = "Model of the recording"
+_FOLDER = "Model folder\N{HORIZONTAL ELLIPSIS}"
+_TIPS = {
+    Computation.AGAIN: "Compute phase and labels of every frame; the recorded ones stay as they are",
+    Computation.SKIPPED: "Compute phase and labels of the frames that were skipped while they were recorded",
+    Computation.SEGMENT: "Compute the labels from the recorded phase; the recorded ones stay as they are",
+}
+
+
+class ResultPanel(QWidget):
+    """Tells about the result of the left side, and lets further ones be computed."""
+
+    compute_clicked = pyqtSignal(object)  # a Computation
+    compare_clicked = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = _wrapped(QLabel())
+        self.details = _wrapped(QLabel())
+        self.details.setObjectName("muted")
+        self.compare = QPushButton("Compare with what was recorded")
+        self.compare.setToolTip("Show what was recorded beside it, at the same frame")
+        self.model = QComboBox()
+        self.model.addItem(_OF_RECORDING, "")
+        for name in shipped_models():
+            self.model.addItem(name, name)
+        self.model.addItem(_FOLDER, None)
+        self._chosen = 0
+        self.buttons = {computation: _button(computation.value, _TIPS[computation]) for computation in Computation}
+        self.reasons = {computation: _wrapped(QLabel()) for computation in Computation}
+        self._layout()
+        self.model.activated.connect(self._choose_model)
+        self.compare.clicked.connect(self.compare_clicked)
+        self.buttons[Computation.AGAIN].clicked.connect(self._again)
+        self.buttons[Computation.SKIPPED].clicked.connect(self._skipped)
+        self.buttons[Computation.SEGMENT].clicked.connect(self._segment)
+
+    def _layout(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 0, 4, 0)
+        layout.setSpacing(6)
+        layout.addWidget(caption_label("Shown now"))
+        for widget in (self.shown, self.details, self.compare):
+            layout.addWidget(widget)
+        layout.addSpacing(12)
+        heading = QLabel("Compute beside it")
+        heading.setObjectName("heading")
+        layout.addWidget(heading)
+        grid = QGridLayout()
+        add_field(grid, "Model", self.model, "What reconstructs the frames", FieldPlace(0, 0))
+        layout.addLayout(grid)
+        for computation in Computation:
+            self.reasons[computation].setObjectName("muted")
+            layout.addWidget(self.buttons[computation])
+            layout.addWidget(self.reasons[computation])
+        layout.addStretch(1)
+
+    # -- what is shown --------------------------------------------------------------------------------------------
+
+    def show_side(self, side: Side, conflict: str) -> None:
+        """Show the result of a side, and what can be computed; ``conflict`` says why nothing can, beside other reasons."""
+        archive, result = side.archive, side.result
+        self.shown.setText(AS_RECORDED if result is None else result_name(result))
+        self.details.setText("" if result is None else result_text(result))
+        self.details.setVisible(result is not None)
+        self.compare.setVisible(result is not None)
+        for computation, button in self.buttons.items():
+            reason = "Nothing is open" if archive is None else refusal(computation, archive) or conflict
+            button.setEnabled(not reason)
+            button.setToolTip(reason or _TIPS[computation])
+            self.reasons[computation].setText(reason)
+            self.reasons[computation].setVisible(bool(reason))
+        if archive is not None and archive.facts.is_recording:
+            skipped = int((~archive.reconstructed).sum())
+            text = Computation.SKIPPED.value + (f" ({count(skipped)})" if skipped else "")
+            self.buttons[Computation.SKIPPED].setText(text)
+
+    @property
+    def options(self) -> RecordingOptions:
+        """What the operator wants to reconstruct with."""
+        model = str(self.model.itemData(self._chosen) or "")
+        return RecordingOptions(model=model) if model else RecordingOptions(as_recorded=True)
+
+    # -- the model ------------------------------------------------------------------------------------------------
+
+    def use_model(self, folder: Path) -> None:
+        """Reconstruct with the model in a folder."""
+        known = self.model.findData(str(folder))
+        if known < 0:
+            known = self.model.count() - 1
+            self.model.insertItem(known, visible(folder.name), str(folder))
+            self.model.setItemData(known, str(folder), Qt.ItemDataRole.ToolTipRole)
+        self._choose(known)
+
+    def _choose_model(self, number: int) -> None:
+        if number < self.model.count() - 1:
+            self._choose(number)
+            return
+        self._choose(self._chosen)  # until a folder is chosen
+        dialog = QFileDialog(self, "Choose the folder of a model")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._use_folder)
+        dialog.open()
+
+    def _use_folder(self, name: str) -> None:
+        self.use_model(Path(name))
+
+    def _choose(self, number: int) -> None:
+        self._chosen = number
+        self.model.setCurrentIndex(number)
+
+    def _again(self) -> None:
+        self.compute_clicked.emit(Computation.AGAIN)
+
+    def _skipped(self) -> None:
+        self.compute_clicked.emit(Computation.SKIPPED)
+
+    def _segment(self) -> None:
+        self.compute_clicked.emit(Computation.SEGMENT)
+
+
+def result_text(result: StoredResult) -> str:
+    """Return how a result was made and how it compares with what was recorded, line by line."""
+    card = result.card
+    lines = [f"{count(len(result.rows))} frames"]
+    known = (("Method", card.method), ("Engine", card.engine), ("Hash", card.method_id), ("Reference", card.reference))
+    lines += [f"{name}: {visible(value)}" for name, value in known if value]
+    lines += [equality_text(result)] if equality_text(result) else []
+    return "\n".join(lines)
+
+
+def _wrapped(label: QLabel) -> QLabel:
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    return label
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
