@@ -210,6 +210,58 @@ def _train(painter: QPainter) -> None:
     painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
 
 
+def _pause(painter: QPainter) -> None:
+    painter.setBrush(painter.pen().color())
+    painter.drawRect(QRectF(5.5, 4.5, 3, 11))
+    painter.drawRect(QRectF(11.5, 4.5, 3, 11))
+
+
+def _triangle(painter: QPainter, tip_x: float, base_x: float) -> None:
+    painter.setBrush(painter.pen().color())
+    painter.drawPolygon(QPolygonF([QPointF(base_x, 5), QPointF(tip_x, 10), QPointF(base_x, 15)]))
+
+
+def _next_frame(painter: QPainter) -> None:
+    _triangle(painter, 15, 8)
+    painter.drawLine(QPointF(4.5, 5), QPointF(4.5, 15))
+
+
+def _previous_frame(painter: QPainter) -> None:
+    _triangle(painter, 5, 12)
+    painter.drawLine(QPointF(15.5, 5), QPointF(15.5, 15))
+
+
+def _last_frame(painter: QPainter) -> None:
+    _triangle(painter, 12, 5)
+    painter.drawLine(QPointF(15.5, 5), QPointF(15.5, 15))
+
+
+def _first_frame(painter: QPainter) -> None:
+    _triangle(painter, 8, 15)
+    painter.drawLine(QPointF(4.5, 5), QPointF(4.5, 15))
+
+
+def _flag(painter: QPainter, x: float) -> None:
+    painter.setBrush(painter.pen().color())
+    painter.drawPolygon(QPolygonF([QPointF(x - 3.5, 3.5), QPointF(x + 3.5, 3.5), QPointF(x, 8.5)]))
+    painter.drawLine(QPointF(x, 8), QPointF(x, 16.5))
+
+
+def _next_marker(painter: QPainter) -> None:
+    _flag(painter, 14.5)
+    painter.drawPolyline(QPolygonF([QPointF(4, 8), QPointF(7.5, 12), QPointF(4, 16)]))
+
+
+def _previous_marker(painter: QPainter) -> None:
+    _flag(painter, 5.5)
+    painter.drawPolyline(QPolygonF([QPointF(16, 8), QPointF(12.5, 12), QPointF(16, 16)]))
+
+
+def _compare(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(2.5, 4, 6.5, 12), 1.5, 1.5)
+    painter.drawRoundedRect(QRectF(11, 4, 6.5, 12), 1.5, 1.5)
+
+
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
     "folder": _folder, "live": _live, "enlarge": _enlarge, "sliders": _sliders,
@@ -217,6 +269,8 @@ _DRAW: dict[str, Callable[[QPainter], None]] = {
     "camera roi": _camera_roi, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
     "train": _train, "data": _data, "star": _star, "starred": _starred, "trash": _trash, "copy": _copy, "pencil": _pencil,
     "search": _search, "back": _back,
+    "pause": _pause, "next frame": _next_frame, "previous frame": _previous_frame, "last frame": _last_frame,
+    "first frame": _first_frame, "next marker": _next_marker, "previous marker": _previous_marker, "compare": _compare,
 }  # fmt: skip
 
 
