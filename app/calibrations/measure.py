@@ -12,9 +12,22 @@ from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import Rig
 from app.calibrations.figures import fibre_pictures, registration_pictures, response_pictures
+from app.calibrations.kinds import DEFAULT_LEVELS, REGISTRATION_DAYS, Calibration
 from app.calibrations.plots import camera_plots, lut_plots, timing_plots
+from app.calibrations.shots import (
+    BLOCKS,
+    CAMERA_FRAMES,
+    DEPTHS,
+    FLATS,
+    HELD_OUT,
+    LOCALITY_PX,
+    PAIRS,
+    REFERENCES,
+    TIMING_STEPS,
+    usual_probe_patterns,
+)
+from app.calibrations.target import present_response
 from app.instrument.config import InstrumentConfig
-from app.instrument.devices import panel_of
 from app.progress import Report
 from app.reporting.rendering import Section
 from calibration.devices import camera, phase_lut, timing
@@ -26,15 +39,6 @@ from calibration.registration.affine import Registration
 from calibration.stored import CalibrationError, load
 from drivers.twin.optics_config import OpticsConfig
 
-#: An older registration is refused.
-REGISTRATION_DAYS = 30.0
-#: Number of frames of each kind, and the size of the blocks of a registration.
-_TIMING_STEPS, _CAMERA_FRAMES = 240, 66
-_BLOCKS, _REFERENCES, _LOCALITY_PX = 16, 2, 8.5
-_PAIRS, _FLATS, _DEPTHS = 16, 6, 5
-_HELD_OUT = 2
-#: Probe patterns that a response needs: from scratch with and without coupling between cores, and after an earlier response.
-_PROBE_PATTERNS_RICH, _PROBE_PATTERNS_PLAIN, _PROBE_PATTERNS_AGAIN = 64, 6, 8
 #: Where the fit of the fibre reference starts.
 _USUAL = SecondOrder(1.0, 50.0, 4.0)
 
@@ -64,7 +68,7 @@ class Task:
     rig: Rig
     settings: InstrumentConfig
     report: Report
-    levels: int = 64
+    levels: int = DEFAULT_LEVELS
     probe_patterns: int = 0
     registration: Registration | None = None
     previous: FibreResponse | None = None
@@ -117,7 +121,7 @@ def measure_lut(task: Task) -> Measured:
 
 def measure_timing(task: Task) -> Measured:
     """Measure the latency of the SLM and its settling time."""
-    data = timing.acquire(task.rig, _TIMING_STEPS, progress=task.on_frame(_TIMING_STEPS))
+    data = timing.acquire(task.rig, TIMING_STEPS, progress=task.on_frame(TIMING_STEPS))
     fit = timing.fit(data)
     least, most = fit.latency_frames
     declared = task.rig.display().capabilities
@@ -142,7 +146,7 @@ def measure_timing(task: Task) -> Measured:
 def measure_camera(task: Task) -> Measured:
     """Measure gain, noise, linearity and bad pixels of the camera."""
     before_s = task.rig.camera.exposure_s
-    data = camera.acquire(task.rig, progress=task.on_frame(_CAMERA_FRAMES))
+    data = camera.acquire(task.rig, progress=task.on_frame(CAMERA_FRAMES))
     fit = camera.fit(data)
     transfer = fit.transfer
     numbers: dict[str, Any] = {
@@ -169,8 +173,8 @@ def measure_camera(task: Task) -> Measured:
 def measure_registration(task: Task) -> Measured:
     """Measure where the camera sees each pixel of the pattern."""
     shape = task.rig.display().capabilities.shape
-    total = len(gray_code.probe_pattern_masks(shape, _BLOCKS, _LOCALITY_PX)[0]) + _REFERENCES
-    data = gray_code.acquire(task.rig, _BLOCKS, _REFERENCES, _LOCALITY_PX, task.on_frame(total))
+    total = gray_code.count_patterns(shape, BLOCKS, LOCALITY_PX) + REFERENCES
+    data = gray_code.acquire(task.rig, BLOCKS, REFERENCES, LOCALITY_PX, task.on_frame(total))
     fit = gray_code.fit(data)
     stored = fit.stored({})
     section, before = registration_pictures(data, fit)
@@ -181,8 +185,8 @@ def measure_registration(task: Task) -> Measured:
 def measure_fibre(task: Task) -> Measured:
     """Measure the reference speckle and the fibre's second-order model."""
     affine = task.registration.matrix_xy if task.registration else None
-    total = _PAIRS + _FLATS + _DEPTHS
-    data = statistics.acquire(task.rig, statistics.ReferencePlan(_PAIRS, _FLATS), affine, progress=task.on_frame(total))
+    total = PAIRS + FLATS + DEPTHS
+    data = statistics.acquire(task.rig, statistics.ReferencePlan(PAIRS, FLATS), affine, progress=task.on_frame(total))
     task.report("fit", 0, 1)
     fit = statistics.fit(data)
     task.report("fit", 1, 1)
@@ -206,10 +210,10 @@ def measure_fibre(task: Task) -> Measured:
 def measure_response(task: Task) -> Measured:
     """Measure the amplitude and phase that every core gives to its light."""
     structure = structure_of(task)
-    usual = _PROBE_PATTERNS_RICH if structure.coupling_sigma_um > 0 else _PROBE_PATTERNS_PLAIN
-    count = task.probe_patterns or (_PROBE_PATTERNS_AGAIN if task.previous else usual)
-    plan = probe_patterns.ProbePatternPlan(count=count, held_out=_HELD_OUT)
-    data = probe_patterns.acquire(task.rig, plan, progress=task.on_frame(count + 2 * _HELD_OUT))
+    usual = usual_probe_patterns(coupled=structure.coupling_sigma_um > 0, again=task.previous is not None)
+    count = task.probe_patterns or usual
+    plan = probe_patterns.ProbePatternPlan(count=count, held_out=HELD_OUT)
+    data = probe_patterns.acquire(task.rig, plan, progress=task.on_frame(count + 2 * HELD_OUT))
     fit = self_calibration.fit(
         data, structure, start=task.previous, progress=lambda done, total: task.report("fit", done, total)
     )
@@ -228,13 +232,13 @@ def measure_response(task: Task) -> Measured:
     return Measured(kind=stored.kind, numbers=numbers, arrays=stored.arrays, sections=[section], more=stored.values)
 
 
-MEASURE: Mapping[str, Callable[[Task], Measured]] = {
-    "lut": measure_lut,
-    "timing": measure_timing,
-    "camera": measure_camera,
-    "registration": measure_registration,
-    "fibre": measure_fibre,
-    "response": measure_response,
+MEASURE: Mapping[Calibration, Callable[[Task], Measured]] = {
+    Calibration.LUT: measure_lut,
+    Calibration.TIMING: measure_timing,
+    Calibration.CAMERA: measure_camera,
+    Calibration.REGISTRATION: measure_registration,
+    Calibration.FIBRE: measure_fibre,
+    Calibration.RESPONSE: measure_response,
 }
 
 
@@ -303,11 +307,3 @@ def _check_fibre(folder: Path, measured: str, present: str) -> None:
         raise CalibrationError(
             f"calibration {folder} holds for fibre '{measured}', the instrument has '{present}'; calibrate again"
         )
-
-
-def present_response(config: InstrumentConfig) -> NDArray[np.float64]:
-    """Return the phase that the configured driver assumes for each grey level, (256,) in radians."""
-    if config.on_twin:
-        twin = config.twin.slm
-        return (np.arange(256) / 255) ** twin.assumed_lut_gamma * twin.slm_range_rad
-    return panel_of(config).encoder.lut.phases_rad

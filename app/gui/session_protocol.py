@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.calibrations.kinds import CalibrationOrder
+from app.calibrations.target import CalibrationTarget
 from app.instrument.config import InstrumentConfig
 from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
@@ -17,6 +20,13 @@ from app.live.slm.content import SlmContent, SlmStatus
 from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue
+
+
+class CalibrationRunLike(Protocol):
+    """A calibration that was started."""
+
+    def follow(self, report: Callable[[int, int], None], stop: threading.Event) -> Path | None:
+        """Wait for the end in a thread of the caller; return where the result is stored, None when it was stopped."""
 
 
 class SessionLike(Protocol):
@@ -124,6 +134,15 @@ class SessionLike(Protocol):
 
     def pause_acquisition(self, *, paused: bool) -> None:
         """Pause the acquisition after the current pair, or let it continue."""
+
+    def calibration_target(self) -> CalibrationTarget:
+        """Return the instrument as calibrations and their verdicts see it."""
+
+    def start_calibration(self, order: CalibrationOrder) -> CalibrationRunLike:
+        """Measure with the devices, and store the result; the live view pauses, and goes on afterwards."""
+
+    def camera_settings(self) -> tuple[CameraSetting, ...]:
+        """Return the settings of the camera as they were last read."""
 
     def camera_settings(self) -> tuple[CameraSetting, ...]:
         """Return the settings of the camera as they were last read."""

@@ -19,6 +19,10 @@ from acquisition.capture.plan import CapturePlan
 from acquisition.capture.progress import AcquisitionReport
 from acquisition.patterns.source_name import DESCRIPTIONS
 from acquisition.streams.channel import Stage
+from app.calibrations.kinds import FACTS, CalibrationOrder
+from app.calibrations.run import CalibrationRun
+from app.calibrations.shots import why_impossible
+from app.calibrations.target import CalibrationTarget
 from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
@@ -30,6 +34,7 @@ from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings
 from app.live.jobs import Jobs
 from app.live.loop_back.results import DEFAULT_FLASHES, LoopBackStatus
 from app.live.parts.acquisition_control import AcquisitionControl, PairScreen
+from app.live.parts.calibration_control import CalibrationControl
 from app.live.parts.device_queue import DeviceQueue
 from app.live.parts.errors import SessionError
 from app.live.parts.live_control import LiveControl
@@ -50,7 +55,7 @@ from app.live.status import StageStats, live_status
 from app.malloc_tuning import give_back_freed_memory
 from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, MessageLevel, Overlay, RecordingStatus
 from app.training.engine_check_frames import frames_for
-from drivers.base import Frame
+from drivers.base import DeviceError, Frame
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue, find
 from reconstruction.models.model import Model
 
@@ -110,6 +115,7 @@ class Session:
         self._newest = NewestResults(self._processing)
         self._loop_back = LoopBackControl(rig, self._slm, self._stages, self._messages.append, self._processing.views)
         self._acquisition = AcquisitionControl(self._devices)
+        self._calibration = CalibrationControl(rig, self._camera, self._devices)
         self._jobs = Jobs()
         self._live = LiveControl(rig, self._camera, self._devices, self._messages.append)
 
@@ -304,6 +310,7 @@ class Session:
         """
         if self.recording_status().active:
             raise SessionError("a recording is running, and flashes do not belong into it; stop it first")
+        self._calibration.check_idle("a loop-back measurement")
         with self._stages.starting():
             self._loop_back.start(flashes, self.live_status(), self.config.phase_range_rad)
 
@@ -364,6 +371,7 @@ class Session:
     def start_recording(self, name: str, options: RecordingOptions | None = None) -> None:
         """Record camera frames, with their reconstructions, into a new recording, until it is stopped or has its length."""
         with self._stages.starting():
+            self._calibration.check_idle("recording")
             self._live.check_can_record()
             self._loop_back.check_idle("recording")
             stats, _ = self._processing.stats(self._model)
@@ -409,6 +417,7 @@ class Session:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
         if self._acquisition.active:
             raise SessionError("an acquisition is already running; stop it first")
+        self._calibration.check_idle("an acquisition")
         self._recordings.check_may_end("an acquisition", agreed=end_recording)
         plan = CapturePlan(
             source=source, pairs=pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s
@@ -445,6 +454,48 @@ class Session:
         """What the last acquisition did; None until it has ended without an error."""
         return self._acquisition.report
 
+    def calibration_target(self) -> CalibrationTarget:
+        """Return the instrument as calibrations and their verdicts see it."""
+        return self._calibration.target(self.config, self._fibre)
+
+    def start_calibration(self, order: CalibrationOrder) -> CalibrationRun:
+        """Measure with the devices of this session, and store the result; the live view pauses, and goes on afterwards.
+
+        Raises
+        ------
+        SpeckleScopeError
+            A recording, an acquisition or another measurement runs, or the instrument cannot be calibrated so. Nothing changes.
+        """
+        self._calibration.check_idle("another calibration")
+        self._loop_back.check_idle("a calibration")
+        if self._acquisition.active:
+            raise SessionError("an acquisition is running and uses the camera and the SLM; stop it first")
+        self._recordings.check_may_end("a calibration", agreed=False)
+        target = self.calibration_target()
+        reason = why_impossible(order.what, target, order.previous)
+        if reason:
+            raise SessionError(f"the calibration was not started: {reason}")
+        with self._stages.starting():
+            was_live = self._live.running
+            self.stop_live()
+            run = self._calibration.start(order, target, self._show_chosen)
+            if was_live:
+                self.start_live()  # it waits for the devices
+                title = FACTS[order.what].title
+                text = f"the live view pauses while '{title}' is measured, and goes on afterwards"
+                self._messages.append(Message(MessageLevel.INFO, text))
+        return run
+
+    def _show_chosen(self) -> None:
+        """Show on the SLM what the operator has chosen there; called by whoever has the devices."""
+        slm, chosen = self._rig.slm, self._slm.at(0.0) if self._slm is not None else None
+        if slm is None or chosen is None:
+            return
+        try:
+            slm.show(chosen)
+        except DeviceError as error:
+            self._warn(f"the SLM does not show the pattern from before the calibration: {error}")
+
     def watch(self, callback: Callable[[LiveView], None]) -> None:
         """Call ``callback`` with every view, in the inference thread. It must return quickly and must not raise."""
         self._processing.views.subscribe(callback)
@@ -474,6 +525,7 @@ class Session:
         """
         self._end_recording("stopping everything", agreed=end_recording)
         self.stop_acquisition()
+        self._calibration.stop()
         self.stop_live()
         self._processing.join(timeout_s)
         self._stages.join(timeout_s)
@@ -501,8 +553,9 @@ class Session:
 
     def _let_go(self) -> None:
         """Free what is large, and what may refer to this session: nothing must wait for Python's search for cycles."""
-        for part in (self._live, self._recordings, self._acquisition, self._newest, self._processing, self._loop_back):
+        for part in (self._live, self._recordings, self._acquisition, self._calibration, self._newest, self._processing):
             part.let_go()
+        self._loop_back.let_go()
         self._stages.let_go()
         self._model = self._slm = self._replayed = None
         give_back_freed_memory()

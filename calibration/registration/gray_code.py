@@ -89,10 +89,21 @@ def probe_pattern_masks(shape: tuple[int, int], blocks: int, locality_px: float)
     """Return where the patterns have phase pi, (N, h, w), bits of the code before blocks; and the number of bits of y and x."""
     rng = np.random.default_rng(11)
     sizes = [max(1, round(part * locality_px)) for part in (_SCRAMBLE, _BLOCK)]
-    high, wide = (max(2, int(math.log2(side / (_INTERVAL * locality_px)))) for side in shape)
+    high, wide = _bits(shape, locality_px)
     rows = [_code(shape[0], bit, high)[:, None] & _random_blocks(shape, sizes[0], rng) for bit in range(high)]
     columns = [_code(shape[1], bit, wide)[None, :] & _random_blocks(shape, sizes[0], rng) for bit in range(wide)]
     return np.stack([*rows, *columns, *(_random_blocks(shape, sizes[1], rng) for _ in range(blocks))]), (high, wide)
+
+
+def count_patterns(shape: tuple[int, int], blocks: int, locality_px: float) -> int:
+    """Return how many patterns :func:`probe_pattern_masks` gives."""
+    return sum(_bits(shape, locality_px)) + blocks
+
+
+def _bits(shape: tuple[int, int], locality_px: float) -> tuple[int, int]:
+    """Return the number of bits of y and x."""
+    high, wide = (max(2, int(math.log2(side / (_INTERVAL * locality_px)))) for side in shape)
+    return high, wide
 
 
 def acquire(

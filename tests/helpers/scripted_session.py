@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data, transform
 
+from app.calibrations.kinds import CalibrationOrder
+from app.calibrations.target import CalibrationTarget
+from app.gui.session_protocol import CalibrationRunLike
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
 from app.live.loop_back.results import LoopBackStatus
@@ -106,6 +109,9 @@ class ScriptedSession:
         self.slm_phase_rad: NDArray[np.float32] | None = None
         self.job_statuses: tuple[JobStatus, ...] = ()
         self.loop_back = LoopBackStatus()
+        self.target = CalibrationTarget(
+            config=InstrumentConfig(), fibre="", devices={}, display=None, exposure_s=0.002, frame_s=0.01
+        )
         self.painted: list[int] = []
         self.polls = 0
         self.may_close = threading.Event()
@@ -194,6 +200,16 @@ class ScriptedSession:
 
     def pause_acquisition(self, *, paused: bool) -> None:
         self._command("pause_acquisition", paused)
+
+    def calibration_target(self) -> CalibrationTarget:
+        return self.target
+
+    def start_calibration(self, order: CalibrationOrder) -> CalibrationRunLike:
+        self._command("start_calibration", order)
+        raise SpeckleScopeError("a scripted session has no devices; use a real one")
+
+    def camera_settings(self) -> tuple[CameraSetting, ...]:
+        return self.settings
 
     def camera_settings(self) -> tuple[CameraSetting, ...]:
         return self.settings

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from acquisition.archive.atomic_files import moved_when_complete, write_whole
 from acquisition.archive.folder import sole_writer
+from app.calibrations.kinds import DEFAULT_LEVELS, Calibration
 from app.cli.options import Count, DeviceOptions
 from app.cli.output import progress_bars, publish
 from drivers.base import SpeckleScopeError
 
 if TYPE_CHECKING:
     from app.calibrations.measure import Measured
+    from app.calibrations.storing import MeasuredOn
     from app.instrument.config import InstrumentConfig
-
-#: The file of 256 phases that ``panel: {lut_file: ...}`` takes, and the page with the plots.
-LUT_FILE, REPORT = "lut.txt", "report.html"
-
-
-class Calibration(StrEnum):
-    """What can be measured."""
-
-    LUT = "lut"
-    TIMING = "timing"
-    CAMERA = "camera"
-    REGISTRATION = "registration"
-    FIBRE = "fibre"
-    RESPONSE = "response"
 
 
 @Parameter(name="*")
@@ -46,7 +33,7 @@ class CalibrationOptions:
     probe_patterns
         For response: number of probe patterns to show. [default: 64, or 8 with --previous]
     registration
-        For fibre and response: folder of a stored registration.
+        For fibre and response: folder of a stored registration. [default: that of the instrument file, if it names one]
     previous
         For response: folder of an earlier response. Only the core phases are measured again.
     """
@@ -85,24 +72,18 @@ def calibrate(
     out
         New folder for the result. For lut, it holds the lut.txt that 'panel: {lut_file: ...}' takes.
     """
-    from app.calibrations.report import document
-    from calibration.stored import Stored, save
+    from app.calibrations.storing import LUT_FILE, REPORT, store
 
     settings = instrument.settings()
     _refuse_others_options(what, options)
     with sole_writer(out):
         if out.exists():
             raise SpeckleScopeError(f"{out} exists; choose a new folder for the calibration")
-        measured, devices, fibre = _measure(what, settings, options)
-        stored = Stored(measured.kind, devices, {**measured.more, **measured.numbers, "fibre": fibre}, measured.arrays)
+        measured, on = _measure(what, settings, options)
         numbers = {**measured.numbers, "report": str(out / REPORT)}
-        with moved_when_complete(out) as part:
-            save(stored, part)
-            write_whole(part / REPORT, document(stored, measured.numbers, measured.sections), "choose another folder")
-            if what is Calibration.LUT:
-                text = "\n".join(f"{phase_rad:.6f}" for phase_rad in measured.arrays["phases_rad"]) + "\n"
-                write_whole(part / LUT_FILE, text, "choose another folder")
-                numbers["lut_file"] = str(out / LUT_FILE)
+        store(what, measured, on, out)
+        if what is Calibration.LUT:
+            numbers["lut_file"] = str(out / LUT_FILE)
     publish(measured.kind, numbers, instrument.json)
 
 
@@ -113,29 +94,31 @@ def _refuse_others_options(what: Calibration, options: CalibrationOptions) -> No
             raise SpeckleScopeError(f"{option} is for 'calibrate {' and '.join(takers)}', not '{what}'; leave it out")
 
 
-def _measure(
-    what: Calibration, settings: InstrumentConfig, options: CalibrationOptions
-) -> tuple[Measured, dict[str, Any], str]:
-    """Open the devices and measure; return the measurement, the description of the devices, and the fibre's name."""
+def _measure(what: Calibration, settings: InstrumentConfig, options: CalibrationOptions) -> tuple[Measured, MeasuredOn]:
+    """Open the devices and measure; return the measurement, and what it was measured on."""
     from app.calibrations.measure import MEASURE, Task, stored_registration, stored_response
+    from app.calibrations.storing import MeasuredOn
     from app.instrument.opening import open_rig
     from calibration.stored import devices_of
 
     rig, fibre = open_rig(settings)
     try:
-        devices = devices_of(rig)
-        registration = stored_registration(options.registration, rig, fibre) if options.registration else None
+        devices, started_s = devices_of(rig), time.monotonic()
+        applied = settings.calibrations.registration if what in _TAKEN_BY["registration"] else None
+        folder = options.registration or applied
+        registration = stored_registration(folder, rig, fibre) if folder else None
         previous = stored_response(options.previous, rig, fibre) if options.previous else None
         with progress_bars() as report:
             task = Task(
                 rig=rig,
                 settings=settings,
                 report=report,
-                levels=options.levels or 64,
+                levels=options.levels or DEFAULT_LEVELS,
                 probe_patterns=options.probe_patterns or 0,
                 registration=registration,
                 previous=previous,
             )
-            return MEASURE[what](task), devices, fibre
+            measured = MEASURE[what](task)
+        return measured, MeasuredOn(devices=devices, fibre=fibre, seconds=time.monotonic() - started_s)
     finally:
         rig.close()

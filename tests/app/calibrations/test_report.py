@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.calibrations.kinds import Calibration
 from app.calibrations.measure import MEASURE, Task
 from app.calibrations.report import document, labelled
 from app.instrument.config import InstrumentConfig, TwinConfig
@@ -30,7 +31,7 @@ def test_a_report_shows_all_numbers_and_plots(kind: str, plots: int, titles: lis
     rig, fibre = open_rig(settings, VirtualClock())
     stages: set[str] = set()
     task = Task(rig=rig, settings=settings, report=lambda stage, *_: stages.add(stage), levels=32)
-    measured = MEASURE[kind](task)
+    measured = MEASURE[Calibration(kind)](task)
     stored = Stored(measured.kind, devices_of(rig), {**measured.numbers, "fibre": fibre}, measured.arrays)
     rig.close()
     page = document(stored, measured.numbers, measured.sections)

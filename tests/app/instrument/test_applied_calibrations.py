@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from app.datasets.acquisition_job import dataset_metadata
-from app.instrument.applied_calibrations import applied_facts, applied_folders
+from app.instrument.applied_calibrations import AppliedSettings, applied_facts, applied_folders, changed_since
 from app.instrument.config import InstrumentConfig, checked, load_config, save_config
 from calibration.stored import Stored, facts_of, save
 
@@ -38,4 +38,28 @@ def test_a_calibration_that_has_gone_is_named_with_its_problem(tmp_path: Path) -
     config = checked({"calibrations": {"lut": str(tmp_path / "gone")}}, "test")
     facts = applied_facts(config)["lut"]
     assert facts["folder"] == str(tmp_path / "gone")
-    assert "no readable calibration" in facts["problem"]
+    assert "no readable calibration" in str(facts["problem"])
+
+
+def test_settings_that_were_changed_since_are_named(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "timing")
+    settings = AppliedSettings(before={"twin.slm.settle_s": 0.015}, after={"twin.slm.settle_s": 0.07})
+    (folder / "applied.yaml").write_text(settings.text(), "utf-8")
+    applied = {"calibrations": {"timing": str(folder)}}
+    same = checked({**applied, "twin": {"slm": {"settle_s": 0.07}}}, "test")
+    assert "changed_since" not in applied_facts(same)["timing"]
+    other = checked({**applied, "twin": {"slm": {"settle_s": 0.02}}}, "test")
+    assert applied_facts(other)["timing"]["changed_since"] == ["twin.slm.settle_s"]
+    (folder / "applied.yaml").write_text("after: [", "utf-8")
+    assert changed_since(folder, other) == ()
+
+
+def test_a_table_that_was_named_by_hand_counts_as_its_calibration(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "lut")
+    devices = {"camera": "basler", "slm": "screen"}
+    config = checked({**devices, "panel": {"lut_file": str(folder / "lut.txt")}}, "test")
+    assert applied_folders(config) == {"lut": folder}
+    other = checked(
+        {**devices, "panel": {"lut_file": str(tmp_path / "maker.csv")}, "calibrations": {"lut": str(folder)}}, "test"
+    )
+    assert applied_folders(other) == {}

@@ -25,8 +25,13 @@ from acquisition.archive.reader import JOURNAL
 from acquisition.exchange.export import ExportFormat
 from acquisition.exchange.import_pairs import import_pairs
 from app.benchmarks.reliability.samples import SampleKind, write_samples
+from app.calibrations.figure_file import figure_files
+from app.instrument.applied_calibrations import APPLIED, AppliedSettings
 from app.instrument.config import InstrumentConfig, to_yaml
 from app.instrument.trust import TrustRequest, is_trusted, trust
+from app.reporting.images import Picture
+from app.reporting.plots import Limit, Plot, Role, Series
+from app.reporting.rendering import Section
 from calibration.fibre.response import from_transmission
 from calibration.registration.affine import Registration
 from calibration.stored import FILE, save
@@ -280,7 +285,14 @@ def _write_square(folder: Path) -> None:
 def _write_registration(folder: Path) -> None:
     matrix = np.array([[1.1, 0.05, 2.0], [-0.04, 1.08, -3.0]])
     registration = Registration(matrix, (24, 24), (32, 32), 0.9, 0.1, 2.0)
-    _remove_sums(save(registration.stored({"camera": "sample", "slm": "sample"}), folder / "out") / FILE)
+    out = save(registration.stored({"camera": "sample", "slm": "sample"}), folder / "out")
+    _remove_sums(out / FILE)
+    plot = Plot(series=[Series([0, 1], [2, 3], name="fit", role=Role.AFTER)], x_title="x", y_title="y", limit=Limit(0.5))
+    section = Section(title="sample", pictures=[[Picture(np.zeros((8, 8), np.uint8), "speckle")]], plots=[plot])
+    for name, content in figure_files([section]).items():
+        write_bytes(out / name, content, _REMEDY)
+    applied = AppliedSettings(before={"calibrations.registration": None}, after={"calibrations.registration": "out"})
+    write_whole(out / APPLIED, applied.text(), _REMEDY)
 
 
 def _write_panel(folder: Path) -> None:

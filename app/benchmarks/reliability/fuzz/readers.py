@@ -29,11 +29,14 @@ from acquisition.exchange.verify_export import verify_export
 from acquisition.patterns.sources import open_source
 from app.benchmarks.reliability.fuzz import more_samples
 from app.benchmarks.reliability.samples import SampleKind
+from app.calibrations.figure_file import points_csv, read_figures
 from app.datasets.quality_report import finish_dataset
-from app.instrument.config import load_config, to_yaml
+from app.instrument.applied_calibrations import changed_since, read_applied
+from app.instrument.config import InstrumentConfig, load_config, to_yaml
 from app.instrument.devices import panel_of
 from app.instrument.opening import fibre_name
 from app.instrument.responses import find_response, through
+from app.reporting.plots import Plot
 from app.training.process import RunWatcher
 from calibration.registration import affine
 from calibration.stored import load
@@ -208,6 +211,11 @@ def _registration(path: Path, random: Random) -> None:
     registration = affine.Registration.from_stored(load(path, affine.KIND))
     registration.warp(np.zeros(registration.pattern_shape, np.float32), fill=None)
     str((registration.scale, registration.rotation_deg))
+    for section in read_figures(path):
+        str([points_csv(plot) for plot in section.plots if isinstance(plot, Plot)])
+    changed_since(path, InstrumentConfig())
+    with contextlib.suppress(FileNotFoundError):
+        read_applied(path)
 
 
 def _panel(path: Path, random: Random) -> None:
@@ -305,7 +313,13 @@ def _all() -> Iterator[Reader]:
         Reader(name="checkpoint", folder="checkpoint", target="checkpoint.safetensors", read=_checkpoint, files=("*",)),
         Reader(name="run", folder="run", target="model", read=_run, files=("model/run/*.yaml", "model/run/*")),
         Reader(name="response", folder="small-response", target="response", read=_response, files=("*/*.yaml", "*/*.npy")),
-        Reader(name="registration", folder="registration", target="out", read=_registration, files=("*/*.yaml", "*/*.npy")),
+        Reader(
+            name="registration",
+            folder="registration",
+            target="out",
+            read=_registration,
+            files=("*/*.yaml", "*/*.npy", "*/*.json", "*/*.png"),
+        ),
         Reader(name="panel", folder="panel", target="", read=_panel, files=("*.txt", "*.npy")),
         Reader(name="patterns", folder="patterns", target="patterns", read=_patterns, files=("*/*",)),
         Reader(name="images", folder="images", target="", read=_image, files=("*.png", "*.tif", "*")),

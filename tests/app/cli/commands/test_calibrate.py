@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from acquisition.capture.pair_capture import Rig
+from app.calibrations.kinds import Calibration
 from app.calibrations.measure import MEASURE, Task, stored_registration
 from app.instrument.config import checked, load_config, to_yaml
 from app.instrument.opening import open_rig
@@ -57,6 +58,14 @@ def test_the_pattern_is_registered_and_the_fibre_measured_with_it(tmp_path: Path
     assert fibre["phase_scale"] == pytest.approx(1, abs=0.02)
 
 
+def test_the_registration_of_the_instrument_file_is_used(tmp_path: Path, instrument: Path) -> None:
+    content = yaml.safe_load(instrument.read_text("utf-8"))
+    content["calibrations"] = {"registration": str(tmp_path / "gone")}
+    instrument.write_text(yaml.safe_dump(content), "utf-8")
+    line = refused("calibrate", "fibre", "f", "--config", instrument, cwd=tmp_path)
+    assert f"no readable calibration in {tmp_path / 'gone'}" in line
+
+
 def test_a_one_mode_fibre_calibrates_itself(tmp_path: Path) -> None:
     optics = {"image_px": 96, "field_radius_um": 29.0, "mode_weights": [1.0], "coupling_sigma_um": 0.0}
     instrument = tmp_path / "one.yaml"
@@ -72,7 +81,7 @@ def small_rig(instrument: Path) -> tuple[Rig, str]:
 
 def test_a_registration_of_others_is_refused(tmp_path: Path, instrument: Path) -> None:
     rig, fibre = small_rig(instrument)
-    measured = MEASURE["registration"](Task(rig=rig, settings=load_config(instrument), report=lambda *_: None))
+    measured = MEASURE[Calibration.REGISTRATION](Task(rig=rig, settings=load_config(instrument), report=lambda *_: None))
     values = {**measured.more, **measured.numbers}
     mine = save(Stored(measured.kind, devices_of(rig), {**values, "fibre": fibre}, measured.arrays), tmp_path / "mine")
     assert np.allclose(stored_registration(mine, rig, fibre).matrix, measured.arrays["matrix"])
