@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum, StrEnum
 from pathlib import Path
 
+from acquisition.archive.kinds import COMPLETE_VERDICT
 from app.library.notes import Notes
 from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
@@ -107,6 +108,11 @@ class Entry:
         return self.end in (EntryEnd.CUT_OFF, EntryEnd.WRITING) or (
             self.kind is EntryKind.DATASET and self.end in (EntryEnd.STOPPED, EntryEnd.FAILED)
         )
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether it is complete as far as frames came, but something went wrong meanwhile; :attr:`ended` says what."""
+        return self.end is EntryEnd.COMPLETE and self.ended.startswith(f"{COMPLETE_VERDICT}, with")
 
     @property
     def shown_name(self) -> str:
