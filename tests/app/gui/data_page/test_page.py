@@ -1,0 +1,577 @@
+"""The Data page lists, finds, changes, copies and restores what was recorded, on real archives."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QItemSelectionModel, QSettings, Qt, QTimer
+from PyQt6.QtTest import QSignalSpy
+from PyQt6.QtWidgets import QApplication
+
+from acquisition.archive.folder import LockState, lock_state
+from acquisition.archive.reader import Archive
+from app.gui.data_page.entry_list.actions import EntryAction
+from app.gui.data_page.entry_list.entry_model import COLUMNS, Column
+from app.gui.data_page.filters import Filters, KindFilter
+from app.gui.data_page.notices import NoticeAction
+from app.gui.data_page.page import DataPage
+from app.gui.pages.page import PageContext
+from app.gui.widgets.questions import QuestionBox
+from app.jobs.job_list import JobList, JobOrder
+from app.library import archives as archives_module
+from app.library.entry import Entry
+from app.library.in_use import kept_in_place
+from app.library.library import Library
+from app.library.notes import change_notes, read_notes
+from app.library.transfer import copy_entry
+from app.library.transfers import TransferKind
+from app.library.trash import move_to_trash
+from app.status import Message, MessageLevel
+from tests.helpers.library_archive import cut_off, dataset, end, recording, snapshot, writing_process
+from tests.helpers.rights import read_only
+from tests.helpers.scripted_session import ScriptedSession
+
+PageOf = Callable[..., DataPage]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "archive"
+
+
+@pytest.fixture
+def quick_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let archives be looked at often, and nothing be kept outside the folder of the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(archives_module, "LOOK_EVERY_S", 0.1)
+
+
+@pytest.fixture
+def page_of(qtbot, styled, session: ScriptedSession, root: Path, quick_looks: None) -> Iterator[PageOf]:
+    """Makes a page that is seen, on the archive of a session, and waits for its entries."""
+    session.archive = root
+    pages: list[DataPage] = []
+
+    def make(entries: int | None = None, store: QSettings | None = None) -> DataPage:
+        page = DataPage(PageContext(jobs=JobList(), store=store))
+        pages.append(page)
+        qtbot.addWidget(page)
+        page.use_session(session)
+        page.resize(1290, 640)
+        page.show()
+        page.activateWindow()
+        qtbot.waitUntil(page.isActiveWindow)
+        page.enter()
+        if entries is not None:
+            qtbot.waitUntil(lambda: len(page.model.entries) == entries)
+        return page
+
+    yield make
+    for page in pages:
+        page.leave()
+        assert page.archives.join(10)
+
+
+def names(page: DataPage) -> list[str]:
+    return [entry.name for entry in page.model.entries]
+
+
+def select(page: DataPage, *wanted: str) -> tuple[Entry, ...]:
+    page.table.select(entry.path for entry in page.model.entries if entry.name in wanted)
+    assert {entry.name for entry in page.table.selected} == set(wanted)
+    return page.table.selected
+
+
+def cell(page: DataPage, name: str, column: Column) -> str:
+    row = names(page).index(name)
+    return str(page.model.index(row, COLUMNS.index(column)).data())
+
+
+def test_everything_in_the_archive_is_listed_with_its_facts(page_of: PageOf, root: Path) -> None:
+    recording(root, "cells")
+    dataset(root, "pairs", complete=False)
+    snapshot(root)
+    page = page_of(3)
+    assert cell(page, "cells", Column.KIND) == "Recording"
+    assert cell(page, "cells", Column.LENGTH) == "0:02"
+    assert cell(page, "cells", Column.COUNT) == "3"
+    assert cell(page, "cells", Column.INSTRUMENT) == "bench 2"
+    assert cell(page, "cells", Column.ENDED) == "complete"
+    assert cell(page, "pairs", Column.ENDED) == "stopped"
+    assert cell(page, "7", Column.KIND) == "Snapshot"
+    assert "3 listed" in page.buttons.text.full_text
+
+
+def test_small_pictures_come_by_themselves(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root)
+    page = page_of(1)
+    index = page.model.index(0, COLUMNS.index(Column.PICTURE))
+    qtbot.waitUntil(lambda: index.data(Qt.ItemDataRole.DecorationRole) is not None)
+    picture = index.data(Qt.ItemDataRole.DecorationRole)
+    assert (picture.width(), picture.height()) == (196, 96)
+    pixels = picture.toImage()
+    speckle = Archive.open(path).read("speckle", 1)
+    shown = np.array([[pixels.pixelColor(6 * x + 3, 6 * y + 3).red() for x in range(16)] for y in range(16)])
+    assert np.corrcoef(shown.ravel(), speckle.ravel())[0, 1] > 0.9
+
+
+def test_the_search_finds_while_it_is_typed_and_says_when_nothing_fits(qtbot, page_of: PageOf, root: Path) -> None:
+    for name in ("liver left", "liver right", "kidney"):
+        recording(root, name)
+    page = page_of(3)
+    qtbot.keyClicks(page.bar.search, "liver")
+    assert sorted(names(page)) == ["liver left", "liver right"]
+    qtbot.keyClicks(page.bar.search, " -left")
+    assert names(page) == ["liver right"]
+    page.bar.search.setText("lung")
+    assert names(page) == []
+    assert "0 of 3" in page.buttons.text.full_text
+
+
+def test_letters_that_are_typed_in_the_list_go_to_the_search(qtbot, page_of: PageOf, root: Path) -> None:
+    for name in ("liver", "kidney"):
+        recording(root, name)
+    page = page_of(2)
+    page.table.setFocus()
+    qtbot.keyClicks(page.table, "k")
+    assert page.bar.search.text() == "k"
+    assert names(page) == ["kidney"]
+
+
+def test_down_goes_from_the_search_into_the_list(qtbot, page_of: PageOf, root: Path) -> None:
+    recording(root, "liver")
+    page = page_of(1)
+    page.bar.search.setFocus()
+    qtbot.keyClick(page.bar.search, Qt.Key.Key_Down)
+    assert page.table.hasFocus()
+    assert [entry.name for entry in page.table.selected] == ["liver"]
+
+
+def test_kinds_dates_and_stars_filter(page_of: PageOf, root: Path) -> None:
+    starred = recording(root, "good")
+    change_notes(starred, star=True)
+    recording(root, "bad")
+    dataset(root, "pairs")
+    page = page_of(3)
+    page.bar.kind.setCurrentIndex(list(KindFilter).index(KindFilter.DATASETS))
+    assert names(page) == ["pairs"]
+    page.show_only(Filters(starred=True))
+    assert names(page) == ["good"]
+    assert page.bar.kind.currentData() is KindFilter.ALL
+
+
+def test_a_click_on_a_heading_sorts_and_keeps_what_is_selected(page_of: PageOf, root: Path) -> None:
+    for name, frames in (("b", 3), ("a", 5), ("c", 2)):
+        recording(root, name, frames=frames)
+    page = page_of(3)
+    select(page, "b")
+    header = page.table.horizontalHeader()
+    header.sectionClicked.emit(COLUMNS.index(Column.NAME))
+    assert names(page) == ["a", "b", "c"]
+    header.sectionClicked.emit(COLUMNS.index(Column.COUNT))
+    assert names(page) == ["a", "b", "c"]
+    header.sectionClicked.emit(COLUMNS.index(Column.COUNT))
+    assert names(page) == ["c", "b", "a"]
+    assert [entry.name for entry in page.table.selected] == ["b"]
+
+
+def test_a_star_is_stored_and_shown_by_a_click_and_by_its_key(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root)
+    page = page_of(1)
+    index = page.model.index(0, COLUMNS.index(Column.STAR))
+    place = page.table.visualRect(index).center()
+    qtbot.mouseClick(page.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.waitUntil(lambda: page.model.entries[0].notes.star)
+    assert read_notes(path).star
+    select(page, "cells")
+    qtbot.keyClick(page.table, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: not page.model.entries[0].notes.star)
+
+
+def test_the_details_say_everything_in_words(qtbot, page_of: PageOf, root: Path) -> None:
+    recording(root)
+    page = page_of(1)
+    assert page.details.heading.text() == "Nothing is selected"
+    select(page, "cells")
+    qtbot.waitUntil(lambda: bool(page.details.fact_texts()))
+    facts = page.details.fact_texts()
+    assert facts["Model"] == "bench-july (0123456789ab)"
+    assert facts["Without phase"] == "1 of 3 frames"
+    assert not page.details.pictures.is_empty
+
+
+def test_notes_are_stored_when_the_focus_leaves(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    page.details.notes.setFocus()
+    qtbot.keyClicks(page.details.notes, "warm saline")
+    assert read_notes(path).text == ""
+    page.table.setFocus()
+    qtbot.waitUntil(lambda: read_notes(path).text == "warm saline")
+    qtbot.waitUntil(lambda: bool(page.archives.search("saline")))
+
+
+def test_notes_are_stored_for_the_entry_that_they_were_typed_for(qtbot, page_of: PageOf, root: Path) -> None:
+    one, two = recording(root, "one"), recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    page.details.notes.setPlainText("of one")
+    select(page, "two")
+    qtbot.waitUntil(lambda: read_notes(one).text == "of one")
+    assert page.details.notes.toPlainText() == ""
+    page.leave()
+    qtbot.waitUntil(lambda: not page.commands.busy)
+    assert read_notes(two).text == ""
+
+
+def test_tags_are_stored_and_offered_to_others(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    page.details.tags.setFocus()
+    qtbot.keyClicks(page.details.tags, "liver, paper")
+    qtbot.keyClick(page.details.tags, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: read_notes(path).tags == ("liver", "paper"))
+    qtbot.waitUntil(lambda: page.bar.search.text() == "" and bool(page.archives.search("#paper")))
+
+
+def test_several_entries_get_a_tag_at_once_beside_their_own(qtbot, page_of: PageOf, root: Path) -> None:
+    first, second = recording(root, "one"), recording(root, "two")
+    change_notes(first, tags=["own"])
+    page = page_of(2)
+    select(page, "one", "two")
+    assert page.details.heading.text().startswith("2 selected")
+    page.details.more_tags.setFocus()
+    qtbot.keyClicks(page.details.more_tags, "liver")
+    qtbot.keyClick(page.details.more_tags, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: read_notes(first).tags == ("own", "liver"))
+    assert read_notes(second).tags == ("liver",)
+
+
+def test_a_note_that_cannot_be_stored_stays_and_says_why(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    page.details.notes.setPlainText("x" * 20_000)
+    page.table.setFocus()
+    page.details.notes.commit()
+    qtbot.waitUntil(page.details.notes_problem.isVisible)
+    assert "10000 letters" in page.details.notes_problem.text()
+    select(page, "two")
+    assert not page.details.notes_problem.isVisible()
+    select(page, "one")
+    assert len(page.details.notes.toPlainText()) == 20_000
+    assert page.details.notes_problem.isVisible()
+    assert read_notes(path).text == ""
+
+
+def test_a_folder_without_rights_is_said_beside_the_notes(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    page = page_of(1)
+    select(page, "one")
+    with read_only(path):
+        page.details.notes.setPlainText("warm")
+        page.details.notes.commit()
+        qtbot.waitUntil(page.details.notes_problem.isVisible)
+    assert "permissions" in page.details.notes_problem.text()
+    assert names(page) == ["one"]
+
+
+def test_an_entry_is_renamed_and_stays_selected(qtbot, page_of: PageOf, root: Path) -> None:
+    recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    qtbot.keyClick(page.table, Qt.Key.Key_F2)
+    assert page.details.name.hasFocus()
+    assert page.details.name.selectedText() == "one"
+    qtbot.keyClicks(page.details.name, "liver 3")
+    qtbot.keyClick(page.details.name, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: sorted(names(page)) == ["liver 3", "two"])
+    qtbot.waitUntil(lambda: [entry.name for entry in page.table.selected] == ["liver 3"])
+    assert Archive.open(page.table.selected[0].path).status["name"] == "liver 3"
+
+
+def test_a_name_that_cannot_be_is_said_while_it_is_typed_and_escape_brings_the_old_one_back(
+    qtbot, page_of: PageOf, root: Path
+) -> None:
+    recording(root, "one")
+    page = page_of(1)
+    select(page, "one")
+    page.details.edit_name()
+    qtbot.keyClicks(page.details.name, "a/b")
+    assert "Windows" in page.details.name_problem.text()
+    qtbot.keyClick(page.details.name, Qt.Key.Key_Return)
+    qtbot.keyClick(page.details.name, Qt.Key.Key_Escape)
+    assert page.details.name.text() == "one"
+    assert not page.details.name_problem.isVisible()
+    assert names(page) == ["one"]
+
+
+def test_a_name_that_exists_is_said_beside_the_field(qtbot, page_of: PageOf, root: Path) -> None:
+    recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    page.details.edit_name()
+    qtbot.keyClicks(page.details.name, "two")
+    qtbot.keyClick(page.details.name, Qt.Key.Key_Return)
+    qtbot.waitUntil(page.details.name_problem.isVisible)
+    assert "already" in page.details.name_problem.text()
+    assert sorted(names(page)) == ["one", "two"]
+
+
+def test_what_is_written_or_used_by_a_job_says_so_before_the_click(qtbot, page_of: PageOf, root: Path) -> None:
+    free = recording(root, "free")
+    process, _ = writing_process(root, "busy")
+    try:
+        page = page_of(2)
+        select(page, "busy")
+        button = page.buttons.buttons[EntryAction.TRASH]
+        assert not button.isEnabled()
+        assert "being written" in button.toolTip()
+        assert page.buttons.buttons[EntryAction.PLAY].isEnabled()
+        select(page, "free")
+        qtbot.waitUntil(button.isEnabled)
+        order = JobOrder(name="Export free", work=lambda progress, stop: stop.wait() and None, folders=frozenset({free}))
+        job = page.context.jobs.start(order)
+        qtbot.waitUntil(lambda: not button.isEnabled())
+        assert "Export free is running" in button.toolTip()
+        job.stop()
+        qtbot.waitUntil(button.isEnabled)
+    finally:
+        end(process)
+
+
+def test_the_trash_takes_gives_back_and_is_emptied_only_after_a_question(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    qtbot.keyClick(page.table, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: names(page) == ["two"])
+    qtbot.mouseClick(page.bar.trash, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(page.trash.entries) == 1)
+    page.trash.table.selectRow(0)
+    qtbot.mouseClick(page.trash.restore, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not page.trash.entries and path.exists())
+    qtbot.mouseClick(page.trash.back, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: sorted(names(page)) == ["one", "two"])
+    move_to_trash(root, path)
+    page.show_trash()
+    qtbot.waitUntil(lambda: len(page.trash.entries) == 1)
+    assert "1 entry of" in _asked(page)[0]
+    assert len(page.trash.entries) == 1
+    _asked(page, agree=True)
+    qtbot.waitUntil(lambda: not page.trash.entries)
+
+
+def _asked(page: DataPage, *, agree: bool = False) -> list[str]:
+    """Press Empty trash, and answer the question; return what was asked."""
+    asked: list[str] = []
+
+    def answer() -> None:
+        box = next(box for box in QApplication.topLevelWidgets() if isinstance(box, QuestionBox) and box.isVisible())
+        asked.append(box.text())
+        assert box.defaultButton() is box.refuse
+        (box.agree if agree else box.refuse).click()
+
+    QTimer.singleShot(0, answer)
+    page.trash.empty.click()
+    return asked
+
+
+def test_a_place_that_is_taken_is_said_in_the_trash(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    move_to_trash(root, path)
+    path.mkdir()
+    page = page_of(0)
+    page.show_trash()
+    qtbot.waitUntil(lambda: len(page.trash.entries) == 1)
+    page.trash.table.selectRow(0)
+    page.trash.restore.click()
+    qtbot.waitUntil(page.trash.problem.isVisible)
+    assert "rename that one first" in page.trash.problem.text()
+    assert len(page.trash.entries) == 1
+
+
+def test_entries_are_copied_to_another_disk_as_a_job(qtbot, page_of: PageOf, root: Path, tmp_path: Path) -> None:
+    recording(root, "one")
+    recording(root, "two")
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    page = page_of(2)
+    messages: list[Message] = []
+    page.reported.connect(messages.append)
+    page.transfer(select(page, "one", "two"), TransferKind.COPY, stick)
+    assert [job.order.name for job in page.context.jobs.running] in (["Copy 2 entries to stick, in MB"], [])
+    qtbot.waitUntil(lambda: bool(messages))
+    assert messages[-1].level is MessageLevel.INFO
+    assert "2 of 2 copied" in messages[-1].text
+    library = Library(stick, tmp_path / "cache.json")
+    assert sorted(entry.name for entry in library.scan()) == ["one", "two"]
+    assert sorted(names(page)) == ["one", "two"]
+
+
+def test_a_copy_that_is_refused_says_why_and_changes_nothing(qtbot, page_of: PageOf, root: Path, tmp_path: Path) -> None:
+    path = recording(root, "one")
+    stick = tmp_path / "stick"
+    (stick / path.name).mkdir(parents=True)
+    page = page_of(1)
+    messages: list[Message] = []
+    page.reported.connect(messages.append)
+    page.transfer(select(page, "one"), TransferKind.COPY, stick)
+    qtbot.waitUntil(lambda: bool(messages))
+    assert messages[-1].level is MessageLevel.ERROR
+    assert "exists already" in messages[-1].text
+
+
+def test_an_interrupted_copy_is_listed_and_goes_on(qtbot, page_of: PageOf, root: Path, tmp_path: Path) -> None:
+    path = recording(root, "one")
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    stop = threading.Event()
+    assert copy_entry(path, stick, lambda done, total: stop.set() if done > total / 2 else None, stop) is None
+    page = page_of(1)
+    page.add_archive(stick)
+    qtbot.waitUntil(lambda: bool(page.notices.shown))
+    assert "was interrupted" in page.notices.shown[0].text
+    page.notices.button(NoticeAction.CONTINUE).click()
+    qtbot.waitUntil(lambda: (stick / path.name).exists() and not page.notices.shown)
+    qtbot.waitUntil(lambda: names(page) == ["one", "one"])
+
+
+def test_after_a_crash_it_lists_what_was_cut_off_and_how_many_frames_are_safe(qtbot, page_of: PageOf, root: Path) -> None:
+    path = cut_off(root, "lost", frames=4)
+    recording(root, "whole")
+    page = page_of(2)
+    qtbot.waitUntil(lambda: bool(page.notices.shown))
+    assert "lost: 4 frames are safe" in page.notices.shown[0].text
+    qtbot.mouseClick(page.notices.button(NoticeAction.SHOW), Qt.MouseButton.LeftButton)
+    assert names(page) == ["lost"]
+    assert [entry.name for entry in page.table.selected] == ["lost"]
+    qtbot.mouseClick(page.notices.button(NoticeAction.REPAIR), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not page.notices.shown)
+    assert lock_state(path) is LockState.FREE
+    assert len(Archive.open(path)) == 4
+    page.show_only(Filters())
+    assert cell(page, "lost", Column.ENDED) == "error"
+
+
+def test_a_notice_can_be_hidden(qtbot, page_of: PageOf, root: Path) -> None:
+    cut_off(root, "lost")
+    page = page_of(1)
+    qtbot.waitUntil(lambda: bool(page.notices.shown))
+    page.notices.button(NoticeAction.HIDE).click()
+    assert not page.notices.isVisible()
+    assert names(page) == ["lost"]
+
+
+def test_a_folder_that_is_added_is_listed_and_remembered(
+    qtbot, page_of: PageOf, root: Path, tmp_path: Path, store: QSettings
+) -> None:
+    recording(root, "own")
+    recording(tmp_path / "stick", "guest")
+    page = page_of(1, store)
+    page.add_archive(tmp_path / "stick")
+    qtbot.waitUntil(lambda: sorted(names(page)) == ["guest", "own"])
+    again = page_of(2, store)
+    again.bar.fill_menu()
+    texts = [action.text() for action in again.bar.menu.actions()]
+    assert "Remove stick from this list" in texts
+    assert "Remove archive from this list" not in texts
+    next(action for action in again.bar.menu.actions() if action.text().startswith("Remove")).trigger()
+    qtbot.waitUntil(lambda: names(again) == ["own"])
+
+
+def test_a_stick_that_is_pulled_out_says_so_and_comes_back(qtbot, page_of: PageOf, root: Path, tmp_path: Path) -> None:
+    recording(root, "own")
+    stick = tmp_path / "stick"
+    recording(stick, "guest")
+    page = page_of(1)
+    page.add_archive(stick)
+    qtbot.waitUntil(lambda: len(page.model.entries) == 2)
+    stick.rename(tmp_path / "away")
+    qtbot.waitUntil(lambda: names(page) == ["own"])
+    assert str(stick) in page.notices.shown[0].text
+    assert "comes back by itself" in page.notices.shown[0].text
+    (tmp_path / "away").rename(stick)
+    qtbot.waitUntil(lambda: sorted(names(page)) == ["guest", "own"])
+    assert not page.notices.shown
+
+
+def test_an_archive_without_entries_says_what_will_appear(page_of: PageOf, root: Path) -> None:
+    page = page_of(0)
+    assert not page.notices.shown
+    page.show_only(Filters(query="x"))
+    page.show_only(Filters())
+    assert page.model.entries == ()
+
+
+def test_without_an_instrument_the_last_archive_is_listed(qtbot, page_of: PageOf, root: Path, store: QSettings) -> None:
+    recording(root, "own")
+    page_of(1, store)
+    page = DataPage(PageContext(jobs=JobList(), store=store))
+    qtbot.addWidget(page)
+    page.use_session(None)
+    page.enter()
+    qtbot.waitUntil(lambda: names(page) == ["own"])
+    page.leave()
+    assert page.archives.join(10)
+
+
+def test_actions_ask_the_window_for_what_the_page_does_not_do(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    page = page_of(1)
+    select(page, "one")
+    live, export = QSignalSpy(page.play_requested), QSignalSpy(page.export_requested)
+    page.buttons.buttons[EntryAction.LIVE].click()
+    page.buttons.buttons[EntryAction.EXPORT].click()
+    assert live[0] == [path]
+    assert export[0] == [(path,)]
+
+
+def test_a_page_that_is_not_seen_looks_at_nothing(qtbot, page_of: PageOf, root: Path) -> None:
+    recording(root, "one")
+    page = page_of(1)
+    page.leave()
+    assert page.archives.join(10)
+    recording(root, "two")
+    qtbot.waitUntil(lambda: not page.commands.busy)
+    assert names(page) == ["one"]
+    page.enter()
+    qtbot.waitUntil(lambda: sorted(names(page)) == ["one", "two"])
+
+
+def test_what_an_export_reads_is_renamed_later(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    page = page_of(1)
+    entry = select(page, "one")[0]
+    with kept_in_place(path):
+        page.commands.rename(entry, "other")
+        qtbot.waitUntil(page.details.name_problem.isVisible)
+    assert "in use" in page.details.name_problem.text()
+    assert list(root.iterdir()) == [path]
+
+
+def test_the_selection_survives_what_comes_meanwhile(qtbot, page_of: PageOf, root: Path) -> None:
+    for name in ("a", "b", "c"):
+        recording(root, name)
+    page = page_of(3)
+    select(page, "a", "c")
+    recording(root, "d")
+    qtbot.waitUntil(lambda: len(page.model.entries) == 4)
+    assert sorted(entry.name for entry in page.table.selected) == ["a", "c"]
+    model = page.table.selectionModel()
+    model.select(
+        page.model.index(0, 0), QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+    )
+    assert len(page.table.selected) == 1
