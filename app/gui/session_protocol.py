@@ -144,9 +144,6 @@ class SessionLike(Protocol):
     def camera_settings(self) -> tuple[CameraSetting, ...]:
         """Return the settings of the camera as they were last read."""
 
-    def camera_settings(self) -> tuple[CameraSetting, ...]:
-        """Return the settings of the camera as they were last read."""
-
     def set_camera(self, name: SettingName, value: SettingValue) -> None:
         """Change a setting of the camera; a message says what it is then."""
 

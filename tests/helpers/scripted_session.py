@@ -211,9 +211,6 @@ class ScriptedSession:
     def camera_settings(self) -> tuple[CameraSetting, ...]:
         return self.settings
 
-    def camera_settings(self) -> tuple[CameraSetting, ...]:
-        return self.settings
-
     def set_camera(self, name: SettingName, value: SettingValue) -> None:
         self._command("set_camera", name, value)
 
