@@ -30,6 +30,7 @@ from drivers.base import SpeckleScopeError
 #: While it plays, the place is looked at so often, in seconds.
 _TICK_S = 1 / 60
 _NUMBERS_MS = 200
+_SOON_MS = 60
 _AGAIN_MS = 2000
 _JOBS_MS = 500
 #: Frames that are read ahead.
@@ -85,6 +86,8 @@ class Player(QWidget):
         self._tick_timer = self._timer(round(1e3 * _TICK_S), self.tick)
         self._tick_timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
+        self._soon_timer = self._timer(_SOON_MS, self.refresh_numbers)
+        self._soon_timer.setSingleShot(True)
         self._again_timer = self._timer(_AGAIN_MS, self.look_again)
         self._job_timer = self._timer(_JOBS_MS, self.refresh_jobs)
         self._show_panel(None)
@@ -188,8 +191,8 @@ class Player(QWidget):
         self._is_seen = False
         self.playhead.pause()
         self._show_place()
-        self._number_timer.stop()
-        self._again_timer.stop()
+        for timer in (self._number_timer, self._soon_timer, self._again_timer):
+            timer.stop()
 
     def release(self) -> None:
         """End all threads."""
@@ -379,9 +382,10 @@ class Player(QWidget):
             return f"A gap follows: no frame for {time_text(gap.seconds)}"
         return ""
 
-    def _on_frame(self, side: Side) -> None:
-        if self.playhead.state is PlayState.PAUSED:
-            side.refresh_numbers()
+    def _on_frame(self) -> None:
+        # While the slider is dragged, pictures come first: their numbers and histograms take as long as they do.
+        if self._is_seen and self.playhead.state is PlayState.PAUSED and not self._soon_timer.isActive():
+            self._soon_timer.start()
 
     # -- numbers and panels ---------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ class Amounts:
         How long the window runs before it is measured, in seconds.
     asleep_s : float
         For how long the whole process is stopped, in seconds.
+    played_frames : int
+        Frames of the long recording that is played.
     """
 
     slow_s: float
@@ -28,9 +30,14 @@ class Amounts:
     pre_triggers: int
     warm_up_s: float
     asleep_s: float
+    played_frames: int
 
 
-WHOLE = Amounts(slow_s=60.0, lossless_s=600.0, switches=1000, losses=3, pre_triggers=100, warm_up_s=5.0, asleep_s=30.0)
-QUICK = Amounts(slow_s=15.0, lossless_s=15.0, switches=100, losses=3, pre_triggers=10, warm_up_s=2.0, asleep_s=5.0)
+WHOLE = Amounts(
+    slow_s=60.0, lossless_s=600.0, switches=1000, losses=3, pre_triggers=100, warm_up_s=5.0, asleep_s=30.0, played_frames=10_000
+)
+QUICK = Amounts(
+    slow_s=15.0, lossless_s=15.0, switches=100, losses=3, pre_triggers=10, warm_up_s=2.0, asleep_s=5.0, played_frames=1000
+)
 
 Numbers = dict[str, object]

@@ -31,6 +31,7 @@ def message_in(player, content: Content) -> str:
 def at(qtbot, player, position: int):
     player.seek(position)
     settle(qtbot, player)
+    player.refresh_numbers()
     return player.left.pictures
 
 
