@@ -85,6 +85,14 @@ def _sliders(painter: QPainter) -> None:
         painter.drawEllipse(QPointF(x, y), 1.8, 1.8)
 
 
+def _calibrate(painter: QPainter) -> None:
+    painter.drawArc(QRectF(2.5, 4, 15, 15), 0, 180 * 16)
+    painter.drawLine(QPointF(10, 11.5), QPointF(13.5, 7))
+    painter.drawPoint(QPointF(10, 11.5))
+    for x, y in ((2.5, 15.5), (17.5, 15.5)):
+        painter.drawLine(QPointF(x, 11.5), QPointF(x, y))
+
+
 def _move(painter: QPainter) -> None:
     for dx, dy in ((0, -1), (0, 1), (-1, 0), (1, 0)):
         tip = QPointF(10 + 7 * dx, 10 + 7 * dy)
@@ -264,7 +272,7 @@ def _compare(painter: QPainter) -> None:
 
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
-    "folder": _folder, "live": _live, "enlarge": _enlarge, "sliders": _sliders,
+    "folder": _folder, "live": _live, "calibrate": _calibrate, "enlarge": _enlarge, "sliders": _sliders,
     "move": _move, "point": _point, "distance": _distance, "profile": _profile, "rectangle": _rectangle, "ellipse": _ellipse,
     "camera roi": _camera_roi, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
     "train": _train, "data": _data, "star": _star, "starred": _starred, "trash": _trash, "copy": _copy, "pencil": _pencil,
