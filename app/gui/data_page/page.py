@@ -25,6 +25,7 @@ from app.gui.data_page.remembered import Remembered
 from app.gui.data_page.selected_reader import SelectedReader
 from app.gui.data_page.trash_view import TrashView
 from app.gui.pages.page import Page, PageContext
+from app.gui.player.player import Player
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.formatting import count
 from app.gui.widgets.labels import scrolled
@@ -54,8 +55,6 @@ class DataPage(Page):
     title = "Data"
     icon_name = "data"
 
-    #: The operator wants to play recordings or datasets; one or two folders, a tuple of Path.
-    player_requested = pyqtSignal(object)
     #: The operator wants to write recordings or datasets for other programs; a tuple of Path.
     export_requested = pyqtSignal(object)
 
@@ -73,6 +72,7 @@ class DataPage(Page):
         self.buttons = ActionBar()
         self.trash = TrashView()
         self.views = QStackedWidget()
+        self.player: Player | None = None
         self._sources = NoticeSource()
         self._reader = SelectedReader()
         self._own: Path | None = self.remembered.own_archive
@@ -80,7 +80,7 @@ class DataPage(Page):
         self._entered = False
         self._to_select: frozenset[Path] = frozenset()
         self._answers: dict[EntryAction, Callable[[tuple[Entry, ...]], object]] = {
-            EntryAction.PLAY: lambda entries: self.player_requested.emit(_paths(entries)),
+            EntryAction.PLAY: lambda entries: self.play(_paths(entries)),
             EntryAction.LIVE: lambda entries: self.play_requested.emit(entries[0].path),
             EntryAction.EXPORT: lambda entries: self.export_requested.emit(_paths(entries)),
             EntryAction.RENAME: lambda entries: self.details.edit_name(),
@@ -114,10 +114,14 @@ class DataPage(Page):
         self.archives.start()
         self._timer.start(_POLL_MS)
         self._show_list()
+        if self.player is not None and self.is_playing:
+            self.player.enter()
 
     def leave(self) -> None:
         """Store what was typed, and look at nothing any more."""
         self._entered = False
+        if self.player is not None:
+            self.player.leave()
         self._store_typed()
         self.archives.stop()
 
@@ -311,6 +315,29 @@ class DataPage(Page):
         self.remembered.archives = tuple(archive for archive in self.remembered.archives if archive != root)
         self._use_archives()
 
+    # -- player ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether the player is shown in place of the list."""
+        return self.player is not None and self.views.currentWidget() is self.player
+
+    def play(self, archives: Sequence[Path]) -> None:
+        """Play a recording or a dataset in place of the list; a second one beside it."""
+        if self.player is None:
+            self.player = Player(self.context)
+            self.player.reported.connect(self.reported)
+            self.player.play_requested.connect(self.play_requested)
+            self.player.back_clicked.connect(self._show_list_again)
+            self.views.addWidget(self.player)
+        self.player.open_archive(archives[0])
+        if len(archives) > 1:
+            self.player.compare_with(archives[1])
+        self.views.setCurrentWidget(self.player)
+        self.setFocusProxy(self.player)
+        self.player.enter()
+        self.player.setFocus()
+
     # -- trash ----------------------------------------------------------------------------------------------------
 
     def show_trash(self) -> None:
@@ -321,8 +348,13 @@ class DataPage(Page):
         self.trash.table.setFocus()
 
     def _show_list_again(self) -> None:
+        if self.player is not None and self.is_playing:
+            self.player.leave()
+            self.player.close_archive()  # its folder can be renamed and moved again
         self.views.setCurrentIndex(0)
+        self.setFocusProxy(self.table)
         self.table.setFocus()
+        self.archives.look()
 
     def _empty_trash(self) -> None:
         entries = self.trash.entries
@@ -347,7 +379,7 @@ class DataPage(Page):
             self._splitter.restoreState(QByteArray(self.remembered.splitter))
         listed = QWidget()
         column = QVBoxLayout(listed)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, 4)
         column.setSpacing(8)
         column.addWidget(self.bar)
         column.addWidget(self.notices)
@@ -356,7 +388,7 @@ class DataPage(Page):
         self.views.addWidget(listed)
         self.views.addWidget(self.trash)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, 4)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.views)
         self.setFocusProxy(self.table)
         find = QShortcut(QKeySequence("Ctrl+F"), self)

@@ -20,7 +20,7 @@ from PyQt6.QtWidgets import (
 from app.gui.data_page.edit_field import ProblemLabel
 from app.gui.widgets.formatting import count
 from app.gui.widgets.icons import icon
-from app.gui.widgets.style import set_style
+from app.gui.widgets.style import GAP_PX, set_style
 from app.library.description import size_text
 from app.library.trash import TrashedEntry
 from drivers.visible_text import visible
@@ -118,7 +118,7 @@ class TrashView(QWidget):
         buttons.addWidget(self.restore)
         buttons.addWidget(self.empty)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, 4)
         layout.addLayout(buttons)
         layout.addWidget(self.problem)
         layout.addWidget(table, 1)

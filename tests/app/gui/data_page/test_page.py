@@ -539,6 +539,32 @@ def test_actions_ask_the_window_for_what_the_page_does_not_do(qtbot, page_of: Pa
     assert export[0] == [(path,)]
 
 
+def test_a_recording_is_played_and_the_list_comes_back(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one")
+    qtbot.keyClick(page.table, Qt.Key.Key_Return)
+    assert page.is_playing
+    qtbot.waitUntil(lambda: page.player.left.archive is not None)
+    assert page.player.left.path == path
+    assert not page.player.is_comparing
+    page.player.back_clicked.emit()
+    assert not page.is_playing
+    assert page.table.isVisible()
+    assert [entry.name for entry in page.table.selected] == ["one"]
+
+
+def test_two_recordings_are_played_side_by_side(page_of: PageOf, root: Path) -> None:
+    recording(root, "one")
+    recording(root, "two")
+    page = page_of(2)
+    select(page, "one", "two")
+    page.buttons.buttons[EntryAction.PLAY].click()
+    assert page.player.is_comparing
+    assert {page.player.left.path, page.player.right.path} == {entry.path for entry in page.model.entries}
+
+
 def test_a_page_that_is_not_seen_looks_at_nothing(qtbot, page_of: PageOf, root: Path) -> None:
     recording(root, "one")
     page = page_of(1)
