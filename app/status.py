@@ -356,6 +356,8 @@ class AcquisitionStatus:
         Shot number of every reference check, and its correlation with the first reference.
     free_bytes : int
         Free space on the disk, in bytes; 0 while it is unknown.
+    faults : mapping of str to int
+        How many faults of each kind there were; their pairs were captured again.
     """
 
     state: AcquisitionState | None = None
@@ -369,6 +371,7 @@ class AcquisitionStatus:
     verdict: str = ""
     drift: tuple[tuple[int, float], ...] = ()
     free_bytes: int = 0
+    faults: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:

@@ -9,17 +9,20 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StorageError, StoredRow
+from acquisition.archive.validation import check_types
 from acquisition.capture.dataset_archive import faults_of, plan_of
 from acquisition.capture.plan import CapturePlan
 from acquisition.capture.sync_check import ReferenceCheck, speckle_of
 from drivers.base import Pattern
-from drivers.safe_text import dump_yaml
+from drivers.safe_text import dump_yaml, read_yaml
 
 CERTIFICATE = "certificate.yaml"
 #: Largest accepted difference between the clocks of the host and the camera over one interval, in seconds.
@@ -149,6 +152,29 @@ def certificate_text(certificate: Certificate) -> str:
     content = asdict(certificate) | {"complete": certificate.complete, "verified": certificate.verified}
     content["drift"] = [list(point) for point in certificate.drift]
     return dump_yaml(content, flow=None)
+
+
+def read_certificate(folder: Path) -> Certificate | None:
+    """Read the certificate of a dataset; None where there is none.
+
+    Raises
+    ------
+    StorageError
+        It cannot be read, or another version of the program wrote it.
+    """
+    file = folder / CERTIFICATE
+    try:
+        content = dict(read_yaml(file))
+        content.pop("complete", None)
+        content.pop("verified", None)
+        content["drift"] = [(int(number), float(value)) for number, value in content.get("drift", ())]
+        certificate = Certificate(**content)
+        check_types(vars(certificate), Certificate)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise StorageError(f"{file} cannot be read ({' '.join(str(error).split())}); verify the dataset again") from error
+    return certificate
 
 
 @dataclass

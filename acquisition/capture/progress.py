@@ -33,6 +33,8 @@ class AcquisitionProgress:
         Shot number, and correlation with the first reference, of every reference shot so far.
     free_bytes : int
         Free space on the dataset's disk.
+    faults : mapping of str to int
+        Number of faults of every kind so far.
     """
 
     state: AcquisitionState
@@ -44,6 +46,7 @@ class AcquisitionProgress:
     pairs_per_s: float
     drift: tuple[tuple[int, float], ...] = ()
     free_bytes: int = 0
+    faults: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def seconds_left(self) -> float | None:

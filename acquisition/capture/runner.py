@@ -196,6 +196,7 @@ class _Acquisition:
             pairs_per_s=self._rate.per_second(),
             drift=tuple(self._checks.drift),
             free_bytes=self._free_bytes,
+            faults=dict(self._faults.counts),
         )
 
     def _wait_while_paused(self) -> None:

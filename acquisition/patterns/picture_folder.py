@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,12 @@ class PictureFolder:
         top, left = (self._shape[0] - side) // 2, (self._shape[1] - side) // 2
         whole[top : top + side, left : left + side] = self._read(file, page, (side, side))
         return name, whole
+
+    @staticmethod
+    def pages_of(file: Path) -> Iterator[Picture]:
+        """Yield the picture of a file, or every page of a stack; raises PatternError when it cannot be read."""
+        for page in range(_pages_of(file)):
+            yield _read(file, page)
 
     def check(self) -> None:
         """Read every picture once; raises PatternError with the name of the first that cannot be shown.

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from acquisition.archive.kinds import EventKind, FinishReason
-from acquisition.archive.writer import Archive, ArchiveWriter, StorageError
+from acquisition.archive.writer import ArchiveWriter, StorageError
 from acquisition.capture.certificate import Certificate
-from acquisition.capture.dataset_archive import open_dataset, plan_of
+from acquisition.capture.dataset_archive import open_dataset
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan, Shot
 from acquisition.capture.preflight import preflight
 from acquisition.capture.progress import AcquisitionProgress, AcquisitionReport, RunCallbacks, RunControl
 from acquisition.capture.runner import acquire
 from acquisition.capture.states import AcquisitionState
+from acquisition.patterns.source_name import Parameters
 from acquisition.streams.channel import Stage
 from app.datasets.quality_report import REPORT, finish_dataset
+from app.datasets.resume import Resumable
 from app.instrument.applied_calibrations import applied_facts
 from app.instrument.config import InstrumentConfig
 from app.status import AcquisitionStatus, Message, MessageLevel
@@ -102,7 +104,8 @@ class DatasetRun:
     def __init__(
         self, rig: Rig, plan: CapturePlan, open_writer: Callable[[], ArchiveWriter], options: RunOptions | None = None
     ) -> None:
-        plan.patterns(rig.display().capabilities.shape)  # refuses an unknown source before anything starts
+        if not Path(Parameters(plan.source).base).is_dir():  # reading a large folder takes long: the run's thread does that
+            plan.patterns(rig.display().capabilities.shape)  # refuses an unknown source before anything starts
         self._rig = rig
         self._plan = plan
         self._open_writer = open_writer
@@ -123,23 +126,10 @@ class DatasetRun:
         return cls(rig, plan, open_writer, options)
 
     @classmethod
-    def resumed(cls, rig: Rig, path: Path, fibre: str) -> DatasetRun:
-        """Prepare to complete an interrupted dataset.
-
-        Raises
-        ------
-        SpeckleScopeError
-            The folder holds no dataset, its plan was edited, or it was started with another fibre.
-        """
-        archive = Archive.open(path)
-        plan = plan_of(archive)
-        started_with = archive.metadata.get("fibre", "")
-        if started_with != fibre:
-            raise SpeckleScopeError(
-                f"{path} was started with fibre '{started_with}', the instrument has '{fibre}'; "
-                "use the configuration it was started with"
-            )
-        return cls(rig, plan, lambda: ArchiveWriter.resume(path, expected=len(plan) - len(archive)))
+    def resumed(cls, rig: Rig, resumable: Resumable, options: RunOptions | None = None) -> DatasetRun:
+        """Prepare to complete an interrupted dataset. Nothing is written before the run starts."""
+        missing = max(0, resumable.missing)
+        return cls(rig, resumable.plan, lambda: ArchiveWriter.resume(resumable.path, expected=missing), options)
 
     @property
     def plan(self) -> CapturePlan:
@@ -229,6 +219,7 @@ class DatasetRun:
             seconds_left=progress.seconds_left,
             drift=progress.drift,
             free_bytes=progress.free_bytes,
+            faults=progress.faults,
         )
 
 

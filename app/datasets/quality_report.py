@@ -69,7 +69,7 @@ def _finish(path: Path, progress: Callable[[int], None]) -> Certificate:
         raise
     if not certificate.verified:
         remove_reports(path)
-    sheet = _contact_sheet(archive)
+    sheet = contact_sheet_of(archive)
     files = {
         path / SHEET: image_bytes(sheet),
         path / PARTS: _parts_text(archive).encode("utf-8"),
@@ -121,8 +121,8 @@ def _parts_text(archive: Archive) -> str:
     return text.getvalue()
 
 
-def _contact_sheet(archive: Archive) -> NDArray[np.uint8]:
-    """Return patterns above their frames, from equal steps over the whole run."""
+def contact_sheet_of(archive: Archive) -> NDArray[np.uint8]:
+    """Return patterns above their frames, from equal steps over a whole dataset, as one grey picture (H, W)."""
     rows = archive.rows()
     chosen = sorted({int(n) for n in np.linspace(0, max(0, len(rows) - 1), min(_SHOWN, len(rows)))})
     halves = [[_image(archive, name, index) for index in chosen] for name in ("phase", "speckle")]
@@ -157,7 +157,7 @@ def _page(archive: Archive, certificate: Certificate, sheet: NDArray[np.uint8]) 
         ),
         rows=_facts(archive, plan),
         sections=[
-            Section(title="What was checked", rows=_checks(certificate)),
+            Section(title="What was checked", rows=check_rows(certificate)),
             *_plots(certificate, plan, rows),
             Section(title="Faults, and how many", rows=faults, text="" if faults else "No faults."),
             Section(title="Parts, by pattern, and number of pairs", rows=sorted(parts.items())),
@@ -179,7 +179,8 @@ def _facts(archive: Archive, plan: CapturePlan) -> Rows:
     ]
 
 
-def _checks(certificate: Certificate) -> Rows:
+def check_rows(certificate: Certificate) -> Rows:
+    """Return what was checked, and what was found, as a table for people."""
     lowest, smallest = certificate.lowest_reference_correlation, certificate.smallest_sync_margin
     return [
         ("Images, by checksum", f"{certificate.images_checked} read, {certificate.pairs_damaged} pairs damaged"),

@@ -10,8 +10,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.capture.plan import CapturePlan
+from acquisition.capture.preflight import Estimate
 from app.calibrations.kinds import CalibrationOrder
 from app.calibrations.target import CalibrationTarget
+from app.datasets.resume import AcquisitionDevices, Resumable
 from app.instrument.config import InstrumentConfig
 from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
@@ -128,6 +131,18 @@ class SessionLike(Protocol):
 
     def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
         """Start acquiring ``pairs`` speckle/phase pairs with patterns from ``source``; refused as :meth:`stop_live`."""
+
+    def acquire(self, name: str, plan: CapturePlan, *, end_recording: bool = False) -> None:
+        """Start to acquire a new dataset by a plan; refused as :meth:`stop_live`, and when the archive cannot take it."""
+
+    def resume_acquisition(self, resumable: Resumable, *, end_recording: bool = False) -> None:
+        """Start to complete an interrupted dataset; refused as :meth:`stop_live`."""
+
+    def acquisition_devices(self) -> AcquisitionDevices:
+        """Return what acquisitions have to know of the devices."""
+
+    def estimate_acquisition(self, plan: CapturePlan) -> Estimate:
+        """Return the time and the disk space that a plan needs; raises an error without an SLM."""
 
     def stop_acquisition(self) -> None:
         """Ask the acquisition to stop after the current pair."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from acquisition.archive.kinds import RecordingEnd
 from acquisition.capture.pair_capture import Rig
 from acquisition.capture.plan import CapturePlan
+from acquisition.capture.preflight import Estimate, estimate
 from acquisition.capture.progress import AcquisitionReport
 from acquisition.patterns.source_name import DESCRIPTIONS
 from acquisition.streams.channel import Stage
@@ -24,6 +25,8 @@ from app.calibrations.run import CalibrationRun
 from app.calibrations.shots import why_impossible
 from app.calibrations.target import CalibrationTarget
 from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, calibration_files, dataset_metadata
+from app.datasets.resume import AcquisitionDevices, Resumable
+from app.datasets.start_check import start_problem
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_instrument
 from app.instrument.replayed import Replayed
@@ -415,16 +418,44 @@ class Session:
 
     def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
         """Acquire ``pairs`` object pairs into a new dataset; the live view stops for it."""
+        plan = CapturePlan(
+            source=source, pairs=pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s
+        )
+        self.acquire(name, plan, end_recording=end_recording)
+
+    def acquire(self, name: str, plan: CapturePlan, *, end_recording: bool = False) -> None:
+        """Acquire a new dataset by a plan; the live view stops for it.
+
+        Raises
+        ------
+        SpeckleScopeError
+            The archive cannot take it, or something else uses the devices. Nothing changes.
+        """
+        problem = start_problem(self.config.archive, self.estimate_acquisition(plan))
+        if problem:
+            raise SessionError(f"the dataset {name!r} was not started: {problem}")
+        dataset = NewDataset(
+            root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre, self._camera.binning)
+        )
+        self._acquire(lambda options: DatasetRun.new(self._rig, plan, dataset, options), end_recording=end_recording)
+
+    def resume_acquisition(self, resumable: Resumable, *, end_recording: bool = False) -> None:
+        """Complete an interrupted dataset; the live view stops for it. Refused as :meth:`acquire`."""
+        self._acquire(lambda options: DatasetRun.resumed(self._rig, resumable, options), end_recording=end_recording)
+
+    def acquisition_devices(self) -> AcquisitionDevices:
+        """Return what acquisitions have to know of the devices."""
+        return AcquisitionDevices.of(self._rig, self._fibre)
+
+    def estimate_acquisition(self, plan: CapturePlan) -> Estimate:
+        """Return the time and the disk space that a plan needs; raises DeviceError without an SLM."""
+        return estimate(self._rig, plan, self.config.archive)
+
+    def _acquire(self, make_run: Callable[[RunOptions], DatasetRun], *, end_recording: bool) -> None:
         if self._acquisition.active:
             raise SessionError("an acquisition is already running; stop it first")
         self._calibration.check_idle("an acquisition")
         self._recordings.check_may_end("an acquisition", agreed=end_recording)
-        plan = CapturePlan(
-            source=source, pairs=pairs, phase_range_rad=self.config.phase_range_rad, exposure_s=self._rig.camera.exposure_s
-        )
-        dataset = NewDataset(
-            root=self.config.archive, name=name, metadata=dataset_metadata(self.config, self._fibre, self._camera.binning)
-        )
         with self._stages.starting():
             options = RunOptions(
                 after=self._devices.last,
@@ -432,7 +463,7 @@ class Session:
                 on_message=self._messages.append,
                 calibration=calibration_files(self.config),
             )
-            run = DatasetRun.new(self._rig, plan, dataset, options)
+            run = make_run(options)
             self.stop_live(end_recording=True)
             self._acquisition.start(run)
             self._devices.use("camera settings", self._camera.refresh)  # the plan has its own exposure

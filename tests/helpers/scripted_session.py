@@ -13,8 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data, transform
 
+from acquisition.capture.plan import CapturePlan
+from acquisition.capture.preflight import Estimate
+from acquisition.capture.states import AcquisitionState
 from app.calibrations.kinds import CalibrationOrder
 from app.calibrations.target import CalibrationTarget
+from app.datasets.resume import AcquisitionDevices, Resumable
 from app.gui.session_protocol import CalibrationRunLike
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
@@ -103,6 +107,15 @@ class ScriptedSession:
         self.recording = RecordingStatus()
         self.acquisition = AcquisitionStatus()
         self.archive = Path("archive")
+        self.free_bytes = 10**11
+        self.devices = AcquisitionDevices(
+            fibre=self.fibre,
+            frame_shape=(64, 64),
+            bit_depth=8,
+            exposure_s=0.002,
+            exposure_range_s=(1e-5, 1.0),
+            pattern_shape=(64, 64),
+        )
         self.options = RecordingOptions()
         self.settings: tuple[CameraSetting, ...] = ()
         self.slm = SlmStatus(kinds=(SlmKind.SCENE, SlmKind.PICTURE, SlmKind.BLANK, SlmKind.TEST_CARD))
@@ -194,6 +207,26 @@ class ScriptedSession:
 
     def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
         self._command("start_acquisition", name, pairs, source)
+
+    def acquire(self, name: str, plan: CapturePlan, *, end_recording: bool = False) -> None:
+        self._command("acquire", name, plan)
+        self.acquisition = AcquisitionStatus(state=AcquisitionState.PREPARING, pairs_requested=len(plan))
+
+    def resume_acquisition(self, resumable: Resumable, *, end_recording: bool = False) -> None:
+        self._command("resume_acquisition", resumable.path)
+        self.acquisition = AcquisitionStatus(state=AcquisitionState.PREPARING, pairs_requested=len(resumable.plan))
+
+    def acquisition_devices(self) -> AcquisitionDevices:
+        return self.devices
+
+    def estimate_acquisition(self, plan: CapturePlan) -> Estimate:
+        return Estimate(
+            shots=len(plan),
+            seconds_per_pair=0.1,
+            seconds=0.1 * len(plan),
+            bytes_raw=320_000 * len(plan),
+            bytes_free=self.free_bytes,
+        )
 
     def stop_acquisition(self) -> None:
         self._command("stop_acquisition")

@@ -69,8 +69,9 @@ def acquire(source: str = "mixed", *, capture: CaptureOptions = _CAPTURE, instru
     try:
         if capture.resume is not None:
             from app.datasets.acquisition_job import DatasetRun
+            from app.datasets.resume import AcquisitionDevices, find_resumable
 
-            run = DatasetRun.resumed(rig, capture.resume, fibre)
+            run = DatasetRun.resumed(rig, find_resumable(capture.resume, AcquisitionDevices.of(rig, fibre)))
         else:
             plan = planned or _plan(source, capture, rig, settings)
             if capture.dry_run:

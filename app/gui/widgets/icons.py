@@ -72,6 +72,12 @@ def _live(painter: QPainter) -> None:
     painter.drawPoint(QPointF(10, 10))
 
 
+def _build(painter: QPainter) -> None:
+    painter.drawPolygon(QPolygonF([QPointF(10, 2.5), QPointF(17.5, 6), QPointF(10, 9.5), QPointF(2.5, 6)]))
+    for y in (10, 14):
+        painter.drawPolyline(QPolygonF([QPointF(2.5, y), QPointF(10, y + 3.5), QPointF(17.5, y)]))
+
+
 def _enlarge(painter: QPainter) -> None:
     painter.drawRoundedRect(QRectF(3, 3, 14, 14), 2, 2)
     painter.drawPolyline(QPolygonF([QPointF(10, 6), QPointF(14, 6), QPointF(14, 10)]))
@@ -272,7 +278,7 @@ def _compare(painter: QPainter) -> None:
 
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
-    "folder": _folder, "live": _live, "calibrate": _calibrate, "enlarge": _enlarge, "sliders": _sliders,
+    "folder": _folder, "build": _build, "live": _live, "calibrate": _calibrate, "enlarge": _enlarge, "sliders": _sliders,
     "move": _move, "point": _point, "distance": _distance, "profile": _profile, "rectangle": _rectangle, "ellipse": _ellipse,
     "camera roi": _camera_roi, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
     "train": _train, "data": _data, "star": _star, "starred": _starred, "trash": _trash, "copy": _copy, "pencil": _pencil,

@@ -37,6 +37,7 @@ QPushButton:focus, QToolButton:focus, QCheckBox:focus, QTableView:focus {{ borde
 QPushButton:disabled {{ color: {p.faint}; background: {p.panel}; }}
 QPushButton[tone="primary"] {{ background: {p.primary_fill}; border-color: {p.primary_line}; }}
 QPushButton[tone="primary"]:hover {{ border-color: {p.accent}; }}
+QPushButton[tone="primary"]:disabled {{ background: {p.panel}; border-color: {p.line}; }}
 QPushButton[tone="alarm"] {{ background: {p.alarm_fill}; border-color: {p.warning}; color: {p.on_fill}; font-weight: 600; }}
 QPushButton[tone="recording"] {{
   background: {p.recording_fill}; border-color: {p.alarm}; color: {p.on_fill}; font-weight: 600; }}

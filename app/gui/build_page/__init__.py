@@ -1,0 +1,1 @@
+"""The Build page: datasets are planned, acquired, imported, resumed and verified."""

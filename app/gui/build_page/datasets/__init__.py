@@ -1,0 +1,1 @@
+"""The sheet of the datasets that are there: they are resumed and verified."""

@@ -1,0 +1,1 @@
+"""The sheet on which pairs of another program are imported."""
