@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.instrument.config import InstrumentConfig
+from app.training.compiled_engines import EngineState, remember_compilation
 from app.training.engine_check_frames import frames_for
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import from_archive
@@ -25,17 +25,6 @@ Report = Callable[[str, int, int], None]
 _RTX = "tensorrt_rtx"
 #: Frames on which the engines are timed in turns.
 _TIMING_ROUNDS = 11
-
-
-class EngineState(StrEnum):
-    """What became of an engine that was compiled."""
-
-    #: It passed the check against torch and can be used.
-    READY = "ready"
-    #: It was built, but it can only be checked on a machine with a GPU.
-    BUILT = "built"
-    #: It could not be built, or it failed the check; the note says why.
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +118,16 @@ def compile_model(
         notes = [f"{row.engine} refused: {row.note}" for row in refused]
         ranked, _ = rank_engines(engine_check, engines, times_ms, notes)
         fastest = engines[ranked[0]].name
-    return {
+    numbers: dict[str, object] = {
         "model": model.card.name,
         "model_id": model.id,
         "evaluated_on": "real frames" if frames else "noise: only full precision can be checked; give --frames DATASET",
         "rows": [replace(row, ms=ms_of.get(row.engine)).to_dict() for row in rows],
         "chosen_engine": fastest,
     }
+    if not choice:
+        remember_compilation(model.id, numbers)
+    return numbers
 
 
 def _check_frames(model: Model, config: InstrumentConfig, dataset: Path | None) -> CheckFrames | None:

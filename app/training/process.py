@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import shlex
 import shutil
 import signal
@@ -22,6 +23,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
+from acquisition.archive.folder import LOCK, LockState, lock_state
 from drivers.base import SpeckleScopeError
 from drivers.limits import LimitError
 from reconstruction.training.checkpoint import CHECKPOINT
@@ -82,7 +84,7 @@ class TrainingOrder:
     kind : str
         Kind of model; ignored when the training starts from a model.
     minutes : float
-        How long to train, in minutes.
+        How long to train, in minutes; 0 for a run of a number of steps, which was started in a terminal.
     start : str
         Model to start from: the name of a shipped model, or a folder. Empty for random weights.
     dataset : Path, optional
@@ -93,6 +95,8 @@ class TrainingOrder:
         Number of pairs to simulate.
     config : Path, optional
         Instrument file.
+    response : Path, optional
+        Folder of the calibrated response of the fibre, in place of the configured one.
     """
 
     folder: Path
@@ -103,14 +107,16 @@ class TrainingOrder:
     source: str = "mixed"
     pairs: int = 6000
     config: Path | None = None
+    response: Path | None = None
 
     def arguments(self) -> list[str]:
         """Return the command line without the name of the program."""
         simulated = ["--source", self.source, "--pairs", str(self.pairs)]
         data = simulated if self.dataset is None else ["--dataset", str(self.dataset)]
         model = ["--from", self.start] if self.start else ["--kind", self.kind]
-        instrument = [] if self.config is None else ["--config", str(self.config)]
-        return ["train", str(self.folder), *model, *data, "--minutes", f"{self.minutes:g}", *instrument]
+        config = [] if self.config is None else ["--config", str(self.config)]
+        response = [] if self.response is None else ["--response", str(self.response)]
+        return ["train", str(self.folder), *model, *data, "--minutes", f"{self.minutes:g}", *config, *response]
 
 
 def can_resume(folder: Path) -> bool:
@@ -140,13 +146,68 @@ def resume_arguments(folder: Path) -> list[str]:
     return [*command[1:], *([] if "--resume" in command else ["--resume"])]
 
 
+def order_of(folder: Path) -> TrainingOrder:
+    """Return what the run in ``folder`` trains, for people; it was started in a terminal.
+
+    Raises
+    ------
+    SpeckleScopeError
+        There is no run that can be resumed.
+    """
+    if not can_resume(folder):
+        raise SpeckleScopeError(f"{folder} holds no training that can be resumed; choose the folder of its model")
+    resume_arguments(folder)  # refuses a run that does not say how it was started
+    try:
+        configuration = read_resolved(folder, "configuration")
+        training, data = configuration["training"], configuration["data"]
+        return TrainingOrder(
+            folder=folder,
+            kind=str(configuration["kind"]),
+            minutes=float(training["minutes"] or 0),
+            dataset=dataset_of(folder),
+            source=str(data.get("source", "")),
+            pairs=int(data["pairs"]),
+        )
+    except (SpeckleScopeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SpeckleScopeError(f"{folder / RUN / RESOLVED} does not say what is trained; resume it in a terminal") from error
+
+
+def stop_run(folder: Path) -> bool:
+    """Ask the process that trains in ``folder``, whoever started it, to write a checkpoint and end.
+
+    Returns
+    -------
+    bool
+        Whether there is one on this computer that was asked.
+    """
+    if sys.platform == "win32" or lock_state(folder / RUN) is not LockState.HELD:
+        return False
+    try:
+        holder = json.loads((folder / RUN / LOCK).read_text(encoding="utf-8"))
+        if holder["computer"] != platform.node() or int(holder["process"]) == os.getpid():
+            return False
+        os.kill(int(holder["process"]), signal.SIGTERM)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def dataset_of(folder: Path) -> Path | None:
+    """Return the dataset that the model in ``folder`` was trained on; None for simulated pairs, or where it is not known."""
+    try:
+        command = shlex.split(str(read_resolved(folder, "environment")["command"]))
+        return Path(command[command.index("--dataset") + 1])
+    except (SpeckleScopeError, KeyError, TypeError, ValueError, IndexError):
+        return None
+
+
 class TrainingProcess:
-    """The training command as a child process, with a lower priority than the live view.
+    """The command that trains, or that compiles, as a child process with a lower priority than the live view.
 
     Parameters
     ----------
     arguments : sequence of str
-        From :meth:`TrainingOrder.arguments` or :func:`resume_arguments`.
+        From :meth:`TrainingOrder.arguments`, :func:`resume_arguments` or :class:`app.training.compile_job.CompileJob`.
     program : sequence of str, optional
         The program that is called with them.
     """

@@ -154,6 +154,32 @@ def load_model(name_or_path: str | Path) -> Model:
     ReconstructionError
         There is no model, a file is damaged, or the weights do not fit their card.
     """
+    folder = model_folder(name_or_path)
+    data = _read_weights(folder)
+    return _model(_read_card(folder / CARD, hashlib.sha256(data).hexdigest()), data, folder)
+
+
+def read_card(name_or_path: str | Path) -> ModelCard:
+    """Return the card of a model without building its network; ``weights_sha256`` is that of the weights which lie there.
+
+    Raises
+    ------
+    ReconstructionError
+        There is no model, or a file cannot be read.
+    """
+    folder = model_folder(name_or_path)
+    digest = hashlib.sha256(_read_weights(folder)).hexdigest()
+    return replace(_read_card(folder / CARD, digest), weights_sha256=digest)
+
+
+def model_folder(name_or_path: str | Path) -> Path:
+    """Return the folder of a shipped model, by its name, or of any model, by its path.
+
+    Raises
+    ------
+    ReconstructionError
+        There is no model, or a file of it leads to another place.
+    """
     folder = SHIPPED / str(name_or_path)
     if not folder.is_dir():
         folder = Path(name_or_path)
@@ -164,8 +190,14 @@ def load_model(name_or_path: str | Path) -> Model:
         check_inside(folder, [WEIGHTS, CARD])
     except LimitError as error:
         raise ReconstructionError(f"model {folder.name} is refused: {error}") from error
-    data = (folder / WEIGHTS).read_bytes()
-    return _model(_read_card(folder / CARD, hashlib.sha256(data).hexdigest()), data, folder)
+    return folder
+
+
+def _read_weights(folder: Path) -> bytes:
+    try:
+        return (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise ReconstructionError(f"{folder / WEIGHTS} cannot be read: {error.strerror}; copy the model again") from error
 
 
 def save_model(folder: Path, network: Reconstructor, card: ModelCard) -> Model:

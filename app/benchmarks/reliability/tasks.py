@@ -21,7 +21,7 @@ from acquisition.exchange.export import ExportFormat, export
 from app.benchmarks.reliability.children import CACHE, LOGS, TEMPORARY, specklescope
 from app.benchmarks.reliability.workbench import NETWORK, OPTICS, Workbench, build_workbench
 from app.datasets.audit import audit_pairs
-from app.training.compile import EngineState
+from app.training.compiled_engines import EngineState
 from app.training.process import can_resume
 from drivers.base import SpeckleScopeError
 from drivers.recorded.video_file import VideoFile
