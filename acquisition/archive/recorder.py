@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -174,6 +174,8 @@ class Recorder:
         self._ended_by = RecordingEnd.OPERATOR
         #: Whether a gap in the numbers of the frames means that frames were skipped; not where they are left out on purpose.
         self.expects_every_frame = True
+        #: Called before each shard is written; see :class:`acquisition.archive.writer.ArchiveWriter`.
+        self.check_disk: Callable[[], None] = lambda: None
         self.finish_reason: FinishReason | None = None
         self.verdict = ""
         self.frames_skipped = 0
@@ -288,6 +290,7 @@ class Recorder:
             arrays = [ArraySpec(k, v.shape, v.dtype.name, compress=v.dtype != np.uint8) for k, v in images.items()]
             spec = ArchiveSpec(kind=ArchiveKind.RECORDING, name=self._name, arrays=arrays, metadata=self._metadata)
             self._writer = ArchiveWriter.create(self._root, spec, None, seal_after_s=self._seal_after_s)
+            self._writer.check_disk = self.check_disk
             self._writer.write_beside(_SHARDS_BESIDE)
         frame = item.frame
         self._store_references(self._writer, frame.index)

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -107,6 +107,9 @@ class ArchiveWriter:
         Rows that :meth:`resume` withdrew because they or their images are damaged or missing.
     uncompressed : int
         Acknowledged pairs that were not compressed, because the disk had to catch up.
+    check_disk : callable
+        Called before each shard is written, in the thread that writes it. It raises OSError where a disk is simulated that is
+        full or absent.
     """
 
     def __init__(self, path: Path, lock: WriterLock, journal: Journal, shards: Shards, seal_after_s: float) -> None:
@@ -114,6 +117,7 @@ class ArchiveWriter:
         self.specs = tuple(shards.spec(name) for name in journal.arrays)
         self.dropped = 0
         self.uncompressed = 0
+        self.check_disk: Callable[[], None] = lambda: None
         self._lock = lock
         self._journal = journal
         self._shards = shards
@@ -354,6 +358,10 @@ class ArchiveWriter:
             for k, pair in enumerate(pairs)
         ]
         self._check_present()
+        try:
+            self.check_disk()
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path / DATA}: {one_line(error)}; check the disk") from error
         self._shards.write(
             shard, {spec.name: [pair.images[spec.name] for pair in pairs] for spec in self.specs}, compress=compress
         )

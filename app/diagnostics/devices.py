@@ -106,4 +106,4 @@ def _configured_slm(config: InstrumentConfig) -> list[Finding]:
 
 
 def _failed(subject: str, error: SpeckleScopeError, kind: str) -> Finding:
-    return Finding(subject, Verdict.BAD, str(error), f"do what the text says, or change '{kind}' on the setup page")
+    return Finding(subject, Verdict.BAD, str(error), f"do what the text says, or change '{kind}' on the Rig page")

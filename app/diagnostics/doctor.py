@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -38,18 +38,21 @@ def examine(config: InstrumentConfig, *, in_use: bool = False) -> list[Finding]:
     in_use : bool
         Whether the instrument is open: then nothing is done that could disturb a camera, an SLM, or a recording.
     """
-    findings: list[Finding] = []
+    return [finding for findings in examinations(config, in_use=in_use) for finding in findings]
+
+
+def examinations(config: InstrumentConfig, *, in_use: bool = False) -> Iterator[list[Finding]]:
+    """Make the checks of :func:`examine` one by one, :data:`CHECK_COUNT` in all; yield the findings of each."""
     for subject, check in _CHECKS.items():
         if in_use and subject in _DISTURBING:
             text = "not checked, because the instrument is open"
-            findings.append(Finding(subject, Verdict.NOTE, text, "close it, then run specklescope doctor"))
+            remedy = "close it, then check again: on the Rig page, or with specklescope doctor"
+            yield [Finding(subject, Verdict.NOTE, text, remedy)]
             continue
         try:
-            findings += check(config)
+            yield check(config)
         except (SpeckleScopeError, OSError) as error:
-            remedy = "do what the text says, then run doctor again"
-            findings.append(Finding(subject, Verdict.BAD, str(error), remedy))
-    return findings
+            yield [Finding(subject, Verdict.BAD, str(error), "do what the text says, then run doctor again")]
 
 
 def _processor(config: InstrumentConfig) -> list[Finding]:
@@ -123,3 +126,5 @@ _CHECKS: Mapping[str, Callable[[InstrumentConfig], list[Finding]]] = {
     "disk speed": _disk_speed,
     "engine": _engine,
 }
+#: Number of the checks.
+CHECK_COUNT = len(_CHECKS)

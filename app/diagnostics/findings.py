@@ -36,3 +36,9 @@ class Finding:
     verdict: Verdict
     text: str
     remedy: str = ""
+
+    @property
+    def line(self) -> str:
+        """The finding in one line, for a report."""
+        remedy = f" [{self.remedy}]" if self.remedy else ""
+        return f"{self.verdict:4} {self.subject}: {self.text}{remedy}"

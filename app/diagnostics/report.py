@@ -17,7 +17,6 @@ import platformdirs
 
 from acquisition.archive.atomic_files import write_bytes
 from app.diagnostics.doctor import examine
-from app.diagnostics.findings import Finding
 from app.instrument.config import InstrumentConfig, to_yaml
 from drivers.program_version import program_version
 
@@ -76,7 +75,7 @@ def write_report(path: Path, source: ReportSource) -> None:
     """
     texts = {
         "messages.txt": _lines(source.messages),
-        "doctor.txt": _lines(_finding_text(finding) for finding in examine(source.config, in_use=source.in_use)),
+        "doctor.txt": _lines(finding.line for finding in examine(source.config, in_use=source.in_use)),
         "versions.txt": _lines(_versions()),
         "instrument.yaml": to_yaml(source.config),
         "window.txt": _lines(f"{key} = {value}" for key, value in sorted(source.window.items())),
@@ -99,11 +98,6 @@ def without_names(text: str) -> str:
 
 def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
-
-
-def _finding_text(finding: Finding) -> str:
-    remedy = f" [{finding.remedy}]" if finding.remedy else ""
-    return f"{finding.verdict:4} {finding.subject}: {finding.text}{remedy}"
 
 
 def _versions() -> list[str]:

@@ -50,7 +50,7 @@ class Command(Enum):
         menu=Menu.FILE, text="Open recording…", tip="Play a recording or a dataset as if it came from the camera"
     )
     SETUP = CommandText(
-        menu=Menu.FILE, text="Set up instrument…", tip="Choose camera and SLM; the instrument is closed meanwhile"
+        menu=Menu.FILE, text="Set up instrument…", tip="Choose camera and SLM, test them, and write the instrument file: the Rig page"
     )
     QUIT = CommandText(menu=Menu.FILE, text="Quit", tip="Finish recordings and exports, then end the program", keys="Ctrl+Q")
     TOGGLE_LIVE = CommandText(menu=Menu.LIVE, text="Start or stop live view", tip="Start or stop the live view", keys="Space")

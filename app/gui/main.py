@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None, held: StopRequest | None = None) -> 
     keep_working_folder_off_path()
     parser = argparse.ArgumentParser(prog="specklescope-gui", description="The operator's window of SpeckleScope.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="instrument file (YAML); default: simulated")
-    parser.add_argument("--setup", action="store_true", help="start with the setup page")
+    parser.add_argument("--setup", action="store_true", help="start with the set-up form of the Rig page")
     options = [option.value for option in DrawingOption]
     parser.add_argument("--drawing", choices=options, default=options[0], help="where pictures are drawn; default: auto")
     arguments = parser.parse_args(argv)
@@ -92,7 +92,7 @@ def run_instrument(
     model : str, optional
         Model to use instead of the configured one.
     setup : bool
-        Whether to start with the setup page.
+        Whether to start with the set-up form of the Rig page.
     drawing : DrawingOption
         Where pictures are drawn.
 
@@ -151,7 +151,7 @@ def prepared(choice: InstrumentChoice) -> Callable[[], SessionLike]:
         The file cannot be used, or the operator does not trust it.
     """
     # Imported here because they take seconds, and --help must not wait for them.
-    from app.gui.setup.trust_question import ask_trust
+    from app.gui.rig_page.trust_question import ask_trust
     from app.instrument.config import load_config, replay_of
     from app.instrument.trust import TrustError
     from app.live.session import Session

@@ -16,6 +16,9 @@ from app.calibrations.kinds import CalibrationOrder
 from app.calibrations.target import CalibrationTarget
 from app.datasets.resume import AcquisitionDevices, Resumable
 from app.instrument.config import InstrumentConfig
+from app.instrument.device_facts import RigFacts
+from app.live.drills.drill import Drill
+from app.live.drills.kinds import DrillKind
 from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
@@ -159,6 +162,9 @@ class SessionLike(Protocol):
     def camera_settings(self) -> tuple[CameraSetting, ...]:
         """Return the settings of the camera as they were last read."""
 
+    def device_facts(self) -> RigFacts:
+        """Return what is known of the devices and does not change while they are open."""
+
     def set_camera(self, name: SettingName, value: SettingValue) -> None:
         """Change a setting of the camera; a message says what it is then."""
 
@@ -188,6 +194,12 @@ class SessionLike(Protocol):
 
     def note_painted(self, frame_index: int) -> None:
         """Note that the reconstruction of a frame is on the screen now."""
+
+    def check_can_drill(self) -> None:
+        """Raise an error that says why no drill can begin now; nothing where one can."""
+
+    def drill(self, kind: DrillKind) -> Drill:
+        """Return a drill whose ``run`` is the work of a job."""
 
     def jobs(self) -> tuple[JobStatus, ...]:
         """Return the jobs in the background, oldest first."""

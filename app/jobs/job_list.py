@@ -152,6 +152,23 @@ class JobList:
                 return f"{job.order.name} is running and uses {folder.name}; wait for its end, or stop it"
         return ""
 
+    def free(self, needs: frozenset[Need], timeout_s: float = 20.0) -> None:
+        """Ask every job to end that uses one of these and can go on at another time, and wait for it.
+
+        Raises
+        ------
+        JobConflictError
+            Another job still uses one of them.
+        """
+        users = [job for job in self.running if needs & job.order.needs and job.order.resumable]
+        for job in users:
+            job.stop()
+        for job in users:
+            job.stage.join(timeout_s)
+        conflict = self.conflict(needs)
+        if conflict:
+            raise JobConflictError(conflict)
+
     @property
     def running(self) -> tuple[Job, ...]:
         """The jobs that are running."""

@@ -101,6 +101,7 @@ class LiveRecording:
         self._channel: Channel[RecordItem] = Channel("record", settings.queue_bytes + at_once, Overflow.FAIL, item_bytes)
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._recorder.expects_every_frame = settings.options.has_every_frame
+        self._recorder.check_disk = settings.options.check_disk
         self._joiner = FrameJoiner(self._channel, grid_px, has_uncertainty=settings.has_uncertainty)
         self._disk = DiskWatch()
         self._next_index: int | None = None

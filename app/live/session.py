@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,17 +29,22 @@ from app.datasets.acquisition_job import DatasetRun, NewDataset, RunOptions, cal
 from app.datasets.resume import AcquisitionDevices, Resumable
 from app.datasets.start_check import start_problem
 from app.instrument.config import InstrumentConfig
+from app.instrument.device_facts import RigFacts, rig_facts
 from app.instrument.opening import open_instrument
 from app.instrument.replayed import Replayed
 from app.instrument.responses import response_of
 from app.live.camera_control import CameraControl
 from app.live.capture import CaptureSettings, LiveCapture
+from app.live.drills.drill import Drill
+from app.live.drills.faults import FullDisk
+from app.live.drills.kinds import DrillKind
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings
 from app.live.jobs import Jobs
 from app.live.loop_back.results import DEFAULT_FLASHES, LoopBackStatus
 from app.live.parts.acquisition_control import AcquisitionControl, PairScreen
 from app.live.parts.calibration_control import CalibrationControl
 from app.live.parts.device_queue import DeviceQueue
+from app.live.parts.drill_control import DrillControl
 from app.live.parts.errors import SessionError
 from app.live.parts.live_control import LiveControl
 from app.live.parts.loop_back_control import LoopBackControl
@@ -108,6 +114,8 @@ class Session:
         self._messages: deque[Message] = deque(maxlen=200)
         self._stages = Stages(self._messages.append)
         self._devices = DeviceQueue(self._stages)
+        self._facts = rig_facts(rig, config, fibre)
+        self._drills = DrillControl(config, rig)
         self._camera = CameraControl(rig.camera, self._messages.append)
         self._slm = slm_control_of(config, rig, scene, model, self._messages.append)
         self._recorded = RecordedInstrument(config=config, rig=rig, fibre=fibre, camera=self._camera)
@@ -244,6 +252,10 @@ class Session:
         """Return the settings of the camera as they were last read; any thread may call this at any time."""
         return self._camera.settings
 
+    def device_facts(self) -> RigFacts:
+        """Return what is known of the devices and does not change while they are open."""
+        return self._facts
+
     def set_camera(self, name: SettingName, value: SettingValue) -> None:
         """Change a setting of the camera; returns at once. A message says what it is then, or why it was refused.
 
@@ -328,6 +340,36 @@ class Session:
     def note_painted(self, frame_index: int) -> None:
         """Note that the reconstruction of a frame is on the screen now, for a loop-back measurement."""
         self._loop_back.painted(frame_index)
+
+    def check_can_drill(self) -> None:
+        """Raise SessionError unless a drill can begin now: simulated devices, a live view, and nothing that it would spoil."""
+        self._drills.check_possible()
+        if not self._live.running:
+            raise SessionError("a drill shows what the live view says; start the live view first")
+        if self.recording_status().active:
+            raise SessionError("a recording is running, and a drill would spoil it; stop it first")
+        self._loop_back.check_idle("a drill")
+
+    def drill(self, kind: DrillKind) -> Drill:
+        """Return a drill whose ``run`` is the work of a job; it ends by itself and undoes what it did.
+
+        Raises
+        ------
+        SpeckleScopeError
+            No drill can begin now; see :meth:`check_can_drill`. Nothing changes.
+        """
+        self.check_can_drill()
+        return self._drills.drill(kind, self._record_for_drill)
+
+    def _record_for_drill(self) -> FullDisk:
+        folder = Path(tempfile.mkdtemp(prefix="specklescope-drill-"))
+        disk = FullDisk(folder, lambda: self.recording_status().active)
+        try:
+            self.start_recording("full disk drill", RecordingOptions(folder=folder, check_disk=disk.check))
+        except BaseException:
+            disk.end()
+            raise
+        return disk
 
     def poll_frame(self) -> Frame | None:
         """Return the newest camera frame, or None when there is nothing new; it does not wait for a reconstruction."""

@@ -40,6 +40,7 @@ from drivers.basler.features import BURST_COUNT, BURST_TRIGGERS, EXPOSURE, TRIGG
 from drivers.basler.settings import change, declared, limit_rate
 from drivers.camera_settings import WRITING_ORDER, CameraSetting, SettingName, SettingValue, accepted, exposure_setting, number
 from drivers.clock import Clock, RealClock
+from drivers.device_facts import DeviceFact, library_fact
 
 #: Pause between two polls, in nanoseconds; short compared with any exposure.
 _POLL_NS = 500_000
@@ -105,6 +106,12 @@ class BaslerCamera:
         """Temperature of the camera in degrees Celsius, or None if it has no sensor."""
         temperature = value(self._camera, "DeviceTemperature", "TemperatureAbs", "BslTemperature")
         return temperature if isinstance(temperature, float) else None
+
+    def device_facts(self) -> tuple[DeviceFact, ...]:
+        """Return firmware and driver; see :class:`drivers.device_facts.DescribedDevice`."""
+        firmware = value(self._camera, "DeviceFirmwareVersion", "DeviceVersion")
+        stated = (DeviceFact("Firmware", str(firmware)),) if firmware else ()
+        return (*stated, library_fact("pypylon"))
 
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure time; raises DeviceError outside the camera's range."""

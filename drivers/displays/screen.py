@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import DeviceError, DeviceLostError, SlmCapabilities
+from drivers.device_facts import DeviceFact, library_fact
 from drivers.displays.panel import Panel
 from drivers.displays.panel_slm import PanelSlm
 from drivers.displays.screen_protocol import Answer, Command
@@ -107,6 +108,10 @@ class ScreenSlm(PanelSlm):
         assert self._shared is not None
         self._shared[:] = grey
         return int(self._ask(Command.SHOW)["t_ns"])
+
+    def device_facts(self) -> tuple[DeviceFact, ...]:
+        """Return the driver; see :class:`drivers.device_facts.DescribedDevice`."""
+        return (library_fact("PyQt6"),)
 
     def check(self) -> None:
         """Raise DeviceLostError when the monitor or the window's process has disappeared since the last image."""

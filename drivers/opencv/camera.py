@@ -17,6 +17,7 @@ import cv2
 from drivers.base import Camera, CameraCapabilities, CameraCounters, DeviceError, Frame, FrameFailedError, TriggerMode
 from drivers.camera_settings import CameraSetting, NumberRange, SettingName, SettingValue, accepted, number
 from drivers.clock import Clock, RealClock
+from drivers.device_facts import DeviceFact
 from drivers.opencv.controls import ranges_of, write
 from drivers.opencv.reader import Capture, CaptureReader, LostFrames, ReaderConfig
 from drivers.recorded.replay import ReplayCamera
@@ -205,6 +206,10 @@ class OpenCvCamera:
     def bit_depth(self) -> int:
         """Always 8."""
         return 8
+
+    def device_facts(self) -> tuple[DeviceFact, ...]:
+        """Return the driver; see :class:`drivers.device_facts.DescribedDevice`."""
+        return (DeviceFact("Driver", f"OpenCV {cv2.__version__}"),)
 
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure time; a camera whose range is not known refuses any except that of the configuration."""

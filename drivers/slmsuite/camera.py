@@ -34,6 +34,7 @@ from drivers.base import (
     TriggerIgnoredError,
     TriggerMode,
 )
+from drivers.device_facts import DeviceFact, library_fact
 from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, keywords, load_class, reason_of
 from drivers.slmsuite.snapshot import CameraFacts, Snapshot, capture, counts, describe
 
@@ -174,6 +175,10 @@ class SlmsuiteCamera:
     def bit_depth(self) -> int:
         """Significant bits of a frame."""
         return self.capabilities.bit_depths[0]
+
+    def device_facts(self) -> tuple[DeviceFact, ...]:
+        """Return the driver; see :class:`drivers.device_facts.DescribedDevice`."""
+        return (library_fact("slmsuite"),)
 
     def set_exposure(self, exposure_s: float) -> None:
         """Set the exposure time after the current snapshot; raises DeviceError outside the camera's range."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import DeviceError, DeviceLostError, SlmCapabilities
+from drivers.device_facts import DeviceFact, library_fact
 from drivers.displays.panel import Panel, PanelConfig
 from drivers.displays.panel_slm import PanelSlm
 from drivers.slmsuite.sdk_thread import Argument, SdkThread, check_class_path, keywords, load_class
@@ -138,6 +139,10 @@ class SlmsuiteSlm(PanelSlm):
                 self._release(0.0)
                 raise DeviceLostError(f"{error}; then reconnect") from error
             return time.monotonic_ns()
+
+    def device_facts(self) -> tuple[DeviceFact, ...]:
+        """Return the driver; see :class:`drivers.device_facts.DescribedDevice`."""
+        return (library_fact("slmsuite"),)
 
     def check(self) -> None:
         """Raise DeviceLostError when the last image failed; slmsuite does not report the loss of an SLM in any other way."""

@@ -239,7 +239,7 @@ class SimulatedCamera:
         self._binning = 1
         self._rate_limit_hz = math.inf
         self._mode: TriggerMode | None = None
-        self._lost = self._hung = False
+        self._lost = self._hung = self._removed = False
         self._queue: deque[_Exposure] = deque()
         self._busy_until_ns = self._ready_ns = self._edge_ns = 0
         self._triggers = self._frames = self._failed = self._numbered = self._exposed = 0
@@ -369,7 +369,9 @@ class SimulatedCamera:
         self._busy_until_ns = 0
 
     def reconnect(self) -> None:
-        """Open the camera again after it was lost."""
+        """Open the camera again after it was lost; it stays lost while it is removed."""
+        if self._removed:
+            raise DeviceLostError("the simulated camera is still unplugged; plug it in again")
         self._lost = self._hung = False
         self.disarm()
 
@@ -380,6 +382,15 @@ class SimulatedCamera:
     def unplug(self) -> None:
         """Inject a fault: the camera is disconnected until :meth:`reconnect`."""
         self._lost = True
+
+    def remove(self) -> None:
+        """Inject a fault: the camera is unplugged and cannot be reconnected before :meth:`put_back`. Any thread may call it."""
+        self._removed = True
+        self._lost = True
+
+    def put_back(self) -> None:
+        """Plug the camera in again after :meth:`remove`; whoever uses it reconnects. Any thread may call it."""
+        self._removed = False
 
     def __enter__(self) -> Self:
         return self

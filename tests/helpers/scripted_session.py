@@ -21,7 +21,10 @@ from app.calibrations.target import CalibrationTarget
 from app.datasets.resume import AcquisitionDevices, Resumable
 from app.gui.session_protocol import CalibrationRunLike
 from app.instrument.config import InstrumentConfig
+from app.instrument.device_facts import RigFacts
 from app.instrument.opening import fibre_name
+from app.live.drills.drill import Drill
+from app.live.drills.kinds import DrillKind
 from app.live.loop_back.results import LoopBackStatus
 from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.options import RecordingOptions
@@ -84,6 +87,20 @@ def make_view(index: int = 0, seed: int = 0) -> LiveView:
     return LiveView(Frame(pixels, index, 0, 0.002), reconstruction)
 
 
+class ScriptedFault:
+    """A fault that does nothing; tests see when it begins and ends."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.ended = threading.Event()
+
+    def begin(self) -> None:
+        self.begun.set()
+
+    def end(self) -> None:
+        self.ended.set()
+
+
 class ScriptedSession:
     """Satisfies SessionLike; tests set its attributes and read ``calls``."""
 
@@ -121,6 +138,9 @@ class ScriptedSession:
         self.slm = SlmStatus(kinds=(SlmKind.SCENE, SlmKind.PICTURE, SlmKind.BLANK, SlmKind.TEST_CARD))
         self.slm_phase_rad: NDArray[np.float32] | None = None
         self.job_statuses: tuple[JobStatus, ...] = ()
+        self.facts = RigFacts()
+        self.no_drill = ""
+        self.fault = ScriptedFault()
         self.loop_back = LoopBackStatus()
         self.target = CalibrationTarget(
             config=InstrumentConfig(), fibre="", devices={}, display=None, exposure_s=0.002, frame_s=0.01
@@ -244,6 +264,9 @@ class ScriptedSession:
     def camera_settings(self) -> tuple[CameraSetting, ...]:
         return self.settings
 
+    def device_facts(self) -> RigFacts:
+        return self.facts
+
     def set_camera(self, name: SettingName, value: SettingValue) -> None:
         self._command("set_camera", name, value)
 
@@ -274,6 +297,14 @@ class ScriptedSession:
 
     def note_painted(self, frame_index: int) -> None:
         self.painted.append(frame_index)
+
+    def check_can_drill(self) -> None:
+        if self.no_drill:
+            raise SpeckleScopeError(self.no_drill)
+
+    def drill(self, kind: DrillKind) -> Drill:
+        self._command("drill", kind)
+        return Drill(kind, self.fault)
 
     def jobs(self) -> tuple[JobStatus, ...]:
         return self.job_statuses

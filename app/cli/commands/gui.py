@@ -20,7 +20,7 @@ def gui(
     Parameters
     ----------
     setup
-        Start on the setup page: choose camera and SLM, see them live, and write the instrument file.
+        Start with the set-up form of the Rig page: choose camera and SLM, see them live, and write the instrument file.
     drawing
         Draw pictures on the graphics card, or in software. ``auto`` uses the card where there is one; the status bar says
         which.

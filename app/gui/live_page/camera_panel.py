@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PyQt6.QtCore import QSignalBlocker, pyqtSignal
-from PyQt6.QtWidgets import (
-    QAbstractSpinBox,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.gui.widgets.formatting import UNKNOWN, duration
-from app.gui.widgets.number_box import NumberBox
-from drivers.camera_settings import CameraSetting, Choices, NumberRange, RoiRange, SettingName, SettingValue
-
-_LABELS = {
-    SettingName.EXPOSURE_S: "Exposure",
-    SettingName.GAIN: "Gain",
-    SettingName.FRAME_RATE_HZ: "Frame rate",
-    SettingName.ROI: "Region",
-    SettingName.BINNING: "Binning",
-}
-_MS_PER_S = 1e3
-_DECIMALS = 3
+from app.gui.widgets.setting_fields import SETTING_LABELS, ChoiceField, NumberField
+from drivers.camera_settings import CameraSetting, Choices, RoiRange, SettingName
 
 
 class CameraPanel(QWidget):
@@ -99,75 +80,12 @@ class CameraPanel(QWidget):
             if isinstance(field, NumberField):
                 field.refused.connect(self.refused)
             self.fields[setting.name] = field
-            self._form.addRow(_LABELS[setting.name], field)
+            self._form.addRow(SETTING_LABELS[setting.name], field)
         self._shown = tuple(setting.name for setting in settings)
 
     def _request_whole(self) -> None:
         if self._region is not None and isinstance(self._region.limits, RoiRange):
             self.change_requested.emit(SettingName.ROI, self._region.limits.whole)
-
-
-class NumberField(NumberBox):
-    """A setting that is a number; exposure times are shown in milliseconds. What the camera does not take is refused."""
-
-    changed = pyqtSignal(object, object)
-
-    def __init__(self, setting: CameraSetting) -> None:
-        super().__init__()
-        self._name = setting.name
-        unit = "ms" if setting.unit == "s" else setting.unit
-        self._scale = _MS_PER_S if setting.unit == "s" else 1.0
-        self._limits = NumberRange(self.minimum(), self.maximum())
-        self.setDecimals(_DECIMALS)
-        self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-        self.setKeyboardTracking(False)
-        self.setSuffix(f" {unit}".rstrip())
-        self.describe(_LABELS[setting.name], unit)
-        self.setAccessibleName(_LABELS[setting.name])
-        self.show_setting(setting)
-        self.valueChanged.connect(self._tell)
-
-    def show_setting(self, setting: CameraSetting) -> None:
-        """Show the present value, unless another one is being typed."""
-        if self.hasFocus() or not isinstance(setting.limits, NumberRange) or not isinstance(setting.value, int | float):
-            return
-        limits = setting.limits
-        self._limits = NumberRange(limits.low * self._scale, limits.high * self._scale, limits.step * self._scale)
-        with QSignalBlocker(self):
-            self.setRange(self._limits.low, self._limits.high)
-            self.setValue(setting.value * self._scale)
-        self.setToolTip(f"This camera takes {self.range_text}")
-
-    def _tell(self, value: float) -> None:
-        # The field shows fewer digits than an end of the range may have.
-        self.changed.emit(self._name, min(max(value, self._limits.low), self._limits.high) / self._scale)
-
-
-class ChoiceField(QComboBox):
-    """A setting with a few possible values."""
-
-    changed = pyqtSignal(object, object)
-
-    def __init__(self, setting: CameraSetting) -> None:
-        super().__init__()
-        self._name = setting.name
-        self._values: tuple[SettingValue, ...] = ()
-        self.setAccessibleName(_LABELS[setting.name])
-        self.show_setting(setting)
-        self.activated.connect(self._tell)
-
-    def show_setting(self, setting: CameraSetting) -> None:
-        """Show the present value."""
-        assert isinstance(setting.limits, Choices)
-        if setting.limits.values != self._values:
-            self._values = setting.limits.values
-            self.clear()
-            self.addItems([setting.text_of(value) for value in setting.limits.values])
-        if setting.value in self._values:
-            self.setCurrentIndex(self._values.index(setting.value))
-
-    def _tell(self, index: int) -> None:
-        self.changed.emit(self._name, self._values[index])
 
 
 def _button(text: str, tip: str) -> QPushButton:

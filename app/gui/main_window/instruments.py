@@ -1,4 +1,4 @@
-"""Lets the operator choose what the window opens: instruments, recordings, models; and shows the setup page between two."""
+"""Lets the operator choose what the window opens: instruments, recordings, models; closes one for whoever needs its devices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from PyQt6.QtWidgets import QFileDialog, QWidget
 from app.gui.command import Command
 from app.gui.main_window.empty_page import EmptyPage
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
-from app.gui.setup.window import SetupWindow
 from app.gui.widgets.questions import Question, ask
 from app.instrument.config import InstrumentConfig, load_config, replay_of
 from app.instrument.path_content import ContentKind, PathContent
@@ -37,15 +36,17 @@ class Instruments(QObject):
 
     #: A Message for the operator.
     reported = pyqtSignal(object)
+    #: The set-up form is to be shown: the instrument file, or None, and why it could not be opened.
+    set_up_requested = pyqtSignal(object, str)
 
     def __init__(self, host: SessionHost, empty_page: EmptyPage, may_end_work: Callable[[str], bool], window: QWidget) -> None:
         super().__init__(window)
-        self.setup_page: SetupWindow | None = None
         self._host = host
         self._empty_page = empty_page
         self._may_end_work = may_end_work
         self._window = window
-        self._setup_requested = False
+        self._when_free: Callable[[], None] | None = None
+        self._problem = ""
         self._opened = host.choice if host.state is HostState.OPEN else None  # the last one that could be opened
         self._ending = False
         host.opened.connect(self._remember_opened)
@@ -127,53 +128,54 @@ class Instruments(QObject):
             self.open(choice)
 
     def go_to_setup(self) -> None:
-        """Close the instrument and show the setup page, which opens its devices itself."""
-        if self.setup_page is None and self._may_end_work("set up the instrument"):
-            if self._host.state is HostState.OPEN:
-                self._setup_requested = True
-                self._host.close_session()
-            else:
-                self.show_setup(self._host.choice)
+        """Show the set-up form, with the reason why the instrument could not be opened, if it could not."""
+        problem = self._problem if self._host.state is HostState.EMPTY else ""
+        self.show_setup(self._host.choice, problem)
 
     def show_setup(self, choice: InstrumentChoice, problem: str = "") -> None:
-        """Show the setup page for an instrument file; no session is open."""
-        self._setup_requested = False
-        config = InstrumentConfig()
-        try:
-            config = load_config(choice.path)
-        except SpeckleScopeError as error:
-            problem = problem or str(error)
-        page = SetupWindow(config, choice.path or Path("instrument.yaml"), problem)
-        page.accepted.connect(self._open_from_setup)
-        page.rejected.connect(self._leave_setup)
-        self.setup_page = page
-        page.show()
+        """Show the set-up form for an instrument file. An instrument stays open until its devices are tested."""
+        path = choice.path
+        self.set_up_requested.emit(None if path is not None and path.is_dir() else path, problem)
+
+    def free_devices(self, purpose: str, then: Callable[[], None]) -> None:
+        """Close the instrument, unless the operator wants to keep what is running, and call ``then`` when it is closed.
+
+        Parameters
+        ----------
+        purpose : str
+            What for, as a verb.
+        then : callable
+            Uses camera and SLM.
+        """
+        if self._host.state is HostState.OPENING:
+            wait = f"The instrument is being opened; wait, then {purpose}"
+            self.reported.emit(Message(MessageLevel.ERROR, wait, Topic.COMMAND))
+        elif self._may_end_work(purpose):
+            if self._host.state is HostState.OPEN:
+                self._when_free = then
+                self._host.close_session()
+            else:
+                then()
+
+    def reopen(self) -> None:
+        """Open the instrument that was open last, if none is open now."""
+        if self._host.state is HostState.EMPTY and self._opened is not None and not self._ending:
+            self._host.open(self._opened)
 
     def end(self) -> None:
-        """Leave the setup page, and open nothing any more."""
+        """Open nothing any more."""
         self._ending = True
-        if self.setup_page is not None:
-            self.setup_page.reject()
-
-    def _open_from_setup(self) -> None:
-        page, self.setup_page = self.setup_page, None
-        if page is not None:
-            self._host.open(InstrumentChoice(page.file))
-            page.deleteLater()
-
-    def _leave_setup(self) -> None:
-        page, self.setup_page = self.setup_page, None
-        if page is not None:
-            page.deleteLater()
-        if self._opened is not None and not self._ending:
-            self._host.open(self._opened)
+        self._when_free = None
 
     def _remember_opened(self) -> None:
         self._opened = self._host.choice
+        self._when_free = None
+        self._problem = ""
 
     def _show_failure(self, problem: str) -> None:
         """Show why an instrument could not be opened; go back to the one before."""
         self.reported.emit(Message(MessageLevel.ERROR, problem, Topic.INSTRUMENT))
+        self._problem = problem
         failed, before = self._host.choice, self._opened
         if before is not None and before != failed and not self._ending:
             self._host.open(before)
@@ -181,5 +183,6 @@ class Instruments(QObject):
             self._empty_page.show_choice(problem)
 
     def _session_has_closed(self) -> None:
-        if self._setup_requested and not self._ending:
-            self.show_setup(self._host.choice)
+        then, self._when_free = self._when_free, None
+        if then is not None:
+            then()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.gui.pages.page_stack import PageEntry
 
@@ -16,6 +16,12 @@ def _data() -> type[Page]:
     return DataPage
 
 
+def _rig() -> type[Page]:
+    from app.gui.rig_page.page import RigPage
+
+    return RigPage
+
+
 PAGES: tuple[PageEntry, ...] = (
     PageEntry(
         title="Data",
@@ -23,4 +29,12 @@ PAGES: tuple[PageEntry, ...] = (
         tip="Recordings, datasets and snapshots: find, play, export, keep in order",
         load=_data,
     ),
+    PageEntry(
+        title="Rig",
+        icon_name="rig",
+        tip="Recent instruments, set-up, properties of the devices, checks of this computer, drills",
+        load=_rig,
+    ),
 )
+#: Number of the Rig page on the rail; the live page is number 0.
+RIG: Final = 1 + next(number for number, entry in enumerate(PAGES) if entry.title == "Rig")

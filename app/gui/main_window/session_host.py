@@ -86,6 +86,8 @@ class SessionHost(QObject):
         self.session: SessionLike | None = None
         self.choice = InstrumentChoice()
         self.state = HostState.EMPTY
+        #: Called in the thread that opens a session, before it does; raises SpeckleScopeError when the devices are not free.
+        self.before_open: Callable[[], None] = _nothing
         self._prepare = prepare
         self._next: InstrumentChoice | None = None
         self._thread: threading.Thread | None = None
@@ -139,6 +141,7 @@ class SessionHost(QObject):
 
     def _open(self, open_session: Callable[[], SessionLike]) -> None:
         try:
+            self.before_open()
             result: object = open_session()
         except SpeckleScopeError as error:
             result = error
@@ -183,3 +186,7 @@ class SessionHost(QObject):
     def _set_state(self, state: HostState) -> None:
         self.state = state
         self.state_changed.emit()
+
+
+def _nothing() -> None:
+    """Do nothing before a session is opened."""

@@ -104,7 +104,7 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
         One warning for every entry that was skipped.
     """
     warnings: list[str] = []
-    if not store.allKeys():
+    if not store.childKeys():
         return WindowSettings(), warnings
 
     def field(key: str, parse: Callable[[str], T], default: T) -> T:
@@ -141,8 +141,9 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
 
 
 def save(store: QSettings, settings: WindowSettings) -> None:
-    """Store the settings, as text only."""
-    store.clear()
+    """Store the settings, as text only; what pages remember in groups of their own stays."""
+    for key in store.childKeys():
+        store.remove(key)
     store.setValue("version", str(VERSION))
     store.setValue("geometry", settings.geometry.hex())
     store.setValue("panes", settings.panes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QEvent, QSettings, Qt, QTimer
@@ -34,7 +35,7 @@ from app.gui.main_window.guide import Guide, facts_of
 from app.gui.main_window.instruments import Instruments
 from app.gui.main_window.jobs import jobs_of, may_end_jobs, unfinished
 from app.gui.main_window.notifier import Notifier
-from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.page_list import PAGES, RIG
 from app.gui.main_window.report_job import ReportJob, messages_of, settings_of, suggested_name
 from app.gui.main_window.session_host import HostState, SessionHost
 from app.gui.main_window.status_bar import StatusBar
@@ -47,7 +48,7 @@ from app.gui.widgets.banner import Banner
 from app.gui.widgets.file_drop import FileDrop
 from app.gui.widgets.style import GAP_PX
 from app.instrument.path_content import ContentKind, PathContent, PathContentError, sole_content
-from app.jobs.job_list import JobList
+from app.jobs.job_list import JobList, Need
 from app.presets import PresetStore
 from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, Topic
 from app.stay_awake import StayAwake
@@ -104,6 +105,7 @@ class MainWindow(QMainWindow):
         self.jobs = JobList()
         self.reports = ReportJob(self.jobs)
         self.stay_awake = StayAwake()
+        host.before_open = partial(self.jobs.free, frozenset({Need.DEVICES}))
         self._stack = QStackedWidget()
         self.pages = PageStack(self._stack, PAGES, PageContext(jobs=self.jobs, store=store))
         self.rail = Rail()
@@ -205,6 +207,7 @@ class MainWindow(QMainWindow):
         self._stack.addWidget(self.page)
         self._stack.setCurrentWidget(self.page)
         self.acquisition_dock.use_page(self.page)
+        window_state.remember_recent(choice.path, session, self._store)
         self.pages.use_session(session)
         shown = f"SpeckleScope: {session.title}" + (" (simulated)" if session.simulated else "")
         self.setWindowTitle(f"{shown} [{choice.path}]" if choice.path else shown)
@@ -243,7 +246,18 @@ class MainWindow(QMainWindow):
         page.play_requested.connect(self._play)
         page.model_requested.connect(self.instruments.use_model)
         page.instrument_requested.connect(self.instruments.open_file)
+        page.devices_requested.connect(self.instruments.free_devices)
+        page.devices_released.connect(self.instruments.reopen)
+        page.live_page_requested.connect(self._show_live)
         self._watch(page)
+
+    def _show_live(self) -> None:
+        self.show_page(0)
+
+    def _show_set_up(self, path: Path | None, problem: str) -> None:
+        """Show an instrument file in the set-up form of the Rig page."""
+        self.show_page(RIG)
+        self.pages.page(RIG).show_file(path, problem)
 
     def _play(self, archive: Path) -> None:
         self.show_page(0)
@@ -395,8 +409,6 @@ class MainWindow(QMainWindow):
         content = sole_content(paths)
         if self._closing:
             raise PathContentError(f"{content.name} cannot be opened any more: the window is closing")
-        if self.instruments.setup_page is not None:
-            raise PathContentError(f"{content.name} cannot be opened while the set-up page is open; save or cancel it first")
         if content.kind is ContentKind.PICTURE and (self.page is None or not self.page.session.slm_status().kinds):
             raise PathContentError(f"there is no SLM to show {content.name} on; open an instrument that has one first")
         return content
@@ -506,6 +518,7 @@ class MainWindow(QMainWindow):
         self.rail.chosen.connect(self.show_page)
         self.pages.made.connect(self._connect_page)
         self.instruments.reported.connect(self.report)
+        self.instruments.set_up_requested.connect(self._show_set_up)
         self.files.dropped.connect(self._open_files)
         self.files.refused.connect(self._refuse)
 

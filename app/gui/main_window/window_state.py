@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,9 @@ from app.gui.live_page.page import LivePage
 from app.gui.live_page.page_state import layout_of
 from app.gui.live_page.page_state import restore as restore_layout
 from app.gui.main_window import settings
+from app.gui.pages import recent_store
+from app.gui.session_protocol import SessionLike
+from app.instrument.recent_instruments import InstrumentSort, RecentInstrument, with_newest
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +106,21 @@ def remember_instrument(path: Path | None, store: QSettings) -> None:
     settings.save(store, replace(stored, instrument=str(path.absolute()) if path else ""))
 
 
+def remember_recent(path: Path | None, session: SessionLike, store: QSettings | None) -> None:
+    """Put an instrument that was opened at the top of the recent ones; the built-in simulated one is always there."""
+    if path is None or store is None:
+        return
+    sort = InstrumentSort.SIMULATED if session.simulated else InstrumentSort.REAL
+    used_utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    newest = RecentInstrument(
+        path=path.absolute(),
+        name=session.title,
+        sort=InstrumentSort.RECORDING if path.is_dir() else sort,
+        used_utc=used_utc,
+    )
+    recent_store.remember(store, with_newest(recent_store.remembered(store), newest))
+
+
 def remember_theme(theme: settings.ThemeChoice, store: QSettings) -> None:
     """Store whether the window is dark, light, or as the desktop is."""
     stored, _ = settings.load(store)
@@ -111,7 +130,7 @@ def remember_theme(theme: settings.ThemeChoice, store: QSettings) -> None:
 def guide_is_open(store: QSettings) -> bool:
     """Return whether to show the guide: at the very first start, and until it was skipped or finished."""
     stored, _ = settings.load(store)
-    return not store.allKeys() or stored.guide is settings.GuideState.OPEN
+    return not store.childKeys() or stored.guide is settings.GuideState.OPEN
 
 
 def remember_guide(store: QSettings, *, is_open: bool) -> None:

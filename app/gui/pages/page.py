@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from PyQt6.QtCore import QSettings, pyqtSignal
@@ -52,6 +53,13 @@ class Page(QWidget):
     play_requested = pyqtSignal(object)
     #: The operator wants the live view to use a model; the name of a shipped model, or the path of a model.
     model_requested = pyqtSignal(str)
+    #: The page wants to use camera and SLM itself, so an open instrument is closed first: what for, as a verb, and what is
+    #: called when they are free. It is not called when the operator keeps the instrument open.
+    devices_requested = pyqtSignal(str, object)
+    #: The page has released camera and SLM: the instrument that was closed for it is opened again.
+    devices_released = pyqtSignal()
+    #: The operator wants to see the live page.
+    live_page_requested = pyqtSignal()
     #: The operator wants to open an instrument file; its path, or None for the simulated instrument.
     instrument_requested = pyqtSignal(object)
 
@@ -63,6 +71,17 @@ class Page(QWidget):
     def use_session(self, session: SessionLike | None) -> None:
         """Work with another session, or with none; the window calls this whenever an instrument opens or closes."""
         self.session = session
+
+    def show_file(self, path: Path | None, problem: str = "") -> None:
+        """Show a file of this page, because another part of the window asks for it.
+
+        Parameters
+        ----------
+        path : Path, optional
+            The file.
+        problem : str
+            What is wrong with it; empty when nothing is.
+        """
 
     def enter(self) -> None:
         """Begin to refresh: the operator looks at the page now."""

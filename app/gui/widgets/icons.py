@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
@@ -218,12 +219,6 @@ def _back(painter: QPainter) -> None:
     painter.drawPolyline(QPolygonF([QPointF(9, 5), QPointF(4, 10), QPointF(9, 15)]))
 
 
-def _train(painter: QPainter) -> None:
-    painter.drawPolyline(QPolygonF([QPointF(3, 3), QPointF(3, 17), QPointF(17, 17)]))
-    corners = ((5, 4), (6.5, 9), (9, 12), (12.5, 13.5), (17, 14))
-    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
-
-
 def _pause(painter: QPainter) -> None:
     painter.setBrush(painter.pen().color())
     painter.drawRect(QRectF(5.5, 4.5, 3, 11))
@@ -276,11 +271,26 @@ def _compare(painter: QPainter) -> None:
     painter.drawRoundedRect(QRectF(11, 4, 6.5, 12), 1.5, 1.5)
 
 
+def _rig(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(10, 10), 4.6, 4.6)
+    painter.drawEllipse(QPointF(10, 10), 1.4, 1.4)
+    for part in range(8):
+        turn = part * math.pi / 4
+        inner, outer = (QPointF(10 + r * math.cos(turn), 10 + r * math.sin(turn)) for r in (4.6, 7.6))
+        painter.drawLine(inner, outer)
+
+
+def _train(painter: QPainter) -> None:
+    painter.drawPolyline(QPolygonF([QPointF(3, 3), QPointF(3, 17), QPointF(17, 17)]))
+    corners = ((5, 4), (6.5, 9), (9, 12), (12.5, 13.5), (17, 14))
+    painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in corners]))
+
+
 _DRAW: dict[str, Callable[[QPainter], None]] = {
     "play": _play, "stop": _stop, "record": _record, "snapshot": _snapshot, "export": _export, "fit": _fit,
     "folder": _folder, "build": _build, "live": _live, "calibrate": _calibrate, "enlarge": _enlarge, "sliders": _sliders,
     "move": _move, "point": _point, "distance": _distance, "profile": _profile, "rectangle": _rectangle, "ellipse": _ellipse,
-    "camera roi": _camera_roi, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
+    "camera roi": _camera_roi, "rig": _rig, "good": _good, "warning": _warning, "error": _error, "info": _info, "wait": _wait,
     "train": _train, "data": _data, "star": _star, "starred": _starred, "trash": _trash, "copy": _copy, "pencil": _pencil,
     "search": _search, "back": _back,
     "pause": _pause, "next frame": _next_frame, "previous frame": _previous_frame, "last frame": _last_frame,

@@ -9,6 +9,7 @@ from typing import Final
 from app.gui.widgets.palette import Palette
 
 _ARROW: Final = Path(__file__).with_name("arrow_down.svg").as_posix()
+_ARROW_UP: Final = Path(__file__).with_name("arrow_up.svg").as_posix()
 
 
 def style_sheet(palette: Palette, scale: float = 1.0) -> str:
@@ -79,7 +80,13 @@ QPlainTextEdit, QTextEdit {{
 QPlainTextEdit:focus, QTextEdit:focus {{ border: 2px solid {p.accent}; }}
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{
   width: 0; border: none; }}
-QLineEdit[tone="wrong"], QComboBox[tone="wrong"] {{ border: 2px solid {p.alarm}; }}
+QDoubleSpinBox#stepper {{ min-height: 26px; padding-right: 20px; }}
+QDoubleSpinBox#stepper::up-button {{
+  subcontrol-origin: border; subcontrol-position: top right; width: 18px; image: url("{_ARROW_UP}"); }}
+QDoubleSpinBox#stepper::down-button {{
+  subcontrol-origin: border; subcontrol-position: bottom right; width: 18px; image: url("{_ARROW}"); }}
+QDoubleSpinBox#stepper::up-button:hover, QDoubleSpinBox#stepper::down-button:hover {{ background: {p.raised}; }}
+QLineEdit[tone="wrong"], QComboBox[tone="wrong"], QDoubleSpinBox[tone="wrong"] {{ border: 2px solid {p.alarm}; }}
 QLineEdit#compact, QComboBox#compact {{ min-height: 26px; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}

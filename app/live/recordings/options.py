@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -63,6 +64,8 @@ class RecordingOptions:
         Who measures what, and under which licence the data may be used.
     facts : mapping of str to value
         Further facts for the metadata.
+    check_disk : callable
+        Raises OSError where a disk is simulated that is full; see :class:`acquisition.archive.writer.ArchiveWriter`.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class RecordingOptions:
     tags: tuple[str, ...] = ()
     credits: Credits = Credits()
     facts: dict[str, object] = field(default_factory=dict)
+    check_disk: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def __post_init__(self) -> None:
         if self.every_nth < 1:

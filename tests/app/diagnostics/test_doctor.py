@@ -46,7 +46,7 @@ def test_the_doctor_opens_the_configured_devices(tmp_path: Path, monkeypatch: py
     findings = {finding.subject: finding for finding in configured(checked(rig, "test"))}
     assert (findings["camera"].verdict, findings["SLM"].verdict) == (Verdict.BAD, Verdict.BAD)
     assert "no video file gone.avi" in findings["camera"].text
-    assert "setup page" in findings["SLM"].remedy
+    assert "Rig page" in findings["SLM"].remedy
 
 
 def test_the_command_lists_the_findings_and_fails_when_one_is_bad(tmp_path: Path) -> None:

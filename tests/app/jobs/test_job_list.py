@@ -90,3 +90,20 @@ def test_a_long_day_keeps_the_running_jobs_and_the_newest_hundred_that_ended() -
     assert names[-1] == "Export 149"
     running.stop()
     assert running.stage.join(10)
+
+
+def test_devices_are_freed_by_stopping_what_can_go_on_later_and_nothing_else() -> None:
+    jobs = JobList()
+    devices = frozenset({Need.DEVICES})
+    test = jobs.start(_waiting("Test of the devices", devices))
+    train = jobs.start(_waiting("Train", frozenset({Need.COMPUTER})))
+    jobs.free(devices)
+    assert not test.running
+    assert train.running
+    finishes = threading.Event()
+    jobs.start(JobOrder(name="Calibrate", work=lambda progress, stop: finishes.wait(10) and None, needs=devices))
+    with pytest.raises(JobConflictError, match="Calibrate is running"):
+        jobs.free(devices)
+    finishes.set()
+    train.stop()
+    assert all(job.stage.join(10) for job in jobs.running)

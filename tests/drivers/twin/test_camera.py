@@ -311,3 +311,20 @@ def test_reading_unarmed_is_an_error_but_no_timeout() -> None:
     with pytest.raises(DeviceError, match="not armed") as caught:
         table.camera.read(0.1)
     assert not isinstance(caught.value, DeviceTimeoutError)
+
+
+def test_a_removed_camera_cannot_be_reconnected_before_it_is_put_back() -> None:
+    camera = SimulatedCamera(SimulatedSlm((PX, PX)), fibre(0.0), clock=VirtualClock())
+    camera.arm(TriggerMode.FREE_RUN)
+    camera.read(1.0)
+    camera.remove()
+    with pytest.raises(DeviceLostError):
+        camera.read(1.0)
+    with pytest.raises(DeviceLostError, match="still unplugged"):
+        camera.reconnect()
+    camera.put_back()
+    with pytest.raises(DeviceLostError):
+        camera.read(1.0)
+    camera.reconnect()
+    camera.arm(TriggerMode.FREE_RUN)
+    assert camera.read(1.0).index == 0

@@ -142,3 +142,17 @@ def test_a_window_larger_than_the_screen_fills_it_at_the_start(qtbot) -> None:
         window.show()
     assert large.isMaximized()
     assert not small.isMaximized()
+
+
+def test_what_a_page_remembers_stays_when_the_window_stores_its_own(store) -> None:
+    store.setValue("rig/recent", "[]")
+    store.setValue("from_long_ago", "1")
+    settings.save(store, settings.WindowSettings(pairs=7))
+    assert store.value("rig/recent") == "[]"
+    assert store.value("from_long_ago") is None
+    assert settings.load(store)[0].pairs == 7
+
+
+def test_a_store_that_holds_only_what_a_page_remembers_gives_no_warning(store) -> None:
+    store.setValue("rig/recent", "[]")
+    assert settings.load(store) == (settings.WindowSettings(), [])

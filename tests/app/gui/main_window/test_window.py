@@ -351,10 +351,10 @@ def test_a_recording_is_ended_by_nothing_that_only_happens_to_be_pressed(window,
         lambda window: window.acquisition_dock.start("cells", 60, "digits"),
         lambda window: window.instruments.use_model("m"),
         lambda window: window.carry_out(Command.SIMULATED),
-        lambda window: window.carry_out(Command.SETUP),
+        lambda window: window.instruments.free_devices("test the devices", lambda: None),
         lambda window: window.close(),
     ],
-    ids=["acquisition", "model", "simulated", "setup", "close"],
+    ids=["acquisition", "model", "simulated", "test of the devices", "close"],
 )
 def test_what_would_end_a_recording_asks_and_changes_nothing_when_refused(window, session, command):
     session.status = replace(session.status, state=LiveState.RUNNING)

@@ -1,4 +1,4 @@
-"""One device of the setup page: its kind, the connected devices, its settings, and its live state with a picture."""
+"""One device of the set-up form: its kind, the connected devices, its settings, and its live state with a picture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import (
     QComboBox,
     QFrame,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -17,11 +18,13 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from app.gui.setup.form import SectionForm, heading
+from app.gui.rig_page.set_up.section_form import SectionForm
 from app.gui.widgets.picture import Picture
 from app.gui.widgets.style import set_style
 from app.instrument.config import InstrumentConfig
 from app.instrument.devices import DetectedDevice, DeviceKind
+
+_FORM_PX, _PICTURE_PX = 330, 190
 
 
 class DevicePanel(QFrame):
@@ -38,6 +41,8 @@ class DevicePanel(QFrame):
     """
 
     changed = pyqtSignal()
+    #: Why a number was refused, with its range.
+    refused = pyqtSignal(str)
 
     def __init__(self, caption: str, kinds: Mapping[str, DeviceKind], placeholder: str) -> None:
         super().__init__()
@@ -49,6 +54,7 @@ class DevicePanel(QFrame):
         self.forms: dict[str, SectionForm] = {}
         self.kind = QComboBox()
         self.kind.setAccessibleName(f"Kind of {caption}")
+        self.kind.setToolTip(f"Which kind of device the {caption} is")
         for name, kind in kinds.items():
             self.kind.addItem(kind.title, str(name))
         self.devices = QComboBox()
@@ -58,21 +64,11 @@ class DevicePanel(QFrame):
         self.picture = Picture(placeholder)
         self.state = QLabel()
         self.state.setWordWrap(True)
-        self.state.setMinimumHeight(38)
-        self.state.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.state.setTextFormat(Qt.TextFormat.PlainText)
+        self.state.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.buttons = QHBoxLayout()
         self.buttons.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 12, 16, 12)
-        layout.setSpacing(8)
-        layout.addWidget(heading(caption))
-        layout.addWidget(self.kind)
-        layout.addWidget(self.devices)
-        layout.addWidget(self._pages, 3)
-        layout.addWidget(self.picture, 4)
-        layout.addWidget(self.state)
-        layout.addLayout(self.buttons)
+        self._build(caption)
         self.changed.connect(self._show_devices)
         self.kind.activated.connect(lambda _: self._show_kind())
         self.devices.activated.connect(self._fill_in)
@@ -85,6 +81,7 @@ class DevicePanel(QFrame):
     def button(self, text: str, tip: str) -> QPushButton:
         """Add a button under the picture and return it."""
         button = QPushButton(text)
+        button.setObjectName("small")
         button.setToolTip(tip)
         self.buttons.insertWidget(self.buttons.count() - 1, button)
         return button
@@ -92,10 +89,15 @@ class DevicePanel(QFrame):
     def show_config(self, config: InstrumentConfig, name: str, sections: Mapping[str, list[str]]) -> None:
         """Show a configuration: the chosen kind, and a form for every section of every kind."""
         self._sections = sections
+        self.forms = {}
+        while (old := self._pages.widget(0)) is not None:
+            self._pages.removeWidget(old)
+            old.deleteLater()
         for kind in self._kinds:
             forms = [SectionForm(getattr(config, part)) for part in sections.get(kind, [])]
             for part, form in zip(sections.get(kind, []), forms, strict=True):
                 form.changed.connect(self.changed)
+                form.refused.connect(self.refused)
                 self.forms[f"{kind}/{part}"] = form
             self._pages.addWidget(_page(forms, sections.get(kind, [])))
         self.kind.setCurrentIndex(max(0, self.kind.findData(str(name))))
@@ -112,6 +114,10 @@ class DevicePanel(QFrame):
     def values(self) -> dict[str, dict[str, object]]:
         """Return the sections of the chosen kind, as entered in the forms."""
         return {part: self.forms[f"{self.name}/{part}"].values() for part in self._sections.get(self.name, [])}
+
+    def chosen_forms(self) -> dict[str, SectionForm]:
+        """Return the forms of the chosen kind, by their section."""
+        return {part: self.forms[f"{self.name}/{part}"] for part in self._sections.get(self.name, [])}
 
     def show_state(self, text: str, error: str) -> None:
         """Show the state of the device, or its error if there is one."""
@@ -143,7 +149,8 @@ class DevicePanel(QFrame):
         """Whether the forms name this device."""
         values = self.values()
         sections = ((part, settings) for part, settings in device.settings.items() if isinstance(settings, Mapping))
-        return all(values.get(part, {}).get(key) == value for part, settings in sections for key, value in settings.items())
+        pairs = [(values.get(part, {}).get(key), value) for part, settings in sections for key, value in settings.items()]
+        return all(_plain(entry) == _plain(value) for entry, value in pairs)
 
     def _fill_in(self, index: int) -> None:
         """Fill the settings of the chosen device into the forms."""
@@ -154,6 +161,35 @@ class DevicePanel(QFrame):
                 if form is not None and isinstance(settings, Mapping):
                     form.show_values(settings)
             self.changed.emit()
+
+    def _build(self, caption: str) -> None:
+        heading = QLabel(caption)
+        heading.setObjectName("heading")
+        seen = QVBoxLayout()
+        seen.setSpacing(6)
+        seen.addWidget(self.picture, 1)
+        seen.addLayout(self.buttons)
+        seen.addWidget(self.state)
+        for box in (self.kind, self.devices):
+            box.setMinimumContentsLength(12)
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(14, 10, 14, 10)
+        grid.setSpacing(8)
+        grid.addWidget(heading, 0, 0)
+        grid.addWidget(self.kind, 0, 1)
+        grid.addWidget(self.devices, 1, 0, 1, 2)
+        grid.addWidget(self._pages, 2, 0, 1, 2)
+        grid.addLayout(seen, 0, 2, 3, 1)
+        grid.setRowStretch(2, 1)
+        grid.setColumnStretch(1, 3)
+        grid.setColumnStretch(2, 2)
+        self._pages.setMinimumWidth(_FORM_PX)
+        self.picture.setMinimumWidth(_PICTURE_PX)
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _page(forms: list[SectionForm], parts: list[str]) -> QScrollArea:

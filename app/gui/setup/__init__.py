@@ -1,1 +1,0 @@
-"""The setup page: choose camera and SLM, see them live, and write the instrument file."""
