@@ -46,7 +46,7 @@ class ControlBar(QWidget):
         self.state.setMinimumWidth(90)
         self.state.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.recording_name = QLineEdit()
-        self.recording_name.setFixedWidth(130)
+        self.recording_name.setFixedWidth(120)
         self.recording_name.setMaxLength(64)
         self.recording_name.setPlaceholderText("recording name")
         self.recording_name.setAccessibleName("Recording name")

@@ -225,7 +225,7 @@ class LivePage(QMainWindow):
         if silent_s > _SILENT_AFTER_S:
             return f"No frame for {silent_s:.0f} s", Tone.WAITING
         if status.choosing_engine:
-            return "Live, choosing the engine\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
+            return "Choosing the engine\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
         if old_s is not None and old_s > _SILENT_AFTER_S:  # the frames are live, the phase is not
             return f"No phase for {old_s:.0f} s", Tone.WAITING
         return "Live", Tone.LIVE

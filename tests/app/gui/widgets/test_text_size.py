@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from PyQt6.QtGui import QFont, QFontDatabase, QFontInfo
@@ -44,18 +45,23 @@ def test_the_largest_texts_fit_on_a_small_screen(
     try:
         window = window_of(session)
         assert window.page is not None
-        session.add(make_view())
         session.start_live()
+        session.status = replace(session.status, choosing_engine=True)
+        window.refresh_numbers()
+        session.add(make_view())
         window.page.pictures.set_number(panes)
         window.resize(*SMALL_SCREEN)
         window.refresh_pictures()
         window.refresh_numbers()
+        state = window.page.controls.state
         for dock in window.page.docks:
             window.page.toggle_panel(dock.objectName())
             for _ in range(4):
                 QApplication.processEvents()
             smallest = window.minimumSizeHint()
             assert (smallest.width() <= SMALL_SCREEN[0], smallest.height() <= SMALL_SCREEN[1]) == (True, True), smallest
+            assert state.text() == "Choosing the engine\N{HORIZONTAL ELLIPSIS}"
+            assert state.width() >= state.sizeHint().width(), dock.objectName()
             window.page.toggle_panel(dock.objectName())
     finally:
         apply_style(qapp, theme_in_use(), SMALLEST_TEXT_PX)
