@@ -28,7 +28,8 @@ def faults_meaning(faults: Mapping[str, int]) -> str:
     """Return what each fault means, a line for each; every such pair was captured again."""
     if not faults:
         return ""
-    lines = [f"{_name(kind)}: {_MEANINGS[found]}" for kind in sorted(faults) if (found := _kind(kind)) in _MEANINGS]
+    known = {kind: _kind(kind) for kind in sorted(faults)}
+    lines = [f"{_name(kind)}: {_MEANINGS[found]}" for kind, found in known.items() if found is not None and found in _MEANINGS]
     return "\n".join(["Every pair with a fault was captured again.", *lines])
 
 

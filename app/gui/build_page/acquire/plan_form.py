@@ -153,9 +153,9 @@ class PlanForm(QWidget):
             self.preamble.setChecked(on)
         numbers = state.get("numbers")
         for key, value in numbers.items() if isinstance(numbers, dict) else ():
-            box = self.numbers.get(key)
-            if box is not None and isinstance(value, int | float) and box.minimum() <= value <= box.maximum():
-                box.setValue(value)
+            number = self.numbers.get(key)
+            if number is not None and isinstance(value, int | float) and number.minimum() <= value <= number.maximum():
+                number.setValue(value)
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
