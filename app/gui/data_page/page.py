@@ -154,18 +154,23 @@ class DataPage(Page):
         self.bar.show_filters(filters)
 
     def _show_list(self) -> None:
+        """Show what is known of the archives now."""
         self._seen = self.archives.changes
-        filters, statuses = self.bar.filters(), self.archives.statuses()
-        matches = filters.fitting(self.archives.search(filters.query))
-        there = self._to_select & {entry.path for entry in matches}
-        self.table.show_entries(matches, also=there)
-        self._to_select -= there
+        self._show_matches()
         everything = self.archives.entries
-        self.bar.show_archives(statuses, self._own)
+        self.bar.show_archives(self.archives.statuses(), self._own)
         self.details.show_known_tags(sorted({tag for entry in everything for tag in entry.notes.tags}, key=str.casefold))
-        self.table.show_empty_text(self._empty_text(filters))
         self._sources.look(everything, (*self.archives.roots, *self.remembered.targets))
         self._show_notices()
+
+    def _show_matches(self) -> None:
+        """Show the entries that fit the filters."""
+        filters = self.bar.filters()
+        matches = filters.fitting(self.archives.search(filters.query))
+        there = self._to_select & {entry.path for entry in matches} if self._to_select else frozenset()
+        self.table.show_empty_text(self._empty_text(filters))
+        self.table.show_entries(matches, also=there)
+        self._to_select -= there
 
     def _show_notices(self) -> None:
         busy = frozenset(folder for job in self.context.jobs.running for folder in job.order.folders)
@@ -402,7 +407,7 @@ class DataPage(Page):
         self.bar.search.selectAll()
 
     def _connect(self) -> None:
-        self.bar.changed.connect(self._show_list)
+        self.bar.changed.connect(self._show_matches)
         self.bar.add_requested.connect(self._choose_archive)
         self.bar.remove_requested.connect(self._remove_archive)
         self.bar.look_requested.connect(self.archives.look)
