@@ -42,12 +42,12 @@ _TIMED: Final = {
     SlmKind.SLMSUITE: "slmsuite_slm",
 }
 _LABELS: Final = {
-    "latency_frames": "Latency of the SLM in refresh periods",
-    "latency_s": "Latency of the SLM",
-    "settle_s": "Settling time of the SLM",
-    "trigger_delay_s": "Trigger delay of the camera",
-    "lut_file": "File with the phase response",
-    "assumed_lut_gamma": "Assumed gamma of the SLM",
+    "latency_frames": "SLM latency, refresh periods",
+    "latency_s": "SLM latency",
+    "settle_s": "SLM settling time",
+    "trigger_delay_s": "Camera trigger delay",
+    "lut_file": "SLM phase response",
+    "assumed_lut_gamma": "Assumed SLM gamma",
     "exposure_s": "Exposure",
     "response": "Fibre response",
 }

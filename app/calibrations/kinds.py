@@ -115,7 +115,7 @@ FACTS: Final[Mapping[Calibration, CalibrationFacts]] = {
         parts=frozenset({Part.SLM}),
     ),
     Calibration.CAMERA: CalibrationFacts(
-        title="Camera and exposure",
+        title="Camera",
         stored_kind="camera",
         purpose="Measures gain, noise, linearity and bad pixels, and finds the exposure that fills 80 % of the camera's range.",
         shows="The SLM shows the flat pattern, then scrambled ones, while the camera takes {shots} frames of many exposures.",

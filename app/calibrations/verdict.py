@@ -134,7 +134,7 @@ def _camera_value(values: Mapping[str, Any]) -> str:
 
 
 def _registration_value(values: Mapping[str, Any]) -> str:
-    return f"magnification {float(values['scale']):.3f}, rotation {float(values['rotation_deg']):.2f}\N{DEGREE SIGN}"
+    return f"Magnification {float(values['scale']):.3f}, rotation {float(values['rotation_deg']):.2f}\N{DEGREE SIGN}"
 
 
 def _settled_ms(values: Mapping[str, Any]) -> float:
@@ -143,10 +143,10 @@ def _settled_ms(values: Mapping[str, Any]) -> float:
 
 _VALUES: Final[Mapping[Calibration, Callable[[Mapping[str, Any]], str]]] = {
     Calibration.TIMING: _timing_value,
-    Calibration.LUT: lambda values: f"white is {float(values['slm_range_rad']):.2f} rad",
+    Calibration.LUT: lambda values: f"{float(values['slm_range_rad']):.2f} rad at white",
     Calibration.CAMERA: _camera_value,
     Calibration.REGISTRATION: _registration_value,
-    Calibration.FIBRE: lambda values: f"actual phase {float(values['phase_scale']):.2f} times the requested one",
+    Calibration.FIBRE: lambda values: f"{float(values['phase_scale']):.2f} times the requested phase",
     Calibration.RESPONSE: lambda values: f"{100 * float(values['quality']):.0f} % of the highest possible correlation",
 }
 

@@ -20,7 +20,7 @@ from app.gui.widgets.picture import Picture
 from app.reporting.plots import Plot, Role, Series
 from app.reporting.rendering import Section
 
-_PLOT_PX = 230
+_PLOT_PX = 270
 _PICTURE_PX = 170
 #: Colour of every series, and how it looks in the legend.
 _COLOURS: Final = {
@@ -171,7 +171,7 @@ def _captioned(image: np.ndarray, caption: str) -> QWidget:
     view.show_grey(image if image.ndim == 2 else np.asarray(image.mean(axis=2), np.uint8))
     label = caption_label(caption)
     label.setWordWrap(True)
-    label.setAlignment(Qt.AlignmentFlag.AlignTop)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter)
     box = QWidget()
     layout = QVBoxLayout(box)
     layout.setContentsMargins(0, 0, 0, 0)

@@ -10,7 +10,7 @@ from threading import Event
 
 from PyQt6.QtCore import Qt, QTimer, QUrl
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QButtonGroup, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from acquisition.archive.folder import one_line
 from app.calibrations.changes import Change, apply, revert, settings_of_file
@@ -30,13 +30,14 @@ from app.gui.session_protocol import CalibrationRunLike, SessionLike
 from app.gui.widgets.formatting import duration
 from app.gui.widgets.labels import card, scrolled
 from app.gui.widgets.questions import Question, ask
-from app.gui.widgets.style import GAP_PX
+from app.gui.widgets.style import GAP_PX, SMALLEST_TEXT_PX
 from app.instrument.config import InstrumentConfig
 from app.jobs.job_list import Job, JobOrder, Need, Progress
 from app.status import JobState, Message, MessageLevel, Topic
 from drivers.base import SpeckleScopeError
 
 _TICK_MS = 200
+#: Width of the cards with the smallest texts.
 _CARDS_PX = 300
 _NEEDS = frozenset({Need.DEVICES})
 #: A registration or a response in this state is not built upon.
@@ -273,10 +274,10 @@ class CalibratePage(Page):
         text = FACTS[self.what].shows.format(shots=shots(order, target))
         seconds = record.stored.values.get("seconds") if record is not None and record.stored is not None else None
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-            took = f"The last measurement took {duration(seconds)}"
+            took = f"The last measurement took {duration(seconds)} min"
         else:
-            took = f"It takes at least {duration(max(1.0, least_seconds(order, target)))}"
-        return f"{text} {took} (minutes:seconds). The live view pauses, and goes on afterwards."
+            took = f"It takes at least {duration(max(1.0, least_seconds(order, target)))} min"
+        return f"{text} {took}. The live view pauses, and goes on afterwards."
 
     def _show_figures(self, record: CalibrationRecord | None) -> None:
         folder = record.folder if record is not None else None
@@ -321,7 +322,7 @@ class CalibratePage(Page):
         column.addStretch(1)
         self.cards[self.what].setChecked(True)
         left = scrolled(cards)
-        left.setFixedWidth(_CARDS_PX)
+        left.setFixedWidth(round(_CARDS_PX * QApplication.font().pixelSize() / SMALLEST_TEXT_PX))
         content = QWidget()
         right = QVBoxLayout(content)
         right.setContentsMargins(0, 0, GAP_PX, 0)

@@ -107,7 +107,8 @@ class ResultPanel(QWidget):
         self.apply.setEnabled(measured and not not_applied)
         self.revert.setEnabled(measured and not no_way_back)
         self.report.setEnabled(measured)
-        reasons = (("Apply", not_applied), ("Revert", no_way_back))
+        applied = record is not None and record.in_use is not None
+        reasons = (("Apply", not_applied), ("Revert", no_way_back if applied else ""))
         self.why_not.setText("\n".join(f"{name}: {reason}" for name, reason in reasons if reason and measured))
 
     def _show_verdict(self, record: CalibrationRecord | None) -> None:

@@ -41,6 +41,11 @@ class RunPanel(QWidget):
         self.probe_patterns.setSpecialValueText("usual number")
         self.probe_patterns.setToolTip("More probe patterns average out more noise; each takes one frame")
         self.use_registration = QCheckBox("Use the registration in use")
+        self.use_registration.setToolTip("It tells where the camera sees the patterns")
+        self.no_registration = _text("muted")
+        self.no_registration.setText(
+            "No registration is in use that still holds: patterns are taken to lie in the middle, without rotation."
+        )
         self.adapt = QCheckBox("Adapt the response in use")
         self.adapt.setToolTip("Only the phases of the cores are measured again: enough after a bend, and much faster")
         self._form = QFormLayout()
@@ -49,6 +54,7 @@ class RunPanel(QWidget):
         self._form.addRow("Probe patterns", self.probe_patterns)
         self._form.addRow(self.use_registration)
         self._form.addRow(self.adapt)
+        self._form.addRow(self.no_registration)
         self.run = QPushButton("Run")
         set_style(self.run, "tone", "primary")
         self.stop = QPushButton("Stop")
@@ -57,10 +63,22 @@ class RunPanel(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress of the calibration")
         self.progress = _text("muted")
+        self._lay_out()
+        self.run.clicked.connect(self.run_clicked)
+        self.stop.clicked.connect(self.stop_clicked)
+        for box in (self.levels, self.probe_patterns):
+            box.valueChanged.connect(self._tell)
+            box.refused.connect(self.refused)
+        for check in (self.use_registration, self.adapt):
+            check.toggled.connect(self._tell)
+        self.show_progress(None)
+
+    def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         buttons.addWidget(self.run)
         buttons.addWidget(self.stop)
-        buttons.addWidget(self.progress, 1)
+        buttons.addWidget(self.progress, 100)
+        buttons.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 10, 12, 10)
         layout.setSpacing(6)
@@ -71,14 +89,6 @@ class RunPanel(QWidget):
         layout.addWidget(self.bar)
         layout.addWidget(self.reason)
         layout.addStretch(1)
-        self.run.clicked.connect(self.run_clicked)
-        self.stop.clicked.connect(self.stop_clicked)
-        for box in (self.levels, self.probe_patterns):
-            box.valueChanged.connect(self._tell)
-            box.refused.connect(self.refused)
-        for check in (self.use_registration, self.adapt):
-            check.toggled.connect(self._tell)
-        self.show_progress(None)
 
     def show_kind(self, what: Calibration, registration: Path | None, previous: Path | None) -> None:
         """Show the options of a kind.
@@ -99,18 +109,12 @@ class RunPanel(QWidget):
         self.purpose.setText(FACTS[what].purpose)
         self._form.setRowVisible(self.levels, what is Calibration.LUT)
         self._form.setRowVisible(self.probe_patterns, what is Calibration.RESPONSE)
-        self._form.setRowVisible(self.use_registration, what in _USES_REGISTRATION)
-        self._form.setRowVisible(self.adapt, what is Calibration.RESPONSE)
+        self._form.setRowVisible(self.use_registration, what in _USES_REGISTRATION and registration is not None)
+        self._form.setRowVisible(self.no_registration, what in _USES_REGISTRATION and registration is None)
+        self._form.setRowVisible(self.adapt, what is Calibration.RESPONSE and previous is not None)
         with QSignalBlocker(self.use_registration), QSignalBlocker(self.adapt):
-            self.use_registration.setEnabled(registration is not None)
             if is_other or had_registration is not (registration is not None):
                 self.use_registration.setChecked(registration is not None)
-            self.use_registration.setToolTip(
-                "It tells where the camera sees the patterns"
-                if registration is not None
-                else "No registration is in use, or it is stale: patterns are taken to lie in the middle, without rotation"
-            )
-            self.adapt.setEnabled(previous is not None)
             if previous is None:
                 self.adapt.setChecked(False)
 
@@ -163,6 +167,7 @@ def _text(tone: str) -> QLabel:
 
 def _box(name: str, low: int, high: int, value: int) -> NumberBox:
     box = NumberBox()
+    box.setObjectName("stepper")
     box.setDecimals(0)
     box.describe(name, "")
     box.setRange(low, high)

@@ -39,7 +39,7 @@ def test_a_settling_time_is_applied_with_a_reserve_and_comes_back(tmp_path: Path
     folder = save_calibration(Calibration.TIMING, target, settle_s=0.058)
     changes = changes_of(Calibration.TIMING, folder, stored_as(Calibration.TIMING, target, settle_s=0.058), before)
     texts = {change.label: change.texts for change in changes}
-    assert texts["Settling time of the SLM"] == ("15 ms", "69.6 ms")
+    assert texts["SLM settling time"] == ("15 ms", "69.6 ms")
     assert texts["Calibration in use"] == ("not set", "timing/20261130-020000")
     apply(changes, folder, before, file)
     after = load_config(file)

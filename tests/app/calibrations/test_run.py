@@ -52,7 +52,7 @@ def test_a_measurement_is_stored_with_its_plots_and_devices(tmp_path: Path) -> N
     assert steps[-1] == (16, 16)
     record = read_record(Calibration.LUT, target)
     assert record.verdict.state is not CalibrationState.NEVER
-    assert record.value.startswith("white is 6.")
+    assert record.value.endswith(" rad at white")
     assert [section.title for section in record.figures] == ["Response", "Error of the response"]
     plot = record.figures[0].plots[0]
     assert isinstance(plot, Plot)

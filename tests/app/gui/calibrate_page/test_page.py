@@ -104,19 +104,19 @@ def test_a_response_is_measured_applied_and_taken_back(shown: Shown, session_of_
     shown.run()
     assert shown.state(Calibration.LUT) is CalibrationState.CONTRADICTS
     assert page.cards[Calibration.LUT].verdict.text() == "contradicts the settings"
-    assert "white is 6.28 rad" in page.cards[Calibration.LUT].accessibleName()
+    assert " rad at white" in page.cards[Calibration.LUT].accessibleName()
     assert [plot.canvas.accessibleName() for plot in page.figures.plots] == [
         "phase, rad over grey level",
         "phase error, rad over grey level",
     ]
-    assert page.result_panel.changes.text(0, 0) == "Assumed gamma of the SLM"
+    assert page.result_panel.changes.text(0, 0) == "Assumed SLM gamma"
     assert page.result_panel.changes.text(0, 1) == "1"
     assert float(page.result_panel.changes.text(0, 2)) == pytest.approx(1.2, abs=0.03)
 
     before = load_config(tmp_path / "instrument.yaml")
     with answered(refuses()) as refused:
         page.result_panel.apply.click()
-    assert "Assumed gamma of the SLM: 1 \N{RIGHTWARDS ARROW} 1." in refused[0]
+    assert "Assumed SLM gamma: 1 \N{RIGHTWARDS ARROW} 1." in refused[0]
     assert load_config(tmp_path / "instrument.yaml") == before
     assert shown.requested == []
     with answered(agrees()):
