@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from PyQt6.QtCore import QByteArray, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtCore import QByteArray, Qt, QTimer, QUrl
 from PyQt6.QtGui import QDesktopServices, QKeySequence, QShortcut
 from PyQt6.QtWidgets import QFileDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -55,9 +55,6 @@ class DataPage(Page):
     title = "Data"
     icon_name = "data"
 
-    #: The operator wants to write recordings or datasets for other programs; a tuple of Path.
-    export_requested = pyqtSignal(object)
-
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
         self.remembered = Remembered(context.store)
@@ -82,7 +79,7 @@ class DataPage(Page):
         self._answers: dict[EntryAction, Callable[[tuple[Entry, ...]], object]] = {
             EntryAction.PLAY: lambda entries: self.play(_paths(entries)),
             EntryAction.LIVE: lambda entries: self.play_requested.emit(entries[0].path),
-            EntryAction.EXPORT: lambda entries: self.export_requested.emit(_paths(entries)),
+            EntryAction.EXPORT: self.commands.export,
             EntryAction.RENAME: lambda entries: self.details.edit_name(),
             EntryAction.STAR: self._star,
             EntryAction.COPY: partial(self._choose_target, TransferKind.COPY),

@@ -528,15 +528,27 @@ def test_without_an_instrument_the_last_archive_is_listed(qtbot, page_of: PageOf
     assert page.archives.join(10)
 
 
-def test_actions_ask_the_window_for_what_the_page_does_not_do(qtbot, page_of: PageOf, root: Path) -> None:
+def test_the_live_view_is_asked_to_play(page_of: PageOf, root: Path) -> None:
     path = recording(root, "one")
     page = page_of(1)
     select(page, "one")
-    live, export = QSignalSpy(page.play_requested), QSignalSpy(page.export_requested)
+    live = QSignalSpy(page.play_requested)
     page.buttons.buttons[EntryAction.LIVE].click()
-    page.buttons.buttons[EntryAction.EXPORT].click()
     assert live[0] == [path]
-    assert export[0] == [(path,)]
+
+
+def test_an_export_is_a_job_and_says_where_its_files_are(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    page = page_of(1)
+    messages: list[Message] = []
+    page.reported.connect(messages.append)
+    select(page, "one")
+    qtbot.keyClick(page.table, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    assert [status.name for status in page.context.jobs.statuses()] == ["Export one"]
+    qtbot.waitUntil(lambda: bool(messages))
+    assert messages[0].level is MessageLevel.INFO
+    assert str(path / "export") in messages[0].text
+    assert any((path / "export").iterdir())
 
 
 def test_a_recording_is_played_and_the_list_comes_back(qtbot, page_of: PageOf, root: Path) -> None:
