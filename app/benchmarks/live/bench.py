@@ -7,29 +7,48 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+from app.benchmarks.live.library_search import measure_search
+from app.benchmarks.live.reconstruct_again import measure_reconstruct_again
 from app.benchmarks.live.x_desktop import XDesktop
+from app.instrument.config import InstrumentConfig
 from app.progress import Report
 from drivers.base import SpeckleScopeError
 
 #: The modules of the processes with windows; this room does not import them, because they need Qt.
 _GUI = f"{__package__.removesuffix('.benchmarks.live')}.gui"
 _WINDOW, _PAINT_TIMES = f"{_GUI}.window_bench", f"{_GUI}.image_view.drawing.paint_times"
-SCENARIOS = ("slow_consumer", "recordings", "disk_stalls", "switches", "robust")
+SCENARIOS = ("slow_consumer", "recordings", "robust", "disk_stalls", "switches", "playback", "data_page")
+#: Scenarios that measure no times of the live view: a quick run lets two of them run at a time.
+_BESIDE = ("disk_stalls", "switches", "playback", "data_page")
 _LONGEST_S = 1800.0
+#: What has to be so: a number, and the number, or the name of the number, that it has to be.
+_PROMISES: Mapping[str, tuple[str, object]] = {
+    "a recorded frame is missing": ("lossless_missing", 0),
+    "a stalled disk was not survived": ("disk_stall_right", "disk_stalls"),
+    "a lost camera did not come back": ("camera_loss_recovered", "camera_losses"),
+    "a recording did not begin with the seconds before": ("pretrigger_exact", "pretriggers"),
+    "outlines of another frame were painted": ("overlay_mismatches", 0),
+    "a command was not carried out": ("switches_survived", "switches"),
+    "a fault was not survived": ("robust_failed", 0),
+    "the player showed something else than what was recorded": ("playback_pictures_different", 0),
+    "a recording that was reconstructed again is another one": ("reconstruct_again_equal", 1),
+}
 _PAINTS, _QUICK_PAINTS = 100, 10
 
 
 def bench_window(report: Report, *, quick: bool = False) -> Mapping[str, object]:
-    """Measure the window.
+    """Measure the window. Each scenario has a process and a screen of its own.
 
     Parameters
     ----------
     report : callable
         Called with what is done.
     quick : bool
-        Shorter runs.
+        Shorter runs, some of them two at a time.
 
     Raises
     ------
@@ -37,14 +56,53 @@ def bench_window(report: Report, *, quick: bool = False) -> Mapping[str, object]
         A program is missing, or a scenario does not end.
     """
     numbers: dict[str, object] = {}
-    with tempfile.TemporaryDirectory(prefix="specklescope-window-") as folder, XDesktop() as desktop:
+    steps = len(SCENARIOS) + 1
+    beside = _BESIDE if quick else ()
+    with tempfile.TemporaryDirectory(prefix="specklescope-window-") as name, ThreadPoolExecutor(2) as two:
+        folder = Path(name)
         for done, scenario in enumerate(SCENARIOS):
-            report(f"window: {scenario}", done, len(SCENARIOS) + 1)
-            numbers.update(_measured(scenario, Path(folder), desktop, quick=quick))
-        report("window: painting", len(SCENARIOS), len(SCENARIOS) + 1)
-        numbers.update(_paint_times(desktop, _QUICK_PAINTS if quick else _PAINTS))
-        report("window", len(SCENARIOS) + 1, len(SCENARIOS) + 1)
+            if scenario not in beside:
+                report(f"window: {scenario}", done, steps)
+                numbers.update(_measured(scenario, folder, quick=quick))
+        if beside:
+            report(f"window: {', '.join(beside)}", steps - len(beside) - 1, steps)
+            for measured in two.map(partial(_measured, folder=folder, quick=quick), beside):
+                numbers.update(measured)
+        report("window: painting", steps - 1, steps)
+        with XDesktop() as desktop:
+            numbers.update(_paint_times(desktop, _QUICK_PAINTS if quick else _PAINTS))
+        report("window", steps, steps)
     return numbers
+
+
+def bench_library(config: InstrumentConfig, report: Report, *, quick: bool = False) -> Mapping[str, object]:
+    """Measure the search in a large archive, and whether a recording that is reconstructed again is the same.
+
+    Parameters
+    ----------
+    config : InstrumentConfig
+        A simulated instrument.
+    report : callable
+        Called with what is done.
+    quick : bool
+        A smaller archive and fewer frames.
+
+    Raises
+    ------
+    SpeckleScopeError
+        The live view reconstructs nothing, or the recording fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="specklescope-library-") as folder:
+        searched = measure_search(report, Path(folder) / "search", quick=quick)
+        stored_here = config.model_copy(update={"archive": Path(folder) / "again"})
+        return {**searched, **measure_reconstruct_again(report, stored_here, quick=quick)}
+
+
+def broken_promises(numbers: Mapping[str, object]) -> list[str]:
+    """Return in words what must not be so, of what was measured; times are not among it: they are those of the computer."""
+    return [
+        text for text, (name, right) in _PROMISES.items() if name in numbers and numbers[name] != numbers.get(str(right), right)
+    ]
 
 
 def _paint_times(desktop: XDesktop, repeats: int) -> Mapping[str, object]:
@@ -56,11 +114,12 @@ def _paint_times(desktop: XDesktop, repeats: int) -> Mapping[str, object]:
     return {**numbers, "paint_renderer": renderer, "paint_repeats": paints}
 
 
-def _measured(scenario: str, folder: Path, desktop: XDesktop, *, quick: bool) -> Mapping[str, object]:
+def _measured(scenario: str, folder: Path, *, quick: bool) -> Mapping[str, object]:
     result = folder / f"{scenario}.json"
     options = ["--quick"] if quick else []
     command = [sys.executable, "-P", "-m", _WINDOW, scenario, str(folder / scenario), str(result), *options]
-    _run(scenario, command, desktop)
+    with XDesktop() as desktop:
+        _run(scenario, command, desktop)
     if not result.is_file():
         raise SpeckleScopeError(f"the scenario {scenario} wrote no numbers; run it by hand to see why: {' '.join(command)}")
     numbers: dict[str, object] = json.loads(result.read_text(encoding="utf-8"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.benchmarks.live.library_search import ENTRIES, QUICK_ENTRIES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Amounts:
@@ -19,6 +21,8 @@ class Amounts:
         How long the window runs before it is measured, in seconds.
     asleep_s : float
         For how long the whole process is stopped, in seconds.
+    entries : int
+        Recordings and datasets in the archive of the Data page.
     played_frames : int
         Frames of the long recording that is played.
     """
@@ -30,14 +34,31 @@ class Amounts:
     pre_triggers: int
     warm_up_s: float
     asleep_s: float
+    entries: int
     played_frames: int
 
 
 WHOLE = Amounts(
-    slow_s=60.0, lossless_s=600.0, switches=1000, losses=3, pre_triggers=100, warm_up_s=5.0, asleep_s=30.0, played_frames=10_000
+    slow_s=60.0,
+    lossless_s=600.0,
+    switches=1000,
+    losses=3,
+    pre_triggers=100,
+    warm_up_s=5.0,
+    asleep_s=30.0,
+    entries=ENTRIES,
+    played_frames=10_000,
 )
 QUICK = Amounts(
-    slow_s=15.0, lossless_s=15.0, switches=100, losses=3, pre_triggers=10, warm_up_s=2.0, asleep_s=5.0, played_frames=1000
+    slow_s=15.0,
+    lossless_s=15.0,
+    switches=100,
+    losses=3,
+    pre_triggers=10,
+    warm_up_s=2.0,
+    asleep_s=5.0,
+    entries=QUICK_ENTRIES,
+    played_frames=1000,
 )
 
 Numbers = dict[str, object]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from app.gui.window_bench.amounts import Amounts, Numbers
 from app.gui.window_bench.bench_window import BenchWindow
+from app.gui.window_bench.data_page import data_page
 from app.gui.window_bench.flow import lossless, slow_consumer
 from app.gui.window_bench.losses import camera_losses
+from app.gui.window_bench.playback import playback
 from app.gui.window_bench.recordings import disk_stalls, pre_triggers
 from app.gui.window_bench.robust import robust
 from app.gui.window_bench.switches import switches
@@ -24,7 +26,9 @@ def recordings(folder: Path, amounts: Amounts) -> Numbers:
 SCENARIOS: Mapping[str, Callable[[Path, Amounts], Numbers]] = {
     "slow_consumer": slow_consumer,
     "recordings": recordings,
+    "robust": robust,
     "disk_stalls": disk_stalls,
     "switches": switches,
-    "robust": robust,
+    "playback": playback,
+    "data_page": data_page,
 }

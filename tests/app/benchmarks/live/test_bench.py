@@ -27,6 +27,17 @@ def test_every_scenario_of_the_window_is_run() -> None:
     assert tuple(SCENARIOS) == bench.SCENARIOS
 
 
+def test_what_was_promised_and_is_not_so_is_named() -> None:
+    right = {"lossless_missing": 0, "switches": 100, "switches_survived": 100, "robust_failed": 0, "reconstruct_again_equal": 1}
+    assert bench.broken_promises(right) == []
+    wrong = {**right, "switches_survived": 99, "reconstruct_again_equal": 0, "lossless_missing": 2}
+    assert bench.broken_promises(wrong) == [
+        "a recorded frame is missing",
+        "a command was not carried out",
+        "a recording that was reconstructed again is another one",
+    ]
+
+
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SpeckleScopeError, match="Xvfb is not installed; apt-get install xvfb"):
@@ -67,6 +78,8 @@ def test_the_window_is_measured_in_every_scenario() -> None:
     assert numbers["disk_stall_right"] == numbers["disk_stalls"] == 2
     assert numbers["switches_survived"] == numbers["switches"] == 100
     assert numbers["robust_count"] == 11
+    assert numbers["playback_max_diff_rad"] == 0
+    assert numbers["data_page_entries"]
     cases = numbers["robust_cases"]
     assert isinstance(cases, list)
     # How fast the window answers depends on what else the computer does; what it says and does must not.
