@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QFileDialog, QWidget
 from app.gui.command import Command
 from app.gui.main_window.empty_page import EmptyPage
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
+from app.gui.pages.model_choices import ModelChoices
 from app.gui.widgets.questions import Question, ask
 from app.instrument.config import InstrumentConfig, load_config, replay_of
 from app.instrument.path_content import ContentKind, PathContent
@@ -32,6 +33,11 @@ class Instruments(QObject):
         Asks about what is running, given what for; returns whether it may be ended.
     window : QWidget
         Dialogs belong to it.
+
+    Attributes
+    ----------
+    models : ModelChoices
+        The models that were chosen; the window sets where they are remembered.
     """
 
     #: A Message for the operator.
@@ -41,6 +47,7 @@ class Instruments(QObject):
 
     def __init__(self, host: SessionHost, empty_page: EmptyPage, may_end_work: Callable[[str], bool], window: QWidget) -> None:
         super().__init__(window)
+        self.models = ModelChoices(None)
         self._host = host
         self._empty_page = empty_page
         self._may_end_work = may_end_work
@@ -77,7 +84,7 @@ class Instruments(QObject):
     def open(self, choice: InstrumentChoice) -> None:
         """Open another instrument or model; what is running is asked about first."""
         if self._may_end_work("open another instrument"):
-            self._host.open(choice)
+            self._host.open(self._with_chosen_model(choice))
 
     def choose_file(self) -> None:
         """Let the operator choose an instrument file."""
@@ -167,8 +174,28 @@ class Instruments(QObject):
         self._ending = True
         self._when_free = None
 
+    def _with_chosen_model(self, choice: InstrumentChoice) -> InstrumentChoice:
+        """Return the choice with the model that was chosen for this instrument, if it can still be used."""
+        from app.training.model_list import fibre_of, usable_model  # it loads much that the start of the window does not need
+
+        path = choice.path
+        if choice.model is not None or (path is not None and path.is_dir()):
+            return choice
+        try:
+            config = load_config(path)
+        except SpeckleScopeError:
+            return choice  # opening it says why
+        model = self.models.of(path, config.model)
+        problem = usable_model(model, fibre_of(config)) if model else ""
+        if problem:
+            text = f"{problem}; {Path(config.model).name} is used instead"
+            self.reported.emit(Message(MessageLevel.WARNING, text, Topic.INSTRUMENT))
+        return replace(choice, model=model) if model and not problem else choice
+
     def _remember_opened(self) -> None:
-        self._opened = self._host.choice
+        self._opened = choice = self._host.choice
+        if choice.model is not None and not (choice.path is not None and choice.path.is_dir()):
+            self.models.remember(choice.path, self.config.model, choice.model)
         self._when_free = None
         self._problem = ""
 

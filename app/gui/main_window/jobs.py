@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from PyQt6.QtWidgets import QWidget
 
@@ -12,11 +12,9 @@ from app.gui.widgets.formatting import count
 from app.gui.widgets.questions import Question, ask
 from app.status import JobState, JobStatus, RecordingState
 
-_TRAINING = JobStatus(name="Train", state=JobState.RUNNING)
 
-
-def jobs_of(session: SessionLike | None, *, training: bool) -> tuple[JobStatus, ...]:
-    """Return the jobs of a session: recordings, acquisitions, exports; and the training, if one runs."""
+def jobs_of(session: SessionLike | None) -> tuple[JobStatus, ...]:
+    """Return the jobs of a session: recordings, acquisitions, exports."""
     jobs: list[JobStatus] = []
     if session is not None:
         recording, acquisition = session.recording_status(), session.acquisition_status()
@@ -30,7 +28,7 @@ def jobs_of(session: SessionLike | None, *, training: bool) -> tuple[JobStatus, 
             done, total = acquisition.pairs_acknowledged, acquisition.pairs_requested
             jobs.append(JobStatus(name=f"Acquire {name}", state=state, done=done, total=total))
         jobs += session.jobs()
-    return (*jobs, _TRAINING) if training else tuple(jobs)
+    return tuple(jobs)
 
 
 def unfinished(jobs: Iterable[JobStatus], session: SessionLike | None) -> str:
@@ -43,20 +41,24 @@ def unfinished(jobs: Iterable[JobStatus], session: SessionLike | None) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, *, training: bool) -> bool:
+def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, stopped: Sequence[str] = ()) -> bool:
     """Return whether nothing is running that ``purpose`` would end, or the operator agrees to end it.
 
     Parameters
     ----------
     page : LivePage, optional
-        The live page; without one nothing can be running.
+        The live page; without one no acquisition and no recording can be running.
     purpose : str
         What the operator wants to do, as a verb.
     parent : QWidget
         The window that asks.
-    training : bool
-        Whether a training is running that would end too.
+    stopped : sequence of str
+        Names of the jobs that would be stopped, and that can go on later, such as a training.
     """
+    for name in stopped:
+        text = f"{name} is running. It is stopped in order, and can go on later from there."
+        if not ask(Question(text=text, agree=f"Stop it and {purpose}", refuse="Keep it running"), parent):
+            return False
     if page is None:
         return True
     acquisition = page.session.acquisition_status()
@@ -64,9 +66,5 @@ def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, *, traini
         stored, requested = count(acquisition.pairs_acknowledged), count(acquisition.pairs_requested)
         text = f"An acquisition is running: {stored} of {requested} pairs are stored.\nIt can be resumed later."
         if not ask(Question(text=text, agree=f"Stop acquisition and {purpose}", refuse="Keep acquiring"), parent):
-            return False
-    if training:
-        text = "A training is running. It writes a checkpoint and can be resumed."
-        if not ask(Question(text=text, agree=f"Stop training and {purpose}", refuse="Keep training"), parent):
             return False
     return page.may_end_recording(purpose)

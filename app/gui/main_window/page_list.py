@@ -16,6 +16,12 @@ def _data() -> type[Page]:
     return DataPage
 
 
+def _train() -> type[Page]:
+    from app.gui.train_page.page import TrainPage
+
+    return TrainPage
+
+
 def _rig() -> type[Page]:
     from app.gui.rig_page.page import RigPage
 
@@ -30,11 +36,19 @@ PAGES: tuple[PageEntry, ...] = (
         load=_data,
     ),
     PageEntry(
+        title="Train",
+        icon_name="train",
+        tip="Train models, compare them, choose the one in use, compile it",
+        load=_train,
+    ),
+    PageEntry(
         title="Rig",
         icon_name="rig",
         tip="Recent instruments, set-up, properties of the devices, checks of this computer, drills",
         load=_rig,
     ),
 )
-#: Number of the Rig page on the rail; the live page is number 0.
-RIG: Final = 1 + next(number for number, entry in enumerate(PAGES) if entry.title == "Rig")
+_TITLES = [entry.title for entry in PAGES]
+#: Numbers of pages on the rail; the live page is number 0.
+TRAIN: Final = 1 + _TITLES.index("Train")
+RIG: Final = 1 + _TITLES.index("Rig")

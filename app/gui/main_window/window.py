@@ -35,15 +35,15 @@ from app.gui.main_window.guide import Guide, facts_of
 from app.gui.main_window.instruments import Instruments
 from app.gui.main_window.jobs import jobs_of, may_end_jobs, unfinished
 from app.gui.main_window.notifier import Notifier
-from app.gui.main_window.page_list import PAGES, RIG
+from app.gui.main_window.page_list import PAGES, RIG, TRAIN
 from app.gui.main_window.report_job import ReportJob, messages_of, settings_of, suggested_name
 from app.gui.main_window.session_host import HostState, SessionHost
 from app.gui.main_window.status_bar import StatusBar
 from app.gui.main_window.themes import Themes
+from app.gui.pages.model_choices import ModelChoices
 from app.gui.pages.page import Page, PageContext
 from app.gui.pages.page_stack import PageStack
 from app.gui.pages.rail import Rail
-from app.gui.training.window import TrainingWindow
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.file_drop import FileDrop
 from app.gui.widgets.style import GAP_PX
@@ -56,7 +56,7 @@ from drivers.base import SpeckleScopeError
 
 _NUMBERS_MS = 200  # 5 Hz: numbers that change faster cannot be read
 _INITIAL_SIZE_PX = (1600, 950)
-_TRAINING_CLOSE_S = 60.0
+_JOBS_CLOSE_S = 60.0
 #: What would be done with a file that is dropped; in braces, its name.
 _OFFERS = {
     ContentKind.INSTRUMENT: "Open the instrument file {}",
@@ -84,7 +84,6 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.host = host
         self.page: LivePage | None = None
-        self.training: TrainingWindow | None = None
         self._store = store
         self._presets = PresetStore(Path(store.fileName()).with_name("presets.json") if store is not None else None)
         self._closing = False
@@ -98,6 +97,7 @@ class MainWindow(QMainWindow):
         self.drawer = Drawer(self)
         self.files = FileDrop(self, self._say_offer)
         self.instruments = Instruments(host, self.empty_page, self._may_end_work, self)
+        self.instruments.models = ModelChoices(store)
         self.acquisition_dock = AcquisitionDock(self)
         self.acquisition = self.acquisition_dock.panel
         self.status_bar = StatusBar(self.commands[Command.DRAWER])
@@ -167,11 +167,7 @@ class MainWindow(QMainWindow):
             self._go_on_closing()
 
     def _jobs(self) -> tuple[JobStatus, ...]:
-        return (*self.jobs.statuses(), *jobs_of(self.host.session, training=self._is_training))
-
-    @property
-    def _is_training(self) -> bool:
-        return self.training is not None and self.training.running
+        return (*self.jobs.statuses(), *jobs_of(self.host.session))
 
     def report(self, message: Message) -> None:
         """Show a message and keep it in the list."""
@@ -299,20 +295,7 @@ class MainWindow(QMainWindow):
         self.drawer.setVisible(not self.drawer.isVisible())
 
     def _show_training(self) -> None:
-        """Show the training window; a training continues while its window is closed."""
-        session = self.host.session
-        if self.training is None:
-            if session is None:
-                self.report(
-                    Message(MessageLevel.ERROR, "Open an instrument first; a model belongs to its fibre", Topic.COMMAND)
-                )
-                return
-            path = self.host.choice.path
-            self.training = TrainingWindow(session.pattern_sources, path)
-            self.training.model_requested.connect(self.instruments.use_model)
-        self.training.show()
-        self.training.raise_()
-        self.training.activateWindow()
+        self.show_page(TRAIN)
 
     def _show_about(self) -> None:
         """Show version, instrument, model and keys."""
@@ -426,7 +409,8 @@ class MainWindow(QMainWindow):
             event.accept()
             return
         event.ignore()
-        if not self._closing and may_end_jobs(self.page, "close SpeckleScope", self, training=self._is_training):
+        stopped = [job.order.name for job in self.jobs.running if job.order.resumable]
+        if not self._closing and may_end_jobs(self.page, "close SpeckleScope", self, stopped):
             self.shut_down()
 
     def shut_down(self) -> None:
@@ -436,9 +420,6 @@ class MainWindow(QMainWindow):
         self._closing = True
         if self._store is not None:
             window_state.remember(self, self._store)
-        if self.training is not None:
-            self.training.shut_down()
-            self.training.close()
         self.jobs.stop_resumable()
         self.instruments.end()
         if self.page is not None and self.page.session.recording_status().active:
@@ -446,11 +427,12 @@ class MainWindow(QMainWindow):
         self._go_on_closing()
 
     def wait_closed(self, timeout_s: float) -> bool:
-        """Wait until the session and the training have closed; False when that takes longer."""
+        """Wait until the session and what can go on later have ended; False when the session takes longer."""
         self.host.close_session()
         closed = self.host.join(timeout_s)
-        if self.training is not None:  # after the devices: they must not wait for a checkpoint
-            self.training.wait_closed(_TRAINING_CLOSE_S)
+        for job in self.jobs.running:  # after the devices: they must not wait for a checkpoint
+            if job.order.resumable:
+                job.stage.join(_JOBS_CLOSE_S)
         return closed
 
     def stop_polling(self) -> None:
@@ -460,6 +442,7 @@ class MainWindow(QMainWindow):
     def _go_on_closing(self) -> None:
         """Close what can be closed now; the timer calls this again until nothing is open."""
         session = self.host.session
+        self.jobs.stop_resumable()  # also what has begun in between
         if session is not None or self.jobs.running:
             busy = unfinished(self.jobs.statuses(), session)
             if busy:
@@ -469,14 +452,14 @@ class MainWindow(QMainWindow):
             elif session is not None:
                 self.host.close_session()
             return
-        if self.host.state is HostState.EMPTY and not self._is_training:
+        if self.host.state is HostState.EMPTY:
             self.stop_polling()
             self.stay_awake.hold(awake=False)
             self._closed = True
             self.close()
 
     def _may_end_work(self, purpose: str) -> bool:
-        return may_end_jobs(self.page, purpose, self, training=False)
+        return may_end_jobs(self.page, purpose, self)
 
     # -- construction ---------------------------------------------------------------------------------------------
 

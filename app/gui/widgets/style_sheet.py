@@ -9,6 +9,7 @@ from typing import Final
 from app.gui.widgets.palette import Palette
 
 _ARROW: Final = Path(__file__).with_name("arrow_down.svg").as_posix()
+_CHECK: Final = Path(__file__).with_name("check.svg").as_posix()
 _ARROW_UP: Final = Path(__file__).with_name("arrow_up.svg").as_posix()
 
 
@@ -88,6 +89,10 @@ QDoubleSpinBox#stepper::down-button {{
 QDoubleSpinBox#stepper::up-button:hover, QDoubleSpinBox#stepper::down-button:hover {{ background: {p.raised}; }}
 QLineEdit[tone="wrong"], QComboBox[tone="wrong"], QDoubleSpinBox[tone="wrong"] {{ border: 2px solid {p.alarm}; }}
 QLineEdit#compact, QComboBox#compact {{ min-height: 26px; }}
+QCheckBox::indicator {{
+  width: 14px; height: 14px; border: 1px solid {p.edge}; border-radius: 3px; background: {p.field}; }}
+QCheckBox::indicator:checked {{ image: url("{_CHECK}"); background: {p.accent}; border-color: {p.accent}; }}
+QCheckBox::indicator:disabled {{ border-color: {p.line}; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
 QScrollBar::handle:vertical {{ background: {p.line}; border-radius: 4px; min-height: 30px; margin: 0 0 0 2px; }}

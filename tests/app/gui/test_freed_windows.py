@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QApplication
 
 from app.gui import main
 from app.gui.command import Command
+from app.gui.main_window.page_list import TRAIN
 from app.gui.main_window.window import MainWindow
 from app.gui.session_protocol import SessionLike
 from app.live.session import Session
@@ -39,7 +40,7 @@ class Operator:
             self.refs = [weakref.ref(one) for one in (window, page, page.pictures, page.session)]
             window.carry_out(Command.TOGGLE_LIVE)
             window.carry_out(Command.TRAIN)
-            self.refs.append(weakref.ref(window.training))
+            self.refs.append(weakref.ref(window.pages.page(TRAIN)))
         if window.views_shown >= 2:
             self._timer.stop()
             window.close()

@@ -1,1 +1,0 @@
-"""The training window: start, watch, stop and resume a training."""

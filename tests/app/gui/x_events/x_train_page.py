@@ -1,0 +1,99 @@
+"""The Train page under the mouse and the keyboard of an X server. ``test_x_events.py`` runs these tests, on two screens."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PyQt6.QtCore import QPoint, QRect, QSettings
+from PyQt6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QWidget
+
+from app.gui.pages.page import PageContext
+from app.gui.train_page.page import TrainPage
+from app.instrument.config import InstrumentConfig
+from app.jobs.job_list import JobList
+from app.training.training_queue import QueueState
+from tests.helpers.scripted_session import ScriptedSession
+from tests.helpers.x_server.answers import refuses
+from tests.helpers.x_server.operator import XOperator, wait_until
+
+PATIENT = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("specklescope: interrupted"))
+print("simulating pairs: 30 of 100", file=sys.stderr, flush=True)
+while True: signal.pause()
+"""
+
+
+@pytest.fixture
+def operator() -> Iterator[XOperator]:
+    operator = XOperator(os.environ["DISPLAY"])
+    yield operator
+    operator.leave()
+
+
+@pytest.fixture
+def page(qtbot, styled, session: ScriptedSession, store: QSettings, tmp_path: Path) -> Iterator[TrainPage]:
+    """The page as large as the screen, in front, with its models."""
+    session.config = InstrumentConfig(archive=tmp_path / "archive")
+    page = TrainPage(PageContext(jobs=JobList(), store=store))
+    page.runner.program = (sys.executable, "-c", PATIENT)
+    qtbot.addWidget(page)
+    page.use_session(session)
+    page.enter()
+    page.showMaximized()
+    page.activateWindow()
+    wait_until(page.isActiveWindow)
+    wait_until(lambda: bool(page.models.shown))
+    yield page
+    page.leave()
+    page.stop_polling()
+    page.context.jobs.stop_resumable()
+    wait_until(lambda: not page.context.jobs.running)
+
+
+def _show_sheet(page: TrainPage, number: int, operator: XOperator) -> None:
+    bar = page.sheets.tabBar()
+    assert bar is not None
+    operator.click_at(bar.mapToGlobal(bar.tabRect(number).center()), until=lambda: page.sheets.currentIndex() == number)
+
+
+def test_everything_is_on_the_screen(page: TrainPage, operator: XOperator) -> None:
+    screen = page.screen().availableGeometry().adjusted(0, 0, 1, 1)  # a scale of 2 rounds
+    kinds = QAbstractButton | QLineEdit | QComboBox | QAbstractSpinBox
+    for sheet in (0, 1):
+        _show_sheet(page, sheet, operator)
+        used = [one for one in page.findChildren(QWidget) if isinstance(one, kinds) and not one.visibleRegion().isEmpty()]
+        assert len(used) > 4
+        for widget in used:
+            assert screen.contains(QRect(widget.mapToGlobal(QPoint(0, 0)), widget.size())), widget
+
+
+def test_a_training_is_named_started_and_stopped(page: TrainPage, operator: XOperator) -> None:
+    operator.fill(page.form.name, "liver")
+    operator.click(page.form.train_button, until=lambda: page.runner.training is not None)
+    assert page.runner.training is not None
+    assert page.runner.training.name == "liver"
+    wait_until(lambda: "simulating pairs" in page.run_view.state.full_text)
+    operator.click(page.queue_panel.stop, until=lambda: page.queue.trainings[0].state is QueueState.STOPPED)
+
+
+def test_return_keeps_the_present_model(page: TrainPage, operator: XOperator) -> None:
+    requested: list[str] = []
+    page.model_requested.connect(requested.append)
+    _show_sheet(page, 1, operator)
+    models = page.models.list
+    row = [model.name for model in page.models.shown].index("unet-twin")
+    viewport = models.viewport()
+    assert viewport is not None
+    operator.click_at(viewport.mapToGlobal(models.visualItemRect(models.item(row, 0)).center()))
+    assert models.currentRow() == row
+    answer = refuses(operator)
+    operator.click(page.models.use, until=lambda: bool(answer.questions))
+    wait_until(lambda: QApplication.activeModalWidget() is None)
+    answer.stop()
+    assert "unet-twin: has learned nothing" in answer.questions[0]
+    assert requested == []
