@@ -40,6 +40,8 @@ _UNITS = (
     ("_mm", "mm"),
     ("_s", "s"),
 )
+#: Words of field names that are written in another way.
+_WRITTEN = {"slm": "SLM", "lut": "LUT", "fps": "frame rate", "2pi": "for 2 pi"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +200,7 @@ def plain_title(name: str) -> str:
     """Return a field's name as a label without its unit: ``exposure_s`` becomes ``Exposure``."""
     ending = next((ending for ending, _ in _UNITS if name.endswith(ending)), "")
     plain = re.sub(r"_+", " ", name.removesuffix(ending))
+    plain = " ".join(_WRITTEN.get(word, word) for word in plain.split())
     return plain[:1].upper() + plain[1:]
 
 

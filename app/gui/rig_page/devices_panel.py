@@ -17,12 +17,15 @@ from app.live.slm.content import SlmStatus
 from drivers.camera_settings import CameraSetting, Choices, NumberRange, RoiRange, SettingName
 from drivers.device_facts import DeviceFact
 
-_FIELD_PX = 170
+_FIELD_PX = 220
+#: A row below all others, which takes the room that is left.
+_LAST_ROW = 1000
 _MS_PER_S = 1e3
 _NOTHING_OPEN = "No instrument is open. Open one on the tab Instruments to see its devices."
 _OF_FILE = ("In the instrument file", "Value", "Possible; counts from the next opening on")
 _LIVE = "yes"
-_STOPS = "stops the camera for a moment; a new reference is measured"
+_STOPS = "stops the camera for a moment"
+_STOPS_TIP = "The camera stops, frames have another shape then, and a new reference is measured"
 
 
 class DevicesPanel(QWidget):
@@ -46,9 +49,9 @@ class DevicesPanel(QWidget):
         self._settings = QGridLayout()
         self._settings.setHorizontalSpacing(16)
         self._settings.setVerticalSpacing(6)
-        self._settings.setColumnStretch(3, 1)
+        self._settings.setColumnStretch(2, 1)
         self._facts = {name: _facts_grid() for name in ("Camera", "SLM", "Trigger", "Fibre and light")}
-        self._file_settings = {name: _facts_grid() for name in ("Camera", "SLM")}
+        self._file_settings = {name: _facts_grid(stretched=2) for name in ("Camera", "SLM")}
         self.cards: dict[str, QFrame] = {}
         self._build()
         self.show_facts(None)
@@ -93,20 +96,25 @@ class DevicesPanel(QWidget):
         if settings:
             for column, text in enumerate(("Setting", "Value", "The camera takes", "May change while live")):
                 self._settings.addWidget(_caption(text), 0, column)
-        for row, setting in enumerate(settings, 1):
+        for row, setting in zip(range(1, 2 * len(settings), 2), settings, strict=True):
             field = _field(setting)
             field.changed.connect(self._request)
             if not isinstance(field, ChoiceField):
                 field.refused.connect(self.refuse)
-            if not isinstance(field, RegionField):
-                field.setMinimumWidth(_FIELD_PX)
             label, limits, live = QLabel(SETTING_LABELS[setting.name]), QLabel(), QLabel(_LIVE if setting.live else _STOPS)
             for sentence in (limits, live):
-                sentence.setWordWrap(True)
                 sentence.setObjectName("muted")
+            live.setToolTip("" if setting.live else _STOPS_TIP)
             self.fields[setting.name], self.ranges[setting.name] = field, limits
-            for column, widget in enumerate((label, field, limits, live)):
-                self._settings.addWidget(widget, row, column)
+            self._settings.addWidget(label, row, 0)
+            if isinstance(field, RegionField):  # it is wide: its range stands below it
+                self._settings.addWidget(field, row, 1, 1, 2)
+                self._settings.addWidget(limits, row + 1, 1, 1, 2)
+            else:
+                field.setFixedWidth(_FIELD_PX)
+                self._settings.addWidget(field, row, 1)
+                self._settings.addWidget(limits, row, 2)
+            self._settings.addWidget(live, row, 3)
 
     def _request(self, name: object, value: object) -> None:
         self.refuse("")
@@ -122,11 +130,15 @@ class DevicesPanel(QWidget):
             heading = QLabel(name)
             heading.setObjectName("heading")
             inside.addWidget(heading)
-            inside.addLayout(grid)
             if name == "Camera":
-                inside.addSpacing(4)
-                inside.addLayout(self._settings)
+                side_by_side = QHBoxLayout()
+                side_by_side.setSpacing(24)
+                side_by_side.addLayout(self._settings, 5)
+                side_by_side.addLayout(grid, 2)
+                inside.addLayout(side_by_side)
                 inside.addWidget(self.camera_note)
+            else:
+                inside.addLayout(grid)
             if name == "SLM":
                 inside.addWidget(self.slm_shows)
             if name in self._file_settings:
@@ -173,14 +185,18 @@ def _range_text(setting: CameraSetting) -> str:
     limits = setting.limits
     if isinstance(limits, NumberRange) and setting.unit == "s":
         return f"{limits.low * _MS_PER_S:g} to {limits.high * _MS_PER_S:g} ms"
+    if isinstance(limits, RoiRange) and limits.width == limits.height:
+        steps = f"{limits.x_step}" if limits.x_step == limits.y_step else f"{limits.x_step} and {limits.y_step}"
+        return f"width and height {limits.width}; left and top in steps of {steps}; all in pixels"
     return setting.range_text
 
 
-def _facts_grid() -> QGridLayout:
+def _facts_grid(stretched: int = 1) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(16)
     grid.setVerticalSpacing(2)
-    grid.setColumnStretch(1, 1)
+    grid.setColumnStretch(stretched, 1)
+    grid.setRowStretch(_LAST_ROW, 1)
     return grid
 
 
@@ -211,7 +227,7 @@ def _fill_settings(grid: QGridLayout, settings: Sequence[FileSetting]) -> None:
         for column, text in enumerate((setting.label, setting.value, setting.range_text)):
             label = QLabel(text)
             label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setWordWrap(column > 0)
+            label.setWordWrap(column > 1)
             if column != 1:
                 label.setObjectName("muted")
             grid.addWidget(label, row, column)

@@ -45,7 +45,6 @@ class RigPage(Page):
         self.doctor = DoctorPanel(context.jobs)
         self.drills = DrillsPanel(context.jobs)
         self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
         for panel, title, tip in (
             (self.recent, "Instruments", "The instruments that were opened last"),
             (self.set_up, "Set-up", "Choose camera and SLM, test them, and write the instrument file"),
@@ -54,6 +53,9 @@ class RigPage(Page):
             (self.drills, "Drills", "Practise what to do when something goes wrong; only on the simulated instrument"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(panel, title), tip)
+        bar = self.tabs.tabBar()
+        assert bar is not None
+        bar.setDrawBase(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.addWidget(self.tabs)

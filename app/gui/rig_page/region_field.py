@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 from app.gui.widgets.number_box import NumberBox
 from drivers.camera_settings import CameraSetting, Roi, RoiRange, SettingName
 
+_BOX_PX = 78
 _PARTS = {"x": "Left", "y": "Top", "width": "Width", "height": "Height"}
 
 
@@ -37,6 +38,7 @@ class RegionField(QWidget):
             box = NumberBox()
             box.setObjectName("stepper")
             box.setDecimals(0)
+            box.setMinimumWidth(_BOX_PX)
             box.setKeyboardTracking(False)
             box.setAccessibleName(f"Region: {label.lower()} in pixels")
             box.describe(f"{label} of the region", "px")

@@ -77,4 +77,4 @@ def test_a_value_is_shown_with_its_unit() -> None:
 def test_ranges_and_labels_are_for_people() -> None:
     assert FieldRange(low=1e-6, high=100.0, unit="ms", scale=1e3, decimals=3).text == "0.001 to 100000 ms"
     assert (title("exposure_s"), plain_title("exposure_s")) == ("Exposure (s)", "Exposure")
-    assert (title("lut_file"), plain_title("lut_file")) == ("Lut file", "Lut file")
+    assert (title("lut_file"), plain_title("lut_file")) == ("LUT file", "LUT file")

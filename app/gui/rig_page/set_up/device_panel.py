@@ -47,8 +47,9 @@ class DevicePanel(QFrame):
     def __init__(self, caption: str, kinds: Mapping[str, DeviceKind], placeholder: str) -> None:
         super().__init__()
         self.setObjectName("card")
-        self._kinds = kinds
+        self._config = InstrumentConfig()
         self._sections: Mapping[str, list[str]] = {}
+        self._pages_of: dict[str, int] = {}
         self._results: dict[str, list[DetectedDevice] | str] = {}
         self._searching = False
         self.forms: dict[str, SectionForm] = {}
@@ -70,7 +71,8 @@ class DevicePanel(QFrame):
         self.buttons.addStretch(1)
         self._build(caption)
         self.changed.connect(self._show_devices)
-        self.kind.activated.connect(lambda _: self._show_kind())
+        self.kind.currentIndexChanged.connect(lambda _: self._show_page())
+        self.kind.activated.connect(lambda _: self.changed.emit())
         self.devices.activated.connect(self._fill_in)
 
     @property
@@ -87,22 +89,29 @@ class DevicePanel(QFrame):
         return button
 
     def show_config(self, config: InstrumentConfig, name: str, sections: Mapping[str, list[str]]) -> None:
-        """Show a configuration: the chosen kind, and a form for every section of every kind."""
-        self._sections = sections
+        """Show a configuration: the chosen kind, and a form for each of its sections."""
+        self._config, self._sections = config, sections
         self.forms = {}
         while (old := self._pages.widget(0)) is not None:
             self._pages.removeWidget(old)
             old.deleteLater()
-        for kind in self._kinds:
-            forms = [SectionForm(getattr(config, part)) for part in sections.get(kind, [])]
-            for part, form in zip(sections.get(kind, []), forms, strict=True):
+        self._pages_of = {}
+        self.kind.setCurrentIndex(max(0, self.kind.findData(str(name))))
+        self._show_page()
+        self._show_devices()
+
+    def _show_page(self) -> None:
+        """Show the forms of the chosen kind; they are made when the kind is chosen for the first time."""
+        kind = self.name
+        if kind not in self._pages_of:
+            parts = self._sections.get(kind, [])
+            forms = [SectionForm(getattr(self._config, part)) for part in parts]
+            for part, form in zip(parts, forms, strict=True):
                 form.changed.connect(self.changed)
                 form.refused.connect(self.refused)
                 self.forms[f"{kind}/{part}"] = form
-            self._pages.addWidget(_page(forms, sections.get(kind, [])))
-        self.kind.setCurrentIndex(max(0, self.kind.findData(str(name))))
-        self._pages.setCurrentIndex(self.kind.currentIndex())
-        self._show_devices()
+            self._pages_of[kind] = self._pages.addWidget(_page(forms, parts))
+        self._pages.setCurrentIndex(self._pages_of[kind])
 
     def show_search(self, results: Mapping[str, list[DetectedDevice] | str], *, searching: bool) -> None:
         """Show the results of a search so far, by kind: the devices, or a text that says why none can be found."""
@@ -123,10 +132,6 @@ class DevicePanel(QFrame):
         """Show the state of the device, or its error if there is one."""
         self.state.setText(error or text)
         set_style(self.state, "tone", "alarm" if error else "muted")
-
-    def _show_kind(self) -> None:
-        self._pages.setCurrentIndex(self.kind.currentIndex())
-        self.changed.emit()
 
     def _show_devices(self) -> None:
         result = self._results.get(self.name)

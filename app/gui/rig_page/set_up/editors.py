@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import yaml
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtGui import QWheelEvent
-from PyQt6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QWidget
+from PyQt6.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from app.gui.widgets.number_box import NumberBox
 from app.gui.widgets.style import set_style
 from app.instrument.fields import FieldRange
 from drivers.safe_text import dump_yaml, parse_yaml
+
+_NUMBER_PX = 84
 
 
 class Editor(Protocol):
@@ -63,6 +66,7 @@ class ChoiceEditor(QComboBox):
 
     def __init__(self, choices: Sequence[object]) -> None:
         super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         for choice in choices:
             self.addItem(str(choice), choice)
@@ -142,6 +146,8 @@ class NumberEditor(NumberBox):
         self._given: object = None
         self._shown = 0.0
         self.setObjectName("stepper")
+        self.setMinimumWidth(_NUMBER_PX)  # Qt would keep the room of the longest number of the range
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setKeyboardTracking(False)
         self.setDecimals(limits.decimals)
@@ -207,7 +213,8 @@ class PairEditor(QWidget):
 
     def __init__(self, label: str, limits: FieldRange, *, whole: bool) -> None:
         super().__init__()
-        self.parts = tuple(NumberEditor(f"{label}, {part} number", limits, whole=whole) for part in ("first", "second"))
+        one = replace(limits, unit="")  # the unit stands once, behind both
+        self.parts = tuple(NumberEditor(f"{label}, {part} number", one, whole=whole) for part in ("first", "second"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -216,6 +223,7 @@ class PairEditor(QWidget):
             part.edited.connect(self.edited)
             part.refused.connect(self.refused)
         layout.insertWidget(1, QLabel(","))
+        layout.addWidget(QLabel(limits.unit))
 
     def show_value(self, value: object) -> None:
         """Show two numbers of the configuration."""

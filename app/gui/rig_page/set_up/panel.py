@@ -34,6 +34,7 @@ _CAMERA_SECTIONS: Mapping[str, list[str]] = {
 _SLM_SECTIONS: Mapping[str, list[str]] = {
     name: [kind.section, "panel", "hologram"] for name, kind in SLMS.items() if kind.section not in ("", "twin")
 }
+_FIELD_PX = 36
 _PIXEL = FieldRange(low=0.001, high=1000.0, unit="\N{MICRO SIGN}m", decimals=4)
 _TRIGGERS = {"software": "This program", "hardware": "Sync output of the SLM"}
 
@@ -199,10 +200,11 @@ class SetUpPanel(QWidget):
 
     def _refuse(self, problem: str) -> None:
         """Say what is wrong, and mark its field."""
+        problem = problem.removeprefix("this page: ")
         named, problem = problem, re.sub(r"'\w+' = \{.*\}: ", "", problem)  # what was filled in is seen on the page
         for part, form in self._forms():
             problem = form.mark(problem) if re.search(rf"'{part}\b", named) else (form.mark("") or problem)
-        self.note.tell(problem, NoteLevel.ERROR)
+        self.note.tell(f"{problem[:1].upper()}{problem[1:]}", NoteLevel.ERROR)
 
     def _forms(self) -> list[tuple[str, SectionForm]]:
         """Return the forms of the chosen devices, each with its section."""
@@ -393,6 +395,7 @@ class SetUpPanel(QWidget):
         for button, tip in tips.items():
             button.setToolTip(tip)
         set_style(self.use_button, "tone", "primary")
+        self.pixel_um.setMinimumHeight(_FIELD_PX)
         devices = QHBoxLayout()
         devices.setSpacing(GAP_PX)
         devices.addWidget(self.camera, 1)
