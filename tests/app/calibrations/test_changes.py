@@ -15,7 +15,7 @@ from app.instrument.config import InstrumentConfig, checked, load_config, save_c
 from app.instrument.devices import panel_of
 from calibration.stored import CalibrationError, Stored
 from drivers.base import SpeckleScopeError
-from tests.helpers.stored_calibrations import save_calibration, small_config, small_target, stored_as
+from tests.helpers.calibrations.stored import save_calibration, small_config, small_target, stored_as
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from app.reporting.plots import Limit, Plot, Role, Series
 from app.reporting.rendering import Section
 from calibration.stored import CalibrationError
 from drivers.base import DeviceLostError
-from tests.helpers.stored_calibrations import save_calibration, small_config, small_target
+from tests.helpers.calibrations.stored import save_calibration, small_config, small_target
 
 LUT = CalibrationOrder(what=Calibration.LUT, levels=16)
 

@@ -15,7 +15,7 @@ from app.calibrations.verdict import CalibrationState, age_text, judge, value_te
 from calibration.devices import camera, phase_lut, timing
 from calibration.fibre import response, statistics
 from calibration.registration import affine
-from tests.helpers.stored_calibrations import small_config, small_target, stored_as
+from tests.helpers.calibrations.stored import small_config, small_target, stored_as
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from app.live.session import Session, SessionError
 from app.live.slm.content import SlmContent, SlmKind
 from app.status import LiveState, RecordingState
 from drivers.twin.slm import SimulatedSlmConfig
+from tests.helpers.calibrations.stored import save_calibration
 from tests.helpers.small_instrument import OPTICS, small_instrument, until
-from tests.helpers.stored_calibrations import save_calibration
 
 LUT = CalibrationOrder(what=Calibration.LUT, levels=16)
 TIMING = CalibrationOrder(what=Calibration.TIMING)

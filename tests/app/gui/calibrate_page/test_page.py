@@ -22,9 +22,9 @@ from app.live.session import Session
 from app.status import AcquisitionStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
 from drivers.twin.slm import SimulatedSlmConfig
 from tests.helpers.answers import Answer, agrees, refuses
+from tests.helpers.calibrations.stored import save_calibration
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.small_instrument import OPTICS, small_instrument, until
-from tests.helpers.stored_calibrations import save_calibration
 
 
 @pytest.fixture
