@@ -22,6 +22,12 @@ def _train() -> type[Page]:
     return TrainPage
 
 
+def _calibrate() -> type[Page]:
+    from app.gui.calibrate_page.page import CalibratePage
+
+    return CalibratePage
+
+
 def _rig() -> type[Page]:
     from app.gui.rig_page.page import RigPage
 
@@ -40,6 +46,12 @@ PAGES: tuple[PageEntry, ...] = (
         icon_name="train",
         tip="Train models, compare them, choose the one in use, compile it",
         load=_train,
+    ),
+    PageEntry(
+        title="Calibrate",
+        icon_name="calibrate",
+        tip="Measure SLM, camera and fibre; see what still holds; apply it",
+        load=_calibrate,
     ),
     PageEntry(
         title="Rig",
