@@ -166,7 +166,7 @@ class DrillsPanel(QWidget):
         text = f"The drill is over: {kind.value.title.lower()}. Everything is as it was before."
         live = self._session.live_status()
         age_s = live.reference_age_s
-        if kind is DrillKind.BEND and age_s is not None and age_s < status.seconds and live.state is LiveState.RUNNING:
+        if kind is DrillKind.BEND and age_s is not None and age_s <= status.seconds and live.state is LiveState.RUNNING:
             try:
                 self._session.retune()
                 text = "The drill is over: the fibre is straight again, so a re-tune measures it once more."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from app.instrument.device_facts import RigFacts
 from app.instrument.recent_instruments import InstrumentSort, RecentInstrument
 from app.jobs.job_list import JobList, JobOrder, Need
 from app.live.drills.kinds import DrillKind
+from app.status import LiveState
 from drivers.base import DeviceError
 from drivers.camera_settings import CameraSetting, Choices, NumberRange, Roi, RoiRange, SettingName
 from drivers.device_facts import DeviceFact
@@ -265,6 +267,17 @@ def test_why_no_drill_can_begin_is_said_before_the_click(page, session, jobs) ->
     page.refresh()
     assert "Sync check is running" in page.drills.note.text
     assert not start.isEnabled()
+
+
+@pytest.mark.parametrize(("age_s", "retuned"), [(0.0, True), (600.0, False), (None, False)])
+def test_what_was_tuned_to_the_bent_fibre_is_tuned_again(page, session, qtbot, age_s, retuned) -> None:
+    session.status = replace(session.status, state=LiveState.RUNNING, reference_age_s=age_s)
+    page.use_session(session)
+    page.drills.start(DrillKind.BEND)
+    page.drills.stop()
+    qtbot.waitUntil(refreshed(page, lambda: not page.drills.running))
+    assert (("retune",) in session.calls) is retuned
+    assert "The drill is over" in page.drills.note.text
 
 
 def test_a_drill_ends_when_its_instrument_closes(page, session, qtbot) -> None:
