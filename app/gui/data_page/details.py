@@ -77,6 +77,7 @@ class Details(QWidget):
         self._several.setVisible(len(entries) > 1)
         self._fields.setVisible(entry is not None)
         self.heading.setVisible(entry is None)
+        self.pictures.setVisible(entry is not None)
         if entry is None:
             self.heading.setText(_sum_text(entries))
             self.pictures.show_picture(None)
@@ -98,6 +99,7 @@ class Details(QWidget):
                 label = item.widget() if item is not None else None
                 assert isinstance(label, QLabel)
                 label.setText(text)
+                label.setToolTip(text if role is _FIELD else "")
 
     def show_known_tags(self, tags: Sequence[str]) -> None:
         """Offer tags that other entries have."""

@@ -190,20 +190,24 @@ class DataPage(Page):
         entries = self.table.selected
         self.details.show_entries(entries)
         self._reader.read(entries[0] if len(entries) == 1 else None)
-        listed, known = len(self.model.entries), sum(status.entries for status in self.archives.statuses())
-        shown = f"{count(listed)} of {count(known)}" if listed != known else count(listed)
-        parts = [f"{shown} listed"]
-        if entries:
-            parts.append(f"{count(len(entries))} selected, {size_text(sum(entry.size_bytes for entry in entries))}")
-        self.buttons.text.show_text("; ".join(parts))
         self._show_refusals()
 
     def _show_refusals(self) -> None:
+        """Say what can be done with what is selected, and why something cannot be done now."""
         entries = self.table.selected
         conflict = self.context.jobs.conflict(folders=frozenset(entry.path for entry in entries))
         refusals = {action: refusal(action, entries, conflict) for action in EntryAction}
         self.table.show_refusals(refusals)
         self.buttons.show_refusals(refusals)
+        in_use = f". {refusals[EntryAction.TRASH]}" if entries and refusals[EntryAction.TRASH] else ""
+        self.buttons.text.show_text(f"{self._count_text(entries)}{in_use}")
+
+    def _count_text(self, entries: Sequence[Entry]) -> str:
+        listed, known = len(self.model.entries), sum(status.entries for status in self.archives.statuses())
+        text = f"{count(listed)} of {count(known)} listed" if listed != known else f"{count(listed)} listed"
+        if entries:
+            text += f"; {count(len(entries))} selected, {size_text(sum(entry.size_bytes for entry in entries))}"
+        return text
 
     def _act(self, action: EntryAction) -> None:
         self.succeeded.emit()

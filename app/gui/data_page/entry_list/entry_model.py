@@ -53,7 +53,7 @@ class Column(Enum):
     LENGTH = ColumnText(title="Length", width_px=62, right=True)
     COUNT = ColumnText(title="Frames", width_px=66, right=True)
     SIZE = ColumnText(title="Size", width_px=74, right=True)
-    INSTRUMENT = ColumnText(title="Instrument, model", width_px=126)
+    INSTRUMENT = ColumnText(title="Instrument", width_px=120)
     ENDED = ColumnText(title="Ended", width_px=140)
 
 

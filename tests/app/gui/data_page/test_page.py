@@ -345,6 +345,7 @@ def test_what_is_written_or_used_by_a_job_says_so_before_the_click(qtbot, page_o
         job = page.context.jobs.start(order)
         qtbot.waitUntil(lambda: not button.isEnabled())
         assert "Export free is running" in button.toolTip()
+        assert "Export free is running" in page.buttons.text.full_text
         job.stop()
         qtbot.waitUntil(button.isEnabled)
     finally:
@@ -463,7 +464,7 @@ def test_after_a_crash_it_lists_what_was_cut_off_and_how_many_frames_are_safe(qt
     assert lock_state(path) is LockState.FREE
     assert len(Archive.open(path)) == 4
     page.show_only(Filters())
-    assert cell(page, "lost", Column.ENDED) == "error"
+    qtbot.waitUntil(lambda: cell(page, "lost", Column.ENDED) == "error")
 
 
 def test_a_notice_can_be_hidden(qtbot, page_of: PageOf, root: Path) -> None:
@@ -575,6 +576,40 @@ def test_two_recordings_are_played_side_by_side(page_of: PageOf, root: Path) -> 
     page.buttons.buttons[EntryAction.PLAY].click()
     assert page.player.is_comparing
     assert {page.player.left.path, page.player.right.path} == {entry.path for entry in page.model.entries}
+
+
+def test_two_windows_on_one_archive_see_what_the_other_one_does(qtbot, page_of: PageOf, root: Path) -> None:
+    for name in ("one", "two"):
+        recording(root, name)
+    here, there = page_of(2), page_of(2)
+    select(there, "one")
+    there.details.notes.setPlainText("typed there")
+    here.commands.set_tags(select(here, "one")[0], ("tag",))
+    qtbot.waitUntil(lambda: any(entry.notes.tags == ("tag",) for entry in there.model.entries))
+    assert there.details.notes.toPlainText() == "typed there"
+    there.details.store_typed()
+    qtbot.waitUntil(lambda: any(entry.notes.text == "typed there" for entry in here.model.entries))
+    here.commands.move_to_trash(select(here, "one"))
+    qtbot.waitUntil(lambda: names(there) == ["two"])
+    assert there.table.selected == ()
+    assert there.details.entry is None
+
+
+def test_what_another_window_has_removed_is_said_and_the_page_goes_on(qtbot, page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    page = page_of(1)
+    messages: list[Message] = []
+    page.reported.connect(messages.append)
+    entry = select(page, "one")[0]
+    page.archives.stop()
+    assert page.archives.join(10)
+    move_to_trash(root, path)
+    page.commands.move_to_trash((entry,))
+    page.commands.rename(entry, "other")
+    qtbot.waitUntil(lambda: not page.commands.busy)
+    assert messages[0].level is MessageLevel.ERROR
+    assert "still there" in messages[0].text
+    assert page.details.name_problem.text()
 
 
 def test_a_page_that_is_not_seen_looks_at_nothing(qtbot, page_of: PageOf, root: Path) -> None:
