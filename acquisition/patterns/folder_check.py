@@ -65,9 +65,9 @@ def check_folder(source: str, stop: threading.Event | None = None) -> FolderChec
         if _why_ignored(file):
             continue
         try:
-            for found in _notes_of_pages(file, grey_range):
+            for page_notes in _notes_of_pages(file, grey_range):
                 patterns += 1
-                notes.update(found)
+                notes.update(page_notes)
         except PatternError as error:
             unusable.append(str(error))
     return FolderCheck(

@@ -108,7 +108,7 @@ def listed(entry: Entry, devices: AcquisitionDevices) -> ListedDataset:
 
 def _verified(path: Path) -> Verified:
     with suppress(OSError, UnicodeDecodeError):
-        found = _VERIFIED.search((path / CERTIFICATE).read_text(encoding="utf-8"))
-        if found is not None:
-            return Verified.YES if found[1] == "true" else Verified.NO
+        verdict = _VERIFIED.search((path / CERTIFICATE).read_text(encoding="utf-8"))
+        if verdict is not None:
+            return Verified.YES if verdict[1] == "true" else Verified.NO
     return Verified.UNKNOWN

@@ -111,17 +111,19 @@ def preview_import(source: Path, options: ImportOptions, progress: Progress, sto
         It was stopped.
     """
     try:
-        found = check_pairs(source, options, _reporter(progress, stop, source))
+        pairs = check_pairs(source, options, _reporter(progress, stop, source))
     except PairImportError as error:
-        problems = tuple(in_words(text) for text in error.problems)
+        problems = tuple(with_entry_names(text) for text in error.problems)
         return ImportPreview(source=source, options=options, problems=problems)
     return ImportPreview(
         source=source,
         options=options,
-        pairs=found.count,
-        facts=tuple((_FACTS.get(name, name), in_words(_text(value))) for name, value in found.facts.items() if _text(value)),
-        notes=tuple(in_words(note) for note in found.notes),
-        sheet=contact_sheet(found.thumbnails) if found.thumbnails else None,
+        pairs=pairs.count,
+        facts=tuple(
+            (_FACTS.get(name, name), with_entry_names(_text(value))) for name, value in pairs.facts.items() if _text(value)
+        ),
+        notes=tuple(with_entry_names(note) for note in pairs.notes),
+        sheet=contact_sheet(pairs.thumbnails) if pairs.thumbnails else None,
     )
 
 
@@ -138,10 +140,10 @@ def import_checked(preview: ImportPreview, root: Path, name: str, progress: Prog
     try:
         return import_pairs(preview.source, root, name, preview.options, _reporter(progress, stop, preview.source))
     except (PairImportError, StorageError) as error:
-        raise SpeckleScopeError(in_words(str(error))) from error
+        raise SpeckleScopeError(with_entry_names(str(error))) from error
 
 
-def in_words(text: str) -> str:
+def with_entry_names(text: str) -> str:
     """Return a message with the names of a page's entries in place of the options of the command line."""
     return _OPTION.sub(lambda match: ENTRY_NAMES[match[0]], text)
 
@@ -153,6 +155,11 @@ def _reporter(progress: Progress, stop: threading.Event, source: Path) -> Callab
             raise JobStoppedError(f"{source.name}: stopped after {done} of {total} pairs; nothing was kept")
 
     return report
+
+
+def _facts(facts: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    texts = {name: with_entry_names(_text(value)) for name, value in facts.items()}
+    return tuple((_FACTS.get(name, name), text) for name, text in texts.items() if text)
 
 
 def _text(value: object) -> str:

@@ -102,9 +102,9 @@ def find_resumable(path: Path, devices: AcquisitionDevices) -> Resumable:
         raise SpeckleScopeError(f"{path} is being written now; wait for the end of that, or stop it")
     if not os.access(path, os.W_OK | os.X_OK):
         raise SpeckleScopeError(f"{path} cannot be completed: you have no right to write there; change its permissions")
-    found = Resumable(path=path, plan=plan, stored=len(archive))
-    check_space(path, sum(archive.spec(name).nbytes for name in archive.arrays) * max(0, found.missing))
-    return found
+    resumable = Resumable(path=path, plan=plan, stored=len(archive))
+    check_space(path, sum(archive.spec(name).nbytes for name in archive.arrays) * max(0, resumable.missing))
+    return resumable
 
 
 def _check_fibre(archive: Archive, devices: AcquisitionDevices) -> None:

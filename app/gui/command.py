@@ -94,7 +94,7 @@ class Command(Enum):
         keys="F7",
     )
     DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
-    ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset…", tip="Acquire pairs of speckle and phase")
+    ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset", tip="Show the Build page: acquire, import, resume, verify")
     TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")
     GUIDE = CommandText(menu=Menu.HELP, text="Guide", tip="Show the first steps, on the simulated instrument")
     SAVE_REPORT = CommandText(

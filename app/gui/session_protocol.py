@@ -132,9 +132,6 @@ class SessionLike(Protocol):
     def export_last_recording(self) -> None:
         """Start to export the last recording in the background."""
 
-    def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
-        """Start acquiring ``pairs`` speckle/phase pairs with patterns from ``source``; refused as :meth:`stop_live`."""
-
     def acquire(self, name: str, plan: CapturePlan, *, end_recording: bool = False) -> None:
         """Start to acquire a new dataset by a plan; refused as :meth:`stop_live`, and when the archive cannot take it."""
 

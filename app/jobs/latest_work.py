@@ -29,10 +29,10 @@ class Outcome(Generic[T]):
     problem: str = ""
 
 
-def outcome_of(error: BaseException | None, found: list[T]) -> Outcome[T]:
+def outcome_of(error: BaseException | None, results: list[T]) -> Outcome[T]:
     """Return the outcome of work that has ended with an error, or has found something."""
     if error is None:
-        return Outcome(found[0] if found else None)
+        return Outcome(results[0] if results else None)
     return Outcome(None, str(error) if isinstance(error, SpeckleScopeError) else f"{type(error).__name__}: {error}")
 
 
@@ -48,7 +48,7 @@ class LatestWork(Generic[T]):
     def __init__(self, name: str) -> None:
         self._name = name
         self._stage: Stage | None = None
-        self._found: list[T] = []
+        self._results: list[T] = []
         self._next: Callable[[threading.Event], T] | None = None
 
     def ask(self, work: Callable[[threading.Event], T]) -> None:
@@ -79,7 +79,7 @@ class LatestWork(Generic[T]):
         if self._next is not None:
             self._begin()
             return None
-        return outcome_of(stage.error, self._found)
+        return outcome_of(stage.error, self._results)
 
     def forget(self) -> None:
         """Ask the work to end; no result will come of it."""
@@ -91,11 +91,11 @@ class LatestWork(Generic[T]):
     def _begin(self) -> None:
         work, self._next = self._next, None
         assert work is not None
-        found: list[T] = []
+        results: list[T] = []
 
         def run(stop: threading.Event) -> None:
-            found.append(work(stop))
+            results.append(work(stop))
 
-        self._found = found
+        self._results = results
         self._stage = Stage(self._name, run)
         self._stage.start()

@@ -25,7 +25,7 @@ class ResultJob(Generic[T]):
     """A job that was started by :meth:`start`."""
 
     _job: Job
-    _found: list[T]
+    _results: list[T]
 
     @classmethod
     def start(
@@ -50,16 +50,16 @@ class ResultJob(Generic[T]):
         JobConflictError
             Another job uses what this one needs; nothing is started.
         """
-        found: list[T] = []
+        results: list[T] = []
 
         def run(progress: Progress, stop: threading.Event) -> None:
             try:
-                found.append(work(progress, stop))
+                results.append(work(progress, stop))
             except JobStoppedError:
                 if not stop.is_set():
                     raise
 
-        return cls(jobs.start(JobOrder(name=name, work=run, folders=folders)), found)
+        return cls(jobs.start(JobOrder(name=name, work=run, folders=folders)), results)
 
     @property
     def running(self) -> bool:
@@ -76,4 +76,4 @@ class ResultJob(Generic[T]):
 
     def outcome(self) -> Outcome[T]:
         """Return what it has found when it has ended; neither a value nor a problem where it was stopped."""
-        return outcome_of(self._job.stage.error, self._found)
+        return outcome_of(self._job.stage.error, self._results)

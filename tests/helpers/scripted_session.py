@@ -225,9 +225,6 @@ class ScriptedSession:
     def export_last_recording(self) -> None:
         self._command("export_last_recording")
 
-    def start_acquisition(self, name: str, pairs: int, source: str, *, end_recording: bool = False) -> None:
-        self._command("start_acquisition", name, pairs, source)
-
     def acquire(self, name: str, plan: CapturePlan, *, end_recording: bool = False) -> None:
         self._command("acquire", name, plan)
         self.acquisition = AcquisitionStatus(state=AcquisitionState.PREPARING, pairs_requested=len(plan))

@@ -28,14 +28,14 @@ def faults_meaning(faults: Mapping[str, int]) -> str:
     """Return what each fault means, a line for each; every such pair was captured again."""
     if not faults:
         return ""
-    known = {kind: _kind(kind) for kind in sorted(faults)}
-    lines = [f"{_name(kind)}: {_MEANINGS[found]}" for kind, found in known.items() if found is not None and found in _MEANINGS]
+    kinds = {kind: _kind(kind) for kind in sorted(faults)}
+    lines = [f"{_name(kind)}: {_MEANINGS[known]}" for kind, known in kinds.items() if known is not None and known in _MEANINGS]
     return "\n".join(["Every pair with a fault was captured again.", *lines])
 
 
 def _name(kind: str) -> str:
-    found = _kind(kind)
-    return FAULT_TEXTS.get(found, kind) if found is not None else kind
+    known_kind = _kind(kind)
+    return FAULT_TEXTS.get(known_kind, kind) if known_kind is not None else kind
 
 
 def _kind(kind: str) -> EventKind | None:

@@ -14,19 +14,14 @@ from app.status import JobState, JobStatus, RecordingState
 
 
 def jobs_of(session: SessionLike | None) -> tuple[JobStatus, ...]:
-    """Return the jobs of a session: recordings, acquisitions, exports."""
+    """Return the jobs of a session: recordings and exports."""
     jobs: list[JobStatus] = []
     if session is not None:
-        recording, acquisition = session.recording_status(), session.acquisition_status()
+        recording = session.recording_status()
         if recording.state is not RecordingState.IDLE:
             state = JobState.RUNNING if recording.active else JobState.FINISHED
             name = recording.path.name if recording.path is not None else "recording"
             jobs.append(JobStatus(name=f"Record {name}", state=state, seconds=float(int(recording.seconds))))
-        if acquisition.state is not None:
-            state = JobState.RUNNING if acquisition.active else JobState.FINISHED
-            name = acquisition.path.name if acquisition.path is not None else "dataset"
-            done, total = acquisition.pairs_acknowledged, acquisition.pairs_requested
-            jobs.append(JobStatus(name=f"Acquire {name}", state=state, done=done, total=total))
         jobs += session.jobs()
     return tuple(jobs)
 

@@ -16,6 +16,12 @@ def _data() -> type[Page]:
     return DataPage
 
 
+def _build() -> type[Page]:
+    from app.gui.build_page.page import BuildPage
+
+    return BuildPage
+
+
 def _train() -> type[Page]:
     from app.gui.train_page.page import TrainPage
 
@@ -42,6 +48,12 @@ PAGES: tuple[PageEntry, ...] = (
         load=_data,
     ),
     PageEntry(
+        title="Build",
+        icon_name="build",
+        tip="Datasets: plan, acquire, import, resume, verify",
+        load=_build,
+    ),
+    PageEntry(
         title="Train",
         icon_name="train",
         tip="Train models, compare them, choose the one in use, compile it",
@@ -62,5 +74,6 @@ PAGES: tuple[PageEntry, ...] = (
 )
 _TITLES = [entry.title for entry in PAGES]
 #: Numbers of pages on the rail; the live page is number 0.
+BUILD: Final = 1 + _TITLES.index("Build")
 TRAIN: Final = 1 + _TITLES.index("Train")
 RIG: Final = 1 + _TITLES.index("Rig")

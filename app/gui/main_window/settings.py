@@ -14,7 +14,6 @@ from app.gui.widgets.palette import Theme
 
 T = TypeVar("T")
 VERSION: Final = 1
-_MAX_PAIRS: Final = 10_000_000
 _MAX_PATH: Final = 4096
 
 
@@ -50,9 +49,6 @@ class WindowSettings:
     panes: str = ""
     layout: str = ""
     recording_name: str = "recording"
-    dataset_name: str = "dataset"
-    pairs: int = 1000
-    pattern_source: str = ""
     instrument: str = ""
     theme: ThemeChoice = ThemeChoice.DARK  # a light window is stray light beside an open fibre
     guide: GuideState = GuideState.CLOSED
@@ -79,13 +75,6 @@ def _path(text: str) -> str:
     if "\0" in text or len(text) > _MAX_PATH:
         raise ValueError("a path is needed")
     return text
-
-
-def _pairs(text: str) -> int:
-    pairs = int(text)
-    if not 1 <= pairs <= _MAX_PAIRS:
-        raise ValueError(f"1 to {_MAX_PAIRS} is allowed")
-    return pairs
 
 
 def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
@@ -129,9 +118,6 @@ def load(store: QSettings) -> tuple[WindowSettings, list[str]]:
             panes=field("panes", _panes, default.panes),
             layout=field("layout", _panes, default.layout),
             recording_name=field("recording_name", _name, default.recording_name),
-            dataset_name=field("dataset_name", _name, default.dataset_name),
-            pairs=field("pairs", _pairs, default.pairs),
-            pattern_source=field("pattern_source", _name, default.pattern_source),
             instrument=field("instrument", _path, default.instrument),
             theme=field("theme", ThemeChoice, default.theme),
             guide=field("guide", GuideState, default.guide),
@@ -149,9 +135,6 @@ def save(store: QSettings, settings: WindowSettings) -> None:
     store.setValue("panes", settings.panes)
     store.setValue("layout", settings.layout)
     store.setValue("recording_name", settings.recording_name)
-    store.setValue("dataset_name", settings.dataset_name)
-    store.setValue("pairs", str(settings.pairs))
-    store.setValue("pattern_source", settings.pattern_source)
     store.setValue("instrument", settings.instrument)
     store.setValue("theme", settings.theme.value)
     store.setValue("guide", settings.guide.value)

@@ -23,7 +23,6 @@ from PyQt6.QtWidgets import (
 )
 
 from app.diagnostics.report import ReportSource, default_log_folder
-from app.gui.acquisition.dock import AcquisitionDock
 from app.gui.command import Command
 from app.gui.live_page.page import LivePage
 from app.gui.main_window import window_state
@@ -35,7 +34,7 @@ from app.gui.main_window.guide import Guide, facts_of
 from app.gui.main_window.instruments import Instruments
 from app.gui.main_window.jobs import jobs_of, may_end_jobs, unfinished
 from app.gui.main_window.notifier import Notifier
-from app.gui.main_window.page_list import PAGES, RIG, TRAIN
+from app.gui.main_window.page_list import BUILD, PAGES, RIG, TRAIN
 from app.gui.main_window.report_job import ReportJob, messages_of, settings_of, suggested_name
 from app.gui.main_window.session_host import HostState, SessionHost
 from app.gui.main_window.status_bar import StatusBar
@@ -98,8 +97,6 @@ class MainWindow(QMainWindow):
         self.files = FileDrop(self, self._say_offer)
         self.instruments = Instruments(host, self.empty_page, self._may_end_work, self)
         self.instruments.models = ModelChoices(store)
-        self.acquisition_dock = AcquisitionDock(self)
-        self.acquisition = self.acquisition_dock.panel
         self.status_bar = StatusBar(self.commands[Command.DRAWER])
         self.notifier = Notifier(self)
         self.jobs = JobList()
@@ -157,7 +154,6 @@ class MainWindow(QMainWindow):
                 self.report(message)
             self.page.refresh_numbers()
             self.refresh_pictures()  # what no arrival has told, such as a change of the SLM
-            self.acquisition.show_status(session.acquisition_status())
             self.drawer.show_jobs(jobs)
             path = self.host.choice.path
             self.guide.show_facts(facts_of(self.page, playing=path is not None and path.is_dir()))
@@ -202,7 +198,6 @@ class MainWindow(QMainWindow):
         self._watch(self.page)
         self._stack.addWidget(self.page)
         self._stack.setCurrentWidget(self.page)
-        self.acquisition_dock.use_page(self.page)
         window_state.remember_recent(choice.path, session, self._store)
         self.pages.use_session(session)
         shown = f"SpeckleScope: {session.title}" + (" (simulated)" if session.simulated else "")
@@ -222,7 +217,6 @@ class MainWindow(QMainWindow):
         if self._store is not None:
             window_state.remember_page(page, self._store)
         page.release()
-        self.acquisition_dock.use_page(None)
         self.pages.use_session(None)
         self._stack.removeWidget(page)
         page.deleteLater()
@@ -250,6 +244,9 @@ class MainWindow(QMainWindow):
     def _show_live(self) -> None:
         self.show_page(0)
 
+    def _show_build(self) -> None:
+        self.show_page(BUILD)
+
     def _show_set_up(self, path: Path | None, problem: str) -> None:
         """Show an instrument file in the set-up form of the Rig page."""
         self.show_page(RIG)
@@ -269,7 +266,7 @@ class MainWindow(QMainWindow):
             Command.QUIT: self.close,
             Command.FULL_SCREEN: self._toggle_full_screen,
             Command.DRAWER: self._toggle_drawer,
-            Command.ACQUIRE: self.acquisition_dock.open,
+            Command.ACQUIRE: self._show_build,
             Command.TRAIN: self._show_training,
             Command.GUIDE: self.show_guide,
             Command.SAVE_REPORT: self._choose_report,
@@ -472,9 +469,8 @@ class MainWindow(QMainWindow):
         for page in PAGES:
             self.rail.add_page(page.title, page.icon_name, page.tip)
         self.rail.show_chosen(0)
-        for dock in (self.acquisition_dock, self.drawer):
-            self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-            dock.hide()
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.drawer)
+        self.drawer.hide()
         self._stack.addWidget(self.empty_page)
         central = QWidget()
         layout = QVBoxLayout(central)
@@ -488,7 +484,6 @@ class MainWindow(QMainWindow):
         layout.addLayout(below)
         self.setCentralWidget(central)
         self.setStatusBar(self.status_bar)
-        self._watch(self.acquisition)
         self.resize(*_INITIAL_SIZE_PX)
 
     def _connect(self) -> None:

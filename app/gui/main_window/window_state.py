@@ -12,7 +12,6 @@ from typing import Protocol
 from PyQt6.QtCore import QByteArray, QSettings, Qt
 from PyQt6.QtWidgets import QWidget
 
-from app.gui.acquisition.panel import AcquisitionPanel
 from app.gui.live_page.page import LivePage
 from app.gui.live_page.page_state import layout_of
 from app.gui.live_page.page_state import restore as restore_layout
@@ -28,7 +27,6 @@ class RememberedWindow(Protocol):
     """The parts of the main window whose state is kept between two starts."""
 
     page: LivePage | None
-    acquisition: AcquisitionPanel
 
     def saveGeometry(self) -> QByteArray:
         """Return size and position of the window, as Qt does."""
@@ -42,9 +40,6 @@ def restore(window: RememberedWindow, store: QSettings) -> list[str]:
     stored, warnings = settings.load(store)
     if stored.geometry:
         window.restoreGeometry(QByteArray(stored.geometry))
-    window.acquisition.name.setText(stored.dataset_name)
-    window.acquisition.pairs.setValue(stored.pairs)
-    window.acquisition.show_sources((stored.pattern_source,) if stored.pattern_source else ())
     return warnings
 
 
@@ -71,16 +66,7 @@ def restore_page(page: LivePage, store: QSettings) -> None:
 def remember(window: RememberedWindow, store: QSettings) -> None:
     """Store the state of ``window``."""
     stored, _ = settings.load(store)
-    settings.save(
-        store,
-        replace(
-            stored,
-            geometry=window.saveGeometry().data(),
-            dataset_name=window.acquisition.name.text(),
-            pairs=window.acquisition.pairs.value(),
-            pattern_source=window.acquisition.source.currentText(),
-        ),
-    )
+    settings.save(store, replace(stored, geometry=window.saveGeometry().data()))
     if window.page is not None:
         remember_page(window.page, store)
 

@@ -27,17 +27,17 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 def test_every_page_is_a_pattern(folder: Path) -> None:
     tifffile.imwrite(folder / "stack.tif", np.zeros((4, 20, 30), np.uint8), photometric="minisblack")
-    found = check_folder(str(folder))
-    assert (found.patterns, found.ignored, found.unusable, found.notes) == (7, (), (), ())
+    checked = check_folder(str(folder))
+    assert (checked.patterns, checked.ignored, checked.unusable, checked.notes) == (7, (), (), ())
 
 
 def test_what_is_no_picture_is_named_with_its_reason(folder: Path) -> None:
     (folder / "notes.txt").write_text("liver")
     (folder / ".hidden.png").write_bytes(b"")
     (folder / "more").mkdir()
-    found = check_folder(str(folder))
-    assert found.patterns == 3
-    reasons = dict(found.ignored)
+    checked = check_folder(str(folder))
+    assert checked.patterns == 3
+    reasons = dict(checked.ignored)
     assert "no picture" in reasons["notes.txt"]
     assert "hidden" in reasons[".hidden.png"]
     assert "folders in folders" in reasons["more"]
@@ -47,11 +47,11 @@ def test_every_picture_that_cannot_be_shown_is_named(folder: Path) -> None:
     whole = (folder / "image0.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
     tifffile.imwrite(folder / "phase.tif", np.linspace(0, 3, 600, dtype=np.float32).reshape(20, 30))
-    found = check_folder(str(folder))
-    assert found.patterns == 3
-    assert len(found.unusable) == 2
-    assert "cut.png" in found.unusable[0]
-    assert "nothing says which is white" in found.unusable[1]
+    checked = check_folder(str(folder))
+    assert checked.patterns == 3
+    assert len(checked.unusable) == 2
+    assert "cut.png" in checked.unusable[0]
+    assert "nothing says which is white" in checked.unusable[1]
     stated = check_folder(f"{folder}?black=0&white=3")
     assert len(stated.unusable) == 4  # now the pictures of 0 to 255 are outside of black to white
 

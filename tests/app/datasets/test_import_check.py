@@ -12,7 +12,7 @@ import pytest
 from acquisition.archive.reader import Archive
 from acquisition.exchange.import_pairs import ImportOptions
 from app.cli.commands.import_pairs import PairImportOptions
-from app.datasets.import_check import ENTRY_NAMES, import_checked, in_words, preview_import
+from app.datasets.import_check import ENTRY_NAMES, import_checked, preview_import, with_entry_names
 from app.jobs.result_job import JobStoppedError
 from drivers.base import SpeckleScopeError
 
@@ -35,34 +35,34 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 def test_what_was_recognised_is_said_in_words_and_imported(folder: Path, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    found = preview_import(folder, OPTIONS, lambda done, total: steps.append((done, total)), threading.Event())
-    assert (found.pairs, found.problems, steps[-1]) == (3, (), (3, 3))
-    facts = dict(found.facts)
+    checked = preview_import(folder, OPTIONS, lambda done, total: steps.append((done, total)), threading.Event())
+    assert (checked.pairs, checked.problems, steps[-1]) == (3, (), (3, 3))
+    facts = dict(checked.facts)
     assert facts["Speckle: images, height, width"] == "3x16x12 (N, H, W)"
     assert facts["Phase: unit"].startswith("levels")
     assert "Time between frames" in facts["Times of the frames"]
-    assert found.sheet is not None
+    assert checked.sheet is not None
     assert sorted(tmp_path.iterdir()) == [folder]
-    path = import_checked(found, tmp_path / "archive", "mine", nothing, threading.Event())
+    path = import_checked(checked, tmp_path / "archive", "mine", nothing, threading.Event())
     assert len(Archive.open(path)) == 3
 
 
 def test_problems_name_the_entries_of_the_page(folder: Path) -> None:
-    found = preview_import(folder, ImportOptions(), nothing, threading.Event())
-    assert found.pairs == 0
-    assert "'Phase range'" in found.problems[0]
-    assert "--" not in " ".join(found.problems)
+    checked = preview_import(folder, ImportOptions(), nothing, threading.Event())
+    assert checked.pairs == 0
+    assert "'Phase range'" in checked.problems[0]
+    assert "--" not in " ".join(checked.problems)
 
 
 def test_every_option_of_the_command_has_a_name_on_the_page() -> None:
     own = {"dry_run", "sheet"}
     options = {f"--{name.replace('_', '-')}" for name in PairImportOptions.__dataclass_fields__ if name not in own}
     assert options == set(ENTRY_NAMES)
-    assert in_words("give --phase-range-rad and --phase NAME") == "give 'Phase range' and 'Phase' NAME"
+    assert with_entry_names("give --phase-range-rad and --phase NAME") == "give 'Phase range' and 'Phase' NAME"
 
 
 def test_an_import_that_is_stopped_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    found = preview_import(folder, OPTIONS, nothing, threading.Event())
+    checked = preview_import(folder, OPTIONS, nothing, threading.Event())
     stop = threading.Event()
 
     def stop_while_writing(done: int, total: int) -> None:
@@ -72,13 +72,13 @@ def test_an_import_that_is_stopped_leaves_nothing(folder: Path, tmp_path: Path) 
 
     calls: list[int] = []
     with pytest.raises(JobStoppedError, match="nothing was kept"):
-        import_checked(found, tmp_path / "archive", "mine", stop_while_writing, stop)
+        import_checked(checked, tmp_path / "archive", "mine", stop_while_writing, stop)
     assert list((tmp_path / "archive").iterdir()) == []
 
 
 def test_pairs_that_changed_since_the_check_are_refused(folder: Path, tmp_path: Path) -> None:
-    found = preview_import(folder, OPTIONS, nothing, threading.Event())
+    checked = preview_import(folder, OPTIONS, nothing, threading.Event())
     (folder / "label" / "1.png").unlink()
     with pytest.raises(SpeckleScopeError, match=r"1\.png"):
-        import_checked(found, tmp_path / "archive", "mine", nothing, threading.Event())
+        import_checked(checked, tmp_path / "archive", "mine", nothing, threading.Event())
     assert not list((tmp_path / "archive").glob("*")) if (tmp_path / "archive").exists() else True

@@ -34,7 +34,7 @@ def test_there_are_no_more_pictures_than_patterns() -> None:
 
 
 def test_phases_beyond_a_turn_begin_at_black_again() -> None:
-    within, beyond = (CapturePlan(source="gratings", pairs=1, phase_range_rad=range_rad) for range_rad in (6.0, 12.0))
+    within, beyond = (CapturePlan(source="gratings", pairs=1, phase_range_rad=white_rad) for white_rad in (6.0, 12.0))
     assert preview(within, SHAPE)[0].grey.max() == 255
     wrapped = preview(beyond, SHAPE)[0].grey  # its grating has 0 and 12 rad: 12 rad is 5.72 rad after a turn
     assert wrapped.max() == int((12.0 - 2 * np.pi) * 255 / (2 * np.pi))

@@ -32,9 +32,9 @@ def stopped(tmp_path: Path) -> tuple[Path, AcquisitionDevices]:
 
 def test_a_stopped_dataset_says_what_is_missing_and_is_completed(stopped) -> None:
     path, devices = stopped
-    found = find_resumable(path, devices)
-    assert (found.stored, found.missing) == (5, len(PLAN) - 5)
-    run = DatasetRun.resumed(VirtualBench().rig, found)
+    resumable = find_resumable(path, devices)
+    assert (resumable.stored, resumable.missing) == (5, len(PLAN) - 5)
+    run = DatasetRun.resumed(VirtualBench().rig, resumable)
     run.stage.start()
     assert run.stage.join(60)
     assert run.report is not None
@@ -99,21 +99,21 @@ def test_a_report_is_the_same_when_it_is_read_back(tmp_path: Path) -> None:
     path, _ = acquired(tmp_path / "archive")
     assert stored_report(path) is None
     steps: list[tuple[int, int]] = []
-    found = verified_report(path, lambda done, total: steps.append((done, total)), threading.Event())
-    assert found.good
+    report = verified_report(path, lambda done, total: steps.append((done, total)), threading.Event())
+    assert report.good
     assert steps[-1] == (len(PLAN), len(PLAN))
     read = stored_report(path)
     assert read is not None
-    assert (read.verdict, read.rows, read.drift, read.good) == (found.verdict, found.rows, found.drift, True)
+    assert (read.verdict, read.rows, read.drift, read.good) == (report.verdict, report.rows, report.drift, True)
     assert read.sheet is not None
     assert read.sheet.ndim == 2
 
 
 def test_a_certificate_of_fewer_pairs_than_there_are_says_so(stopped, tmp_path: Path) -> None:
     path, devices = stopped
-    found = verified_report(path, lambda done, total: None, threading.Event())
-    assert not found.good
-    assert "5 of" in found.verdict
+    report = verified_report(path, lambda done, total: None, threading.Event())
+    assert not report.good
+    assert "5 of" in report.verdict
     run = DatasetRun.resumed(VirtualBench().rig, find_resumable(path, devices))
     certificate = (path / "certificate.yaml").read_bytes()
     run.stage.start()

@@ -13,9 +13,9 @@ from tests.helpers.small_instrument import until
 
 
 def _polled(work: LatestWork[int]) -> tuple[int | None, str]:
-    found = []
-    until(lambda: (outcome := work.poll()) is not None and not found.append(outcome))
-    return found[0].value, found[0].problem
+    outcomes = []
+    until(lambda: (outcome := work.poll()) is not None and not outcomes.append(outcome))
+    return outcomes[0].value, outcomes[0].problem
 
 
 def test_the_newest_question_is_answered() -> None:

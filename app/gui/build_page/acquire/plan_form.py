@@ -94,7 +94,7 @@ class PlanForm(QWidget):
         folder = self.own_folder
         base = str(folder.absolute()) if folder is not None else str(self.source.currentData())
         parameters = self.parameters.text().strip().lstrip("?")
-        return f"{base}?{parameters}" if parameters and self._takes_parameters() else base
+        return f"{base}?{parameters}" if parameters and self._has_parameters() else base
 
     def plan(self) -> CapturePlan:
         """Return the plan.
@@ -173,7 +173,7 @@ class PlanForm(QWidget):
             box.setValue(value * scale)
         self._exact[key] = (box.value(), value)
 
-    def _takes_parameters(self) -> bool:
+    def _has_parameters(self) -> bool:
         return self.source.currentData() == _OWN or "(" in DESCRIPTIONS.get(self.source.currentData(), "")
 
     def _show_rows(self) -> None:
@@ -181,7 +181,7 @@ class PlanForm(QWidget):
         for widget in self._folder_fields:
             widget.setVisible(own)
         for widget in self._parameter_fields:
-            widget.setVisible(self._takes_parameters())
+            widget.setVisible(self._has_parameters())
         self._expert.setVisible(self.more.isChecked())
         self.more.setArrowType(Qt.ArrowType.DownArrow if self.more.isChecked() else Qt.ArrowType.RightArrow)
 

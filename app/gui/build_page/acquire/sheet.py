@@ -169,6 +169,7 @@ class AcquireSheet(QWidget):
     def _look_again(self) -> None:
         """Draw the first patterns again, and read the folder of the operator's own pictures."""
         self._show_name()
+        self.remember()
         self._drawn_problem = self._folder_problem = ""
         own = self.form.own_folder is not None
         self.folder_view.setVisible(own)

@@ -96,9 +96,9 @@ class DatasetsSheet(QWidget):
 
     def refresh(self) -> None:
         """Show what was found in the archive, and how far verifications are."""
-        found = self._looking.poll()
-        if found is not None:
-            self._show_found(found.value, found.problem)
+        looked = self._looking.poll()
+        if looked is not None:
+            self._show_list(looked.value, looked.problem)
         read = self._reading.poll()
         selected = self.table.selected
         if read is not None and selected is not None:
@@ -156,7 +156,7 @@ class DatasetsSheet(QWidget):
         self.resumed.emit()
         self.look_again()
 
-    def _show_found(self, datasets: tuple[ListedDataset, ...] | None, problem: str) -> None:
+    def _show_list(self, datasets: tuple[ListedDataset, ...] | None, problem: str) -> None:
         self.table.show_datasets(datasets or ())
         if self._wanted is not None and self.table.select(self._wanted):
             self._wanted = None

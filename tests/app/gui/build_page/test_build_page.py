@@ -223,6 +223,14 @@ def test_the_form_comes_back_at_the_next_start(page: BuildPage, session: Scripte
     assert again.plan().exposure_s == 0.004  # what the live view has now, unless the operator has chosen
 
 
+@pytest.mark.parametrize("text", ["{", "[1]", '{"numbers": {"pairs": -1, "seed": "x"}, "name": 3, "source": "none"}'])
+def test_a_damaged_memory_gives_the_defaults(session: ScriptedSession, store: QSettings, qtbot, styled, text: str) -> None:
+    store.setValue("build/plan", text)
+    page = _page(qtbot, session, store)
+    form = page.acquire.form
+    assert (form.name.text(), form.numbers["pairs"].value(), form.source.currentData()) == ("dataset", 1000, "mixed")
+
+
 # -- the acquisition that runs -----------------------------------------------------------------------------------------
 
 

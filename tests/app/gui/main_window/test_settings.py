@@ -33,9 +33,6 @@ def test_levels_names_and_size_come_back(qtbot, session, store):
     first.page.pictures.set_number(4)
     first.page.pictures.showing(Content.SPECKLE).strip.levels.set_by_hand(10.0, 99.0)
     first.page.pictures.showing(Content.PHASE).strip.levels.set_by_hand(-0.5, 1.25)
-    first.acquisition.name.setText("été, 2")
-    first.acquisition.pairs.setValue(321)
-    first.acquisition.source.setCurrentText("digits")
     first.show()
     first.shut_down()
     assert first.wait_closed(5.0)
@@ -45,9 +42,6 @@ def test_levels_names_and_size_come_back(qtbot, session, store):
     assert len(second.page.pictures.panes) == 4
     assert second.page.pictures.showing(Content.SPECKLE).strip.levels.pair == (10.0, 99.0)
     assert second.page.pictures.showing(Content.OVERLAY).strip.levels.pair == (-0.5, 1.25)
-    assert second.acquisition.name.text() == "été, 2"
-    assert second.acquisition.pairs.value() == 321
-    assert second.acquisition.source.currentText() == "digits"
     qtbot.addWidget(second)
 
 
@@ -70,7 +64,6 @@ def test_levels_of_another_camera_are_not_taken_over(qtbot, session, store):
         ("panes", "[1, 2]"),
         ("panes", "{"),
         ("panes", ["1", "2"]),
-        ("pairs", "-3"),
         ("recording_name", "a" * 500),
         ("version", "99"),
         ("version", "soon"),
@@ -83,7 +76,6 @@ def test_damaged_settings_warn_and_give_the_defaults(qtbot, session, store, key,
     qtbot.addWidget(window)
     assert window.page.pictures.showing(Content.SPECKLE).strip.levels.pair == (0.0, 255.0)
     assert window.page.pictures.showing(Content.PHASE).strip.levels.pair == session.display_range_rad
-    assert window.acquisition.pairs.value() == 1000
     if value != "00ff00ff":  # bytes that Qt itself refuses in silence
         assert window.banner.shown.level is MessageLevel.WARNING
         assert "default" in window.banner.text
@@ -94,7 +86,7 @@ def test_a_file_that_is_no_settings_file_does_not_block(qtbot, session, tmp_path
     store.sync()
     window = opened(session, store)
     qtbot.addWidget(window)
-    assert window.acquisition.pairs.value() == 1000
+    assert window.page.controls.recording_name.text() == "recording"
 
 
 def test_numbers_are_written_for_people():
@@ -147,10 +139,10 @@ def test_a_window_larger_than_the_screen_fills_it_at_the_start(qtbot) -> None:
 def test_what_a_page_remembers_stays_when_the_window_stores_its_own(store) -> None:
     store.setValue("rig/recent", "[]")
     store.setValue("from_long_ago", "1")
-    settings.save(store, settings.WindowSettings(pairs=7))
+    settings.save(store, settings.WindowSettings(recording_name="liver"))
     assert store.value("rig/recent") == "[]"
     assert store.value("from_long_ago") is None
-    assert settings.load(store)[0].pairs == 7
+    assert settings.load(store)[0].recording_name == "liver"
 
 
 def test_a_store_that_holds_only_what_a_page_remembers_gives_no_warning(store) -> None:

@@ -16,6 +16,7 @@ from app.gui import main
 from app.gui.command import Command
 from app.gui.image_view.contents import Content
 from app.gui.live_page.drift_gauge import correlation_colour
+from app.gui.main_window.page_list import BUILD
 from app.gui.main_window.session_host import HostState
 from app.gui.widgets.formatting import count
 from app.gui.widgets.palette import DARK
@@ -210,49 +211,6 @@ def test_a_snapshot_says_where_it_went(window, session, qtbot):
     assert window.banner.text == f"Snapshot saved: {Path('archive/snapshot-0001')}"
 
 
-def test_an_acquisition_is_asked_for_watched_and_stopped(window, session, qtbot):
-    panel = window.acquisition
-    panel.name.setText("cells-1")
-    panel.pairs.setValue(500)
-    panel.source.setCurrentText("digits")
-    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
-    assert session.calls == [("start_acquisition", "cells-1", 500, "digits")]
-    session.acquisition = AcquisitionStatus(
-        state=AcquisitionState.CAPTURING,
-        path=Path("d"),
-        pairs_requested=500,
-        pairs_acknowledged=125,
-        retaken=3,
-        pairs_per_s=11.84,
-        seconds_left=31.9,
-    )
-    window.refresh_numbers()
-    assert panel.progress.value() / panel.progress.maximum() == 0.25
-    shown = [panel.done.text(), panel.rate.text(), panel.left.text(), panel.retaken.text()]
-    assert shown == ["125 of 500 pairs stored", "11.8 pairs/s", "0:31 left", "3 retaken"]
-    assert not panel.name.isEnabled()
-    for unmeasured in ({"state": AcquisitionState.PAUSED}, {"pairs_per_s": 0.0, "seconds_left": None}):
-        before = session.acquisition
-        session.acquisition = replace(before, **unmeasured)
-        window.refresh_numbers()
-        assert panel.rate.text() == "– pairs/s"
-        session.acquisition = before
-    assert panel.left.text() == "– left"
-    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
-    assert session.calls[-1] == ("stop_acquisition",)
-    session.acquisition = replace(
-        session.acquisition,
-        state=AcquisitionState.FINISHED,
-        finish_reason=FinishReason.STOPPED,
-        verdict="stopped by the operator",
-    )
-    window.refresh_numbers()
-    assert panel.verdict.full_text == "stopped by the operator"
-    assert panel.rate.isHidden()
-    assert panel.left.isHidden()
-    assert panel.button.text() == "Start acquisition"
-
-
 def test_the_strip_shows_every_number_with_its_unit(window, session):
     session.status = replace(
         session.status, camera_fps=29.97, inference_fps=14.5, latency_ms_p50=38.4, latency_ms_p99=61.2,
@@ -348,13 +306,12 @@ def test_a_recording_is_ended_by_nothing_that_only_happens_to_be_pressed(window,
 @pytest.mark.parametrize(
     "command",
     [
-        lambda window: window.acquisition_dock.start("cells", 60, "digits"),
         lambda window: window.instruments.use_model("m"),
         lambda window: window.carry_out(Command.SIMULATED),
         lambda window: window.instruments.free_devices("test the devices", lambda: None),
         lambda window: window.close(),
     ],
-    ids=["acquisition", "model", "simulated", "test of the devices", "close"],
+    ids=["model", "simulated", "test of the devices", "close"],
 )
 def test_what_would_end_a_recording_asks_and_changes_nothing_when_refused(window, session, command):
     session.status = replace(session.status, state=LiveState.RUNNING)
@@ -457,48 +414,8 @@ def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monk
     assert window.isVisible()
 
 
-def test_an_acquisition_is_paused_and_goes_on_and_shows_its_drift(window, session, qtbot):
+def test_a_command_of_the_menu_shows_the_page_build(window):
     window.carry_out(Command.ACQUIRE)
-    panel = window.acquisition
-    assert not panel.pause.isVisible()
-    status = AcquisitionStatus(
-        state=AcquisitionState.CAPTURING,
-        path=Path("set"),
-        pairs_requested=100,
-        pairs_acknowledged=40,
-        pairs_per_s=7.0,
-        seconds_left=9.0,
-        drift=((0, 1.0), (26, 0.97)),
-        free_bytes=10**11,
-    )
-    session.acquisition = status
-    window.refresh_numbers()
-    assert panel.pause.text() == "Pause"
-    assert panel.disk.text() == "100 GB free"
-    assert panel.drift.isVisible()
-    assert panel.drift.lowest == 0.97
-    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
-    session.acquisition = replace(status, state=AcquisitionState.PAUSED)
-    window.refresh_numbers()
-    assert panel.pause.text() == "Continue"
-    qtbot.mouseClick(panel.pause, Qt.MouseButton.LeftButton)
-    assert session.calls[-2:] == [("pause_acquisition", True), ("pause_acquisition", False)]
-    session.acquisition = replace(
-        status, state=AcquisitionState.FINISHED, finish_reason=FinishReason.COMPLETED, verdict="complete"
-    )
-    window.refresh_numbers()
-    assert not panel.pause.isVisible()
-
-
-def test_the_drift_curve_changes_colour_when_the_fibre_has_moved(window, qtbot):
-    from app.gui.acquisition.drift_curve import DriftCurve
-
-    curve = DriftCurve()
-    qtbot.addWidget(curve)
-    curve.show_points(((0, 1.0), (26, 0.97)))
-    calm = curve.grab().toImage()
-    curve.show_points(((0, 1.0), (26, 0.97), (52, 0.4)))
-    assert curve.grab().toImage() != calm
-    assert "0.400" in curve.toolTip()
-    curve.show_points(())
-    assert not curve.isVisible()
+    assert window.pages.current_page is not None
+    assert window.pages.current_page.title == "Build"
+    assert window.rail.actions()[BUILD].isChecked()
