@@ -17,7 +17,7 @@ import numpy as np
 from acquisition.archive.atomic_files import write_bytes, write_whole
 from acquisition.archive.folder import one_line
 from app.calibrations.kinds import Calibration
-from app.calibrations.storing import LUT_FILE
+from app.calibrations.storing import LUT_FILE, date_text
 from app.calibrations.target import CalibrationTarget
 from app.instrument.applied_calibrations import (
     APPLIED,
@@ -73,7 +73,7 @@ class Change:
     def label(self) -> str:
         """What the setting is, for people."""
         section, _, name = self.key.rpartition(".")
-        return "Calibration in use" if section == "calibrations" else _LABELS.get(name, self.key)
+        return "In use" if section == "calibrations" else _LABELS.get(name, self.key)
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -279,5 +279,5 @@ def _text(key: str, value: object) -> str:
         return " to ".join(map(str, value))
     if isinstance(value, str) and ("/" in value or "\\" in value):
         path = Path(value)
-        return f"{path.parent.name}/{path.name}"
+        return f"{path.name} of {date_text(path.parent)}" if path.suffix else date_text(path)
     return str(value)

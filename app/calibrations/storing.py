@@ -101,6 +101,18 @@ def folders_of(what: Calibration, root: Path) -> tuple[Path, ...]:
     return tuple(sorted(names, key=_order, reverse=True))
 
 
+def date_text(folder: Path) -> str:
+    """Return when the calibration in a folder was measured, in local time; of a folder with another name, that name."""
+    named = _NAME.fullmatch(folder.name)
+    if named is None:
+        return folder.name
+    try:
+        made = datetime.strptime(named[1], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return folder.name
+    return f"{made.astimezone():%d %b %Y, %H:%M}"
+
+
 def read(what: Calibration, folder: Path) -> Stored:
     """Read a calibration of any age and of any devices; raises CalibrationError as :func:`calibration.stored.load`."""
     return load(folder, FACTS[what].stored_kind)

@@ -166,7 +166,7 @@ def train(
 
     settings = InstrumentOptions(config=instrument.config).settings()
     with join() as world, progress_bars() if world.first else nullcontext(_silent) as report:
-        job = _job(folder, network, training, instrument.response, world)
+        job = _job(folder, network, training, instrument.response or settings.response, world)
         try:
             alone = sole_trainer(folder, resume=training.resume) if world.first else nullcontext()
             with alone, kept_on_interruption(lambda: _kept(job)):

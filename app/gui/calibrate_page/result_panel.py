@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
@@ -22,12 +21,11 @@ from PyQt6.QtWidgets import (
 
 from app.calibrations.changes import Change
 from app.calibrations.shelf import CalibrationRecord
+from app.calibrations.storing import date_text
 from app.gui.calibrate_page.card import SIGNS
 from app.gui.widgets.icons import IconLabel
 from app.gui.widgets.labels import caption_label
 from app.gui.widgets.style import set_style
-
-_FOLDER_TIME = "%Y%m%d-%H%M%S"
 
 
 class ResultPanel(QWidget):
@@ -108,7 +106,7 @@ class ResultPanel(QWidget):
         self.revert.setEnabled(measured and not no_way_back)
         self.report.setEnabled(measured)
         applied = record is not None and record.in_use is not None
-        reasons = (("Apply", not_applied), ("Revert", no_way_back if applied else ""))
+        reasons = (("Apply", not_applied), ("Revert", no_way_back if applied and not busy else ""))
         self.why_not.setText("\n".join(f"{name}: {reason}" for name, reason in reasons if reason and measured))
 
     def _show_verdict(self, record: CalibrationRecord | None) -> None:
@@ -168,15 +166,6 @@ class ChangesTable(QTableWidget):
         """Return what stands in a cell."""
         item = self.item(row, column)
         return item.text() if item is not None else ""
-
-
-def date_text(folder: Path) -> str:
-    """Return the date of a measurement in local time; of a folder with another name, that name."""
-    try:
-        made = datetime.strptime(folder.name.partition("_")[0], _FOLDER_TIME).replace(tzinfo=UTC)
-    except ValueError:
-        return folder.name
-    return f"{made.astimezone():%d %b %Y, %H:%M:%S}"
 
 
 def _use_text(record: CalibrationRecord | None, folder: Path) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from app.calibrations.changes import apply, changes_back, changes_of, in_use, revert
 from app.calibrations.kinds import Calibration
+from app.calibrations.storing import date_text
 from app.calibrations.target import CalibrationTarget, present_response
 from app.instrument.config import InstrumentConfig, checked, load_config, save_config
 from app.instrument.devices import panel_of
@@ -40,7 +41,8 @@ def test_a_settling_time_is_applied_with_a_reserve_and_comes_back(tmp_path: Path
     changes = changes_of(Calibration.TIMING, folder, stored_as(Calibration.TIMING, target, settle_s=0.058), before)
     texts = {change.label: change.texts for change in changes}
     assert texts["SLM settling time"] == ("15 ms", "69.6 ms")
-    assert texts["Calibration in use"] == ("not set", "timing/20261130-020000")
+    assert texts["In use"] == ("not set", date_text(folder))
+    assert date_text(folder).startswith(("29 ", "30 "))
     apply(changes, folder, before, file)
     after = load_config(file)
     assert after.twin.slm.settle_s == pytest.approx(0.0696)

@@ -39,3 +39,11 @@ def test_a_training_that_wrote_nothing_leaves_no_folder(instrument: Path, tmp_pa
     with sole_trainer(tmp_path / "m", resume=True):
         pass
     assert (tmp_path / "m" / RUN / "curve.jsonl").exists()
+
+
+def test_a_calibrated_model_is_trained_with_the_response_of_the_instrument_file(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(to_yaml(small_instrument(tmp_path).model_copy(update={"response": tmp_path / "gone"})), "utf-8")
+    message = refused("train", "m", "--kind", "calibrated", "--set", "grid_px=32", "--config", file, cwd=tmp_path)
+    assert f"no readable calibration in {tmp_path / 'gone'}" in message
+    assert not (tmp_path / "m").exists()
