@@ -152,11 +152,10 @@ def order_of(folder: Path) -> TrainingOrder:
     Raises
     ------
     SpeckleScopeError
-        There is no run that can be resumed.
+        There is no run.
     """
     if not can_resume(folder):
         raise SpeckleScopeError(f"{folder} holds no training that can be resumed; choose the folder of its model")
-    resume_arguments(folder)  # refuses a run that does not say how it was started
     try:
         configuration = read_resolved(folder, "configuration")
         training, data = configuration["training"], configuration["data"]

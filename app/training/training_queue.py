@@ -18,7 +18,7 @@ import pydantic
 
 from acquisition.archive.atomic_files import write_whole
 from acquisition.archive.folder import LockState, lock_state, sole_writer
-from app.training.process import TrainingOrder, can_resume, order_of
+from app.training.process import TrainingOrder, can_resume, order_of, resume_arguments
 from drivers.base import SpeckleScopeError
 from drivers.limits import MAX_JSON_BYTES
 from drivers.safe_text import parse_json
@@ -160,7 +160,7 @@ class TrainingQueue:
         self._change(change)
 
     def add_run(self, folder: Path) -> None:
-        """Add a run that was started in a terminal, and stopped; it can then be resumed.
+        """Add a run that was started in a terminal; one that was stopped can then be resumed.
 
         Raises
         ------
@@ -169,6 +169,8 @@ class TrainingQueue:
         """
         order = order_of(folder)
         state = QueueState.FINISHED if is_trained(folder) else QueueState.STOPPED
+        if state is QueueState.STOPPED:
+            resume_arguments(folder)  # refuses a run that does not say how it was started
         note = "" if state is QueueState.FINISHED else "Started in a terminal. Resume continues from its checkpoint"
 
         def change(trainings: Trainings) -> Trainings:

@@ -222,7 +222,7 @@ class ModelsPanel(QWidget):
         ):
             button.setEnabled(not why_not)
             button.setToolTip(why_not or tip)
-        set_style(self.use, "tone", "primary" if self.use.isEnabled() else "")
+        set_style(self.use, "tone", "primary" if self.use.isEnabled() and not self.judgement.verdict.warns else "")
         self.note.setText(compare if not misfit and compare else compile_ if not misfit else "")
         self.note.setVisible(bool(self.note.text()))
 

@@ -89,6 +89,8 @@ class TrainingPlots(QWidget):
         last = max([1, *curve.steps[-1:], *curve.validated[-1:]])
         for plot in (self.loss, self.scores, self.rate):
             plot.setXRange(0, last, padding=0.02)
+            for side in ("left", "bottom"):  # an empty plot has no numbers that mean anything
+                plot.getAxis(side).setStyle(showValues=bool(curve.steps or curve.validated))
 
     def show_picture(self, png: bytes | None) -> None:
         """Show the validation picture, or a text when there is none."""

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from app.instrument.config import save_config
 from app.training.compile_job import CompileFailedError, CompileJob
+from app.training.model_comparison import ComparisonOrder, compare_models
+from app.training.model_list import listed_models
 from app.training.process import TrainingOrder
-from app.training.time_left import Stage
+from app.training.time_left import Stage, TrainingProgress
 from app.training.training_job import TrainingFailedError, TrainingJob
 from app.training.training_queue import QueueState, TrainingQueue
+from app.training.verdict import Verdict
 from reconstruction.training.checkpoint import CHECKPOINT
 from reconstruction.training.run import RESOLVED, RUN
-from tests.helpers.small_instrument import until
+from tests.helpers.small_instrument import small_instrument, until
 
 #: Stands for the command: says how far it is, and works until it is asked to stop.
 PATIENT = """
@@ -115,3 +119,30 @@ def test_a_compilation_says_how_far_it_is_and_can_be_stopped(tmp_path: Path) -> 
 def test_a_compilation_that_fails_says_why() -> None:
     with pytest.raises(CompileFailedError, match="default-twin was not compiled: the disk is full"):
         CompileJob(model="default-twin", program=runs(FAILING))(nothing, threading.Event())
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_compiled_and_judged_by_the_real_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
+    config = small_instrument(tmp_path)
+    save_config(config, tmp_path / "i.yaml")
+    order = TrainingOrder(
+        folder=tmp_path / "m", minutes=0.1, start=config.model, source="cells", pairs=16, config=tmp_path / "i.yaml"
+    )
+    queue = TrainingQueue(tmp_path / "q.json")
+    queue.add(order)
+    job = TrainingJob(queue, queue.begin(order.folder))
+    progress: list[TrainingProgress] = []
+    job(lambda done, total: progress.append(job.progress), threading.Event())
+    assert (queue.trainings[0].state, queue.trainings[0].note) == (QueueState.FINISHED, "")
+    stages = list(dict.fromkeys(one.stage for one in progress))
+    assert stages[0] is Stage.STARTING
+    assert {Stage.TRAINING, Stage.COMPILING} <= set(stages)
+    model = listed_models([order.folder])[-1]
+    assert model.compilation is not None
+    assert model.compilation.fastest is not None
+    comparison = compare_models(
+        ComparisonOrder(new=model.reference, present=config.model, config=config), nothing, threading.Event()
+    )
+    assert comparison.present_name == "small-model"
+    assert comparison.judgement.verdict is Verdict.LEARNED_NOTHING  # six seconds are not enough
