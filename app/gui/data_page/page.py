@@ -93,7 +93,6 @@ class DataPage(Page):
         self.table.set_order(self.remembered.order)
         self._use_archives()
         self._show_selected()
-        self.destroyed.connect(self.archives.stop)
 
     # -- the window -----------------------------------------------------------------------------------------------
 
@@ -121,6 +120,12 @@ class DataPage(Page):
             self.player.leave()
         self._store_typed()
         self.archives.stop()
+
+    def release(self) -> None:
+        """Look at nothing, and play nothing any more."""
+        self.archives.stop()
+        if self.player is not None:
+            self.player.release()
 
     def unfinished(self) -> str:
         """Store what was typed; nothing else can be lost."""

@@ -452,6 +452,7 @@ class MainWindow(QMainWindow):
         if self.host.state is HostState.EMPTY:
             self.stop_polling()
             self.stay_awake.hold(awake=False)
+            self.pages.release()
             self._closed = True
             self.close()
 

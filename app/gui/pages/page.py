@@ -89,6 +89,9 @@ class Page(QWidget):
     def leave(self) -> None:
         """Refresh nothing until the page is entered again."""
 
+    def release(self) -> None:
+        """End all threads, apart from those of jobs: the window closes, and the page is not seen again."""
+
     def unfinished(self) -> str:
         """Return what would be lost if the window closed now, beside the jobs, as a sentence; empty when nothing would."""
         return ""

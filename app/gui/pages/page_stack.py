@@ -99,6 +99,12 @@ class PageStack(QStackedWidget):
         for page in self._pages.values():
             page.use_session(session)
 
+    def release(self) -> None:
+        """Let every page end its threads: the window closes."""
+        for page in self._pages.values():
+            page.leave()
+            page.release()
+
     def unfinished(self) -> str:
         """Return what would be lost if the window closed now, as a sentence; empty when nothing would."""
         return " ".join(text for page in self._pages.values() if (text := page.unfinished()))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QItemSelectionModel, QSettings, Qt, QTimer
+from PyQt6.QtCore import QEvent, QItemSelectionModel, QSettings, Qt, QTimer
 from PyQt6.QtTest import QSignalSpy
 from PyQt6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
 from acquisition.archive.folder import LockState, lock_state
 from acquisition.archive.reader import Archive
@@ -19,10 +22,14 @@ from app.gui.data_page.entry_list.entry_model import COLUMNS, Column
 from app.gui.data_page.filters import Filters, KindFilter
 from app.gui.data_page.notices import NoticeAction
 from app.gui.data_page.page import DataPage
+from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.session_host import SessionHost
+from app.gui.main_window.window import MainWindow
 from app.gui.pages.page import PageContext
 from app.gui.widgets.questions import QuestionBox
 from app.jobs.job_list import JobList, JobOrder
 from app.library import archives as archives_module
+from app.library.archives import Archives
 from app.library.entry import Entry
 from app.library.in_use import kept_in_place
 from app.library.library import Library
@@ -73,6 +80,7 @@ def page_of(qtbot, styled, session: ScriptedSession, root: Path, quick_looks: No
     yield make
     for page in pages:
         page.leave()
+        page.release()
         assert page.archives.join(10)
 
 
@@ -648,3 +656,32 @@ def test_the_selection_survives_what_comes_meanwhile(qtbot, page_of: PageOf, roo
         page.model.index(0, 0), QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
     )
     assert len(page.table.selected) == 1
+
+
+def _opened_and_closed(qtbot: QtBot, session: ScriptedSession) -> tuple[Archives, weakref.ref[DataPage]]:
+    """Play the first recording on the page of a window, and close the window."""
+    host = SessionHost(lambda choice: lambda: session)
+    host.adopt(session)
+    window = MainWindow(host)
+    window.show()
+    window.show_page(next(number for number, entry in enumerate(PAGES, 1) if entry.title == DataPage.title))
+    page = window.pages.current_page
+    assert isinstance(page, DataPage)
+    qtbot.waitUntil(lambda: len(page.model.entries) == 1)
+    page.table.enter_list()
+    page.play((page.model.entries[0].path,))
+    window.close()
+    qtbot.waitUntil(lambda: not window.isVisible())
+    window.deleteLater()
+    return page.archives, weakref.ref(page)
+
+
+def test_a_window_that_has_closed_frees_the_page_and_ends_its_threads(
+    qtbot: QtBot, styled: None, session: ScriptedSession, root: Path, quick_looks: None
+) -> None:
+    recording(root, "one")
+    session.archive = root
+    archives, page = _opened_and_closed(qtbot, session)
+    assert archives.join(10)
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and page() is None)

@@ -31,6 +31,9 @@ class _Noted(Page):
     def leave(self) -> None:
         self.events.append("leave")
 
+    def release(self) -> None:
+        self.events.append("release")
+
 
 @pytest.fixture
 def stack(qtbot) -> PageStack:
@@ -60,6 +63,13 @@ def test_a_click_on_the_page_that_is_seen_changes_nothing(stack):
     before = list(_Noted.events)
     stack.show_page(1)
     assert _Noted.events == before
+
+
+def test_every_page_is_released_with_the_window(stack):
+    stack.show_page(1)
+    _Noted.events.clear()
+    stack.release()
+    assert _Noted.events == ["leave", "release"]
 
 
 def test_every_page_follows_the_session(stack, session):
