@@ -40,6 +40,7 @@ _TICK_MS = 200
 #: Width of the cards with the smallest texts.
 _CARDS_PX = 300
 _NEEDS = frozenset({Need.DEVICES})
+_SHOWN_KEY = "calibrate/shown"
 #: A registration or a response in this state is not built upon.
 _NOT_USABLE = (CalibrationState.NEVER, CalibrationState.STALE, CalibrationState.UNREADABLE)
 
@@ -69,7 +70,7 @@ class CalibratePage(Page):
         self.no_figures.setWordWrap(True)
         self.records: Mapping[Calibration, CalibrationRecord] = {}
         self.job: Job | None = None
-        self.what = Calibration.TIMING
+        self.what = self._remembered()
         self._measuring = Calibration.TIMING
         self._chosen: dict[Calibration, Path] = {}
         self._shown_figures: Path | None = None
@@ -122,6 +123,8 @@ class CalibratePage(Page):
         """Show another kind."""
         self.what = what
         self.cards[what].setChecked(True)
+        if self.context.store is not None:
+            self.context.store.setValue(_SHOWN_KEY, what.value)
         self._show()
 
     def start(self) -> None:
@@ -307,6 +310,10 @@ class CalibratePage(Page):
 
     def _say_saved(self, file: str) -> None:
         self.reported.emit(Message(MessageLevel.INFO, f"saved {file}"))
+
+    def _remembered(self) -> Calibration:
+        shown = self.context.store.value(_SHOWN_KEY, "") if self.context.store is not None else ""
+        return Calibration(shown) if shown in tuple(Calibration) else Calibration.TIMING
 
     # -- construction --------------------------------------------------------------------------------------------
 

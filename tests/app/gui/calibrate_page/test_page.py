@@ -273,3 +273,14 @@ def test_everything_has_a_name_and_a_tip(shown: Shown, session_of_file: Session)
         assert one.toolTip()
     for button in shown.page.findChildren(QPushButton):
         assert button.toolTip(), button.text()
+
+
+def test_the_calibration_that_was_shown_last_is_shown_again(qtbot, styled, store) -> None:
+    for value, first in (("fibre", Calibration.FIBRE), ("no such kind", Calibration.TIMING)):
+        store.setValue("calibrate/shown", value)
+        page = CalibratePage(PageContext(jobs=JobList(), store=store))
+        qtbot.addWidget(page)
+        assert page.what is first
+        assert page.cards[first].isChecked()
+        page.choose(Calibration.LUT)
+        assert store.value("calibrate/shown") == "lut"
