@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from acquisition.archive.atomic_files import image_bytes, write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StoredRow
 from acquisition.exchange.check_sums import ome_digits_at, ome_sha256
-from acquisition.exchange.export_base import ExportError, how_it_went, images, pixel_um
+from acquisition.exchange.export_base import ExportError, how_it_went, images, metadata_json, pixel_um
 from acquisition.exchange.formats.ome_metadata import imagej_description, ome_xml
 from acquisition.patterns.sources import BLANK
 from drivers.manifest import MANIFEST, manifest_text, sha256_of
@@ -144,6 +145,7 @@ def write_specdiffusion(archive: Archive, layout: SpecDiffusionLayout, path: Pat
         "label": "as imported" if labelled else "round(phase_rad / phase_range_rad * 255)",
         "input": f"speckle counts of {bit_depth} bits, divided by {2 ** (bit_depth - 8)}",
         **how_it_went(archive),
+        "archive_metadata": json.loads(metadata_json(archive)),
     }
     write_inside(path / "metadata.yaml", yaml.safe_dump(facts, sort_keys=False).encode("utf-8"))
     files = sorted(file for file in path.rglob("*") if file.is_file())

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
-import cv2
+import av.codec
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.archive.reader import Archive
 from acquisition.archive.recording_faults import markers
-from acquisition.exchange.export_base import ExportError, images, recording_summary
+from acquisition.exchange.export_base import ExportError, display_range, images, pixel_um, recording_summary
+from acquisition.exchange.formats.film_picture import FilmLook, FilmPainter
 from acquisition.exchange.formats.video_clock import MATROSKA_RATE, FrameTimes, frame_times, mp4_rate, set_matroska_clock
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ class _Encoding:
     muxer_rate: int
     options: Mapping[str, str]
     container_options: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Film:
+    """What a video shows, how large, when, and its comment."""
+
+    frames: Iterator[NDArray[Any]]
+    shape: tuple[int, ...]
+    times: FrameTimes
+    comment: str
 
 
 def write_ffv1(archive: Archive, path: Path) -> None:
@@ -84,31 +95,69 @@ def _speckle_bits(archive: Archive) -> int:
     return bits if bits == 16 or all(image.max() < 2**bits for image in images(archive, "speckle")) else 16
 
 
-def write_viewing_mp4(archive: Archive, name: str, path: Path) -> None:
-    """Write an array in colours as lossy H.264; raises ExportError when none of the sampled images holds a finite value.
+def write_viewing_mp4(archive: Archive, name: str, look: FilmLook, path: Path) -> None:
+    """Write an array in colours as lossy H.264; raises ExportError when no levels are given and no sampled value is finite.
 
     A pixel that has no phase keeps the colour that it had before, so that a frame without reconstruction does not flicker.
     """
+    low, high = _film_levels(archive, name, look)
+    scale = 255.0 / max(float(high - low), 1e-6)
+    shape = archive.spec(name).shape
+    times = frame_times([row.t_ns for row in archive.rows()])
+    painter = FilmPainter(look, shape, pixel_um(archive, name))
+
+    def coloured() -> Iterator[NDArray[Any]]:
+        shown = np.full(shape, _NO_PHASE, np.uint8)
+        for image, shown_ns in zip(images(archive, name), times.shown_ns, strict=True):
+            known = np.isfinite(image)
+            grey = np.clip((np.where(known, image, low) - low) * scale, 0, 255).astype(np.uint8)
+            shown = np.where(known, grey, shown)
+            yield painter.painted(shown, float(shown_ns) * 1e-9)
+
+    unit = "counts" if name == "speckle" else "rad"
+    facts = [f"{name} {low:.3f} to {high:.3f} {unit} in {look.colours}"]
+    facts += ["a frame without phase shows the phase before it"] if name != "speckle" else []
+    film = _Film(frames=coloured(), shape=painter.shape, times=times, comment="; ".join(["for viewing only: lossy", *facts]))
+    _write_viewing(archive, path, film)
+
+
+def _film_levels(archive: Archive, name: str, look: FilmLook) -> tuple[float, float]:
+    if look.levels is not None:
+        return look.levels
+    if name == "speckle":
+        return display_range(archive, name)
     sampled = np.linspace(0, len(archive) - 1, min(len(archive), _RANGE_SAMPLES)).astype(int)
     values = np.stack([archive.read(name, int(i))[::4, ::4] for i in sampled])
     values = values[np.isfinite(values)]  # a frame that was not reconstructed is NaN
     if not values.size:
         raise ExportError(f"{archive.path.name} holds no reconstructed {name!r}; export OME-TIFF or FFV1")
     low, high = np.percentile(values, (0.5, 99.5))
-    scale = 255.0 / max(float(high - low), 1e-6)
+    return float(low), float(high)
 
-    shape = archive.spec(name).shape
-    padding = [(0, side % 2) for side in shape]  # H.264 4:2:0 needs even sides
 
-    def coloured() -> Iterator[NDArray[Any]]:
-        shown = np.full(shape, _NO_PHASE, np.uint8)
-        for phase in images(archive, name):
-            known = np.isfinite(phase)
-            shown = np.where(known, np.clip((np.where(known, phase, low) - low) * scale, 0, 255).astype(np.uint8), shown)
-            yield cv2.applyColorMap(np.pad(shown, padding, mode="edge"), cv2.COLORMAP_VIRIDIS)
+def write_pictures(archive: Archive, pictures: Iterable[NDArray[Any]], comment: str, path: Path) -> None:
+    """Write pictures that were painted elsewhere, one for each frame, as a film for viewing: lossy H.264 with the true times.
 
+    Parameters
+    ----------
+    archive : Archive
+        What the pictures show: gives times, markers and facts.
+    pictures : iterable of ndarray of uint8, shape (H, W, 3)
+        Blue, green, red; all of one size, with even sides.
+    comment : str
+        What they show.
+    """
+    iterator = iter(pictures)
+    first = next(iterator)
     times = frame_times([row.t_ns for row in archive.rows()])
-    rate = mp4_rate(times)
+    film = _Film(frames=chain([first], iterator), shape=first.shape[:2], times=times, comment=comment)
+    _write_viewing(archive, path, film)
+
+
+def _write_viewing(archive: Archive, path: Path, film: _Film) -> None:
+    if "libx264" not in av.codec.codecs_available:
+        raise ExportError("this PyAV has no libx264 encoder; export FFV1 and convert it elsewhere")
+    rate = mp4_rate(film.times)
     encoding = _Encoding(
         container="mp4",
         codec="libx264",
@@ -119,22 +168,7 @@ def write_viewing_mp4(archive: Archive, name: str, path: Path) -> None:
         options={"crf": "18", "bf": "0"},  # MP4 counts the intervals in the order of decoding, which B frames change
         container_options={"movflags": "+faststart", "video_track_timescale": str(rate)},
     )
-    comment = (
-        f"for viewing only: lossy, phase {low:.3f} to {high:.3f} rad in viridis; "
-        f"a frame without phase shows the phase before it; {times.facts()}"
-    )
-    padded = tuple(side + after for side, (_, after) in zip(shape, padding, strict=True))
-    _write_video(archive, path, encoding, _Film(frames=coloured(), shape=padded, times=times, comment=comment))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Film:
-    """What a video shows, how large, when, and its comment."""
-
-    frames: Iterator[NDArray[Any]]
-    shape: tuple[int, ...]
-    times: FrameTimes
-    comment: str
+    _write_video(archive, path, encoding, replace(film, comment=f"{film.comment}; {film.times.facts()}"))
 
 
 def _chapters(archive: Archive, times: FrameTimes) -> list[Chapter]:

@@ -170,9 +170,13 @@ class StoredResult:
                 content = file.read(where.nbytes)
         except OSError as error:
             raise StorageError(f"{where.file} cannot be read ({error.strerror}); check its disk") from error
-        if len(content) != where.nbytes or zlib.crc32(content) != self._crc32[list(self._layers).index(layer), place]:
+        if len(content) != where.nbytes or zlib.crc32(content) != self.crc32(layer, row):
             raise StorageError(f"row {row} of {where.file} differs from what was written (CRC-32); {_REMEDY}")
         return np.frombuffer(content, where.dtype).reshape(where.shape)
+
+    def crc32(self, layer: str, row: int) -> int:
+        """Return the CRC-32 of the image of a layer for a row, as it was written."""
+        return int(self._crc32[list(self._layers).index(layer), self._places[row]])
 
     def damage(self) -> Iterator[str]:
         """Read everything, and yield one text for each file that differs from what was written."""

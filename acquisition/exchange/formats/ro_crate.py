@@ -71,7 +71,7 @@ def ro_crate(archive: Archive, folder: Path, exported: Sequence[Path]) -> str:
     folder : Path
         The folder of the export, in which the text will lie.
     exported : sequence of Path
-        Its files, and folders such as those of OME-Zarr. The manifest beside a video is described with it.
+        Its files, and folders such as those of OME-Zarr. The facts and the manifest beside a video are described with it.
 
     Raises
     ------
@@ -120,7 +120,8 @@ def _described(facts: Mapping[str, object]) -> Iterator[Mapping[str, Any]]:
 def _files(path: Path) -> Iterable[Path]:
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
-    return [path, manifest] if (manifest := manifest_of(path)).is_file() else [path]
+    beside = (path.with_name(f"{path.name}.json"), manifest_of(path))
+    return [path, *(file for file in beside if file.is_file())]
 
 
 def _file(file: Path, folder: Path) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.writer import Archive, ArchiveSpec, ArchiveWriter, ArraySpec, PairRow, StorageError
-from acquisition.exchange.export import ExportError, ExportFormat, LabelOptions, export
+from acquisition.exchange.export import ExportError, ExportFormat, FormatOptions, export
 from acquisition.exchange.export_base import even_interval_s
 from drivers.manifest import manifest_of
 from tests.helpers.small_disk import small_disk
@@ -132,7 +132,7 @@ def test_the_viewing_video_is_marked_as_lossy_and_shows_every_frame(tmp_path: Pa
 @pytest.mark.parametrize(("dtype", "divisor"), [("uint8", 1), ("uint16", 16)])
 def test_specdiffusion_layout_reads_back(tmp_path: Path, dtype: str, divisor: int) -> None:
     archive = archive_of(tmp_path / "in", 3, Images(dtype), kind=ArchiveKind.DATASET)
-    [folder] = export(archive, tmp_path / "out", ["specdiffusion"], LabelOptions(phase_range_rad=2.6, split="train"))
+    [folder] = export(archive, tmp_path / "out", ["specdiffusion"], FormatOptions(phase_range_rad=2.6, split="train"))
     for k in range(3):
         speckle = cv2.imread(str(folder / "input" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
         label = cv2.imread(str(folder / "label" / f"{k:05d}.png"), cv2.IMREAD_UNCHANGED)
@@ -196,7 +196,7 @@ def test_flat_references_are_in_no_list_of_pairs(tmp_path: Path) -> None:
     [whole] = export(archive, tmp_path / "whole", ["specdiffusion"])
     assert lists(whole) == {"reference": ["00000", "00003"], "test": ["00001", "00002", "00004"]}
     parts = {"a": "train", "b": "val", "c": "train"}
-    [split] = export(archive, tmp_path / "split", ["specdiffusion"], LabelOptions(part_of=parts.__getitem__))
+    [split] = export(archive, tmp_path / "split", ["specdiffusion"], FormatOptions(part_of=parts.__getitem__))
     assert lists(split) == {"reference": ["00000", "00003"], "train": ["00001", "00004"], "val": ["00002"]}
     facts = yaml.safe_load((split / "metadata.yaml").read_text())
     assert facts["lists"] == {"reference": 2, "train": 2, "val": 1}
@@ -206,12 +206,12 @@ def test_an_imported_pair_stays_in_its_list_unless_one_is_asked_for(tmp_path: Pa
     rows = [PairRow(frame_index=k, t_ns=k, exposure_s=0.1, pattern_id=str(k), extra={"list": f"cell{k}"}) for k in range(2)]
     rows += [PairRow(frame_index=2, t_ns=2, exposure_s=0.1, extra={"list": "../out"})]
     archive = pairs_of(tmp_path, rows)
-    [kept] = export(archive, tmp_path / "kept", ["specdiffusion"], LabelOptions(part_of=lambda _: "train"))
+    [kept] = export(archive, tmp_path / "kept", ["specdiffusion"], FormatOptions(part_of=lambda _: "train"))
     assert lists(kept) == {"cell0": ["00000"], "cell1": ["00001"], "test": ["00002"]}
-    [asked] = export(archive, tmp_path / "asked", ["specdiffusion"], LabelOptions(split="val"))
+    [asked] = export(archive, tmp_path / "asked", ["specdiffusion"], FormatOptions(split="val"))
     assert lists(asked) == {"val": ["00000", "00001", "00002"]}
     with pytest.raises(ExportError, match=r"'\.\./x'; give a name of letters"):
-        export(archive, tmp_path / "out", ["specdiffusion"], LabelOptions(split="../x"))
+        export(archive, tmp_path / "out", ["specdiffusion"], FormatOptions(split="../x"))
 
 
 def test_a_frame_without_phase_has_no_label(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_frame_without_phase_has_no_label(tmp_path: Path) -> None:
 def test_phase_outside_the_grey_range_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     archive = archive_of(tmp_path / "in", 2, Images(low_rad=-0.5))
     with pytest.raises(ExportError, match="set phase_range_rad"):
-        export(archive, tmp_path / "out", ["specdiffusion"], LabelOptions(phase_range_rad=2.6))
+        export(archive, tmp_path / "out", ["specdiffusion"], FormatOptions(phase_range_rad=2.6))
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -244,8 +244,9 @@ def test_existing_exports_are_replaced_only_with_overwrite(tmp_path: Path, file_
     assert marker.read_text() == "mine"
     assert export(archive, tmp_path / "out", [file_format], overwrite=True) == paths
     assert not marker.exists() or marker.read_bytes() != b"mine"
-    manifests = {manifest_of(p) for p in paths if p.suffix in (".mkv", ".mp4")}
-    assert set((tmp_path / "out").iterdir()) == {*paths, *manifests}
+    films = [p for p in paths if p.suffix in (".mkv", ".mp4")]
+    beside = {manifest_of(p) for p in films} | {p.with_name(f"{p.name}.json") for p in films}
+    assert set((tmp_path / "out").iterdir()) == {*paths, *beside}
 
 
 @pytest.mark.parametrize("file_format", list(ExportFormat))

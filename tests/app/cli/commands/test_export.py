@@ -150,3 +150,14 @@ def test_the_published_layout_is_divided_as_parts_csv_or_into_the_lists_that_are
     run_here("export", dataset, "--out", "whole", "--format", "specdiffusion", "--split", "all", cwd=tmp_path)
     pairs = set().union(*(names for part, names in own.items() if part != "reference"))
     assert listed(tmp_path / "whole") == {"reference": own["reference"], "all": pairs}
+
+
+def test_a_part_is_exported_by_its_frames_or_seconds_and_layers(recording: Path, tmp_path: Path) -> None:
+    run_here("export", recording, "--out", "out", "--format", "npz", "--start-s", "0.01", "--layers", "phase", cwd=tmp_path)
+    with np.load(tmp_path / "out" / "50 % glycerol.npz") as content:
+        assert content["phase"].shape == (1, 4, 4)
+        assert content["frame_index"].tolist() == [1]
+        assert "speckle" not in content.files
+    both = refused("export", recording, "--first", "0", "--end-s", "1", cwd=tmp_path)
+    assert "give frames or seconds" in both
+    assert "choose from grey" in refused("export", recording, "--film-colours", "pink", cwd=tmp_path)

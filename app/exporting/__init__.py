@@ -1,0 +1,1 @@
+"""Exports as the window and the command order them: what is exported, how large it is, whether it fits, and the work."""
