@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QLabel, QListWidget, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from acquisition.patterns.folder_check import FolderCheck
+from app.gui.build_page.facts_table import Sentences
 from app.gui.build_page.note_label import NoteLabel, Tone
 from app.gui.widgets.formatting import count
-
-_HEIGHT_PX = 110
 
 
 class FolderView(QWidget):
@@ -18,12 +16,7 @@ class FolderView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.summary = NoteLabel()
-        self.entries = QListWidget()
-        self.entries.setAccessibleName("Files that are skipped, and why")
-        self.entries.setFixedHeight(_HEIGHT_PX)
-        self.entries.setWordWrap(True)
-        self.entries.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.entries.setSelectionMode(QListWidget.SelectionMode.NoSelection)
+        self.entries = Sentences("Files that are skipped, and why")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.addWidget(QLabel("Your pictures"))
@@ -32,15 +25,13 @@ class FolderView(QWidget):
 
     def show_reading(self) -> None:
         """Say that the folder is being read."""
-        self.entries.clear()
-        self.entries.hide()
+        self.entries.show_texts(())
         self.summary.show_note("The pictures are being read\N{HORIZONTAL ELLIPSIS}")
 
     def show_check(self, check: FolderCheck | None) -> None:
         """Show what was found; None where the folder could not be read."""
-        self.entries.clear()
         if check is None:
-            self.entries.hide()
+            self.entries.show_texts(())
             self.summary.show_note("")
             return
         parts = [f"{count(check.patterns)} patterns"]
@@ -48,6 +39,5 @@ class FolderView(QWidget):
         parts += [f"{count(len(check.unusable))} cannot be shown"] if check.unusable else []
         tone = Tone.WRONG if check.unusable else Tone.GOOD
         self.summary.show_note("; ".join([", ".join(parts), *check.notes]), tone)
-        self.entries.addItems([f"cannot be shown: {text}" for text in check.unusable])
-        self.entries.addItems([f"skipped: {name}: {reason}" for name, reason in check.ignored])
-        self.entries.setVisible(self.entries.count() > 0)
+        unusable = [f"cannot be shown: {text}" for text in check.unusable]
+        self.entries.show_texts([*unusable, *(f"skipped: {name}: {reason}" for name, reason in check.ignored)])

@@ -34,7 +34,7 @@ _PROPOSED: Final = ("exposure_s", "phase_range_rad")
 _ORDERS: Final = (("sequential", "as the source gives them"), ("shuffled", "shuffled"))
 _LONGEST_NAME = 64
 _HELP_LINES = 4
-_LABEL_PX = 150
+_LABEL_PX = 180
 
 
 class PlanForm(QWidget):

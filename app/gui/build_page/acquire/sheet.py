@@ -54,6 +54,7 @@ class AcquireSheet(QWidget):
         self._session: SessionLike | None = None
         self._drawing: LatestWork[tuple[PatternPicture, ...]] = LatestWork("first patterns")
         self._reading: LatestWork[FolderCheck] = LatestWork("folder of pictures")
+        self._drawn_for: object = None
         self._drawn_problem = ""
         self._folder_problem = ""
         self.form = PlanForm()
@@ -85,6 +86,9 @@ class AcquireSheet(QWidget):
         """Take exposure and phase range as they are now, unless the operator has changed them."""
         if self._session is not None:
             self.form.propose(self._session.acquisition_devices(), self._session.config.phase_range_rad)
+        if self.form.own_folder is not None:  # its files may be others by now
+            self._drawn_for = None
+            self._settle.start()
 
     def refresh(self) -> None:
         """Show what has been drawn and read, and whether an acquisition can start now."""
@@ -167,13 +171,18 @@ class AcquireSheet(QWidget):
         set_style(self.form.name, "tone", "wrong" if problem else "")
 
     def _look_again(self) -> None:
-        """Draw the first patterns again, and read the folder of the operator's own pictures."""
+        """Say what the name is like. Where the patterns are others now, draw the first ones, and read the operator's folder."""
         self._show_name()
         self.remember()
-        self._drawn_problem = self._folder_problem = ""
+        plan, shape, problem = self._plan_and_shape()
+        wanted = (_patterns_of(plan), shape) if plan is not None else None
+        if wanted is not None and wanted == self._drawn_for:
+            return
+        self._drawn_for = wanted
+        self._drawn_problem = problem
+        self._folder_problem = ""
         own = self.form.own_folder is not None
         self.folder_view.setVisible(own)
-        plan, shape = self._plan_and_shape()
         if plan is None or shape is None:
             self._drawing.forget()
             self._reading.forget()
@@ -191,14 +200,14 @@ class AcquireSheet(QWidget):
             above = "black is phase 0, white is just below 2 pi rad, where the phase starts at black again"
         self.caption.setText(f"First patterns, as the SLM will show them: {above}")
 
-    def _plan_and_shape(self) -> tuple[CapturePlan | None, tuple[int, int] | None]:
+    def _plan_and_shape(self) -> tuple[CapturePlan | None, tuple[int, int] | None, str]:
+        """Return the plan and the shape of its patterns, as far as there are any, and why there is no plan."""
         if self._session is None or not self.form.has_source:
-            return None, None
+            return None, None, ""
         try:
-            return self.form.plan(), self._session.acquisition_devices().pattern_shape
+            return self.form.plan(), self._session.acquisition_devices().pattern_shape, ""
         except SpeckleScopeError as error:
-            self._drawn_problem = str(error)
-            return None, None
+            return None, None, str(error)
 
     def _restore(self) -> None:
         text = self._context.store.value(_KEY, "") if self._context.store is not None else ""
@@ -233,6 +242,11 @@ class AcquireSheet(QWidget):
         layout.setSpacing(GAP_PX)
         layout.addWidget(card(left), 2)
         layout.addWidget(card(right), 3)
+
+
+def _patterns_of(plan: CapturePlan) -> tuple[object, ...]:
+    """Return what decides how the patterns look."""
+    return plan.source, plan.seed, plan.phase_range_rad, plan.order, plan.repeats, plan.pairs
 
 
 def _folder_problem(check: FolderCheck | None) -> str:

@@ -8,12 +8,8 @@ from PyQt6.QtCore import Qt, QUrl
 from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import (
     QHBoxLayout,
-    QHeaderView,
-    QListWidget,
     QProgressBar,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +17,7 @@ from PyQt6.QtWidgets import (
 from app.datasets.quality_report import REPORT
 from app.datasets.report_view import DatasetReport
 from app.gui.build_page.drift_curve import DriftCurve
+from app.gui.build_page.facts_table import FactsTable, Sentences
 from app.gui.build_page.fault_texts import faults_meaning, faults_text
 from app.gui.build_page.note_label import NoteLabel, Tone
 from app.gui.build_page.sheet_picture import SheetPicture
@@ -28,7 +25,6 @@ from app.gui.widgets.formatting import count
 from app.gui.widgets.labels import ElidedLabel, caption_label
 from app.status import JobStatus
 
-_MESSAGES_PX = 80
 _NOT_VERIFIED = "Not verified yet. Verify reads every pair and compares it with its check sum, its pattern and its plan."
 
 
@@ -41,8 +37,8 @@ class ReportPanel(QWidget):
         self.title = ElidedLabel("heading")
         self.verdict = NoteLabel()
         self.progress = QProgressBar()
-        self.messages = QListWidget()
-        self.rows = QTableWidget(0, 2)
+        self.messages = Sentences("Problems and notes")
+        self.rows = FactsTable("What was checked")
         self.drift = DriftCurve()
         self.faults = ElidedLabel()
         self.caption = caption_label("Patterns above their frames, from equal steps over the whole dataset")
@@ -68,12 +64,8 @@ class ReportPanel(QWidget):
         self.title.show_text(path.name if path is not None else "")
         self.progress.hide()
         self._show_verdict(report, problem)
-        self.messages.clear()
-        self.rows.setRowCount(0)
-        for text in (*report.problems, *report.notes) if report is not None else ():
-            self.messages.addItem(text)
-        for name, value, *_ in report.rows if report is not None else ():
-            self._add_row(str(name), str(value))
+        self.messages.show_texts((*report.problems, *report.notes) if report is not None else ())
+        self.rows.show_facts((str(name), str(value)) for name, value in (report.rows if report is not None else ()))
         faults = report.faults if report is not None else {}
         self.faults.show_text(f"Faults: {faults_text(faults)}" if faults else "")
         self.faults.setToolTip(faults_meaning(faults))
@@ -81,8 +73,6 @@ class ReportPanel(QWidget):
         sheet = report.sheet if report is not None else None
         self.sheet.show_grey(sheet)
         self.caption.setVisible(sheet is not None)
-        self.messages.setVisible(self.messages.count() > 0)
-        self.rows.setVisible(self.rows.rowCount() > 0)
         self.open_report.setVisible(path is not None and report is not None and (path / REPORT).is_file())
 
     def show_progress(self, status: JobStatus) -> None:
@@ -102,14 +92,6 @@ class ReportPanel(QWidget):
         else:
             self.verdict.show_note("Select a dataset: its report appears here.")
 
-    def _add_row(self, name: str, value: str) -> None:
-        row = self.rows.rowCount()
-        self.rows.insertRow(row)
-        for column, text in enumerate((name, value)):
-            cell = QTableWidgetItem(text)
-            cell.setToolTip(text)
-            self.rows.setItem(row, column, cell)
-
     def _open_report(self) -> None:
         if self._path is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str((self._path / REPORT).absolute())))
@@ -117,20 +99,6 @@ class ReportPanel(QWidget):
     def _build(self) -> None:
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the verification")
-        self.messages.setAccessibleName("Problems and notes")
-        self.messages.setWordWrap(True)
-        self.messages.setMaximumHeight(_MESSAGES_PX)
-        self.rows.setAccessibleName("What was checked")
-        self.rows.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.rows.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
-        self.rows.setShowGrid(False)
-        vertical, horizontal = self.rows.verticalHeader(), self.rows.horizontalHeader()
-        assert vertical is not None
-        assert horizontal is not None
-        vertical.hide()
-        horizontal.hide()
-        horizontal.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        horizontal.setStretchLastSection(True)
         self.open_report.setObjectName("small")
         self.open_report.setToolTip("Show the whole report, with its plots, in the browser")
         head, line = QHBoxLayout(), QHBoxLayout()

@@ -8,18 +8,15 @@ from pathlib import Path
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import (
     QHBoxLayout,
-    QHeaderView,
-    QListWidget,
     QProgressBar,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from app.datasets.import_check import ImportPreview, import_checked, preview_import
 from app.datasets.start_check import name_problem
+from app.gui.build_page.facts_table import FactsTable, Sentences
 from app.gui.build_page.importing.form import ImportForm
 from app.gui.build_page.note_label import NoteLabel, Tone
 from app.gui.build_page.sheet_picture import SheetPicture
@@ -33,7 +30,6 @@ from app.jobs.result_job import ResultJob
 from drivers.base import SpeckleScopeError
 
 _FORM_PX = 420
-_MESSAGES_PX = 110
 _HINT = "Choose a file or a folder: everything in it is read and checked first, and nothing is written."
 
 
@@ -66,8 +62,8 @@ class ImportSheet(QWidget):
         self.progress = QProgressBar()
         self.reason = NoteLabel()
         self.verdict = NoteLabel()
-        self.facts = QTableWidget(0, 2)
-        self.messages = QListWidget()
+        self.facts = FactsTable("What was recognised")
+        self.messages = Sentences("Problems and notes")
         self.sheet = SheetPicture("First pairs: speckle at the left, phase at the right")
         self._build()
         self.form.changed.connect(self._show_buttons)
@@ -179,8 +175,6 @@ class ImportSheet(QWidget):
 
     def _show_preview(self, preview: ImportPreview | None) -> None:
         self._preview = preview
-        self.facts.setRowCount(0)
-        self.messages.clear()
         self.sheet.show_grey(preview.sheet if preview is not None else None)
         if preview is None:
             self.verdict.show_note(self._failure or _HINT, Tone.WRONG if self._failure else Tone.PLAIN)
@@ -189,13 +183,10 @@ class ImportSheet(QWidget):
             self.verdict.show_note(f"Cannot be imported: {count(number)} problem{'s' if number > 1 else ''}", Tone.WRONG)
         else:
             self.verdict.show_note(f"{count(preview.pairs)} pairs can be imported", Tone.GOOD)
-        if preview is not None:
-            self.messages.addItems([f"problem: {text}" for text in preview.problems])
-            self.messages.addItems([f"note: {text}" for text in preview.notes])
-            for name, value in preview.facts:
-                _add_row(self.facts, name, value)
-        self.messages.setVisible(self.messages.count() > 0)
-        self.facts.setVisible(self.facts.rowCount() > 0)
+        self.facts.show_facts(preview.facts if preview is not None else ())
+        problems = [f"problem: {text}" for text in preview.problems] if preview is not None else []
+        notes = [f"note: {text}" for text in preview.notes] if preview is not None else []
+        self.messages.show_texts([*problems, *notes])
         self._show_buttons()
 
     def _show_buttons(self) -> None:
@@ -215,21 +206,6 @@ class ImportSheet(QWidget):
         set_style(self.import_button, "tone", "primary")
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the check or of the import")
-        self.facts.setAccessibleName("What was recognised")
-        self.facts.setHorizontalHeaderLabels(["What", "Recognised"])
-        self.facts.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.facts.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
-        self.facts.setShowGrid(False)
-        rows, columns = self.facts.verticalHeader(), self.facts.horizontalHeader()
-        assert rows is not None
-        assert columns is not None
-        rows.hide()
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        columns.setStretchLastSection(True)
-        columns.hide()
-        self.messages.setAccessibleName("Problems and notes")
-        self.messages.setWordWrap(True)
-        self.messages.setMaximumHeight(_MESSAGES_PX)
         left, right, buttons = QVBoxLayout(), QVBoxLayout(), QHBoxLayout()
         area = scrolled(self.form)
         area.setMinimumWidth(_FORM_PX)
@@ -254,12 +230,3 @@ class ImportSheet(QWidget):
         layout.setSpacing(GAP_PX)
         layout.addWidget(card(left), 2)
         layout.addWidget(card(right), 3)
-
-
-def _add_row(table: QTableWidget, name: str, value: str) -> None:
-    row = table.rowCount()
-    table.insertRow(row)
-    for column, text in enumerate((name, value)):
-        cell = QTableWidgetItem(text)
-        cell.setToolTip(text)
-        table.setItem(row, column, cell)
