@@ -31,7 +31,7 @@ from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model
 from reconstruction.segmentation.threshold_watershed import segment
 from tests.app.datasets.test_recording_phase import pairs_state, speckle
-from tests.helpers.library_archive import dataset, end, writing_process
+from tests.helpers.archives.library_archive import dataset, end, writing_process
 from tests.helpers.small_disk import small_disk
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_mean_flow, small_model
 

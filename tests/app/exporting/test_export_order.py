@@ -25,7 +25,7 @@ from app.exporting.run import carry_out
 from app.library.in_use import sole_user
 from app.library.notes import change_notes
 from drivers.base import SpeckleScopeError
-from tests.helpers.played_recording import RecordingPlan
+from tests.helpers.archives.played_recording import RecordingPlan
 from tests.helpers.rights import read_only
 
 TIMES_S = (10.0, 10.1, 10.2, 10.3, 11.3, 11.4, 11.5, 11.6)

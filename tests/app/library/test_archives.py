@@ -11,7 +11,7 @@ from app.library import archives as module
 from app.library.archives import Archives, ArchiveState
 from app.library.entry import LibraryError
 from app.library.notes import change_notes
-from tests.helpers.library_archive import recording, snapshot
+from tests.helpers.archives.library_archive import recording, snapshot
 from tests.helpers.small_instrument import until
 
 

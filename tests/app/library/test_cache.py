@@ -13,7 +13,7 @@ from app.library import cache
 from app.library.entry import Entry, EntryEnd, EntryKind
 from app.library.library import Library
 from app.library.notes import Notes
-from tests.helpers.library_archive import recording
+from tests.helpers.archives.library_archive import recording
 
 TEXT = st.text(max_size=20)
 NUMBER = st.integers(0, 2**53)

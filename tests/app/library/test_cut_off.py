@@ -14,7 +14,7 @@ from acquisition.archive.writer import ArchiveWriter
 from app.library.cut_off import CutOff, cut_off_entries, look, repair
 from app.library.entry import EntryEnd
 from app.library.folder_reader import read_entry
-from tests.helpers.library_archive import append, cut_off, dataset, end, recording, writing_process
+from tests.helpers.archives.library_archive import append, cut_off, dataset, end, recording, writing_process
 
 
 def test_what_was_cut_off_is_told_with_what_is_safe(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from acquisition.archive.recording_faults import marker
 from app.library.description import describe, size_text
 from app.library.folder_reader import read_entry
 from app.status import FAULT_TEXTS
-from tests.helpers.library_archive import METADATA, append, dataset, open_writer, recording, snapshot
+from tests.helpers.archives.library_archive import METADATA, append, dataset, open_writer, recording, snapshot
 
 FACTS = {
     **METADATA,

@@ -16,7 +16,7 @@ from app.library.trash import move_to_trash
 from app.live.recordings.export_job import export_recording
 from app.status import Message
 from tests.conftest import ROOT
-from tests.helpers.library_archive import recording
+from tests.helpers.archives.library_archive import recording
 
 _READER = """
 import sys

@@ -16,7 +16,7 @@ from app.library.entry import EntryEnd, EntryKind, LibraryError
 from app.library.library import Library
 from app.library.notes import change_notes
 from tests.conftest import ROOT
-from tests.helpers.library_archive import cut_off, dataset, end, recording, snapshot, writing_process
+from tests.helpers.archives.library_archive import cut_off, dataset, end, recording, snapshot, writing_process
 
 OLD = ROOT / "tests/fixtures/version-0.1.0"
 

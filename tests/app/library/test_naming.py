@@ -17,7 +17,7 @@ from app.library.folder_reader import read_entry
 from app.library.in_use import kept_in_place
 from app.library.naming import check_name, rename
 from drivers.base import SpeckleScopeError
-from tests.helpers.library_archive import dataset, end, recording, snapshot, writing_process
+from tests.helpers.archives.library_archive import dataset, end, recording, snapshot, writing_process
 
 
 def test_folder_and_journal_get_the_name_and_the_data_stay_intact(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from acquisition.archive.reader import Archive
 from app.library.folder_reader import read_entry
 from app.library.notes import MOST_TAGS, NOTES, Notes, NotesError, change_notes, read_notes
 from drivers.base import SpeckleScopeError
-from tests.helpers.library_archive import METADATA, recording
+from tests.helpers.archives.library_archive import METADATA, recording
 from tests.helpers.small_disk import small_disk
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=80)

@@ -17,7 +17,7 @@ from app.library.thumbnails import Thumbnails
 from app.library.transfer import copy_entry, move_entry
 from app.library.trash import empty_trash, move_to_trash, restore, trashed_entries
 from drivers.base import SpeckleScopeError
-from tests.helpers.library_archive import cut_off, recording
+from tests.helpers.archives.library_archive import cut_off, recording
 from tests.helpers.rights import read_only
 
 

@@ -18,7 +18,7 @@ from app.live.snapshot import write_snapshot
 from app.status import LiveView, Overlay
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
-from tests.helpers.library_archive import append, dataset, open_writer, recording
+from tests.helpers.archives.library_archive import append, dataset, open_writer, recording
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from app.library.transfer import UnfinishedCopy, copy_entry, discard_copy, move_
 from app.library.trash import restore, trashed_entries
 from drivers.base import SpeckleScopeError
 from tests.conftest import ROOT
-from tests.helpers.library_archive import cut_off, end, recording, snapshot, writing_process
+from tests.helpers.archives.library_archive import cut_off, end, recording, snapshot, writing_process
 from tests.helpers.small_disk import small_disk
 
 

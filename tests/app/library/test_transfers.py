@@ -10,7 +10,7 @@ import pytest
 from acquisition.archive.reader import Archive
 from app.library.entry import LibraryError
 from app.library.transfers import Transfer, TransferKind, TransferWork
-from tests.helpers.library_archive import recording
+from tests.helpers.archives.library_archive import recording
 
 
 @pytest.fixture

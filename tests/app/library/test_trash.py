@@ -15,7 +15,7 @@ from app.library.in_use import kept_in_place
 from app.library.library import Library
 from app.library.notes import change_notes, read_notes
 from app.library.trash import TRASH, empty_trash, move_to_trash, restore, trashed_entries
-from tests.helpers.library_archive import end, recording, snapshot, writing_process
+from tests.helpers.archives.library_archive import end, recording, snapshot, writing_process
 
 
 def listed(root: Path) -> list[Path]:

@@ -18,8 +18,8 @@ from app.playback.opening import Opening
 from app.playback.played_archive import NOT_RECONSTRUCTED, NOT_SEGMENTED, PlayedArchive
 from app.playback.played_frame import Layer
 from drivers.base import FrameMark
-from tests.helpers.library_archive import dataset, end, writing_process
-from tests.helpers.played_recording import GRID_PX, METADATA, RecordingPlan
+from tests.helpers.archives.library_archive import dataset, end, writing_process
+from tests.helpers.archives.played_recording import GRID_PX, METADATA, RecordingPlan
 
 TIMES_S = (10.0, 10.1, 10.2, 10.3, 11.3, 11.4, 11.5, 11.6)
 

@@ -17,7 +17,7 @@ from acquisition.archive.results.stored_result import ResultCard, ResultKind
 from acquisition.exchange.array_files import read_npz
 from acquisition.exchange.export import ExportError, export
 from acquisition.exchange.formats.excerpt import Excerpt, FrameRange, Part, excerpt_of, frames_between
-from tests.helpers.played_recording import RecordingPlan
+from tests.helpers.archives.played_recording import RecordingPlan
 
 TIMES_S = (10.0, 10.1, 10.2, 10.3, 11.3, 11.4, 11.5, 11.6)
 

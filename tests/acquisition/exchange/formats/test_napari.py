@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.exported_recording import INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, exported, exported_dataset
+from tests.helpers.archives.exported_recording import INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, exported, exported_dataset
 from tests.helpers.readers_environment import asked, needs_readers, same_values
 
 pytestmark = [pytest.mark.slow, needs_readers]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from acquisition.exchange.formats import matlab5
-from tests.helpers.exported_recording import Exported, exported, exported_dataset
+from tests.helpers.archives.exported_recording import Exported, exported, exported_dataset
 
 OCTAVE = shutil.which("octave-cli")
 pytestmark = [

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageSequence
 
-from tests.helpers.exported_recording import exported
+from tests.helpers.archives.exported_recording import exported
 
 
 def test_pillow_and_opencv_open_every_frame_of_ome_tiff(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acquisition.exchange.formats import matlab5
-from tests.helpers.exported_recording import BIT_DEPTH, INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, Exported, exported
+from tests.helpers.archives.exported_recording import BIT_DEPTH, INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, Exported, exported
 from tests.helpers.readers_environment import asked, needs_readers, same_values
 
 pytestmark = [pytest.mark.slow, needs_readers]

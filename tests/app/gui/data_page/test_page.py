@@ -38,7 +38,7 @@ from app.library.transfer import copy_entry
 from app.library.transfers import TransferKind
 from app.library.trash import move_to_trash
 from app.status import Message, MessageLevel
-from tests.helpers.library_archive import cut_off, dataset, end, recording, snapshot, writing_process
+from tests.helpers.archives.library_archive import cut_off, dataset, end, recording, snapshot, writing_process
 from tests.helpers.rights import read_only
 from tests.helpers.scripted_session import ScriptedSession
 

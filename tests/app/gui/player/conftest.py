@@ -11,7 +11,7 @@ from app.gui.pages.page import PageContext
 from app.gui.player.player import Player
 from app.jobs.job_list import JobList
 from app.status import Message
-from tests.helpers.played_recording import RecordingPlan
+from tests.helpers.archives.played_recording import RecordingPlan
 
 #: Ten frames a second, with a gap of a second before frame 4.
 TIMES_S = (10.0, 10.1, 10.2, 10.3, 11.3, 11.4, 11.5, 11.6)

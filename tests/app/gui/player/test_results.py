@@ -10,8 +10,8 @@ from app.gui.player.head import Panel
 from app.gui.player.result_jobs import Computation
 from app.gui.player.side import AS_RECORDED
 from tests.app.gui.player.conftest import settle, texts
-from tests.helpers.library_archive import dataset
-from tests.helpers.played_recording import RecordingPlan
+from tests.helpers.archives.library_archive import dataset
+from tests.helpers.archives.played_recording import RecordingPlan
 
 
 def computed(qtbot, player, computation: Computation) -> None:

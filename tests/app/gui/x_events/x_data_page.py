@@ -17,7 +17,7 @@ from app.gui.data_page.page import DataPage
 from app.gui.main_window.page_list import PAGES
 from app.gui.main_window.window import MainWindow
 from app.gui.session_protocol import SessionLike
-from tests.helpers.library_archive import recording
+from tests.helpers.archives.library_archive import recording
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.x_server.answers import agrees
 from tests.helpers.x_server.operator import XOperator, wait_until

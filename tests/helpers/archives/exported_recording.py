@@ -89,5 +89,5 @@ def exported(root: Path, file_format: str, count: int = 5) -> Exported:
 
 def exported_dataset(root: Path, file_format: str) -> Exported:
     """Export the dataset of version 0.1.0: its patterns lie on the SLM, and have no pixel size at the facet."""
-    archive = Archive.open(Path(__file__).parents[1] / "fixtures" / "version-0.1.0" / "dataset")
+    archive = Archive.open(Path(__file__).parents[2] / "fixtures" / "version-0.1.0" / "dataset")
     return Exported(archive, tuple(export(archive, root / "out", [file_format])))

@@ -73,7 +73,7 @@ _KILLED = """
 import sys, time
 from pathlib import Path
 from acquisition.archive.kinds import ArchiveKind
-from tests.helpers.library_archive import append, open_writer
+from tests.helpers.archives.library_archive import append, open_writer
 writer = open_writer(Path(sys.argv[1]), sys.argv[2], ArchiveKind(sys.argv[3]))
 for number in range(int(sys.argv[4])):
     append(writer, number)
