@@ -46,7 +46,7 @@ class RecentInstrument:
 
     @property
     def is_there(self) -> bool:
-        """Whether its file can be found now; a network drive may let this take seconds."""
+        """Whether its file can be found now; on a network drive this may last seconds."""
         try:
             return self.path.exists()
         except OSError:

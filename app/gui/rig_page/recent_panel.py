@@ -121,7 +121,7 @@ class RecentPanel(QWidget):
         self._show_choice()
 
     def _look(self, stop: threading.Event) -> None:
-        """Look for the files; a network drive may let this take seconds."""
+        """Look for the files; on a network drive this may last seconds."""
         for one in self._recent:
             if stop.is_set():
                 return
