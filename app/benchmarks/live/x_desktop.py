@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from app.benchmarks.virtual_screens import end_process, start_xvfb
+from app.benchmarks.virtual_screens import NotInstalledError, end_process, start_xvfb
 from drivers.base import SpeckleScopeError
 
 #: Programs that are needed, and the Debian package of each.
@@ -28,14 +28,16 @@ class XDesktop:
 
     Raises
     ------
+    NotInstalledError
+        A program is missing; the message names its Debian package.
     SpeckleScopeError
-        A program is missing (the message names its Debian package), or the server does not start.
+        The server does not start.
     """
 
     def __init__(self, width: int = 1366, height: int = 768) -> None:
         for program, package in _PROGRAMS.items():
             if shutil.which(program) is None:
-                raise SpeckleScopeError(f"{program} is not installed; apt-get install {package}")
+                raise NotInstalledError(f"{program} is not installed; apt-get install {package}")
         self._server, number = start_xvfb(width, height, "+extension", "GLX", "-r")  # a slow test holds no key for long
         if not number:
             self.close()

@@ -48,7 +48,7 @@ class ControlBar(QWidget):
         self.recording_name = QLineEdit()
         self.recording_name.setFixedWidth(120)
         self.recording_name.setMaxLength(64)
-        self.recording_name.setPlaceholderText("recording name")
+        self.recording_name.setPlaceholderText("name")
         self.recording_name.setAccessibleName("Recording name")
         self.recording_name.setToolTip(
             "Name of the next recording. The date and a unique mark are added to the name of its folder"

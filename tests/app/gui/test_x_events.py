@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.benchmarks.live.x_desktop import XDesktop
+from tests.app.gui.conftest import DISPLAY_VARIABLE
 from tests.conftest import ROOT
 
 SCREENS = {"1366 x 768": (1366, 768, 1), "4K, scale 2": (3840, 2160, 2)}
@@ -25,7 +26,9 @@ def test_the_window_works_with_the_mouse_and_the_keyboard(screen: str) -> None:
     width, height, scale = SCREENS[screen]
     assert TESTS
     with XDesktop(width, height) as desktop:
-        environment = {**desktop.environment, "QT_SCALE_FACTOR": str(scale), "PYTEST_ADDOPTS": ""}
+        settings = {"QT_SCALE_FACTOR": str(scale), "PYTEST_ADDOPTS": "", DISPLAY_VARIABLE: desktop.display}
         command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", *map(str, TESTS)]
-        ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False)
+        ended = subprocess.run(
+            command, cwd=ROOT, env={**desktop.environment, **settings}, capture_output=True, text=True, timeout=280, check=False
+        )
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-1000:]

@@ -205,6 +205,13 @@ def wait_until(condition: Condition) -> None:
     assert condition(), "the window has not reacted"
 
 
+def maximize(window: QWidget) -> None:
+    """Make a window as large as the screen, and wait until it is in front and has its new size."""
+    window.showMaximized()
+    window.activateWindow()
+    wait_until(lambda: window.isActiveWindow() and window.frameGeometry().width() >= window.screen().geometry().width() - 2)
+
+
 def process_events() -> None:
     """Let the window handle what has come so far."""
     QApplication.processEvents()

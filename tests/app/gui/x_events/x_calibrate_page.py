@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,13 +19,6 @@ from drivers.twin.slm import SimulatedSlmConfig
 from tests.helpers.small_instrument import OPTICS, small_instrument
 from tests.helpers.x_server.answers import agrees
 from tests.helpers.x_server.operator import XOperator, wait_until
-
-
-@pytest.fixture
-def operator() -> Iterator[XOperator]:
-    operator = XOperator(os.environ["DISPLAY"])
-    yield operator
-    operator.leave()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from app.status import LiveState, RecordingState, RecordingStatus
 from drivers.camera_settings import CameraSetting, NumberRange, Roi, RoiRange, SettingName
 from tests.helpers.scripted_session import ScriptedSession, make_view
 from tests.helpers.x_server.answers import agrees, refuses
-from tests.helpers.x_server.operator import XOperator, wait_until
+from tests.helpers.x_server.operator import XOperator, maximize, wait_until
 
 GAIN = CameraSetting(name=SettingName.GAIN, value=6.0, limits=NumberRange(0.0, 24.0), unit="dB")
 ROI = CameraSetting(
@@ -34,18 +32,9 @@ ROI = CameraSetting(
 
 
 @pytest.fixture
-def operator(qapp: QApplication) -> Iterator[XOperator]:
-    """The mouse and the keyboard of the X server that this process runs on."""
-    operator = XOperator(os.environ["DISPLAY"])
-    yield operator
-    operator.leave()
-
-
-@pytest.fixture
 def shown(window: MainWindow, session: ScriptedSession) -> MainWindow:
     """A window as large as the screen, in front, with a picture in every pane."""
-    window.showMaximized()
-    wait_until(lambda: window.isActiveWindow() and window.frameGeometry().width() >= window.screen().geometry().width() - 2)
+    maximize(window)
     session.add(make_view())
     window.refresh_pictures()
     window.refresh_numbers()

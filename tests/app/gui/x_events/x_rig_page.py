@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +17,7 @@ from app.live.drills.kinds import DrillKind
 from drivers.camera_settings import CameraSetting, NumberRange, SettingName
 from drivers.device_facts import DeviceFact
 from tests.helpers.scripted_session import ScriptedSession
-from tests.helpers.x_server.operator import XOperator, wait_until
-
-
-@pytest.fixture
-def operator() -> Iterator[XOperator]:
-    operator = XOperator(os.environ["DISPLAY"])
-    yield operator
-    operator.leave()
+from tests.helpers.x_server.operator import XOperator, maximize, wait_until
 
 
 @pytest.fixture
@@ -35,9 +26,7 @@ def rig(window: MainWindow, session: ScriptedSession, operator: XOperator) -> Ri
     gain = CameraSetting(name=SettingName.GAIN, value=6.0, limits=NumberRange(0, 24), unit="dB")
     session.settings = (gain,)
     session.facts = RigFacts(camera=(DeviceFact("Model", "acA1920"),))
-    window.showMaximized()
-    window.activateWindow()
-    wait_until(window.isActiveWindow)
+    maximize(window)
     button = window.rail.widgetForAction(window.rail.actions()[RIG])
     operator.click(button, until=lambda: window.pages.number == RIG)
     page = window.pages.page(RIG)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,13 +25,6 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit("specklescope: interrupted"))
 print("simulating pairs: 30 of 100", file=sys.stderr, flush=True)
 while True: signal.pause()
 """
-
-
-@pytest.fixture
-def operator() -> Iterator[XOperator]:
-    operator = XOperator(os.environ["DISPLAY"])
-    yield operator
-    operator.leave()
 
 
 @pytest.fixture

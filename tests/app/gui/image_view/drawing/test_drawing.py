@@ -1,8 +1,12 @@
-"""What is drawn of a picture, and the choice between card and software, without a screen."""
+"""What is drawn of a picture, and the choice between card and software."""
 
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from PyQt6.QtGui import QColor, QTransform
 
 from app.gui.image_view.drawing.choice import (
     Drawing,
+    DrawingChoice,
     DrawingOption,
     choose_drawing,
     drawing_in_use,
@@ -21,6 +26,7 @@ from app.gui.image_view.drawing.choice import (
 from app.gui.image_view.drawing.colour_tables import CLIPPED
 from app.gui.image_view.drawing.outlines import outline_indices, smooth_labels
 from app.gui.image_view.drawing.software_item import SoftwarePictureItem
+from tests.conftest import ROOT
 
 RED_TO_BLUE = np.stack([np.arange(256)[::-1], np.zeros(256), np.arange(256)], axis=1).astype(np.uint8)
 
@@ -114,20 +120,38 @@ def test_refined_labels_cover_the_objects_without_steps():
     assert smooth_labels(large) is large
 
 
-def test_without_a_screen_pictures_are_drawn_in_software(qapp):
-    for option in (DrawingOption.AUTO, DrawingOption.CARD):
-        choice = choose_drawing(option)
-        assert choice.drawing is Drawing.SOFTWARE
-        assert choice.reason == "Drawn in software: no screen"
-        assert isinstance(choice.new_item(), SoftwarePictureItem)
+def test_without_a_screen_pictures_are_drawn_in_software():
+    code = (
+        "from PyQt6.QtGui import QGuiApplication; app = QGuiApplication([]);"
+        "from app.gui.image_view.drawing.choice import DrawingOption, choose_drawing;"
+        "[print(choose_drawing(option)) for option in (DrawingOption.AUTO, DrawingOption.CARD)]"
+    )
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    expected = DrawingChoice(Drawing.SOFTWARE, "Drawn in software: no screen")
+    assert done.stdout.splitlines() == [str(expected)] * 2
+    assert isinstance(expected.new_item(), SoftwarePictureItem)
 
 
-def test_new_pictures_are_drawn_where_it_was_chosen_last(qapp):
+@pytest.fixture
+def chosen(qapp) -> Iterator[Callable[[DrawingOption], DrawingChoice]]:
+    """Chooses where pictures are drawn, until the test has ended."""
+
+    def choose(option: DrawingOption) -> DrawingChoice:
+        use_drawing(option)
+        return drawing_in_use()
+
+    yield choose
     use_drawing(DrawingOption.SOFTWARE)
-    assert drawing_in_use().reason == "Drawn in software: as chosen"
-    use_drawing(DrawingOption.CARD)
-    assert drawing_in_use().reason == "Drawn in software: no screen"
+
+
+def test_new_pictures_are_drawn_where_it_was_chosen_last(chosen):
+    assert chosen(DrawingOption.SOFTWARE).reason == "Drawn in software: as chosen"
     assert isinstance(new_picture_item(), SoftwarePictureItem)
+    assert chosen(DrawingOption.CARD) == choose_drawing(DrawingOption.CARD)
+    assert type(new_picture_item()) is type(drawing_in_use().new_item())
 
 
 @pytest.mark.parametrize(
