@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from app.calibrations.changes import apply
 from app.calibrations.figure_file import FIGURES, points_csv, read_figures
 from app.calibrations.kinds import Calibration, CalibrationOrder
 from app.calibrations.measure import Measured
@@ -18,7 +19,8 @@ from app.calibrations.shots import least_seconds, shots, why_impossible
 from app.calibrations.storing import MeasuredOn, folders_of, read, store_new
 from app.calibrations.target import CalibrationTarget
 from app.calibrations.verdict import CalibrationState
-from app.instrument.config import checked
+from app.instrument.config import checked, load_config
+from app.instrument.responses import find_response
 from app.reporting.images import Picture
 from app.reporting.plots import Limit, Plot, Role, Series
 from app.reporting.rendering import Section
@@ -159,3 +161,25 @@ def test_the_time_and_what_is_impossible_are_said_before(tmp_path: Path) -> None
     )
     no_slm = CalibrationTarget(config=config, fibre="mine", devices={}, display=None, exposure_s=0.002, frame_s=0.01)
     assert "has no SLM" in why_impossible(Calibration.TIMING, no_slm)
+
+
+@pytest.mark.slow
+def test_a_response_is_measured_applied_and_found_by_what_needs_it(tmp_path: Path) -> None:
+    optics = {"image_px": 96, "field_radius_um": 29.0, "mode_weights": [1.0], "coupling_sigma_um": 0.0}
+    target, rig = small_target(checked({"twin": {"optics": optics}, "archive": str(tmp_path / "archive")}, "test"))
+    folder = ended(CalibrationRun(CalibrationOrder(what=Calibration.RESPONSE), target, rig))
+    assert folder is not None
+    record = read_record(Calibration.RESPONSE, target)
+    assert record.verdict.state is CalibrationState.GOOD, record.verdict
+    assert [plot.x_title for section in record.figures for plot in section.plots if isinstance(plot, Plot)] == [
+        "column from the centre, px"
+    ]
+    file = tmp_path / "instrument.yaml"
+    apply(record.changes, folder, target.config, file)
+    used = load_config(file).response
+    assert used == folder
+    assert find_response(used, target.fibre).quality == pytest.approx(read(Calibration.RESPONSE, folder).values["quality"])
+    again = CalibrationOrder(what=Calibration.RESPONSE, previous=folder)
+    assert shots(again, target) == 12
+    assert ended(CalibrationRun(again, target, rig)) is not None
+    assert len(folders_of(Calibration.RESPONSE, target.root)) == 2
