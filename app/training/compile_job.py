@@ -14,7 +14,8 @@ from drivers.base import SpeckleScopeError
 
 _LOOK_S: Final = 0.2
 _STOP_S: Final = 10.0
-_LINE: Final = re.compile(r": (\d+) of ([1-9]\d*)")
+#: A line of progress about engines: ``openvino fp32: 2 of 5``; the steps of one engine have two colons.
+_LINE: Final = re.compile(r"^[^:]+: (\d+) of ([1-9]\d*)$")
 
 
 class CompileFailedError(SpeckleScopeError):
@@ -61,7 +62,7 @@ class CompileJob:
         process = TrainingProcess(self.arguments(), self.program)
         try:
             while process.running and not stop.wait(_LOOK_S):
-                counts = _LINE.search(process.last_line())
+                counts = _LINE.match(process.last_line())
                 if counts:
                     report(int(counts[1]), int(counts[2]))
             process.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from app.training.training_queue import QueueError, QueueState, TrainingQueue, c
 from drivers.base import SpeckleScopeError
 from reconstruction.training.checkpoint import CHECKPOINT
 from reconstruction.training.run import RESOLVED, RUN
+from tests.helpers.rights import read_only
 
 
 def order(folder: Path, **values: object) -> TrainingOrder:
@@ -65,12 +65,9 @@ def test_a_folder_is_used_once(tmp_path: Path) -> None:
     assert [training.name for training in queue.trainings] == ["a"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_rights_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(QueueError, match="cannot be written; choose another folder"):
+    with read_only(tmp_path), pytest.raises(QueueError, match="cannot be written; choose another folder"):
         check_folder(tmp_path / "models" / "a")
-    tmp_path.chmod(0o700)
 
 
 def test_the_running_one_stays_and_the_others_can_be_moved_and_removed(tmp_path: Path) -> None:
