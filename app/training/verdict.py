@@ -90,7 +90,7 @@ def judge_pictures(new: Sequence[PictureScores], present: Sequence[PictureScores
     error = float(differences.std(ddof=1) / math.sqrt(len(differences))) if len(differences) > 1 else 0.0
     least = max(_EQUAL_SSIM, 2 * error)
     where = f"on {len(pairs)} held-out pictures" if len(pairs) > 1 else "on 1 held-out picture"
-    return _judged(mean, mean_of([other for _, other in pairs]), gain, least, where)
+    return _compared(mean, mean_of([other for _, other in pairs]), gain, least, where)
 
 
 def judge_cards(new: Mapping[str, object], present: Mapping[str, object] | None) -> Judgement:
@@ -103,7 +103,7 @@ def judge_cards(new: Mapping[str, object], present: Mapping[str, object] | None)
     other = PictureScores.of_card(present) if present is not None else None
     if other is None:
         return Judgement(Verdict.UNKNOWN, f"It reaches an SSIM of {scores.ssim:.2f}; there is nothing to compare it with")
-    return _judged(scores, other, scores.ssim - other.ssim, _EQUAL_SSIM_OF_CARDS, "by the scores in their cards")
+    return _compared(scores, other, scores.ssim - other.ssim, _EQUAL_SSIM_OF_CARDS, "by the scores in their cards")
 
 
 def _has_learned(scores: PictureScores) -> bool:
@@ -119,7 +119,7 @@ def _nothing(scores: PictureScores) -> Judgement:
     )
 
 
-def _judged(new: PictureScores, present: PictureScores, gain: float, least: float, where: str) -> Judgement:
+def _compared(new: PictureScores, present: PictureScores, gain: float, least: float, where: str) -> Judgement:
     numbers = f"SSIM {new.ssim:.3f} instead of {present.ssim:.3f} {where}"
     if abs(gain) < least:
         return Judgement(Verdict.ABOUT_EQUAL, f"{numbers}: the difference is too small to matter")

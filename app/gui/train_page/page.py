@@ -16,8 +16,8 @@ from app.gui.session_protocol import SessionLike
 from app.gui.train_page.data_choices import DatasetSearch
 from app.gui.train_page.model_search import ModelSearch
 from app.gui.train_page.models_panel import ModelsPanel
+from app.gui.train_page.queue_control import NEEDS, QueueControl
 from app.gui.train_page.queue_panel import QueuePanel
-from app.gui.train_page.queue_runner import NEEDS, QueueRunner
 from app.gui.train_page.run_view import RunView
 from app.gui.train_page.training_form import TrainedInstrument, TrainingForm, models_folder
 from app.gui.widgets.questions import Question, ask
@@ -47,7 +47,7 @@ class TrainPage(Page):
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
         self.queue = TrainingQueue(_queue_file(context))
-        self.runner = QueueRunner(self.queue, context.jobs)
+        self.control = QueueControl(self.queue, context.jobs)
         self.form = TrainingForm()
         self.queue_panel = QueuePanel()
         self.run_view = RunView()
@@ -102,15 +102,15 @@ class TrainPage(Page):
     def refresh(self) -> None:
         """Let the queue go on, and show what is new if the page is seen."""
         self.queue.refresh()
-        self.runner.look()
+        self.control.look()
         self._tell_what_ended()
         self._tell_what_failed()
         if self._seen:
             self._show_all()
 
     def _show_all(self) -> None:
-        trainings, progress = self.queue.trainings, self.runner.progress
-        self.queue_panel.show_queue(trainings, progress, paused=self.runner.paused, obstacle=self.runner.obstacle)
+        trainings, progress = self.queue.trainings, self.control.progress
+        self.queue_panel.show_queue(trainings, progress, paused=self.control.paused, obstacle=self.control.obstacle)
         self.form.show_taken(training.folder for training in trainings)
         self._show_run()
         datasets = self._datasets.poll()
@@ -136,19 +136,19 @@ class TrainPage(Page):
         if self._attempt(lambda: self.queue.add(order)):
             self._states[order.folder] = QueueState.WAITING
             self.form.accepted()
-            self.runner.go_on()
+            self.control.go_on()
             self._show_all()
             self.queue_panel.select(order.folder)
 
     def _start_queue(self) -> None:
-        self.runner.go_on()
+        self.control.go_on()
         self._show_all()
 
     def _stop(self) -> None:
-        others = self.queue.running if self.runner.training is None else None
+        others = self.queue.running if self.control.training is None else None
         if others is not None and not stop_run(others.folder):
             self.report(f"{others.name} is trained by another window of SpeckleScope, which has to stop it")
-        self.runner.stop()
+        self.control.stop()
         self._show_all()
 
     def _resume(self, folder: Path) -> None:
@@ -292,9 +292,9 @@ class TrainPage(Page):
         return True
 
     def _show_run(self) -> None:
-        selected, running = self.queue_panel.selected, self.runner.training
+        selected, running = self.queue_panel.selected, self.control.training
         is_ours = selected is not None and running is not None and selected.folder == running.folder
-        self.run_view.show_training(selected, self.runner.progress if is_ours else None)
+        self.run_view.show_training(selected, self.control.progress if is_ours else None)
 
     def _build(self) -> None:
         training = QWidget()

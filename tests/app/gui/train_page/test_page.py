@@ -64,7 +64,7 @@ def open_page(qtbot, styled, tmp_path, session) -> Iterator[Opener]:
         store = QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat)
         page = TrainPage(PageContext(jobs=JobList(), store=store))
         page.stop_polling()
-        page.runner.program = runs(program)
+        page.control.program = runs(program)
         page.messages = []
         page.reported.connect(page.messages.append)
         qtbot.addWidget(page)
@@ -228,8 +228,8 @@ def test_a_training_is_watched_stopped_and_resumed(open_page, qtbot, tmp_path) -
     assert state_of(page, "next") is QueueState.WAITING
     assert "The queue is paused" in page.queue_panel.hint.full_text
     click(qtbot, page.queue_panel.resume)
-    wait(qtbot, page, lambda: page.runner.training is not None)
-    assert page.runner.training.name == "m"
+    wait(qtbot, page, lambda: page.control.training is not None)
+    assert page.control.training.name == "m"
 
 
 def test_the_error_of_a_training_is_said_and_the_queue_goes_on(open_page, qtbot) -> None:

@@ -45,7 +45,7 @@ def page(window: MainWindow, operator: XOperator) -> Iterator[TrainPage]:
     operator.click(button, until=lambda: isinstance(window.pages.current_page, TrainPage))
     page = window.pages.current_page
     assert isinstance(page, TrainPage)
-    page.runner.program = (sys.executable, "-c", PATIENT)
+    page.control.program = (sys.executable, "-c", PATIENT)
     wait_until(lambda: bool(page.models.shown))
     yield page
     page.stop_polling()
@@ -70,9 +70,9 @@ def test_everything_is_on_the_screen(page: TrainPage, operator: XOperator) -> No
 
 def test_a_training_is_named_started_and_stopped(page: TrainPage, operator: XOperator) -> None:
     operator.fill(page.form.name, "liver")
-    operator.click(page.form.train_button, until=lambda: page.runner.training is not None)
-    assert page.runner.training is not None
-    assert page.runner.training.name == "liver"
+    operator.click(page.form.train_button, until=lambda: page.control.training is not None)
+    assert page.control.training is not None
+    assert page.control.training.name == "liver"
     wait_until(lambda: "simulating pairs" in page.run_view.state.full_text)
     operator.click(page.queue_panel.stop, until=lambda: page.queue.trainings[0].state is QueueState.STOPPED)
 

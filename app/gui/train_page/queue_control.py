@@ -13,7 +13,7 @@ from app.training.training_queue import QueuedTraining, QueueError, TrainingQueu
 NEEDS = frozenset({Need.COMPUTER})
 
 
-class QueueRunner:
+class QueueControl:
     """Runs the queue while it is not paused. A new one is paused: nothing begins unasked when the program starts.
 
     Parameters
