@@ -45,15 +45,15 @@ class ColumnText:
 class Column(Enum):
     """The columns, from left to right."""
 
-    PICTURE = ColumnText(title="Picture", width_px=110)
-    STAR = ColumnText(title="Star", width_px=42)
+    PICTURE = ColumnText(title="Picture", width_px=106)
+    STAR = ColumnText(title="Star", width_px=40)
     NAME = ColumnText(title="Name", width_px=0)
-    KIND = ColumnText(title="Kind", width_px=80)
+    KIND = ColumnText(title="Kind", width_px=78)
     DATE = ColumnText(title="Date", width_px=88)
-    LENGTH = ColumnText(title="Length", width_px=62, right=True)
-    COUNT = ColumnText(title="Frames", width_px=66, right=True)
-    SIZE = ColumnText(title="Size", width_px=74, right=True)
-    INSTRUMENT = ColumnText(title="Instrument", width_px=120)
+    LENGTH = ColumnText(title="Length", width_px=58, right=True)
+    COUNT = ColumnText(title="Frames", width_px=62, right=True)
+    SIZE = ColumnText(title="Size", width_px=68, right=True)
+    INSTRUMENT = ColumnText(title="Instrument", width_px=104)
     ENDED = ColumnText(title="Ended", width_px=140)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PyQt6.QtCore import QPoint, QRect
-from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit
+from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit
 
 from acquisition.archive.reader import Archive
 from app.gui.data_page.entry_list.actions import EntryAction
@@ -21,14 +20,6 @@ from tests.helpers.archives.library_archive import recording
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.x_server.answers import agrees
 from tests.helpers.x_server.operator import XOperator, wait_until
-
-
-@pytest.fixture
-def operator(qapp: QApplication) -> Iterator[XOperator]:
-    """The mouse and the keyboard of the X server that this process runs on."""
-    operator = XOperator(os.environ["DISPLAY"])
-    yield operator
-    operator.leave()
 
 
 @pytest.fixture
