@@ -51,7 +51,7 @@ def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, stopped: 
         Names of the jobs that would be stopped, and that can go on later, such as a training.
     """
     for name in stopped:
-        text = f"{name} is running. It is stopped in order, and can go on later from there."
+        text = f"{name} is running. It is stopped in order, nothing that it has written is lost, and it can go on another time."
         if not ask(Question(text=text, agree=f"Stop it and {purpose}", refuse="Keep it running"), parent):
             return False
     if page is None:

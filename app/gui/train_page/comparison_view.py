@@ -18,7 +18,8 @@ from drivers.visible_text import visible
 _ROWS = 2
 #: What white means in the error, as a part of the phase range.
 _ERROR_WHITE = 0.25
-_COLUMNS = 4
+_COLUMN_NAMES = ("Truth", "Model in use", "New model", "Error of the new model")
+_COLUMNS = len(_COLUMN_NAMES)
 _LEAST_PX = 60
 _SCORES = (
     ("SSIM", "structural similarity: 1 is the truth, 0 has nothing in common with it"),
@@ -121,6 +122,7 @@ class ComparisonView(QWidget):
             grid.setRowStretch(row, 1)
             for column, tile in enumerate(tiles):
                 tile.setMinimumHeight(_LEAST_PX)
+                tile.setAccessibleName(f"{_COLUMN_NAMES[column]}, picture {row} of the two that are shown")
                 grid.addWidget(tile, row, column)
         white = "White is a quarter of the phase range; in the other pictures it is the whole range, and black is 0 rad"
         self.captions[-1].setToolTip(white)

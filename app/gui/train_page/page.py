@@ -93,6 +93,11 @@ class TrainPage(Page):
         self._seen = False
         self._datasets.end()
 
+    def release(self) -> None:
+        """Begin nothing any more: the window closes."""
+        self.control.paused = True
+        self.stop_polling()
+
     def stop_polling(self) -> None:
         """Stop refreshing by the timer; what is shown stays."""
         self._timer.stop()
