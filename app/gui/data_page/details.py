@@ -9,10 +9,11 @@ from PyQt6.QtCore import QRect, QSize, QStringListModel, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPixmap
 from PyQt6.QtWidgets import QCompleter, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from app.gui.data_page.edit_field import EditField, EditText, ProblemLabel
+from app.gui.data_page.edit_field import EditField, EditText
 from app.gui.widgets.formatting import count
 from app.gui.widgets.labels import caption_label
 from app.gui.widgets.palette import PICTURE
+from app.gui.widgets.problem_label import ProblemLabel
 from app.library.description import Fact, size_text
 from app.library.entry import Entry, EntryEnd, LibraryError
 from app.library.naming import check_name

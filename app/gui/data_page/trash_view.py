@@ -17,9 +17,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from app.gui.data_page.edit_field import ProblemLabel
 from app.gui.widgets.formatting import count
 from app.gui.widgets.icons import icon
+from app.gui.widgets.problem_label import ProblemLabel
 from app.gui.widgets.style import GAP_PX, set_style
 from app.library.description import size_text
 from app.library.trash import TrashedEntry

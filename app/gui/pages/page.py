@@ -51,6 +51,8 @@ class Page(QWidget):
     succeeded = pyqtSignal()
     #: The operator wants to play a recording or a dataset in the live view, in place of the camera; its folder.
     play_requested = pyqtSignal(object)
+    #: The operator wants to export recordings or datasets; their folders, a tuple of Path.
+    export_requested = pyqtSignal(object)
     #: The operator wants the live view to use a model; the name of a shipped model, or the path of a model.
     model_requested = pyqtSignal(str)
     #: The page wants to use camera and SLM itself, so an open instrument is closed first: what for, as a verb, and what is

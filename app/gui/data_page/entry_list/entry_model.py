@@ -46,11 +46,11 @@ class Column(Enum):
     """The columns, from left to right."""
 
     PICTURE = ColumnText(title="Picture", width_px=106)
-    STAR = ColumnText(title="Star", width_px=40)
+    STAR = ColumnText(title="Star", width_px=46)
     NAME = ColumnText(title="Name", width_px=0)
     KIND = ColumnText(title="Kind", width_px=78)
     DATE = ColumnText(title="Date", width_px=88)
-    LENGTH = ColumnText(title="Length", width_px=58, right=True)
+    LENGTH = ColumnText(title="Length", width_px=64, right=True)
     COUNT = ColumnText(title="Frames", width_px=62, right=True)
     SIZE = ColumnText(title="Size", width_px=68, right=True)
     INSTRUMENT = ColumnText(title="Instrument", width_px=104)

@@ -546,6 +546,16 @@ def test_the_live_view_is_asked_to_play(page_of: PageOf, root: Path) -> None:
     assert live[0] == [path]
 
 
+def test_the_window_is_asked_to_export_where_it_can(page_of: PageOf, root: Path) -> None:
+    path = recording(root, "one")
+    page = page_of(1)
+    asked = QSignalSpy(page.export_requested)
+    select(page, "one")
+    page.buttons.buttons[EntryAction.EXPORT].click()
+    assert asked[0] == [(path,)]
+    assert page.context.jobs.statuses() == ()
+
+
 def test_an_export_is_a_job_and_says_where_its_files_are(qtbot, page_of: PageOf, root: Path) -> None:
     path = recording(root, "one")
     page = page_of(1)
