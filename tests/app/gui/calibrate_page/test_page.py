@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PyQt6.QtCore import QPoint
 from PyQt6.QtWidgets import QPushButton
 
 from acquisition.capture.states import AcquisitionState
@@ -21,10 +21,11 @@ from app.jobs.job_list import JobList, JobOrder, Need
 from app.live.session import Session
 from app.status import AcquisitionStatus, LiveState, Message, MessageLevel, RecordingState, RecordingStatus
 from drivers.twin.slm import SimulatedSlmConfig
-from tests.helpers.answers import Answer, agrees, refuses
 from tests.helpers.calibrations.stored import save_calibration
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.small_instrument import OPTICS, small_instrument, until
+from tests.helpers.x_server.answers import Answer, agrees, refuses
+from tests.helpers.x_server.operator import XOperator
 
 
 @pytest.fixture
@@ -43,18 +44,11 @@ def session_of_file(config: InstrumentConfig) -> Iterator[Session]:
     session.close(end_recording=True)
 
 
-@contextmanager
-def answered(answer: Answer) -> Iterator[list[str]]:
-    """Answer the questions that come; gives their texts."""
-    yield answer.questions
-    answer.stop()
-    assert len(answer.questions) == 1
-
-
 class Shown:
     """A page with what it has said and asked for."""
 
-    def __init__(self, qtbot) -> None:
+    def __init__(self, qtbot, operator: XOperator) -> None:
+        self.operator = operator
         self.jobs = JobList()
         self.page = CalibratePage(PageContext(jobs=self.jobs))
         self.messages: list[Message] = []
@@ -73,12 +67,21 @@ class Shown:
             self.qtbot.waitUntil(lambda: bool(self.page.records), timeout=20_000)
 
     def choose(self, what: Calibration) -> None:
-        self.page.cards[what].click()
+        self.operator.click(self.page.cards[what], until=lambda: self.page.what is what)
+
+    def press(self, button: QPushButton, answer: Answer | None = None) -> str:
+        """Click a button; return the question that came, after the answer."""
+        if answer is None:
+            self.operator.click(button)
+            return ""
+        self.operator.click(button, until=lambda: bool(answer.questions))
+        answer.stop()
+        return answer.questions[0]
 
     def run(self) -> None:
         """Run what is shown, and wait until its record is shown."""
         before = self.page.records[self.page.what].folders
-        self.page.run_panel.run.click()
+        self.press(self.page.run_panel.run)
         assert self.page.job is not None, self.messages
         self.qtbot.waitUntil(lambda: self.page.job is None, timeout=60_000)
         self.qtbot.waitUntil(lambda: self.page.records[self.page.what].folders != before, timeout=20_000)
@@ -88,8 +91,8 @@ class Shown:
 
 
 @pytest.fixture
-def shown(qtbot, styled) -> Shown:
-    return Shown(qtbot)
+def shown(qtbot, styled, operator) -> Shown:
+    return Shown(qtbot, operator)
 
 
 def test_a_response_is_measured_applied_and_taken_back(shown: Shown, session_of_file: Session, tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ def test_a_response_is_measured_applied_and_taken_back(shown: Shown, session_of_
     assert set(map(shown.state, Calibration)) == {CalibrationState.NEVER}
     shown.choose(Calibration.LUT)
     page = shown.page
-    page.run_panel.levels.setValue(16)
+    shown.operator.fill(page.run_panel.levels, "16")
     assert "shows 16 checkerboards" in page.run_panel.plan.text()
     assert "at least 0:0" in page.run_panel.plan.text()
     assert not page.result_panel.apply.isEnabled()
@@ -114,13 +117,11 @@ def test_a_response_is_measured_applied_and_taken_back(shown: Shown, session_of_
     assert float(page.result_panel.changes.text(0, 2)) == pytest.approx(1.2, abs=0.03)
 
     before = load_config(tmp_path / "instrument.yaml")
-    with answered(refuses()) as refused:
-        page.result_panel.apply.click()
-    assert "Assumed SLM gamma: 1 \N{RIGHTWARDS ARROW} 1." in refused[0]
+    refused = shown.press(page.result_panel.apply, refuses(shown.operator))
+    assert "Assumed SLM gamma: 1 \N{RIGHTWARDS ARROW} 1." in refused
     assert load_config(tmp_path / "instrument.yaml") == before
     assert shown.requested == []
-    with answered(agrees()):
-        page.result_panel.apply.click()
+    shown.press(page.result_panel.apply, agrees(shown.operator))
     assert shown.requested == [tmp_path / "instrument.yaml"]
     applied = load_config(tmp_path / "instrument.yaml")
     assert applied.twin.slm.assumed_lut_gamma == pytest.approx(1.2, abs=0.03)
@@ -131,9 +132,8 @@ def test_a_response_is_measured_applied_and_taken_back(shown: Shown, session_of_
         assert page.result_panel.measurements.currentText().endswith("(in use)")
         assert not page.result_panel.apply.isEnabled()
         assert "Apply: it is in use already" in page.result_panel.why_not.text()
-        with answered(agrees()) as asked:
-            page.result_panel.revert.click()
-        assert "Revert writes this into instrument.yaml" in asked[0]
+        asked = shown.press(shown.page.result_panel.revert, agrees(shown.operator))
+        assert "Revert writes this into instrument.yaml" in asked
         assert load_config(tmp_path / "instrument.yaml") == before
         shown.page.use_session(None)
 
@@ -142,12 +142,12 @@ def test_stop_keeps_the_calibration_before(shown: Shown, session_of_file: Sessio
     before = save_calibration(Calibration.TIMING, session_of_file.calibration_target(), settle_s=0.003, latency_s=0.006)
     shown.use(session_of_file)
     page = shown.page
-    page.run_panel.run.click()
+    shown.press(page.run_panel.run)
     shown.qtbot.waitUntil(lambda: page.job is not None and page.job.status().done > 0, timeout=20_000)
     page.refresh()
     assert page.run_panel.progress.text().split(" of ")[1].startswith("240, ")
     assert not page.result_panel.isEnabled()
-    page.run_panel.stop.click()
+    shown.press(page.run_panel.stop)
     shown.qtbot.waitUntil(lambda: page.job is None, timeout=20_000)
     assert "was stopped; nothing was stored or changed" in shown.messages[-1].text
     assert folders_of(Calibration.TIMING, session_of_file.calibration_target().root) == (before,)
@@ -159,8 +159,8 @@ def test_the_live_view_goes_on_after_a_calibration_that_nobody_watches(shown: Sh
     until(lambda: session_of_file.live_status().state is LiveState.RUNNING)
     shown.use(session_of_file)
     shown.choose(Calibration.LUT)
-    shown.page.run_panel.levels.setValue(16)
-    shown.page.run_panel.run.click()
+    shown.operator.fill(shown.page.run_panel.levels, "16")
+    shown.press(shown.page.run_panel.run)
     shown.page.leave()
     shown.qtbot.waitUntil(lambda: shown.page.job is None, timeout=60_000)
     assert "SLM phase response was measured" in shown.messages[-1].text
@@ -203,7 +203,7 @@ def test_a_refused_start_is_told_and_nothing_runs(shown: Shown, session_of_file:
     session = ScriptedSession()
     session.target = session_of_file.calibration_target()
     shown.use(session)
-    shown.page.run_panel.run.click()
+    shown.press(shown.page.run_panel.run)
     assert shown.messages[-1].level is MessageLevel.ERROR
     assert "a scripted session has no devices" in shown.messages[-1].text
     assert shown.page.job is None
@@ -237,10 +237,9 @@ def test_an_instrument_without_a_file_gets_a_new_one(shown: Shown, config: Instr
         save_calibration(Calibration.REGISTRATION, session.calibration_target())
         shown.use(session)
         shown.choose(Calibration.REGISTRATION)
-        with answered(agrees()) as asked:
-            shown.page.result_panel.apply.click()
+        asked = shown.press(shown.page.result_panel.apply, agrees(shown.operator))
         new = tmp_path / "instrument-2.yaml"
-        assert f"{new} is a new file" in asked[0]
+        assert f"{new} is a new file" in asked
         assert shown.requested == [new]
         assert load_config(new).calibrations.registration is not None
         shown.page.use_session(None)
@@ -260,7 +259,8 @@ def test_the_registration_in_use_is_offered_to_the_calibrations_of_the_fibre(
     shown.choose(Calibration.FIBRE)
     assert shown.page.run_panel.use_registration.isChecked()
     assert shown.page.run_panel.order().registration == folder
-    shown.page.run_panel.use_registration.click()
+    box = shown.page.run_panel.use_registration
+    shown.operator.click(box, QPoint(8, box.height() // 2))
     assert shown.page.run_panel.order().registration is None
     shown.choose(Calibration.TIMING)
     assert shown.page.run_panel.order().registration is None

@@ -18,7 +18,7 @@ from app.live.session import Session
 from drivers.twin.slm import SimulatedSlmConfig
 from tests.helpers.small_instrument import OPTICS, small_instrument
 from tests.helpers.x_server.answers import agrees
-from tests.helpers.x_server.operator import XOperator, wait_until
+from tests.helpers.x_server.operator import XOperator, maximize, wait_until
 
 
 @pytest.fixture
@@ -32,9 +32,7 @@ def page(qtbot, styled, tmp_path: Path) -> Iterator[CalibratePage]:
     qtbot.addWidget(page)
     page.use_session(session)
     page.enter()
-    page.showMaximized()
-    page.activateWindow()
-    wait_until(page.isActiveWindow)
+    maximize(page)
     wait_until(lambda: bool(page.records))
     yield page
     page.use_session(None)
