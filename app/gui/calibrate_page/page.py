@@ -126,6 +126,7 @@ class CalibratePage(Page):
         if self.context.store is not None:
             self.context.store.setValue(_SHOWN_KEY, what.value)
         self._show()
+        self.area.ensureVisible(0, 0)
 
     def start(self) -> None:
         """Run the calibration that is shown."""
