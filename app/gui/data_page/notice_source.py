@@ -149,6 +149,6 @@ def _copy_notice(copy: UnfinishedCopy) -> Notice:
     return Notice(
         kind=NoticeKind.UNFINISHED_COPY,
         subject=copy,
-        text=f"The copy of {name} to {folder} was interrupted. What is copied can be used; the source is whole.",
+        text=f"The copy of {name} to {folder} was interrupted. Continue goes on where it stopped; the source is whole.",
         actions=(NoticeAction.CONTINUE, NoticeAction.DISCARD, NoticeAction.HIDE),
     )

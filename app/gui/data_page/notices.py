@@ -56,13 +56,20 @@ class Notice:
 
 
 class NoticeList(QWidget):
-    """The notices, one below the other; without any it takes no room."""
+    """The notices, one below the other; without any it takes no room.
+
+    Parameters
+    ----------
+    after : QWidget
+        Tab goes from this widget to the first button of the notices.
+    """
 
     #: A Notice and the NoticeAction that the operator wants.
     requested = pyqtSignal(object, object)
 
-    def __init__(self) -> None:
+    def __init__(self, after: QWidget) -> None:
         super().__init__()
+        self._after = after
         self._shown: tuple[Notice, ...] = ()
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -85,10 +92,14 @@ class NoticeList(QWidget):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
+        before = self._after
         for notice in notices:
             strip = _Strip(notice)
             strip.requested.connect(self.requested)
             self._layout.addWidget(strip)
+            for button in strip.buttons.values():
+                QWidget.setTabOrder(before, button)  # new widgets would come behind all others
+                before = button
         self.setVisible(bool(notices))
 
     def button(self, action: NoticeAction, number: int = 0) -> QPushButton:

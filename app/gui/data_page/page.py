@@ -24,6 +24,7 @@ from app.gui.data_page.notices import Notice, NoticeAction, NoticeKind, NoticeLi
 from app.gui.data_page.remembered import Remembered
 from app.gui.data_page.selected_reader import SelectedReader
 from app.gui.data_page.trash_view import TrashView
+from app.gui.image_view.pane import Pane
 from app.gui.pages.page import Page, PageContext
 from app.gui.player.player import Player
 from app.gui.session_protocol import SessionLike
@@ -63,7 +64,7 @@ class DataPage(Page):
         self.model = EntryModel(self.pictures)
         self.commands = EntryCommands(context.jobs, self.archives)
         self.bar = FilterBar()
-        self.notices = NoticeList()
+        self.notices = NoticeList(self.bar.trash)
         self.table = EntryTable(self.model)
         self.details = Details()
         self.buttons = ActionBar()
@@ -340,12 +341,18 @@ class DataPage(Page):
         """Whether the player is shown in place of the list."""
         return self.player is not None and self.views.currentWidget() is self.player
 
+    @property
+    def pane_on_display(self) -> Pane | None:
+        """The pane of the player that is chosen; None while the list is shown."""
+        return self.player.left.pictures.current if self.player is not None and self.is_playing else None
+
     def play(self, archives: Sequence[Path]) -> None:
         """Play a recording or a dataset in place of the list; a second one beside it."""
         if self.player is None:
             self.player = Player(self.context)
             self.player.reported.connect(self.reported)
             self.player.play_requested.connect(self.play_requested)
+            self.player.export_requested.connect(self.export_requested)
             self.player.back_clicked.connect(self._show_list_again)
             self.views.addWidget(self.player)
         self.player.open_archive(archives[0])

@@ -475,6 +475,24 @@ def test_after_a_crash_it_lists_what_was_cut_off_and_how_many_frames_are_safe(qt
     qtbot.waitUntil(lambda: cell(page, "lost", Column.ENDED) == "error")
 
 
+def test_tab_walks_along_the_page_from_the_top(qtbot, page_of: PageOf, root: Path) -> None:
+    cut_off(root, "lost")
+    page = page_of(1)
+    qtbot.waitUntil(lambda: bool(page.notices.shown))
+    select(page, "lost")
+    page.bar.search.setFocus()
+    visited = []
+    for _ in range(25):
+        visited.append(page.focusWidget())
+        page.focusNextChild()
+    wanted = [
+        *(page.bar.search, page.bar.trash, page.notices.button(NoticeAction.REPAIR), page.table, page.details.name),
+        *(page.details.notes, page.buttons.buttons[EntryAction.PLAY], page.buttons.buttons[EntryAction.TRASH]),
+    ]
+    places = [visited.index(widget) for widget in wanted]
+    assert places == sorted(places)
+
+
 def test_a_notice_can_be_hidden(qtbot, page_of: PageOf, root: Path) -> None:
     cut_off(root, "lost")
     page = page_of(1)
