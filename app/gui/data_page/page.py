@@ -209,8 +209,13 @@ class DataPage(Page):
         self.buttons.text.show_text(f"{self._count_text(entries)}{in_use}")
 
     def _count_text(self, entries: Sequence[Entry]) -> str:
-        listed, known = len(self.model.entries), sum(status.entries for status in self.archives.statuses())
+        statuses = self.archives.statuses()
+        listed = len(self.model.entries)
+        known = sum(status.entries for status in statuses if status.state is not ArchiveState.GONE)
         text = f"{count(listed)} of {count(known)} listed" if listed != known else f"{count(listed)} listed"
+        done, total = sum(status.done for status in statuses), sum(status.total for status in statuses)
+        if total:
+            text += f", {count(done)} of {count(total)} folders looked at"
         if entries:
             text += f"; {count(len(entries))} selected, {size_text(sum(entry.size_bytes for entry in entries))}"
         return text

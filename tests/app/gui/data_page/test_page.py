@@ -530,6 +530,7 @@ def test_a_stick_that_is_pulled_out_says_so_and_comes_back(qtbot, page_of: PageO
     qtbot.waitUntil(lambda: names(page) == ["own"])
     assert str(stick) in page.notices.shown[0].text
     assert "comes back by itself" in page.notices.shown[0].text
+    assert page.buttons.text.full_text == "1 listed"
     (tmp_path / "away").rename(stick)
     qtbot.waitUntil(lambda: sorted(names(page)) == ["guest", "own"])
     assert not page.notices.shown
