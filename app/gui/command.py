@@ -50,7 +50,9 @@ class Command(Enum):
         menu=Menu.FILE, text="Open recording…", tip="Play a recording or a dataset as if it came from the camera"
     )
     SETUP = CommandText(
-        menu=Menu.FILE, text="Set up instrument…", tip="Choose camera and SLM, test them, and write the instrument file: the Rig page"
+        menu=Menu.FILE,
+        text="Set up instrument…",
+        tip="Choose camera and SLM, test them, and write the instrument file: the Rig page",
     )
     QUIT = CommandText(menu=Menu.FILE, text="Quit", tip="Finish recordings and exports, then end the program", keys="Ctrl+Q")
     TOGGLE_LIVE = CommandText(menu=Menu.LIVE, text="Start or stop live view", tip="Start or stop the live view", keys="Space")
@@ -62,6 +64,12 @@ class Command(Enum):
         menu=Menu.LIVE, text="Snapshot", tip="Save frame, phase and labels of the present view as files", keys="S"
     )
     EXPORT = CommandText(menu=Menu.LIVE, text="Export last recording", tip="Export the last recording", keys="E")
+    EXPORT_AS = CommandText(
+        menu=Menu.LIVE,
+        text="Export last recording as…",
+        tip="Choose formats, layers, range and films for the last recording",
+        keys="Shift+E",
+    )
     RETUNE = CommandText(
         menu=Menu.LIVE, text="Re-tune", tip="Measure a new reference and probe patterns after the fibre has moved", keys="T"
     )

@@ -151,6 +151,11 @@ class Excerpt(Archive):
             row = replace(row, model_id=result.card.method_id, engine=result.card.engine, latency_s=None)
         return replace(row, extra={key: value for key, value in row.extra.items() if key not in dropped})
 
+    @property
+    def numbers(self) -> range:
+        """The numbers of the chosen frames in the archive."""
+        return self._numbers
+
     # -- what the formats ask --------------------------------------------------------------------------------------
 
     @property

@@ -99,7 +99,7 @@ class FilmPainter:
         colours = self._look.colours
         picture = np.repeat(large[..., None], 3, 2) if colours is FilmColours.GREY else cv2.applyColorMap(large, _MAPS[colours])
         if self._look.time_stamp:
-            _write(picture, f"{time_s:.3f} s", (_MARGIN_PX, _MARGIN_PX + 14))
+            write_time(picture, time_s)
         if self._um_per_px is not None:
             self._draw_bar(picture, self._um_per_px)
         return picture
@@ -115,6 +115,11 @@ class FilmPainter:
         text = f"{length_um:g} um"
         text_px = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0]
         _write(picture, text, (max(_MARGIN_PX, min((left + right - text_px) // 2, right - text_px)), top - 6))
+
+
+def write_time(picture: NDArray[Any], time_s: float) -> None:
+    """Write a time in seconds into the upper left corner of a picture (H, W, 3)."""
+    _write(picture, f"{time_s:.3f} s", (_MARGIN_PX, _MARGIN_PX + 14))
 
 
 def _write(picture: NDArray[Any], text: str, place: tuple[int, int]) -> None:

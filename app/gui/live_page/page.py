@@ -76,6 +76,8 @@ class LivePage(QMainWindow):
     succeeded = pyqtSignal()
     #: The operator wants to play the last recording; its folder.
     play_requested = pyqtSignal(object)
+    #: The operator wants to choose how the last recording is exported; a tuple with its folder.
+    export_requested = pyqtSignal(object)
     #: A LiveView was given to the panes; they paint it next.
     view_shown = pyqtSignal(object)
 
@@ -240,6 +242,7 @@ class LivePage(QMainWindow):
             Command.MARK: self.recorder.request_marker,
             Command.SNAPSHOT: self.save_snapshot,
             Command.EXPORT: self.export_recording,
+            Command.EXPORT_AS: self.request_export,
             Command.RETUNE: self.retune,
             Command.FIT: self.pictures.fit,
             **{command: partial(self.toggle_panel, name) for command, name in _PANELS.items()},
@@ -299,6 +302,16 @@ class LivePage(QMainWindow):
     def export_recording(self) -> None:
         """Export the last recording in the background."""
         self.attempt(self.session.export_last_recording)
+
+    def request_export(self) -> None:
+        """Ask how the last recording is exported."""
+        recording = self.session.recording_status()
+        if recording.path is None:
+            self.refuse("Nothing was recorded yet; the Data page exports older recordings")
+        elif recording.active:
+            self.refuse(f"{recording.path.name} is being recorded; wait for its end, or stop it")
+        else:
+            self.export_requested.emit((recording.path,))
 
     def retune(self) -> None:
         """Measure a new reference and new reference pairs; a recording that is running is asked about first."""
@@ -497,7 +510,7 @@ class LivePage(QMainWindow):
         self.status_strip.drift.retune_clicked.connect(self.retune)
         self.result.open_clicked.connect(self.open_recording_folder)
         self.result.play_clicked.connect(self.play_recording)
-        self.result.export_clicked.connect(self.export_recording)
+        self.result.export_clicked.connect(self.request_export)
         self.recorder.marker_requested.connect(self.add_marker)
         self.recorder.pre_trigger_changed.connect(self.keep_before)
         self.camera.change_requested.connect(self.change_camera)

@@ -29,7 +29,7 @@ class RecordingResult(QFrame):
         self.text = ElidedLabel()
         self.open = _button("Open folder", "folder", "Show the files of this recording")
         self.play = _button("Play", "play", "Play this recording in place of the camera")
-        self.export = _button("Export", "export", "Write this recording for other programs  (E)")
+        self.export = _button("Export…", "export", "Write this recording for other programs  (Shift+E; E exports at once)")
         self.dismiss = _button("Hide", "", "Hide this line; the recording stays where it is")
         self.open.clicked.connect(self.open_clicked)
         self.play.clicked.connect(self.play_clicked)

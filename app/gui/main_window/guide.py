@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
 from app.gui.live_page.page import LivePage
 from app.gui.widgets.icons import IconLabel, Ink
 from app.gui.widgets.style import set_style
-from app.status import RecordingState
+from app.status import JobStatus, RecordingState
 
 _RECORDED_S: Final = 5.0
 
@@ -45,15 +45,15 @@ class GuideFacts:
     playing: bool = False
 
 
-def facts_of(page: LivePage, *, playing: bool) -> GuideFacts:
-    """Return what a live page shows."""
+def facts_of(page: LivePage, jobs: Iterable[JobStatus], *, playing: bool) -> GuideFacts:
+    """Return what a live page shows, and which of the jobs of the window matter."""
     status, recording = page.session.live_status(), page.session.recording_status()
     return GuideFacts(
         running=status.running,
         views_shown=page.views_shown,
         retuning=status.retuning,
         recorded_s=recording.seconds if recording.state is RecordingState.FINISHED else 0.0,
-        exported=any(job.name.startswith("Export ") for job in page.session.jobs()),
+        exported=any(job.name.startswith("Export ") for job in jobs),
         playing=playing,
     )
 

@@ -24,6 +24,8 @@ from PyQt6.QtWidgets import (
 
 from app.diagnostics.report import ReportSource, default_log_folder
 from app.gui.command import Command
+from app.gui.export_panel.opener import ExportOpener
+from app.gui.image_view.pane import Pane
 from app.gui.live_page.page import LivePage
 from app.gui.main_window import window_state
 from app.gui.main_window.about import AboutDialog
@@ -101,10 +103,12 @@ class MainWindow(QMainWindow):
         self.notifier = Notifier(self)
         self.jobs = JobList()
         self.reports = ReportJob(self.jobs)
+        context = PageContext(jobs=self.jobs, store=store)
+        self.exports = ExportOpener(context, self._pane_on_display, self)
         self.stay_awake = StayAwake()
         host.before_open = partial(self.jobs.free, frozenset({Need.DEVICES}))
         self._stack = QStackedWidget()
-        self.pages = PageStack(self._stack, PAGES, PageContext(jobs=self.jobs, store=store))
+        self.pages = PageStack(self._stack, PAGES, context)
         self.rail = Rail()
         self._build()
         self._connect()
@@ -156,7 +160,7 @@ class MainWindow(QMainWindow):
             self.refresh_pictures()  # what no arrival has told, such as a change of the SLM
             self.drawer.show_jobs(jobs)
             path = self.host.choice.path
-            self.guide.show_facts(facts_of(self.page, playing=path is not None and path.is_dir()))
+            self.guide.show_facts(facts_of(self.page, jobs, playing=path is not None and path.is_dir()))
             self.notifier.watch(jobs)
         self.stay_awake.hold(awake=any(job.state is JobState.RUNNING for job in jobs))
         if self._closing:
@@ -195,6 +199,7 @@ class MainWindow(QMainWindow):
         self.page.reported.connect(self.report)
         self.page.succeeded.connect(self._forget_refusal)
         self.page.play_requested.connect(self.instruments.play)
+        self.page.export_requested.connect(self.exports.open_for)
         self._watch(self.page)
         self._stack.addWidget(self.page)
         self._stack.setCurrentWidget(self.page)
@@ -239,6 +244,7 @@ class MainWindow(QMainWindow):
         page.devices_requested.connect(self.instruments.free_devices)
         page.devices_released.connect(self.instruments.reopen)
         page.live_page_requested.connect(self._show_live)
+        page.export_requested.connect(self.exports.open_for)
         self._watch(page)
 
     def _show_live(self) -> None:
@@ -246,6 +252,12 @@ class MainWindow(QMainWindow):
 
     def _show_build(self) -> None:
         self.show_page(BUILD)
+
+    def _pane_on_display(self) -> Pane | None:
+        page = self.pages.current_page
+        if page is not None:
+            return page.pane_on_display
+        return self.page.pictures.current if self.page is not None else None
 
     def _show_set_up(self, path: Path | None, problem: str) -> None:
         """Show an instrument file in the set-up form of the Rig page."""
@@ -497,6 +509,7 @@ class MainWindow(QMainWindow):
         self.rail.chosen.connect(self.show_page)
         self.pages.made.connect(self._connect_page)
         self.instruments.reported.connect(self.report)
+        self.exports.reported.connect(self.report)
         self.instruments.set_up_requested.connect(self._show_set_up)
         self.files.dropped.connect(self._open_files)
         self.files.refused.connect(self._refuse)

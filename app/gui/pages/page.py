@@ -9,6 +9,7 @@ from typing import ClassVar
 from PyQt6.QtCore import QSettings, pyqtSignal
 from PyQt6.QtWidgets import QWidget
 
+from app.gui.image_view.pane import Pane
 from app.gui.session_protocol import SessionLike
 from app.jobs.job_list import JobList
 
@@ -73,6 +74,11 @@ class Page(QWidget):
     def use_session(self, session: SessionLike | None) -> None:
         """Work with another session, or with none; the window calls this whenever an instrument opens or closes."""
         self.session = session
+
+    @property
+    def pane_on_display(self) -> Pane | None:
+        """The pane with a picture that the operator looks at; None where the page shows none."""
+        return None
 
     def show_file(self, path: Path | None, problem: str = "") -> None:
         """Show a file of this page, because another part of the window asks for it.

@@ -36,6 +36,7 @@ class Head(QWidget):
 
     back_clicked = pyqtSignal()
     live_clicked = pyqtSignal()
+    export_clicked = pyqtSignal()
     panel_clicked = pyqtSignal(object)  # a Panel
     result_compared = pyqtSignal(str)  # the name of a result's folder; empty for what was recorded
     other_compared = pyqtSignal()  # another recording is wanted beside this one
@@ -63,11 +64,15 @@ class Head(QWidget):
         self.live = QPushButton("Open in live view")
         self.live.setIcon(icon("live"))
         self.live.setToolTip("Play it in the live view, as if it came from the camera, with the present model")
+        self.export = QPushButton("Export…")
+        self.export.setIcon(icon("export"))
+        self.export.setToolTip("Write what is played for other programs, also as a film that looks like the chosen pane")
         self.sign = IconLabel()
         self.problem = ElidedLabel()
         self._layout()
         self.back.clicked.connect(self.back_clicked)
         self.live.clicked.connect(self.live_clicked)
+        self.export.clicked.connect(self.export_clicked)
         self.menu.aboutToShow.connect(self.fill_menu)
         self.menu.triggered.connect(self._compare)
         self.panels[Panel.RESULTS].clicked.connect(self._tell_results)
@@ -79,7 +84,7 @@ class Head(QWidget):
         row.addWidget(self.back)
         row.addWidget(self.name, 2)
         row.addWidget(self.info, 3)
-        for widget in (self.compare, *self.panels.values(), self.live):
+        for widget in (self.compare, *self.panels.values(), self.export, self.live):
             widget.setMinimumHeight(36)
             row.addWidget(widget)
         self._problem_row = QWidget()
@@ -113,6 +118,7 @@ class Head(QWidget):
         self.name.show_text(visible(name) if archive is None else archive.facts.name)
         self.info.show_text(info_text(archive) if archive is not None else "")
         self.compare.setEnabled(archive is not None and bool(archive.rows))
+        self.export.setEnabled(archive is not None and bool(archive.rows) and not archive.facts.is_being_written)
         self.live.setEnabled(archive is not None and bool(archive.rows) and not archive.facts.is_being_written)
         problems = [side.problem] if side.problem else []
         problems += archive.facts.problems if archive is not None else ()

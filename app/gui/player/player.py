@@ -63,6 +63,8 @@ class Player(QWidget):
     reported = pyqtSignal(object)
     #: The operator wants to play an archive in the live view, in place of the camera; its folder.
     play_requested = pyqtSignal(object)
+    #: The operator wants to export what is played; a tuple with the folders.
+    export_requested = pyqtSignal(object)
 
     def __init__(self, context: PageContext) -> None:
         super().__init__()
@@ -117,6 +119,7 @@ class Player(QWidget):
     def _connect(self) -> None:
         self.head.back_clicked.connect(self.back_clicked)
         self.head.live_clicked.connect(self._request_live)
+        self.head.export_clicked.connect(self._request_export)
         self.head.panel_clicked.connect(self.toggle_panel)
         self.head.result_compared.connect(self._compare_result)
         self.head.other_compared.connect(self._choose_other)
@@ -465,6 +468,11 @@ class Player(QWidget):
         self.compare_with(Path(name))
 
     # -- messages and keys ----------------------------------------------------------------------------------------
+
+    def _request_export(self) -> None:
+        paths = tuple(dict.fromkeys(side.path for side in (self.left, self.right) if side.path is not None))
+        if paths:
+            self.export_requested.emit(paths)
 
     def _request_live(self) -> None:
         if self.left.path is not None:

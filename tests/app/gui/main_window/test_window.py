@@ -340,8 +340,13 @@ def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, 
     )
     window.refresh_numbers()
     assert result.text.full_text == "60.0 s, 873 frames, 76 not reconstructed. Complete, ended by the operator: liver"
-    qtbot.mouseClick(result.export, Qt.MouseButton.LeftButton)
+    window.carry_out(Command.EXPORT)
     assert session.calls == [("export_last_recording",)]
+    qtbot.mouseClick(result.export, Qt.MouseButton.LeftButton)
+    assert window.exports.panel is not None
+    assert window.exports.panel.isVisible()
+    qtbot.waitUntil(lambda: "No archive at" in window.exports.panel.archive_problem.text())
+    window.exports.panel.close()
     session.failure = SpeckleScopeError("a recording with this name exists")
     window.carry_out(Command.RECORD)
     assert result.isVisible()
