@@ -245,6 +245,7 @@ class MainWindow(QMainWindow):
         page.devices_released.connect(self.instruments.reopen)
         page.live_page_requested.connect(self._show_live)
         page.export_requested.connect(self.exports.open_for)
+        page.fields_made.connect(self._watch)
         self._watch(page)
 
     def _show_live(self) -> None:

@@ -61,6 +61,8 @@ class Page(QWidget):
     devices_requested = pyqtSignal(str, object)
     #: The page has released camera and SLM: the instrument that was closed for it is opened again.
     devices_released = pyqtSignal()
+    #: The page has made fields or buttons after its start; the widget that they are in. Keys then go to them first.
+    fields_made = pyqtSignal(object)
     #: The operator wants to see the live page.
     live_page_requested = pyqtSignal()
     #: The operator wants to open an instrument file; its path, or None for the simulated instrument.

@@ -34,6 +34,8 @@ class DevicesPanel(QWidget):
     #: A SettingName and its new value.
     change_requested = pyqtSignal(object, object)
     set_up_requested = pyqtSignal()
+    #: Fields were made; the widget that they are in.
+    fields_made = pyqtSignal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,6 +117,7 @@ class DevicesPanel(QWidget):
                 self._settings.addWidget(field, row, 1)
                 self._settings.addWidget(limits, row, 2)
             self._settings.addWidget(live, row, 3)
+        self.fields_made.emit(self)
 
     def _request(self, name: object, value: object) -> None:
         self.refuse("")

@@ -176,4 +176,6 @@ class RigPage(Page):
         self.set_up.open_requested.connect(self.instrument_requested)
         self.set_up.devices_released.connect(self.devices_released)
         self.doctor.devices_released.connect(self.devices_released)
+        for panel in (self.devices, self.set_up.camera, self.set_up.slm):
+            panel.fields_made.connect(self.fields_made)
         self.drills.live_page_requested.connect(self.live_page_requested)

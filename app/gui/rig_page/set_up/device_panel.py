@@ -41,6 +41,8 @@ class DevicePanel(QFrame):
     """
 
     changed = pyqtSignal()
+    #: Fields were made; the widget that they are in.
+    fields_made = pyqtSignal(object)
     #: Why a number was refused, with its range.
     refused = pyqtSignal(str)
 
@@ -110,7 +112,9 @@ class DevicePanel(QFrame):
                 form.changed.connect(self.changed)
                 form.refused.connect(self.refused)
                 self.forms[f"{kind}/{part}"] = form
-            self._pages_of[kind] = self._pages.addWidget(_page(forms, parts))
+            page = _page(forms, parts)
+            self._pages_of[kind] = self._pages.addWidget(page)
+            self.fields_made.emit(page)
         self._pages.setCurrentIndex(self._pages_of[kind])
 
     def show_search(self, results: Mapping[str, list[DetectedDevice] | str], *, searching: bool) -> None:

@@ -16,7 +16,10 @@ from app.gui.rig_page.page import RigPage
 from app.gui.rig_page.set_up.panel import TrialState
 from app.gui.widgets.questions import QuestionBox
 from app.instrument.config import load_config, save_config
+from app.instrument.device_facts import RigFacts
 from app.status import RecordingState, RecordingStatus
+from drivers.camera_settings import CameraSetting, Choices, SettingName
+from drivers.device_facts import DeviceFact
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.small_instrument import small_instrument
 
@@ -135,6 +138,22 @@ def test_a_recording_is_asked_about_before_a_test_closes_the_instrument(
     assert window.host.state is HostState.OPEN
 
 
+def test_keys_go_to_fields_that_were_made_later(window: MainWindow, session: ScriptedSession, qtbot) -> None:
+    session.settings = (CameraSetting(name=SettingName.BINNING, value=1, limits=Choices((1, 2, 4)), live=False),)
+    session.facts = RigFacts(camera=(DeviceFact("Model", "acA1920"),))
+    window.show_page(RIG)
+    rig = _rig(window)
+    rig.use_session(session)
+    rig.tabs.setCurrentWidget(rig.devices)
+    rig.refresh()
+    field = rig.devices.fields[SettingName.BINNING]
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    qtbot.keyClicks(field, "r")  # it would record, or say why not
+    assert session.calls == []
+    assert not window.banner.text
+
+
 def test_a_broken_instrument_is_told_in_the_window_which_stays(qtbot, styled, tmp_path, kept, monkeypatch) -> None:
     from app.gui import main
 
@@ -156,9 +175,10 @@ def test_a_broken_instrument_is_told_in_the_window_which_stays(qtbot, styled, tm
     assert "'camera' = 'kodak'" in texts[1], "the form says why it was not opened"
 
 
-def test_an_instrument_that_does_not_open_ends_a_start_without_screen(tmp_path: Path, capsys) -> None:
+def test_an_instrument_that_does_not_open_ends_a_start_without_screen(kept, tmp_path: Path, capsys, monkeypatch) -> None:
     from app.gui import main
 
+    monkeypatch.setattr(QApplication, "platformName", lambda *_: "offscreen")
     (tmp_path / "bad.yaml").write_text("camera: kodak")
     assert main.run_instrument(tmp_path / "bad.yaml") == 2
     assert "'camera' = 'kodak'" in capsys.readouterr().err
