@@ -145,7 +145,7 @@ def import_checked(preview: ImportPreview, root: Path, name: str, progress: Prog
 
 def with_entry_names(text: str) -> str:
     """Return a message with the names of a page's entries in place of the options of the command line."""
-    return _OPTION.sub(lambda match: ENTRY_NAMES[match[0]], text)
+    return _OPTION.sub(lambda match: ENTRY_NAMES[match[0]], text.replace(" (phase_range_rad)", ""))
 
 
 def _reporter(progress: Progress, stop: threading.Event, source: Path) -> Callable[[str, int, int], None]:

@@ -19,6 +19,7 @@ from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED
 from acquisition.archive.recording_faults import RecordingFault, recording_facts
 from acquisition.archive.writer import Archive
 from acquisition.capture.pair_capture import Rig
+from acquisition.capture.plan import CapturePlan
 from acquisition.exchange.export import export
 from app.instrument.config import InstrumentConfig
 from app.instrument.replayed import Replayed
@@ -357,6 +358,19 @@ def test_a_dataset_is_acquired_from_the_running_live_view_and_back(session: Sess
     assert Archive.open(status.path).verify().ok
     session.start_live()
     next_view(session)
+
+
+def test_an_archive_that_cannot_take_a_dataset_is_refused_before_the_live_view_stops(session: Session) -> None:
+    session.config.archive.parent.mkdir(parents=True, exist_ok=True)
+    session.config.archive.write_text("a file in its place")
+    session.start_live()
+    next_view(session)
+    plan = CapturePlan(source="cells", pairs=4)
+    with pytest.raises(SessionError, match=r"'pairs' was not started: .* is a file and no folder"):
+        session.acquire("pairs", plan)
+    assert session.live_status().running
+    assert not session.acquisition_status().active
+    assert session.estimate_acquisition(plan).shots == 6
 
 
 def test_a_stopped_acquisition_keeps_what_it_has(session: Session) -> None:

@@ -27,7 +27,7 @@ class PlanNumber:
     decimals : int
         Digits after the point; 0 for whole numbers.
     step : float
-        What one step up or down changes.
+        What one step up or down changes; 0 where it changes the first digit, so that any size of number is soon reached.
     scale : float
         The shown number divided by the one of the plan.
     is_expert : bool
@@ -66,7 +66,7 @@ NUMBERS: Final = (
         low=1,
         high=_MOST,
         default=1000,
-        step=100,
+        step=0,
         is_expert=False,
         help="How many pairs of speckle and phase are captured. A model of a fibre needs 1000 or more; 60 are enough to try. "
         "Reference pairs come on top.",

@@ -321,7 +321,10 @@ def _box(number: PlanNumber) -> NumberBox:
     box.setObjectName("stepper")
     box.setDecimals(number.decimals)
     box.setRange(number.low, number.high)
-    box.setSingleStep(number.step)
+    if number.step:
+        box.setSingleStep(number.step)
+    else:
+        box.step_by_digit()
     box.setSuffix(f" {number.unit}" if number.unit else "")
     box.setKeyboardTracking(False)
     box.describe(number.label, number.unit)

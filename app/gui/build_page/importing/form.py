@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from PyQt6.QtWidgets import (
 from acquisition.exchange.conversion.units import PhaseUnit
 from acquisition.exchange.import_pairs import ImportOptions
 from app.gui.widgets.number_box import NumberBox
+from app.gui.widgets.style import set_style
 
 _LONGEST_NAME = 64
 _UNITS: Final = (
@@ -85,6 +87,9 @@ class ImportForm(QWidget):
         self.flags = {key: QCheckBox(label) for key, label, _ in _FLAGS}
         self.more = QToolButton()
         self._expert = QWidget()
+        self._named: dict[str, QWidget] = {"Name": self.name, "Unit of the phase": self.unit}
+        self._named |= {label: self.numbers[key] for key, label, *_ in _NUMBERS}
+        self._named |= {label: self.texts[key] for key, label, _ in _TEXTS}
         self._build()
         self._connect()
         self._show_more()
@@ -121,6 +126,15 @@ class ImportForm(QWidget):
             **texts,  # type: ignore[arg-type]
             **{key: box.isChecked() for key, box in self.flags.items()},  # type: ignore[arg-type]
         )
+
+    def mark(self, problems: Iterable[str]) -> None:
+        """Mark the entries that problems name, and no others; show them where they are among the seldom ones."""
+        text = " ".join(problems)
+        for label, field in self._named.items():
+            named = f"'{label}'" in text
+            set_style(field, "tone", "wrong" if named else "")
+            if named and self._expert.isAncestorOf(field):
+                self.more.setChecked(True)
 
     def use_source(self, path: Path) -> None:
         """Take a file or a folder, and its name for the dataset."""

@@ -183,6 +183,7 @@ class ImportSheet(QWidget):
             self.verdict.show_note(f"Cannot be imported: {count(number)} problem{'s' if number > 1 else ''}", Tone.WRONG)
         else:
             self.verdict.show_note(f"{count(preview.pairs)} pairs can be imported", Tone.GOOD)
+        self.form.mark(preview.problems if preview is not None else ())
         self.facts.show_facts(preview.facts if preview is not None else ())
         problems = [f"problem: {text}" for text in preview.problems] if preview is not None else []
         notes = [f"note: {text}" for text in preview.notes] if preview is not None else []

@@ -320,7 +320,9 @@ def test_an_import_is_checked_first_and_then_shown_as_a_dataset(page: BuildPage,
     assert form.dataset_name == "pairs"
     _polled(page, lambda: sheet.verdict.tone is Tone.WRONG)
     assert "1 problem" in sheet.verdict.text
-    assert "'Phase range'" in sheet.messages.item(0).text()
+    assert "'Phase range'" in sheet.messages.texts[0]
+    assert form.numbers["phase_range_rad"].property("tone") == "wrong"
+    assert not form.numbers["bit_depth"].property("tone")
     assert not sheet.import_button.isEnabled()
     form.numbers["phase_range_rad"].setValue(2.5)
     assert "Press Check" in sheet.reason.text

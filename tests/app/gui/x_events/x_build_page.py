@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from PyQt6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QWidget
 
 from acquisition.capture.states import AcquisitionState
 from app.gui.build_page.page import BuildPage
-from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.page_list import BUILD
 from app.gui.main_window.window import MainWindow
 from app.instrument.config import InstrumentConfig
 from tests.helpers.scripted_session import ScriptedSession
@@ -33,21 +31,11 @@ def session(tmp_path: Path) -> ScriptedSession:
 
 
 @pytest.fixture
-def operator() -> Iterator[XOperator]:
-    operator = XOperator(os.environ["DISPLAY"])
-    yield operator
-    operator.leave()
-
-
-@pytest.fixture
 def page(window: MainWindow, operator: XOperator) -> BuildPage:
     """The page in a window as large as the screen, opened by a click on the rail."""
     window.showMaximized()
-    window.activateWindow()
-    wait_until(window.isActiveWindow)
-    number = 1 + [entry.title for entry in PAGES].index(BuildPage.title)
-    action = window.rail.actions()[number]
-    button = window.rail.widgetForAction(action)
+    wait_until(lambda: window.isActiveWindow() and window.frameGeometry().width() >= window.screen().geometry().width() - 2)
+    button = window.rail.widgetForAction(window.rail.actions()[BUILD])
     assert button is not None
     operator.click(button, until=lambda: isinstance(window.pages.current_page, BuildPage))
     page = window.pages.current_page
@@ -64,12 +52,13 @@ def test_a_dataset_is_planned_and_started_with_the_mouse(
     page: BuildPage, session: ScriptedSession, operator: XOperator
 ) -> None:
     form = page.acquire.form
-    operator.click(form.name, times=2, until=form.name.hasFocus)
-    operator.type("liver", until=lambda: form.name.text() == "liver")
-    operator.key("Tab", until=form.source.hasFocus)
+    operator.fill(form.name, "liver")
+    assert form.source.hasFocus()
+    operator.fill(form.numbers["pairs"], "60")
     wait_until(lambda: len(page.acquire.patterns.names) == 12)
     operator.click(page.acquire.start_button, until=lambda: bool(session.calls))
-    assert session.calls[0][:2] == ("acquire", "liver")
+    _, name, plan = session.calls[0]
+    assert (name, plan.pairs) == ("liver", 60)
     session.acquisition = replace(session.acquisition, state=AcquisitionState.CAPTURING, pairs_acknowledged=5)
     wait_until(page.run.pause.isVisible)
     operator.click(page.run.pause, until=lambda: session.calls[-1] == ("pause_acquisition", True))
