@@ -53,6 +53,7 @@ KEPT: Mapping[tuple[str, str], str] = {
     ("drivers/slmsuite/camera.py", "_must_take_triggers"): "take is the verb here",
     ("app/gui/window_bench/robust.py", "told_s"): "the benchmark's key: how soon the operator is told",
     ("app/gui/window_bench/__main__.py", "told_s"): "the benchmark's key, which is handed on",
+    ("tests/app/library/test_library.py", "take"): "the folder of a recording of version 0.1.0",
 }
 #: What no sentence may say, and what to say instead.
 WORDS: Mapping[str, str] = {

@@ -53,12 +53,12 @@ def _is_snapshot(folder: Path, names: set[str]) -> bool:
 
 def signature(folder: Path) -> Signature:
     """Return what changes whenever the entry in a folder does; raises OSError when the folder is not there."""
-    found = [(".", 0, folder.stat().st_mtime_ns)]
+    files = [(".", 0, folder.stat().st_mtime_ns)]
     for name in _FILES:
         with suppress(FileNotFoundError):
             stat = (folder / name).stat()
-            found.append((name, stat.st_size, stat.st_mtime_ns))
-    return tuple(found)
+            files.append((name, stat.st_size, stat.st_mtime_ns))
+    return tuple(files)
 
 
 def is_settled(known: Signature) -> bool:

@@ -41,7 +41,7 @@ class _Look:
     def __init__(self, known: dict[str, tuple[Signature, Entry]]) -> None:
         self.known = known
         self._unsettled: dict[str, Entry] = {}
-        self._found: set[str] = set()
+        self._seen: set[str] = set()
         self._listed_s = time.monotonic()
 
     def add(self, name: str, folder: Path) -> None:
@@ -49,7 +49,7 @@ class _Look:
         mark, entry = _looked_at(folder, self.known.pop(name, None))
         if entry is None:
             return
-        self._found.add(name)
+        self._seen.add(name)
         if mark is not None:
             self.known[name] = mark, entry
         else:
@@ -69,7 +69,7 @@ class _Look:
 
     def forget_others(self) -> None:
         """Forget the entries that are not there any more: all folders were looked at."""
-        self.known = {name: known for name, known in self.known.items() if name in self._found}
+        self.known = {name: known for name, known in self.known.items() if name in self._seen}
 
 
 class Library:
@@ -104,9 +104,9 @@ class Library:
         """All entries, newest first."""
         return tuple(listed.entry for listed in self._listed)
 
-    def search(self, words: str) -> tuple[Entry, ...]:
+    def search(self, query: str) -> tuple[Entry, ...]:
         """Return the entries that fit the words, newest first; see :mod:`app.library.search`."""
-        search = Search(words)
+        search = Search(query)
         return tuple(listed.entry for listed in self._listed if search.fits(listed.entry, listed.prepared))
 
     def load(self) -> tuple[Entry, ...]:
@@ -203,8 +203,10 @@ def _newest_first(listed: _Listed) -> tuple[float, str]:
 def _folders(parent: Path) -> list[Path]:
     """Return the folders in a folder that are not hidden and not links, in order; none when it cannot be read."""
     try:
-        with os.scandir(parent) as found:
-            return sorted(Path(one.path) for one in found if not one.name.startswith(".") and one.is_dir(follow_symlinks=False))
+        with os.scandir(parent) as children:
+            return sorted(
+                Path(one.path) for one in children if not one.name.startswith(".") and one.is_dir(follow_symlinks=False)
+            )
     except OSError:
         return []
 

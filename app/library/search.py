@@ -77,10 +77,10 @@ class _Term:
     def fits(self, entry: Entry, prepared: SearchText, today: date) -> bool:
         meaning = None if self.quoted else _MEANINGS.get(self.text)
         if self.text.startswith("#") and len(self.text) > 1 and not self.quoted:
-            found = any(tag.startswith(self.text[1:]) for tag in prepared.tags)
+            is_match = any(tag.startswith(self.text[1:]) for tag in prepared.tags)
         else:
-            found = self.text in prepared.text or (meaning is not None and meaning(entry, today))
-        return found is not self.excluded
+            is_match = self.text in prepared.text or (meaning is not None and meaning(entry, today))
+        return is_match is not self.excluded
 
 
 class Search:
@@ -94,17 +94,17 @@ class Search:
         What ``today`` means.
     """
 
-    def __init__(self, words: str, today: date | None = None) -> None:
+    def __init__(self, query: str, today: date | None = None) -> None:
         self._today = today or date.today()
-        self._terms = tuple(_terms(words))
+        self._terms = tuple(_terms(query))
 
     def fits(self, entry: Entry, prepared: SearchText) -> bool:
         """Whether an entry has everything that was typed."""
         return all(term.fits(entry, prepared, self._today) for term in self._terms)
 
 
-def _terms(words: str) -> Iterable[_Term]:
-    for minus, quoted, plain in _WORD.findall(words):
+def _terms(query: str) -> Iterable[_Term]:
+    for minus, quoted, plain in _WORD.findall(query):
         text = folded(quoted or plain)
         if text:
             yield _Term(text, bool(minus), bool(quoted))

@@ -79,8 +79,8 @@ class Thumbnails:
         return self._folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}.png"
 
     def _remove_oldest(self) -> None:
-        with os.scandir(self._folder) as found:
-            kept = [(one.stat().st_mtime_ns, one.path) for one in found if one.name.endswith(".png")]
+        with os.scandir(self._folder) as children:
+            kept = [(one.stat().st_mtime_ns, one.path) for one in children if one.name.endswith(".png")]
         if len(kept) > self._most_kept:
             for _, path in sorted(kept)[: len(kept) - self._most_kept + min(_REMOVED, self._most_kept // 2)]:
                 Path(path).unlink(missing_ok=True)  # another process may have removed it

@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 _CHUNK_BYTES = 4 * 2**20
 _COPYING, _RECORD = ".copying", ".copying.json"
 #: Files that mean something only to a running writer, or that a killed one has left.
-_LEFT_OUT = re.compile(r".*-shm|.*\.lock|\..*\.(part|old)")
+_SKIPPED = re.compile(r".*-shm|.*\.lock|\..*\.(part|old)")
 #: How often the files that have changed meanwhile, such as notes, are copied again.
 _MOST_ROUNDS = 5
 
@@ -255,10 +255,10 @@ def _files(source: Path) -> dict[str, _File]:
     files = {}
     pending = [source]
     while pending:
-        with os.scandir(pending.pop()) as found:
-            for one in found:
+        with os.scandir(pending.pop()) as children:
+            for one in children:
                 status = one.stat(follow_symlinks=False)
-                if _LEFT_OUT.fullmatch(one.name):
+                if _SKIPPED.fullmatch(one.name):
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(Path(one.path))
@@ -355,4 +355,4 @@ def _recorded(record: Path) -> tuple[Path | None, _Done]:
         return None, {}
 
 
-assert _LEFT_OUT.fullmatch(LOCK)  # an entry without its lock file is one that nobody writes
+assert _SKIPPED.fullmatch(LOCK)  # an entry without its lock file is one that nobody writes

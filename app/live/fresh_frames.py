@@ -48,7 +48,7 @@ class FreshFrames:
         """Hand over a frame when it comes; raises ChannelClosedError when the channel is closed."""
         now_s = self._clock()
         elapsed_s, self._newest_s = now_s - self._newest_s, now_s
-        if not 0.5 * self._period_s < elapsed_s < 2 * self._period_s:  # the first frames, frames after a pause, or at another rate
+        if not 0.5 * self._period_s < elapsed_s < 2 * self._period_s:  # first frames, after a pause, or at another rate
             self._period_s, self._expected_s = elapsed_s, now_s
         else:
             self._period_s += _NEWEST * (elapsed_s - self._period_s)

@@ -29,7 +29,7 @@ _SEARCHES = 400
 _SIDE_PX, _FRAMES = 16, 3
 #: The date of the newest entry.
 _NEWEST = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
-_WORDS = ("liver", "kidney", "phantom", "left", "right", "control", "biopsy", "series", "warm", "cold", "flat", "moving")
+_SUBJECTS = ("liver", "kidney", "phantom", "left", "right", "control", "biopsy", "series", "warm", "cold", "flat", "moving")
 _TAGS = ("paper", "repeat", "bad light", "teaching", "to check")
 _MODELS = ("default-twin", "bench-july", "bench-august")
 #: What an operator types, letter by letter.
@@ -75,7 +75,7 @@ def _search_ms(library: Library, typed: str) -> float:
 
 def _typed() -> list[str]:
     """Return what is in the field of the search after each letter."""
-    prefixes = [words[: length + 1] for words in _TYPED for length in range(len(words))]
+    prefixes = [typed[: length + 1] for typed in _TYPED for length in range(len(typed))]
     return [prefixes[number % len(prefixes)] for number in range(_SEARCHES)]
 
 
@@ -98,14 +98,14 @@ def make_archive(root: Path, count: int, progress: Callable[[int], None] = lambd
 
 def _copy(template: Path, root: Path, number: int, chosen: random.Random) -> None:
     """Copy a template with another name, date and note; it is as old as its date."""
-    name, date = f"{chosen.choice(_WORDS)} {chosen.choice(_WORDS)} {number}", _NEWEST - timedelta(hours=3 * number)
+    name, date = f"{chosen.choice(_SUBJECTS)} {chosen.choice(_SUBJECTS)} {number}", _NEWEST - timedelta(hours=3 * number)
     kind = template.name.split("_")[1]
     path = root / f"{date.astimezone():%Y%m%d-%H%M%S}_{kind}_{name.replace(' ', '-')}_{number:08x}"
     with Journal.open(template / JOURNAL) as journal:
         journal.set_status({"name": name, "created_utc": date.isoformat()})
     shutil.copytree(template, path)
     if number % 3 == 0:
-        content = {"text": f"{chosen.choice(_WORDS)} of patient {number}", "tags": [chosen.choice(_TAGS)]}
+        content = {"text": f"{chosen.choice(_SUBJECTS)} of patient {number}", "tags": [chosen.choice(_TAGS)]}
         write_inside(path / NOTES, dump_yaml({**content, "star": number % 7 == 0}).encode())
     for changed in (*path.iterdir(), path):
         os.utime(changed, (date.timestamp(), date.timestamp()))

@@ -32,7 +32,7 @@ def bench_loop_back(config: InstrumentConfig, flashes: int, report: Report) -> L
         while (status := session.loop_back_status()).state.active:
             report("flashes", len(status.flashes), flashes, f"{status.not_found} not found")
             time.sleep(_POLL_S)
-        if status.state is LoopBackState.REFUSED or not status.found:
+        if status.state is LoopBackState.REFUSED or not status.timed:
             raise SpeckleScopeError(status.text)
         report("flashes", len(status.flashes), flashes, f"{status.not_found} not found")
         return status

@@ -91,7 +91,7 @@ class FlashTiming:
         self.spoiled = False
 
     @property
-    def found(self) -> bool:
+    def timed(self) -> bool:
         """Whether frame and reconstruction have come."""
         return Moment.FRAME in self._after_s and Moment.RECONSTRUCTION in self._after_s and not self.spoiled
 
@@ -104,7 +104,7 @@ class FlashTiming:
         """Return what was seen; None when the SLM was not commanded to flash."""
         if self._commanded_ns is None:
             return None
-        if not self.found:
+        if not self.timed:
             return Flash(commanded_ns=self._commanded_ns, frame_index=None, after_s={})
         return Flash(commanded_ns=self._commanded_ns, frame_index=self._frame_index, after_s=dict(self._after_s))
 

@@ -155,7 +155,7 @@ class LoopBack:
             self._events.close()
         self._status = replace(self._status, state=state, problem=problem)
         if state is not LoopBackState.STOPPED or self._status.flashes:
-            is_good = state is not LoopBackState.REFUSED and self._status.found
+            is_good = state is not LoopBackState.REFUSED and self._status.timed
             self._on_message(Message(MessageLevel.INFO if is_good else MessageLevel.WARNING, self._status.text, Topic.SLM))
 
     def _measure(self, stop: threading.Event) -> None:
@@ -232,9 +232,9 @@ class LoopBack:
         """Flash once, and return when what was seen."""
         self._slm.override(self._flash)
         timing, deadline_s = FlashTiming(self._flash, axes), time.monotonic() + _FLASH_S
-        while not timing.found and not timing.spoiled and (event := self._next(stop, deadline_s)) is not None:
+        while not timing.timed and not timing.spoiled and (event := self._next(stop, deadline_s)) is not None:
             timing.see(event)
-        if timing.found and self._has_window:
+        if timing.timed and self._has_window:
             deadline_s = time.monotonic() + _PAINT_S
             while not timing.painted and (event := self._next(stop, deadline_s)) is not None:
                 timing.see(event)

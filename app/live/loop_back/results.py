@@ -73,7 +73,7 @@ class Flash:
     after_s: Mapping[Moment, float]
 
     @property
-    def found(self) -> bool:
+    def timed(self) -> bool:
         """Whether both the speckle and the reconstruction show it."""
         return Moment.FRAME in self.after_s and Moment.RECONSTRUCTION in self.after_s
 
@@ -100,14 +100,14 @@ class LoopBackStatus:
     problem: str = ""
 
     @property
-    def found(self) -> int:
+    def timed(self) -> int:
         """How many flashes were found."""
-        return sum(flash.found for flash in self.flashes)
+        return sum(flash.timed for flash in self.flashes)
 
     @property
-    def not_found(self) -> int:
+    def missed(self) -> int:
         """How many flashes were not found; they have no times."""
-        return len(self.flashes) - self.found
+        return len(self.flashes) - self.timed
 
     @property
     def painted(self) -> bool:
@@ -125,7 +125,7 @@ class LoopBackStatus:
     def _stats(self, moment: Moment) -> TimeStats:
         histogram = TimeHistogram(MAX_FLASHES)
         for flash in self.flashes:
-            if flash.found and moment in flash.after_s:
+            if flash.timed and moment in flash.after_s:
                 histogram.add(flash.after_s[moment])
         return histogram.stats()
 
@@ -149,7 +149,7 @@ class LoopBackStatus:
         """The result in one sentence: ``SLM to screen: p50 61 ms, p95 ..., p99 ...; measured by ...``."""
         if self.state is LoopBackState.REFUSED:
             return f"loop-back is not measured: {self.problem}"
-        if not self.found:
+        if not self.timed:
             return f"loop-back: none of {len(self.flashes)} flashes was found"
         stats = self.times()[self.last_moment]
         name, rest = self.label.split(", ", 1)
@@ -158,7 +158,7 @@ class LoopBackStatus:
     def to_dict(self) -> dict[str, object]:
         """Return plain types, for JSON."""
         times = {moment.name.lower(): stats.to_dict() for moment, stats in self.times().items()}
-        counts = {"flashes": len(self.flashes), "found": self.found, "not_found": self.not_found}
+        counts = {"flashes": len(self.flashes), "timed": self.timed, "missed": self.missed}
         return {**counts, "after_command": times, "label": self.label}
 
 
@@ -166,7 +166,7 @@ def loop_back_csv(status: LoopBackStatus) -> str:
     """Return one row for each flash as CSV text: milliseconds from the command; cells of what was not found are empty."""
     names = ["flash", "found", "frame", *(f"{moment.name.lower()}_ms" for moment in Moment)]
     rows = [
-        [number, "yes" if flash.found else "no", flash.frame_index, *(_cell(flash, moment) for moment in Moment)]
+        [number, "yes" if flash.timed else "no", flash.frame_index, *(_cell(flash, moment) for moment in Moment)]
         for number, flash in enumerate(status.flashes, start=1)
     ]
     return csv_text(names, rows, [status.label, "times in milliseconds from the command to the SLM"])

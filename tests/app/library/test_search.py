@@ -29,12 +29,12 @@ ENTRY = Entry(
 PLAIN = Entry(path=Path("/archive/other"), kind=EntryKind.DATASET, name="other", end=EntryEnd.COMPLETE)
 
 
-def fits(words: str, entry: Entry = ENTRY) -> bool:
-    return Search(words, date(2026, 3, 5)).fits(entry, SearchText.of(entry))
+def fits(query: str, entry: Entry = ENTRY) -> bool:
+    return Search(query, date(2026, 3, 5)).fits(entry, SearchText.of(entry))
 
 
 @pytest.mark.parametrize(
-    "words",
+    "query",
     [
         "",
         "  ",
@@ -69,12 +69,12 @@ def fits(words: str, entry: Entry = ENTRY) -> bool:
         '"leber',
     ],
 )
-def test_it_is_found(words: str) -> None:
-    assert fits(words)
+def test_it_is_found(query: str) -> None:
+    assert fits(query)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "query",
     [
         "rechts",
         "leber rechts",
@@ -89,13 +89,13 @@ def test_it_is_found(words: str) -> None:
         "2025",
     ],
 )
-def test_it_is_not_found(words: str) -> None:
-    assert not fits(words)
+def test_it_is_not_found(query: str) -> None:
+    assert not fits(query)
 
 
-@pytest.mark.parametrize(("words", "found"), [("untagged", True), ("starred", False), ("today", False), ("complete", True)])
-def test_an_entry_without_facts_is_searched_too(words: str, found: bool) -> None:  # noqa: FBT001
-    assert fits(words, PLAIN) is found
+@pytest.mark.parametrize(("query", "matches"), [("untagged", True), ("starred", False), ("today", False), ("complete", True)])
+def test_an_entry_without_facts_is_searched_too(query: str, matches: bool) -> None:  # noqa: FBT001
+    assert fits(query, PLAIN) is matches
 
 
 @given(st.text(), st.data())

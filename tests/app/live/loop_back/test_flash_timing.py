@@ -51,9 +51,9 @@ def test_the_first_frame_reconstruction_and_paint_that_show_it_are_timed() -> No
         view(7, 0.2, 45), frame(9, 1, 60), painted(7, 62), view(8, 0.7, 65), painted(8, 80), view(9, 1, 90), painted(9, 95),
     )  # fmt: skip
     flash = timing.result()
-    assert timing.found
+    assert timing.timed
     assert timing.painted
-    assert flash.found
+    assert flash.timed
     assert flash.frame_index == 8
     assert flash.after_s == pytest.approx(
         {Moment.EXPOSURE: 0.035, Moment.FRAME: 0.040, Moment.RECONSTRUCTION: 0.065, Moment.PAINT: 0.080}
@@ -68,14 +68,14 @@ def test_what_comes_before_the_command_does_not_count() -> None:
 def test_a_frame_that_was_exposed_before_the_command_spoils_the_flash() -> None:
     timing = timing_of(COMMAND, frame(8, 0.9, 3, exposed_ms=-2), view(8, 0.9, 8))
     assert timing.spoiled
-    assert not timing.result().found
+    assert not timing.result().timed
     assert timing.result().after_s == {}
 
 
 @pytest.mark.parametrize("events", [(), (frame(8, 0.9, 40),), (view(8, 0.9, 40),), (frame(8, 0.4, 40), view(8, 0.4, 50))])
 def test_a_flash_that_is_not_seen_in_both_is_not_found(events) -> None:
     flash = timing_of(COMMAND, *events).result()
-    assert not flash.found
+    assert not flash.timed
     assert flash.after_s == {}
 
 
@@ -83,7 +83,7 @@ def test_results_are_labelled_and_flashes_that_were_not_found_have_no_times() ->
     good = timing_of(COMMAND, frame(8, 1, 40), view(8, 1, 60), painted(8, 70)).result()
     lost = timing_of(COMMAND, frame(9, 0, 40)).result()
     status = LoopBackStatus(state=LoopBackState.FINISHED, requested=3).with_flash(good).with_flash(lost).with_flash(good)
-    assert (status.found, status.not_found) == (2, 1)
+    assert (status.timed, status.missed) == (2, 1)
     assert status.times()[Moment.PAINT].count == 2
     assert status.text == (
         "SLM to screen: p50 70.0 ms, p95 70.0 ms, p99 70.0 ms; measured by 2 flashes, 1 not found; includes the SLM's refresh "

@@ -49,7 +49,7 @@ def test_the_known_latency_of_the_twin_is_found_within_a_frame(config: Instrumen
         edges_ns: set[int] = set()  # the twin forgets old ones
         until(lambda: edges_ns.update(slms[-1].edges_between(0, 2**62)) or not session.loop_back_status().state.active)
         status = session.loop_back_status()
-        assert (status.state, status.found, status.not_found) == (LoopBackState.FINISHED, 4, 0), status.problem
+        assert (status.state, status.timed, status.missed) == (LoopBackState.FINISHED, 4, 0), status.problem
         period_s = max(np.diff([frame.t_ns for frame in frames]) * _NS)
         for flash in status.flashes:
             light_ns = min(edge_ns for edge_ns in edges_ns if edge_ns > flash.commanded_ns)
@@ -74,7 +74,7 @@ def test_the_paint_is_that_of_a_reconstruction_that_shows_the_flash(session: Ses
     session.watch(paint_the_one_before)
     session.start_loop_back(3)
     status = finished(session)
-    assert (status.found, status.painted) == (3, True)
+    assert (status.timed, status.painted) == (3, True)
     for flash in status.flashes:
         late_s = flash.after_s[Moment.PAINT] - flash.after_s[Moment.RECONSTRUCTION]
         assert 0 < late_s < 0.5
@@ -96,13 +96,13 @@ def test_an_slm_that_does_not_react_is_not_measured(session: Session, monkeypatc
 def test_a_flash_that_does_not_come_is_counted_as_not_found(session: Session, monkeypatch) -> None:
     begin(session)
     session.start_loop_back(3)
-    until(lambda: session.loop_back_status().found == 1)
+    until(lambda: session.loop_back_status().timed == 1)
     still = np.zeros(session.slm_phase().shape, np.float32)
     monkeypatch.setattr(SimulatedSlm, "displayed_phase", lambda self, phase_rad: still)
     status = finished(session)
     assert status.state is LoopBackState.FINISHED
-    assert status.found < 3
-    assert not status.flashes[-1].found
+    assert status.timed < 3
+    assert not status.flashes[-1].timed
     assert status.flashes[-1].after_s == {}
     assert f"{status.not_found} not found" in status.label
 
@@ -154,16 +154,16 @@ def test_a_fibre_that_moves_meanwhile_ends_the_measurement(config: InstrumentCon
         assert "the fibre has moved" in status.problem or "does not come back" in status.problem
 
 
-@pytest.mark.parametrize("take", ["slm", "model"])
-def test_without_an_slm_or_a_model_there_is_nothing_to_flash(take: str, config: InstrumentConfig) -> None:
+@pytest.mark.parametrize("removed", ["slm", "model"])
+def test_without_an_slm_or_a_model_there_is_nothing_to_flash(removed: str, config: InstrumentConfig) -> None:
     rig, fibre, model, _ = open_instrument(config)
     with Session(
-        config, replace(rig, slm=None) if take == "slm" else rig, fibre, model if take == "slm" else None, None
+        config, replace(rig, slm=None) if removed == "slm" else rig, fibre, model if removed == "slm" else None, None
     ) as session:
         session.start_live()
         until(lambda: session.poll_view() is not None)
         until(lambda: session.live_status().running)
-        with pytest.raises(SessionError, match="has no SLM" if take == "slm" else "there is no model"):
+        with pytest.raises(SessionError, match="has no SLM" if removed == "slm" else "there is no model"):
             session.start_loop_back()
 
 
@@ -188,7 +188,7 @@ def test_while_it_flashes_nothing_else_uses_the_slm_and_stop_keeps_what_was_foun
     session.stop_loop_back()
     status = finished(session)
     assert status.state is LoopBackState.STOPPED
-    assert status.found
+    assert status.timed
     session.watch(views.append)
     until(lambda: views and views[-1].truth_rad is not None)  # the scene is shown again
     session.start_loop_back(1000)
