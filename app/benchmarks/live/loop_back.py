@@ -30,11 +30,11 @@ def bench_loop_back(config: InstrumentConfig, flashes: int, report: Report) -> L
         _await_reconstruction(session)
         session.start_loop_back(flashes)
         while (status := session.loop_back_status()).state.active:
-            report("flashes", len(status.flashes), flashes, f"{status.not_found} not found")
+            report("flashes", len(status.flashes), flashes, f"{status.missed} not found")
             time.sleep(_POLL_S)
         if status.state is LoopBackState.REFUSED or not status.timed:
             raise SpeckleScopeError(status.text)
-        report("flashes", len(status.flashes), flashes, f"{status.not_found} not found")
+        report("flashes", len(status.flashes), flashes, f"{status.missed} not found")
         return status
 
 

@@ -181,7 +181,7 @@ def _result_text(status: LoopBackStatus) -> str:
     if status.state is LoopBackState.LEARNING:
         return "Learning what still pattern and flash look like\N{HORIZONTAL ELLIPSIS}"
     if status.state is LoopBackState.FLASHING:
-        return f"{len(status.flashes)} of {status.requested} flashes, {status.not_found} not found"
+        return f"{len(status.flashes)} of {status.requested} flashes, {status.missed} not found"
     if status.state is LoopBackState.REFUSED:
         return f"Not measured: {status.problem}"
     return f"{status.label}." if status.flashes else _HINT

@@ -141,7 +141,7 @@ class LoopBackStatus:
             name, parts = "SLM to screen", ", engine and paint, but not the monitor"
         else:
             name, parts = "SLM to reconstruction", " and engine, but neither paint nor monitor"
-        flashes = f"measured by {self.found} flashes, {self.not_found} not found"
+        flashes = f"measured by {self.timed} flashes, {self.missed} not found"
         return f"{name}, {flashes}; includes the SLM's refresh and settling, exposure, camera{parts}; software time stamps"
 
     @property
