@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,15 @@ Report = Callable[[str, int, int], None]
 _RTX = "tensorrt_rtx"
 #: Frames on which the engines are timed in turns.
 _TIMING_ROUNDS = 11
+
+
+class EngineSet(Enum):
+    """Which engines are compiled."""
+
+    #: All that are present, and a TensorRT RTX plan for GPUs of other machines.
+    ALL = auto()
+    #: Only those that run on this machine.
+    HERE = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +78,7 @@ class CompiledEngine:
 
 
 def compile_model(
-    model: Model, config: InstrumentConfig, choice: Choice | None, dataset: Path | None, report: Report
+    model: Model, config: InstrumentConfig, wanted: Choice | EngineSet, dataset: Path | None, report: Report
 ) -> dict[str, object]:
     """Compile for the requested engine, or for all engines of this machine, and store which is the fastest.
 
@@ -78,8 +88,8 @@ def compile_model(
         The model, with its fibre attached where it needs the fibre's response.
     config : InstrumentConfig
         The instrument. Its twin gives the real frames when the model belongs to the twin's fibre.
-    choice : (str, Precision), optional
-        Engine and precision. Without it, all engines that are present, and a TensorRT RTX plan for GPUs of other machines.
+    wanted : (str, Precision) or EngineSet
+        Engine and precision, or several engines.
     dataset : Path, optional
         Captured pairs of the model's fibre for the check.
     report : callable
@@ -97,7 +107,7 @@ def compile_model(
     """
     frames = _check_frames(model, config, dataset)
     engine_check = EngineCheck(model, frames or CheckFrames.noise(model))
-    choices = [choice] if choice else _all_choices(engine_check)
+    choices = _choices(wanted, engine_check)
     rows: list[CompiledEngine] = []
     engines: dict[Choice, Engine] = {}
     for number, one in enumerate(choices):
@@ -108,13 +118,13 @@ def compile_model(
         if engine is not None:
             engines[one] = engine
     refused = [row for row in rows if row.state is EngineState.REFUSED]
-    if choice and refused:
+    if not isinstance(wanted, EngineSet) and refused:
         raise ReconstructionError(refused[0].note)
     report("timing", len(choices), len(choices))
     times_ms = interleaved_ms(list(engines.values()), engine_check.frames, rounds=_TIMING_ROUNDS)
     ms_of = {" ".join(ready): ms for ready, ms in zip(engines, times_ms, strict=True)}
     fastest = ""
-    if not choice:
+    if isinstance(wanted, EngineSet):
         notes = [f"{row.engine} refused: {row.note}" for row in refused]
         ranked, _ = rank_engines(engine_check, engines, times_ms, notes)
         fastest = engines[ranked[0]].name
@@ -125,7 +135,7 @@ def compile_model(
         "rows": [replace(row, ms=ms_of.get(row.engine)).to_dict() for row in rows],
         "chosen_engine": fastest,
     }
-    if not choice:
+    if isinstance(wanted, EngineSet):
         remember_compilation(model.id, numbers)
     return numbers
 
@@ -140,11 +150,14 @@ def _check_frames(model: Model, config: InstrumentConfig, dataset: Path | None) 
     return frames
 
 
-def _all_choices(engine_check: EngineCheck) -> list[Choice]:
-    """Return the engines of this machine, and TensorRT RTX wherever its library is installed: it also builds without a GPU."""
+def _choices(wanted: Choice | EngineSet, engine_check: EngineCheck) -> list[Choice]:
+    if not isinstance(wanted, EngineSet):
+        return [wanted]
     choices = present(engine_check.frames)
     has_rtx = any(name == _RTX for name, _ in choices)
-    return choices if has_rtx or not find_spec(_RTX) else [(_RTX, Precision.FP16), *choices]
+    # TensorRT RTX also builds without a GPU, wherever its library is installed.
+    portable = wanted is EngineSet.ALL and not has_rtx and find_spec(_RTX) is not None
+    return [(_RTX, Precision.FP16), *choices] if portable else choices
 
 
 def _report_stage(report: Report, label: str, stage: str, done: int, total: int) -> None:

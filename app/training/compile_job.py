@@ -49,7 +49,12 @@ class CompileJob:
     def arguments(self) -> list[str]:
         """Return the command line without the name of the program."""
         options = (("--config", self.config), ("--response", self.response), ("--frames", self.dataset))
-        return ["compile", self.model, *(text for name, path in options if path is not None for text in (name, str(path)))]
+        return [
+            "compile",
+            self.model,
+            "--here",
+            *(text for name, path in options if path is not None for text in (name, str(path))),
+        ]
 
     def __call__(self, report: Callable[[int, int], None], stop: threading.Event) -> None:
         """Compile until the table is stored, see :mod:`app.training.compiled_engines`.

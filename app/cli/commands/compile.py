@@ -8,7 +8,7 @@ from typing import Literal
 
 from cyclopts import Parameter
 
-from app.cli.options import ResponseOptions
+from app.cli.options import Flag, ResponseOptions
 from app.cli.output import progress_bars, publish_rows
 from drivers.base import SpeckleScopeError
 
@@ -24,6 +24,8 @@ class CompileOptions:
         Build only this one: tensorrt, tensorrt_rtx, torch_cuda, openvino, onnxruntime or torch. [default: all that run here]
     precision
         Number format of that engine.
+    here
+        Build only the engines that run on this computer, and no TensorRT RTX plan for GPUs of other computers.
     frames
         Captured dataset of the model's fibre, on which the engines are verified. [default: simulated frames, for a model of
         the twin]
@@ -31,6 +33,7 @@ class CompileOptions:
 
     engine: str | None = None
     precision: Literal["fp32", "fp16", "bf16", "int8"] | None = None
+    here: Flag = False
     frames: Path | None = None
 
 
@@ -47,19 +50,23 @@ def compile_model(model: str, *, options: CompileOptions = _OPTIONS, instrument:
     """
     from app.instrument.responses import attach
     from app.training import compile as compiling
+    from app.training.compiled_engines import EngineState
     from reconstruction.engines.engine_kinds import parse
     from reconstruction.models.model import load_model
 
     if options.precision and not options.engine:
         raise SpeckleScopeError(f"--precision {options.precision} needs an engine; name one with --engine")
-    choice = parse(f"{options.engine} {options.precision or ''}") if options.engine else None
+    if options.here and options.engine:
+        raise SpeckleScopeError(f"--here builds several engines and --engine {options.engine} one; leave one of them out")
+    several = compiling.EngineSet.HERE if options.here else compiling.EngineSet.ALL
+    wanted = parse(f"{options.engine} {options.precision or ''}") if options.engine else several
     settings = instrument.settings()
     loaded = load_model(model)
     attach(loaded, settings.response, loaded.card.fibre)
     with progress_bars() as report:
-        numbers = compiling.compile_model(loaded, settings, choice, options.frames, report)
+        numbers = compiling.compile_model(loaded, settings, wanted, options.frames, report)
     publish_rows("compile", numbers, instrument.json)
     rows = numbers["rows"]
     assert isinstance(rows, list)
-    if all(compiling.EngineState(row["state"]) is compiling.EngineState.REFUSED for row in rows):
+    if all(EngineState(row["state"]) is EngineState.REFUSED for row in rows):
         raise SpeckleScopeError(f"every engine was refused for model '{model}'; the notes above say why")

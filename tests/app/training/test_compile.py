@@ -66,6 +66,7 @@ def test_compile_refuses_what_loses_too_much(capfd: pytest.CaptureFixture[str]) 
     [
         (("unet-twin", "--precision", "bf16"), "name one with --engine"),
         (("unet-twin", "--engine", "warp"), "no engine named 'warp"),
+        (("unet-twin", "--engine", "torch", "--here"), "--here builds several engines and --engine torch one"),
         (("unet-twin", "--engine", "onnxruntime", "--precision", "bf16"), "has no precision 'bf16'"),
         (("no-such-model",), "no model at no-such-model"),
         (("unet-twin", "--frames", "nowhere"), "nowhere"),

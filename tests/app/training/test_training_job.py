@@ -10,6 +10,7 @@ import pytest
 
 from app.instrument.config import save_config
 from app.training.compile_job import CompileFailedError, CompileJob
+from app.training.compiled_engines import EngineState
 from app.training.model_comparison import ComparisonOrder, compare_models
 from app.training.model_list import listed_models
 from app.training.process import TrainingOrder
@@ -91,7 +92,7 @@ def test_a_run_with_a_checkpoint_is_continued(queue: TrainingQueue, tmp_path: Pa
     program = f"import sys; print(*sys.argv[1:], file=open({str(tmp_path / 'commands')!r}, 'a'))"
     job_of(queue, tmp_path, program)(nothing, threading.Event())
     commands = (tmp_path / "commands").read_text().splitlines()
-    assert commands == [f"train {tmp_path}/m --pairs 99 --resume", f"compile {tmp_path}/m"]
+    assert commands == [f"train {tmp_path}/m --pairs 99 --resume", f"compile {tmp_path}/m --here"]
 
 
 def test_a_model_that_cannot_be_compiled_is_trained_all_the_same(queue: TrainingQueue, tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_compilation_says_how_far_it_is_and_can_be_stopped(tmp_path: Path) -> 
         stop.set()
 
     job = CompileJob(model="default-twin", config=tmp_path / "i.yaml", program=runs(PATIENT))
-    assert job.arguments() == ["compile", "default-twin", "--config", str(tmp_path / "i.yaml")]
+    assert job.arguments() == ["compile", "default-twin", "--here", "--config", str(tmp_path / "i.yaml")]
     job(report, stop)
     assert reports == [(30, 100)]
 
@@ -141,6 +142,7 @@ def test_a_model_is_trained_compiled_and_judged_by_the_real_program(tmp_path: Pa
     model = listed_models([order.folder])[-1]
     assert model.compilation is not None
     assert model.compilation.fastest is not None
+    assert not any(row.state is EngineState.BUILT for row in model.compilation.rows)  # for another computer
     comparison = compare_models(
         ComparisonOrder(new=model.reference, present=config.model, config=config), nothing, threading.Event()
     )
