@@ -126,7 +126,7 @@ class SessionLike(Protocol):
     def stop_recording(self) -> None:
         """Finish the recording."""
 
-    def snapshot(self) -> Path:
+    def snapshot(self, options: RecordingOptions | None = None) -> Path:
         """Write the newest frame, phase and labels as files, and return their folder."""
 
     def export_last_recording(self) -> None:

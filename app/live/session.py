@@ -442,9 +442,15 @@ class Session:
         """Return the state of the current or last recording."""
         return self._recordings.status()
 
-    def snapshot(self) -> Path:
-        """Write the newest view with its own labels as files; return their folder. Before the first view, the newest frame."""
-        return self._newest.snapshot(self.config.archive)
+    def snapshot(self, options: RecordingOptions | None = None) -> Path:
+        """Write the newest view with its own labels as files; return their folder. Before the first view, the newest frame.
+
+        Its metadata are those of a recording; of the options they have notes, tags, operator, sample and licence.
+        """
+        given = options or RecordingOptions()
+        said = RecordingOptions(notes=given.notes, tags=given.tags, credits=given.credits)
+        stats, _ = self._processing.stats(self._model)
+        return self._newest.snapshot(self.config.archive, self._recorded.metadata(stats, said))
 
     def export_last_recording(self) -> None:
         """Export the last recording as OME-TIFF and video in the background."""

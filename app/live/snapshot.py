@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import image_bytes, make_folder, moved_when_complete, write_inside
+from acquisition.archive.old_names import METADATA
 from app.status import Overlay
 from drivers.base import SpeckleScopeError
+from drivers.safe_text import dump_yaml
 
 
-def write_snapshot(root: Path, overlay: Overlay) -> Path:
-    """Write the frame (PNG), the phase (TIFF, float32 radians) and the labels (PNG) into a new folder, and return the folder.
+def write_snapshot(root: Path, overlay: Overlay, facts: Mapping[str, object] | None = None) -> Path:
+    """Write frame (PNG), phase (TIFF, float32 radians), labels (PNG) and metadata into a new folder, and return the folder.
 
     A view without a reconstruction or without labels gives fewer files.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of all snapshots.
+    overlay : Overlay
+        The view, with its labels.
+    facts : mapping, optional
+        What is known of the instrument, the model and the sample, for ``metadata.yaml``; plain values.
 
     Raises
     ------
@@ -31,6 +44,7 @@ def write_snapshot(root: Path, overlay: Overlay) -> Path:
         images["phase_rad.tif"] = reconstruction.phase_rad
         if overlay.labels is not None:
             images["labels.png"] = overlay.labels
+    metadata = dump_yaml({**(facts or {}), **_facts_of(overlay)}).encode("utf-8")
     try:
         make_folder(root)
         # The same frame twice in one second is the same snapshot: the second replaces the first.
@@ -38,7 +52,23 @@ def write_snapshot(root: Path, overlay: Overlay) -> Path:
             part.mkdir()
             for name, image in images.items():
                 write_inside(part / name, image_bytes(image, Path(name).suffix))
+            write_inside(part / METADATA, metadata)
     except OSError as error:
         reason = error.strerror or error
         raise SpeckleScopeError(f"the snapshot could not be written to {folder}: {reason}; check the disk") from error
     return folder
+
+
+def _facts_of(overlay: Overlay) -> dict[str, object]:
+    """Return when and how the frame was exposed, and what computed its phase."""
+    frame, reconstruction = overlay.view.frame, overlay.view.reconstruction
+    facts: dict[str, object] = {
+        "created_utc": datetime.now(UTC).isoformat(),
+        "frame_index": int(frame.index),
+        "t_ns": int(frame.t_ns),
+        "exposure_s": float(frame.exposure_s),
+    }
+    if reconstruction is not None:
+        facts |= {"model_id": reconstruction.model_id, "engine": reconstruction.engine}
+        facts |= {"latency_s": float(reconstruction.latency_s)}
+    return facts

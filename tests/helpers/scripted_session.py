@@ -218,7 +218,7 @@ class ScriptedSession:
     def stop_recording(self) -> None:
         self._command("stop_recording")
 
-    def snapshot(self) -> Path:
+    def snapshot(self, options: RecordingOptions | None = None) -> Path:
         self._command("snapshot")
         return Path("archive/snapshot-0001")
 

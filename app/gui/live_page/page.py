@@ -295,7 +295,7 @@ class LivePage(QMainWindow):
         """Save the present view, and show where."""
 
         def save() -> None:
-            self.reported.emit(Message(MessageLevel.INFO, f"Snapshot saved: {self.session.snapshot()}"))
+            self.reported.emit(Message(MessageLevel.INFO, f"Snapshot saved: {self.session.snapshot(self.recorder.options())}"))
 
         self.attempt(save)
 

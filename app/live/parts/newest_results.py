@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from acquisition.streams.channel import Channel, Overflow
@@ -61,8 +62,8 @@ class NewestResults:
         self._overlay = overlay or self._overlay
         return overlay
 
-    def snapshot(self, archive: Path) -> Path:
-        """Write the view that was polled last with its own labels as files; return their folder.
+    def snapshot(self, archive: Path, facts: Mapping[str, object] | None = None) -> Path:
+        """Write the view that was polled last with its own labels and these facts as files; return their folder.
 
         Before the first view, the frame that was polled last. Raises SessionError when there was none.
         """
@@ -72,7 +73,7 @@ class NewestResults:
         if view is None:
             raise SessionError("there is no picture yet: start the live view first")
         has_labels = overlay is not None and overlay.view is view
-        return write_snapshot(archive, overlay if overlay is not None and has_labels else segmented(view))
+        return write_snapshot(archive, overlay if overlay is not None and has_labels else segmented(view), facts)
 
     def let_go(self) -> None:
         """Free all pictures."""

@@ -56,7 +56,7 @@ def test_a_recording_that_is_exported_stays_where_it_is(tmp_path: Path) -> None:
             refusals.append(str(error))
 
     export_recording(path, messages.append, lambda done, total: moved(done, total) if done < total else None, threading.Event())
-    assert len(refusals) == 2
+    assert len(refusals) > 2  # at each image
     assert all("is in use, for instance by an export" in text for text in refusals)
     assert [message.text.partition(" to ")[0] for message in messages] == ["exported 3 files"]
     move_to_trash(tmp_path, path)

@@ -23,16 +23,18 @@ from acquisition.capture.plan import CapturePlan
 from acquisition.exchange.export import export
 from app.instrument.config import InstrumentConfig
 from app.instrument.replayed import Replayed
+from app.library.folder_reader import read_entry
 from app.live import inference
 from app.live.capture import LiveCapture
 from app.live.frame_joiner import NOT_RECONSTRUCTED
 from app.live.frame_judge import FrameJudge
-from app.live.recordings.options import RecordingOptions
+from app.live.recordings.options import Credits, RecordingOptions
 from app.live.segmentation import segmented
 from app.live.session import Session, SessionError
 from app.signals import InterruptionError
 from app.status import LiveState, LiveStatus, LiveView, MessageLevel, Overlay, RecordingLength, RecordingState, StageName
 from drivers.base import DeviceError, Frame, FrameMark
+from drivers.safe_text import read_yaml
 from drivers.twin.camera import FaultConfig, SimulatedCamera
 from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.choose import open_engine
@@ -394,11 +396,24 @@ def test_commands_that_make_no_sense_now_say_why(session: Session) -> None:
         session.export_last_recording()
 
 
-def test_a_snapshot_is_three_files_of_one_frame(session: Session) -> None:
+def test_a_snapshot_is_three_files_of_one_frame_and_what_is_known_of_it(session: Session) -> None:
     session.start_live()
-    next_view(session)
-    folder = session.snapshot()
-    assert {path.name for path in folder.iterdir()} == {"speckle.png", "phase_rad.tif", "labels.png"}
+    view = next_view(session)
+    options = RecordingOptions(notes="the left edge", tags=("day 3",), credits=Credits(operator="Ada", licence="CC-BY-4.0"))
+    folder = session.snapshot(options)
+    assert {path.name for path in folder.iterdir()} == {"speckle.png", "phase_rad.tif", "labels.png", "metadata.yaml"}
+    facts = read_yaml(folder / "metadata.yaml")
+    assert (facts["notes"], facts["tags"], facts["operator"], facts["licence"]) == (
+        "the left edge",
+        ["day 3"],
+        "Ada",
+        "CC-BY-4.0",
+    )
+    assert (facts["instrument"], facts["exposure_s"]) == (session.config.name, view.frame.exposure_s)
+    assert facts["model_id"] == view.reconstruction.model_id
+    assert facts["engine"] == view.reconstruction.engine
+    entry = read_entry(folder)
+    assert (entry.notes.text, entry.notes.tags) == ("the left edge", ("day 3",))
 
 
 def test_a_snapshot_holds_the_labels_of_its_own_frame(session: Session) -> None:
