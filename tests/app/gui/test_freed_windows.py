@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QApplication
 
 from app.gui import main
 from app.gui.command import Command
-from app.gui.main_window.page_list import TRAIN
+from app.gui.main_window.page_list import RIG, TRAIN
 from app.gui.main_window.window import MainWindow
 from app.gui.session_protocol import SessionLike
 from app.live.session import Session
@@ -40,7 +40,7 @@ class Operator:
             self.refs = [weakref.ref(one) for one in (window, page, page.pictures, page.session)]
             window.carry_out(Command.TOGGLE_LIVE)
             window.carry_out(Command.TRAIN)
-            self.refs.append(weakref.ref(window.pages.page(TRAIN)))
+            self.refs += [weakref.ref(window.pages.page(number)) for number in (TRAIN, RIG)]
         if window.views_shown >= 2:
             self._timer.stop()
             window.close()
@@ -53,7 +53,7 @@ class Operator:
 
 def shown_and_closed(session: SessionLike, operator: Operator) -> None:
     assert main.run_window(session) == 0
-    assert len(operator.refs) == 5
+    assert len(operator.refs) == 6
 
 
 def test_a_closed_window_is_freed(styled, store: QSettings, monkeypatch: pytest.MonkeyPatch) -> None:
