@@ -22,10 +22,14 @@ _KEYSYMS = {
     "Tab": 0xFF09,
     "Return": 0xFF0D,
     "Escape": 0xFF1B,
+    "Home": 0xFF50,
     "Left": 0xFF51,
     "Up": 0xFF52,
     "Right": 0xFF53,
     "Down": 0xFF54,
+    "Prior": 0xFF55,
+    "Next": 0xFF56,
+    "End": 0xFF57,
     "Delete": 0xFFFF,
     **{f"F{number}": 0xFFBD + number for number in range(1, 13)},
 }
@@ -188,8 +192,8 @@ class XOperator(QObject):
         subprocess.run(["xdotool", *map(str, arguments)], env=self._environment, check=True, timeout=_TIMEOUT_S)
 
 
-def wait_until(condition: Condition) -> None:
-    """Let the window work until a condition holds; fails after 20 s."""
+def wait_until(condition: Condition, timeout_s: float = _TIMEOUT_S) -> None:
+    """Let the window work until a condition holds; fails after 20 s, or after another time."""
     process_events()
     if condition():
         return
@@ -199,7 +203,7 @@ def wait_until(condition: Condition) -> None:
     timer.start(_CHECK_MS)
     last.setSingleShot(True)
     last.timeout.connect(loop.quit)
-    last.start(round(_TIMEOUT_S * 1e3))
+    last.start(round(timeout_s * 1e3))
     loop.exec()
     timer.stop()
     assert condition(), "the window has not reacted"
