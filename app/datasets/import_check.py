@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.archive.rows import StorageError
-from acquisition.exchange.conversion.sheet import contact_sheet
-from acquisition.exchange.import_pairs import ImportOptions, PairImportError, check_pairs, import_pairs
+from acquisition.exchange.import_source import ImportOptions, PairImportError
 from app.jobs.job_list import Progress
 from app.jobs.result_job import JobStoppedError
 from drivers.base import SpeckleScopeError
@@ -110,6 +109,9 @@ def preview_import(source: Path, options: ImportOptions, progress: Progress, sto
     JobStoppedError
         It was stopped.
     """
+    from acquisition.exchange.conversion.sheet import contact_sheet
+    from acquisition.exchange.import_pairs import check_pairs  # it loads the readers of all formats
+
     try:
         pairs = check_pairs(source, options, _reporter(progress, stop, source))
     except PairImportError as error:
@@ -137,6 +139,8 @@ def import_checked(preview: ImportPreview, root: Path, name: str, progress: Prog
     SpeckleScopeError
         The pairs have changed since, or the archive cannot take them. Nothing is left.
     """
+    from acquisition.exchange.import_pairs import import_pairs
+
     try:
         return import_pairs(preview.source, root, name, preview.options, _reporter(progress, stop, preview.source))
     except (PairImportError, StorageError) as error:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,13 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.rows import StorageError
 from acquisition.capture.certificate import Certificate, read_certificate
 from app.datasets.quality_report import SHEET, check_rows, contact_sheet_of, finish_dataset, remove_reports
-from app.datasets.verification import Verification, is_acquired, verify
 from app.jobs.job_list import Progress
 from app.jobs.result_job import JobStoppedError
-from app.reporting.rendering import Rows
 from drivers.pictures import PictureError, read_picture
+
+if TYPE_CHECKING:
+    from app.datasets.verification import Verification
+    from app.reporting.rendering import Rows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,6 +90,8 @@ def verified_report(path: Path, progress: Progress, stop: threading.Event) -> Da
     SpeckleScopeError
         The dataset cannot be read, or is being written.
     """
+    from app.datasets.verification import is_acquired, verify  # it loads the readers of all formats, and of models
+
     total = len(Archive.open(path))
 
     def on_progress(done: int) -> None:

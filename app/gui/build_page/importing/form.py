@@ -22,7 +22,7 @@ from PyQt6.QtWidgets import (
 )
 
 from acquisition.exchange.conversion.units import PhaseUnit
-from acquisition.exchange.import_pairs import ImportOptions
+from acquisition.exchange.import_source import ImportOptions
 from app.gui.widgets.number_box import NumberBox
 from app.gui.widgets.style import set_style
 
