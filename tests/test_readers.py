@@ -16,7 +16,11 @@ CONTAINERS = "acquisition/exchange/containers/"
 READERS: Mapping[str, tuple[str, ...]] = {
     "cv2.imread": (),
     "cv2.imreadmulti": (),
-    "cv2.imdecode": ("drivers/pictures.py", "app/gui/train_page/plots.py"),  # a picture that the program has just drawn
+    "cv2.imdecode": (
+        "drivers/pictures.py",
+        "app/gui/train_page/plots.py",  # a picture that the program has just drawn
+        "app/library/thumbnails.py",  # its own cache
+    ),
     "Image.open": ("drivers/pictures.py", CONTAINERS),
     "tifffile.imread": (),
     "tifffile.TiffFile": ("drivers/pictures.py", CONTAINERS, "acquisition/exchange/export_images.py"),

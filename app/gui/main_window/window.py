@@ -47,6 +47,7 @@ from app.gui.pages.page_stack import PageStack
 from app.gui.pages.rail import Rail
 from app.gui.widgets.banner import Banner
 from app.gui.widgets.file_drop import FileDrop
+from app.gui.widgets.questions import Question, ask
 from app.gui.widgets.style import GAP_PX
 from app.instrument.path_content import ContentKind, PathContent, PathContentError, sole_content
 from app.jobs.job_list import JobList, Need
@@ -420,8 +421,14 @@ class MainWindow(QMainWindow):
             return
         event.ignore()
         stopped = [job.order.name for job in self.jobs.running if job.order.resumable]
-        if not self._closing and may_end_jobs(self.page, "close SpeckleScope", self, stopped):
+        if self._closing or not self._may_lose(self.pages.unfinished()):
+            return
+        if may_end_jobs(self.page, "close SpeckleScope", self, stopped):
             self.shut_down()
+
+    def _may_lose(self, what: str) -> bool:
+        """Return whether nothing would be lost, or the operator agrees that it is."""
+        return not what or ask(Question(text=what, agree="Close without saving", refuse="Keep SpeckleScope open"), self)
 
     def shut_down(self) -> None:
         """Finish everything and close; returns at once."""

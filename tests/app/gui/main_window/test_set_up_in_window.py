@@ -20,6 +20,7 @@ from app.instrument.device_facts import RigFacts
 from app.status import RecordingState, RecordingStatus
 from drivers.camera_settings import CameraSetting, Choices, SettingName
 from drivers.device_facts import DeviceFact
+from tests.helpers.answers import refuses
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.small_instrument import small_instrument
 
@@ -182,3 +183,16 @@ def test_an_instrument_that_does_not_open_ends_a_start_without_screen(kept, tmp_
     (tmp_path / "bad.yaml").write_text("camera: kodak")
     assert main.run_instrument(tmp_path / "bad.yaml") == 2
     assert "'camera' = 'kodak'" in capsys.readouterr().err
+
+
+def test_closing_asks_before_a_set_up_that_is_not_saved_is_lost(window, session) -> None:
+    rig = _rig(window)
+    rig.set_up.name.setText("another name")
+    rig.set_up.name.textEdited.emit("another name")
+    assert rig.set_up.edited
+    answer = refuses()
+    assert not window.close()
+    answer.stop()
+    assert answer.questions == ["The set-up form has changes that are not saved."]
+    assert not session.closed.is_set()
+    assert window.isVisible()
