@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from acquisition.streams.channel import Stage
 
@@ -22,6 +22,8 @@ class Kept(Protocol):
 
 
 K = TypeVar("K", bound=Kept)
+#: Name of the thread of a reader.
+READER: Final = "player"
 
 
 class FrameReader(Generic[K]):
@@ -43,7 +45,7 @@ class FrameReader(Generic[K]):
         self._wanted: tuple[int, ...] = ()
         self._kept: dict[int, K] = {}  # the one that was used last is at the end
         self._bytes = 0
-        self.stage = Stage("player", self._work)
+        self.stage = Stage(READER, self._work)
         self.stage.start()
 
     def use(self, load: Callable[[int], K] | None, *, keep: bool = False) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PyQt6.QtCore import QEvent, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QEvent, QRectF, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QFileDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from app.gui.image_view.contents import Plane
 from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.pages.page import PageContext
 from app.gui.player.head import Head, Panel
@@ -130,8 +131,8 @@ class Player(QWidget):
             side.frame_shown.connect(self._on_frame)
             side.close_clicked.connect(self._close_side)
             side.pictures.refused.connect(self._refuse)
-        self.left.pictures.plane_moved.connect(self.right.pictures.follow_plane)
-        self.right.pictures.plane_moved.connect(self.left.pictures.follow_plane)
+        self.left.pictures.plane_moved.connect(self._move_right)
+        self.right.pictures.plane_moved.connect(self._move_left)
         self.slider.sought.connect(self.seek)
         self.transport.play_clicked.connect(self.toggle_play)
         self.transport.moved.connect(self.move_to)
@@ -524,7 +525,16 @@ class Player(QWidget):
 
     def _fit(self) -> None:
         self.left.pictures.fit()
-        self.right.pictures.fit()
+        if self.is_comparing:
+            self.right.pictures.fit()
+
+    def _move_right(self, plane: Plane, part_um: QRectF) -> None:
+        if self.is_comparing:
+            self.right.pictures.follow_plane(plane, part_um)
+
+    def _move_left(self, plane: Plane, part_um: QRectF) -> None:
+        if self.is_comparing:
+            self.left.pictures.follow_plane(plane, part_um)
 
     def _toggle_measure(self) -> None:
         self.toggle_panel(Panel.MEASURE)

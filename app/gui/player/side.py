@@ -70,6 +70,9 @@ class Side(QWidget):
         self._layout()
         self.results.activated.connect(self._choose_result)
         self.close_button.clicked.connect(self._ask_to_close)
+        # The thread would keep the reader, and whatever it wakes.
+        self.destroyed.connect(self._reader.close)
+        self.destroyed.connect(self._waker.release)
 
     def _layout(self) -> None:
         self.name = ElidedLabel("heading")

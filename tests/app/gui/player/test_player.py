@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
+from PyQt6 import sip
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
@@ -14,12 +16,16 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED
 from app.gui.image_view.contents import Content
 from app.gui.image_view.pane_commands import PaneCommand
+from app.gui.pages.page import PageContext
 from app.gui.player.head import Panel
+from app.gui.player.player import Player
 from app.gui.player.transport import Link, Move
+from app.jobs.job_list import JobList
+from app.playback.frame_reader import READER
 from app.playback.playhead import EVEN_PACE, PACES, TRUE_PACE, PlayState
 from tests.app.gui.player.conftest import TIMES_S, settle, texts
-from tests.helpers.library_archive import append, dataset, open_writer
-from tests.helpers.played_recording import RecordingPlan
+from tests.helpers.archives.library_archive import append, dataset, open_writer
+from tests.helpers.archives.played_recording import RecordingPlan
 
 FAST = next(pace for pace in PACES if pace.speed == 8)
 
@@ -266,6 +272,15 @@ def test_two_sides_play_together(qtbot, opened, path, tmp_path):
     assert np.array_equal(left, right)
 
 
+def test_the_whole_field_is_shown_again_by_a_key(opened, path):
+    player = opened(path)
+    canvas = player.left.pictures.showing(Content.PHASE).canvas
+    whole_um = canvas.visible_um
+    canvas.zoom(3)
+    QTest.keyClick(player, Qt.Key.Key_F)
+    assert canvas.visible_um.width() == pytest.approx(whole_um.width())
+
+
 def test_both_sides_zoom_together_while_panes_are_linked(qtbot, opened, path):
     player = opened(path)
     player.compare_with(path)
@@ -317,3 +332,14 @@ def test_nothing_is_read_after_the_end(qtbot, opened, path):
     assert len(player.playhead.timeline) == 0
     assert texts(player.messages) == []
     assert TIMES_S[0] == 10.0
+
+
+def test_the_threads_of_a_player_that_is_deleted_end(qtbot, styled):
+    before = set(threading.enumerate())
+    player = Player(PageContext(jobs=JobList()))
+    threads = {one for one in threading.enumerate() if one.name == READER} - before
+    assert len(threads) == 2
+    sip.delete(player)
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
