@@ -126,7 +126,7 @@ class ShapeItem(QObject):
             self._label.setPos(shape.x_um, shape.y_um)
 
 
-class _Ellipse(pg.EllipseROI):
+class _Ellipse(pg.EllipseROI):  # type: ignore[misc]  # pyqtgraph has no types
     """An ellipse that may be empty, as it is while its drawing begins; pyqtgraph would divide by its width."""
 
     def paint(self, painter: QPainter, *arguments: object) -> None:
