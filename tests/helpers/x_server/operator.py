@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable
 
-from PyQt6.QtCore import QEvent, QEventLoop, QObject, QPoint, Qt, QTimer
+from PyQt6.QtCore import QEvent, QEventLoop, QObject, QPoint, QRect, Qt, QTimer
 from PyQt6.QtGui import QAction, QEnterEvent, QKeyEvent, QMouseEvent
 from PyQt6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QMenuBar, QWidget
 
@@ -77,37 +77,39 @@ class XOperator(QObject):
     ) -> None:
         """Click in the middle of a widget, or at a place in it."""
         self.activate(widget)
-        process_events()  # it may wait to be laid out
+        _wait_for_layout(widget)
         place = widget.mapToGlobal(widget.rect().center() if at is None else at)
         self.click_at(place, until=until, times=times, button=button)
 
     def click_at(self, place: QPoint, *, until: Condition | None = None, times: int = 1, button: int = 1) -> None:
         """Click at a place of the screen, in the units of Qt."""
         QApplication.setDoubleClickInterval(_TOGETHER_MS if times > 1 else _ONE_BY_ONE_MS)
-        self._begin()
+        since = self._begin()
         self._xdotool("mousemove", *self._pixels(place), "click", "--repeat", times, "--delay", 2, button)
-        wait_until(until or (lambda: self._times_released(place) >= times))
+        wait_until(until or (lambda: self._times_released(place, since) >= times))
 
     def move(self, widget: QWidget, at: QPoint) -> None:
         """Move the pointer over a widget; no button is pressed."""
         self.activate(widget)
+        _wait_for_layout(widget)
         self._begin()
-        # Qt drops a move to the place where it saw the pointer last, perhaps in another window. No hand jumps like that.
-        inwards = 1 if at.x() < widget.width() / 2 else -1
-        for place in (at + QPoint(8 * inwards, 0), at):
-            self._move_to(widget.mapToGlobal(place))
+        place = widget.mapToGlobal(at)
+        if self._pointer is None or _near(self._pointer, place):
+            # Qt drops a move to the place where it saw the pointer last, perhaps in another window. No hand jumps like that.
+            self._move_to(place + QPoint(8 if at.x() < widget.width() / 2 else -8, 0))
+        self._move_to(place)
 
     def drag(self, widget: QWidget, start: QPoint, end: QPoint, *, until: Condition | None = None) -> None:
         """Press the left button over a widget, move, and release it."""
         self.move(widget, start)
         QApplication.setDoubleClickInterval(_ONE_BY_ONE_MS)
-        self._begin()
+        since = self._begin()
         self._xdotool("mousedown", 1)
         for step in range(1, 5):
             self._move_to(widget.mapToGlobal(start + (end - start) * step / 4))
         self._xdotool("mouseup", 1)
         place = widget.mapToGlobal(end)
-        wait_until(until or (lambda: self._times_released(place) >= 1))
+        wait_until(until or (lambda: self._times_released(place, since) >= 1))
 
     def wheel_up(self, place: QPoint, *, until: Condition) -> None:
         """Turn the wheel up, three steps."""
@@ -117,24 +119,24 @@ class XOperator(QObject):
     def key(self, *keys: str, until: Condition | None = None) -> None:
         """Press keys, as X names them: ``space``, ``ctrl+c``."""
         wait_until(lambda: QApplication.activeWindow() is not None or QApplication.activePopupWidget() is not None)
-        self._begin()
+        since = self._begin()
         self._xdotool("key", "--delay", 1, *keys)
         last = _keysyms(keys[-1])
         times = sum(_keysyms(key) == last for key in keys)
-        wait_until(until or (lambda: sum(each in last for each in self._released) >= times))
+        wait_until(until or (lambda: sum(each in last for each in self._released[since:]) >= times))
 
     def type(self, text: str, *, until: Condition | None = None) -> None:
         """Type a text into the widget that has the focus."""
         field = QApplication.focusWidget()
-        self._xdotool("type", "--delay", 1, text)
-        wait_until(until or (lambda: _text_of(field).endswith(text)))
+        self._xdotool("type", "--delay", 1, "--", text)
+        wait_until(until or (lambda: text in _text_of(field)))  # a unit may follow
 
     def fill(self, field: QLineEdit | QAbstractSpinBox, text: str) -> None:
         """Put a text or a number in the place of what is in a field, and leave the field."""
         self.click(field, until=field.hasFocus)
         self.key("ctrl+a")
         if text:
-            self._xdotool("type", "--delay", 1, text)
+            self._xdotool("type", "--delay", 1, "--", text)
             wait_until(lambda: text in _text_of(field))
         else:
             self.key("Delete")
@@ -172,13 +174,16 @@ class XOperator(QObject):
             self._xdotool("mousemove", *self._pixels(place))
             wait_until(lambda: self._pointer is not None and _near(self._pointer, place))
 
-    def _begin(self) -> None:
-        """Let the windows handle what came before; whatever is released from now on belongs to the next action."""
-        process_events()
-        self._released.clear()
+    def _begin(self) -> int:
+        """Let the windows handle what came before; return how much was released until now.
 
-    def _times_released(self, place: QPoint) -> int:
-        return sum(isinstance(each, QPoint) and _near(each, place) for each in self._released)
+        An action can contain others: a click opens a question, whose answer is a click.
+        """
+        process_events()
+        return len(self._released)
+
+    def _times_released(self, place: QPoint, since: int) -> int:
+        return sum(isinstance(each, QPoint) and _near(each, place) for each in self._released[since:])
 
     @staticmethod
     def _pixels(place: QPoint) -> tuple[int, int]:
@@ -219,6 +224,13 @@ def maximize(window: QWidget) -> None:
 def process_events() -> None:
     """Let the window handle what has come so far."""
     QApplication.processEvents()
+
+
+def _wait_for_layout(widget: QWidget) -> None:
+    """Let the window work until a widget stays where it is."""
+    place = None
+    while place != (place := QRect(widget.mapToGlobal(QPoint(0, 0)), widget.size())):
+        process_events()
 
 
 def _near(one: QPoint, other: QPoint) -> bool:

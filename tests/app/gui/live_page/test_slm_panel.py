@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt
-from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QFileDialog
 
 from app.gui.command import Command
@@ -23,10 +21,10 @@ SMALL_SCREEN = (1366, 740)  # 768 less the frame of the window
 
 
 @pytest.fixture
-def panel(window):
+def panel(window, operator):
     action = window.commands[Command.SLM_PANEL]
     assert action.shortcut().toString() == "F5"
-    action.trigger()
+    operator.key("F5")
     assert window.page.slm.isVisible()
     return window.page.slm
 
@@ -35,26 +33,26 @@ def checked(panel) -> list[SlmKind]:
     return [kind for kind, button in panel.choices.items() if button.isChecked()]
 
 
-def test_a_pressed_choice_is_asked_for(panel, session) -> None:
+def test_a_pressed_choice_is_asked_for(panel, session, operator) -> None:
     assert checked(panel) == [SlmKind.SCENE]
-    QTest.mouseClick(panel.choices[SlmKind.BLANK], Qt.MouseButton.LeftButton)
+    operator.click(panel.choices[SlmKind.BLANK])
     assert session.calls == [("show_on_slm", SlmContent(SlmKind.BLANK))]
     assert checked(panel) == [SlmKind.BLANK]
 
 
-def test_a_picture_is_chosen_before_it_is_shown(panel, session, monkeypatch) -> None:
+def test_a_picture_is_chosen_before_it_is_shown(panel, session, monkeypatch, operator) -> None:
     assert not panel.choices[SlmKind.PICTURE].isEnabled()
     assert panel.choices[SlmKind.PICTURE].toolTip() == "Choose a picture first"
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("/data/coins.png", ""))
-    QTest.mouseClick(panel.choose_picture, Qt.MouseButton.LeftButton)
+    operator.click(panel.choose_picture)
     assert session.calls == [("show_on_slm", SlmContent(SlmKind.PICTURE, Path("/data/coins.png")))]
     assert checked(panel) == [SlmKind.PICTURE]
     assert panel.picture_name.full_text == "coins.png"
 
 
-def test_a_refused_choice_changes_nothing(panel, session, window) -> None:
+def test_a_refused_choice_changes_nothing(panel, session, window, operator) -> None:
     session.failure = SlmContentError("an acquisition is running")
-    QTest.mouseClick(panel.choices[SlmKind.TEST_CARD], Qt.MouseButton.LeftButton)
+    operator.click(panel.choices[SlmKind.TEST_CARD])
     assert checked(panel) == [SlmKind.SCENE]
     assert "an acquisition is running" in window.banner.text
 

@@ -13,6 +13,7 @@ from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
 from app.status import JobState, JobStatus, LiveState, RecordingState
 from tests.helpers.scripted_session import make_view
+from tests.helpers.x_server.operator import maximize
 
 _FACTS = (
     GuideFacts(running=True),
@@ -44,53 +45,54 @@ def started(session, store, qtbot, styled) -> Callable[[], MainWindow]:
         window = MainWindow(host, store)
         window.stop_polling()
         qtbot.addWidget(window, before_close_func=lambda window: (window.shut_down(), window.wait_closed(30)))
-        window.show()
+        maximize(window)  # as a window that is larger than its screen
         return window
 
     return start
 
 
-def test_the_first_start_leads_through_the_buttons(started, session):
+def test_the_first_start_leads_through_the_buttons(started, session, operator):
     window = started()
     assert not window.guide.isHidden()
     assert not window.guide.next.isEnabled()
-    window.carry_out(Command.TOGGLE_LIVE)
+    operator.activate(window)
+    operator.key("space")
     window.refresh_numbers()
     assert window.guide.next.isEnabled()
-    window.guide.next.click()
+    operator.click(window.guide.next)
     assert window.guide.number.text() == "Step 2 of 6"
     assert not window.guide.next.isEnabled()
     session.add(make_view())
     window.refresh_pictures()
     window.refresh_numbers()
-    window.guide.next.click()
+    operator.click(window.guide.next)
     session.status = replace(session.status, state=LiveState.RETUNING)
     window.refresh_numbers()
     session.status = replace(session.status, state=LiveState.RUNNING)
     window.refresh_numbers()
     assert window.guide.next.isEnabled()  # a step that was done stays done
-    window.guide.next.click()
+    operator.click(window.guide.next)
     session.recording = replace(session.recording, state=RecordingState.FINISHED, seconds=6.0, frames_recorded=300)
     window.refresh_numbers()
-    window.guide.next.click()
+    operator.click(window.guide.next)
     session.job_statuses = (JobStatus(name="Export liver", state=JobState.RUNNING),)
     window.refresh_numbers()
-    window.guide.next.click()
+    operator.click(window.guide.next)
     assert window.guide.number.text() == "Step 6 of 6"
 
 
 @pytest.mark.parametrize("at_end", [False, True])
-def test_skip_and_the_end_are_remembered_and_help_opens_it_again(started, at_end):
+def test_skip_and_the_end_are_remembered_and_help_opens_it_again(started, at_end, operator):
     window = started()
     if at_end:
         window.guide.step = len(STEPS)
         window.guide.go_on()
     else:
-        window.guide.skip.click()
+        operator.click(window.guide.skip)
     assert window.guide.isHidden()
     again = started()
     assert again.guide.isHidden()
-    again.commands[Command.GUIDE].trigger()
+    operator.choose_in_menus(again.menuBar(), again.commands[Command.GUIDE])
     assert not again.guide.isHidden()
     assert again.guide.number.text() == "Step 1 of 6"
 

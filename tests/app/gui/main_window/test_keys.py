@@ -12,15 +12,16 @@ from PyQt6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from app.gui.command import Command
 from app.gui.main_window.about import AboutDialog
 from app.status import LiveState
+from tests.helpers.x_server.operator import XOperator
 
 
-def test_no_key_has_two_meanings_and_every_key_is_listed(window):
+def test_no_key_has_two_meanings_and_every_key_is_listed(window, operator):
     keys = Counter(QKeySequence(key).toString() for key, _ in window.all_keys())
     assert [key for key, times in keys.items() if times > 1] == []
     of_page = {action.shortcut().toString() for action in window.page.pictures.all_commands()} - {""}
     of_window = {window.commands[command].shortcut().toString() for command in Command} - {""}
     assert set(keys) == of_page | of_window
-    window.commands[Command.KEYS].trigger()
+    operator.key("question", until=lambda: window.findChild(AboutDialog) is not None)
     about = window.findChild(AboutDialog)
     shown = {label.text() for label in about.findChildren(QLabel)}
     assert {key for key, _ in window.all_keys()} <= shown
@@ -43,30 +44,30 @@ def test_without_an_instrument_the_commands_of_the_page_do_nothing(window, sessi
     assert [call for call in session.calls if call != ("close",)] == []
 
 
-def test_all_keys_fit_on_a_small_screen(window):
-    window.carry_out(Command.ABOUT)
+def test_all_keys_fit_on_a_small_screen(window, operator):
+    operator.key("F1", until=lambda: window.findChild(AboutDialog) is not None)
     about = window.findChild(AboutDialog)
     assert about.sizeHint().height() <= 720
     assert about.sizeHint().width() <= 1366
     about.close()
 
 
-def _walk(window: QWidget, start: QWidget, steps: int) -> list[QWidget]:
+def _walk(operator: XOperator, window: QWidget, start: QWidget, steps: int) -> list[QWidget]:
     """Press Tab; return what has the focus each time."""
     start.setFocus()
     visited = [window.focusWidget()]
     for _ in range(steps):
-        window.focusNextChild()
+        operator.key("Tab")
         visited.append(window.focusWidget())
     return visited
 
 
-def test_tab_walks_along_the_page_from_the_top(window, session):
+def test_tab_walks_along_the_page_from_the_top(window, session, operator):
     window.activateWindow()
     controls = window.page.controls
-    walked = _walk(window, controls.live, 3)
+    walked = _walk(operator, window, controls.live, 3)
     assert walked == [controls.live, controls.recording_name, controls.record, controls.snapshot]
-    tops = [widget.mapTo(window, widget.rect().topLeft()).y() for widget in _walk(window, controls.snapshot, 12)[1:]]
+    tops = [widget.mapTo(window, widget.rect().topLeft()).y() for widget in _walk(operator, window, controls.snapshot, 12)[1:]]
     below = [top for top in tops if top > controls.height()]
     assert len(below) >= 6
     assert below[0] <= below[-1]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import pyqtgraph as pg
 import pytest
-from PyQt6.QtCore import QPointF, QRect, Qt
-from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication, QFileDialog, QWidget
+from PyQt6.QtCore import QPoint, QPointF
+from PyQt6.QtWidgets import QApplication, QFileDialog
 
 from app.gui.image_view.contents import Content, PaneFacts
 from app.gui.image_view.measure.measure_panel import MeasurePanel, Sheet
@@ -29,9 +28,7 @@ from app.measuring.region_statistics import region_statistics
 from app.measuring.shapes import EllipseShape, LineShape, PointShape, RectangleShape
 from app.status import Overlay
 from tests.helpers.scripted_session import FIELD_UM, make_view
-
-NO_KEY = Qt.KeyboardModifier(0)
-LEFT = Qt.MouseButton.LeftButton
+from tests.helpers.x_server.operator import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +46,7 @@ def grid(qtbot, styled) -> PaneGrid:
     qtbot.addWidget(grid)
     grid.resize(1366, 700)
     grid.show()
-    qtbot.waitExposed(grid)
+    wait_until(grid.isActiveWindow)
     show(grid)
     return grid
 
@@ -60,6 +57,7 @@ def panel(qtbot, grid) -> MeasurePanel:
     qtbot.addWidget(panel)
     panel.resize(500, 600)
     panel.show()
+    wait_until(panel.isActiveWindow)
     return panel
 
 
@@ -76,21 +74,28 @@ def show(grid: PaneGrid, index: int = 0, *, gain: float = 1.0):
     return view
 
 
-def drag(pane, start: tuple[float, float], end: tuple[float, float]) -> None:
-    viewport = pane.canvas.viewport
-    first, last = (pane.canvas.position_of(QPointF(*point)).toPoint() for point in (start, end))
-    QTest.mouseMove(viewport, first)
-    QTest.mousePress(viewport, LEFT, NO_KEY, first)
-    for k in range(1, 5):
-        QTest.mouseMove(viewport, first + (last - first) * k / 4)
-    QTest.mouseRelease(viewport, LEFT, NO_KEY, last)
+@pytest.fixture
+def drag(operator) -> Callable[..., None]:
+    """Drags the mouse over a pane; places are in micrometres."""
+
+    def move(pane, start: tuple[float, float], end: tuple[float, float]) -> None:
+        first, last = (pane.canvas.position_of(QPointF(*point)).toPoint() for point in (start, end))
+        operator.drag(pane.canvas.viewport, first, last)
+
+    return move
 
 
-def draw(grid: PaneGrid, tool: Tool, content: Content, *ends: tuple[float, float]) -> str:
-    grid.measure.actions[tool].trigger()
-    drag(grid.showing(content), ends[0], ends[-1])
-    grid.refresh_numbers()
-    return grid.measure.measurements.names[-1]
+@pytest.fixture
+def draw(drag) -> Callable[..., str]:
+    """Draws a shape on the pane of a content; returns its name."""
+
+    def with_mouse(grid: PaneGrid, tool: Tool, content: Content, *ends: tuple[float, float]) -> str:
+        grid.measure.actions[tool].trigger()
+        drag(grid.showing(content), ends[0], ends[-1])
+        grid.refresh_numbers()
+        return grid.measure.measurements.names[-1]
+
+    return with_mouse
 
 
 def result(grid: PaneGrid, name: str):
@@ -102,7 +107,7 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("tool", "shape"), [(Tool.RECTANGLE, RectangleShape), (Tool.ELLIPSE, EllipseShape)])
-def test_a_region_is_drawn_where_the_mouse_goes_and_counts_the_raw_pixels(grid, tool, shape):
+def test_a_region_is_drawn_where_the_mouse_goes_and_counts_the_raw_pixels(grid, tool, shape, draw):
     name = draw(grid, tool, Content.SPECKLE, (100, 80), (250, 200))
     drawn = grid.measure.measurements[name].shape
     assert isinstance(drawn, shape)
@@ -115,7 +120,7 @@ def test_a_region_is_drawn_where_the_mouse_goes_and_counts_the_raw_pixels(grid, 
     assert grid.measure.actions.tool is Tool.MOVE
 
 
-def test_a_rectangle_agrees_with_a_slice_of_the_array(grid):
+def test_a_rectangle_agrees_with_a_slice_of_the_array(grid, draw):
     name = draw(grid, Tool.RECTANGLE, Content.PHASE, (100, 80), (250, 200))
     shape = grid.measure.measurements[name].shape
     pitch = FIELD_UM / 128
@@ -132,7 +137,7 @@ def test_a_rectangle_agrees_with_a_slice_of_the_array(grid):
 
 
 @pytest.mark.parametrize("orientation", [Orientation(), Orientation(1, mirrored=True)])
-def test_distance_and_angle_are_those_of_the_picture_however_it_is_turned(grid, orientation):
+def test_distance_and_angle_are_those_of_the_picture_however_it_is_turned(grid, orientation, draw):
     pane = grid.showing(Content.PHASE)
     pane.set_options(replace(pane.options, orientation=orientation))
     QApplication.processEvents()
@@ -142,7 +147,7 @@ def test_distance_and_angle_are_those_of_the_picture_however_it_is_turned(grid, 
     assert numbers["angle_deg"] == pytest.approx(36.87, abs=1.5)
 
 
-def test_a_profile_is_that_of_the_newest_frame(grid, panel):
+def test_a_profile_is_that_of_the_newest_frame(grid, panel, draw):
     panel.choose(Sheet.PROFILE)
     name = draw(grid, Tool.PROFILE, Content.PHASE, (40, 200), (360, 210))
     view = show(grid, 5)
@@ -155,7 +160,7 @@ def test_a_profile_is_that_of_the_newest_frame(grid, panel):
     np.testing.assert_array_equal([float(row["value"]) for row in rows], expected.values)
 
 
-def test_a_point_follows_its_pixel_over_time(grid, panel):
+def test_a_point_follows_its_pixel_over_time(grid, panel, draw):
     panel.choose(Sheet.TIME)
     name = draw(grid, Tool.POINT, Content.PHASE, (150, 120), (150, 120))
     shape = grid.measure.measurements[name].shape
@@ -171,7 +176,7 @@ def test_a_point_follows_its_pixel_over_time(grid, panel):
     np.testing.assert_array_equal(y, [float(row_["mean"]) for row_ in rows])
 
 
-def test_counts_and_radians_have_plots_of_their_own(grid, panel):
+def test_counts_and_radians_have_plots_of_their_own(grid, panel, draw):
     panel.choose(Sheet.TIME)
     assert panel.time.units == ()
     phase = draw(grid, Tool.POINT, Content.PHASE, (150, 120), (150, 120))
@@ -186,7 +191,7 @@ def test_counts_and_radians_have_plots_of_their_own(grid, panel):
         panel.time.data(speckle)
 
 
-def test_a_shape_is_moved_by_dragging_and_begins_its_course_again(grid):
+def test_a_shape_is_moved_by_dragging_and_begins_its_course_again(grid, draw, drag):
     name = draw(grid, Tool.RECTANGLE, Content.PHASE, (100, 100), (200, 180))
     show(grid, 1)
     assert len(grid.measure.measurements.traces[name]) == 1
@@ -202,14 +207,14 @@ def test_a_shape_is_moved_by_dragging_and_begins_its_course_again(grid):
     assert (grown.x_um, grown.y_um) == pytest.approx((after.x_um, after.y_um), abs=0.5)
 
 
-def test_a_line_is_moved_by_its_ends(grid):
+def test_a_line_is_moved_by_its_ends(grid, draw, drag):
     name = draw(grid, Tool.DISTANCE, Content.PHASE, (100, 100), (200, 100))
     drag(grid.showing(Content.PHASE), (200, 100), (200, 200))
     line = grid.measure.measurements[name].shape
     assert (line.x1_um, line.y1_um, line.x2_um, line.y2_um) == pytest.approx((100, 100, 200, 200), abs=4.0)
 
 
-def test_the_same_shape_is_seen_on_every_pane_of_its_picture(grid):
+def test_the_same_shape_is_seen_on_every_pane_of_its_picture(grid, draw, drag):
     grid.panes[2].set_options(PaneOptions.of(Content.PHASE))
     name = draw(grid, Tool.RECTANGLE, Content.PHASE, (100, 100), (200, 180))
     drag(grid.panes[1], (150, 140), (190, 170))
@@ -220,14 +225,14 @@ def test_the_same_shape_is_seen_on_every_pane_of_its_picture(grid):
     assert [grid.measure.shapes_on(pane) for pane in grid.panes] == [{}, {name: shape}, {}]
 
 
-def test_a_click_without_a_drag_draws_a_shape_that_can_be_seen(grid):
+def test_a_click_without_a_drag_draws_a_shape_that_can_be_seen(grid, draw):
     for tool in (Tool.RECTANGLE, Tool.ELLIPSE, Tool.PROFILE):
         name = draw(grid, tool, Content.PHASE, (150, 150), (150, 150))
         shape = grid.measure.measurements[name].shape
         assert (shape.length_um if isinstance(shape, LineShape) else shape.width_um) > 30
 
 
-def test_numbers_are_unknown_while_no_pane_shows_the_picture(grid, panel):
+def test_numbers_are_unknown_while_no_pane_shows_the_picture(grid, panel, draw):
     name = draw(grid, Tool.RECTANGLE, Content.PHASE, (100, 100), (200, 180))
     assert panel.table.text(0, "Mean") != "\N{EN DASH}"
     grid.showing(Content.PHASE).set_options(PaneOptions.of(Content.TRUTH))
@@ -236,7 +241,7 @@ def test_numbers_are_unknown_while_no_pane_shows_the_picture(grid, panel):
     assert [panel.table.text(0, heading) for heading in ("Mean", "Frame", "Unit")] == ["\N{EN DASH}"] * 3
 
 
-def test_the_table_shows_name_frame_and_numbers(grid, panel):
+def test_the_table_shows_name_frame_and_numbers(grid, panel, draw):
     draw(grid, Tool.RECTANGLE, Content.SPECKLE, (100, 100), (200, 180))
     draw(grid, Tool.DISTANCE, Content.SPECKLE, (100, 100), (200, 100))
     show(grid, 8)
@@ -249,7 +254,7 @@ def test_the_table_shows_name_frame_and_numbers(grid, panel):
     assert float(panel.table.text(1, "Length")) == pytest.approx(100.0, abs=2.5)
 
 
-def test_delete_removes_what_was_drawn_last_and_a_row_can_be_chosen(grid, panel):
+def test_delete_removes_what_was_drawn_last_and_a_row_can_be_chosen(grid, panel, operator, draw):
     first, second, third = (draw(grid, Tool.POINT, Content.PHASE, (x, 100), (x, 100)) for x in (80, 160, 240))
     grid.measure.delete.trigger()
     assert grid.measure.measurements.names == (first, second)
@@ -259,12 +264,12 @@ def test_delete_removes_what_was_drawn_last_and_a_row_can_be_chosen(grid, panel)
     assert grid.measure.measurements.names == (second,)
     assert draw(grid, Tool.POINT, Content.PHASE, (300, 100), (300, 100)) == "Point 4"
     assert third not in grid.measure.measurements.names
-    panel.clear_button.click()
+    operator.click(panel.clear_button)
     assert grid.measure.measurements.names == ()
     assert panel.table.rowCount() == 0
 
 
-def test_a_clicked_shape_is_selected_in_the_table_and_removed_by_delete(grid, panel):
+def test_a_clicked_shape_is_selected_in_the_table_and_removed_by_delete(grid, panel, draw, drag):
     first = draw(grid, Tool.RECTANGLE, Content.PHASE, (60, 60), (160, 140))
     second = draw(grid, Tool.RECTANGLE, Content.PHASE, (200, 200), (300, 280))
     assert grid.measure.selection == second
@@ -301,7 +306,7 @@ def test_alignment_numbers_run_only_while_they_are_seen(grid, panel):
     assert len(grid.measure.alignment) == 3
 
 
-def test_another_session_begins_all_courses_again(grid, panel):
+def test_another_session_begins_all_courses_again(grid, panel, draw):
     panel.choose(Sheet.ALIGNMENT)
     name = draw(grid, Tool.POINT, Content.PHASE, (80, 100), (80, 100))
     show(grid, 1)
@@ -310,7 +315,7 @@ def test_another_session_begins_all_courses_again(grid, panel):
     assert len(grid.measure.alignment) == len(grid.measure.measurements.traces[name]) == 0
 
 
-def test_csv_is_saved_whole_or_refused_and_copied(grid, panel, qtbot, tmp_path, qapp):
+def test_csv_is_saved_whole_or_refused(grid, panel, qtbot, tmp_path, draw):
     draw(grid, Tool.RECTANGLE, Content.SPECKLE, (100, 100), (200, 180))
     file = tmp_path / "numbers.csv"
     with qtbot.waitSignal(panel.saved):
@@ -321,23 +326,34 @@ def test_csv_is_saved_whole_or_refused_and_copied(grid, panel, qtbot, tmp_path, 
     with qtbot.waitSignal(panel.refused) as refused:
         panel.save(tmp_path / "file" / "numbers.csv")
     assert "choose another folder" in refused.args[0]
-    panel.copy_button.click()
+
+
+def test_csv_is_copied(grid, panel, qapp, operator, draw):
+    draw(grid, Tool.RECTANGLE, Content.SPECKLE, (100, 100), (200, 180))
+    operator.click(panel.copy_button)
     assert qapp.clipboard().text().replace("\r\n", "\n") == panel.csv_text().replace("\r\n", "\n")
 
 
-def test_the_file_dialog_saves_what_was_shown_at_the_click(grid, panel, qtbot, tmp_path):
+@pytest.fixture
+def drawn_panel(grid, panel, draw) -> MeasurePanel:
+    """The panel with a rectangle in its table."""
     draw(grid, Tool.RECTANGLE, Content.SPECKLE, (100, 100), (200, 180))
-    text = panel.csv_text()
-    panel.save_button.click()
-    dialog = panel.findChild(QFileDialog)
+    return panel
+
+
+def test_the_file_dialog_saves_what_was_shown_at_the_click(grid, drawn_panel, qtbot, tmp_path, operator):
+    text = drawn_panel.csv_text()
+    operator.click(drawn_panel.save_button)
+    dialog = drawn_panel.findChild(QFileDialog)
     show(grid, 7)
-    with qtbot.waitSignal(panel.saved):
-        dialog.fileSelected.emit(str(tmp_path / "numbers.csv"))
-    dialog.close()
+    operator.activate(dialog)
+    operator.type(str(tmp_path / "numbers.csv"))
+    with qtbot.waitSignal(drawn_panel.saved):
+        operator.key("Return", until=lambda: not dialog.isVisible())
     assert (tmp_path / "numbers.csv").read_bytes().decode() == text
 
 
-def test_a_camera_roi_is_drawn_in_pixels_of_the_frame(grid, qtbot):
+def test_a_camera_roi_is_drawn_in_pixels_of_the_frame(grid, qtbot, drag):
     grid.draw_roi()
     with qtbot.waitSignal(grid.roi_drawn) as drawn:
         drag(grid.showing(Content.SPECKLE), (100, 50), (300, 200))
@@ -346,8 +362,9 @@ def test_a_camera_roi_is_drawn_in_pixels_of_the_frame(grid, qtbot):
     assert grid.measure.actions.tool is Tool.MOVE
     grid.draw_roi()
     with qtbot.waitSignal(grid.roi_drawn) as drawn:
-        drag(grid.showing(Content.SPECKLE), (-20, -20), (420, 420))  # cut to the frame
-    assert drawn.args[0] == QRect(0, 0, 512, 512)
+        drag(grid.showing(Content.SPECKLE), (200, 100), (420, 420))  # cut to the frame
+    assert drawn.args[0].bottomRight() == QPoint(511, 511)
+    assert (drawn.args[0].x(), drawn.args[0].y()) == pytest.approx((256, 128), abs=4)
     grid.draw_roi()
     with qtbot.assertNotEmitted(grid.roi_drawn):
         drag(grid.showing(Content.PHASE), (100, 50), (300, 200))
@@ -359,7 +376,7 @@ def test_a_roi_can_be_drawn_although_no_pane_shows_the_speckle(grid):
     assert grid.current.content is Content.SPECKLE
 
 
-def test_measurements_are_part_of_the_state(grid, qtbot):
+def test_measurements_are_part_of_the_state(grid, qtbot, draw):
     names = [
         draw(grid, tool, Content.PHASE, (100, 100), (200, 180))
         for tool in (Tool.POINT, Tool.DISTANCE, Tool.PROFILE, Tool.RECTANGLE, Tool.ELLIPSE)
@@ -385,8 +402,7 @@ def test_every_command_has_a_name_a_tip_and_a_key_of_its_own(grid):
         assert command.text()
 
 
-def test_tools_are_chosen_by_their_keys(grid):
-    owner: QWidget = grid
-    for tool, key in ((Tool.PROFILE, Qt.Key.Key_P), (Tool.ELLIPSE, Qt.Key.Key_O), (Tool.MOVE, Qt.Key.Key_V)):
-        QTest.keyClick(owner, key)
+def test_tools_are_chosen_by_their_keys(grid, operator):
+    for tool, key in ((Tool.PROFILE, "p"), (Tool.ELLIPSE, "o"), (Tool.MOVE, "v")):
+        operator.key(key)
         assert grid.measure.actions.tool is tool
