@@ -58,7 +58,8 @@ class TrainConfig:
     warm_up : int
         Steps in which the rate rises to its highest value.
     validate_every, checkpoint_every, log_every : int
-        Steps between two validations, two checkpoints and two lines of the curve.
+        Steps between two validations, two checkpoints and two lines of the curve; each of the first ``log_every`` steps
+        has a line.
     validation_images : int
         How many images are validated when one image takes more than eight evaluations of the network.
     plateau_validations : int

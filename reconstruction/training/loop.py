@@ -160,7 +160,8 @@ class Trainer:
             report.finish_reason = FinishReason.TIME_UP
         if world.first:
             self._callbacks.progress(report, mean_loss)
-        if self._record is not None and report.steps % config.log_every == 0:
+        # The first steps have a line each: a short training on a slow computer has a curve, too.
+        if self._record is not None and (report.steps <= config.log_every or report.steps % config.log_every == 0):
             self._record.log_step(report.steps, mean_loss, state.optimizer.param_groups[0]["lr"], report.seconds)
         return stop
 

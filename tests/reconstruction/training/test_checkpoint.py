@@ -80,6 +80,11 @@ def weights(model: Reconstructor) -> bytes:
     return safetensors.torch.save({key: value.contiguous() for key, value in model.state_dict().items()})
 
 
+def test_the_first_steps_are_in_the_curve_each(tmp_path: Path) -> None:
+    learn(tmp_path, replace(CONFIG, steps=9, log_every=4, validate_every=100))
+    assert [line["step"] for line in curve(tmp_path) if "loss" in line] == [1, 2, 3, 4, 8]
+
+
 @pytest.mark.parametrize("schedule", Schedule)
 def test_a_stopped_run_ends_with_the_same_weights_to_the_last_bit(tmp_path: Path, schedule: Schedule) -> None:
     config = replace(CONFIG, schedule=schedule, plateau_validations=1)

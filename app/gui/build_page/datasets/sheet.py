@@ -92,6 +92,8 @@ class DatasetsSheet(QWidget):
         if self._list is None or self._session is None:
             self._looking.forget()
             return
+        if self._wanted is not None:  # what was listed before does not have it yet
+            self.note.show_note("Looking into the archive\N{HORIZONTAL ELLIPSIS}")
         self._looking.ask(partial(_look, self._list, self._session.acquisition_devices()))
 
     def refresh(self) -> None:

@@ -368,6 +368,12 @@ def stored(page: BuildPage, session: ScriptedSession) -> Path:
     return path
 
 
+def test_a_list_that_does_not_have_a_new_dataset_yet_does_not_say_there_is_none(page: BuildPage, stored: Path) -> None:
+    page.show_dataset(stored)
+    assert page.datasets.note.text.startswith("Looking into the archive")
+    _polled(page, lambda: page.datasets.note.text == "1 dataset is unfinished")
+
+
 def test_an_unfinished_dataset_offers_to_be_resumed(page: BuildPage, session: ScriptedSession, stored: Path, qtbot) -> None:
     datasets = page.datasets
     assert page.tabs.tabText(2) == "Datasets (1 unfinished)"
