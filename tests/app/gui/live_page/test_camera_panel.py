@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from PyQt6.QtCore import QRect, Qt
+from PyQt6.QtCore import QRect
 
 from app.status import RecordingState, RecordingStatus
 from drivers.camera_settings import CameraSetting, Choices, NumberRange, Roi, RoiRange, SettingName
-from tests.helpers.answers import agrees, refuses
+from tests.helpers.x_server.answers import agrees, refuses
 
 SETTINGS = (
     CameraSetting(name=SettingName.EXPOSURE_S, value=0.01, limits=NumberRange(1e-5, 1.0), unit="s"),
@@ -25,7 +25,7 @@ SETTINGS = (
 @pytest.fixture
 def panel(window, session):
     session.settings = SETTINGS
-    window.page.docks[0].show()
+    window.page.toggle_panel("camera")
     window.refresh_numbers()
     return window.page.camera
 
@@ -39,34 +39,36 @@ def test_every_setting_is_shown_with_its_unit_and_range(panel) -> None:
     assert panel.region.text() == "512 x 256 px at (16, 32)"
 
 
-def test_a_typed_value_is_asked_for_in_the_unit_of_the_camera(panel, session, qtbot) -> None:
+def test_a_typed_value_is_asked_for_in_the_unit_of_the_camera(panel, session, operator) -> None:
     exposure = panel.fields[SettingName.EXPOSURE_S]
-    exposure.setFocus()
-    exposure.selectAll()
-    qtbot.keyClicks(exposure, "2.5")
+    operator.click(exposure)
+    operator.key("ctrl+a")
+    operator.type("2.5")
     assert session.calls == []
-    qtbot.keyClick(exposure, Qt.Key.Key_Return)
+    operator.key("Return")
     assert session.calls == [("set_camera", SettingName.EXPOSURE_S, 0.0025)]
 
 
-def test_a_typed_value_out_of_range_is_refused_in_words_and_never_cut_to_another_value(panel, window, session, qtbot) -> None:
+def test_a_typed_value_out_of_range_is_refused_in_words_and_never_cut_to_another_value(
+    panel, window, session, operator
+) -> None:
     exposure = panel.fields[SettingName.EXPOSURE_S]
-    exposure.setFocus()
-    exposure.selectAll()
-    qtbot.keyClicks(exposure, "99999")
-    qtbot.keyClick(exposure, Qt.Key.Key_Return)
+    operator.click(exposure)
+    operator.key("ctrl+a")
+    operator.type("99999")
+    operator.key("Return")
     assert session.calls == []
     assert exposure.text() == "10.000 ms"
     assert window.banner.text == "Error: Exposure cannot be 99999 ms: 0.01 to 1000 ms is possible"
 
 
-def test_one_click_exposes_and_one_measures_a_reference(panel, window, session, qtbot) -> None:
-    qtbot.mouseClick(panel.auto_exposure, Qt.MouseButton.LeftButton)
+def test_one_click_exposes_and_one_measures_a_reference(panel, window, session, operator) -> None:
+    operator.click(panel.auto_exposure)
     assert session.calls == [("auto_exposure",)]
     assert not panel.new_reference.isEnabled()
     panel.show_reference_age(65.0, live=True)
     assert panel.age.text() == "1:05 old"
-    qtbot.mouseClick(panel.new_reference, Qt.MouseButton.LeftButton)
+    operator.click(panel.new_reference)
     assert session.calls[-1] == ("new_reference",)
 
 
@@ -79,21 +81,21 @@ def test_a_drawn_region_is_moved_to_what_the_sensor_can_read(panel, window, sess
     assert region.y <= 83 < 184 <= region.y + region.height
 
 
-def test_a_new_shape_of_frames_ends_no_recording_unasked(panel, window, session) -> None:
+def test_a_new_shape_of_frames_ends_no_recording_unasked(panel, window, session, operator) -> None:
     session.recording = RecordingStatus(state=RecordingState.RECORDING, frames_recorded=12, seconds=1.0)
-    operator = refuses()
+    answer = refuses(operator)
     panel.change_requested.emit(SettingName.BINNING, 2)
-    operator.stop()
-    assert len(operator.questions) == 1
+    answer.stop()
+    assert len(answer.questions) == 1
     assert session.calls == []
-    operator = refuses()
+    answer = refuses(operator)
     panel.change_requested.emit(SettingName.ROI, Roi(width=512, height=256))
-    operator.stop()
-    assert "To change the region" in operator.questions[0]
+    answer.stop()
+    assert "To change the region" in answer.questions[0]
     assert session.calls == []
     panel.change_requested.emit(SettingName.GAIN, 3.0)
     assert session.calls == [("set_camera", SettingName.GAIN, 3.0)]
-    operator = agrees()
+    answer = agrees(operator)
     panel.change_requested.emit(SettingName.BINNING, 2)
-    operator.stop()
+    answer.stop()
     assert session.calls[1:] == [("stop_recording",), ("set_camera", SettingName.BINNING, 2)]

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QImage
 
 from acquisition.archive.kinds import FinishReason
@@ -32,19 +31,19 @@ from app.status import (
     RecordingStatus,
 )
 from drivers.base import DeviceLostError, FrameMark, SpeckleScopeError
-from tests.helpers.answers import agrees, refuses
 from tests.helpers.scripted_session import ScriptedSession, make_view
+from tests.helpers.x_server.answers import agrees, refuses
 
 
-def test_space_starts_and_stops(window, session, qtbot):
-    qtbot.keyClick(window, Qt.Key.Key_Space)
+def test_space_starts_and_stops(window, session, operator):
+    operator.key("space")
     assert window.page.controls.live.text() == "Stop live"
     assert window.page.controls.state.text() == "Starting…"
     session.add(make_view())
     window.refresh_pictures()
     window.refresh_numbers()
     assert window.page.controls.state.text() == "Live"
-    qtbot.keyClick(window, Qt.Key.Key_Space)
+    operator.key("space")
     assert session.calls == [("start_live",), ("stop_live",)]
     assert window.page.controls.state.text() == "Stopped"
 
@@ -128,13 +127,13 @@ def test_every_state_of_the_live_view_is_shown(window, session, state, text, but
     assert (window.page.controls.state.text(), window.page.controls.live.text()) == (text, button)
 
 
-def test_a_refused_command_becomes_a_banner(window, session, qtbot):
+def test_a_refused_command_becomes_a_banner(window, session, operator):
     session.failure = DeviceLostError("camera 40012345 does not answer; check its cable, then start again")
-    qtbot.mouseClick(window.page.controls.live, Qt.MouseButton.LeftButton)
+    operator.click(window.page.controls.live)
     assert window.banner.shown
     assert window.banner.text == "Error: camera 40012345 does not answer; check its cable, then start again"
     assert window.page.controls.live.text() == "Start live"
-    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    operator.key("Escape")
     assert window.banner.shown is None
 
 
@@ -159,9 +158,10 @@ def test_a_message_that_repeats_waits_once(window):
     assert window.banner.shown is None
 
 
-def test_the_record_button_follows_the_recording(window, session, qtbot):
-    window.page.controls.recording_name.setText("liver")
-    qtbot.keyClick(window, Qt.Key.Key_R)
+def test_the_record_button_follows_the_recording(window, session, operator):
+    operator.fill(window.page.controls.recording_name, "liver")
+    window.page.setFocus()
+    operator.key("r")
     assert session.calls == [("start_recording", "liver")]
     session.recording = RecordingStatus(
         state=RecordingState.RECORDING, path=Path("recording"), frames_recorded=1234, seconds=61.5
@@ -175,7 +175,7 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
     window.refresh_numbers()
     assert record.text().endswith("frames   3 faults")
     assert record.property("tone") == "recording"
-    qtbot.mouseClick(record, Qt.MouseButton.LeftButton)
+    operator.click(record)
     assert session.calls[-1] == ("stop_recording",)
     session.recording = replace(
         session.recording, state=RecordingState.FINISHED, finish_reason=FinishReason.COMPLETED, verdict="complete"
@@ -183,31 +183,31 @@ def test_the_record_button_follows_the_recording(window, session, qtbot):
     window.refresh_numbers()
     assert record.text() == "Record"
     assert record.property("tone") == ""
-    qtbot.keyClick(window, Qt.Key.Key_E)
+    operator.key("e")
     assert session.calls[-1] == ("export_last_recording",)
 
 
-def test_typing_a_name_presses_no_shortcut(window, session, qtbot):
+def test_typing_a_name_presses_no_shortcut(window, session, operator):
     window.activateWindow()
     name = window.page.controls.recording_name
-    name.setFocus()
-    name.clear()
-    qtbot.keyClicks(name, "rs te")
+    operator.fill(name, "")
+    operator.click(name, until=name.hasFocus)
+    operator.type("rs te")
     assert name.text() == "rs te"
     assert session.calls == []
-    qtbot.keyClick(name, Qt.Key.Key_Return)
+    operator.key("Return")
     assert not name.hasFocus()
 
 
-def test_a_recording_without_a_name_is_not_recorded(window, session):
-    window.page.controls.recording_name.setText("  ")
-    window.carry_out(Command.RECORD)
+def test_a_recording_without_a_name_is_not_recorded(window, session, operator):
+    operator.fill(window.page.controls.recording_name, "  ")
+    operator.click(window.page.controls.record)
     assert session.calls == []
     assert "no name" in window.banner.text
 
 
-def test_a_snapshot_says_where_it_went(window, session, qtbot):
-    qtbot.keyClick(window, Qt.Key.Key_S)
+def test_a_snapshot_says_where_it_went(window, session, operator):
+    operator.key("s")
     assert window.banner.text == f"Snapshot saved: {Path('archive/snapshot-0001')}"
 
 
@@ -232,7 +232,7 @@ def test_the_strip_shows_every_number_with_its_unit(window, session):
     assert [correlation_colour(c, 0.8) for c in (0.91, 0.85, 0.79)] == [DARK.good, DARK.warning, DARK.alarm]
 
 
-def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
+def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, operator):
     drift = window.page.status_strip.drift
     window.refresh_numbers()
     assert not drift.retune.isEnabled()
@@ -245,24 +245,23 @@ def test_a_fibre_that_has_moved_alarms_and_is_retuned(window, session, qtbot):
     window.refresh_numbers()
     assert drift.number.text == "The fibre has moved 0.31 low"
     assert drift.retune.property("tone") == "alarm"
-    qtbot.mouseClick(drift.retune, Qt.MouseButton.LeftButton)
-    qtbot.keyClick(window, Qt.Key.Key_T)
+    operator.click(drift.retune)
+    operator.key("t")
     assert session.calls == [("retune",), ("retune",)]
     session.status = replace(session.status, state=LiveState.RETUNING)
     window.refresh_numbers()
     assert drift.retune.text() == "Re-tuning\N{HORIZONTAL ELLIPSIS}"
     assert not drift.retune.isEnabled()
     session.failure = DeviceLostError("there is nothing to re-tune: start the live view first")
-    window.carry_out(Command.RETUNE)
+    operator.key("t")
     assert "nothing to re-tune" in window.banner.text
 
 
-def test_closing_shows_what_is_finished_first(window, session, qtbot):
+def test_closing_shows_what_is_finished_first(window, session, qtbot, operator):
     session.may_close.clear()
     session.job_statuses = (JobStatus(name="Export liver", state=JobState.RUNNING, done=1, total=2),)
-    assert not window.close()
+    operator.key("alt+F4", until=lambda: window.empty_page.text.text() == "Export liver")
     assert window.isVisible()
-    assert window.empty_page.text.text() == "Export liver"
     session.job_statuses = ()
     window.refresh_numbers()
     assert "Files are finished first" in window.empty_page.text.text()
@@ -275,57 +274,59 @@ def test_closing_shows_what_is_finished_first(window, session, qtbot):
     assert not window.isVisible()
 
 
-def test_closing_during_an_acquisition_asks_first(window, session):
+def test_closing_during_an_acquisition_asks_first(window, session, operator):
     session.acquisition = AcquisitionStatus(
         state=AcquisitionState.CAPTURING, path=Path("d"), pairs_requested=500, pairs_acknowledged=125
     )
-    operator = refuses()
-    assert not window.close()
-    operator.stop()
-    assert "125 of 500 pairs" in operator.questions[0]
+    answer = refuses(operator)
+    operator.key("alt+F4", until=lambda: bool(answer.questions))
+    answer.stop()
+    assert "125 of 500 pairs" in answer.questions[0]
     assert window.page is not None
     assert not session.closed.is_set()
 
 
-@pytest.mark.parametrize("key", [Qt.Key.Key_Space, Qt.Key.Key_T])
-def test_a_recording_is_ended_by_nothing_that_only_happens_to_be_pressed(window, session, qtbot, key):
+@pytest.mark.parametrize("key", ["space", "t"])
+def test_a_recording_is_ended_by_nothing_that_only_happens_to_be_pressed(window, session, key, operator):
     session.status = replace(session.status, state=LiveState.RUNNING, can_retune=True)
     session.recording = RecordingStatus(state=RecordingState.RECORDING, path=Path("r"), frames_recorded=1234, seconds=61.5)
-    operator = refuses()
-    qtbot.keyClick(window, key)
-    operator.stop()
-    assert "1:01, 1\N{NARROW NO-BREAK SPACE}234 frames are stored" in operator.questions[0]
+    answer = refuses(operator)
+    operator.key(key, until=lambda: bool(answer.questions))
+    answer.stop()
+    assert "1:01, 1\N{NARROW NO-BREAK SPACE}234 frames are stored" in answer.questions[0]
     assert session.calls == []
-    operator = agrees()
-    window.commands[{Qt.Key.Key_Space: Command.TOGGLE_LIVE, Qt.Key.Key_T: Command.RETUNE}[key]].trigger()
-    operator.stop()
-    assert len(operator.questions) == 1
+    answer = agrees(operator)
+    operator.key(key, until=lambda: bool(answer.questions))
+    answer.stop()
+    assert len(answer.questions) == 1
     assert session.calls[0] == ("stop_recording",)
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        lambda window: window.instruments.use_model("m"),
-        lambda window: window.carry_out(Command.SIMULATED),
-        lambda window: window.instruments.free_devices("test the devices", lambda: None),
-        lambda window: window.close(),
+        lambda window, operator, asked: window.instruments.use_model("m"),
+        lambda window, operator, asked: operator.choose_in_menus(
+            window.menuBar(), window.commands[Command.SIMULATED], until=asked
+        ),
+        lambda window, operator, asked: window.instruments.free_devices("test the devices", lambda: None),
+        lambda window, operator, asked: operator.key("alt+F4", until=asked),
     ],
     ids=["model", "simulated", "test of the devices", "close"],
 )
-def test_what_would_end_a_recording_asks_and_changes_nothing_when_refused(window, session, command):
+def test_what_would_end_a_recording_asks_and_changes_nothing_when_refused(window, session, command, operator):
     session.status = replace(session.status, state=LiveState.RUNNING)
     session.recording = RecordingStatus(state=RecordingState.RECORDING, path=Path("r"), frames_recorded=12, seconds=1.5)
-    operator = refuses()
-    command(window)
-    operator.stop()
-    assert len(operator.questions) == 1
+    answer = refuses(operator)
+    command(window, operator, lambda: bool(answer.questions))
+    answer.stop()
+    assert len(answer.questions) == 1
     assert session.calls == []
     assert window.page is not None
     assert window.host.state is HostState.OPEN
 
 
-def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, qtbot):
+def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, qtbot, operator):
     result = window.page.result
     assert not result.isVisible()
     session.recording = RecordingStatus(
@@ -340,37 +341,37 @@ def test_it_is_said_how_a_recording_ended_and_what_can_be_done(window, session, 
     )
     window.refresh_numbers()
     assert result.text.full_text == "60.0 s, 873 frames, 76 not reconstructed. Complete, ended by the operator: liver"
-    window.carry_out(Command.EXPORT)
+    operator.key("e")
     assert session.calls == [("export_last_recording",)]
-    qtbot.mouseClick(result.export, Qt.MouseButton.LeftButton)
+    operator.click(result.export)
     assert window.exports.panel is not None
     assert window.exports.panel.isVisible()
     qtbot.waitUntil(lambda: "No archive at" in window.exports.panel.archive_problem.text())
     window.exports.panel.close()
     session.failure = SpeckleScopeError("a recording with this name exists")
-    window.carry_out(Command.RECORD)
+    operator.key("r")
     assert result.isVisible()
     assert result.export.isEnabled()
-    qtbot.mouseClick(result.dismiss, Qt.MouseButton.LeftButton)
+    operator.click(result.dismiss)
     window.refresh_numbers()
     assert not result.isVisible()
 
 
-def test_a_refusal_goes_away_with_the_next_command_that_works(window, session):
+def test_a_refusal_goes_away_with_the_next_command_that_works(window, session, operator):
     session.failure = SpeckleScopeError("the disk is full")
-    window.carry_out(Command.SNAPSHOT)
+    operator.key("s")
     assert "the disk is full" in window.banner.text
     session.failure = None
-    window.carry_out(Command.SNAPSHOT)
+    operator.key("s")
     assert "the disk is full" not in window.banner.text
     assert "the disk is full" in [entry.message.text for entry in window.banner.log]
     assert window.drawer.messages.rowCount() == 2
 
 
-def test_space_presses_the_button_that_has_the_focus(window, session, qtbot):
+def test_space_presses_the_button_that_has_the_focus(window, session, operator):
     window.activateWindow()
     window.page.controls.snapshot.setFocus()
-    qtbot.keyClick(window.page.controls.snapshot, Qt.Key.Key_Space)
+    operator.key("space")
     assert session.calls == [("snapshot",)]
 
 
@@ -419,8 +420,8 @@ def test_an_unexpected_error_is_shown_and_the_window_lives(window, session, monk
     assert window.isVisible()
 
 
-def test_a_command_of_the_menu_shows_the_page_build(window):
-    window.carry_out(Command.ACQUIRE)
+def test_a_command_of_the_menu_shows_the_page_build(window, operator):
+    operator.choose_in_menus(window.menuBar(), window.commands[Command.ACQUIRE])
     assert window.pages.current_page is not None
     assert window.pages.current_page.title == "Build"
     assert window.rail.actions()[BUILD].isChecked()
