@@ -3,6 +3,11 @@
 Each worker starts an X server and a window manager of its own when its first test of a window runs, so every window of these
 tests is a real X client. A click, a drag or a key of a test comes from the server (``operator``). Where a program is missing,
 the windows are drawn into memory, and the tests with an operator are skipped with the name of the Debian package.
+
+These go without the operator, because no hand has a part in them: what a session tells the window (``refresh_pictures``,
+``refresh_numbers``), states that are restored at a start, forms that come from a file, palettes and drawn pixels. A drag from
+another program (``main_window/test_dropped_files.py``) comes as Qt's event: it needs a second program. The tests of panes,
+presets, latency and questions, and those of the pages and the player beside ``x_events``, still use events of Qt.
 """
 
 from __future__ import annotations
