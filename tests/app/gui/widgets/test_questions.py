@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import pytest
-from PyQt6.QtCore import Qt
 
 from app.gui.widgets.questions import Question, ask
-from tests.helpers.answers import Answer, agrees
+from tests.helpers.x_server.answers import Answer, agrees, refuses
 
 QUESTION = Question(text="A recording is running.", agree="Stop recording", refuse="Keep recording")
 
 
-@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Escape, Qt.Key.Key_Space])
-def test_a_key_gives_the_safe_answer(qtbot, styled, key: Qt.Key) -> None:
-    operator = Answer(lambda box: qtbot.keyClick(box.focusWidget() or box, key))
+@pytest.mark.parametrize("key", ["Return", "Escape", "space"])
+def test_a_key_gives_the_safe_answer(operator, styled, key: str) -> None:
+    answer = refuses(operator, key)
     assert not ask(QUESTION)
-    operator.stop()
-    assert operator.questions == ["A recording is running."]
+    answer.stop()
+    assert answer.questions == ["A recording is running."]
 
 
-def test_only_the_named_button_agrees(qtbot, styled) -> None:
-    operator = agrees()
+def test_only_the_named_button_agrees(operator, styled) -> None:
+    answer = agrees(operator)
     assert ask(QUESTION)
-    operator.stop()
-    operator = Answer(lambda box: box.close())
+    answer.stop()
+    answer = Answer(lambda box: operator.key("alt+F4", until=lambda: not box.isVisible()))
     assert not ask(QUESTION)
-    operator.stop()
+    answer.stop()
+    assert len(answer.questions) == 1
