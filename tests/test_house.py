@@ -124,7 +124,7 @@ def test_the_readme_needs_few_rows_to_say_where_things_are() -> None:
     assert not absent, f"README.md names what is not there: {absent}"
 
 
-@pytest.mark.parametrize("page", ["docs/promises.md", "docs/field_cases.md", "docs/features.md"])
+@pytest.mark.parametrize("page", ["docs/promises.md", "docs/field_cases.md", "docs/features.md", "docs/compare.md"])
 def test_every_promise_and_situation_names_tests_that_exist(page: str) -> None:
     text = text_of(page)
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
@@ -138,6 +138,15 @@ def test_every_situation_of_other_laboratories_has_a_test() -> None:
     untested = [row for row in rows if "`tests/" not in row and not row.endswith("| tests |")]
     assert len(rows) > 40
     assert not untested
+
+
+def test_every_task_of_other_programs_has_a_page_with_its_test_or_a_reason() -> None:
+    rows = [line.strip("| ").split(" | ") for line in text_of("docs/compare.md").splitlines() if line.count(" | ") == 5]
+    tasks = [row for row in rows if row[0] != "task"]
+    page = re.compile(r"(Every page|Live|Data|Build|Train|Calibrate|Rig)\b.*`tests/|not here: \w")
+    assert len(tasks) >= 40
+    assert all(len(row) == 6 and all(row) for row in rows), "a cell is empty: write what is there, or -"
+    assert not [row[0] for row in tasks if not page.match(row[1])]
 
 
 def test_the_programs_that_were_tried_have_the_versions_that_make_installs() -> None:
