@@ -169,7 +169,7 @@ class Playhead:
         While it stands, these are the frames after and before the one that is shown.
         """
         if self._state is PlayState.PLAYING:
-            later = (self._reached(ahead_s)[0] for ahead_s in np.arange(1, 4 * frames) * interval_s)
+            later = (self._reached(later_s)[0] for later_s in np.arange(1, 4 * frames) * interval_s)
             wanted = [position for position in dict.fromkeys(later) if position != self._position]
             if len(wanted) < frames and self.loop:
                 wanted += [
@@ -188,16 +188,16 @@ class Playhead:
         self._anchor_s = self._clock()
         self._first = self._position
 
-    def _reached_s(self, ahead_s: float = 0.0) -> float:
-        return self._time_s + (self._clock() + ahead_s - self._anchor_s) * self._pace.speed
+    def _reached_s(self, later_s: float = 0.0) -> float:
+        return self._time_s + (self._clock() + later_s - self._anchor_s) * self._pace.speed
 
-    def _reached(self, ahead_s: float = 0.0) -> tuple[int, bool]:
+    def _reached(self, later_s: float = 0.0) -> tuple[int, bool]:
         """Return the frame at the present time or somewhat later, and whether the end is reached."""
         if self._pace.frames_per_s is not None:
-            passed_s = self._clock() + ahead_s - self._anchor_s
+            passed_s = self._clock() + later_s - self._anchor_s
             position = self._first + int(passed_s * self._pace.frames_per_s)
             return min(position, self.last), position > self.last
-        time_s = self._reached_s(ahead_s)
+        time_s = self._reached_s(later_s)
         # The last frame stays as long as any other, so that a loop does not skip it.
         is_over = time_s >= self._timeline.duration_s + self._timeline.period_s
         return self._timeline.position_at(time_s), is_over

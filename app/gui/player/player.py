@@ -35,7 +35,7 @@ _SOON_MS = 60
 _AGAIN_MS = 2000
 _JOBS_MS = 500
 #: Frames that are read ahead.
-_AHEAD = 12
+_PREFETCHED = 12
 _MANY_FRAMES = 10  # with Shift
 #: Recordings with fewer frames than one in so many seconds are played evenly until the operator chooses otherwise.
 _SLOW_S = 2.0
@@ -329,7 +329,7 @@ class Player(QWidget):
 
     def _show_position(self) -> None:
         """Let both sides show the frame of the playhead."""
-        position, coming = self.playhead.position, self.playhead.coming(_AHEAD, _TICK_S)
+        position, coming = self.playhead.position, self.playhead.coming(_PREFETCHED, _TICK_S)
         self.left.show_at(position, coming)
         archive = self.right.archive
         if archive is not None and len(archive.timeline):

@@ -252,11 +252,11 @@ class Side(QWidget):
         opening = self._opening
         if opening is not None and opening.is_done:
             self._opening = None
-            self._take(opening)
+            self._accept(opening)
         if self.archive is not None:
             self._show_read()
 
-    def _take(self, opening: Opening) -> None:
+    def _accept(self, opening: Opening) -> None:
         before, archive = self.archive, opening.archive
         self.problem = opening.problem
         if archive is None:

@@ -16,11 +16,11 @@ from tests.helpers.archives.played_recording import RecordingPlan
 
 def computed(qtbot, player, computation: Computation) -> None:
     """Press the button of a computation and wait until its end is told."""
-    told = len(player.messages)
+    before = len(player.messages)
     button = player.results.buttons[computation]
     assert button.isEnabled(), player.results.reasons[computation].text()
     button.click()
-    qtbot.waitUntil(lambda: len(player.messages) >= told + 2)
+    qtbot.waitUntil(lambda: len(player.messages) >= before + 2)
 
 
 @pytest.fixture
