@@ -201,7 +201,8 @@ def test_a_folder_of_images_and_each_video_have_a_manifest(archive: Archive, tmp
     }
     assert check_pairs(folder).notes == ()
     for path in (video, film):
-        assert read_manifest(path) == {path.name: sha256_of(path)}
+        facts = path.with_name(f"{path.name}.json")
+        assert read_manifest(path) == {path.name: sha256_of(path), facts.name: sha256_of(facts)}
     assert not [file.name for file in (tmp_path / "out").iterdir() if file.name.startswith(".")]
 
 
@@ -249,7 +250,7 @@ class PowerCutError(BaseException):
 
 
 @pytest.mark.parametrize("has_manifest", [True, False])
-@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+@pytest.mark.parametrize("renames", [0, 1, 2, 3, 4])
 def test_a_power_cut_while_a_video_is_replaced_never_makes_a_whole_one_look_damaged(
     archive: Archive, tmp_path: Path, renames: int, monkeypatch: pytest.MonkeyPatch, *, has_manifest: bool
 ) -> None:
@@ -270,7 +271,7 @@ def test_a_power_cut_while_a_video_is_replaced_never_makes_a_whole_one_look_dama
     monkeypatch.setattr(Path, "replace", cut)
     with contextlib.suppress(PowerCutError):
         export(other, tmp_path / "out", ["ffv1"], overwrite=True)
-    assert len(done) == min(renames, 3 if has_manifest else 2)
+    assert len(done) == min(renames, 4 if has_manifest else 3)
     check = verify_export(path)
     assert check.damaged == ()
     assert check.has_check_sums or not has_manifest
