@@ -18,6 +18,10 @@ from app.gui.widgets.formatting import number, round_length
 from app.gui.widgets.palette import PICTURE
 from app.measuring.shapes import PixelGrid
 
+# By default pyqtgraph drops moves of the mouse that come soon after another one; the last one too, and then the value and the
+# place on display are not those under the mouse.
+pg.setConfigOption("mouseRateLimit", 0)
+
 _MIN_VIEW = 1 / 64  # of the field of view
 _MAX_VIEW = 3.0
 _GRID_STEPS = 8  # at least so many over the field

@@ -234,6 +234,9 @@ class MainWindow(QMainWindow):
         """Show a page of the rail; 0 is the live page."""
         self.pages.show_page(number)
         self.rail.show_chosen(number)
+        own = self.answers()
+        for command in Command:  # what the live page does is not done unseen
+            self.commands[command].setEnabled(command in own or number == 0)
         self._unfocus()
 
     def _connect_page(self, page: Page) -> None:

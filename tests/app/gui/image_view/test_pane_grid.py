@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt, QThreadPool
-from PyQt6.QtGui import QImage, QWheelEvent
+from PyQt6.QtGui import QImage, QMouseEvent, QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QWidget
 
@@ -76,7 +76,10 @@ def at(pane, x_um: float, y_um: float) -> QPoint:
 
 def hover(pane, x_um: float, y_um: float) -> str:
     QApplication.processEvents()  # a view may wait to be laid out
-    QTest.mouseMove(pane.canvas.viewport, at(pane, x_um, y_um))
+    place, none = QPointF(at(pane, x_um, y_um)), Qt.MouseButton.NoButton
+    globally = QPointF(pane.canvas.viewport.mapToGlobal(place))
+    move = QMouseEvent(QEvent.Type.MouseMove, place, globally, none, none, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(pane.canvas.viewport, move)
     return pane.canvas.annotations.readout
 
 
@@ -782,3 +785,11 @@ def test_nothing_new_paints_nothing(grid, qapp):
     shown = item.picture
     grid.refresh_numbers()
     assert item.picture is shown
+
+
+def test_the_read_out_is_of_the_last_of_many_moves(grid):
+    show(grid, make_view())
+    pane = grid.showing(Content.SPECKLE)
+    for x_um in range(20, 200, 4):  # faster than any rate at which moves may be dropped
+        readout = hover(pane, float(x_um), 100.0)
+    assert float(readout.split()[1]) == pytest.approx(196.0, abs=2.0)

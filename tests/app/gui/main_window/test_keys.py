@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QAbstractButton, QApplication, QLabel, QWidget
 from app.gui.command import Command
 from app.gui.main_window.about import AboutDialog
 from app.status import LiveState
-from tests.helpers.x_server.operator import XOperator
+from tests.helpers.x_server.operator import XOperator, maximize
 
 
 def test_no_key_has_two_meanings_and_every_key_is_listed(window, operator):
@@ -95,3 +95,15 @@ def test_every_panel_fits_on_a_small_screen(window, session):
         window.carry_out(command)
         QApplication.processEvents()
         assert (window.width(), window.height()) == (1366, 768)
+
+
+def test_on_another_page_no_key_acts_on_the_live_page_unseen(window, session, operator):
+    maximize(window)
+    window.show_page(1)
+    assert not window.commands[Command.RECORD].isEnabled()
+    assert window.commands[Command.OPEN].isEnabled()
+    operator.key("r")
+    operator.key("t")
+    assert session.calls == []
+    window.show_page(0)
+    assert window.commands[Command.RECORD].isEnabled()
