@@ -270,7 +270,9 @@ class Session:
         if self._acquisition.active:
             raise SessionError("an acquisition is running, and all its pairs have the same camera settings; stop it first")
         if name.changes_shape and self._recordings.running:
-            raise SessionError(f"a recording is running, and its frames have one shape; stop it before changing the {name.label}")
+            raise SessionError(
+                f"a recording is running, and its frames have one shape; stop it before changing the {name.label}"
+            )
         self._loop_back.check_idle(f"changing the {name.label}")
         with self._stages.starting():
             self._camera.request(name, value)

@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.exported_recording import GRID, INTERVAL_S, PHASE_PIXEL_UM, PIXEL_UM, SHAPE, exported, exported_dataset
+from tests.helpers.archives.exported_recording import (
+    GRID,
+    INTERVAL_S,
+    PHASE_PIXEL_UM,
+    PIXEL_UM,
+    SHAPE,
+    exported,
+    exported_dataset,
+)
 
 #: Debian's package `imagej` puts it there.
 JAR = Path("/usr/share/java/ij.jar")
