@@ -123,6 +123,7 @@ class MainWindow(QMainWindow):
         self._number_timer = self._timer(_NUMBERS_MS, self.refresh_numbers)
         self._show_host()
         if host.state is HostState.OPEN:
+            self._make_page()
             self._show_session()
 
     @property
@@ -192,16 +193,25 @@ class MainWindow(QMainWindow):
         self._stack.setCurrentWidget(self.empty_page)
         self._unfocus()  # Qt would give the focus to a button of the status bar
 
-    def _show_session(self) -> None:
-        """Show the session that the host has opened."""
-        session, choice = self.host.session, self.host.choice
-        assert session is not None
-        self.page = LivePage(session, self._presets)
+    def _session_has_opened(self) -> None:
+        """Make the page now, and show it in the next turn of the event loop: both at once would take longer than a stall may."""
+        self._make_page()
+        QTimer.singleShot(0, self._show_session)
+
+    def _make_page(self) -> None:
+        assert self.host.session is not None
+        self.page = LivePage(self.host.session, self._presets)
         self.page.reported.connect(self.report)
         self.page.succeeded.connect(self._forget_refusal)
         self.page.play_requested.connect(self.instruments.play)
         self.page.export_requested.connect(self.exports.open_for)
         self._watch(self.page)
+
+    def _show_session(self) -> None:
+        """Show the session that the host has opened; does nothing if it was closed at once."""
+        session, choice = self.host.session, self.host.choice
+        if session is None or self.page is None:
+            return
         self._stack.addWidget(self.page)
         self._stack.setCurrentWidget(self.page)
         window_state.remember_recent(choice.path, session, self._store)
@@ -513,7 +523,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         # To methods alone: Qt would keep a function of this scope, and with it this window and the session, for ever.
         self.host.state_changed.connect(self._show_host)
-        self.host.opened.connect(self._show_session)
+        self.host.opened.connect(self._session_has_opened)
         self.guide.ended.connect(self._close_guide)
         self.banner.logged.connect(self.drawer.add_message)
         self.commands.given.connect(self.carry_out)
