@@ -51,7 +51,7 @@ class _Counter:
         self._progress = progress
         self._stop = stop
         self._total = max(1, total)
-        self._floor = 0
+        self._least_done = 0
         self._done = 0
 
     def step(self) -> None:
@@ -62,9 +62,9 @@ class _Counter:
         self._progress(min(self._done, self._total - 1), self._total)
 
     def close(self, images: int) -> None:
-        self._floor += images
-        self._done = self._floor
-        self._progress(min(self._floor, self._total), self._total)
+        self._least_done += images
+        self._done = self._least_done
+        self._progress(min(self._least_done, self._total), self._total)
 
 
 def carry_out(

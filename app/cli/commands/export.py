@@ -39,10 +39,14 @@ class ExportOptions:
     split
         For specdiffusion: the name of the lists of all pairs, such as test. [default: train, val and test, divided by pattern
         as in parts.csv; imported pairs stay in their lists]
-    first, last
-        Numbers of the first and the last frame, from 0. [default: all frames]
-    start_s, end_s
-        Instead: times in seconds after the first frame; both ends count.
+    first
+        Number of the first frame, from 0. [default: the first of all]
+    last
+        Number of the last frame. [default: the last of all]
+    start_s
+        Instead of numbers: the time of the first frame, in seconds after the first of all.
+    end_s
+        The time of the last frame, in seconds after the first of all; a frame at this time counts.
     every_nth
         Only every so many frames.
     layers
@@ -53,8 +57,10 @@ class ExportOptions:
         For viewing-mp4: the array that it shows. [default: the phase]
     film_colours
         For viewing-mp4: grey, viridis, magma, cividis, turbo or cyclic. [default: viridis]
-    film_low, film_high
-        For viewing-mp4: the values of the first and the last colour, in radians or counts. [default: chosen for the whole film]
+    film_low
+        For viewing-mp4: the value of the first colour, in radians or counts. [default: chosen for the whole film]
+    film_high
+        For viewing-mp4: the value of the last colour, in radians or counts. [default: chosen for the whole film]
     scale_bar
         For viewing-mp4: draw a scale bar.
     time_stamp

@@ -222,8 +222,8 @@ class ExportPanel(QDialog):
         refusal = self.refusal()
         self.export_button.setEnabled(not refusal)
         self.export_button.setToolTip(refusal or "Write the files, in the background")
-        is_told = self._plan is not None and bool(self._plan.problems)
-        is_problem = not is_told and self._job is None and refusal not in (_READING, _DONE)
+        is_shown = self._plan is not None and bool(self._plan.problems)
+        is_problem = not is_shown and self._job is None and refusal not in (_READING, _DONE)
         self.refusal_label.show_problem(refusal if is_problem else "")
 
     # -- the job --------------------------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ class LivePage(QMainWindow):
         self.controls.show_live(status.state, *self._live_text(status))
         self._show_age(status)
         if not status.running:
-            self.pictures.show_message("The live view is stopped. Press Space to start it.")
+            self.pictures.show_message("The live view is stopped. Press Start live, or Space.")
         elif self._last_frame_s is None:
             self.pictures.show_message("Waiting for the first frame\N{HORIZONTAL ELLIPSIS}")
         elif self._last_view_s is None:  # frames come already: only what is made of them is missing
@@ -227,7 +227,7 @@ class LivePage(QMainWindow):
         if silent_s > _SILENT_AFTER_S:
             return f"No frame for {silent_s:.0f} s", Tone.WAITING
         if status.choosing_engine:
-            return "Choosing the engine\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
+            return "Choosing engine\N{HORIZONTAL ELLIPSIS}", Tone.WAITING
         if old_s is not None and old_s > _SILENT_AFTER_S:  # the frames are live, the phase is not
             return f"No phase for {old_s:.0f} s", Tone.WAITING
         return "Live", Tone.LIVE

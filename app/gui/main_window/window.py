@@ -194,7 +194,7 @@ class MainWindow(QMainWindow):
         self._unfocus()  # Qt would give the focus to a button of the status bar
 
     def _session_has_opened(self) -> None:
-        """Make the page now, and show it in the next turn of the event loop: both at once would take longer than a stall may."""
+        """Make the page now, and show it in the next turn of the event loop: both at once would be a stall."""
         self._make_page()
         QTimer.singleShot(0, self._show_session)
 

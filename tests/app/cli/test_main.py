@@ -99,7 +99,7 @@ def test_acquire_resume_and_export(instrument: Path, tmp_path: Path) -> None:
     run_here("acquire", "--resume", dataset, "--config", instrument, cwd=tmp_path)
     assert len(Archive.open(dataset)) == 8
     run_here("export", dataset, "--out", "ex", "--format", "specdiffusion", "ffv1", cwd=tmp_path)
-    assert sorted(file.suffix for file in (tmp_path / "ex").iterdir()) == ["", ".mkv", ".sha256"]
+    assert sorted(file.suffix for file in (tmp_path / "ex").iterdir()) == ["", ".json", ".mkv", ".sha256"]
     assert "exists" in refused("export", dataset, "--out", "ex", "--format", "ffv1", cwd=tmp_path)
     assert {file.name for file in (tmp_path / "ex").rglob("reference_*.flist")} == {
         "reference_data.flist",

@@ -57,6 +57,7 @@ def show(grid: PaneGrid, view: LiveView) -> LiveView:
     grid.show_view(view)
     grid.show_overlay(Overlay(view, labels, 0.01))
     grid.refresh_numbers()
+    QApplication.processEvents()  # panes may wait to be laid out
     return view
 
 
@@ -576,8 +577,10 @@ def test_a_pane_pops_out_lives_there_and_comes_back(grid, qtbot):
     assert pane.window() is grid
 
 
-def test_everything_that_acts_on_a_pane_can_be_done_from_the_keyboard(grid):
+def test_everything_that_acts_on_a_pane_can_be_done_from_the_keyboard(grid, qtbot):
     show(grid, make_view())
+    grid.activateWindow()
+    qtbot.waitUntil(grid.isActiveWindow)
     first = grid.current
     seen = set()
     for _ in grid.panes:

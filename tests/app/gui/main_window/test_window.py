@@ -54,7 +54,7 @@ def test_frames_are_live_while_engines_are_compared(window, session):
     session.add(make_view())
     window.refresh_pictures()
     window.refresh_numbers()
-    assert window.page.controls.state.text() == "Choosing the engine…"
+    assert window.page.controls.state.text() == "Choosing engine…"
 
 
 def test_no_pane_waits_for_a_frame_while_frames_come(window, session):

@@ -60,7 +60,7 @@ def test_the_largest_texts_fit_on_a_small_screen(
                 QApplication.processEvents()
             smallest = window.minimumSizeHint()
             assert (smallest.width() <= SMALL_SCREEN[0], smallest.height() <= SMALL_SCREEN[1]) == (True, True), smallest
-            assert state.text() == "Choosing the engine\N{HORIZONTAL ELLIPSIS}"
+            assert state.text() == "Choosing engine\N{HORIZONTAL ELLIPSIS}"
             assert state.width() >= state.sizeHint().width(), dock.objectName()
             window.page.toggle_panel(dock.objectName())
     finally:

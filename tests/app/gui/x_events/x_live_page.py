@@ -14,6 +14,7 @@ from app.gui.image_view.contents import Content
 from app.gui.image_view.measure.tool import Tool
 from app.gui.image_view.pane import Pane
 from app.gui.main_window.about import AboutDialog
+from app.gui.main_window.page_list import BUILD
 from app.gui.main_window.window import MainWindow
 from app.live.slm.content import SlmContent, SlmKind
 from app.status import LiveState, RecordingState, RecordingStatus
@@ -143,7 +144,7 @@ def test_menus_and_keys_open_what_they_say(shown: MainWindow, operator: XOperato
     operator.key("F8", until=shown.drawer.isVisible)
     operator.key("F11", until=lambda: bool(shown.windowState() & Qt.WindowState.WindowFullScreen))
     operator.key("F11", until=lambda: not shown.windowState() & Qt.WindowState.WindowFullScreen)
-    operator.choose_in_menus(shown.menuBar(), shown.commands[Command.ACQUIRE], until=shown.acquisition.isVisible)
+    operator.choose_in_menus(shown.menuBar(), shown.commands[Command.ACQUIRE], until=lambda: shown.pages.number == BUILD)
 
 
 def test_a_question_mark_shows_all_keys(shown: MainWindow, operator: XOperator) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.app.live.test_lost_devices import said
 
 from app.instrument.config import InstrumentConfig
 from app.instrument.kinds import CameraKind
@@ -19,6 +18,7 @@ from app.live.parts.drill_control import DrillControl
 from app.live.parts.errors import SessionError
 from app.live.session import Session
 from app.status import MessageLevel, RecordingState
+from tests.app.live.parts.test_lost_devices import said
 from tests.helpers.small_instrument import until
 
 

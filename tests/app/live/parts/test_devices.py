@@ -55,7 +55,7 @@ def test_a_fibre_without_a_model_is_shown_and_recorded(tmp_path: Path, video: Pa
         assert all(view.reconstruction is None for view in views)
         assert session.live_status().model_name == "none for this fibre"
         assert any("the first 8 frames are the reference" in message.text for message in session.pop_messages())
-    assert [file.name for file in folder.iterdir()] == ["speckle.png"]
+    assert sorted(file.name for file in folder.iterdir()) == ["metadata.yaml", "speckle.png"]
     assert recording.path is not None
     archive = Archive.open(recording.path)
     assert archive.verify().ok
