@@ -30,6 +30,7 @@ def test_an_array_is_described_as_it_was_created(shards: Shards) -> None:
     assert {again.slots_per_shard(spec.name) for spec in SPECS} == {24}
 
 
+@pytest.mark.slow
 def test_a_description_is_freed(shards: Shards) -> None:
     def ask() -> int:
         for spec in SPECS:

@@ -9,6 +9,7 @@ from app.benchmarks.contract_suites import SuiteResult
 from app.benchmarks.devices import FAULTS, FaultKind, acquisitions, bench_devices, screen_pixels
 
 
+@pytest.mark.slow
 def test_every_fault_of_an_acquisition_is_reported_and_no_pair_is_wrong() -> None:
     faults = acquisitions(lambda *_: None, 40)
     assert faults.wrong_pairs == faults.undecided == 0

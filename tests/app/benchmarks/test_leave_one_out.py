@@ -13,8 +13,10 @@ from app.benchmarks.leave_one_out import leave_one_out
 
 @pytest.mark.skipif(not CAPTURED_PAIRS.is_dir(), reason="the captured pairs are not beside the checkout (shared/real-mcf)")
 @pytest.mark.parametrize(
-    ("session", "references", "least"), [pytest.param("imagenet", 3, 0.82, marks=pytest.mark.slow), ("cell", 2, 0.65)]
+    ("session", "references", "least"),
+    [pytest.param("imagenet", 3, 0.82, marks=pytest.mark.slow), pytest.param("cell", 2, 0.65, marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_left_out_pairs_come_back(session: str, references: int, least: float) -> None:
     results = leave_one_out(CAPTURED_PAIRS / session)
     assert {result.references for result in results} == {references}

@@ -209,6 +209,7 @@ def test_a_model_without_sampler_steps_is_refused(tmp_path: Path) -> None:
         score_steps(CONFIG, quiet, tmp_path / "m", 2, quick=True)
 
 
+@pytest.mark.slow
 def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_dataset_that_was_tampered_with_is_not_verified(done: DatasetRun, tmp_
     assert "NOT verified" in (path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_camera_that_falls_one_frame_behind_is_detected_and_no_pair_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_pause_stores_everything_and_the_run_goes_on(tmp_path: Path) -> None:
     assert certify(Archive.open(run.report.path)).verified
 
 
+@pytest.mark.slow
 def test_before_a_run_light_and_trigger_are_tried(tmp_path: Path) -> None:
     rig, _ = open_rig(small_instrument(tmp_path))
     lut = tmp_path / "lut.txt"

@@ -17,17 +17,25 @@ from tests.app.gui.conftest import DISPLAY_VARIABLE
 from tests.conftest import ROOT
 
 SCREENS = {"1366 x 768": (1366, 768, 1), "4K, scale 2": (3840, 2160, 2)}
-TESTS = sorted(Path(__file__).with_name("x_events").glob("x_*.py"))
+FOLDER = Path(__file__).with_name("x_events")
 
 
 @pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed; apt-get install xdotool")
-@pytest.mark.parametrize("screen", SCREENS)
-def test_the_window_works_with_the_mouse_and_the_keyboard(screen: str) -> None:
+@pytest.mark.parametrize(
+    ("screen", "files"),
+    [
+        ("1366 x 768", "x_*.py"),
+        ("4K, scale 2", "x_live_page.py"),
+        pytest.param("4K, scale 2", "x_*.py", marks=pytest.mark.slow),
+    ],
+)
+def test_the_window_works_with_the_mouse_and_the_keyboard(screen: str, files: str) -> None:
     width, height, scale = SCREENS[screen]
-    assert TESTS
+    tests = sorted(map(str, FOLDER.glob(files)))
+    assert tests
     with XDesktop(width, height) as desktop:
         settings = {"QT_SCALE_FACTOR": str(scale), "PYTEST_ADDOPTS": "", DISPLAY_VARIABLE: desktop.display}
-        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", *map(str, TESTS)]
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]
         ended = subprocess.run(
             command, cwd=ROOT, env={**desktop.environment, **settings}, capture_output=True, text=True, timeout=280, check=False
         )

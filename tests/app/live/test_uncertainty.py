@@ -50,6 +50,7 @@ def test_a_compiled_graph_gives_the_uncertainty_to_recordings_and_exports(config
         assert file["uncertainty"].attrs["unit"] == "rad"
 
 
+@pytest.mark.slow
 def test_samples_of_every_frame_reach_the_sampler(config: InstrumentConfig, tmp_path: Path) -> None:
     from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
     from reconstruction.models.model import load_model, save_model

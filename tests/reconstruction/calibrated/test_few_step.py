@@ -137,6 +137,7 @@ def test_its_speckle_belongs_to_its_fibre_phase_and_noise() -> None:
     assert (right.error < 0.5 * flat.error).all()
 
 
+@pytest.mark.slow
 def test_it_can_learn_one_batch(stream: TwinStream) -> None:
     loop = network().train()
     adam = torch.optim.Adam(loop.parameters(), 5e-3)

@@ -153,6 +153,7 @@ def test_levels_are_drawn_evenly_in_t() -> None:
         assert level / 2000 == pytest.approx(1 - part, abs=0.015)
 
 
+@pytest.mark.slow
 def test_the_loss_falls_from_that_of_a_network_that_estimates_no_noise() -> None:
     torch.manual_seed(0)
     model, batch = SpecDiffusion(CONFIG), pairs(8)

@@ -457,6 +457,7 @@ def test_the_check_reports_both_differences(mean_flow: Model, model: Model) -> N
 
 
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.slow
 def test_a_graph_from_before_without_the_standard_deviation_is_made_again(mean_flow: Model, model: Model) -> None:
     current = model_graph(mean_flow).facts
     before = Artifact(f"{mean_flow.id}-fp32", "onnx", {name: fact for name, fact in current.items() if name != "output"})

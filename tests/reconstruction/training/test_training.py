@@ -52,6 +52,7 @@ def learn(
     return model, report, losses
 
 
+@pytest.mark.slow
 def test_the_loop_learns_a_pool_by_heart(pool: PairPool) -> None:
     _, report, losses = learn(pool, 60)
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
