@@ -81,7 +81,7 @@ STEPS: Final = (
         lambda facts: facts.recorded_s >= _RECORDED_S,
     ),
     Step(
-        "Press <b>Export</b> in the line about your recording, or E. It writes files for other programs.",
+        "Press <b>Export…</b> in the line about your recording, then <b>Export</b>: it writes files for other programs.",
         lambda facts: facts.exported,
     ),
     Step("Press <b>Play</b> in the same line. Your recording is shown in place of the camera.", lambda facts: facts.playing),
