@@ -110,13 +110,13 @@ class Newcomer:
         try:
             wait_until(condition, timeout_s)
         except AssertionError:
-            told = [entry.message.text for entry in self.window.banner.log]
-            raise AssertionError(f"{what}: it did not happen within {timeout_s:g} s; the window said {told}") from None
+            messages = [entry.message.text for entry in self.window.banner.log]
+            raise AssertionError(f"{what}: it did not happen within {timeout_s:g} s; the window said {messages}") from None
 
     def click(self, button: QWidget, until: Condition | None = None) -> None:
         """Click a button or a box that can be used and is seen."""
-        self.wait(lambda: button.isVisible() and button.isEnabled(), f"{_words(button)} can be clicked", 20)
-        assert not button.visibleRegion().isEmpty(), f"{_words(button)} is not on the screen"
+        self.wait(lambda: button.isVisible() and button.isEnabled(), f"{_caption(button)} can be clicked", 20)
+        assert not button.visibleRegion().isEmpty(), f"{_caption(button)} is not on the screen"
         at = QPoint(_BOX_PX, button.height() // 2) if isinstance(button, QCheckBox) else None
         self.operator.click(button, at, until=until)
 
@@ -154,7 +154,7 @@ class Newcomer:
         return [message.text for message in messages if message.level is MessageLevel.ERROR]
 
 
-def _words(button: QWidget) -> str:
+def _caption(button: QWidget) -> str:
     return str(getattr(button, "text", button.accessibleName)()) or button.toolTip()
 
 
@@ -182,7 +182,7 @@ def _follow_the_guide(newcomer: Newcomer, photographer: Photographer) -> None:
     """Do what each step says; Next is pressed when the window has seen it."""
     window, guide = newcomer.window, newcomer.window.guide
     assert guide.isVisible()
-    photographer.take("start", both=True)
+    photographer.capture("start", both=True)
 
     def done() -> None:
         number = guide.step
@@ -196,7 +196,7 @@ def _follow_the_guide(newcomer: Newcomer, photographer: Photographer) -> None:
     done()
     newcomer.wait(newcomer.sees_phase, "the re-tune has ended")
     _record(newcomer)
-    photographer.take("guide")
+    photographer.capture("guide")
     done()
     panel = _open_export(newcomer, newcomer.live.result.export)
     newcomer.click(panel.export_button, until=lambda: panel.is_running)
@@ -219,17 +219,17 @@ def _acquire(newcomer: Newcomer, photographer: Photographer) -> None:
     step(newcomer.operator, page.acquire.form.numbers["pairs"], 60)
     newcomer.wait(lambda: len(page.acquire.patterns.names) > 0, "the patterns are drawn")
     newcomer.wait(page.acquire.start_button.isEnabled, f"Start is possible; it is not because: {page.acquire.why_not()}", 20)
-    photographer.take("plan")
+    photographer.capture("plan")
     newcomer.click(page.acquire.start_button)
     session = page.session
     assert session is not None
     newcomer.wait(lambda: page.run.progress.value() >= 20, "some of the pairs are stored")
-    photographer.take("acquire")
+    photographer.capture("acquire")
     newcomer.wait(page.run.report.isVisible, "all pairs are stored and verified")
     assert session.acquisition_status().pairs_acknowledged >= 60, "reference pairs come on top"
     newcomer.click(page.run.report, until=lambda: page.tabs.currentWidget() is page.datasets)
     newcomer.wait(lambda: page.datasets.report.rows.rowCount() > 0, "the report is shown")
-    photographer.take("dataset")
+    photographer.capture("dataset")
 
 
 def _train(newcomer: Newcomer, photographer: Photographer) -> None:
@@ -242,11 +242,11 @@ def _train(newcomer: Newcomer, photographer: Photographer) -> None:
     newcomer.wait(page.form.train_button.isEnabled, f"Train is possible; it says: {page.form.problem.text()}", 20)
     newcomer.click(page.form.train_button, until=lambda: bool(page.queue.trainings))
     newcomer.wait(lambda: _stage_of(page) is Stage.TRAINING and len(page.run_view.curve.steps) > 1, "the curve has points")
-    photographer.take("training")
+    photographer.capture("training")
     ended = (QueueState.FINISHED, QueueState.FAILED, QueueState.STOPPED)
     newcomer.wait(lambda: page.queue.trainings[0].state in ended, "the training has ended", 2 * PATIENCE_S)
     assert page.queue.trainings[0].state is QueueState.FINISHED, page.queue.trainings[0].note
-    photographer.take("trained")
+    photographer.capture("trained")
 
 
 def _use(newcomer: Newcomer, photographer: Photographer) -> None:
@@ -256,7 +256,7 @@ def _use(newcomer: Newcomer, photographer: Photographer) -> None:
     folder = page.queue.trainings[0].folder
     newcomer.click(page.queue_panel.use, until=lambda: page.sheets.currentWidget() is page.models)
     newcomer.wait(lambda: page.models.comparison.comparison is not None, "the models are compared")
-    photographer.take("compare", both=True)
+    photographer.capture("compare", both=True)
     answer = agrees(newcomer.operator)
     newcomer.click(page.models.use, until=lambda: newcomer.window.host.choice.model == str(folder))
     newcomer.wait(newcomer.is_open, "the instrument is open with the new model")
@@ -284,7 +284,7 @@ def _look_and_measure(newcomer: Newcomer, photographer: Photographer) -> None:
     show_sheet(newcomer.operator, panel.sheets, Sheet.PROFILE.value)
     assert live.pictures.measure.measurements.names == ("Profile 1",)
     newcomer.wait(lambda: panel.csv_text().count("\n") > 5, "the profile has values")
-    photographer.take("profile", both=True)
+    photographer.capture("profile", both=True)
 
 
 def _record(newcomer: Newcomer) -> Path:
@@ -312,13 +312,13 @@ def _play(newcomer: Newcomer, photographer: Photographer, recording: Path) -> No
     place = table.visualRect(model.index(row, 2)).center()
     newcomer.operator.click(table.viewport(), place, until=lambda: [entry.path for entry in table.selected] == [recording])
     newcomer.wait(lambda: not page.details.pictures.is_empty and not page.pictures.busy, "the list has its pictures")
-    photographer.take("data", both=True)
+    photographer.capture("data", both=True)
     newcomer.click(page.buttons.buttons[EntryAction.PLAY], until=lambda: page.player is not None and page.player.isVisible())
     player = page.player
     assert player is not None
     newcomer.wait(lambda: player.left.shown is not None, "the first frame is shown")
     newcomer.click(player.transport.play, until=lambda: player.playhead.position > 3)
-    photographer.take("player")
+    photographer.capture("player")
     newcomer.wait(lambda: player.playhead.state is PlayState.PAUSED, "the player stops at the end", 60)
     assert player.playhead.position == player.playhead.last
 
@@ -331,11 +331,11 @@ def _export(newcomer: Newcomer, photographer: Photographer, recording: Path, ask
     panel = _open_export(newcomer, page.player.head.export)
     newcomer.click(panel.formats.displayed, until=panel.formats.displayed.isChecked)
     newcomer.wait(lambda: not panel.refusal(), "the export is planned")
-    photographer.take("export")
+    photographer.capture("export")
     newcomer.click(panel.export_button, until=lambda: panel.is_running)
     newcomer.wait(lambda: not panel.is_running, "the film is exported")
     newcomer.click(panel.folder_button, until=lambda: bool(asked))
-    photographer.take("exported")
+    photographer.capture("exported")
     newcomer.click(panel.close_button, until=lambda: not panel.isVisible())
     assert asked == [recording / "export"]
     films = sorted(asked[0].glob("*.mp4"))

@@ -34,7 +34,7 @@ class Photographer:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def take(self, name: str, *, both: bool = False) -> None:
+    def capture(self, name: str, *, both: bool = False) -> None:
         """Save what is seen now; ``both`` takes another picture in the light theme."""
         self._save(f"newcomer-{name}.png")
         if both:
