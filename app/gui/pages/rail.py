@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QActionGroup
+from PyQt6.QtGui import QAction, QActionGroup, QShowEvent
 from PyQt6.QtWidgets import QToolBar
 
 from app.gui.widgets.icons import icon
@@ -32,6 +32,14 @@ class Rail(QToolBar):
         action.setData(len(self._group.actions()))
         self._group.addAction(action)
         return action
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Make all buttons as wide as the widest one; only now they have their font."""
+        super().showEvent(event)
+        buttons = [button for action in self._group.actions() if (button := self.widgetForAction(action)) is not None]
+        width = max((button.sizeHint().width() for button in buttons), default=0)
+        for button in buttons:
+            button.setMinimumWidth(width)
 
     def show_chosen(self, number: int) -> None:
         """Press the button of a page."""
