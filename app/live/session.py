@@ -33,13 +33,13 @@ from app.instrument.device_facts import RigFacts, rig_facts
 from app.instrument.opening import open_instrument
 from app.instrument.replayed import Replayed
 from app.instrument.responses import response_of
+from app.jobs.job_list import JobList, JobOrder
 from app.live.camera_control import CameraControl
 from app.live.capture import CaptureSettings, LiveCapture
 from app.live.drills.drill import Drill
 from app.live.drills.faults import FullDisk
 from app.live.drills.kinds import DrillKind
 from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings
-from app.live.jobs import Jobs
 from app.live.loop_back.results import DEFAULT_FLASHES, LoopBackStatus
 from app.live.parts.acquisition_control import AcquisitionControl, PairScreen
 from app.live.parts.calibration_control import CalibrationControl
@@ -127,7 +127,7 @@ class Session:
         self._loop_back = LoopBackControl(rig, self._slm, self._stages, self._messages.append, self._processing.views)
         self._acquisition = AcquisitionControl(self._devices)
         self._calibration = CalibrationControl(rig, self._camera, self._devices)
-        self._jobs = Jobs()
+        self._jobs = JobList()
         self._live = LiveControl(rig, self._camera, self._devices, self._messages.append)
 
     @classmethod
@@ -460,7 +460,8 @@ class Session:
         if path is None or self.recording_status().active:
             raise SessionError("there is no finished recording to export; record one first")
         with self._stages.starting():
-            self._stages.add(self._jobs.start(f"Export {path.name}", partial(export_recording, path, self._messages.append)))
+            work = partial(export_recording, path, self._messages.append)
+            self._stages.add(self._jobs.start(JobOrder(name=f"Export {path.name}", work=work)).stage)
 
     def jobs(self) -> tuple[JobStatus, ...]:
         """Return the jobs in the background, oldest first."""

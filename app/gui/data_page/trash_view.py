@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
     QTableWidget,
@@ -20,6 +18,7 @@ from PyQt6.QtWidgets import (
 from app.gui.widgets.formatting import count
 from app.gui.widgets.icons import icon
 from app.gui.widgets.problem_label import ProblemLabel
+from app.gui.widgets.rows_table import show_as_rows
 from app.gui.widgets.style import GAP_PX, set_style
 from app.library.description import size_text
 from app.library.trash import TrashedEntry
@@ -98,20 +97,8 @@ class TrashView(QWidget):
 
     def _build(self) -> None:
         table = self.table
-        table.setAccessibleName("Trash")
-        table.setHorizontalHeaderLabels(_HEADINGS)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        show_as_rows(table, _HEADINGS, "Trash", wide_column=1)
         table.setTabKeyNavigation(False)
-        table.setShowGrid(False)
-        table.setWordWrap(False)
-        rows, columns = table.verticalHeader(), table.horizontalHeader()
-        assert rows is not None
-        assert columns is not None
-        rows.hide()
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         buttons = QHBoxLayout()
         buttons.addWidget(self.back)
         buttons.addWidget(self.text, 1)

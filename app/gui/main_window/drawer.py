@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
-    QAbstractItemView,
     QDockWidget,
     QHBoxLayout,
     QHeaderView,
@@ -17,6 +16,7 @@ from PyQt6.QtWidgets import (
 
 from app.gui.widgets.banner import LoggedMessage
 from app.gui.widgets.formatting import duration
+from app.gui.widgets.rows_table import show_as_rows
 from app.status import JobStatus, MessageLevel
 
 _LEVELS = {MessageLevel.INFO: "Information", MessageLevel.WARNING: "Warning", MessageLevel.ERROR: "Error"}
@@ -71,19 +71,7 @@ class Drawer(QDockWidget):
 
 def _table(headings: tuple[str, ...], name: str) -> QTableWidget:
     table = QTableWidget(0, len(headings))
-    table.setHorizontalHeaderLabels(headings)
-    table.setAccessibleName(name)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setWordWrap(False)
-    table.setShowGrid(False)
-    rows, columns = table.verticalHeader(), table.horizontalHeader()
-    assert rows is not None
-    assert columns is not None
-    rows.hide()
-    columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    columns.setStretchLastSection(True)
-    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    show_as_rows(table, headings, name)
     return table
 
 

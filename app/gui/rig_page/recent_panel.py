@@ -8,14 +8,11 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import (
-    QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -24,6 +21,7 @@ from PyQt6.QtWidgets import (
 from acquisition.streams.channel import Stage
 from app.gui.rig_page.note import Note, NoteLevel
 from app.gui.widgets.icons import Ink, icon
+from app.gui.widgets.rows_table import rows_table
 from app.gui.widgets.style import GAP_PX, set_style
 from app.instrument.recent_instruments import InstrumentSort, RecentInstrument
 
@@ -66,7 +64,7 @@ class RecentPanel(QWidget):
         self._search: Stage | None = None
         self._open: Path | None = None
         self._has_open = False
-        self.table = _table()
+        self.table = rows_table(_COLUMNS, "Recent instruments")
         self.note = Note("The chosen instrument")
         self.open_button = QPushButton("Open")
         self.set_up_button = QPushButton("Set up\N{HORIZONTAL ELLIPSIS}")
@@ -186,26 +184,6 @@ class RecentPanel(QWidget):
         name, _ = QFileDialog.getOpenFileName(self, "Open an instrument file", "", files)
         if name:
             self.open_requested.emit(Path(name))
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(_COLUMNS))
-    table.setHorizontalHeaderLabels(_COLUMNS)
-    table.setAccessibleName("Recent instruments")
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setTabKeyNavigation(False)
-    table.setWordWrap(False)
-    table.setShowGrid(False)
-    rows, columns = table.verticalHeader(), table.horizontalHeader()
-    assert rows is not None
-    assert columns is not None
-    rows.hide()
-    columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    columns.setStretchLastSection(True)
-    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    return table
 
 
 def _local(used_utc: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PyQt6.QtWidgets import QLabel, QTableWidgetItem, QVBoxLayout, QWidget
 
-from app.gui.train_page.tables import rows_table
 from app.gui.widgets.formatting import UNKNOWN
 from app.gui.widgets.icons import Ink, icon
+from app.gui.widgets.rows_table import rows_table, set_low_rows
 from app.training.compiled_engines import Compilation, EngineResult, EngineState, in_text
 
 _SIGNS = {
@@ -28,6 +28,7 @@ class EnginesView(QWidget):
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.table = rows_table(("Engine", "State", "ms per frame", "Difference from torch", "Remarks"), "Compiled engines")
+        set_low_rows(self.table)
         meaning = QLabel(_MEANING)
         meaning.setObjectName("muted")
         meaning.setWordWrap(True)

@@ -20,10 +20,10 @@ from PyQt6.QtWidgets import (
 
 from app.gui.train_page.comparison_view import ComparisonView
 from app.gui.train_page.engines_view import EnginesView
-from app.gui.train_page.tables import rows_table
 from app.gui.widgets.formatting import UNKNOWN
 from app.gui.widgets.icons import IconLabel, Ink, icon
 from app.gui.widgets.labels import scrolled
+from app.gui.widgets.rows_table import rows_table, set_low_rows
 from app.gui.widgets.style import set_style
 from app.training.model_comparison import ModelComparison
 from app.training.model_list import ListedModel, ModelOrigin, card_lines
@@ -58,6 +58,7 @@ class ModelsPanel(QWidget):
         self._comparisons: dict[tuple[str, str], ModelComparison] = {}
         self._obstacles = ("", "")
         self.list = rows_table(("Model", "SSIM", "Remarks"), "Models")
+        set_low_rows(self.list)
         self.name = QLabel()
         self.name.setObjectName("heading")
         self.sign = IconLabel()

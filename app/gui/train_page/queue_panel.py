@@ -8,10 +8,10 @@ from pathlib import Path
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QTableWidgetItem, QVBoxLayout
 
-from app.gui.train_page.tables import rows_table
 from app.gui.widgets.formatting import duration
 from app.gui.widgets.icons import Ink, icon
 from app.gui.widgets.labels import ElidedLabel
+from app.gui.widgets.rows_table import rows_table, set_low_rows
 from app.gui.widgets.style import set_style
 from app.training.time_left import TrainingProgress
 from app.training.training_queue import QueuedTraining, QueueState
@@ -48,6 +48,7 @@ class QueuePanel(QFrame):
         self._rows: tuple[tuple[str, ...], ...] = ()
         self._paused = True
         self.list = rows_table(("State", "Model", "What", "Time", "Remarks"), "Queue of trainings")
+        set_low_rows(self.list)
         self.go_on = QPushButton("Start queue")
         self.stop = QPushButton("Stop")
         self.resume = QPushButton("Resume")

@@ -9,7 +9,7 @@ from pathlib import Path
 from acquisition.exchange.export import ExportError, ExportFormat
 from app.exporting.order import ExportOrder, Opened
 from app.exporting.run import carry_out
-from app.live.jobs import Progress
+from app.jobs.job_list import Progress
 from app.status import Message, MessageLevel, Topic
 
 

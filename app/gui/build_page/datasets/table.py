@@ -7,11 +7,12 @@ from pathlib import Path
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QIcon
-from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+from PyQt6.QtWidgets import QTableWidget, QTableWidgetItem
 
 from app.datasets.dataset_list import ListedDataset, Verified
 from app.gui.widgets.formatting import count
 from app.gui.widgets.icons import Ink, icon
+from app.gui.widgets.rows_table import select_one_row, show_as_rows
 from app.library.entry import EntryEnd
 
 _HEADINGS = ("Name", "Date", "Pairs", "State")
@@ -28,21 +29,8 @@ class DatasetTable(QTableWidget):
     def __init__(self) -> None:
         super().__init__(0, len(_HEADINGS))
         self._datasets: tuple[ListedDataset, ...] = ()
-        self.setHorizontalHeaderLabels(_HEADINGS)
-        self.setAccessibleName("Datasets")
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setTabKeyNavigation(False)
-        self.setWordWrap(False)
-        self.setShowGrid(False)
-        rows, columns = self.verticalHeader(), self.horizontalHeader()
-        assert rows is not None
-        assert columns is not None
-        rows.hide()
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        show_as_rows(self, _HEADINGS, "Datasets", wide_column=0)
+        select_one_row(self)
 
     @property
     def selected(self) -> ListedDataset | None:
