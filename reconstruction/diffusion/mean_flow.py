@@ -95,6 +95,11 @@ class MeanFlow(Reconstructor):
         """Whether there is a standard deviation: that of the mean, from the head."""
         return True
 
+    @property
+    def gives_samples(self) -> bool:
+        """Whether pictures of one frame differ: not without the flow, which gives the mean."""
+        return self.flow_steps > 0
+
     def set_steps(self, count: int) -> None:
         """Set the number of the flow's steps."""
         self.flow_steps = count

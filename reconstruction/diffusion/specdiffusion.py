@@ -4,6 +4,10 @@ The input of the network is the speckle, averaged to the phase's grid, together 
 the noise. It has no reference as input, and its loss includes the grid outside the fibre's disc. Only the scaling of counts to
 the condition differs from the publication.
 
+Two options help where a training is short. The network can estimate the clean picture in place of the noise (``predicts``):
+from pure noise it then is a regressor, which cannot do without the speckle. And a fraction of the draws can be pure noise
+(``pure_noise``): a network that sees little noise can do without the speckle, and learns late to use it.
+
 A sample of the posterior has twice the squared error of the posterior's mean: more steps give more realistic images, not a
 higher PSNR. Samples show texture and uncertainty (:meth:`SpecDiffusion.deviation`). The mean of K samples has 1 + 1/K times the
 squared error of the posterior's mean.
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 import torch
@@ -21,14 +26,26 @@ import torch.nn.functional as F
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
 from reconstruction.diffusion.samplers import SAMPLERS, Denoiser
-from reconstruction.diffusion.schedules import draw_gamma, preset
+from reconstruction.diffusion.schedules import GAMMA_NOISIEST, draw_gamma, preset
 from reconstruction.models.base import NetworkConfig, Reconstructor
-from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape
+from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape, gamma_embedding, log_snr_embedding
 from reconstruction.networks.speckle_only import shrunk_speckle
 
 #: Factor on the condition. On the twin an object changes the condition by 0.13 of a frame's mean. With this factor the change
 #: has a standard deviation of 0.5, about that of phase on -1..1, and the whole condition, with grain and dark rim, one of 2.6.
 CONDITION_GAIN = 4.0
+
+
+#: Largest weight of a picture's squared error, for estimates of the picture; the weight grows with the signal in the input.
+_MOST_WEIGHT = 5.0
+
+
+class Prediction(StrEnum):
+    """What the network estimates."""
+
+    #: As published.
+    NOISE = "noise"
+    PICTURE = "picture"
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,10 @@ class SpecDiffusionConfig(NetworkConfig):
         Seed of the noise from which a sample starts.
     samples : int
         Number of samples for a standard deviation, at least 2.
+    predicts : str
+        A value of :class:`Prediction`.
+    pure_noise : float
+        Fraction of the draws in training whose input is pure noise, 0 to 1; the others are drawn as published.
     """
 
     base_channels: int = 64
@@ -58,9 +79,13 @@ class SpecDiffusionConfig(NetworkConfig):
     schedule: str = "paper-100"
     seed: int = 0
     samples: int = 8
+    predicts: str = Prediction.NOISE.value
+    pure_noise: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.predicts not in list(Prediction) or not 0 <= self.pure_noise <= 1:
+            raise ValueError(f"predicts is one of {', '.join(Prediction)} and pure_noise a number from 0 to 1, got {self}")
         halvings = len(self.multipliers) - 1
         if self.grid_px % 2**halvings:
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
@@ -101,7 +126,9 @@ class SpecDiffusion(Reconstructor):
             dropout=config.dropout,
             heads=config.heads,
         )
-        self.network = FilmUNet(2, 1, shape)
+        self.predicts = Prediction(config.predicts)
+        embedding = gamma_embedding if self.predicts is Prediction.NOISE else log_snr_embedding
+        self.network = FilmUNet(2, 1, shape, embedding)
 
     @property
     def evaluations(self) -> int:
@@ -112,6 +139,11 @@ class SpecDiffusion(Reconstructor):
     def gives_sigma(self) -> bool:
         """Whether there is a standard deviation: the spread of the samples, if there are several of a frame."""
         return self.samples_per_frame > 1
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether pictures of one frame differ: always, each begins with other noise."""
+        return True
 
     def set_samples(self, count: int) -> None:
         """Draw ``count`` samples of every frame, which takes that many times as long."""
@@ -126,13 +158,22 @@ class SpecDiffusion(Reconstructor):
         return {"network": (torch.zeros((1, 2, self.config.grid_px, self.config.grid_px)), torch.full((1,), 0.5))}
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Return the mean absolute error of the estimated noise, at noise levels that are drawn as published."""
+        """Return the error of the estimates: absolute for the noise, as published, or squared and weighted for the picture."""
         clean = 2 * batch.phase_rad / self.config.phase_range_rad - 1
-        gamma = draw_gamma(len(clean)).to(clean.device)
-        per_image = gamma[:, None, None, None]
+        gamma = draw_gamma(len(clean))
+        # The part of the picture in the input; pure noise has none, though its level is the noisiest that sampling begins at.
+        signal = gamma.clone()
+        if self.config.pure_noise:
+            pure = torch.rand(len(gamma)) < self.config.pure_noise
+            gamma[pure], signal[pure] = GAMMA_NOISIEST, 0.0
+        gamma, signal = gamma.to(clean.device), signal.to(clean.device)[:, None, None, None]
         eps = torch.randn(clean.shape).to(clean.device)
-        noisy = per_image.sqrt() * clean + (1 - per_image).sqrt() * eps
-        return F.l1_loss(self.network(torch.cat([self.condition(batch.frames), noisy], 1), gamma), eps)
+        noisy = signal.sqrt() * clean + (1 - signal).sqrt() * eps
+        estimate = self.network(torch.cat([self.condition(batch.frames), noisy], 1), gamma)
+        if self.predicts is Prediction.NOISE:
+            return F.l1_loss(estimate, eps)
+        weight = (1 / (1 - signal)).clamp(max=_MOST_WEIGHT)
+        return ((estimate - clean).square() * weight).mean()
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Draw one sample with the configured seed; see :class:`~reconstruction.models.base.Reconstructor`."""
@@ -187,7 +228,11 @@ class SpecDiffusion(Reconstructor):
             return torch.stack(drawn).repeat(len(frame), 1, 1, 1).to(condition.device)
 
         def predict_eps(y: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
-            return torch.as_tensor(self.network(torch.cat([condition, y], 1), gamma))
+            estimate = torch.as_tensor(self.network(torch.cat([condition, y], 1), gamma))
+            if self.predicts is Prediction.NOISE:
+                return estimate
+            level = gamma[:, None, None, None]
+            return (y - level.sqrt() * estimate) / (1 - level).sqrt()
 
         image = SAMPLERS[self.sampler](Denoiser(predict_eps), noise(), preset(self.schedule).gammas, noise)
         return (image + 1) / 2 * self.config.phase_range_rad

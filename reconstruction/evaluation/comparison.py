@@ -56,12 +56,15 @@ class Entry:
         Hash of its weights; empty without weights.
     note : str
         Remark for the reader.
+    minutes : float, optional
+        Time in minutes that it was trained for; None for a method that is not trained.
     """
 
     method: Method
     parameters: int = 0
     model_id: str = ""
     note: str = ""
+    minutes: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +134,7 @@ class Row:
             "iou_matched": self.iou_matched,
             "images": len(self.per_image),
             "parameters": self.entry.parameters,
+            "minutes": self.entry.minutes,
             "model_id": self.entry.model_id,
             "note": self.entry.note,
             "ssim_quartiles": [float(value) for value in ssim],

@@ -56,10 +56,25 @@ class Resolution:
         Width of the narrowest resolved bars in camera pixels; None if not even the widest bars are resolved.
     dips : mapping of float to float
         Dip by width of the bars, widest first; the smaller dip of the two orientations.
+    contrasts : mapping of float to float
+        The same for the contrast: the phase of the bars minus that of the spaces between them, divided by the displayed phase.
+        The dip is relative to the reconstructed height, the contrast to the true one.
     """
 
     bar_px: float | None
     dips: Mapping[float, float]
+    contrasts: Mapping[float, float]
+
+    def contrast_by_group(self) -> dict[float, float]:
+        """Return the mean contrast of each group of six widths, by the group's widest bars in camera pixels.
+
+        Bars of a group are half as wide as those of the group before, as on the chart.
+        """
+        widest_px = max(self.contrasts, default=1.0)
+        groups: dict[int, list[float]] = defaultdict(list)
+        for width_px, contrast in self.contrasts.items():
+            groups[round(6 * math.log2(widest_px / width_px)) // 6].append(contrast)
+        return {widest_px / 2**group: float(np.mean(contrasts)) for group, contrasts in sorted(groups.items())}
 
 
 def charts(frame_px: int, field_radius: float, phase_range_rad: float, whole: int = 4) -> tuple[Chart, ...]:
@@ -132,15 +147,15 @@ def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_ran
                 # Horizontal bars are vertical bars of the transposed image.
                 turned: list[Rectangle] = [(left, top, right, bottom) for top, left, bottom, right in element.bars[3:]]
                 heights[width][1].append(_heights(image.T, turned))
-    dips = {
-        width: min(_dip(each, phase_range_rad) for each in heights[width].values()) for width in sorted(heights, reverse=True)
-    }
+    widths = sorted(heights, reverse=True)
+    dips = {width: min(_dip(each, phase_range_rad) for each in heights[width].values()) for width in widths}
+    contrasts = {width: min(_contrast(each, phase_range_rad) for each in heights[width].values()) for width in widths}
     narrowest = None
     for width, dip in dips.items():
         if dip < RAYLEIGH_DIP:
             break
         narrowest = width
-    return Resolution(narrowest, dips)
+    return Resolution(narrowest, dips, contrasts)
 
 
 def _moved(element: UsafElement, down: int, across: int) -> UsafElement:
@@ -178,3 +193,9 @@ def _dip(elements: Sequence[tuple[float, float, float]], phase_range_rad: float)
     bar, space, dark = np.mean(elements, axis=0)
     height = bar - dark
     return float((bar - space) / height) if height >= _LEAST_HEIGHT * phase_range_rad else 0.0
+
+
+def _contrast(elements: Sequence[tuple[float, float, float]], phase_range_rad: float) -> float:
+    """Return bars minus spaces, averaged over places, divided by the displayed phase of the bars."""
+    bar, space, _ = np.mean(elements, axis=0)
+    return float((bar - space) / phase_range_rad)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -131,6 +131,26 @@ class Reconstructor(nn.Module, ABC):
 
     def set_samples(self, count: int) -> None:
         """Draw ``count`` pictures of every frame; ignored by all but samplers, which always give the same picture."""
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether :meth:`sample` draws different pictures of one frame."""
+        return False
+
+    def sample(self, frame: torch.Tensor, reference: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+        """Draw a picture of one frame (1, 1, frame_px, frame_px) for each seed; one seed always gives the same picture.
+
+        Returns
+        -------
+        tensor of float32, shape (seeds, ..., grid_px, grid_px)
+            Phase in radians.
+
+        Raises
+        ------
+        ValueError
+            This reconstructor draws no samples.
+        """
+        raise ValueError(f"{type(self).__name__} gives one picture of a frame and draws no samples")
 
     @property
     def truth_px(self) -> int:

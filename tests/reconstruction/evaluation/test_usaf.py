@@ -101,3 +101,15 @@ def test_elements_outside_the_disc_are_left_out() -> None:
     for element in narrow.elements:
         corners = np.array([[top, left] for top, left, _, _ in element.bars])
         assert np.hypot(*(corners - 256).T).max() <= 128
+
+
+def test_the_contrast_of_a_group_is_that_of_the_displayed_phase() -> None:
+    sharp = resolution([chart.phase_rad for chart in CHARTS], CHARTS, PHASE_RANGE_RAD).contrast_by_group()
+    widths = list(sharp)
+    assert all(b == pytest.approx(a / 2) for a, b in pairwise(widths))
+    assert all(contrast > 0.9 for width, contrast in sharp.items() if width > 6)
+    weak = resolution([0.6 * chart.phase_rad for chart in CHARTS], CHARTS, PHASE_RANGE_RAD).contrast_by_group()
+    assert list(weak.values()) == pytest.approx([0.6 * contrast for contrast in sharp.values()])
+    soft = resolution(blurred(4), CHARTS, PHASE_RANGE_RAD).contrast_by_group()
+    assert all(a > b for a, b in pairwise(list(soft.values())[:3]))
+    assert 0 < soft[widths[0]] < sharp[widths[0]]
