@@ -19,7 +19,7 @@ from app.live.frame_judge import FrameJudge
 from app.live.inference import InferencePipeline, InferenceSettings
 from app.live.segmentation import segmented
 from app.training.train import twin_data
-from drivers.base import DeviceTimeoutError, Frame, TriggerMode
+from drivers.base import DeviceTimeoutError, Frame, SpeckleScopeError, TriggerMode
 from drivers.recorded.replay import ReplayCamera
 from drivers.twin.optics import FibreOptics
 from reconstruction.data.pairs import TwinExposure
@@ -27,6 +27,7 @@ from reconstruction.data.simulation import simulated_pool
 from reconstruction.models.model import load_model
 
 _FRAMES = 16
+_LONGEST_S = 300.0
 
 
 def bench_live(config: InstrumentConfig, rounds: int = 24, frames_per_round: int = 60) -> dict[str, object]:
@@ -88,7 +89,7 @@ def _live_round(
     pipeline: InferencePipeline, camera: ReplayCamera, judge: Callable[[Frame], Frame], arrivals: list[float], count: int
 ) -> float:
     arrivals.clear()
-    before = pipeline.frames.accepted - pipeline.frames.dropped
+    before = _frames_taken(pipeline)
     stop = threading.Event()
     labels: deque[object] = deque(maxlen=1)
 
@@ -107,18 +108,32 @@ def _live_round(
     for thread in threads:
         thread.start()
     # The first views are slower, because the threads have just started.
-    while len(arrivals) < count + 3 and pipeline.error is None:
-        time.sleep(0.02)
+    _wait_until(pipeline, lambda: len(arrivals) >= count + 3)
     stop.set()
     for thread in threads:
         thread.join()
-    if pipeline.error is not None:
-        raise pipeline.error
     # Wait until the pipeline is empty, because the engine is timed alone next.
-    while len(arrivals) < pipeline.frames.accepted - pipeline.frames.dropped - before and pipeline.error is None:
-        time.sleep(0.02)
+    _wait_until(pipeline, lambda: len(arrivals) >= _frames_taken(pipeline) - before)
     time.sleep(0.3)
     return count / (arrivals[count + 2] - arrivals[2])
+
+
+def _frames_taken(pipeline: InferencePipeline) -> int:
+    """Return how many frames the pipeline reconstructs or has reconstructed."""
+    return pipeline.frames.accepted - pipeline.stats().dropped_frames
+
+
+def _wait_until(pipeline: InferencePipeline, condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; raises the error of the pipeline, or SpeckleScopeError after five minutes."""
+    deadline_s = time.monotonic() + _LONGEST_S
+    while not condition():
+        if pipeline.error is not None:
+            raise pipeline.error
+        if time.monotonic() > deadline_s:
+            raise SpeckleScopeError(
+                f"a round of the live loop did not end within {_LONGEST_S:g} s; close other programs, then try again"
+            )
+        time.sleep(0.02)
 
 
 def bench_twin(config: InstrumentConfig, rounds: int = 11, batch: int = 16) -> dict[str, object]:
