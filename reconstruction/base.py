@@ -34,11 +34,13 @@ class Reconstruction:
     engine : str
         Name of the engine.
     mask : ndarray of bool, shape (h, w), optional
-        The fibre's disc, in which objects can be segmented; None for a recorded phase.
+        The fibre's disc: where the phase means something, and objects can be segmented. None where it is not known.
     uncertainty_rad : ndarray of float32, shape (h, w), optional
         Standard deviation of the phase, if the model gives one.
     recorded_labels : ndarray of uint16, shape (h, w), optional
         The segmentation that was recorded with a recorded phase.
+    is_recorded : bool
+        Whether the phase was recorded earlier, and is not computed now.
     """
 
     phase_rad: NDArray[np.float32]
@@ -50,6 +52,7 @@ class Reconstruction:
     mask: NDArray[np.bool_] | None = None
     uncertainty_rad: NDArray[np.float32] | None = None
     recorded_labels: NDArray[np.uint16] | None = None
+    is_recorded: bool = False
 
     def __post_init__(self) -> None:
         for name in ("phase_rad", "mask", "uncertainty_rad", "recorded_labels"):

@@ -24,6 +24,7 @@ from acquisition.archive.old_names import (
     with_present_names,
 )
 from acquisition.archive.references import REFERENCES, ReferenceEntry, reference_entries
+from acquisition.archive.results.disc import Disc, discs_in
 from acquisition.archive.results.stored_result import StoredResult, stored_results
 from acquisition.archive.rows import Event, StorageError, StoredRow
 from acquisition.archive.shards import ArraySpec, Image, Shards
@@ -236,6 +237,18 @@ class Archive:
             The journal's facts are damaged.
         """
         return reference_entries(self.path, self._journal.status)
+
+    def discs(self) -> dict[str, Disc]:
+        """Return the fibre's disc, (h, w) of bool, of every method that reconstructed frames, by the hash of the method.
+
+        A recording of before version 0.2.0 has none, and neither has a dataset.
+
+        Raises
+        ------
+        StorageError
+            The journal's facts are damaged.
+        """
+        return discs_in(self._journal.status)
 
     def results(self) -> tuple[list[StoredResult], list[str]]:
         """Return the results that were computed later, the oldest first, and one text for each that cannot be read."""

@@ -80,6 +80,8 @@ class RecordItem:
         Segmentation: the number of the object at each pixel; 0 is background.
     uncertainty_rad : ndarray of float32, shape (h, w), optional
         Standard deviation of the phase in radians.
+    disc : ndarray of bool, shape (h, w), optional
+        Where the phase means something: the disc of the fibre. Every item of a method has the same one.
     reconstructed, segmented : bool
         Whether the phase and the labels are a result. If not, every pixel of the phase is NaN, or every label is 0, and the
         row says so: a label 0 alone means that there is no object.
@@ -92,6 +94,7 @@ class RecordItem:
     latency_s: float
     labels: NDArray[np.uint16] | None = None
     uncertainty_rad: NDArray[np.float32] | None = None
+    disc: NDArray[np.bool_] | None = None
     reconstructed: bool = True
     segmented: bool = True
 
@@ -184,6 +187,7 @@ class Recorder:
         self.log = FaultLog()
         self._faults_stored_s = time.monotonic()
         self._references: deque[StoredReference] = deque()
+        self._methods: set[str] = set()  # whose disc is stored
         self._next_index: int | None = None
         #: The marks of the last frame, with the frames in a row that have them; replaced as a whole.
         self._runs: Mapping[FrameMark, range] = {}
@@ -294,6 +298,9 @@ class Recorder:
             self._writer.write_beside(_SHARDS_BESIDE)
         frame = item.frame
         self._store_references(self._writer, frame.index)
+        if item.disc is not None and item.model_id not in self._methods:
+            self._methods.add(item.model_id)
+            self._writer.add_disc(item.model_id, item.disc)
         row = PairRow(
             frame_index=frame.index,
             t_ns=frame.t_ns,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from acquisition.archive.journal.writer import utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, EventKind
 from acquisition.archive.reader import Archive
+from acquisition.archive.results.disc import DISCS, described_disc
 from acquisition.archive.rows import Event, StorageError, is_text
 from drivers.base import CameraCounters
 
@@ -234,6 +235,7 @@ def recording_facts(archive: Archive) -> dict[str, object]:
         "faults": recorded_faults(archive),
         **numbers,
         "marked_frames": marked_frames(archive),
+        DISCS: {method: described_disc(disc) for method, disc in archive.discs().items()},
         "markers": [{"utc": one.utc, "frame": one.frame_index, "text": one.text} for one in markers(archive)],
         "events": [f"{event.utc} {event.kind}: {event.text}" for event in archive.events()],
     }

@@ -28,6 +28,7 @@ from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, 
 from acquisition.archive.old_names import METADATA
 from acquisition.archive.reader import DATA, JOURNAL, Archive, BadImage, VerifyReport, damage, file_sums
 from acquisition.archive.references import StoredReference, reference_entries, write_reference
+from acquisition.archive.results.disc import Disc, disc_entry
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.sealing.ordered_jobs import OrderedJobs
 from acquisition.archive.shards import ArraySpec, Image, Shards
@@ -412,6 +413,11 @@ class ArchiveWriter:
         """Store one fact about the whole archive, replacing its earlier value."""
         with self._mutex:
             self._journal.set_status({key: value})
+
+    def add_disc(self, method_id: str, disc: Disc) -> None:
+        """Store the fibre's disc, (h, w), in which a method computes the phase."""
+        with self._mutex:
+            self._journal.set_status(disc_entry(method_id, disc))
 
     def add_reference(self, reference: StoredReference) -> None:
         """Store what frames are reconstructed against from ``first_frame`` on; it is on disk when this returns.

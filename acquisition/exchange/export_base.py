@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recording_faults import NOT_RECONSTRUCTED, NOT_SEGMENTED, marked_frames, recording_facts
+from acquisition.archive.results.disc import DISCS, Disc, parsed_disc
 from acquisition.archive.rows import PairRow
 from acquisition.exchange.check_sums import CRC, FACTS, crc32_columns, facts_sha256
 from drivers.base import SpeckleScopeError
@@ -82,6 +83,20 @@ def how_it_went(archive: Archive) -> dict[str, object]:
     if archive.kind is not ArchiveKind.RECORDING:
         return {}
     return {RECORDING: {**recording_facts(archive), "references": len(archive.references())}}
+
+
+def known_discs(archive: Archive) -> dict[str, Disc]:
+    """Return the discs of the methods of a recording, also of one that was exported and imported again.
+
+    Raises
+    ------
+    StorageError
+        The journal's facts or the metadata are damaged.
+    """
+    exported = archive.metadata.get(RECORDING)
+    described = exported.get(DISCS) if isinstance(exported, Mapping) else None
+    imported = described if isinstance(described, Mapping) else {}
+    return {**{str(method): parsed_disc(disc) for method, disc in imported.items()}, **archive.discs()}
 
 
 def recording_summary(archive: Archive) -> str:

@@ -22,6 +22,7 @@ from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED
 from acquisition.archive.recording_faults import ROW_MARKS
+from acquisition.archive.results.disc import DISC, Disc, described_disc
 from acquisition.archive.results.result_writer import new_result
 from acquisition.archive.results.stored_result import ResultCard, ResultKind, StoredResult
 from acquisition.archive.rows import StorageError, StoredRow
@@ -128,20 +129,25 @@ def segment_again(
 ) -> StoredResult | None:
     """Compute the labels of every frame that has a phase again, from the recorded phase; otherwise as for reconstructions.
 
-    No model is needed: the fibre's disc is where the recorded phase is not 0.
+    No model is needed. The fibre's disc is the recorded one; in a recording of before version 0.2.0 it is where the phase is
+    not 0.
     """
     chosen = options or SegmentOptions()
     with _opened(path) as archive:
         rows = tuple(row for row in archive.rows() if ROW_NOT_RECONSTRUCTED not in row.extra)
         if not rows or "phase" not in archive.arrays:
             raise StorageError(f"no frame of {path.name} has a phase; reconstruct the skipped frames first")
-        mask = _recorded_disc(archive, rows)
+        discs = archive.discs()
+        others = {row.model_id for row in rows} - discs.keys()
+        if others:
+            discs |= dict.fromkeys(others, _shown_disc(archive, rows))
+        height, width = archive.spec("phase").shape
         facts: dict[str, object] = {"min_area_px": chosen.min_area_px, "noise_rad": chosen.noise_rad}
         card = ResultCard(kind=ResultKind.SEGMENTATION, name="segmented again", created_utc=utc_now(), facts=facts)
         try:
-            with new_result(path, card, [row.index for row in rows], {"labels": mask.shape}) as writer:
+            with new_result(path, card, [row.index for row in rows], {"labels": (height, width)}) as writer:
                 for row in _Watch(progress, stop).each(rows):
-                    writer.add({"labels": _labels(archive.read("phase", row.index), mask, row, chosen)})
+                    writer.add({"labels": _labels(archive.read("phase", row.index), discs[row.model_id], row, chosen)})
         except _StoppedError:
             return None
         return StoredResult(writer.path)
@@ -196,6 +202,7 @@ class _Reconstruction:
         self._method_ids = _method_ids(archive.rows())
         self._differences_rad: list[float] = []
         self.method: LiveMethod | None = None
+        self._discs: dict[str, Disc] = {}
 
     def images(self, row: StoredRow) -> dict[str, NDArray[Any]]:
         """Return the images of a frame: the recorded ones, where something that may have made them gives them again."""
@@ -207,6 +214,7 @@ class _Reconstruction:
             best = other if other.difference_rad == 0.0 else first
         self._differences_rad += [] if best.difference_rad is None else [best.difference_rad]
         self.method = best.method
+        self._discs[best.method.id] = best.method.mask
         return best.images
 
     def _computed(self, row: StoredRow, method: LiveMethod, reference: NDArray[np.float32]) -> _Computed:
@@ -226,7 +234,9 @@ class _Reconstruction:
 
     def facts(self) -> dict[str, object]:
         differences = self._differences_rad
+        disc: Disc = np.logical_or.reduce(list(self._discs.values()))
         return {
+            DISC: described_disc(disc),
             "frames_compared": len(differences),
             "frames_equal": differences.count(0.0),
             "largest_difference_rad": max(differences, default=None),
@@ -278,9 +288,9 @@ def _labels(
     return segment(phase_rad, mask, options.min_area_px, noise_rad=options.noise_rad)
 
 
-def _recorded_disc(archive: Archive, rows: Sequence[StoredRow]) -> NDArray[np.bool_]:
-    """Return the disc of the fibre on the grid of the phase: where one of the recorded phases is not 0."""
-    mask: NDArray[np.bool_] = np.zeros(archive.spec("phase").shape, np.bool_)
+def _shown_disc(archive: Archive, rows: Sequence[StoredRow]) -> Disc:
+    """Return the disc of the fibre that recorded phases show: where one of them is not 0."""
+    mask: Disc = np.zeros(archive.spec("phase").shape, np.bool_)
     for row in rows[:: max(1, len(rows) // _DISC_FRAMES)]:
         phase = archive.read("phase", row.index)
         mask |= np.isfinite(phase) & (phase != 0)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED, ROW_NOT_SEGMENTED
+from acquisition.archive.results.disc import Disc
 from acquisition.archive.rows import StorageError
-from acquisition.exchange.export_base import RECORDING
+from acquisition.exchange.export_base import RECORDING, known_discs
 from acquisition.patterns.sources import BLANK
 from app.instrument.config import InstrumentConfig
 from app.instrument.kinds import CameraKind
@@ -48,6 +49,7 @@ class Replayed:
         self._archive = archive
         self._rows = archive.rows()
         self._references = self._read_references()
+        self._discs = self._read_discs()
         # The import of an exported recording is a dataset; its metadata still tell how the recording went.
         self._is_recording = archive.kind is ArchiveKind.RECORDING or RECORDING in archive.metadata
 
@@ -133,9 +135,18 @@ class Replayed:
             0.0,
             row.model_id,
             RECORDED,
+            self._discs.get(row.model_id),
             uncertainty_rad=uncertainty_rad,
             recorded_labels=labels,
+            is_recorded=True,
         )
+
+    def _read_discs(self) -> dict[str, Disc]:
+        try:
+            return known_discs(self._archive)
+        except StorageError as error:
+            self.problems.append(str(error))
+            return {}
 
     def _read_references(self) -> list[tuple[int, NDArray[np.float32]]]:
         """Return every stored reference with its first frame. In a dataset it is the mean of the frames of the flat pattern."""

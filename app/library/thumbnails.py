@@ -9,15 +9,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from acquisition.archive.atomic_files import image_bytes, write_bytes
+from acquisition.archive.old_names import metadata_file
 from acquisition.archive.reader import JOURNAL, Archive
+from acquisition.archive.results.disc import DISC, Disc, parsed_disc
 from acquisition.archive.rows import StorageError
 from app.library.entry import Entry, EntryKind
 from drivers.base import SpeckleScopeError
 from drivers.pictures import PictureError, decode_picture, read_picture
+from drivers.safe_text import read_yaml
 
 #: Side of each of the two pictures, and the gap between them, in pixels.
 SIDE_PX, GAP_PX = 96, 4
@@ -26,7 +30,7 @@ MOST_KEPT = 4000
 #: How many are removed at once when there are too many.
 _REMOVED = 500
 #: To be raised when thumbnails look different.
-_VERSION = 1
+_VERSION = 2
 #: Frames that are tried until one is readable and has a phase.
 _TRIES = 8
 
@@ -124,9 +128,23 @@ _Pictures = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
 def _snapshot(folder: Path) -> _Pictures:
     speckle = read_picture(folder / "speckle.png").pixels.astype(np.float32)
     try:
-        return speckle, _float_picture(folder / "phase_rad.tif")
+        return speckle, _inside(_float_picture(folder / "phase_rad.tif"), _disc_of_snapshot(folder))
     except (PictureError, OSError):
         return speckle, None
+
+
+def _disc_of_snapshot(folder: Path) -> Disc | None:
+    try:
+        return parsed_disc(read_yaml(metadata_file(folder))[DISC])
+    except (SpeckleScopeError, OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+        return None  # as those of before version 0.2.0
+
+
+def _inside(phase_rad: NDArray[np.float32], disc: Disc | None) -> NDArray[np.float32]:
+    """Return a phase that is not a number outside the fibre's disc."""
+    if disc is None or disc.shape != phase_rad.shape:
+        return phase_rad
+    return np.where(disc, phase_rad, np.float32(np.nan))
 
 
 def _float_picture(file: Path) -> NDArray[np.float32]:
@@ -136,16 +154,23 @@ def _float_picture(file: Path) -> NDArray[np.float32]:
 def _frame(entry: Entry) -> _Pictures:
     """Return a frame and its phase: of a recording from the middle on, of a dataset from its beginning on."""
     archive = Archive.open(entry.path)
-    rows = archive.intact_rows()
+    rows, discs = archive.intact_rows(), _discs(archive)
     first = len(rows) // 2 if entry.kind is EntryKind.RECORDING else 0
     best: _Pictures = (None, None)
     for row in [*rows[first:], *rows[:first]][:_TRIES]:
         speckle, phase = (_image(archive, name, row.index) for name in ("speckle", "phase"))
         if speckle is not None and phase is not None and np.isfinite(phase).any():
-            return speckle, phase
+            return speckle, _inside(phase, discs.get(row.model_id))
         if best[0] is None:
             best = speckle, None
     return best
+
+
+def _discs(archive: Archive) -> dict[str, Disc]:
+    try:
+        return archive.discs()
+    except StorageError:
+        return {}
 
 
 def _image(archive: Archive, name: str, index: int) -> NDArray[np.float32] | None:

@@ -143,6 +143,7 @@ class FrameJoiner:
             latency_s=0.0 if reconstruction is None else reconstruction.latency_s,
             labels=self._no_labels if labels is None else labels,
             uncertainty_rad=(self._no_phase if uncertainty is None else uncertainty) if self._has_uncertainty else None,
+            disc=None if reconstruction is None else reconstruction.mask,
             reconstructed=reconstruction is not None,
             segmented=labels is not None,
         )

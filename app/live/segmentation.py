@@ -25,7 +25,7 @@ def segmented(view: LiveView) -> Overlay:
     start_s = time.perf_counter()
     reconstruction = view.reconstruction
     labels = None
-    if reconstruction is not None and reconstruction.mask is None:
+    if reconstruction is not None and reconstruction.is_recorded:
         labels = reconstruction.recorded_labels
     elif reconstruction is not None and reconstruction.mask is not None and view.frame.readable and reconstruction.is_finite:
         labels = segment(reconstruction.phase_rad, reconstruction.mask)

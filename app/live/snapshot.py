@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import image_bytes, make_folder, moved_when_complete, write_inside
 from acquisition.archive.old_names import METADATA
+from acquisition.archive.results.disc import DISC, described_disc
 from app.status import Overlay
 from drivers.base import SpeckleScopeError
 from drivers.safe_text import dump_yaml
@@ -71,4 +72,6 @@ def _facts_of(overlay: Overlay) -> dict[str, object]:
     if reconstruction is not None:
         facts |= {"model_id": reconstruction.model_id, "engine": reconstruction.engine}
         facts |= {"latency_s": float(reconstruction.latency_s)}
+        if reconstruction.mask is not None:
+            facts[DISC] = described_disc(reconstruction.mask)
     return facts

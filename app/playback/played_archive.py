@@ -17,9 +17,10 @@ from acquisition.archive.reader import Archive
 from acquisition.archive.recorded_frames import bit_depth_of
 from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED, ROW_NOT_SEGMENTED
 from acquisition.archive.recording_faults import ROW_MARKS, markers
+from acquisition.archive.results.disc import Disc
 from acquisition.archive.results.stored_result import ResultKind, StoredResult
 from acquisition.archive.rows import StorageError, StoredRow
-from acquisition.exchange.export_base import RECORDING
+from acquisition.exchange.export_base import RECORDING, known_discs
 from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD
 from app.playback.played_frame import Layer, PlayedFrame
 from app.playback.timeline import Timeline
@@ -131,6 +132,8 @@ class PlayedArchive:
         if damaged:
             self._problems.append(f"{damaged} of {len(archive)} frames are damaged in its journal, and left out")
         self.timeline = Timeline.of(self.rows, self._known(lambda: markers(archive), ()))
+        nowhere: Mapping[str, Disc] = {}
+        self._discs = self._known(lambda: known_discs(archive), nowhere)
         results, unreadable = archive.results()
         self.results = tuple(results)
         self._problems += unreadable
@@ -215,7 +218,7 @@ class PlayedArchive:
         return PlayedFrame(
             position=position,
             row=row,
-            overlay=self._overlay(row, images),
+            overlay=self._overlay(row, images, self._disc(row, result)),
             pattern_rad=images.get(Layer.PATTERN),
             missing=missing,
             broken=frozenset(broken),
@@ -256,7 +259,13 @@ class PlayedArchive:
         reason = " ".join(str(error).split())
         return f"{reason[:1].upper()}{reason[1:]}"
 
-    def _overlay(self, row: StoredRow, images: Mapping[Layer, NDArray[Any]]) -> Overlay:
+    def _disc(self, row: StoredRow, result: StoredResult | None) -> Disc | None:
+        """Return where the phase of a frame means something; None where nobody has stored it."""
+        if result is None or Layer.PHASE not in result.layers or row.index not in result:
+            return self._discs.get(row.model_id)
+        return result.disc
+
+    def _overlay(self, row: StoredRow, images: Mapping[Layer, NDArray[Any]], disc: Disc | None) -> Overlay:
         phase_rad, labels = images.get(Layer.PHASE), images.get(Layer.LABELS)
         frame = Frame(
             images.get(Layer.SPECKLE, _NO_FRAME),
@@ -276,8 +285,10 @@ class PlayedArchive:
                 0.0,
                 row.model_id,
                 _RECORDED,
+                disc,
                 uncertainty_rad=images.get(Layer.UNCERTAINTY),
                 recorded_labels=labels,
+                is_recorded=True,
             )
             labels = reconstruction.recorded_labels
         return Overlay(LiveView(frame, reconstruction), labels, 0.0)

@@ -1,1 +1,1 @@
-"""Results that were computed later from a recording: they lie beside what was recorded, and never in its place."""
+"""Results: those computed later from a recording, which lie beside what was recorded, and the disc of the fibre."""

@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from acquisition.archive.results.disc import DISC, Disc, parsed_disc
 from acquisition.archive.rows import StorageError
 from drivers.limits import LimitError, check_inside
 from drivers.manifest import digest_problem, read_manifest, sha256_of
@@ -111,6 +112,8 @@ class StoredResult:
         Its folder.
     card : ResultCard
         How it was made.
+    disc : ndarray of bool, shape (h, w), or None
+        The fibre's disc in which its phase was computed, where its card says it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -123,6 +126,7 @@ class StoredResult:
                     raise LimitError(problem)
             card, content = _card(read_yaml(path / CARD))
             self.card = card
+            self.disc: Disc | None = parsed_disc(card.facts[DISC]) if DISC in card.facts else None
             self._rows: NDArray[np.int64] = load_npy(path / ROWS)
             self._crc32: NDArray[np.uint32] = load_npy(path / CRC32)
             self._layers = {str(name): self._layer(str(name)) for name in content}

@@ -70,6 +70,7 @@ def _exact(player: Player, path: Path) -> Numbers:
     player.open_archive(path)
     _wait(player)
     archive = Archive.open(path)
+    discs = archive.discs()
     largest_rad, different = 0.0, 0
     for row in archive.rows():
         player.seek(row.index)
@@ -80,6 +81,8 @@ def _exact(player: Player, path: Path) -> Numbers:
             different += _shown(pictures, Content.PHASE) is not None
             continue
         phase, recorded = _shown(pictures, Content.PHASE), archive.read("phase", row.index)
+        if row.model_id in discs:  # the player shows nothing where nothing was observed
+            recorded = np.where(discs[row.model_id], recorded, np.float32(np.nan))
         different += _differs(phase, recorded)
         largest_rad = max(largest_rad, np.inf if phase is None else float(np.nanmax(np.abs(phase - recorded), initial=0.0)))
         labels = player.left.pictures.showing(Content.OVERLAY).shown

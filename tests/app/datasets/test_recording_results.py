@@ -209,6 +209,22 @@ def test_frames_that_the_reference_pairs_reconstructed_come_from_the_pairs_again
     assert (result.card.facts["frames_compared"], result.card.facts["frames_equal"]) == (4, 4)
 
 
+def test_a_result_knows_its_disc_and_is_segmented_in_the_recorded_one(tmp_path: Path, models: Path) -> None:
+    model = loaded(models / "small")
+    path = recorded(tmp_path, model, ReferenceState(speckle=speckle(1)))
+    result = reconstruct_again(path, RecordingOptions(as_recorded=True, models=(models / "small",)))
+    assert result is not None
+    assert result.disc is not None
+    np.testing.assert_array_equal(result.disc, model.mask)
+    nowhere = np.zeros((GRID_PX, GRID_PX), np.bool_)
+    nowhere[4:24, 4:24] = True
+    with ArchiveWriter.resume(path) as writer:
+        writer.add_disc(model.id, nowhere)
+    again = segment_again(path)
+    assert again is not None
+    assert not any(again.read("labels", row)[~nowhere].any() for row in again.rows)
+
+
 def test_segmented_again_gives_the_recorded_labels_and_other_settings_give_others(tmp_path: Path) -> None:
     path = blobs(tmp_path)
     result = segment_again(path)

@@ -19,6 +19,7 @@ from app.status import LiveView, Overlay
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
 from tests.helpers.archives.library_archive import append, dataset, open_writer, recording
+from tests.helpers.archives.played_recording import RecordingPlan, disc
 
 
 @pytest.fixture
@@ -79,6 +80,20 @@ def test_datasets_and_snapshots_have_one(tmp_path: Path, thumbnails: Thumbnails)
         assert picture is not None
         assert picture[:, :SIDE_PX].any()
         assert picture[:, SIDE_PX + GAP_PX :].any()
+
+
+def test_the_phase_outside_the_disc_is_black_as_in_the_player(tmp_path: Path, thumbnails: Thumbnails) -> None:
+    path = RecordingPlan(times_s=(1.0, 1.1), has_disc=True).record(tmp_path / "archive")
+    frame = Frame(np.zeros((16, 16), np.uint8), 1, 0, 0.01, 8)
+    phase = np.linspace(0, 2, disc().size, dtype=np.float32).reshape(disc().shape)
+    view = LiveView(frame, Reconstruction(phase, 1, 0.0, 0.0, "id", "engine", disc()))
+    for one in (path, write_snapshot(tmp_path / "archive", Overlay(view, None, 0.0))):
+        picture = thumbnails.of(read_entry(one))
+        assert picture is not None
+        shown = picture[:, SIDE_PX + GAP_PX :].any(axis=2)
+        assert not shown[:10, :10].any()
+        assert not shown[-10:, -10:].any()
+        assert shown[SIDE_PX // 2, SIDE_PX // 4 : SIDE_PX // 2].all()
 
 
 def test_a_damaged_frame_is_passed_over_and_without_any_there_is_none(tmp_path: Path, thumbnails: Thumbnails) -> None:

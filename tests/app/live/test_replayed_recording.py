@@ -42,6 +42,10 @@ def images() -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
+def disc() -> np.ndarray[Any, Any]:
+    return np.hypot(*np.mgrid[-7.5:8, -7.5:8]) < 7
+
+
 def recording(
     root: Path,
     kind: ArchiveKind = ArchiveKind.RECORDING,
@@ -57,6 +61,7 @@ def recording(
         for first_frame, counts in references.items():
             speckle = np.full((32, 32), counts, np.float32)
             writer.add_reference(StoredReference(first_frame=50 + first_frame, arrays={"speckle": speckle}))
+        writer.add_disc("abc", disc())
         for number in range(FRAMES):
             extra = {"not_reconstructed": 1, "not_segmented": 1} if number == 1 else {}
             row = PairRow(
@@ -104,6 +109,8 @@ def test_the_recorded_phase_and_labels_are_shown_when_no_model_fits(session: Ses
         assert np.array_equal(view.reconstruction.phase_rad, content["phase"][number])
         assert np.array_equal(segmented(view).labels, content["labels"][number])
         assert view.reconstruction.model_id == "abc"
+        assert view.reconstruction.mask is not None
+        assert np.array_equal(view.reconstruction.mask, disc())
     assert session.live_status().model_name == "recorded phase (of the clinic)"
     texts = [message.text for message in session.pop_messages()]
     assert any(text.endswith("until then, the recorded phase is shown") for text in texts)
@@ -128,6 +135,7 @@ def test_a_replay_that_is_recorded_again_keeps_everything(session: Session) -> N
     assert {key: again.metadata[key] for key in ("fibre", "pixel_um", "phase_range_rad", "bit_depth")} == {
         key: METADATA[key] for key in ("fibre", "pixel_um", "phase_range_rad", "bit_depth")
     }
+    assert np.array_equal(again.discs()["abc"], disc())
     speckle = ReferenceState.read(again.references()[0]).speckle
     assert speckle is not None
     assert np.unique(speckle).tolist() == [900.0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +72,8 @@ class RecordingPlan:
         The operator's markers, by the numbers of their frames.
     uncertainty : bool
         Whether phases have a standard deviation.
+    has_disc : bool
+        Whether the disc of the fibre is stored.
     """
 
     times_s: Sequence[float]
@@ -80,6 +82,7 @@ class RecordingPlan:
     unsegmented: Sequence[int] = ()
     marked: Mapping[int, str] = field(default_factory=dict)
     uncertainty: bool = False
+    has_disc: bool = False
     metadata: Mapping[str, object] = field(default_factory=lambda: METADATA)
 
     def record(self, root: Path) -> Path:
@@ -88,7 +91,8 @@ class RecordingPlan:
         recorder = Recorder(root, self.name, self.metadata, channel)
         for number, t_s in enumerate(self.times_s):
             reconstructed, segmented = number not in self.skipped, number not in self.unsegmented
-            channel.put(item(number, t_s, reconstructed=reconstructed, segmented=segmented, uncertainty=self.uncertainty))
+            one = item(number, t_s, reconstructed=reconstructed, segmented=segmented, uncertainty=self.uncertainty)
+            channel.put(replace(one, disc=disc()) if self.has_disc and reconstructed else one)
         for number, text in self.marked.items():
             recorder.log.add(marker(text, FIRST_INDEX + number))
         channel.close()
