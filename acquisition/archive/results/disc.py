@@ -64,14 +64,14 @@ def discs_in(status: Mapping[str, str]) -> dict[str, Disc]:
     StorageError
         An entry describes no disc.
     """
-    found = {}
+    discs = {}
     for key in sorted(key for key in status if key.startswith(_STATUS)):
         try:
             described = parse_json(status[key])
         except ValueError as error:
             raise StorageError(f"the entry {key!r} of the journal is no JSON; restore it from a copy") from error
-        found[key.removeprefix(_STATUS)] = parsed_disc(described)
-    return found
+        discs[key.removeprefix(_STATUS)] = parsed_disc(described)
+    return discs
 
 
 def _numbers(described: Any) -> tuple[int, int, list[int]]:
