@@ -17,6 +17,7 @@ from acquisition.streams.times import NO_TIMES, TimeStats
 from app.live.fresh_frames import FreshFrames
 from app.live.publisher import Publisher
 from app.status import LiveView, Message, MessageLevel
+from app.thread_priority import leave_the_processor_to_the_window
 from calibration.retune import ReferencePairs
 from drivers.base import Frame
 from reconstruction.base import Reconstruction, ReconstructionError
@@ -229,6 +230,7 @@ class InferencePipeline:
     def _work(self, stop: threading.Event) -> None:
         # The operations around the engine are small (128 x 128 px). Threads of OpenCV would only take cores from the engine.
         cv2.setNumThreads(1)
+        leave_the_processor_to_the_window()
         try:
             self._open_engine()
             self.ready.set()
