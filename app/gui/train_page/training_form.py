@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from PyQt6.QtCore import Qt, pyqtSignal
@@ -27,7 +27,7 @@ from app.gui.widgets.labels import ElidedLabel, caption_label, scrolled
 from app.gui.widgets.number_box import NumberBox
 from app.gui.widgets.style import set_style
 from app.instrument.config import InstrumentConfig
-from app.library.entry import Entry
+from app.library.entry import Entry, EntryEnd
 from app.training.model_list import ListedModel, reference_of
 from app.training.order_check import TrainedFibre, TrainingData, order_problem
 from app.training.process import KIND_DESCRIPTIONS, TrainingOrder
@@ -80,6 +80,7 @@ class TrainingForm(QFrame):
         self._stem = f"model-{date.today():%Y-%m-%d}"
         self._suggested = ""
         self._start_chosen = False
+        self._data_chosen = False
         self.name = QLineEdit()
         self.folder = QPushButton(icon("folder"), "")
         self.place = ElidedLabel("muted")
@@ -111,6 +112,7 @@ class TrainingForm(QFrame):
             self._root = models_folder(instrument.config)
             _fill(self.source, [(name, name) for name in instrument.sources], _SOURCE)
         self._datasets = {}
+        self._data_chosen = False
         self._fill_data()
         self._fill_starts()
         if self.name.text() == self._suggested:
@@ -220,8 +222,23 @@ class TrainingForm(QFrame):
             choices.append(("Simulated pairs", None))
         for path, entry in self._datasets.items():
             choices.append((f"{entry.shown_name} ({count(entry.pairs)} pairs)", path))
-        _fill(self.data, choices, self.data.currentData())
+        _fill(self.data, choices, self.data.currentData() if self._is_data_kept() else self._newest_dataset())
         self.data.setEnabled(bool(choices))
+
+    def _is_data_kept(self) -> bool:
+        """Whether what was chosen by hand can still be chosen."""
+        dataset = self.data.currentData()
+        return self._data_chosen and (dataset is None or dataset in self._datasets)
+
+    def _newest_dataset(self) -> Path | None:
+        """Return the dataset of this fibre that was completed last: what was just acquired is what a model is wanted for."""
+        fibre = self._instrument.fibre if self._instrument is not None else ""
+        fitting = [
+            entry
+            for entry in self._datasets.values()
+            if entry.end is EntryEnd.COMPLETE and entry.date is not None and not entry.problem and entry.fibre == fibre
+        ]
+        return max(fitting, key=_date).path if fitting else None
 
     def _fill_starts(self) -> None:
         fibre = self._instrument.fibre if self._instrument is not None else ""
@@ -246,6 +263,9 @@ class TrainingForm(QFrame):
 
     def _note_start(self) -> None:
         self._start_chosen = True
+
+    def _note_data(self) -> None:
+        self._data_chosen = True
 
     def _choose_root(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Choose the folder for models", str(self._root))
@@ -360,6 +380,7 @@ class TrainingForm(QFrame):
             number.valueChanged.connect(self.refresh)
             number.refused.connect(self.refused)
         self.start.activated.connect(self._note_start)
+        self.data.activated.connect(self._note_data)
         self.folder.clicked.connect(self._choose_root)
         self.train_button.clicked.connect(self._ask)
 
@@ -367,6 +388,11 @@ class TrainingForm(QFrame):
 def models_folder(config: InstrumentConfig) -> Path:
     """Return the folder for the models of an instrument: beside its archive."""
     return config.archive.expanduser().absolute().parent / "models"
+
+
+def _date(entry: Entry) -> datetime:
+    assert entry.date is not None
+    return entry.date
 
 
 def _about_kind(kind: str, start: ModelCard | None) -> str:

@@ -37,7 +37,7 @@ from app.playback.playhead import PlayState
 from app.status import MessageLevel, RecordingState
 from app.training.time_left import Stage
 from app.training.training_queue import QueueState
-from tests.app.gui.newcomer.mouse import choose, part, show_sheet, step
+from tests.app.gui.newcomer.mouse import part, show_sheet, step
 from tests.app.gui.newcomer.pictures import Photographer
 from tests.helpers.x_server.answers import agrees
 from tests.helpers.x_server.operator import Condition, XOperator, wait_until
@@ -236,8 +236,7 @@ def _train(newcomer: Newcomer, photographer: Photographer) -> None:
     """Train a model for one minute on these pairs, from the model in use."""
     page = newcomer.go_to(TRAIN, TrainPage)
     assert isinstance(page, TrainPage)
-    newcomer.wait(lambda: page.form.data.count() > 1, "the dataset can be chosen", 30)
-    choose(newcomer.operator, page.form.data, lambda text: text.startswith("dataset"))
+    newcomer.wait(lambda: page.form.data.currentText().startswith("dataset"), "the new dataset is proposed", 30)
     step(newcomer.operator, page.form.minutes, 1)
     newcomer.wait(page.form.train_button.isEnabled, f"Train is possible; it says: {page.form.problem.text()}", 20)
     newcomer.click(page.form.train_button, until=lambda: bool(page.queue.trainings))

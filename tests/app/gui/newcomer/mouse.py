@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PyQt6.QtCore import QPoint
-from PyQt6.QtWidgets import QAbstractItemView, QComboBox, QDoubleSpinBox, QStyle, QStyleOptionSpinBox, QTabWidget
+from PyQt6.QtWidgets import QDoubleSpinBox, QStyle, QStyleOptionSpinBox, QTabWidget
 
-from tests.helpers.x_server.operator import XOperator, wait_until
+from tests.helpers.x_server.operator import XOperator
 
 
 def step(operator: XOperator, box: QDoubleSpinBox, wanted: float) -> None:
@@ -23,17 +21,6 @@ def step(operator: XOperator, box: QDoubleSpinBox, wanted: float) -> None:
         before = box.value()
         operator.click(box, place, until=lambda before=before: box.value() != before)
         clicks += 1
-
-
-def choose(operator: XOperator, box: QComboBox, is_wanted: Callable[[str], bool]) -> None:
-    """Open a list, and click an entry of it."""
-    number = next(number for number in range(box.count()) if is_wanted(box.itemText(number)))
-    view = box.view()
-    assert isinstance(view, QAbstractItemView)
-    operator.click(box, until=view.isVisible)
-    place = view.visualRect(view.model().index(number, 0)).center()
-    operator.click(view.viewport(), place, until=lambda: not view.isVisible())
-    wait_until(lambda: box.currentIndex() == number)
 
 
 def show_sheet(operator: XOperator, tabs: QTabWidget, title: str) -> None:
