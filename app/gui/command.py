@@ -11,6 +11,7 @@ class Menu(Enum):
 
     FILE = "&File"
     LIVE = "&Live"
+    PAGES = "&Pages"
     VIEW = "&View"
     TOOLS = "&Tools"
     HELP = "&Help"
@@ -73,6 +74,26 @@ class Command(Enum):
     RETUNE = CommandText(
         menu=Menu.LIVE, text="Re-tune", tip="Measure a new reference and probe patterns after the fibre has moved", keys="T"
     )
+    LIVE_PAGE = CommandText(menu=Menu.PAGES, text="Live", tip="Live view, recording and measurements", keys="Alt+1")
+    DATA_PAGE = CommandText(
+        menu=Menu.PAGES,
+        text="Data",
+        tip="Recordings, datasets and snapshots: find, play, export, keep in order",
+        keys="Alt+2",
+    )
+    BUILD_PAGE = CommandText(menu=Menu.PAGES, text="Build", tip="Datasets: plan, acquire, import, resume, verify", keys="Alt+3")
+    TRAIN_PAGE = CommandText(
+        menu=Menu.PAGES, text="Train", tip="Train models, compare them, choose the one in use, compile it", keys="Alt+4"
+    )
+    CALIBRATE_PAGE = CommandText(
+        menu=Menu.PAGES, text="Calibrate", tip="Measure SLM, camera and fibre; see what still holds; apply it", keys="Alt+5"
+    )
+    RIG_PAGE = CommandText(
+        menu=Menu.PAGES,
+        text="Rig",
+        tip="Recent instruments, set-up, properties of the devices, checks of this computer, drills",
+        keys="Alt+6",
+    )
     FIT = CommandText(menu=Menu.VIEW, text="Show whole field", tip="Show the whole field in every picture", keys="F")
     FULL_SCREEN = CommandText(menu=Menu.VIEW, text="Full screen", tip="Show the window on the whole screen", keys="F11")
     LIGHT_THEME = CommandText(
@@ -115,3 +136,7 @@ class Command(Enum):
     )
     KEYS = CommandText(menu=Menu.HELP, text="Keys", tip="Show all keys", keys="?")
     ABOUT = CommandText(menu=Menu.HELP, text="About SpeckleScope", tip="Show version, instrument and model", keys="F1")
+
+
+#: The commands that show the pages of the rail, from top to bottom.
+PAGE_COMMANDS = tuple(command for command in Command if command.value.menu is Menu.PAGES)

@@ -105,6 +105,11 @@ class DataPage(Page):
             self.remembered.own_archive = self._own
             self._use_archives()
 
+    def show_file(self, path: Path | None, problem: str = "") -> None:
+        """Play a recording or a dataset."""
+        if path is not None:
+            self.play((path,))
+
     def enter(self) -> None:
         """Look at the archives, and show what is known at once."""
         self._entered = True

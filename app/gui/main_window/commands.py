@@ -8,7 +8,7 @@ from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QKeyEvent, QKeySequence
 from PyQt6.QtWidgets import QAbstractButton, QComboBox, QMainWindow, QMenuBar, QWidget
 
-from app.gui.command import Command, CommandText, Menu
+from app.gui.command import PAGE_COMMANDS, Command, CommandText, Menu
 
 
 class Commands(QObject):
@@ -48,7 +48,8 @@ class Commands(QObject):
         """Yield every key with what it does."""
         for command in Command:
             if command.value.keys:
-                yield command.value.keys, command.value.text.removesuffix("…")
+                what = f"{command.value.text} page" if command in PAGE_COMMANDS else command.value.text.removesuffix("…")
+                yield command.value.keys, what
 
     def watch(self, widget: QWidget) -> None:
         """Let keys go to the fields and buttons inside a widget first."""

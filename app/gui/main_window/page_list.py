@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from app.gui.command import Command
 from app.gui.pages.page_stack import PageEntry
 
 if TYPE_CHECKING:
@@ -42,38 +43,40 @@ def _rig() -> type[Page]:
 
 PAGES: tuple[PageEntry, ...] = (
     PageEntry(
-        title="Data",
+        title=Command.DATA_PAGE.value.text,
         icon_name="data",
-        tip="Recordings, datasets and snapshots: find, play, export, keep in order",
+        tip=Command.DATA_PAGE.value.tip,
         load=_data,
     ),
     PageEntry(
-        title="Build",
+        title=Command.BUILD_PAGE.value.text,
         icon_name="build",
-        tip="Datasets: plan, acquire, import, resume, verify",
+        tip=Command.BUILD_PAGE.value.tip,
         load=_build,
     ),
     PageEntry(
-        title="Train",
+        title=Command.TRAIN_PAGE.value.text,
         icon_name="train",
-        tip="Train models, compare them, choose the one in use, compile it",
+        tip=Command.TRAIN_PAGE.value.tip,
         load=_train,
     ),
     PageEntry(
-        title="Calibrate",
+        title=Command.CALIBRATE_PAGE.value.text,
         icon_name="calibrate",
-        tip="Measure SLM, camera and fibre; see what still holds; apply it",
+        tip=Command.CALIBRATE_PAGE.value.tip,
         load=_calibrate,
     ),
     PageEntry(
-        title="Rig",
+        title=Command.RIG_PAGE.value.text,
         icon_name="rig",
-        tip="Recent instruments, set-up, properties of the devices, checks of this computer, drills",
+        tip=Command.RIG_PAGE.value.tip,
         load=_rig,
     ),
 )
 _TITLES = [entry.title for entry in PAGES]
 #: Numbers of pages on the rail; the live page is number 0.
+DATA: Final = 1 + _TITLES.index("Data")
 BUILD: Final = 1 + _TITLES.index("Build")
 TRAIN: Final = 1 + _TITLES.index("Train")
+CALIBRATE: Final = 1 + _TITLES.index("Calibrate")
 RIG: Final = 1 + _TITLES.index("Rig")

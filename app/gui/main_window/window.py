@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import (
 )
 
 from app.diagnostics.report import ReportSource, default_log_folder
-from app.gui.command import Command
+from app.gui.command import PAGE_COMMANDS, Command
 from app.gui.export_panel.opener import ExportOpener
 from app.gui.image_view.pane import Pane
 from app.gui.live_page.page import LivePage
@@ -36,7 +36,7 @@ from app.gui.main_window.guide import Guide, facts_of
 from app.gui.main_window.instruments import Instruments
 from app.gui.main_window.jobs import jobs_of, may_end_jobs, unfinished
 from app.gui.main_window.notifier import Notifier
-from app.gui.main_window.page_list import BUILD, PAGES, RIG, TRAIN
+from app.gui.main_window.page_list import BUILD, DATA, PAGES, RIG, TRAIN
 from app.gui.main_window.report_job import ReportJob, messages_of, settings_of, suggested_name
 from app.gui.main_window.session_host import HostState, SessionHost
 from app.gui.main_window.status_bar import StatusBar
@@ -62,7 +62,7 @@ _JOBS_CLOSE_S = 60.0
 #: What would be done with a file that is dropped; in braces, its name.
 _OFFERS = {
     ContentKind.INSTRUMENT: "Open the instrument file {}",
-    ContentKind.ARCHIVE: "Play {} in place of the camera",
+    ContentKind.ARCHIVE: "Play {} on the Data page",
     ContentKind.MODEL: "Use the model {}",
     ContentKind.RESPONSE: "Use the fibre response {}",
     ContentKind.PICTURE: "Show {} on the SLM",
@@ -292,6 +292,7 @@ class MainWindow(QMainWindow):
             **self.themes.answers(),
             Command.QUIT: self.close,
             Command.FULL_SCREEN: self._toggle_full_screen,
+            **{command: partial(self.show_page, number) for number, command in enumerate(PAGE_COMMANDS)},
             Command.DRAWER: self._toggle_drawer,
             Command.ACQUIRE: self._show_build,
             Command.TRAIN: self._show_training,
@@ -417,6 +418,9 @@ class MainWindow(QMainWindow):
         if self._closing:
             raise PathContentError(f"{content.name} cannot be opened any more: the window is closing")
         if content.kind is ContentKind.PICTURE and (self.page is None or not self.page.session.slm_status().kinds):
+        elif content.kind is ContentKind.ARCHIVE:
+            self.show_page(DATA)
+            self.pages.page(DATA).show_file(content.path)
             raise PathContentError(f"there is no SLM to show {content.name} on; open an instrument that has one first")
         return content
 
@@ -499,9 +503,9 @@ class MainWindow(QMainWindow):
         assert bar is not None
         self.commands.fill(bar)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.rail)
-        self.rail.add_page("Live", "live", "Live view, recording and measurements")
-        for page in PAGES:
-            self.rail.add_page(page.title, page.icon_name, page.tip)
+        icons = ("live", *(page.icon_name for page in PAGES))
+        for command, icon_name in zip(PAGE_COMMANDS, icons, strict=True):
+            self.rail.add_page(command.value.text, icon_name, self.commands[command].toolTip())
         self.rail.show_chosen(0)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.drawer)
         self.drawer.hide()

@@ -67,12 +67,6 @@ def test_an_instrument_file_opens(window, instrument, qtbot) -> None:
     qtbot.waitUntil(lambda: window.host.choice == InstrumentChoice(instrument) and window.page is not None)
 
 
-def test_a_recording_or_a_dataset_is_played(window, tmp_path: Path, qtbot) -> None:
-    folder = archive(tmp_path)
-    dropped(window, files(folder), qtbot)
-    qtbot.waitUntil(lambda: window.host.choice == InstrumentChoice(folder) and window.page is not None)
-
-
 def test_while_a_recording_runs_an_instrument_asks_first(window, session, instrument, qtbot) -> None:
     session.recording = RecordingStatus(state=RecordingState.RECORDING, frames_recorded=5)
     answer = refuses()
@@ -124,7 +118,7 @@ def test_while_it_is_dragged_the_window_says_what_a_drop_would_do(window, sessio
     card = window.files.card
     for path, text in (
         (instrument, "Open the instrument file station.yaml"),
-        (archive(tmp_path), "Play liver in place of the camera"),
+        (archive(tmp_path), "Play liver on the Data page"),
         (MODEL, f"Use the model {DEFAULT_MODEL}"),
         (RESPONSE, f"Use the fibre response {RESPONSE.name}"),
         (picture, "Show dots.png on the SLM"),
