@@ -17,6 +17,9 @@ from drivers.base import SpeckleScopeError
 Progress = Callable[[int, int], None]
 #: The work of a job: it reports its progress, and ends soon when the event is set.
 Work = Callable[[Progress, threading.Event], None]
+#: What stopping means for a job that goes on where it stopped, and for one of which nothing is kept.
+GOES_ON = "Nothing that it has written is lost, and it goes on where it stopped."
+BEGINS_AGAIN = "Nothing of it is kept: it has to be started again."
 #: The most finished jobs that are kept.
 _MOST_FINISHED = 100
 
@@ -49,7 +52,9 @@ class JobOrder:
     folders : frozenset of Path
         Folders that no other job may use meanwhile, such as the recording that is exported.
     resumable : bool
-        Whether it can go on at another time. A window that closes stops it; for any other job it waits.
+        Whether it can go on, or be done again, at another time. A window that closes stops it; for any other job it waits.
+    if_stopped : str
+        What becomes of it when it is stopped, in a sentence: the operator decides by it.
     """
 
     name: str
@@ -57,6 +62,7 @@ class JobOrder:
     needs: frozenset[Need] = frozenset()
     folders: frozenset[Path] = frozenset()
     resumable: bool = False
+    if_stopped: str = GOES_ON
 
 
 @dataclass

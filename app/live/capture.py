@@ -45,6 +45,8 @@ POLL_S = 0.1
 SILENT_S = 1.5
 #: Time between two attempts to reconnect, in seconds.
 _RECONNECT_EVERY_S = 0.5
+#: Frames that come without a failure for so long are well again, in nanoseconds.
+_WELL_AFTER_NS = 5_000_000_000
 
 
 class _StoppedError(SpeckleScopeError):
@@ -165,6 +167,7 @@ class LiveCapture:
         self._watch = CameraWatch(rig.camera, rig.clock)
         self._judge = FrameJudge()
         self._is_silent = False
+        self._failed_ns: int | None = None  # when a frame could not be read, until that is over
         self._marked: Mapping[FrameMark, int] = {}  # replaced as a whole
 
     @property
@@ -321,14 +324,22 @@ class LiveCapture:
                 self._rearm(stop)
         except FrameFailedError as error:
             self._warn(str(error), Topic.CAMERA)  # of many, the newest is shown
+            self._failed_ns = self._clock.now_ns()
         except DeviceLostError as error:
             self._reconnect(error, stop)
         else:
             if self._is_silent:
                 self._is_silent = False
                 self._on_message(Message(MessageLevel.INFO, "frames come again", Topic.CAMERA))
+            self._tell_recovered()
             return frame
         return None
+
+    def _tell_recovered(self) -> None:
+        """Say once that frames come without a failure again, so that the warning of the last one goes away."""
+        if self._failed_ns is not None and self._clock.now_ns() - self._failed_ns > _WELL_AFTER_NS:
+            self._failed_ns = None
+            self._on_message(Message(MessageLevel.INFO, "every frame is read again", Topic.CAMERA))
 
     def _rearm(self, stop: threading.Event) -> None:
         try:
@@ -463,6 +474,7 @@ class LiveCapture:
             except DeviceLostError:
                 continue
             self._watch.reconnected()
+            self._failed_ns = None
             self._on_message(Message(MessageLevel.INFO, "the device is back", Topic.CAMERA))
             return
 

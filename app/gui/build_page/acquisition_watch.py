@@ -14,6 +14,7 @@ from drivers.base import SpeckleScopeError
 #: What an acquisition needs.
 NEEDS: Final = frozenset({Need.DEVICES})
 _POLL_S = 0.1
+_IF_STOPPED = "Its pairs are stored, and Resume on the Build page goes on with it."
 
 
 def watch_order(session: SessionLike, name: str) -> JobOrder:
@@ -39,7 +40,7 @@ def watch_order(session: SessionLike, name: str) -> JobOrder:
         if status.finish_reason not in (FinishReason.COMPLETED, FinishReason.STOPPED, None):
             raise SpeckleScopeError(status.verdict)
 
-    return JobOrder(name=f"Acquire {name}", work=work, needs=NEEDS, resumable=True)
+    return JobOrder(name=f"Acquire {name}", work=work, needs=NEEDS, resumable=True, if_stopped=_IF_STOPPED)
 
 
 def busy_reason(session: SessionLike | None, context: PageContext) -> str:

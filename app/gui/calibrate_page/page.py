@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import ClassVar
 
 from PyQt6.QtCore import Qt, QTimer, QUrl
 from PyQt6.QtGui import QDesktopServices
@@ -56,6 +57,8 @@ class CalibratePage(Page):
 
     title = "Calibrate"
     icon_name = "calibrate"
+    #: What stopping a calibration means.
+    if_stopped: ClassVar[str] = "What it has measured so far is not kept, and no setting changes: it has to be run again."
 
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
@@ -139,7 +142,8 @@ class CalibratePage(Page):
             run = session.start_calibration(self.run_panel.order())
             name = f"Calibrate: {FACTS[self.what].title}"
             # A window that closes stops it: it can be measured again at any time.
-            self.job = self.context.jobs.start(JobOrder(name=name, work=_following(run), needs=_NEEDS, resumable=True))
+            order = JobOrder(name=name, work=_following(run), needs=_NEEDS, resumable=True, if_stopped=self.if_stopped)
+            self.job = self.context.jobs.start(order)
         except SpeckleScopeError as error:
             self._refuse(str(error))
             return

@@ -25,6 +25,9 @@ from app.live.recordings.export_job import export_recording
 from app.status import Message, MessageLevel, Topic
 from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
+_COPY_GOES_ON = "The source stays whole, and Continue on the Data page goes on where it stopped."
+_REST_STAYS = "What is not deleted yet stays in the trash."
+
 
 
 class Field(Enum):
@@ -148,7 +151,8 @@ class EntryCommands(QObject):
     def empty_trash(self, roots: Sequence[Path]) -> None:
         """Delete everything that lies in the trash of these archives for good, as a job for each."""
         for root in roots:
-            order = JobOrder(name=f"Empty trash of {visible(root.name)}", work=_Emptying(root).run, resumable=True)
+            name = f"Empty trash of {visible(root.name)}"
+            order = JobOrder(name=name, work=_Emptying(root).run, resumable=True, if_stopped=_REST_STAYS)
             self._start(order, self._tell_emptied)
 
     # -- copies ---------------------------------------------------------------------------------------------------
@@ -169,6 +173,7 @@ class EntryCommands(QObject):
             name=f"{transfer.kind.value} {what} to {visible(transfer.folder.name)}, in MB",
             work=work.run,
             folders=frozenset(transfer.sources),
+            if_stopped=_COPY_GOES_ON,
             resumable=True,
         )
         self._start(order, partial(self._tell_transferred, work))

@@ -10,6 +10,7 @@ from app.gui.live_page.page import LivePage
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.formatting import count
 from app.gui.widgets.questions import Question, ask
+from app.jobs.job_list import Job, Need
 from app.status import JobState, JobStatus, RecordingState
 
 
@@ -36,7 +37,7 @@ def unfinished(jobs: Iterable[JobStatus], session: SessionLike | None) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, stopped: Sequence[str] = ()) -> bool:
+def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, stopped: Sequence[Job] = ()) -> bool:
     """Return whether nothing is running that ``purpose`` would end, or the operator agrees to end it.
 
     Parameters
@@ -47,17 +48,17 @@ def may_end_jobs(page: LivePage | None, purpose: str, parent: QWidget, stopped: 
         What the operator wants to do, as a verb.
     parent : QWidget
         The window that asks.
-    stopped : sequence of str
-        Names of the jobs that would be stopped, and that can go on later, such as a training.
+    stopped : sequence of Job
+        The jobs that would be stopped, such as a training.
     """
-    for name in stopped:
-        text = f"{name} is running. It is stopped in order, nothing that it has written is lost, and it can go on another time."
+    for job in stopped:
+        text = f"{job.order.name} is running.\n{job.order.if_stopped}"
         if not ask(Question(text=text, agree=f"Stop it and {purpose}", refuse="Keep it running"), parent):
             return False
     if page is None:
         return True
     acquisition = page.session.acquisition_status()
-    if acquisition.active:
+    if acquisition.active and not any(Need.DEVICES in job.order.needs for job in stopped):  # that job is the acquisition
         stored, requested = count(acquisition.pairs_acknowledged), count(acquisition.pairs_requested)
         text = f"An acquisition is running: {stored} of {requested} pairs are stored.\nIt can be resumed later."
         if not ask(Question(text=text, agree=f"Stop acquisition and {purpose}", refuse="Keep acquiring"), parent):

@@ -52,7 +52,7 @@ from app.gui.widgets.style import GAP_PX
 from app.instrument.path_content import ContentKind, PathContent, PathContentError, sole_content
 from app.jobs.job_list import JobList, Need
 from app.presets import PresetStore
-from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, Topic
+from app.status import JobState, JobStatus, LiveStatus, Message, MessageLevel, RecordingState, RecordingStatus, Topic
 from app.stay_awake import StayAwake
 from drivers.base import SpeckleScopeError
 
@@ -90,6 +90,7 @@ class MainWindow(QMainWindow):
         self._presets = PresetStore(Path(store.fileName()).with_name("presets.json") if store is not None else None)
         self._closing = False
         self._closed = False
+        self._recording = False
 
         self.commands = Commands(self)
         self.themes = Themes(self.commands, store)
@@ -156,6 +157,7 @@ class MainWindow(QMainWindow):
         session = self.host.session
         jobs = self._jobs()
         if session is not None and self.page is not None:
+            self._forget_last_recording(session.recording_status())
             for message in session.pop_messages():
                 self.report(message)
             self.page.refresh_numbers()
@@ -391,6 +393,12 @@ class MainWindow(QMainWindow):
     def _unfocus(self) -> None:
         (self.pages.current_page or self.page or self._stack).setFocus()
 
+    def _forget_last_recording(self, recording: RecordingStatus) -> None:
+        """When another recording begins, what was said of the last one is over."""
+        was_recording, self._recording = self._recording, recording.state is RecordingState.RECORDING
+        if self._recording and not was_recording:
+            self.banner.clear(Topic.RECORDING)
+
     def _forget_refusal(self) -> None:
         self.banner.clear(Topic.COMMAND)
 
@@ -437,7 +445,7 @@ class MainWindow(QMainWindow):
             event.accept()
             return
         event.ignore()
-        stopped = [job.order.name for job in self.jobs.running if job.order.resumable]
+        stopped = [job for job in self.jobs.running if job.order.resumable]
         if self._closing or not self._may_lose(self.pages.unfinished()):
             return
         if may_end_jobs(self.page, "close SpeckleScope", self, stopped):
@@ -494,7 +502,13 @@ class MainWindow(QMainWindow):
             self.close()
 
     def _may_end_work(self, purpose: str) -> bool:
-        return may_end_jobs(self.page, purpose, self)
+        """Ask about everything that uses the open instrument; what the operator agrees to end is stopped."""
+        users = [job for job in self.jobs.running if Need.DEVICES in job.order.needs] if self.page is not None else []
+        if not may_end_jobs(self.page, purpose, self, users):
+            return False
+        for job in users:
+            job.stop()
+        return True
 
     # -- construction ---------------------------------------------------------------------------------------------
 

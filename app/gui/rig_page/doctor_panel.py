@@ -16,7 +16,7 @@ from app.gui.widgets.icons import IconLabel, Ink
 from app.gui.widgets.labels import scrolled
 from app.gui.widgets.style import GAP_PX, set_style
 from app.instrument.config import InstrumentConfig
-from app.jobs.job_list import Job, JobList, JobOrder, Need, Progress
+from app.jobs.job_list import BEGINS_AGAIN, Job, JobList, JobOrder, Need, Progress
 from drivers.base import SpeckleScopeError
 
 #: How each verdict appears: the word, the icon with its ink, and the tone of the word.
@@ -91,7 +91,8 @@ class DoctorPanel(QWidget):
 
         try:
             needs = frozenset() if in_use else frozenset({Need.DEVICES})
-            self._job = self._jobs.start(JobOrder(name="Doctor", work=work, needs=needs, resumable=True))
+            order = JobOrder(name="Doctor", work=work, needs=needs, resumable=True, if_stopped=BEGINS_AGAIN)
+            self._job = self._jobs.start(order)
         except SpeckleScopeError as error:
             self.note.tell(str(error), NoteLevel.ERROR)
             return

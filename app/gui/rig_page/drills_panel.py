@@ -15,6 +15,7 @@ from app.status import JobState, LiveState
 from drivers.base import SpeckleScopeError
 
 _NEEDS = frozenset({Need.DEVICES})
+_IF_STOPPED = "Its fault ends at once; the drill can be started again."
 _INTRODUCTION = (
     "A drill breaks the simulated instrument on purpose. Watch the message at the bottom of the window, and the live page. "
     "Each drill ends by itself and undoes what it did."
@@ -108,7 +109,8 @@ class DrillsPanel(QWidget):
             if self._session is None or self._jobs.conflict(_NEEDS):
                 raise SpeckleScopeError(self._why_not())
             drill = self._session.drill(kind)
-            order = JobOrder(name=f"Drill: {kind.value.title.lower()}", work=drill.run, needs=_NEEDS, resumable=True)
+            name = f"Drill: {kind.value.title.lower()}"
+            order = JobOrder(name=name, work=drill.run, needs=_NEEDS, resumable=True, if_stopped=_IF_STOPPED)
             self._job = self._jobs.start(order)
         except SpeckleScopeError as error:
             self.note.tell(str(error), NoteLevel.ERROR)

@@ -21,7 +21,7 @@ from app.gui.train_page.queue_panel import QueuePanel
 from app.gui.train_page.run_view import RunView
 from app.gui.train_page.training_form import TrainedInstrument, TrainingForm, models_folder
 from app.gui.widgets.questions import Question, ask
-from app.jobs.job_list import Job, JobOrder
+from app.jobs.job_list import BEGINS_AGAIN, Job, JobOrder
 from app.status import Message, MessageLevel, Topic
 from app.training.compile_job import CompileJob
 from app.training.model_comparison import ComparisonOrder, ModelComparison, compare_models
@@ -230,7 +230,7 @@ class TrainPage(Page):
                 if not stop.is_set():
                     raise
 
-        self._start(JobOrder(name=f"{_COMPARE} {model.name}", work=work, resumable=True))
+        self._start(JobOrder(name=f"{_COMPARE} {model.name}", work=work, resumable=True, if_stopped=BEGINS_AGAIN))
 
     def compile(self, model: ListedModel) -> None:
         """Compile a model for this computer, in the background."""
@@ -239,7 +239,7 @@ class TrainPage(Page):
             return
         config = session.config
         work = CompileJob(model=model.reference, config=config.file, response=config.response, dataset=dataset_of(model.folder))
-        self._start(JobOrder(name=f"Compile {model.name}", work=work, needs=NEEDS, resumable=True))
+        self._start(JobOrder(name=f"Compile {model.name}", work=work, needs=NEEDS, resumable=True, if_stopped=BEGINS_AGAIN))
 
     def use(self, model: ListedModel, judgement: Judgement) -> None:
         """Let the live view use a model; what speaks against it is asked about first."""

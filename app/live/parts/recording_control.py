@@ -21,7 +21,7 @@ from app.live.recordings.disk_room import DiskRoom, disk_room
 from app.live.recordings.options import RecordingOptions
 from app.live.recordings.pre_trigger import PreTriggerRing
 from app.live.reference_log import ReferenceLog
-from app.status import Message, MessageLevel, RecordingState, RecordingStatus
+from app.status import Message, MessageLevel, RecordingState, RecordingStatus, Topic
 from drivers.camera_settings import facts
 
 #: Bytes of phase, uncertainty and label of one pixel.
@@ -201,7 +201,7 @@ class RecordingControl:
         has_faults = bool(status.faults) or status.frames_missing > 0
         if recording is not self._reported and status.finish_reason is FinishReason.COMPLETED and has_faults:
             self._reported = recording
-            messages.append(Message(MessageLevel.WARNING, f"the recording is {status.verdict_text}"))
+            messages.append(Message(MessageLevel.WARNING, f"the recording is {status.verdict_text}", Topic.RECORDING))
         return messages
 
     def let_go(self) -> None:

@@ -6,7 +6,7 @@ import threading
 
 from app.instrument.config import InstrumentConfig
 from app.instrument.preview import DevicePreview
-from app.jobs.job_list import Job, JobList, JobOrder, Need, Progress
+from app.jobs.job_list import BEGINS_AGAIN, Job, JobList, JobOrder, Need, Progress
 
 _LOOK_S = 0.05
 _RELEASE_S = 20.0
@@ -53,7 +53,9 @@ class DeviceTest:
             preview.join(_RELEASE_S)
 
         self._preview = None
-        self._job = self._jobs.start(JobOrder(name="Test of camera and SLM", work=work, needs=NEEDS, resumable=True))
+        name = "Test of camera and SLM"
+        order = JobOrder(name=name, work=work, needs=NEEDS, resumable=True, if_stopped=BEGINS_AGAIN)
+        self._job = self._jobs.start(order)
 
     def stop(self) -> None:
         """Release the devices soon; :attr:`running` is False once they are released."""

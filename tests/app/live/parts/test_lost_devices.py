@@ -72,3 +72,18 @@ def test_a_camera_that_hangs_is_told_within_two_seconds_and_so_is_that_it_goes_o
         silent, again = said(session, "no frame for 1.5 s", "frames come again")
         assert (silent.level, again.level) == (MessageLevel.WARNING, MessageLevel.INFO)
         assert silent.topic is again.topic is Topic.CAMERA
+
+
+def test_the_warning_of_a_frame_that_failed_goes_when_frames_are_read_again(
+    config: InstrumentConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.live.capture._WELL_AFTER_NS", 0)
+    rig, fibre, model, _ = open_instrument(config)
+    assert isinstance(rig.camera, SimulatedCamera)
+    faults = FaultConfig(failed_at=(20,))
+    camera = SimulatedCamera(rig.slm, rig.camera.optics, rig.camera.config, faults)  # type: ignore[arg-type]
+    with Session(config, Rig(camera, rig.slm, rig.clock), fibre, model, None) as session:
+        session.start_live()
+        failed, well = said(session, "declared a frame incomplete", "every frame is read again")
+        assert (failed.level, well.level) == (MessageLevel.WARNING, MessageLevel.INFO)
+        assert failed.topic is well.topic is Topic.CAMERA
