@@ -48,9 +48,13 @@ class _File:
     mtime_ns: int
 
 
+#: The files that are copied, with their SHA-256.
+_Done = dict[str, tuple[_File, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class UnfinishedCopy:
-    """A copy that was interrupted.
+    """A copy or a move that was interrupted.
 
     Parameters
     ----------
@@ -58,25 +62,42 @@ class UnfinishedCopy:
         What was copied.
     target : Path
         Where it would be.
+    is_move : bool
+        Whether the source goes to the trash when the copy is verified.
+    is_verified : bool
+        Whether the copy of a move is whole and lies at its place, and only the source is still there.
     """
 
     source: Path
     target: Path
+    is_move: bool = False
+    is_verified: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Ends:
-    """Where a copy comes from, where it grows, what says how far it is, and where it will be."""
+    """Where a copy comes from, where it grows, what says how far it is, where it will be, and whether the source goes then."""
 
     source: Path
     part: Path
     record: Path
     target: Path
+    is_move: bool
 
     @classmethod
-    def of(cls, source: Path, folder: Path) -> _Ends:
+    def of(cls, source: Path, folder: Path, *, is_move: bool = False) -> _Ends:
         name = source.name
-        return cls(source=source, part=folder / f".{name}{_COPYING}", record=folder / f".{name}{_RECORD}", target=folder / name)
+        part, record = folder / f".{name}{_COPYING}", folder / f".{name}{_RECORD}"
+        return cls(source=source, part=part, record=record, target=folder / name, is_move=is_move)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """How far a copy is: its source, whether the source goes to the trash at the end, and the files that are copied."""
+
+    source: Path
+    is_move: bool
+    files: _Done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +159,7 @@ def move_entry(
     """
     if _is_same_disk(source, folder):
         return _renamed(source, folder)
-    ends = _Ends.of(source, folder)
+    ends = _Ends.of(source, folder, is_move=True)
     with _continued(source, folder):
         is_copied = _is_copied(ends, progress, stop)
     if not is_copied:
@@ -149,14 +170,19 @@ def move_entry(
 
 
 def unfinished_copies(folder: Path) -> tuple[UnfinishedCopy, ...]:
-    """Return the copies into a folder that were interrupted."""
+    """Return the copies and moves into a folder that were interrupted."""
     copies = []
     with suppress(OSError):
-        for record in sorted(folder.glob(f".*{_RECORD}")):
-            name = record.name.removeprefix(".").removesuffix(_RECORD)
-            source, _ = _recorded(record)
-            if (folder / f".{name}{_COPYING}").is_dir() and source is not None:
-                copies.append(UnfinishedCopy(source=source, target=folder / name))
+        for file in sorted(folder.glob(f".*{_RECORD}")):
+            name, record = file.name.removeprefix(".").removesuffix(_RECORD), _recorded(file)
+            if record is None:
+                continue
+            is_verified = record.is_move and (folder / name).is_dir() and record.source.is_dir()
+            if is_verified or (folder / f".{name}{_COPYING}").is_dir():
+                target = folder / name
+                copies.append(
+                    UnfinishedCopy(source=record.source, target=target, is_move=record.is_move, is_verified=is_verified)
+                )
     return tuple(copies)
 
 
@@ -218,9 +244,8 @@ def _is_copied(ends: _Ends, progress: Progress, stop: threading.Event | None) ->
     """Copy, verify and name; the record stays. Return whether it is done, and not stopped."""
     if lock_state(ends.source) is LockState.HELD:
         raise LibraryError(f"{ends.source.name} is being written; copy it when that has ended")
-    source, done = _recorded(ends.record)
-    if source != ends.source:
-        done = {}
+    record = _recorded(ends.record)
+    done = record.files if record is not None and record.source == ends.source else {}
     files = _files(ends.source)
     if ends.target.exists() and done and {name: file for name, (file, _) in done.items()} == files:
         return True  # it was verified and got its name; what came after it was interrupted
@@ -230,6 +255,7 @@ def _is_copied(ends: _Ends, progress: Progress, stop: threading.Event | None) ->
     there = sum(file.size for name, (file, _) in done.items() if files.get(name) == file)
     check_space(ends.target.parent, sum(file.size for file in files.values()) - there)
     ends.part.mkdir(exist_ok=True)
+    _write_record(ends, done)  # also what it is: a copy, or a move that goes on with the source
     with suppress(_StoppedError):
         for _ in range(_MOST_ROUNDS):
             total = sum(file.size for file in files.values())
@@ -267,9 +293,6 @@ def _files(source: Path) -> dict[str, _File]:
                 else:
                     raise LibraryError(f"{one.path} is a link, a pipe or a device; replace it by a copy of what it stands for")
     return dict(sorted(files.items(), key=lambda item: (item[1].size, item[0])))
-
-
-_Done = dict[str, tuple[_File, str]]
 
 
 def _copy_all(ends: _Ends, files: Mapping[str, _File], done: _Done, watch: _Watch) -> _Done:
@@ -341,18 +364,19 @@ def _name(part: Path, target: Path) -> None:
 def _write_record(ends: _Ends, done: _Done) -> None:
     if not ends.part.is_dir():  # the disk was removed: its folder must not be made anew on another one
         raise FileNotFoundError(2, "the folder of the copy is not there any more")
-    content = {"source": str(ends.source), "files": {name: [f.size, f.mtime_ns, sha256] for name, (f, sha256) in done.items()}}
+    files = {name: [file.size, file.mtime_ns, sha256] for name, (file, sha256) in done.items()}
+    content = {"source": str(ends.source), "move": ends.is_move, "files": files}
     write_bytes(ends.record, json.dumps(content).encode("ascii"), "check that disk, then copy again", LibraryError)
 
 
-def _recorded(record: Path) -> tuple[Path | None, _Done]:
-    """Return what a record says: the source, and the files that are copied; nothing where it cannot be read."""
+def _recorded(record: Path) -> _Record | None:
+    """Return what a record says; None where it cannot be read."""
     try:
         content = parse_json(record.read_bytes())
         files = {name: (_File(size, mtime_ns), sha256) for name, (size, mtime_ns, sha256) in content["files"].items()}
-        return Path(content["source"]), files
+        return _Record(source=Path(content["source"]), is_move=content.get("move") is True, files=files)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None, {}
+        return None
 
 
 assert _SKIPPED.fullmatch(LOCK)  # an entry without its lock file is one that nobody writes

@@ -146,9 +146,16 @@ def _gone_notice(status: ArchiveStatus, own: Path | None) -> Notice:
 
 def _copy_notice(copy: UnfinishedCopy) -> Notice:
     name, folder = visible(copy.source.name), visible(str(copy.target.parent))
-    return Notice(
-        kind=NoticeKind.UNFINISHED_COPY,
-        subject=copy,
-        text=f"The copy of {name} to {folder} was interrupted. Continue goes on where it stopped; the source is whole.",
-        actions=(NoticeAction.CONTINUE, NoticeAction.DISCARD, NoticeAction.HIDE),
-    )
+    discard: tuple[NoticeAction, ...] = (NoticeAction.DISCARD,)
+    if copy.is_verified:
+        text = f"{name} was copied to {folder} and verified, but not moved yet. Continue moves the source to the trash."
+        discard = ()  # there is nothing unfinished to delete: both are whole
+    elif copy.is_move:
+        text = (
+            f"The move of {name} to {folder} was interrupted; the source is whole. Continue goes on where it stopped. The "
+            "source goes to the trash when the copy is verified."
+        )
+    else:
+        text = f"The copy of {name} to {folder} was interrupted. Continue goes on where it stopped; the source is whole."
+    actions = (NoticeAction.CONTINUE, *discard, NoticeAction.HIDE)
+    return Notice(kind=NoticeKind.UNFINISHED_COPY, subject=copy, text=text, actions=actions)

@@ -317,7 +317,8 @@ class DataPage(Page):
             self.commands.discard(copy)
             return
         root = next((root for root in self.archives.roots if copy.source.is_relative_to(root)), copy.source.parent)
-        transfer = Transfer(kind=TransferKind.COPY, root=root, sources=(copy.source,), folder=copy.target.parent)
+        kind = TransferKind.MOVE if copy.is_move else TransferKind.COPY
+        transfer = Transfer(kind=kind, root=root, sources=(copy.source,), folder=copy.target.parent)
         self.commands.start_transfer(transfer)
 
     # -- archives -------------------------------------------------------------------------------------------------

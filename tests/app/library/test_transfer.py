@@ -177,7 +177,7 @@ def test_kill_9_at_any_point_leaves_one_whole_entry_and_the_move_goes_on(source:
             assert files(copy) == before
             break
         assert files(source) == before
-        assert unfinished_copies(stick) in ((), (UnfinishedCopy(source=source, target=copy),))
+        assert unfinished_copies(stick) in ((), (UnfinishedCopy(source=source, target=copy, is_move=True),))
     assert len(points) >= 4
     assert "named" in points or "moved" in points
     if source.exists():  # killed after the copy had its name, before the source went to the trash
@@ -196,7 +196,10 @@ def test_killed_between_the_name_of_the_copy_and_the_trash(source: Path, stick: 
         with pytest.raises(KeyboardInterrupt):
             move_entry(source.parent, source, stick)
     assert (source.exists(), listed(stick)) == (True, [stick / source.name])
+    whole = UnfinishedCopy(source=source, target=stick / source.name, is_move=True, is_verified=True)
+    assert unfinished_copies(stick) == (whole,)
     assert move_entry(source.parent, source, stick) == stick / source.name
+    assert unfinished_copies(stick) == ()
     assert (source.exists(), list(stick.iterdir())) == (False, [stick / source.name])
 
 
@@ -222,6 +225,19 @@ def test_a_stopped_copy_is_hidden_and_continues_without_copying_again(
     assert copy is not None
     assert files(copy) == files(source)
     assert unfinished_copies(stick) == ()
+
+
+@pytest.mark.usefixtures("another_disk")
+def test_an_interrupted_move_says_that_it_is_one_until_a_copy_is_asked_for(source: Path, stick: Path) -> None:
+    stop, progress = stop_at(0.4)
+    assert move_entry(source.parent, source, stick, progress, stop) is None
+    moved = UnfinishedCopy(source=source, target=stick / source.name, is_move=True)
+    assert unfinished_copies(stick) == (moved,)
+    stop, progress = stop_at(0.0)
+    assert copy_entry(source, stick, progress, stop) is None
+    assert unfinished_copies(stick) == (UnfinishedCopy(source=source, target=stick / source.name),)
+    assert copy_entry(source, stick) is not None
+    assert (source.exists(), trashed_entries(source.parent)) == (True, ())
 
 
 def test_an_interrupted_copy_can_be_discarded(source: Path, stick: Path) -> None:
