@@ -21,7 +21,6 @@ from app.library.notes import change_notes
 from app.library.transfer import UnfinishedCopy, discard_copy
 from app.library.transfers import Transfer, TransferKind, TransferWork
 from app.library.trash import TrashedEntry, empty_trash, move_to_trash, restore, trashed_entries
-from app.live.recordings.export_job import export_recording
 from app.status import Message, MessageLevel, Topic
 from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
@@ -182,15 +181,6 @@ class EntryCommands(QObject):
         """Delete what an interrupted copy has written."""
         self._do(partial(discard_copy, copy), self._tell_discarded)
 
-    # -- exports --------------------------------------------------------------------------------------------------
-
-    def export(self, entries: Sequence[Entry]) -> None:
-        """Write entries for other programs into their own folders, as a job for each."""
-        for entry in entries:
-            work = _Exporting(entry.path)
-            order = JobOrder(name=f"Export {entry.shown_name}", work=work.run, folders=frozenset({entry.path}))
-            self._start(order, partial(self._tell_exported, entry, work))
-
     # -- outcomes -------------------------------------------------------------------------------------------------
 
     def _do(self, work: Callable[[], object], then: Callable[[object], object]) -> None:
@@ -245,13 +235,6 @@ class EntryCommands(QObject):
             self.trash_refused.emit(str(job.stage.error))
         self.read_trash()
 
-    def _tell_exported(self, entry: Entry, work: _Exporting, job: Job) -> None:
-        self.changed.emit((entry.path,))
-        if job.stage.error is not None:
-            self._report_error(job.stage.error)
-        for message in work.messages:
-            self._tell(f"{entry.shown_name}: {message.text}")
-
     def _tell_transferred(self, work: TransferWork, job: Job) -> None:
         transfer, result = work.transfer, work.result
         self.changed.emit((*transfer.sources, *result.done))
@@ -274,14 +257,3 @@ class _Emptying:
 
     def run(self, progress: Progress, stop: Event) -> None:
         empty_trash(self.root, progress, stop)
-
-
-@dataclass(frozen=True)
-class _Exporting:
-    """The work of a job that exports an entry; what it has to say is told when it has ended."""
-
-    path: Path
-    messages: list[Message] = field(default_factory=list)
-
-    def run(self, progress: Progress, stop: Event) -> None:
-        export_recording(self.path, self.messages.append, progress, stop)

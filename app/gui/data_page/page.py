@@ -80,7 +80,7 @@ class DataPage(Page):
         self._answers: dict[EntryAction, Callable[[tuple[Entry, ...]], object]] = {
             EntryAction.PLAY: lambda entries: self.play(_paths(entries)),
             EntryAction.LIVE: lambda entries: self.play_requested.emit(entries[0].path),
-            EntryAction.EXPORT: self._export,
+            EntryAction.EXPORT: lambda entries: self.export_requested.emit(_paths(entries)),
             EntryAction.RENAME: lambda entries: self.details.edit_name(),
             EntryAction.STAR: self._star,
             EntryAction.COPY: partial(self._choose_target, TransferKind.COPY),
@@ -235,13 +235,6 @@ class DataPage(Page):
 
     def _toggle_star(self, entry: Entry) -> None:
         self.commands.star((entry,), star=not entry.notes.star)
-
-    def _export(self, entries: Sequence[Entry]) -> None:
-        """Let the window ask how to export; where nothing asks, export in the usual formats."""
-        if self.receivers(self.export_requested):
-            self.export_requested.emit(_paths(entries))
-        else:
-            self.commands.export(entries)
 
     def _repair(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

@@ -575,20 +575,6 @@ def test_the_window_is_asked_to_export_where_it_can(page_of: PageOf, root: Path)
     assert page.context.jobs.statuses() == ()
 
 
-def test_an_export_is_a_job_and_says_where_its_files_are(qtbot, page_of: PageOf, root: Path) -> None:
-    path = recording(root, "one")
-    page = page_of(1)
-    messages: list[Message] = []
-    page.reported.connect(messages.append)
-    select(page, "one")
-    qtbot.keyClick(page.table, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
-    assert [status.name for status in page.context.jobs.statuses()] == ["Export one"]
-    qtbot.waitUntil(lambda: bool(messages))
-    assert messages[0].level is MessageLevel.INFO
-    assert str(path / "export") in messages[0].text
-    assert any((path / "export").iterdir())
-
-
 def test_a_recording_is_played_and_the_list_comes_back(qtbot, page_of: PageOf, root: Path) -> None:
     path = recording(root, "one")
     recording(root, "two")
