@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,9 @@ from app.library.trash import TrashedEntry, empty_trash, move_to_trash, restore,
 from app.status import Message, MessageLevel, Topic
 from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
+
 _COPY_GOES_ON = "The source stays whole, and Continue on the Data page goes on where it stopped."
 _REST_STAYS = "What is not deleted yet stays in the trash."
-
 
 
 class Field(Enum):
@@ -172,8 +172,8 @@ class EntryCommands(QObject):
             name=f"{transfer.kind.value} {what} to {visible(transfer.folder.name)}, in MB",
             work=work.run,
             folders=frozenset(transfer.sources),
-            if_stopped=_COPY_GOES_ON,
             resumable=True,
+            if_stopped=_COPY_GOES_ON,
         )
         self._start(order, partial(self._tell_transferred, work))
 

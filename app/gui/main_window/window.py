@@ -292,9 +292,9 @@ class MainWindow(QMainWindow):
         return {
             **self.instruments.answers(),
             **self.themes.answers(),
+            **{command: partial(self.show_page, number) for number, command in enumerate(PAGE_COMMANDS)},
             Command.QUIT: self.close,
             Command.FULL_SCREEN: self._toggle_full_screen,
-            **{command: partial(self.show_page, number) for number, command in enumerate(PAGE_COMMANDS)},
             Command.DRAWER: self._toggle_drawer,
             Command.ACQUIRE: self._show_build,
             Command.TRAIN: self._show_training,
@@ -418,6 +418,9 @@ class MainWindow(QMainWindow):
             return
         if content.kind is ContentKind.PICTURE and self.page is not None:
             self.page.show_my_picture(content.path)
+        elif content.kind is ContentKind.ARCHIVE:
+            self.show_page(DATA)
+            self.pages.page(DATA).show_file(content.path)
         else:
             self.instruments.open_content(content)
 
@@ -426,9 +429,6 @@ class MainWindow(QMainWindow):
         if self._closing:
             raise PathContentError(f"{content.name} cannot be opened any more: the window is closing")
         if content.kind is ContentKind.PICTURE and (self.page is None or not self.page.session.slm_status().kinds):
-        elif content.kind is ContentKind.ARCHIVE:
-            self.show_page(DATA)
-            self.pages.page(DATA).show_file(content.path)
             raise PathContentError(f"there is no SLM to show {content.name} on; open an instrument that has one first")
         return content
 
