@@ -18,6 +18,7 @@ from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QCheckBox, QToolButton, QWidget
 
 from app.gui.build_page.page import BuildPage
+from app.gui.calibrate_page.page import CalibratePage
 from app.gui.command import Command
 from app.gui.data_page.entry_list.actions import EntryAction
 from app.gui.data_page.page import DataPage
@@ -27,11 +28,12 @@ from app.gui.image_view.measure.measure_panel import Sheet
 from app.gui.image_view.measure.tool import Tool
 from app.gui.live_page.page import LivePage
 from app.gui.main_window.guide import STEPS
-from app.gui.main_window.page_list import BUILD, TRAIN
+from app.gui.main_window.page_list import BUILD, CALIBRATE, DATA, RIG, TRAIN
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
 from app.gui.main_window.window import MainWindow
 from app.gui.main_window.window_state import fit_to_screen
 from app.gui.pages.page import Page
+from app.gui.rig_page.page import RigPage
 from app.gui.train_page.page import TrainPage
 from app.playback.playhead import PlayState
 from app.status import MessageLevel, RecordingState
@@ -46,7 +48,6 @@ from tests.helpers.x_server.operator import Condition, XOperator, wait_until
 PICTURES_VARIABLE = "SPECKLESCOPE_NEWCOMER_PICTURES"
 #: The longest time for what the instrument has to do, on a computer that is busy, in seconds.
 PATIENCE_S = 240.0
-DATA = 1
 #: From the left end of a box to tick to its middle.
 _BOX_PX = 10
 
@@ -171,8 +172,10 @@ def test_the_first_hour(
     _use(newcomer, photographer)
     _look_and_measure(newcomer, photographer)
     recording = _record(newcomer)
+    photographer.capture("recorded", both=True)
     _play(newcomer, photographer, recording)
     film = _export(newcomer, photographer, recording, asked)
+    _look_around(newcomer, photographer)
     with av.open(str(film)) as opened:
         assert sum(1 for _ in opened.decode(video=0)) > 10
     assert newcomer.errors() == []
@@ -317,7 +320,7 @@ def _play(newcomer: Newcomer, photographer: Photographer, recording: Path) -> No
     assert player is not None
     newcomer.wait(lambda: player.left.shown is not None, "the first frame is shown")
     newcomer.click(player.transport.play, until=lambda: player.playhead.position > 3)
-    photographer.capture("player")
+    photographer.capture("player", both=True)
     newcomer.wait(lambda: player.playhead.state is PlayState.PAUSED, "the player stops at the end", 60)
     assert player.playhead.position == player.playhead.last
 
@@ -330,7 +333,7 @@ def _export(newcomer: Newcomer, photographer: Photographer, recording: Path, ask
     panel = _open_export(newcomer, page.player.head.export)
     newcomer.click(panel.formats.displayed, until=panel.formats.displayed.isChecked)
     newcomer.wait(lambda: not panel.refusal(), "the export is planned")
-    photographer.capture("export")
+    photographer.capture("export", both=True)
     newcomer.click(panel.export_button, until=lambda: panel.is_running)
     newcomer.wait(lambda: not panel.is_running, "the film is exported")
     newcomer.click(panel.folder_button, until=lambda: bool(asked))
@@ -340,6 +343,13 @@ def _export(newcomer: Newcomer, photographer: Photographer, recording: Path, ask
     films = sorted(asked[0].glob("*.mp4"))
     assert films, sorted(asked[0].iterdir())
     return films[0]
+
+
+def _look_around(newcomer: Newcomer, photographer: Photographer) -> None:
+    """Look at the pages that the first hour does not need."""
+    for number, kind, name in ((CALIBRATE, CalibratePage, "calibrate"), (RIG, RigPage, "rig")):
+        newcomer.go_to(number, kind)
+        photographer.capture(name, both=True)
 
 
 def _open_export(newcomer: Newcomer, button: QWidget) -> ExportPanel:
