@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
-from app.instrument.kinds import CameraKind, SlmKind
+from app.instrument.kinds import CameraKind, InstrumentName, SlmKind
 
 if TYPE_CHECKING:
     from app.instrument.config import InstrumentConfig
@@ -31,6 +31,12 @@ SHARED = Group("Instrument and output", sort_key=1)
 Config = Annotated[
     Path | None,
     Parameter(group=SHARED, help="Instrument file (YAML). Without it, the simulated instrument is used."),
+]
+Instrument = Annotated[
+    InstrumentName | None,
+    Parameter(
+        group=SHARED, help="An instrument that comes with the program, instead of an instrument file. fibre is the default."
+    ),
 ]
 Json = Annotated[Path | None, Parameter(group=SHARED, help="Also write the numbers to this JSON file.")]
 TimesFile = Annotated[
@@ -63,6 +69,7 @@ class InstrumentOptions:
     """The instrument file, and values that replace those in it."""
 
     config: Config = None
+    instrument: Instrument = None
     json: Json = None
 
     def settings(self) -> InstrumentConfig:
@@ -73,16 +80,16 @@ class InstrumentOptions:
         ConfigError
             The file cannot be read, or the options contradict each other or the file.
         """
-        from app.instrument.config import checked, load_config
+        from app.instrument.config import checked, chosen_file, load_config
 
         given = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
-        settings = load_config(given.pop("config", None))
+        settings = load_config(chosen_file(given.pop("config", None), given.pop("instrument", None)))
         given.pop("json", None)
         if (engine := given.pop("engine", None)) is not None:
             given["live"] = settings.live.model_copy(update={"engine": engine})
         if texts := given.pop("camera_setting", None):
             given["camera_settings"] = {**settings.camera_settings.model_dump(), **_camera_settings(texts)}
-        return checked(dict(settings) | given, "the options", settings.file)
+        return checked(dict(settings) | given, "the options", settings.read_from)
 
 
 @Parameter(name="*", group=SHARED)

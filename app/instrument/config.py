@@ -17,7 +17,7 @@ from acquisition.archive.old_names import with_present_names
 from acquisition.archive.validation import explain
 from acquisition.holograms.closed_form import HologramConfig
 from acquisition.patterns.sources import DEFAULT_PHASE_RANGE_RAD
-from app.instrument.kinds import CameraKind, SlmKind
+from app.instrument.kinds import CameraKind, InstrumentName, SlmKind
 from app.instrument.numbers_check import wrong_number
 from drivers.base import SpeckleScopeError, TriggerMode
 from drivers.basler.config import BaslerConfig
@@ -36,6 +36,8 @@ from drivers.twin.sensor import SensorConfig
 from drivers.twin.slm import SimulatedSlmConfig
 from reconstruction.models.model import DEFAULT_MODEL
 
+#: Instrument files that come with the program.
+SHIPPED_INSTRUMENTS = Path(__file__).parent / "shipped"
 _TWIN_CAMERAS = (CameraKind.SIMULATED, CameraKind.BASLER_EMULATED)
 #: Cameras with an input line that the sync output of an SLM can be wired to.
 _CAMERAS_WITH_TRIGGER_LINE = (*_TWIN_CAMERAS, CameraKind.BASLER)
@@ -213,6 +215,8 @@ class InstrumentConfig(_Strict):
         Exposure, gain, frame rate, region and binning of the camera.
     model : str
         The name of a shipped model, or a model folder.
+    cell_px : int
+        Side of a cell of the phase's grid, in pixels of the frame: the grid that new models give and that comparisons score on.
     response : Path, optional
         Folder of the fibre's calibrated response, for models that need it.
     calibrations : CalibrationsConfig
@@ -251,6 +255,7 @@ class InstrumentConfig(_Strict):
     scene: SceneConfig = SceneConfig()
     live: LiveConfig = LiveConfig()
     model: str = DEFAULT_MODEL
+    cell_px: int = Field(4, ge=1, le=64)
     response: Path | None = None
     calibrations: CalibrationsConfig = CalibrationsConfig()
     phase_range_rad: float = Field(DEFAULT_PHASE_RANGE_RAD, gt=0)
@@ -266,7 +271,13 @@ class InstrumentConfig(_Strict):
 
     @property
     def file(self) -> Path | None:
-        """The instrument file that was read; None for values from elsewhere."""
+        """The operator's instrument file that was read; None for values from elsewhere, and for files of the program."""
+        path = self._origin.file
+        return path if path is None or path.parent != SHIPPED_INSTRUMENTS else None
+
+    @property
+    def read_from(self) -> Path | None:
+        """The instrument file that was read, also if it comes with the program, for reading only."""
         return self._origin.file
 
     @property
@@ -326,6 +337,31 @@ def load_config(path: Path | None) -> InstrumentConfig:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold 'key: value' lines, got {type(content).__name__}")
     return checked(with_present_names(content, range_rad="slm_range_rad"), f"{path}", path)
+
+
+def shipped_file(name: InstrumentName) -> Path | None:
+    """Return the instrument file of an instrument that comes with the program; None for the default twin, which has none."""
+    return None if name is InstrumentName.FIBRE else SHIPPED_INSTRUMENTS / f"{name}.yaml"
+
+
+def chosen_file(config: Path | None, instrument: InstrumentName | None) -> Path | None:
+    """Return the instrument file that two options choose.
+
+    Parameters
+    ----------
+    config : Path, optional
+        Value of ``--config``.
+    instrument : InstrumentName, optional
+        Value of ``--instrument``.
+
+    Raises
+    ------
+    ConfigError
+        Both are given.
+    """
+    if config is not None and instrument is not None:
+        raise ConfigError(f"--config {config} and --instrument {instrument} choose two instruments; leave one of them out")
+    return shipped_file(instrument) if instrument is not None else config
 
 
 def replay_of(archive: Path) -> InstrumentConfig:

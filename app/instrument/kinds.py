@@ -1,4 +1,4 @@
-"""The kinds of camera and SLM that an instrument file may name."""
+"""The kinds of camera and SLM that an instrument file may name, and the instruments that come with the program."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ class SlmKind(StrEnum):
     SLMPY_WINDOW = "slmpy-window"
     SLMSUITE = "slmsuite"
     NONE = "none"
+
+
+class InstrumentName(StrEnum):
+    """An instrument that comes with the program: the default twin, or a file of the folder ``shipped``."""
+
+    FIBRE = "fibre"
+    FIBRE64 = "fibre64"
+    FIBRE128 = "fibre128"

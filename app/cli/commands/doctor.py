@@ -6,18 +6,18 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from app.cli.options import Config, Flag, InstrumentOptions, Json
+from app.cli.options import Config, Flag, Instrument, InstrumentOptions, Json
 from app.cli.output import console, publish, write_json
 from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
 
 
-def doctor(*, config: Config = None, json: Json = None) -> None:
+def doctor(*, config: Config = None, instrument: Instrument = None, json: Json = None) -> None:
     """Check processor, GPU, disk, display, devices, model and engine; print what is wrong and what to do."""
     from app.diagnostics.doctor import examine
     from app.diagnostics.findings import Verdict
 
-    settings = InstrumentOptions(config=config).settings()
+    settings = InstrumentOptions(config=config, instrument=instrument).settings()
     with console.status("checking"):
         findings = examine(settings)
     lines = {f.subject: f"{f.verdict}: {f.text}" + (f"\n-> {f.remedy}" if f.remedy else "") for f in findings}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.cli.options import Config, Model, has_display
+from app.cli.options import Config, Instrument, Model, has_display
 from drivers.base import SpeckleScopeError
 
 
@@ -14,6 +14,7 @@ def gui(
     drawing: Literal["auto", "software", "card"] = "auto",
     model: Model = None,
     config: Config = None,
+    instrument: Instrument = None,
 ) -> None:
     """Open the window.
 
@@ -27,9 +28,10 @@ def gui(
     """
     from app.gui.image_view.drawing.choice import DrawingOption
     from app.gui.main import run_instrument
+    from app.instrument.config import chosen_file
 
     if not has_display():
         raise SpeckleScopeError("there is no display to open a window on; use 'specklescope live', or connect with ssh -X")
-    code = run_instrument(config, model, setup=setup, drawing=DrawingOption(drawing))
+    code = run_instrument(chosen_file(config, instrument), model, setup=setup, drawing=DrawingOption(drawing))
     if code:
         raise SystemExit(code)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from app.cli.options import Config, Count, CountOrZero, InstrumentOptions, Json, Positive, Response
+from app.cli.options import Config, Count, CountOrZero, Instrument, InstrumentOptions, Json, Positive, Response
 from app.cli.output import progress_bars, publish
 from app.signals import InterruptionError, kept_on_interruption
 from drivers.base import SpeckleScopeError
@@ -136,6 +136,7 @@ class TrainedInstrument:
 
     response: Response = None
     config: Config = None
+    instrument: Instrument = None
     json: Json = None
 
 
@@ -164,7 +165,7 @@ def train(
     from reconstruction.training.loop import TrainingStoppedError
     from reconstruction.training.run import sole_trainer
 
-    settings = InstrumentOptions(config=instrument.config).settings()
+    settings = InstrumentOptions(config=instrument.config, instrument=instrument.instrument).settings()
     with join() as world, progress_bars() if world.first else nullcontext(_silent) as report:
         job = _job(folder, network, training, instrument.response or settings.response, world)
         try:

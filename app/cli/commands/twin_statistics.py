@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.cli.options import Config, CountOrZero, InstrumentOptions
+from app.cli.options import Config, CountOrZero, Instrument, InstrumentOptions
 from app.cli.output import progress_bars, publish
 
 
-def twin_statistics(out: Path, *, images: str = "held-out", count: CountOrZero = 0, config: Config = None) -> None:
+def twin_statistics(
+    out: Path,
+    *,
+    images: str = "held-out",
+    count: CountOrZero = 0,
+    config: Config = None,
+    instrument: Instrument = None,
+) -> None:
     """Write simulated pairs in the published layout (input/, label/), to compare the twin with a real fibre.
 
     Parameters
@@ -22,7 +29,7 @@ def twin_statistics(out: Path, *, images: str = "held-out", count: CountOrZero =
     """
     from app.datasets.twin_statistics import write_twin_pairs
 
-    settings = InstrumentOptions(config=config).settings()
+    settings = InstrumentOptions(config=config, instrument=instrument).settings()
     with progress_bars() as report:
         written = write_twin_pairs(settings, out, images, count, lambda done: report("exposing", done, max(done, count)))
     publish("twin pairs", {"folder": str(out), "pairs": len(written)}, None)

@@ -238,7 +238,9 @@ class TrainPage(Page):
         if session is None:
             return
         config = session.config
-        work = CompileJob(model=model.reference, config=config.file, response=config.response, dataset=dataset_of(model.folder))
+        work = CompileJob(
+            model=model.reference, config=config.read_from, response=config.response, dataset=dataset_of(model.folder)
+        )
         self._start(JobOrder(name=f"Compile {model.name}", work=work, needs=NEEDS, resumable=True, if_stopped=BEGINS_AGAIN))
 
     def use(self, model: ListedModel, judgement: Judgement) -> None:

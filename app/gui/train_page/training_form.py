@@ -153,7 +153,7 @@ class TrainingForm(QFrame):
             dataset=dataset,
             source=self.source.currentText(),
             pairs=int(self.pairs.value()),
-            config=config.file if config is not None else None,
+            config=config.read_from if config is not None else None,
             response=config.response if config is not None else None,
         )
 
