@@ -63,6 +63,13 @@ class PairPool:
         """Return the displayed phase of all pairs, shape (n, g, g)."""
         return self.phase_rad[: self.ready]
 
+    def on_grid(self, grid_px: int) -> PairPool:
+        """Return the same pairs with their phase averaged over the cells of a coarser grid."""
+        if grid_px == self.phase_rad.shape[-1]:
+            return self
+        phase_rad = np.stack([to_grid(phase, grid_px) for phase in self.phase_rad[: self.ready]])
+        return PairPool(speckle=self.speckle, phase_rad=phase_rad, reference=self.reference, ready=self.ready)
+
     def batch(self, indices: NDArray[np.int64], seed: int = 0) -> Batch:
         """Return these pairs; nothing is random here, so ``seed`` has no effect."""
         frames = torch.from_numpy(self.speckle[indices].astype(np.float32))[:, None]

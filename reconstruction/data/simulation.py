@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -10,13 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from acquisition.archive.atomic_files import make_folder, write_whole
 from acquisition.patterns.sources import open_source
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
@@ -27,6 +30,8 @@ from reconstruction.data.pool_folder import pool_folder
 
 #: Pairs that one process simulates at a time; the noise depends on it.
 _CHUNK = 50
+#: Which pairs a folder holds, written when all of them are there.
+_FACTS = "pairs.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +93,55 @@ def simulated_pool(
         A process that simulates died, or the disk is too full for the file.
     """
     with pool_folder() as folder:
-        pool = _create(data, folder)
-        chunks = [(start, min(start + _CHUNK, data.pairs)) for start in range(0, data.pairs, _CHUNK)]
-        if workers == 0:
-            exposure = data.exposure()
-            for chunk in chunks:
-                _fill(data, exposure, pool, *chunk)
-                on_progress(chunk[1])
-        else:
-            _fill_in_processes(data, folder, chunks, workers, on_progress)
-        pool.ready = data.pairs
-        yield pool
+        yield _simulated(data, folder, workers, on_progress)
+
+
+def stored_pool(
+    data: TwinData, folder: Path, workers: int = 1, on_progress: Callable[[int], None] = lambda pairs: None
+) -> PairPool:
+    """Return simulated pairs that are kept in a folder; they are simulated if the folder does not hold them yet.
+
+    Parameters
+    ----------
+    data, workers, on_progress
+        As for :func:`simulated_pool`.
+    folder : Path
+        The folder; an unfinished simulation in it begins again, and one of other pairs is replaced.
+
+    Raises
+    ------
+    ReconstructionError
+        See :func:`simulated_pool`.
+    """
+    facts = folder / _FACTS
+    text = json.dumps(asdict(data), sort_keys=True)
+    with contextlib.suppress(OSError):
+        if facts.read_text(encoding="utf-8") == text:
+            return open_pool(data, folder)
+    try:
+        make_folder(folder)
+        facts.unlink(missing_ok=True)
+    except OSError as error:
+        raise ReconstructionError(f"{folder} cannot be used: {error.strerror}; choose another folder for the pairs") from error
+    pool = _simulated(data, folder, workers, on_progress)
+    # Last: a folder with this file is complete.
+    write_whole(facts, text, "simulate the pairs again", ReconstructionError)
+    return pool
+
+
+def _simulated(data: TwinData, folder: Path, workers: int, on_progress: Callable[[int], None]) -> PairPool:
+    """Simulate the pairs into the files of a folder."""
+    pool = _create(data, folder)
+    chunks = [(start, min(start + _CHUNK, data.pairs)) for start in range(0, data.pairs, _CHUNK)]
+    if workers == 0:
+        exposure = data.exposure()
+        for chunk in chunks:
+            _fill(data, exposure, pool, *chunk)
+            on_progress(chunk[1])
+    else:
+        _fill_in_processes(data, folder, chunks, workers, on_progress)
+    pool.ready = data.pairs
+    return pool
 
 
 def _fill_in_processes(

@@ -33,6 +33,23 @@ class TrainingStoppedError(ReconstructionError):
 
 
 @dataclass(frozen=True)
+class TrainingClock:
+    """What counts as the time of a run, and as its minutes.
+
+    Parameters
+    ----------
+    now : callable
+        Returns a time in seconds. ``time.process_time`` counts the work of all cores of this process, so a run that shares its
+        computer, or that is paused, gets as many steps as one that is alone.
+    spent_s : float
+        Time in seconds that was used before the first step, for instance by the model that the run starts from.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    spent_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class Callbacks:
     """Functions that the first process calls during training.
 
@@ -44,11 +61,14 @@ class Callbacks:
         ``validated(average, report)``, after every validation; the weights of ``average`` can be saved.
     stop : callable
         ``stop()``, after every step; returns whether to end the run here.
+    clock : TrainingClock
+        What the report's ``seconds`` and the configuration's ``minutes`` count.
     """
 
     progress: Callable[[TrainReport, float], None] = lambda report, loss: None
     validated: Callable[[Reconstructor, TrainReport], None] = lambda average, report: None
     stop: Callable[[], bool] = lambda: False
+    clock: TrainingClock = TrainingClock()
 
 
 class Trainer:
@@ -100,6 +120,7 @@ class Trainer:
         model.to(self._world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._learner = self._world.learner(model)
         self._state = TrainState(model, config)
+        self._state.report.seconds = self._callbacks.clock.spent_s
         if run is not None and run.checkpoint is not None:
             self._state.restore(*run.checkpoint)
         self._record = run if self._world.first else None
@@ -127,7 +148,7 @@ class Trainer:
         if self._record is not None:
             self._record.begin(state)
         order, report = state.batches(pairs, config), state.report
-        started = time.monotonic() - report.seconds
+        started = self._callbacks.clock.now() - report.seconds
         while report.finish_reason is None:
             stop = self._step(pairs, order, started)
             validate_now = report.finish_reason is not None or report.steps % config.validate_every == 0
@@ -150,7 +171,7 @@ class Trainer:
         config, state, world = self._config, self._state, self._world
         report = state.report
         loss = self._learn(pairs, next(order)[world.rank :: world.size])
-        mean_loss, stop, report.seconds = world.agree(loss, time.monotonic() - started, stop=self._callbacks.stop())
+        mean_loss, stop, report.seconds = world.agree(loss, self._callbacks.clock.now() - started, stop=self._callbacks.stop())
         if not np.isfinite(mean_loss):
             raise ReconstructionError(f"the loss is {mean_loss} at step {report.steps}; lower the learning rate")
         report.steps += 1

@@ -11,7 +11,7 @@ from app.instrument.config import InstrumentConfig, TwinConfig
 from app.training.train import twin_data
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import part_of
-from reconstruction.data.simulation import TwinData, simulated_pool
+from reconstruction.data.simulation import TwinData, simulated_pool, stored_pool
 from tests.helpers.small_instrument import GRID_PX, OPTICS
 
 
@@ -38,6 +38,38 @@ def test_a_pool_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_pool_too_large_for_the_disk_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ReconstructionError, match="no space for 1000000000 simulated pairs"), simulated_pool(data(10**9), 0):
         pass
+
+
+def test_stored_pairs_are_simulated_once_and_again_when_others_are_asked_for(tmp_path: Path) -> None:
+    calls: list[int] = []
+    first = stored_pool(data(), tmp_path / "pairs", 0, calls.append)
+    again = stored_pool(data(), tmp_path / "pairs", 0, calls.append)
+    assert calls == [6]
+    assert first.ready == again.ready == 6
+    assert np.array_equal(first.speckle, again.speckle)
+    assert again.speckle.any()
+    assert stored_pool(data(7), tmp_path / "pairs", 0, calls.append).ready == 7
+    assert calls == [6, 7]
+
+
+def test_a_simulation_that_was_cut_begins_again(tmp_path: Path) -> None:
+    def cut(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stored_pool(data(), tmp_path, 0, cut)
+    calls: list[int] = []
+    stored_pool(data(), tmp_path, 0, calls.append)
+    assert calls == [6]
+
+
+def test_a_pool_on_a_coarser_grid_has_the_means_of_its_cells() -> None:
+    with simulated_pool(data(), 0) as pool:
+        coarse = pool.on_grid(GRID_PX // 2)
+        means = pool.phase_rad.reshape(6, GRID_PX // 2, 2, GRID_PX // 2, 2).mean((2, 4))
+        assert np.allclose(coarse.phase_rad, means, atol=1e-6)
+        assert coarse.ready == pool.ready
+        assert pool.on_grid(GRID_PX) is pool
 
 
 def test_patterns_are_divided_whole_and_in_proportion() -> None:

@@ -29,7 +29,7 @@ from reconstruction.training.config import (
     learning_rate_factor,
 )
 from reconstruction.training.distributed import World
-from reconstruction.training.loop import Callbacks, Trainer, settle_batch_norm
+from reconstruction.training.loop import Callbacks, Trainer, TrainingClock, settle_batch_norm
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_network
 
 
@@ -167,3 +167,13 @@ class PlainConv(Reconstructor):
     def loss(self, batch: Batch) -> torch.Tensor:
         phase = self(batch.frames, batch.reference)
         return F.mse_loss(phase + 0.1 * torch.randn(phase.shape), batch.phase_rad)
+
+
+def test_minutes_are_those_of_the_clock_with_what_was_spent_before(pool: PairPool) -> None:
+    ticks = iter(range(0, 10_000, 10))  # ten seconds pass between two looks at the clock
+    clock = TrainingClock(lambda: float(next(ticks)), spent_s=30.0)
+    config = TrainConfig(minutes=1, batch=4, bf16=False, validate_every=100)
+    _, report = Trainer(small_network("fold"), config, callbacks=Callbacks(clock=clock)).train(pool, pool)
+    assert report.finish_reason is FinishReason.TIME_UP
+    assert report.steps == 3
+    assert report.seconds == 60
