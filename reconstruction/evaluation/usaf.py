@@ -28,6 +28,9 @@ RAYLEIGH_DIP = 0.264
 _LEAST_HEIGHT = 0.1
 #: Width of the bars of the largest element that fits a whole chart, as a fraction of the frame; and number of wider elements.
 _LARGEST, _WIDER = 1 / 31.5, 4
+#: Widest bars of :func:`wide_charts`, as a fraction of the disc's diameter, and the length of its bars as a multiple of their
+#: width: longer ones would not lie in the disc.
+_WIDEST, _LENGTH = 1 / 6, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +43,13 @@ class Chart:
         The chart's phase in radians.
     elements : tuple of UsafElement
         The elements that lie in the fibre's disc.
+    seen : ndarray of bool, shape (n, n), optional
+        The pixels that count, if not all do.
     """
 
     phase_rad: Phase
     elements: tuple[UsafElement, ...]
+    seen: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,34 @@ def charts(frame_px: int, field_radius: float, phase_range_rad: float, whole: in
     )
 
 
+def wide_charts(frame_px: int, field_radius: float, phase_range_rad: float) -> tuple[Chart, ...]:
+    """Return charts with bars that are wider than those of :func:`charts`, for fibres of few cores.
+
+    Each has three bars in the middle of the disc, vertical or horizontal. The widest bars are a sixth of the disc's diameter
+    wide, so that bars, spaces and the dark beside them fill it. They are three times as long as they are wide.
+
+    Parameters
+    ----------
+    frame_px, field_radius, phase_range_rad
+        As for :func:`charts`.
+    """
+    radius_px, centre = field_radius * frame_px / 2, frame_px / 2
+    axis = np.arange(frame_px) + 0.5 - centre
+    seen = np.hypot(axis[:, None], axis[None, :]) <= radius_px
+    shown = []
+    bar_px = 2 * radius_px * _WIDEST
+    while bar_px > 1.05 * frame_px * _LARGEST * 2 ** (_WIDER / 6):
+        half = _LENGTH * bar_px / 2
+        lefts = [centre + offset * bar_px for offset in (-2.5, -0.5, 1.5)]
+        upright: tuple[Rectangle, ...] = tuple((centre - half, left, centre + half, left + bar_px) for left in lefts)
+        element = UsafElement(group=0, element=1, bar_px=bar_px, bars=upright)
+        image = _drawn(frame_px, upright) * np.float32(phase_range_rad)
+        shown.append(Chart(image, (element,), seen))
+        shown.append(Chart(np.ascontiguousarray(image.T), (replace(element, bars=tuple(map(_turned, upright))),), seen))
+        bar_px /= 2 ** (1 / 3)
+    return tuple(shown)
+
+
 def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_range_rad: float) -> Resolution:
     """Find the narrowest resolved bars.
 
@@ -143,10 +177,13 @@ def resolution(reconstructed: Sequence[Phase], shown: Sequence[Chart], phase_ran
         for element in chart.elements:
             if element.bar_px >= n / len(phase):
                 width = round(element.bar_px, 2)
-                heights[width][0].append(_heights(image, element.bars[:3]))
+                upright = [bar for bar in element.bars if bar[2] - bar[0] > bar[3] - bar[1]]
+                lying = [_turned(bar) for bar in element.bars if bar not in upright]
+                seen = np.ones((n, n), bool) if chart.seen is None else chart.seen
                 # Horizontal bars are vertical bars of the transposed image.
-                turned: list[Rectangle] = [(left, top, right, bottom) for top, left, bottom, right in element.bars[3:]]
-                heights[width][1].append(_heights(image.T, turned))
+                for number, (picture, mask, bars) in enumerate(((image, seen, upright), (image.T, seen.T, lying))):
+                    if bars:
+                        heights[width][number].append(_heights(picture, mask, bars))
     widths = sorted(heights, reverse=True)
     dips = {width: min(_dip(each, phase_range_rad) for each in heights[width].values()) for width in widths}
     contrasts = {width: min(_contrast(each, phase_range_rad) for each in heights[width].values()) for width in widths}
@@ -169,23 +206,45 @@ def _within(element: UsafElement, frame_px: int, field_radius: float) -> bool:
     return all(math.hypot(y - frame_px / 2, x - frame_px / 2) <= radius for y, x in corners)
 
 
-def _heights(image: NDArray[np.float64], bars: Sequence[Rectangle]) -> tuple[float, float, float]:
+def _turned(bar: Rectangle) -> Rectangle:
+    """Return a rectangle of the transposed image."""
+    top, left, bottom, right = bar
+    return left, top, right, bottom
+
+
+def _drawn(side: int, bars: Sequence[Rectangle]) -> NDArray[np.float32]:
+    """Draw rectangles as 1 on 0; pixels at an edge get the part that is covered."""
+    image = np.zeros((side, side), np.float32)
+    edges = np.arange(side)
+    for top, left, bottom, right in bars:
+        down, across = (
+            np.clip(np.minimum(edges + 1, high) - np.maximum(edges, low), 0, 1) for low, high in ((top, bottom), (left, right))
+        )
+        image += np.outer(down, across).astype(np.float32)
+    return image
+
+
+def _heights(image: NDArray[np.float64], seen: NDArray[np.bool_], bars: Sequence[Rectangle]) -> tuple[float, float, float]:
     """Return the mean phase of the lowest bar, of the highest space, and of the surroundings of three vertical bars."""
     top, left, bottom, right = bars[0]
     width = right - left
     # Half a width at both ends of the bars is not used. The middle halves of bars and spaces are compared.
-    profile = image[round(top + width / 2) : round(bottom - width / 2)].mean(0)
+    rows = slice(round(top + width / 2), round(bottom - width / 2))
+    counts = seen[rows].sum(0)
+    sums = np.where(seen[rows], image[rows], 0).sum(0)
     middles = [left + (0.5 + k) * width for k in range(-1, 6)]
-    means = [_mean(profile, middle - width / 4, middle + width / 4) for middle in middles]
+    means = [_mean(sums, counts, (middle - width / 4, middle + width / 4)) for middle in middles]
     return min(means[1], means[3], means[5]), max(means[2], means[4]), (means[0] + means[6]) / 2
 
 
-def _mean(profile: NDArray[np.float64], low: float, high: float) -> float:
-    """Return the mean of a profile between two positions; pixel k extends from k to k + 1, and parts of pixels count."""
-    total = np.concatenate([[0.0], np.cumsum(profile)])
-    ends = np.clip([low, high], 0, len(profile))
-    edges = np.interp(ends, np.arange(len(total)), total)
-    return float((edges[1] - edges[0]) / max(ends[1] - ends[0], 1e-6))
+def _mean(sums: NDArray[np.float64], counts: NDArray[np.int64], ends: tuple[float, float]) -> float:
+    """Return the mean between two columns, from the sums and numbers of their pixels; parts of columns count."""
+    clipped = np.clip(ends, 0, len(sums))
+    total, number = (
+        float(np.diff(np.interp(clipped, np.arange(len(each) + 1), np.concatenate([[0.0], np.cumsum(each)])))[0])
+        for each in (sums, counts)
+    )
+    return total / max(number, 1e-6)
 
 
 def _dip(elements: Sequence[tuple[float, float, float]], phase_range_rad: float) -> float:

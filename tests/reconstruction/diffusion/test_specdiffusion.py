@@ -248,3 +248,48 @@ def test_sampler_and_schedule_change_at_run_time() -> None:
     model.sampler = "magic"
     with pytest.raises(ReconstructionError, match="no sampler has the name 'magic'"):
         model(frames, frames)
+
+
+def test_a_network_that_predicts_the_picture_samples_what_it_predicts() -> None:
+    model = small(replace(CONFIG, predicts="picture", schedule="uniform-1"))
+    frames = counts(1)
+    # The one step of this schedule gives the clipped estimate itself.
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn((1, GRID_PX, GRID_PX), generator=generator)[None]
+    level = torch.tensor(preset("uniform-1").gammas[:1]).float()
+    estimate = model.network(torch.cat([model.condition(frames), noise], 1), level).clamp(-1, 1)
+    drawn = model(frames, frames)
+    assert torch.allclose(drawn, (estimate + 1) / 2 * model.config.phase_range_rad, atol=1e-3)
+
+
+def test_at_pure_noise_the_picture_cannot_be_read_from_the_input() -> None:
+    model = small(replace(CONFIG, predicts="picture", pure_noise=1.0)).train()
+    seen: list[torch.Tensor] = []
+    model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][:, 1:]))
+    batch = pairs(64)
+    torch.manual_seed(1)
+    model.loss(batch)
+    clean = batch.phase_rad - batch.phase_rad.mean()
+    assert abs(float((seen[0] * clean).mean() / (seen[0].std() * clean.std()))) < 0.03
+    assert float(seen[0].std()) == pytest.approx(1, abs=0.02)
+
+
+def test_the_usual_loss_is_the_published_one() -> None:
+    model, batch = small().train(), pairs(2)
+    torch.manual_seed(5)
+    loss = model.loss(batch)
+    torch.manual_seed(5)
+    gamma = draw_gamma(2)[:, None, None, None]
+    eps = torch.randn(batch.phase_rad.shape)
+    torch.manual_seed(5)
+    noisy = gamma.sqrt() * (2 * batch.phase_rad / 2.85 - 1) + (1 - gamma).sqrt() * eps
+    model.eval()
+    with torch.no_grad():
+        estimate = model.network(torch.cat([model.condition(batch.frames), noisy], 1), gamma[:, 0, 0, 0])
+    assert float(loss.detach()) == pytest.approx(float((estimate - eps).abs().mean()), rel=0.1)  # dropout is on in training
+
+
+@pytest.mark.parametrize("change", [{"predicts": "picure"}, {"pure_noise": 1.5}])
+def test_impossible_predictions_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="predicts is one of noise, picture"):
+        replace(CONFIG, **change)  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from reconstruction.evaluation.usaf import RAYLEIGH_DIP, charts, resolution
-from reconstruction.field import to_grid
+from reconstruction.evaluation.usaf import RAYLEIGH_DIP, charts, resolution, wide_charts
+from reconstruction.field import field_mask, to_grid
 
 FRAME_PX, PHASE_RANGE_RAD = 512, 2.85
 CHARTS = charts(FRAME_PX, 0.97, PHASE_RANGE_RAD)
@@ -113,3 +113,31 @@ def test_the_contrast_of_a_group_is_that_of_the_displayed_phase() -> None:
     soft = resolution(blurred(4), CHARTS, PHASE_RANGE_RAD).contrast_by_group()
     assert all(a > b for a, b in pairwise(list(soft.values())[:3]))
     assert 0 < soft[widths[0]] < sharp[widths[0]]
+
+
+@pytest.mark.parametrize("frame_px", [64, 128])
+def test_wide_charts_begin_at_a_sixth_of_the_disc_and_end_where_the_usual_ones_begin(frame_px: int) -> None:
+    wide, usual = wide_charts(frame_px, 0.97, PHASE_RANGE_RAD), charts(frame_px, 0.97, PHASE_RANGE_RAD, 1)
+    widths = sorted({element.bar_px for chart in wide for element in chart.elements}, reverse=True)
+    assert widths[0] == pytest.approx(0.97 * frame_px / 6)
+    usual_px = max(element.bar_px for chart in usual for element in chart.elements)
+    assert usual_px < widths[-1] < 1.5 * usual_px
+    mask = field_mask(frame_px, 0.97)
+    assert all(not chart.phase_rad[~mask].any() for chart in wide)
+
+
+@pytest.mark.parametrize(("sigma_px", "resolved"), [(0.5, True), (2.0, True), (6.5, False)])
+def test_wide_bars_are_resolved_unless_they_are_blurred_away(sigma_px: float, *, resolved: bool) -> None:
+    shown = wide_charts(64, 0.97, PHASE_RANGE_RAD)
+    images = [to_grid(cv2.GaussianBlur(chart.phase_rad, (0, 0), sigma_px), 32) for chart in shown]
+    # What a method gives outside the disc does not count.
+    mask = field_mask(32, 0.97)
+    images = [np.where(mask, image, np.float32(3)) for image in images]
+    result = resolution(images, shown, PHASE_RANGE_RAD)
+    assert (result.bar_px is not None) == resolved
+
+
+def test_bars_of_one_direction_alone_are_not_resolved() -> None:
+    shown = wide_charts(64, 0.97, PHASE_RANGE_RAD)
+    images = [chart.phase_rad if number % 2 else 0 * chart.phase_rad for number, chart in enumerate(shown)]
+    assert resolution(images, shown, PHASE_RANGE_RAD).bar_px is None
