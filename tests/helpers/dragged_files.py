@@ -1,4 +1,7 @@
-"""Events of a drag from another program, as Qt sends them: to the widget under the mouse, and on to whoever takes it."""
+"""Events of a drag from another program, as Qt sends them: to the widget under the mouse, and on to whoever takes it.
+
+They do not come from the X server: such a drag is a talk between two programs (XDND), and xdotool only moves the mouse.
+"""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt
-from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QWidget
 
 from app.gui.export_panel.displayed_film import pixels_of
@@ -25,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     return RecordingPlan(times_s=(0.0, 0.1, 0.2)).record(tmp_path / "archive")
 
 
-def test_the_film_of_the_player_looks_like_its_chosen_pane(qtbot, styled, path: Path, tmp_path: Path) -> None:
+def test_the_film_of_the_player_looks_like_its_chosen_pane(qtbot, styled, path: Path, tmp_path: Path, operator) -> None:
     context = PageContext(jobs=JobList())
     player = Player(context)
     qtbot.addWidget(player, before_close_func=Player.release)
@@ -42,7 +40,7 @@ def test_the_film_of_the_player_looks_like_its_chosen_pane(qtbot, styled, path: 
     pane.strip.levels.set_by_hand(0.1, 1.5)
     pane.refresh_numbers("")
     expected = pixels_of(pane.copied().toImage()).astype(int)
-    QTest.mouseClick(player.head.export, Qt.MouseButton.LeftButton)
+    operator.click(player.head.export)
     panel = opener.panel
     assert panel is not None
     assert panel.isVisible()

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QSettings, Qt, QUrl
+from PyQt6.QtCore import QSettings, QUrl
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtTest import QTest
 
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export import ExportFormat
@@ -58,13 +57,9 @@ def settle(qtbot, panel: ExportPanel) -> None:
     panel.poll()
 
 
-def click(button) -> None:
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
 def export(qtbot, panel: ExportPanel) -> None:
     settle(qtbot, panel)
-    click(panel.export_button)
+    panel.start()
     assert panel.is_running
     qtbot.waitUntil(lambda: not panel.is_running, timeout=20_000)
 
@@ -87,17 +82,19 @@ def test_it_says_what_an_export_will_take_before_it_starts(qtbot, panel_of: Pane
 
 
 def test_an_export_goes_into_the_chosen_folder_and_can_be_shown(
-    qtbot, panel_of: PanelOf, path: Path, tmp_path: Path, monkeypatch
+    qtbot, panel_of: PanelOf, path: Path, monkeypatch, operator
 ) -> None:
-    panel, out, shown = panel_of(path), tmp_path / "out", []
+    panel, out, shown = panel_of(path), path.parent / "out", []
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: shown.append(url))
     choose(panel, ExportFormat.NPZ, folder=out)
-    export(qtbot, panel)
+    settle(qtbot, panel)
+    operator.click(panel.export_button)
+    qtbot.waitUntil(lambda: bool(panel.messages), timeout=20_000)
     with np.load(out / f"{path.name}.npz") as content:
         assert len(content["phase"]) == len(TIMES_S)
     assert panel.outcome.text() == f"Exported 1 file in {out}"
     assert [message.text for message in panel.messages] == [panel.outcome.text()]
-    click(panel.folder_button)
+    operator.click(panel.folder_button)
     assert shown == [QUrl.fromLocalFile(str(out))]
     assert not panel.export_button.isEnabled()
     assert panel.jobs.statuses()[-1].state is JobState.FINISHED
@@ -185,16 +182,16 @@ def test_another_job_on_the_recording_is_told_before_the_click(qtbot, panel_of: 
     assert panel.export_button.isEnabled()
 
 
-def test_stop_leaves_nothing_half_done(qtbot, panel_of: PanelOf, tmp_path: Path) -> None:
+def test_stop_leaves_nothing_half_done(qtbot, panel_of: PanelOf, tmp_path: Path, operator) -> None:
     path = RecordingPlan(times_s=tuple(0.1 * k for k in range(120))).record(tmp_path / "archive")
     panel, out = panel_of(path), tmp_path / "out"
     panel.formats.choose([], displayed=True)
     panel.folder.setText(str(out))
     panel.change()
     settle(qtbot, panel)
-    click(panel.export_button)
+    panel.start()
     qtbot.waitUntil(lambda: panel.progress.value() > 3)
-    click(panel.stop_button)
+    operator.click(panel.stop_button)
     qtbot.waitUntil(lambda: not panel.is_running, timeout=20_000)
     assert panel.outcome.text().startswith("Stopped. Complete: 0 files")
     assert not list(out.glob("*.mp4*"))

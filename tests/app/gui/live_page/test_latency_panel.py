@@ -6,8 +6,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from PyQt6.QtCore import Qt
-from PyQt6.QtTest import QTest
 
 from acquisition.streams.times import TimeStats
 from app.gui.command import Command
@@ -27,10 +25,6 @@ LOST = Flash(commanded_ns=0, frame_index=None, after_s={})
 def panel(window):
     window.commands[Command.LATENCY_PANEL].trigger()
     return window.page.latency
-
-
-def press(button) -> None:
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def run(session) -> None:
@@ -65,7 +59,7 @@ def test_the_window_times_its_own_drawing_of_pictures(panel, window, session, qt
     before = panel.stages_csv()
     assert ",".join(before.splitlines()[-1].split(",")[:2]) == "paint,1"
     window.page.controls.update()  # a button that is drawn is no picture
-    QTest.qWait(20)
+    qtbot.wait(20)
     window.refresh_numbers()
     assert panel.stages_csv() == before
     session.status = replace(session.status, state=LiveState.STOPPED)
@@ -79,7 +73,7 @@ def test_only_a_phase_that_is_on_the_screen_is_painted(window, session, qtbot) -
     window.page.pictures.panes[0].set_options(PaneOptions.of(Content.SPECKLE))
     session.add(make_view(7))
     window.refresh_pictures()
-    QTest.qWait(30)
+    qtbot.wait(30)
     assert session.painted == []
     window.page.pictures.panes[0].set_options(PaneOptions.of(Content.PHASE))
     session.add(make_view(8))
@@ -88,16 +82,16 @@ def test_only_a_phase_that_is_on_the_screen_is_painted(window, session, qtbot) -
     assert session.painted == [8]
 
 
-def test_a_loop_back_is_started_followed_and_stopped(panel, window, session) -> None:
+def test_a_loop_back_is_started_followed_and_stopped(panel, window, session, operator) -> None:
     panel.flashes.setValue(20)
-    press(panel.measure)
+    operator.click(panel.measure)
     assert ("start_loop_back", 20) in session.calls
     session.loop_back = LoopBackStatus(state=LoopBackState.FLASHING, requested=20, flashes=(GOOD, LOST))
     window.refresh_numbers()
     assert panel.measure.text() == "Stop"
     assert not panel.flashes.isEnabled()
     assert panel.result.text() == "2 of 20 flashes, 1 not found"
-    press(panel.measure)
+    operator.click(panel.measure)
     assert ("stop_loop_back",) in session.calls
     session.loop_back = replace(session.loop_back, state=LoopBackState.STOPPED)
     window.refresh_numbers()
@@ -106,9 +100,9 @@ def test_a_loop_back_is_started_followed_and_stopped(panel, window, session) -> 
     assert panel.measure.text() == "Measure"
 
 
-def test_a_refusal_is_shown_and_a_measurement_that_could_not_be_says_why(panel, window, session) -> None:
+def test_a_refusal_is_shown_and_a_measurement_that_could_not_be_says_why(panel, window, session, operator) -> None:
     session.failure = SpeckleScopeError("the fibre has moved")
-    press(panel.measure)
+    operator.click(panel.measure)
     assert window.banner.shown.level is MessageLevel.ERROR
     assert "the fibre has moved" in window.banner.shown.text
     session.loop_back = LoopBackStatus(state=LoopBackState.REFUSED, requested=9, problem="too noisy")

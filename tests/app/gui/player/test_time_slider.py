@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QPoint, QPointF, Qt
-from PyQt6.QtTest import QTest
+from PyQt6.QtCore import QPoint, QPointF
 
 from app.gui.player.time_slider import TimeSlider
 from app.gui.player.time_text import clock_text, tick_step_s, tick_text, time_text
@@ -51,22 +50,19 @@ def test_a_gap_is_seen_however_short_it_is(slider):
     assert np.count_nonzero(slider.columns() == 2) == 1
 
 
-def test_pressing_and_dragging_goes_to_the_nearest_frame(slider):
+def test_pressing_and_dragging_goes_to_the_nearest_frame(slider, operator):
     sought: list[int] = []
     slider.sought.connect(sought.append)
-    QTest.mousePress(slider, Qt.MouseButton.LeftButton, pos=place(slider, 2.2))
-    QTest.mouseMove(slider, place(slider, 4.4))
-    QTest.mouseMove(slider, place(slider, 6.1))
-    QTest.mouseRelease(slider, Qt.MouseButton.LeftButton, pos=place(slider, 6.1))
+    operator.drag(slider, place(slider, 2.2), place(slider, 6.1))
     assert sought[0] == 2
-    assert set(sought[1:]) <= {3, 4}
-    slider.sought.disconnect()
+    assert sought[-1] == 4
+    assert set(sought) <= {2, 3, 4}
 
 
-def test_a_press_on_a_marker_goes_to_its_frame_exactly(slider):
+def test_a_press_on_a_marker_goes_to_its_frame_exactly(slider, operator):
     sought: list[int] = []
     slider.sought.connect(sought.append)
-    QTest.mousePress(slider, Qt.MouseButton.LeftButton, pos=place(slider, 8) + QPoint(4, -16))
+    operator.click(slider, place(slider, 8) + QPoint(4, -16))
     assert sought == [5]
 
 
@@ -80,11 +76,11 @@ def test_it_says_what_lies_below_the_mouse(slider):
     assert text(1.1) == "1.000 s, frame 2"
 
 
-def test_nothing_can_be_sought_where_there_is_nothing(slider):
+def test_nothing_can_be_sought_where_there_is_nothing(slider, operator):
     slider.show_timeline(Timeline(np.zeros(0, np.int64)), np.zeros(0, bool))
     sought: list[int] = []
     slider.sought.connect(sought.append)
-    QTest.mousePress(slider, Qt.MouseButton.LeftButton, pos=QPoint(200, 20))
+    operator.click(slider, QPoint(200, 20))
     assert sought == []
     assert not slider.grab().isNull()
 

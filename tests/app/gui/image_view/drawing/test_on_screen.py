@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,7 @@ def test_a_window_of_its_own_has_a_new_context_and_a_picture_too_large_for_the_c
     assert answer["results"]["failure_after_it"] == ""
 
 
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed; apt-get install xdotool")
 def test_both_follow_the_mouse(answer):
     assert answer["results"]["follows_the_mouse"] == [True, True]
 
