@@ -6,8 +6,8 @@ the windows are drawn into memory, and the tests with an operator are skipped wi
 
 These go without the operator, because no hand has a part in them: what a session tells the window (``refresh_pictures``,
 ``refresh_numbers``), states that are restored at a start, forms that come from a file, palettes and drawn pixels. A drag from
-another program (``main_window/test_dropped_files.py``) comes as Qt's event: it needs a second program. The tests of panes,
-presets, latency and questions, and those of the pages and the player beside ``x_events``, still use events of Qt.
+another program (``main_window/test_dropped_files.py``) comes as Qt's event: it needs a second program. The tests of panes
+and presets, and those of the pages and the player beside ``x_events``, still use events of Qt.
 """
 
 from __future__ import annotations
