@@ -34,7 +34,7 @@ from reconstruction.models.registry import build, config_of
 from reconstruction.training.config import TrainConfig, TrainReport
 from reconstruction.training.distributed import World
 from reconstruction.training.environment import device_name, environment
-from reconstruction.training.loop import Callbacks, Trainer, TrainingStoppedError
+from reconstruction.training.loop import Callbacks, Trainer, TrainingClock, TrainingStoppedError
 from reconstruction.training.run import Run
 
 #: Number of held-out images and of validation images of the twin.
@@ -73,8 +73,14 @@ class Job:
         Calibrated response of the fibre, for kinds that need it.
     resume : bool
         Whether to continue the run in ``folder``.
+    command_resumes : bool
+        Whether the command continues the run by itself when it is given again.
     world : World
         The processes that train together.
+    clock : TrainingClock
+        What the minutes count.
+    counts_fit : bool
+        Whether the time of the fit in closed form, before the first step, counts too.
     """
 
     folder: Path
@@ -85,12 +91,15 @@ class Job:
     start: Model | None = None
     response: Path | None = None
     resume: bool = False
+    command_resumes: bool = False
     world: World = field(default_factory=World)
+    clock: TrainingClock = field(default_factory=TrainingClock)
+    counts_fit: bool = False
 
     @property
     def resume_command(self) -> str:
         """The command line that continues this run after it was stopped."""
-        return self.command if self.resume else f"{self.command} --resume"
+        return self.command if self.resume or self.command_resumes else f"{self.command} --resume"
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,27 @@ class SimulatedPairs:
     source: str
     pairs: int
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPairs:
+    """Pairs of the configured twin that were simulated before, with their phase on the finest grid that a model needs.
+
+    Parameters
+    ----------
+    training, validation, test : PairPool
+        No pattern is in two of them.
+    description : str
+        For the model card.
+    facts : mapping
+        Plain types that tell these pairs from others; a run is only resumed with the same.
+    """
+
+    training: PairPool
+    validation: PairPool
+    test: PairPool
+    description: str
+    facts: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -153,6 +183,26 @@ def train_on_twin(
         how = "pictures, simulated again for every batch through the calibrated response" if stream else "simulated pairs"
         description = f"{pairs} {how}, source '{source}', seed {seed}, phase range {config.phase_range_rad} rad"
         return training.run_on(pools, description, on_progress)
+
+
+def train_on_stored(
+    config: InstrumentConfig, stored: StoredPairs, job: Job, on_progress: Progress
+) -> tuple[Model, Evaluation] | None:
+    """Train on pairs of the configured twin that were simulated before.
+
+    Returns
+    -------
+    tuple of (Model, Evaluation), or None
+        The model that was written, and its scores; None in all processes but the first.
+    """
+    optics = config.twin.optics
+    training = _Training(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
+    training.open_run(stored.facts)
+    grid_px = training.network.config.grid_px
+    pools = TrainingPools(
+        stored.training.on_grid(training.network.truth_px), stored.validation.on_grid(grid_px), stored.test.on_grid(grid_px)
+    )
+    return training.run_on(pools, stored.description, on_progress)
 
 
 def train_on_dataset(
@@ -213,8 +263,9 @@ class _Training:
         self.config = config
         self.job = job
         self.fibre = fibre
+        self.clock = job.clock
         fixed = {"frame_px": frame_px, "field_radius": field_radius(config), "phase_range_rad": phase_range_rad}
-        self.network = _network_for(job, fixed)
+        self.network = _network_for(job, fixed, frame_px // config.cell_px)
         self.through: SpeckleResidual | None = None
         self.response_id = ""
         if isinstance(self.network, CalibratedFewStep):
@@ -255,10 +306,13 @@ class _Training:
     def run_on(self, pools: TrainingPools, description: str, on_progress: Progress) -> tuple[Model, Evaluation] | None:
         """Train, evaluate on the test pairs, and write the model."""
         assert self.run is not None
-        start, world = self.job.start, self.job.world
+        job, start, world = self.job, self.job.start, self.job.world
         fitted_before = start is not None and start.card.fibre == self.fibre
         if self.run.checkpoint is None and world.first and not fitted_before:
+            started_s = job.clock.now()
             self.network.prepare(pools.training, partial(_report_fit, on_progress))
+            if job.counts_fit:
+                self.clock = replace(job.clock, spent_s=job.clock.spent_s + job.clock.now() - started_s)
         card = self._card(description)
         network, report = self._train(self.run, pools, card, on_progress)
         if not world.first:
@@ -284,7 +338,7 @@ class _Training:
             on_progress("training", *done, note or f"loss {loss:.3f}")
 
         with run.open(), stop_on_signal() as stop:
-            callbacks = Callbacks(progress, validated, stop.is_set)
+            callbacks = Callbacks(progress, validated, stop.is_set, self.clock)
             trainer = Trainer(self.network, self.training, run=run, callbacks=callbacks, world=job.world)
             kept = "step {} is the last; its checkpoint is in {}; continue with: {}".format
             try:
@@ -331,15 +385,17 @@ def _report_fit(on_progress: Progress, done: int, total: int) -> None:
     on_progress("fitting in closed form", done, total, "")
 
 
-def _network_for(job: Job, fixed: Mapping[str, object]) -> Reconstructor:
-    """Return the network of a job with its initial weights; ``fixed`` are the options that the instrument fixes.
+def _network_for(job: Job, fixed: Mapping[str, object], grid_px: int) -> Reconstructor:
+    """Return the network of a job with its initial weights.
+
+    ``fixed`` are the options that the instrument fixes, ``grid_px`` is the grid of a new network that is given none.
 
     Raises
     ------
     ReconstructionError
         The options do not fit the instrument, or the weights to start from do not fit the options.
     """
-    start_options = _options_of(job.start, job.kind) if job.start else {}
+    start_options = _options_of(job.start, job.kind) if job.start else {"grid_px": grid_px}
     try:
         config = config_of(job.kind, {**start_options, **job.network, **fixed})
         torch.manual_seed(job.training.seed)

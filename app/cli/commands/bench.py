@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from cyclopts import App
 
 from app.benchmarks.reliability.budget import Part
-from app.cli.options import Config, Count, InstrumentOptions, Json, LiveOptions, Model, ModelOptions
+from app.cli.options import Config, Count, Instrument, InstrumentOptions, Json, LiveOptions, Model, ModelOptions
 from app.cli.output import console, progress_bars, publish, publish_rows, read_numbers, write_json
+from app.instrument.kinds import InstrumentName
 from drivers.base import SpeckleScopeError
 
 #: Rounds of the live loop and of its engine alone.
@@ -20,7 +22,9 @@ bench = App(name="bench", help="Measure on this computer. Things that are compar
 
 
 @bench.command
-def live(*, quick: bool = False, model: Model = None, config: Config = None, json: Json = None) -> None:
+def live(
+    *, quick: bool = False, model: Model = None, config: Config = None, instrument: Instrument = None, json: Json = None
+) -> None:
     """Measure the window on a screen of its own, and compare the frame rate of the live loop with that of its engine alone.
 
     The window needs Xvfb and openbox (Debian packages xvfb and openbox).
@@ -33,7 +37,7 @@ def live(*, quick: bool = False, model: Model = None, config: Config = None, jso
     from app.benchmarks.live.bench import bench_library, bench_window, broken_promises
     from app.benchmarks.live.live_loop import bench_live
 
-    settings = ModelOptions(config=config, model=model).settings()
+    settings = ModelOptions(config=config, instrument=instrument, model=model).settings()
     with progress_bars() as report:
         numbers = {
             **bench_live(settings, rounds=_QUICK_ROUNDS if quick else _ROUNDS),
@@ -71,18 +75,20 @@ def loop_back(*, flashes: Count = 50, csv: Path | None = None, instrument: LiveO
 
 
 @bench.command
-def twin(*, config: Config = None, json: Json = None) -> None:
+def twin(*, config: Config = None, instrument: Instrument = None, json: Json = None) -> None:
     """Measure how many frames per second the twin simulates."""
     from app.benchmarks.live.live_loop import bench_twin
 
-    settings = InstrumentOptions(config=config).settings()
+    settings = InstrumentOptions(config=config, instrument=instrument).settings()
     with console.status("measuring the twin"):
         numbers = bench_twin(settings)
     publish("bench twin", numbers, json)
 
 
 @bench.command
-def engines(*, model: Model = None, quick: bool = False, config: Config = None, json: Json = None) -> None:
+def engines(
+    *, model: Model = None, quick: bool = False, config: Config = None, instrument: Instrument = None, json: Json = None
+) -> None:
     """Time every engine on every shipped model, in turns; measure what a long run keeps in memory.
 
     Parameters
@@ -92,7 +98,7 @@ def engines(*, model: Model = None, quick: bool = False, config: Config = None, 
     """
     from app.benchmarks.engines import bench_engines
 
-    settings = ModelOptions(config=config, model=model).settings()
+    settings = ModelOptions(config=config, instrument=instrument, model=model).settings()
     with progress_bars() as report:
         numbers = bench_engines(settings, report, quick=quick)
     publish_rows("bench engines", numbers, json)
@@ -189,6 +195,41 @@ def training(*, quick: bool = False, json: Json = None) -> None:
     with progress_bars() as report:
         numbers = bench_training(report, quick=quick)
     publish("bench training", numbers, json)
+
+
+@bench.command
+def papers(
+    *,
+    train: str | None = None,
+    processes: Count = 1,
+    folder: Path | None = None,
+    instrument: Literal[InstrumentName.FIBRE64, InstrumentName.FIBRE128] = InstrumentName.FIBRE64,
+    json: Json = None,
+) -> None:
+    """Train the published networks and ours on a small fibre with the same pairs and the same minutes, and score them.
+
+    This takes some 18 hours of one core, and 10 with fibre128. Stop it when you like: the same command goes on. Trainings run
+    with a low priority.
+
+    Parameters
+    ----------
+    train
+        Train only this model of the experiment, in this process on one core, and score nothing.
+    processes
+        Number of trainings at once, on one core each.
+    folder
+        Folder for pairs, models and scores. [default: a folder of the user's data]
+    instrument
+        The small fibre.
+    """
+    from app.benchmarks.papers.bench import PapersOptions, bench_papers, train_one
+
+    options = PapersOptions(instrument=instrument, root=folder, processes=processes)
+    with progress_bars() as report:
+        numbers = train_one(options, train, report) if train is not None else bench_papers(options, report)
+    publish("bench papers", {key: value for key, value in numbers.items() if key != "rows"}, None)
+    if json is not None:
+        write_json(json, numbers)
 
 
 @bench.command
