@@ -26,7 +26,7 @@ from reconstruction.calibrated.few_step import CalibratedFewStep
 from reconstruction.data.dataset import SpecklePairs
 from reconstruction.data.pairs import from_archive
 from reconstruction.data.simulation import cores, simulated_pool
-from reconstruction.engines.base import Counts
+from reconstruction.engines.base import Counts, Engine
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
 from reconstruction.evaluation.comparison import Entry
@@ -61,16 +61,25 @@ class NetworkMethod:
         Sampler steps; 0 keeps the model's own number.
     frames : CheckFrames, optional
         Real frames for checking the engine.
+    engine : Engine, optional
+        Runs the model; without it the fastest one is chosen.
     """
 
-    def __init__(self, model: Model, name: str, steps: int = 0, frames: CheckFrames | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        name: str,
+        steps: int = 0,
+        frames: CheckFrames | None = None,
+        engine: Engine | None = None,
+    ) -> None:
         self.model = model
         self.name = name
         if steps:
             model.network.set_steps(steps)
         self.evaluations = model.network.evaluations
         self.through_fibre = isinstance(model.network, CalibratedFewStep)
-        chosen = open_engine(model, frames=frames)
+        chosen = engine or open_engine(model, frames=frames)
         self.engine = chosen.name
         self.run = chosen.run
 
@@ -80,6 +89,17 @@ class NetworkMethod:
             inputs = (torch.from_numpy(np.array(image, np.float32))[None, None] for image in (frame, reference))
             both = self.model.network.deviation(*inputs)
         return None if both is None else (both[0][0, 0].numpy(), both[1][0, 0].numpy())
+
+    def samples(self, frame: Counts, reference: Phase, count: int) -> NDArray[np.float32] | None:
+        """Return ``count`` pictures of a frame, (count, grid, grid) in radians; None if the network gives only one."""
+        network = self.model.network
+        if not network.gives_samples:
+            return None
+        inputs = [torch.from_numpy(np.array(image, np.float32))[None, None] for image in (frame, reference)]
+        with torch.inference_mode():
+            # One after another: a batch of large pictures does not fit the processor's cache.
+            drawn = [network.sample(inputs[0], inputs[1], [seed]).numpy() for seed in range(count)]
+        return np.stack([each.reshape(each.shape[-2:]) for each in drawn])
 
 
 class FastPairs:
@@ -216,7 +236,8 @@ def _model_entry(model: Model, name: str, sampler_steps: int, frames: CheckFrame
     if sampler_steps and network.most_steps != 0 and network.evaluations > sampler_steps + 1:
         note, steps = f"{note}; {sampler_steps} steps instead of {network.evaluations}, to save time", sampler_steps
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Entry(NetworkMethod(model, name, steps, frames), parameters, model.id, note)
+    minutes = model.card.seconds / 60 if model.card.seconds else None
+    return Entry(NetworkMethod(model, name, steps, frames), parameters, model.id, note, minutes)
 
 
 def baseline(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs: int) -> Entry:

@@ -13,6 +13,7 @@ import numpy as np
 from acquisition.archive.atomic_files import write_bytes, write_whole
 from app.comparison.comparison import MethodComparison
 from app.comparison.figure import comparison_figure
+from app.comparison.perception_plot import perception_plot
 from app.reporting.plots import FAINT, TEAL, new_figure, svg
 
 #: Key, heading, and format of the numbers.
@@ -28,22 +29,35 @@ COLUMNS = (
     ("nrmse", "NRMSE", ".3f"),
     ("ssim_centred", "SSIM, mean removed", ".3f"),
     ("ssim_common", "SSIM, common images", ".3f"),
+    ("spectrum_error", "spectrum error", ".2f"),
+    ("perceptual", "patch distance", ".3f"),
+    ("lpips", "LPIPS", ".3f"),
+    ("crps", "CRPS, rad", ".3f"),
+    ("coverage_90", "90 % coverage", ".3f"),
+    ("coverage_50", "50 % coverage", ".3f"),
+    ("coverage_90_widened", "90 % coverage, widened", ".3f"),
+    ("coverage_50_widened", "50 % coverage, widened", ".3f"),
     ("usaf_um", "USAF bars, µm", ".2f"),
     ("usaf_weak_um", "USAF bars at 1 rad, µm", ".2f"),
     ("evaluations", "evaluations", "d"),
     ("ms_per_frame", "ms per frame", ".1f"),
     ("engine", "engine", ""),
     ("parameters", "parameters", "d"),
+    ("minutes", "minutes of training", ".0f"),
     ("images", "images", "d"),
 )
 _REMEDY = "choose another folder for --out"
+#: File of the plot of perception against distortion.
+PERCEPTION = "perception.svg"
 #: Size of the plot of single images, in inches: width, height of a method, and height of axis and title.
 _WIDTH_IN, _ROW_IN, _FRAME_IN = 10.0, 0.45, 1.3
 _TITLE: Final[Mapping[str, Any]] = {"x": 0.01, "horizontalalignment": "left", "fontsize": 11, "color": FAINT}
 
 
 def write_report(comparison: MethodComparison, folder: Path) -> list[str]:
-    """Write ``comparison.md``, ``comparison.csv``, ``comparison.png`` and ``ssim.svg`` into a folder and return their paths.
+    """Write the report into a folder and return the paths of its files.
+
+    They are ``comparison.md``, ``comparison.csv``, ``comparison.png``, ``ssim.svg`` and ``perception.svg``.
 
     Raises
     ------
@@ -55,7 +69,22 @@ def write_report(comparison: MethodComparison, folder: Path) -> list[str]:
     write_whole(folder / "comparison.csv", as_csv(rows), _REMEDY)
     write_bytes(folder / "comparison.png", comparison_figure(comparison), _REMEDY)
     write_whole(folder / "ssim.svg", ssim_plot(rows), _REMEDY)
-    return [str(folder / name) for name in ("comparison.md", "comparison.csv", "comparison.png", "ssim.svg")]
+    write_whole(folder / PERCEPTION, perception_plot(rows), _REMEDY)
+    return [str(folder / name) for name in ("comparison.md", "comparison.csv", "comparison.png", "ssim.svg", PERCEPTION)]
+
+
+def write_steps_report(numbers: Mapping[str, object], folder: Path) -> list[str]:
+    """Write ``perception.svg``, the plot by steps, into a folder and return its path.
+
+    Raises
+    ------
+    SpeckleScopeError
+        The file cannot be written.
+    """
+    beside = numbers["beside"]
+    assert isinstance(beside, list)
+    write_whole(folder / PERCEPTION, perception_plot(rows_of(numbers), beside), _REMEDY)
+    return [str(folder / PERCEPTION)]
 
 
 def rows_of(numbers: Mapping[str, object]) -> list[dict[str, object]]:
@@ -87,7 +116,7 @@ def markdown(numbers: Mapping[str, object]) -> str:
         "|" + "---|" * len(COLUMNS),
     ]
     lines += ["|" + "|".join(f" {_safe(cell(row[key], form))} " for key, _, form in COLUMNS) + "|" for row in rows]
-    lines += ["", "## Notes", ""]
+    lines += ["", *_meanings(numbers), "", "## Notes", ""]
     lines += [f"- {_safe(str(row['method']))}: {_safe(str(row['note']))}" for row in rows if row["note"]]
     skipped = numbers["skipped"]
     if isinstance(skipped, list):
@@ -99,6 +128,19 @@ def markdown(numbers: Mapping[str, object]) -> str:
         lines += ["", f"## Intervals of {_safe(str(numbers['interval_method']))}", "", "| nominal | observed |", "|---|---|"]
         lines += [f"| {a:.2f} | {b:.3f} |" for a, b in zip(curve["nominal"], curve["observed"], strict=True)]
     return "\n".join([*lines, ""])
+
+
+def _meanings(numbers: Mapping[str, object]) -> list[str]:
+    """Return what the scores of texture and of samples mean, a line for each."""
+    missing = str(numbers["lpips_missing"])
+    return [
+        "- Spectrum error: rms difference of the natural logarithm of the radial power spectrum. 0.69 is a factor of 2.",
+        "- Patch distance: sliced Wasserstein distance between patches of the Laplacian pyramid. 1 is a standard deviation.",
+        "- CRPS: of 19 samples; else of the normal distribution with the method's standard deviation; else the absolute error.",
+        "- Coverage: fraction of the true pixels between the 1st and the 19th of 19 sorted samples, and between the 5th and the"
+        " 15th. Widened: after one factor on the samples' distance from their mean, fitted on other images.",
+        *([f"- {missing}."] if missing else []),
+    ]
 
 
 def speed_lines(numbers: Mapping[str, object]) -> list[str]:

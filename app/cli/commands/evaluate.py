@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PAIRS = 48
 #: Columns that the terminal shows; the files have all of them.
 _PRINTED = ("method", "ssim", "psnr_db", "mae_rad", "correlation", "ms_per_frame", "images")
+_PRINTED_BY_STEPS = ("spectrum_error", "perceptual", "crps", "coverage_90", "coverage_50")
 _SUMMARY = ("data", "best_method", "interval_method", "interval90_coverage", "skipped", "seconds")
 
 
@@ -44,13 +45,14 @@ class EvaluationOptions:
         Score every method on the same held-out pairs and print a table: a linear baseline, all models for this fibre, few-pair
         reconstruction, and gradient retrieval through the calibrated response.
     steps
-        A model folder: score its sampler for different numbers of steps.
+        A model folder: score its sampler for different numbers of steps, beside the default model.
     models
         With --all: a model folder, or a folder of model folders, in addition to the shipped ones.
     quick
         With --all and --steps: finish in less than two minutes, with few images and steps.
     out
-        With --all: folder for comparison.md, comparison.csv, comparison.png and ssim.svg.
+        With --all: folder for comparison.md, comparison.csv, comparison.png, ssim.svg and perception.svg (texture against
+        error). With --steps: folder for perception.svg.
     """
 
     source: str = "held-out"
@@ -81,23 +83,36 @@ def evaluate(
     """
     if options.all_ and options.steps is not None:
         raise SpeckleScopeError("--all and --steps are two different reports; ask for one of them")
-    only_with_all = {"--models": options.models, "--out": options.out}
-    if not options.all_ and (misplaced := [name for name, value in only_with_all.items() if value is not None]):
-        raise SpeckleScopeError(f"{' and '.join(misplaced)} need --all; add it, or leave them out")
+    if options.models is not None and not options.all_:
+        raise SpeckleScopeError("--models needs --all; add it, or leave --models out")
+    if options.out is not None and not options.all_ and options.steps is None:
+        raise SpeckleScopeError("--out needs --all or --steps; add one of them, or leave --out out")
     settings = instrument.settings()
     if options.all_:
         _every_method(settings, dataset, options, instrument.json)
     elif options.steps is not None:
-        from app.comparison.sampler_steps import score_steps
-
-        images = options.pairs or (2 if options.quick else 12)
-        with progress_bars() as report:
-            numbers = score_steps(settings, report, options.steps, images, quick=options.quick)
-        publish("scores by steps", numbers, instrument.json)
+        _by_steps(settings, options, instrument.json)
     else:
         scores = _one_model(settings, dataset, options)
         publish("scores", scores, instrument.json)
         _refuse_nothing_scored(scores["ssim"], f"model '{settings.model}'")
+
+
+def _by_steps(settings: InstrumentConfig, options: EvaluationOptions, json: Path | None) -> None:
+    from app.comparison.report import rows_of, write_steps_report
+    from app.comparison.sampler_steps import QUICK, StepsBudget, score_steps
+
+    assert options.steps is not None
+    budget = QUICK if options.quick else StepsBudget()
+    budget = replace(budget, images=options.pairs or budget.images)
+    with progress_bars() as report:
+        numbers = score_steps(settings, report, options.steps, budget, quick=options.quick)
+    files = write_steps_report(numbers, options.out) if options.out is not None else []
+    if json is not None:
+        write_json(json, numbers | {"files": files})
+    head = {key: value for key, value in numbers.items() if key not in ("rows", "beside")}
+    scores = {key: [row[key] for row in rows_of(numbers)] for key in _PRINTED_BY_STEPS}
+    publish("scores by steps", head | scores, None)
 
 
 def _one_model(settings: InstrumentConfig, dataset: Path | None, options: EvaluationOptions) -> dict[str, object]:

@@ -19,13 +19,15 @@ from acquisition.capture.runner import acquire
 from app.cli.commands.evaluate import EvaluationOptions, evaluate
 from app.cli.output import write_json
 from app.comparison import comparison as comparison_module
-from app.comparison import methods
-from app.comparison.comparison import INTERVAL_SCALE, EvaluationBudget, MethodComparison, evaluate_all
+from app.comparison import methods, sampler_steps
+from app.comparison.comparison import EvaluationBudget, MethodComparison, evaluate_all
 from app.comparison.figure import GAP_PX, LEFT_PX, TILE_PX, TOP_PX
-from app.comparison.report import COLUMNS, rows_of, speed_lines, ssim_plot, write_report
-from app.comparison.sampler_steps import score_steps
+from app.comparison.perception_plot import perception_plot
+from app.comparison.report import COLUMNS, rows_of, speed_lines, ssim_plot, write_report, write_steps_report
+from app.comparison.sampler_steps import StepsBudget, score_steps
 from app.instrument.config import InstrumentConfig, TwinConfig
 from app.instrument.opening import open_rig
+from app.training.train import INTERVAL_SCALE
 from drivers.base import SpeckleScopeError
 from drivers.clock import VirtualClock
 from reconstruction.base import ReconstructionError
@@ -35,11 +37,13 @@ from reconstruction.evaluation.comparison import Entry, HeldOut, compare
 from reconstruction.evaluation.ridge_baseline import RidgeBaseline
 from reconstruction.few_pair.few_pair import FewPair, FewPairConfig
 from reconstruction.models.model import ModelCard, save_model
-from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_model
+from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_mean_flow, small_model
 
 CONFIG = InstrumentConfig(twin=TwinConfig(optics=OPTICS))
 REQUIRED = {"method", "ssim", "psnr_db", "mae_rad", "correlation", "prstd", "iou", "ms_ssim", "nrmse", "evaluations"}
 REQUIRED |= {"ms_per_frame", "engine", "ssim_centred", "images", "parameters", "model_id", "note"}
+REQUIRED |= {"spectrum_error", "perceptual", "lpips", "crps", "coverage_90", "coverage_50", "usaf_um", "minutes"}
+NOISY = "first plus noise of the missing spectrum"
 
 
 def quiet(stage: str, done: int, total: int, note: str = "") -> None:
@@ -51,7 +55,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> MethodComparison:
     folder = tmp_path_factory.mktemp("models")
     small_model(folder / "first")
     small_model(folder / "second", "fold")
-    budget = EvaluationBudget(images=3, baseline_pairs=40, charts=1, budget_s=1.0)
+    budget = EvaluationBudget(images=3, baseline_pairs=40, charts=1, budget_s=2.0, others=3)
     return evaluate_all(CONFIG, quiet, models=folder, budget=budget)
 
 
@@ -61,6 +65,7 @@ def test_every_method_has_a_whole_row(comparison: MethodComparison) -> None:
         "ridge on raw intensity",
         "first",
         "second",
+        NOISY,
         "8 reference pairs, fast",
         "8 reference pairs, most probable",
     }
@@ -69,9 +74,34 @@ def test_every_method_has_a_whole_row(comparison: MethodComparison) -> None:
         assert -1 <= float(row["ssim"]) <= 1  # type: ignore[arg-type]
         assert row["ms_per_frame"] > 0  # type: ignore[operator]
         assert 2 <= row["images"] <= 3  # type: ignore[operator]
+        assert row["spectrum_error"] > 0  # type: ignore[operator]
+        assert row["perceptual"] > 0  # type: ignore[operator]
+        assert row["crps"] == pytest.approx(row["mae_rad"], rel=1e-3) or row["crps_of"] != "one image"
     assert rows["first"]["model_id"] != rows["second"]["model_id"]
     assert rows["first"]["parameters"] > 1000  # type: ignore[operator]
     assert rows["8 reference pairs, most probable"]["evaluations"] == 100
+
+
+def test_noise_of_the_missing_spectrum_mends_the_spectrum_and_nothing_else(comparison: MethodComparison) -> None:
+    rows = {str(row["method"]): row for row in rows_of(comparison.numbers)}
+    smooth, noisy = rows["first"], rows[NOISY]
+    assert float(str(noisy["spectrum_error"])) < float(str(smooth["spectrum_error"]))
+    assert float(str(noisy["mae_rad"])) > float(str(smooth["mae_rad"]))
+    assert (noisy["crps_of"], smooth["crps_of"]) == ("samples", "one image")
+    assert noisy["widening"] is not None
+    for key in ("coverage_90", "coverage_50", "coverage_90_widened", "coverage_50_centred_widened"):
+        assert 0 <= float(str(noisy[key])) <= 1
+        assert smooth[key] is None
+    assert "without knowledge of the object" in str(noisy["note"])
+
+
+def test_the_contrast_of_bars_is_given_by_group(comparison: MethodComparison) -> None:
+    row = next(row for row in rows_of(comparison.numbers) if row["method"] == "8 reference pairs, fast")
+    groups = row["usaf_contrast"]
+    assert isinstance(groups, list)
+    widths = [group["widest_bars_um"] for group in groups]
+    assert widths == sorted(widths, reverse=True)
+    assert all(-1 < group["contrast"] < 2 for group in groups)
 
 
 def test_the_full_size_of_specdiffusion_is_timed_beside_the_models(comparison: MethodComparison) -> None:
@@ -101,7 +131,7 @@ def test_numbers_are_plain_json(comparison: MethodComparison, tmp_path: Path) ->
 
 def test_the_report_can_be_read_back(comparison: MethodComparison, tmp_path: Path) -> None:
     files = [Path(file) for file in write_report(comparison, tmp_path / "out")]
-    assert [file.name for file in files] == ["comparison.md", "comparison.csv", "comparison.png", "ssim.svg"]
+    assert [file.name for file in files] == ["comparison.md", "comparison.csv", "comparison.png", "ssim.svg", "perception.svg"]
     rows = rows_of(comparison.numbers)
     read = list(csv.DictReader(files[1].read_text().splitlines()))
     assert [row["method"] for row in read] == [row["method"] for row in rows]
@@ -155,6 +185,43 @@ def test_the_figure_shows_every_method(comparison: MethodComparison, tmp_path: P
         assert name.min() < 100, "no name above the column"
 
 
+def test_texture_is_drawn_against_error_with_a_number_for_every_method(comparison: MethodComparison) -> None:
+    rows = rows_of(comparison.numbers)
+    drawn = ET.fromstring(perception_plot(rows))
+    texts = [str(element.text) for element in drawn.iter()]
+    for number, row in enumerate(rows, start=1):
+        assert texts.count(str(number)) >= 2, "one in each panel"
+        assert f"{number}: {row['method']}" in texts
+    for key in ("perceptual", "spectrum_error"):
+        group = next(each for each in drawn.iter() if each.get("id") == f"{key}-points")
+        assert len([element for element in group.iter() if element.tag.endswith("}use")]) == len(rows)
+
+
+def test_a_sampler_is_scored_by_steps_beside_the_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_mean_flow(tmp_path / "flow")
+    small_model(tmp_path / "mean")
+    monkeypatch.setattr(sampler_steps, "SHIPPED", tmp_path)
+    monkeypatch.setattr(sampler_steps, "DEFAULT_MODEL", "mean")
+    budget = StepsBudget(images=2, others=2, charts=1, budget_s=20.0)
+    numbers = score_steps(CONFIG, quiet, tmp_path / "flow", budget, quick=True)
+    assert numbers["steps"] == [1, 2, 4]
+    rows = rows_of(numbers)
+    assert [row["steps"] for row in rows] == [1, 2, 4]
+    for name in ("ssim", "psnr_db", "correlation", "ms_per_frame"):
+        assert numbers[name] == [row[name] for row in rows]
+    assert [row["evaluations"] for row in rows] == [2, 3, 5]
+    assert {row["crps_of"] for row in rows} == {"samples"}
+    assert all(-1 <= row["correlation_mean8"] <= 1 for row in rows)  # type: ignore[operator]
+    assert set(rows[0]) >= REQUIRED
+    beside = numbers["beside"]
+    assert isinstance(beside, list)
+    assert [row["method"] for row in beside] == ["mean", "mean plus noise of the missing spectrum"]
+    write_json(tmp_path / "steps.json", numbers)
+    (file,) = write_steps_report(numbers, tmp_path)
+    texts = {str(element.text) for element in ET.parse(file).iter()}
+    assert {"1", "2", "4", "a", "b", "a: mean", "1, 2, ...: steps of flow"} <= texts
+
+
 def test_any_name_of_a_model_can_be_drawn() -> None:
     text = ssim_plot([{"method": "<b>5 $ and 6 $</b>", "ssim_per_image": [0.5, -0.31]}])
     assert "<b>" not in text
@@ -206,7 +273,7 @@ def test_a_method_beyond_its_budget_sees_fewer_images_and_one_that_refuses_is_na
 def test_a_model_without_sampler_steps_is_refused(tmp_path: Path) -> None:
     small_model(tmp_path / "m")
     with pytest.raises(ReconstructionError, match="no sampler steps"):
-        score_steps(CONFIG, quiet, tmp_path / "m", 2, quick=True)
+        score_steps(CONFIG, quiet, tmp_path / "m", StepsBudget(images=2), quick=True)
 
 
 @pytest.mark.slow
@@ -234,7 +301,7 @@ def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(
     monkeypatch.setattr(methods, "shipped_models", tuple)  # all of them are for another fibre
     monkeypatch.setattr(methods, "FewPair", partial(FewPair, config=FewPairConfig(steps=3)))
     monkeypatch.setattr(comparison_module, "speed_over_specdiffusion", lambda *_: None)
-    budget = EvaluationBudget(images=4, baseline_pairs=30, charts=1, budget_s=2.0, sampler_steps=4)
+    budget = EvaluationBudget(images=4, baseline_pairs=30, charts=1, budget_s=6.0, sampler_steps=4)
     numbers = evaluate_all(CONFIG, quiet, writer.path, tmp_path / "sampler", budget).numbers
     assert writer.path.name in str(numbers["data"])
     assert {"8 reference pairs, fast", "8 reference pairs, most probable"} < {row["method"] for row in rows_of(numbers)}
@@ -245,13 +312,15 @@ def test_a_captured_dataset_is_scored_on_its_test_part_with_uncertainty(
     assert float(str(numbers["interval90_coverage"])) > 0.95, (
         "an interval of a hundred standard deviations contains nearly every truth"
     )
-    curve = score_steps(CONFIG, quiet, tmp_path / "sampler", 2, quick=True)
-    assert curve["steps"] == [1, 2, 4]
-    assert all(len(curve[name]) == 3 for name in ("ssim", "psnr_db", "correlation", "ms_per_frame"))  # type: ignore[arg-type]
+    assert sampler["crps_of"] == "samples"
+    assert sampler["sampled_images"] >= 2  # type: ignore[operator]
+    assert 0 <= sampler["coverage_50_centred_widened"] <= sampler["coverage_90_centred_widened"] <= 1  # type: ignore[operator]
 
 
 def test_options_of_the_comparison_are_refused_without_it(tmp_path: Path) -> None:
-    with pytest.raises(SpeckleScopeError, match="--out need --all"):
+    with pytest.raises(SpeckleScopeError, match="--out needs --all or --steps"):
         evaluate(options=EvaluationOptions(out=tmp_path))
+    with pytest.raises(SpeckleScopeError, match="--models needs --all"):
+        evaluate(options=EvaluationOptions(models=tmp_path, steps=tmp_path))
     with pytest.raises(SpeckleScopeError, match="two different reports"):
         evaluate(options=EvaluationOptions(all_=True, steps=tmp_path))
