@@ -28,7 +28,7 @@ from app.gui.main_window.window import MainWindow
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.style import apply_style
 from tests.helpers.scripted_session import ScriptedSession
-from tests.helpers.x_server.operator import XOperator, wait_until
+from tests.helpers.x_server.operator import XOperator, show_in_front
 
 #: The display that a parent has made for this run (test_x_events.py). A desktop that somebody works at is never used.
 DISPLAY_VARIABLE = "SPECKLESCOPE_TEST_DISPLAY"
@@ -99,8 +99,7 @@ def window_of(qtbot, styled) -> Callable[[SessionLike], MainWindow]:
         qtbot.addWidget(window, before_close_func=_end)
         window.stop_polling()
         window.resize(1280, 720)
-        window.show()
-        wait_until(window.isActiveWindow)
+        show_in_front(window)
         return window
 
     return make

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QEvent, QEventLoop, QObject, QPoint, QRect, Qt, QTimer
 from PyQt6.QtGui import QAction, QEnterEvent, QKeyEvent, QMouseEvent
@@ -111,6 +111,15 @@ class XOperator(QObject):
         place = widget.mapToGlobal(end)
         wait_until(until or (lambda: self._times_released(place, since) >= 1))
 
+    def sweep(self, widget: QWidget, places: Sequence[QPoint]) -> None:
+        """Move the pointer over places of a widget, faster than a hand; end when the window has handled the last."""
+        self.move(widget, places[0])
+        self._begin()
+        last = widget.mapToGlobal(places[-1])
+        moves = [word for place in places[1:] for word in ("mousemove", *self._pixels(widget.mapToGlobal(place)))]
+        self._xdotool(*moves)
+        wait_until(lambda: self._pointer is not None and _near(self._pointer, last))
+
     def wheel_up(self, place: QPoint, *, until: Condition) -> None:
         """Turn the wheel up, three steps."""
         self._xdotool("mousemove", *self._pixels(place), "click", "--repeat", 3, 4)
@@ -212,6 +221,14 @@ def wait_until(condition: Condition, timeout_s: float = _TIMEOUT_S) -> None:
     loop.exec()
     timer.stop()
     assert condition(), "the window has not reacted"
+
+
+def show_in_front(window: QWidget) -> None:
+    """Show a window and wait until it gets the keys: a busy window manager may leave the focus where it was."""
+    window.show()
+    wait_until(lambda: (handle := window.windowHandle()) is not None and handle.isExposed())
+    window.activateWindow()
+    wait_until(window.isActiveWindow)
 
 
 def maximize(window: QWidget) -> None:

@@ -41,6 +41,7 @@ from app.status import Message, MessageLevel
 from tests.helpers.archives.library_archive import cut_off, dataset, end, recording, snapshot, writing_process
 from tests.helpers.rights import read_only
 from tests.helpers.scripted_session import ScriptedSession
+from tests.helpers.x_server.operator import show_in_front
 
 PageOf = Callable[..., DataPage]
 
@@ -69,9 +70,7 @@ def page_of(qtbot, styled, session: ScriptedSession, root: Path, quick_looks: No
         qtbot.addWidget(page)
         page.use_session(session)
         page.resize(1290, 640)
-        page.show()
-        page.activateWindow()
-        qtbot.waitUntil(page.isActiveWindow)
+        show_in_front(page)
         page.enter()
         if entries is not None:
             qtbot.waitUntil(lambda: len(page.model.entries) == entries)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt, QThreadPool
-from PyQt6.QtGui import QImage, QMouseEvent, QWheelEvent
-from PyQt6.QtTest import QTest
+from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, QThreadPool
+from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from app.gui.image_view.annotations import Annotations
@@ -21,12 +21,14 @@ from app.gui.image_view.orientation import Orientation
 from app.gui.image_view.pane_commands import PaneCommand
 from app.gui.image_view.pane_grid import PaneGrid, best_columns
 from app.gui.image_view.pane_options import PaneFlag, PaneOptions
+from app.gui.widgets.number_box import NumberBox
 from app.measuring.view_filters import FilterSettings
 from app.status import LiveView, Overlay
 from drivers.base import Frame, FrameMark
 from reconstruction.field import field_mask
 from reconstruction.phase_filters import into_turn, remove_tilt, unwrap
 from tests.helpers.scripted_session import FIELD_UM, make_view
+from tests.helpers.x_server.operator import XOperator, wait_until
 
 FACTS = PaneFacts(field_um=FIELD_UM, full_scale=255, display_range_rad=(0.0, 2.6))
 MASK = field_mask(128, 0.9)
@@ -38,7 +40,7 @@ def grid(qtbot, styled) -> PaneGrid:
     qtbot.addWidget(grid)
     grid.resize(1366, 700)
     grid.show()
-    qtbot.waitExposed(grid)
+    wait_until(lambda: grid.windowHandle().isExposed())
     return grid
 
 
@@ -75,24 +77,30 @@ def at(pane, x_um: float, y_um: float) -> QPoint:
     return pane.canvas.position_of(QPointF(x_um, y_um)).toPoint()
 
 
-def hover(pane, x_um: float, y_um: float) -> str:
-    QApplication.processEvents()  # a view may wait to be laid out
-    place, none = QPointF(at(pane, x_um, y_um)), Qt.MouseButton.NoButton
-    globally = QPointF(pane.canvas.viewport.mapToGlobal(place))
-    move = QMouseEvent(QEvent.Type.MouseMove, place, globally, none, none, Qt.KeyboardModifier.NoModifier)
-    QApplication.sendEvent(pane.canvas.viewport, move)
-    return pane.canvas.annotations.readout
+@pytest.fixture
+def hover(operator) -> Callable[..., str]:
+    """Moves the pointer over a pane; returns what the pane reads out there."""
+
+    def move(pane, x_um: float, y_um: float) -> str:
+        viewport, place = pane.canvas.viewport, None
+        operator.activate(viewport)
+        while place != (place := at(pane, x_um, y_um)):  # a view may wait to be laid out
+            operator.move(viewport, place)
+        return pane.canvas.annotations.readout
+
+    return move
 
 
-def turn_wheel(pane) -> None:
-    viewport = pane.canvas.viewport
-    place = QPointF(viewport.rect().center())
-    inverted = False
-    turn = QWheelEvent(
-        place, QPointF(viewport.mapToGlobal(place)), QPoint(), QPoint(0, 360),
-        Qt.MouseButton.NoButton, Qt.KeyboardModifier(0), Qt.ScrollPhase.NoScrollPhase, inverted,
-    )  # fmt: skip
-    QApplication.sendEvent(viewport, turn)
+@pytest.fixture
+def turn_wheel(operator) -> Callable[..., None]:
+    """Turns the wheel over the middle of a pane, until the pane has zoomed."""
+
+    def turn(pane) -> None:
+        viewport, before = pane.canvas.viewport, pane.canvas.visible_um
+        place = viewport.mapToGlobal(viewport.rect().center())
+        operator.wheel_up(place, until=lambda: pane.canvas.visible_um.width() < before.width() * 0.95)
+
+    return turn
 
 
 def test_each_content_is_the_array_that_its_name_says(grid):
@@ -211,7 +219,7 @@ def test_a_bad_frame_is_stamped_and_a_good_one_is_not(grid):
         assert {pane.canvas.annotations.stamp for pane in grid.panes} == {text}
 
 
-def test_a_phase_without_any_number_is_shown_and_changes_no_level(grid):
+def test_a_phase_without_any_number_is_shown_and_changes_no_level(grid, hover):
     pane = grid.showing(Content.PHASE)
     levels = pane.strip.levels
     levels.set_every_frame(on=True)
@@ -229,33 +237,38 @@ def test_levels_hold_while_the_data_change(grid):
         assert [pane.canvas.image_item.levels for pane in grid.panes] == before
 
 
-def test_levels_of_every_frame_follow_the_percentiles(grid):
+def test_levels_of_every_frame_follow_the_percentiles(grid, operator):
     pane = grid.showing(Content.PHASE)
     pane.strip.every_frame.trigger()
     for gain in (0.1, 3.0):
         view = show(grid, view_with(make_view().reconstruction.phase_rad * gain))
         expected = np.percentile(view.reconstruction.phase_rad, (0.5, 99.5))
         assert pane.strip.levels.pair == pytest.approx(expected)
-    pane.strip.auto.click()
+    operator.click(pane.strip.auto)
     held = pane.strip.levels.pair
     show(grid, make_view())
     assert pane.strip.levels.pair == held
 
 
-def test_phase_overlay_and_truth_share_their_levels(grid, qtbot):
+def _type_into(operator: XOperator, box: NumberBox, text: str) -> None:
+    """Put a number in the place of the present one, and press Return."""
+    operator.click(box)
+    operator.key("ctrl+a")
+    operator.type(text)
+    operator.key("Return")
+
+
+def test_phase_overlay_and_truth_share_their_levels(grid, operator):
     phase, overlay = grid.showing(Content.PHASE), grid.showing(Content.OVERLAY)
     _, box = phase.strip.boxes
-    box.setFocus()
-    box.selectAll()
-    qtbot.keyClicks(box, "1.5")
-    qtbot.keyClick(box, Qt.Key.Key_Return)
+    _type_into(operator, box, "1.5")
     assert phase.strip.levels.pair == (0.0, 1.5)
     assert overlay.canvas.image_item.levels == (0.0, 1.5)
     assert overlay.strip.boxes[1].value() == 1.5
     assert grid.showing(Content.SPECKLE).strip.levels.pair == (0.0, 255.0)
 
 
-def test_levels_that_do_not_ascend_or_lie_outside_the_range_are_refused(grid, qtbot):
+def test_levels_that_do_not_ascend_or_lie_outside_the_range_are_refused(grid):
     strip = grid.showing(Content.SPECKLE).strip
     strip.levels.set_pair(20.0, 10.0)
     assert strip.levels.pair == (0.0, 255.0)
@@ -269,14 +282,12 @@ def test_levels_that_do_not_ascend_or_lie_outside_the_range_are_refused(grid, qt
     assert phase.levels.pair == (0.0, math.pi)
 
 
-def test_typed_levels_out_of_the_range_are_refused_in_words_and_never_cut(grid, qtbot):
+def test_typed_levels_out_of_the_range_are_refused_in_words_and_never_cut(grid, operator):
     strip = grid.showing(Content.SPECKLE).strip
     refusals: list[str] = []
     grid.refused.connect(refusals.append)
     for box, typed in ((strip.boxes[1], "999"), (strip.boxes[0], "-3")):
-        box.selectAll()
-        qtbot.keyClicks(box, typed)
-        qtbot.keyClick(box, Qt.Key.Key_Return)
+        _type_into(operator, box, typed)
     assert strip.levels.pair == (0.0, 255.0)
     assert [box.text() for box in strip.boxes] == ["0", "255"]
     assert refusals == [
@@ -284,15 +295,13 @@ def test_typed_levels_out_of_the_range_are_refused_in_words_and_never_cut(grid, 
         "Lower level cannot be -3 counts: 0 to 255 counts is possible",
     ]
     strip.levels.set_by_hand(0.0, 100.0)
-    strip.boxes[0].selectAll()
-    qtbot.keyClicks(strip.boxes[0], "120")
-    qtbot.keyClick(strip.boxes[0], Qt.Key.Key_Return)
+    _type_into(operator, strip.boxes[0], "120")
     assert strip.levels.pair == (0.0, 100.0)
     assert refusals[2] == "The lower level 120 is not below the upper level 100; the levels before are kept"
 
 
 @pytest.mark.parametrize("height_px", [700, 260])
-def test_dragging_the_histogram_sets_the_levels(grid, qapp, height_px):
+def test_dragging_the_histogram_sets_the_levels(grid, qapp, height_px, operator):
     grid.resize(1366, height_px)  # below the picture, or beside it
     qapp.processEvents()
     show(grid, make_view())
@@ -301,19 +310,17 @@ def test_dragging_the_histogram_sets_the_levels(grid, qapp, height_px):
     assert (histogram.height() > histogram.width()) is (height_px == 260)
 
     def drag(value: float, to: float) -> None:
-        start, end = (histogram.position_of(x) for x in (value, to))
-        QTest.mousePress(histogram, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), start)
-        QTest.mouseMove(histogram, end)
-        QTest.mouseRelease(histogram, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), end)
+        operator.drag(histogram, histogram.position_of(value), histogram.position_of(to))
 
+    two_pixels = 2 / (histogram.x_of(1.0) - histogram.x_of(0.0))  # a hand meets a pixel, and so do both ends of a drag
     drag(255.0, 128.0)
-    assert strip.levels.pair == pytest.approx((0.0, 128.0), abs=3.0)
+    assert strip.levels.pair == pytest.approx((0.0, 128.0), abs=two_pixels)
     drag(0.0, 30.0)
     low, high = strip.levels.pair
-    assert (low, high) == pytest.approx((30.0, 128.0), abs=3.0)
+    assert (low, high) == pytest.approx((30.0, 128.0), abs=two_pixels)
     drag(80.0, 100.0)
-    assert strip.levels.pair == pytest.approx((low + 20.0, high + 20.0), abs=3.0)
-    QTest.mouseDClick(histogram, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), histogram.position_of(120.0))
+    assert strip.levels.pair == pytest.approx((low + 20.0, high + 20.0), abs=two_pixels)
+    operator.click(histogram, histogram.position_of(120.0), times=2)
     assert strip.levels.pair == (0.0, 255.0)
 
 
@@ -420,7 +427,7 @@ def test_saturation_and_a_missing_segmentation_are_shown(grid):
     assert grid.showing(Content.OVERLAY).subtitle.full_text.startswith("no segmentation, frame 0")
 
 
-def test_the_read_out_gives_micrometres_pixels_and_the_raw_value(grid):
+def test_the_read_out_gives_micrometres_pixels_and_the_raw_value(grid, hover):
     view = show(grid, make_view())
     pane = grid.showing(Content.SPECKLE)
     readout = hover(pane, 200.0, 100.0)
@@ -435,7 +442,7 @@ def test_the_read_out_gives_micrometres_pixels_and_the_raw_value(grid):
 @pytest.mark.parametrize(
     "orientation", [Orientation(), Orientation(1), Orientation(2, mirrored=True), Orientation(3), Orientation(0, mirrored=True)]
 )
-def test_flip_and_rotate_change_what_is_seen_and_no_coordinate(grid, orientation):
+def test_flip_and_rotate_change_what_is_seen_and_no_coordinate(grid, orientation, hover):
     phase = np.arange(128 * 128, dtype=np.float32).reshape(128, 128) / 1000
     pane = grid.showing(Content.PHASE)
     pane.set_options(replace(pane.options, orientation=orientation))
@@ -546,11 +553,11 @@ def test_panes_are_arranged_so_that_pictures_are_large(grid, qapp):
         assert len({pane.x() for pane in grid.panes}) == columns
 
 
-def test_a_double_click_enlarges_a_pane_and_brings_the_others_back(grid):
+def test_a_double_click_enlarges_a_pane_and_brings_the_others_back(grid, operator):
     show(grid, make_view())
     pane = grid.showing(Content.OVERLAY)
     for visible in ([pane], list(grid.panes)):
-        QTest.mouseDClick(pane.canvas.viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier(0), at(pane, 200, 200))
+        operator.click(pane.canvas.viewport, at(pane, 200, 200), times=2)
         assert [each for each in grid.panes if each.isVisible()] == visible
     grid.commands[PaneCommand.ENLARGE].trigger()
     assert [each for each in grid.panes if each.isVisible()] == [pane]
@@ -559,7 +566,7 @@ def test_a_double_click_enlarges_a_pane_and_brings_the_others_back(grid):
     assert "frame 5," in (grid.refresh_numbers(), grid.panes[0].subtitle.full_text)[1]
 
 
-def test_a_pane_pops_out_lives_there_and_comes_back(grid, qtbot):
+def test_a_pane_pops_out_lives_there_and_comes_back(grid):
     show(grid, make_view())
     pane = grid.showing(Content.PHASE)
     pane.activate()
@@ -577,29 +584,28 @@ def test_a_pane_pops_out_lives_there_and_comes_back(grid, qtbot):
     assert pane.window() is grid
 
 
-def test_everything_that_acts_on_a_pane_can_be_done_from_the_keyboard(grid, qtbot):
+def test_everything_that_acts_on_a_pane_can_be_done_from_the_keyboard(grid, operator):
     show(grid, make_view())
-    grid.activateWindow()
-    qtbot.waitUntil(grid.isActiveWindow)
     first = grid.current
     seen = set()
+    operator.activate(grid)
     for _ in grid.panes:
-        QTest.keyClick(grid, Qt.Key.Key_Tab, Qt.KeyboardModifier.ControlModifier)
+        operator.key("ctrl+Tab")
         seen.add(grid.current)
     assert seen == set(grid.panes)
     assert grid.current is first
     before = first.canvas.visible_um
-    QTest.keyClick(grid, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
+    operator.key("ctrl+plus")
     closer = first.canvas.visible_um
     assert closer.width() == pytest.approx(before.width() / 1.25, rel=0.01)
     assert closer.center().x() == pytest.approx(before.center().x(), abs=0.5)
     assert grid.showing(Content.OVERLAY).canvas.visible_um.width() == pytest.approx(closer.width(), rel=0.02)
-    QTest.keyClick(grid, Qt.Key.Key_Minus, Qt.KeyboardModifier.ControlModifier)
+    operator.key("ctrl+minus")
     assert first.canvas.visible_um.width() == pytest.approx(before.width(), rel=0.01)
-    for key, flag in ((Qt.Key.Key_G, PaneFlag.GRID), (Qt.Key.Key_N, PaneFlag.NEAREST), (Qt.Key.Key_X, PaneFlag.CROSS_HAIR)):
-        QTest.keyClick(grid, key)
+    for key, flag in (("g", PaneFlag.GRID), ("n", PaneFlag.NEAREST), ("x", PaneFlag.CROSS_HAIR)):
+        operator.key(key)
         assert flag in first.options.flags
-    QTest.keyClick(grid, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    operator.key("ctrl+2")
     assert len(grid.panes) == 2
 
 
@@ -612,7 +618,7 @@ def test_a_popped_out_pane_ends_with_its_grid(qtbot, styled):
 
 
 @pytest.mark.parametrize("turned", [Content.PHASE, Content.OVERLAY])
-def test_linked_panes_of_a_plane_zoom_together_and_others_stay(grid, turned):
+def test_linked_panes_of_a_plane_zoom_together_and_others_stay(grid, turned, turn_wheel):
     show(grid, make_view())
     speckle, phase, overlay = (grid.showing(content) for content in (Content.SPECKLE, Content.PHASE, Content.OVERLAY))
     before = speckle.canvas.visible_um
@@ -678,7 +684,7 @@ def test_cross_hair_and_grid_lie_where_they_say(grid):
     assert lines[0].x1() == pytest.approx(pane.canvas.position_of(QPointF(50.0, 0.0)).x(), abs=1.0)
 
 
-def test_a_copied_pane_is_the_picture_as_it_is_seen(grid, qapp):
+def test_a_copied_pane_is_the_picture_as_it_is_seen(grid, qapp, hover):
     show(grid, view_with(np.full((128, 128), 2.6)))
     pane = grid.showing(Content.OVERLAY)
     pane.activate()
@@ -790,9 +796,10 @@ def test_nothing_new_paints_nothing(grid, qapp):
     assert item.picture is shown
 
 
-def test_the_read_out_is_of_the_last_of_many_moves(grid):
+def test_the_read_out_is_of_the_last_of_many_moves(grid, operator):
     show(grid, make_view())
     pane = grid.showing(Content.SPECKLE)
-    for x_um in range(20, 200, 4):  # faster than any rate at which moves may be dropped
-        readout = hover(pane, float(x_um), 100.0)
+    places = [at(pane, float(x_um), 100.0) for x_um in range(20, 200, 4)]
+    operator.sweep(pane.canvas.viewport, places)  # faster than any rate at which moves may be dropped
+    readout = pane.canvas.annotations.readout
     assert float(readout.split()[1]) == pytest.approx(196.0, abs=2.0)

@@ -15,7 +15,7 @@ from app.gui.main_window.page_list import BUILD
 from app.gui.main_window.window import MainWindow
 from app.instrument.config import InstrumentConfig
 from tests.helpers.scripted_session import ScriptedSession
-from tests.helpers.x_server.operator import XOperator, wait_until
+from tests.helpers.x_server.operator import XOperator, maximize, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +33,7 @@ def session(tmp_path: Path) -> ScriptedSession:
 @pytest.fixture
 def page(window: MainWindow, operator: XOperator) -> BuildPage:
     """The page in a window as large as the screen, opened by a click on the rail."""
-    window.showMaximized()
-    wait_until(lambda: window.isActiveWindow() and window.frameGeometry().width() >= window.screen().geometry().width() - 2)
+    maximize(window)
     button = window.rail.widgetForAction(window.rail.actions()[BUILD])
     assert button is not None
     operator.click(button, until=lambda: isinstance(window.pages.current_page, BuildPage))

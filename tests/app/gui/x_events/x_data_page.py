@@ -19,7 +19,7 @@ from app.gui.session_protocol import SessionLike
 from tests.helpers.archives.library_archive import recording
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.x_server.answers import agrees
-from tests.helpers.x_server.operator import XOperator, wait_until
+from tests.helpers.x_server.operator import XOperator, maximize, wait_until
 
 
 @pytest.fixture
@@ -38,8 +38,7 @@ def page(
     """The Data page, opened by a click on the rail of a window as large as the screen."""
     session.archive = archive
     window = window_of(session)
-    window.showMaximized()
-    wait_until(lambda: window.isActiveWindow() and window.frameGeometry().width() >= window.screen().geometry().width() - 2)
+    maximize(window)
     number = next(number for number, entry in enumerate(PAGES, 1) if entry.title == DataPage.title)
     button = window.rail.widgetForAction(window.rail.actions()[number])
     assert button is not None

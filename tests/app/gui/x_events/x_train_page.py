@@ -17,7 +17,7 @@ from app.instrument.config import InstrumentConfig
 from app.training.training_queue import QueueState
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.x_server.answers import refuses
-from tests.helpers.x_server.operator import XOperator, wait_until
+from tests.helpers.x_server.operator import XOperator, maximize, wait_until
 
 PATIENT = """
 import signal, sys
@@ -37,9 +37,7 @@ def session(tmp_path: Path) -> ScriptedSession:
 @pytest.fixture
 def page(window: MainWindow, operator: XOperator) -> Iterator[TrainPage]:
     """The page with its models, opened by a click on the rail of a window as large as the screen."""
-    window.showMaximized()
-    window.activateWindow()
-    wait_until(window.isActiveWindow)
+    maximize(window)
     button = window.rail.widgetForAction(window.rail.actions()[TRAIN])
     assert button is not None
     operator.click(button, until=lambda: isinstance(window.pages.current_page, TrainPage))

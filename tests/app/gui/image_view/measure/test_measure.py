@@ -28,7 +28,7 @@ from app.measuring.region_statistics import region_statistics
 from app.measuring.shapes import EllipseShape, LineShape, PointShape, RectangleShape
 from app.status import Overlay
 from tests.helpers.scripted_session import FIELD_UM, make_view
-from tests.helpers.x_server.operator import wait_until
+from tests.helpers.x_server.operator import show_in_front
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +45,7 @@ def grid(qtbot, styled) -> PaneGrid:
     grid = PaneGrid(PaneFacts(field_um=FIELD_UM, full_scale=255, display_range_rad=(0.0, 2.6)))
     qtbot.addWidget(grid)
     grid.resize(1366, 700)
-    grid.show()
-    wait_until(grid.isActiveWindow)
+    show_in_front(grid)
     show(grid)
     return grid
 
@@ -56,8 +55,7 @@ def panel(qtbot, grid) -> MeasurePanel:
     panel = MeasurePanel(grid.measure)
     qtbot.addWidget(panel)
     panel.resize(500, 600)
-    panel.show()
-    wait_until(panel.isActiveWindow)
+    show_in_front(panel)
     return panel
 
 
