@@ -18,7 +18,6 @@ from app.training.train import field_radius, twin_data
 from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool, from_archive
 from reconstruction.data.simulation import simulated_pool
-from reconstruction.few_pair.likelihood import CELL_PX
 from reconstruction.field import field_mask
 
 _HELD_OUT_SEED, _OTHER_SEED = 2, 5
@@ -82,7 +81,7 @@ def held_out_pairs(
     if dataset is not None:
         yield _captured(config, dataset, count)
         return
-    grid_px, total = config.twin.optics.image_px // CELL_PX, count.images + count.others
+    grid_px, total = config.twin.optics.image_px // config.cell_px, count.images + count.others
     data = twin_data(config, "held-out", count.images, _HELD_OUT_SEED, grid_px)
     other_data = twin_data(config, "validation", count.others, _OTHER_SEED, grid_px)
     stage = "simulating held-out pairs"
@@ -105,7 +104,7 @@ def _captured(config: InstrumentConfig, dataset: Path, count: HeldOutCount) -> H
     phase_range_rad = archive.metadata.get("phase_range_rad")
     if not isinstance(phase_range_rad, int | float):
         raise ReconstructionError(f"the metadata of {dataset} has no phase_range_rad, the phase of white; acquire it again")
-    grid_px = archive.spec("speckle").shape[-1] // CELL_PX
+    grid_px = archive.spec("speckle").shape[-1] // config.cell_px
     pool = from_archive(dataset, grid_px, "test")
     pool.ready = min(pool.ready, count.images)
     try:

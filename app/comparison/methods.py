@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from acquisition.capture.pair_capture import Rig
+from app.comparison.sampled_mean import MEAN_OF, SampledMean, has_mean, mean_name
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import open_rig
 from app.instrument.responses import attach
@@ -227,6 +228,9 @@ def models(
         name = model.card.name if model.card.name not in names else f"{model.card.name} ({model.id})"
         names.add(name)
         entries.append(_model_entry(model, name, sampler_steps, frames_for(model, config)))
+        if has_mean(model):
+            note = f"mean of {MEAN_OF} samples of {name}"
+            entries.append(replace(entries[-1], method=SampledMean(load_model(folder), mean_name(name)), note=note))
     return entries, skipped
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.comparison.held_out import HeldOutPairs
-from app.comparison.sampled_mean import MEAN_OF
+from app.comparison.sampled_mean import MEAN_OF, MOST_FRAME_PX
 from app.comparison.uncertainty import Samples, measure_deviations, measure_samples
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
@@ -20,8 +20,7 @@ from reconstruction.data.pairs import TwinExposure
 from reconstruction.evaluation.comparison import Row, on_grid
 from reconstruction.evaluation.intervals import Reliability, reliability
 from reconstruction.evaluation.texture_scores import ScoredImages, texture_scores
-from reconstruction.evaluation.usaf import Chart, Resolution, charts, resolution
-from reconstruction.few_pair.likelihood import CELL_PX
+from reconstruction.evaluation.usaf import Chart, Resolution, charts, resolution, wide_charts
 from reconstruction.metrics import mean_scores, score
 
 _CHART_SEED = 7
@@ -137,8 +136,10 @@ class _ShownCharts:
     def __init__(self, config: InstrumentConfig, bars_rad: float, whole_charts: int) -> None:
         camera, optics = config.twin.camera, config.twin.optics
         self._bars_rad = bars_rad
-        self._grid_px = optics.image_px // CELL_PX
-        self._shown: tuple[Chart, ...] = charts(optics.image_px, field_radius(config), bars_rad, whole_charts)
+        self._grid_px = optics.image_px // config.cell_px
+        shape = (optics.image_px, field_radius(config), bars_rad)
+        wide = wide_charts(*shape) if optics.image_px <= MOST_FRAME_PX else ()
+        self._shown: tuple[Chart, ...] = (*wide, *charts(*shape, whole_charts))
         exposure = TwinExposure(FibreOptics(optics), camera.sensor, camera.exposure_s, _CHART_SEED)
         self.frames: list[NDArray[Any]] = [exposure(chart.phase_rad[None])[0] for chart in self._shown]
 
