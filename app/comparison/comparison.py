@@ -52,6 +52,8 @@ class EvaluationBudget:
         Models with more steps are cut to so many; 0 cuts none.
     others : int
         Number of other images, on which widening factors and the missing spectrum are fitted.
+    least_images : int
+        Number of images that even the slowest method is scored on.
     """
 
     images: int = 48
@@ -61,9 +63,12 @@ class EvaluationBudget:
     descents: int = 6
     sampler_steps: int = 0
     others: int = 8
+    least_images: int = 2
 
 
-QUICK = EvaluationBudget(images=8, baseline_pairs=200, charts=1, budget_s=8.0, descents=0, sampler_steps=4, others=4)
+QUICK = EvaluationBudget(
+    images=8, baseline_pairs=100, charts=1, budget_s=5.0, descents=0, sampler_steps=4, others=4, least_images=1
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -204,6 +209,7 @@ class _Evaluation:
             HeldOut(data.pool, data.mask, data.phase_range_rad),
             self.budget.budget_s,
             lambda done, name: self.report("scoring", done, data.pool.ready, name),
+            self.budget.least_images,
         )
 
     def _scored_rows(self, rows: Sequence[Row]) -> list[ScoredRow]:

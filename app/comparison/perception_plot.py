@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from app.reporting.plots import FAINT, INK, TEAL, new_figure, svg
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ _PANELS: Final = (
     ("spectrum_error", "error of the log power spectrum"),
 )
 _DISTORTION: Final = "mae_rad_centred"
+#: Places of a label beside its point, in typographic points, the preferred one first; and the distance that is enough.
+_PLACES: Final = ((9, 7), (9, -7), (-9, 7), (-9, -7), (0, 11), (0, -11), (12, 0), (-12, 0))
+_ENOUGH_ROOM: Final = 11.0
+_POINTS_PER_INCH: Final = 72.0
 
 
 def perception_plot(rows: Sequence[Row], beside: Sequence[Row] = ()) -> str:
@@ -43,8 +49,6 @@ def perception_plot(rows: Sequence[Row], beside: Sequence[Row] = ()) -> str:
             _draw(axes, key, rows, beside)
             axes.set_title(title, loc="left", fontsize=11, color=FAINT)
             axes.set_xlabel("mean absolute error, mean phase removed, rad")
-            axes.margins(0.12)
-            axes.set_ylim(bottom=0)
         figure.supxlabel("\n".join(_listed(rows, beside)), fontsize=10, color=FAINT, x=0.02, horizontalalignment="left")
         return svg(figure)
 
@@ -52,17 +56,30 @@ def perception_plot(rows: Sequence[Row], beside: Sequence[Row] = ()) -> str:
 def _draw(axes: Axes, key: str, rows: Sequence[Row], beside: Sequence[Row]) -> None:
     by_steps = any("steps" in row for row in rows)
     points = [(_number(row, _DISTORTION), _number(row, key)) for row in rows]
+    others = [(_number(row, _DISTORTION), _number(row, key)) for row in beside]
     axes.plot(*zip(*points, strict=True), color=TEAL, marker="o", linestyle="-" if by_steps else "none", gid=f"{key}-points")
-    for number, (row, point) in enumerate(zip(rows, points, strict=True), start=1):
-        _label(axes, str(row.get("steps", number)), point, INK)
-    for number, row in enumerate(beside):
-        point = (_number(row, _DISTORTION), _number(row, key))
-        axes.plot(*point, color=_GREY, marker="s", linestyle="none")
-        _label(axes, chr(ord("a") + number), point, FAINT)
+    if others:
+        axes.plot(*zip(*others, strict=True), color=_GREY, marker="s", linestyle="none")
+    axes.margins(0.12)
+    axes.set_ylim(bottom=0)
+    texts = [str(row.get("steps", number)) for number, row in enumerate(rows, start=1)]
+    letters = [chr(ord("a") + number) for number in range(len(beside))]
+    _label(axes, [*texts, *letters], [*points, *others])
 
 
-def _label(axes: Axes, text: str, point: tuple[float, float], colour: str) -> None:
-    axes.annotate(text, point, xytext=(5, 4), textcoords="offset points", fontsize=10, color=colour)
+def _label(axes: Axes, texts: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
+    """Write a text beside each point, at the place that has the most room."""
+    axes.autoscale_view()
+    marks = axes.transData.transform(points) * _POINTS_PER_INCH / axes.figure.dpi
+    taken = list(marks)
+    for text, point, mark in zip(texts, points, marks, strict=True):
+        room = [min(float(np.hypot(*(mark + place - other))) for other in taken) for place in _PLACES]
+        place = _PLACES[int(np.argmax(np.minimum(room, _ENOUGH_ROOM)))]
+        taken.append(mark + place)
+        colour = FAINT if text.isalpha() else INK
+        axes.annotate(
+            text, point, xytext=place, textcoords="offset points", fontsize=10, color=colour, ha="center", va="center"
+        )
 
 
 def _listed(rows: Sequence[Row], beside: Sequence[Row]) -> list[str]:

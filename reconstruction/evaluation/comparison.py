@@ -147,6 +147,7 @@ def compare(
     held_out: HeldOut,
     budget_s: float = 120.0,
     on_progress: Callable[[int, str], None] = lambda done, name: None,
+    least_images: int = 2,
 ) -> tuple[list[Row], list[str]]:
     """Score every method on the held-out pairs, or on the first of them if the time is short.
 
@@ -160,9 +161,11 @@ def compare(
     held_out : HeldOut
         The pairs.
     budget_s : float
-        Longest time in seconds for one method over all images. A slower method is scored on fewer images, at least two.
+        Longest time in seconds for one method over all images. A slower method is scored on fewer images.
     on_progress : callable
         Called with the number of images done and the name of the running method.
+    least_images : int
+        Number of images that even the slowest method is scored on.
 
     Returns
     -------
@@ -178,7 +181,7 @@ def compare(
         frame = np.array(pool.speckle[index])
         for number, entry in enumerate(entries):
             spent_s = times_s[number]
-            if number in refused or (len(spent_s) >= 2 and sum(spent_s) + max(spent_s) > budget_s):
+            if number in refused or (len(spent_s) >= least_images and sum(spent_s) + max(spent_s) > budget_s):
                 continue
             on_progress(index, entry.method.name)
             try:

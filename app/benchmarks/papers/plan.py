@@ -8,7 +8,7 @@ pure noise. It goes on as a diffusion model, with a quarter of the draws at pure
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from app.instrument.kinds import InstrumentName
@@ -107,13 +107,15 @@ class PaperModel:
     few : int
         Number of pairs that it learns from, the first ones of ``data``; 0 for all.
     base : str
-        Name of the model of the same shelf that is fine-few_pairs; then ``minutes`` do not count, but the steps of fine-tuning.
+        Name of the model of the same shelf that is fine-tuned; then ``minutes`` do not count, but the steps of fine-tuning.
     minutes : float
         Time of one core, which includes closed-form fits and, where it is needed, the measurement of the fibre's response.
     seed : int
         Seed of its initial weights and of the order of the pairs.
     stages : tuple of Stage
         Parts of its training.
+    needs_response : bool
+        Whether it needs the fibre's measured response.
     """
 
     name: str
@@ -126,6 +128,7 @@ class PaperModel:
     minutes: float = MINUTES
     seed: int = 1
     stages: tuple[Stage, ...] = (Stage(),)
+    needs_response: bool = False
 
 
 def paper_models(instrument: InstrumentName, frame_px: int, grid_px: int) -> tuple[PaperModel, ...]:
@@ -144,20 +147,17 @@ def paper_models(instrument: InstrumentName, frame_px: int, grid_px: int) -> tup
     unet = PaperModel(name=f"unet-{instrument}", kind="unet", network=published)
     resunet = PaperModel(name=f"resunet-{instrument}", kind="resunet", network=published)
     referenced = PaperModel(name=f"referenced-{instrument}", kind="referenced", network=ours)
-    calibrated = PaperModel(name=f"calibrated-{instrument}", kind="calibrated", network={"grid_px": grid_px})
+    calibrated = PaperModel(
+        name=f"calibrated-{instrument}", kind="calibrated", network={"grid_px": grid_px}, needs_response=True
+    )
     mean_flow = PaperModel(name=f"mean-flow-{instrument}", kind="mean-flow", network={**ours, "base_channels": 28})
     methods = (unet, long, resunet, referenced, calibrated, mean_flow, short)
     if instrument is not InstrumentName.FIBRE64:
         return methods
-    seeds = [replaced(model, name=f"{model.name}-seed{seed}", seed=seed) for seed in _SEEDS[1:] for model in (unet, referenced)]
-    digits = replaced(resunet, name=f"resunet-handwriting-{instrument}", shelf=Shelf.HANDWRITING, data=HANDWRITING)
+    seeds = [replace(model, name=f"{model.name}-seed{seed}", seed=seed) for seed in _SEEDS[1:] for model in (unet, referenced)]
+    digits = replace(resunet, name=f"resunet-handwriting-{instrument}", shelf=Shelf.HANDWRITING, data=HANDWRITING)
     transfer = [each for model in (unet, short, referenced) for each in _transfer(model)]
     return (*methods, digits, *seeds, *transfer)
-
-
-def replaced(model: PaperModel, **changes: object) -> PaperModel:
-    """Return a model with some fields changed."""
-    return PaperModel(**{**vars(model), **changes})  # type: ignore[arg-type]
 
 
 def _specdiffusion(instrument: InstrumentName, grid_px: int, minutes: float) -> PaperModel:
@@ -171,7 +171,7 @@ def _specdiffusion(instrument: InstrumentName, grid_px: int, minutes: float) -> 
 
 
 def _transfer(model: PaperModel) -> list[PaperModel]:
-    """Return a model that learns without cells, and its copies that are fine-few_pairs on few cells."""
-    base = replaced(model, name=f"{model.kind}-leaves", shelf=Shelf.TRANSFER, data=LEAVES)
-    few_pairs = {"kind": model.kind, "shelf": Shelf.TRANSFER, "data": CELLS, "base": base.name, "seed": model.seed}
-    return [base, *(PaperModel(name=f"{model.kind}-{few}-cells", few=few, **few_pairs) for few in FEW_PAIRS)]
+    """Return a model that learns without cells, and its copies that are fine-tuned on few cells."""
+    base = replace(model, name=f"{model.kind}-leaves", shelf=Shelf.TRANSFER, data=LEAVES)
+    cells = PaperModel(name="", kind=model.kind, shelf=Shelf.TRANSFER, data=CELLS, base=base.name, seed=model.seed)
+    return [base, *(replace(cells, name=f"{model.kind}-{few}-cells", few=few) for few in FEW_PAIRS)]

@@ -97,7 +97,7 @@ def train_model(config: InstrumentConfig, folder: PapersFolder, model: PaperMode
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     spent_s, response = 0.0, None
-    if model.kind == "calibrated":
+    if model.needs_response:
         response, spent_s = measured_response(config, folder, report)
     for number, stage in enumerate(model.stages):
         place = folder.stage(model, number)

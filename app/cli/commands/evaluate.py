@@ -49,7 +49,7 @@ class EvaluationOptions:
     models
         With --all: a model folder, or a folder of model folders, in addition to the shipped ones.
     quick
-        With --all and --steps: finish in less than two minutes, with few images and steps.
+        With --all and --steps: finish in less than three minutes, with few images and steps.
     out
         With --all: folder for comparison.md, comparison.csv, comparison.png, ssim.svg and perception.svg (texture against
         error). With --steps: folder for perception.svg.
