@@ -47,6 +47,7 @@ BENCHMARKS = [
     "formats",
     "live",
     "loop-back",
+    "papers",
     "reliability",
     "training",
     "twin",

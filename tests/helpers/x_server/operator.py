@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 
+from PyQt6 import sip
 from PyQt6.QtCore import QEvent, QEventLoop, QObject, QPoint, QRect, Qt, QTimer
 from PyQt6.QtGui import QAction, QEnterEvent, QKeyEvent, QMouseEvent
 from PyQt6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QMenuBar, QWidget
@@ -50,6 +51,7 @@ class XOperator(QObject):
         self._environment = {**os.environ, "DISPLAY": display}
         self._released: list[int | QPoint] = []
         self._pointer: QPoint | None = None
+        self._front: QWidget | None = None
         application = QApplication.instance()
         assert application is not None
         application.installEventFilter(self)
@@ -127,7 +129,9 @@ class XOperator(QObject):
 
     def key(self, *keys: str, until: Condition | None = None) -> None:
         """Press keys, as X names them: ``space``, ``ctrl+c``."""
-        wait_until(lambda: QApplication.activeWindow() is not None or QApplication.activePopupWidget() is not None)
+        if not _has_keys() and self._front is not None and not sip.isdeleted(self._front) and self._front.isVisible():
+            self.activate(self._front)  # a dialog that closes can leave the keys to no window
+        wait_until(_has_keys)
         since = self._begin()
         self._xdotool("key", "--delay", 1, *keys)
         last = _keysyms(keys[-1])
@@ -174,9 +178,11 @@ class XOperator(QObject):
         assert window is not None
         handle = window.windowHandle
         wait_until(lambda: widget.isVisible() and handle() is not None and handle().isExposed())
-        if window.windowType() is not Qt.WindowType.Popup and not window.isActiveWindow():
-            self._xdotool("windowactivate", int(window.winId()))
-            wait_until(window.isActiveWindow)
+        if window.windowType() is not Qt.WindowType.Popup:
+            self._front = window
+            if not window.isActiveWindow():
+                self._xdotool("windowactivate", int(window.winId()))
+                wait_until(window.isActiveWindow)
 
     def _move_to(self, place: QPoint) -> None:
         if self._pointer is None or not _near(self._pointer, place):
@@ -223,10 +229,15 @@ def wait_until(condition: Condition, timeout_s: float = _TIMEOUT_S) -> None:
     assert condition(), "the window has not reacted"
 
 
+def wait_exposed(window: QWidget) -> None:
+    """Wait until a window is on the screen: before, it is not laid out and has nothing painted."""
+    wait_until(lambda: (handle := window.windowHandle()) is not None and handle.isExposed())
+
+
 def show_in_front(window: QWidget) -> None:
     """Show a window and wait until it gets the keys: a busy window manager may leave the focus where it was."""
     window.show()
-    wait_until(lambda: (handle := window.windowHandle()) is not None and handle.isExposed())
+    wait_exposed(window)
     window.activateWindow()
     wait_until(window.isActiveWindow)
 
@@ -248,6 +259,11 @@ def _wait_for_layout(widget: QWidget) -> None:
     place = None
     while place != (place := QRect(widget.mapToGlobal(QPoint(0, 0)), widget.size())):
         process_events()
+
+
+def _has_keys() -> bool:
+    """Whether a window of this program gets the keys."""
+    return QApplication.activeWindow() is not None or QApplication.activePopupWidget() is not None
 
 
 def _near(one: QPoint, other: QPoint) -> bool:

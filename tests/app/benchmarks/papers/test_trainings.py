@@ -35,6 +35,7 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Report nothing."""
 
 
+@pytest.mark.slow
 def test_a_model_of_two_stages_is_trained_once_for_its_minutes(config: InstrumentConfig, tmp_path: Path) -> None:
     folder = PapersFolder(tmp_path)
     network = {**NETWORK, "heads": 2, "residual_blocks": 1, "predicts": "picture", "schedule": "uniform-1"}
@@ -66,6 +67,7 @@ def test_few_pairs_fine_tune_another_model(config: InstrumentConfig, tmp_path: P
     assert card.training["batch"] == 10
 
 
+@pytest.mark.slow
 def test_the_response_of_a_small_fibre_is_measured_once_and_its_time_counts(config: InstrumentConfig, tmp_path: Path) -> None:
     folder = PapersFolder(tmp_path)
     place, seconds = measured_response(config, folder, silent)

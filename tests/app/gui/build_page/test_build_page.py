@@ -25,6 +25,7 @@ from app.status import AcquisitionStatus, JobState, Message, RecordingState, Rec
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.small_instrument import small_instrument, until
 from tests.helpers.virtual_dataset import FIBRE, PLAN, acquired
+from tests.helpers.x_server.operator import wait_exposed
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def _page(qtbot, session: object, store: QSettings | None = None) -> BuildPage:
     page.use_session(session)
     page.resize(1280, 620)
     page.show()
-    qtbot.waitExposed(page)
+    wait_exposed(page)
     page.enter()
     page.leave()  # tests poll by hand
     return page

@@ -17,7 +17,7 @@ from app.library.transfer import move_entry
 from app.library.trash import trashed_entries
 from tests.helpers.archives.library_archive import recording
 from tests.helpers.scripted_session import ScriptedSession
-from tests.helpers.x_server.operator import XOperator
+from tests.helpers.x_server.operator import XOperator, wait_exposed
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def page(qtbot, styled, session: ScriptedSession, tmp_path: Path) -> Iterator[Da
     page.use_session(session)
     page.resize(1290, 640)
     page.show()
-    qtbot.waitExposed(page)
+    wait_exposed(page)
     yield page
     page.leave()
     page.release()

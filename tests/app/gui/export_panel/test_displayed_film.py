@@ -26,6 +26,7 @@ from app.gui.image_view.pane_options import PaneOptions
 from app.gui.player.moment import moment_of, pane_facts
 from app.playback.played_archive import PlayedArchive
 from tests.helpers.archives.played_recording import RecordingPlan
+from tests.helpers.x_server.operator import wait_exposed
 
 TIMES_S = (10.0, 10.1, 10.2, 10.3, 11.3, 11.4)
 
@@ -55,7 +56,7 @@ def test_each_picture_is_the_one_of_the_pane(qtbot, styled, path: Path, content:
     grid.set_number(1)
     grid.resize(620, 620)
     grid.show()
-    qtbot.waitExposed(grid)
+    wait_exposed(grid)
     pane = grid.current
     options = replace(PaneOptions.of(content), colours=ColourMap.MAGMA, orientation=Orientation(quarter_turns=1))
     pane.set_options(options)

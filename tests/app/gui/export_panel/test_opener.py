@@ -16,6 +16,7 @@ from app.gui.pages.page import PageContext
 from app.gui.player.player import Player
 from app.jobs.job_list import JobList
 from tests.helpers.archives.played_recording import RecordingPlan
+from tests.helpers.x_server.operator import wait_exposed
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_the_film_of_the_player_looks_like_its_chosen_pane(qtbot, styled, path: 
     qtbot.addWidget(player, before_close_func=Player.release)
     player.resize(1200, 680)
     player.show()
-    qtbot.waitExposed(player)
+    wait_exposed(player)
     player.enter()
     player.open_archive(path)
     qtbot.waitUntil(lambda: player.left.shown is not None)

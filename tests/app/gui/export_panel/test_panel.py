@@ -19,6 +19,7 @@ from app.gui.pages.page import PageContext
 from app.jobs.job_list import JobList, JobOrder
 from app.status import JobState
 from tests.helpers.archives.played_recording import RecordingPlan
+from tests.helpers.x_server.operator import wait_exposed
 
 TIMES_S = (10.0, 10.1, 10.2, 10.3, 11.3, 11.4, 11.5, 11.6)
 PanelOf = Callable[..., ExportPanel]
@@ -44,7 +45,7 @@ def panel_of(qtbot, styled, store: QSettings) -> PanelOf:
         panel.jobs = jobs
         qtbot.addWidget(panel)
         panel.open_for(paths)
-        qtbot.waitExposed(panel)
+        wait_exposed(panel)
         settle(qtbot, panel)
         return panel
 

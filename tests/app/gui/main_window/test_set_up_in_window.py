@@ -58,7 +58,7 @@ def test_an_instrument_is_set_up_and_opened_in_one_window(qtbot, styled, tmp_pat
     windows: set[int] = set()
 
     def act(widget: QWidget) -> None:
-        if not isinstance(widget, MainWindow) or widget.page is None:
+        if not isinstance(widget, MainWindow) or widget.page is None or widget.host.state is not HostState.OPEN:
             return
         windows.add(id(widget))
         titles.append(widget.windowTitle())

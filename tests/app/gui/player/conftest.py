@@ -12,6 +12,7 @@ from app.gui.player.player import Player
 from app.jobs.job_list import JobList
 from app.status import Message
 from tests.helpers.archives.played_recording import RecordingPlan
+from tests.helpers.x_server.operator import wait_exposed
 
 #: Ten frames a second, with a gap of a second before frame 4.
 TIMES_S = (10.0, 10.1, 10.2, 10.3, 11.3, 11.4, 11.5, 11.6)
@@ -32,7 +33,7 @@ def player(qtbot, styled) -> Player:
     qtbot.addWidget(player, before_close_func=Player.release)
     player.resize(1280, 680)
     player.show()
-    qtbot.waitExposed(player)
+    wait_exposed(player)
     player.enter()
     return player
 

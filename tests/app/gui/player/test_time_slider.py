@@ -9,6 +9,7 @@ from PyQt6.QtCore import QPoint, QPointF
 from app.gui.player.time_slider import TimeSlider
 from app.gui.player.time_text import clock_text, tick_step_s, tick_text, time_text
 from app.playback.timeline import PlacedMarker, Timeline
+from tests.helpers.x_server.operator import wait_exposed
 
 #: A frame a second, without those of the seconds 4 to 6; the marker is at 8 s.
 TIMES_S = np.array([0, 1, 2, 3, 7, 8, 9, 10])
@@ -22,7 +23,7 @@ def slider(qtbot, styled) -> TimeSlider:
     slider.resize(1020, slider.sizeHint().height())
     slider.show_timeline(Timeline(TIMES_S * 10**9, (PlacedMarker(5, "clamped"),)), HAS_PHASE)
     slider.show()
-    qtbot.waitExposed(slider)
+    wait_exposed(slider)
     return slider
 
 

@@ -22,6 +22,7 @@ from app.instrument.fields import described, plain_title
 from app.instrument.trust import not_trusted
 from app.jobs.job_list import JobConflictError, JobList, JobOrder, Need
 from tests.helpers.small_instrument import small_instrument
+from tests.helpers.x_server.operator import wait_exposed
 
 BENCH = {"camera": "basler", "slm": "screen"}
 
@@ -93,7 +94,7 @@ def test_a_number_out_of_its_range_is_refused_in_words(qtbot, styled) -> None:
     form = SectionForm(InstrumentConfig().basler)
     qtbot.addWidget(form)
     form.show()
-    qtbot.waitExposed(form)
+    wait_exposed(form)
     reasons: list[str] = []
     form.refused.connect(reasons.append)
     buffers = form.editors["buffers"]

@@ -6,6 +6,7 @@ from PyQt6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from app.gui.widgets.banner import Banner
 from app.status import Message, MessageLevel, Topic
+from tests.helpers.x_server.operator import wait_exposed
 
 
 def test_a_message_moves_no_button(qtbot, styled) -> None:
@@ -16,7 +17,7 @@ def test_a_message_moves_no_button(qtbot, styled) -> None:
     layout.addWidget(button)
     window.resize(500, 200)
     window.show()
-    qtbot.waitExposed(window)
+    wait_exposed(window)
     before = button.geometry()
     for text in ("short", "a text of several lines " * 20):
         banner.push(Message(MessageLevel.ERROR, text))

@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QLabel, QLineEdit, QVBoxLayout, QWidget
 from app.gui.widgets.file_drop import FileDrop
 from drivers.base import SpeckleScopeError
 from tests.helpers.dragged_files import drag, drop, files, leave
+from tests.helpers.x_server.operator import wait_exposed
 
 
 def say(paths: tuple[Path, ...]) -> str:
@@ -28,7 +29,7 @@ def window(qtbot, styled) -> QWidget:
     qtbot.addWidget(shown)
     shown.resize(800, 500)
     shown.show()
-    qtbot.waitExposed(shown)
+    wait_exposed(shown)
     return shown
 
 

@@ -14,6 +14,7 @@ from app.gui.window_bench.overlays import PaintedOverlays
 from app.live.segmentation import segmented
 from app.status import LiveView, Overlay
 from tests.helpers.scripted_session import FIELD_UM, make_view
+from tests.helpers.x_server.operator import wait_exposed
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def grid(qtbot: QtBot) -> PaneGrid:
     qtbot.addWidget(grid)
     grid.resize(900, 400)
     grid.show()
-    qtbot.waitExposed(grid)
+    wait_exposed(grid)
     return grid
 
 
