@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from app.gui.command import Command
+from app.gui.command import PAGE_COMMANDS, Command
 from app.gui.pages.page_stack import PageEntry
 
 if TYPE_CHECKING:
@@ -42,41 +42,15 @@ def _rig() -> type[Page]:
 
 
 PAGES: tuple[PageEntry, ...] = (
-    PageEntry(
-        title=Command.DATA_PAGE.value.text,
-        icon_name="data",
-        tip=Command.DATA_PAGE.value.tip,
-        load=_data,
-    ),
-    PageEntry(
-        title=Command.BUILD_PAGE.value.text,
-        icon_name="build",
-        tip=Command.BUILD_PAGE.value.tip,
-        load=_build,
-    ),
-    PageEntry(
-        title=Command.TRAIN_PAGE.value.text,
-        icon_name="train",
-        tip=Command.TRAIN_PAGE.value.tip,
-        load=_train,
-    ),
-    PageEntry(
-        title=Command.CALIBRATE_PAGE.value.text,
-        icon_name="calibrate",
-        tip=Command.CALIBRATE_PAGE.value.tip,
-        load=_calibrate,
-    ),
-    PageEntry(
-        title=Command.RIG_PAGE.value.text,
-        icon_name="rig",
-        tip=Command.RIG_PAGE.value.tip,
-        load=_rig,
-    ),
+    PageEntry(title=Command.DATA_PAGE.value.text, icon_name="data", load=_data),
+    PageEntry(title=Command.BUILD_PAGE.value.text, icon_name="build", load=_build),
+    PageEntry(title=Command.TRAIN_PAGE.value.text, icon_name="train", load=_train),
+    PageEntry(title=Command.CALIBRATE_PAGE.value.text, icon_name="calibrate", load=_calibrate),
+    PageEntry(title=Command.RIG_PAGE.value.text, icon_name="rig", load=_rig),
 )
-_TITLES = [entry.title for entry in PAGES]
 #: Numbers of pages on the rail; the live page is number 0.
-DATA: Final = 1 + _TITLES.index("Data")
-BUILD: Final = 1 + _TITLES.index("Build")
-TRAIN: Final = 1 + _TITLES.index("Train")
-CALIBRATE: Final = 1 + _TITLES.index("Calibrate")
-RIG: Final = 1 + _TITLES.index("Rig")
+DATA: Final = PAGE_COMMANDS.index(Command.DATA_PAGE)
+BUILD: Final = PAGE_COMMANDS.index(Command.BUILD_PAGE)
+TRAIN: Final = PAGE_COMMANDS.index(Command.TRAIN_PAGE)
+CALIBRATE: Final = PAGE_COMMANDS.index(Command.CALIBRATE_PAGE)
+RIG: Final = PAGE_COMMANDS.index(Command.RIG_PAGE)

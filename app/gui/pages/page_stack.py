@@ -22,15 +22,12 @@ class PageEntry:
         Title on the rail.
     icon_name : str
         Name of its icon.
-    tip : str
-        What is done there, in one sentence without a full stop.
     load : callable
         Imports and returns the class of the page; the window starts faster when this is done later.
     """
 
     title: str
     icon_name: str
-    tip: str
     load: Callable[[], type[Page]]
 
 

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QEvent, QObject, QTimer
 
 from app.benchmarks.live.library_search import make_archive
 from app.gui.data_page.page import DataPage
-from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.page_list import DATA
 from app.gui.window_bench.amounts import Amounts, Numbers
 from app.gui.window_bench.bench_window import BenchOptions, BenchWindow
 from drivers.base import SpeckleScopeError
@@ -58,13 +58,12 @@ class _Opened(QObject):
     def __init__(self, bench: BenchWindow) -> None:
         super().__init__()
         self._bench = bench
-        number = next(number for number, entry in enumerate(PAGES, 1) if entry.title == DataPage.title)
         self._painted_s = 0.0
         self._rows = -1
         bench.window.pages.made.connect(self._watch)
         bench.run(0.5)  # a window that has just opened is still busy with itself
         self._clicked_s = time.perf_counter()
-        bench.window.rail.actions()[number].trigger()
+        bench.window.rail.actions()[DATA].trigger()
 
     def rows_shown(self, count: int) -> float:
         """Wait until so many rows are listed and painted; return the seconds since the click."""

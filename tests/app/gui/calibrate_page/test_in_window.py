@@ -10,15 +10,13 @@ from app.calibrations.kinds import Calibration
 from app.calibrations.verdict import CalibrationState
 from app.gui.calibrate_page.page import CalibratePage
 from app.gui.main import prepared
-from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.page_list import CALIBRATE
 from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
 from app.gui.main_window.window import MainWindow
 from app.instrument.config import TwinConfig, load_config, save_config
 from drivers.twin.slm import SimulatedSlmConfig
 from tests.helpers.answers import agrees
 from tests.helpers.small_instrument import OPTICS, small_instrument
-
-CALIBRATE = 1 + [entry.title for entry in PAGES].index("Calibrate")
 
 
 def test_what_is_applied_is_used_in_the_same_window(qtbot, styled, tmp_path: Path) -> None:

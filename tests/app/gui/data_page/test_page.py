@@ -22,7 +22,7 @@ from app.gui.data_page.entry_list.entry_model import COLUMNS, Column
 from app.gui.data_page.filters import Filters, KindFilter
 from app.gui.data_page.notices import NoticeAction
 from app.gui.data_page.page import DataPage
-from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.page_list import DATA
 from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
 from app.gui.pages.page import PageContext
@@ -678,7 +678,7 @@ def _opened_and_closed(qtbot: QtBot, session: ScriptedSession) -> tuple[Archives
     host.adopt(session)
     window = MainWindow(host)
     window.show()
-    window.show_page(next(number for number, entry in enumerate(PAGES, 1) if entry.title == DataPage.title))
+    window.show_page(DATA)
     page = window.pages.current_page
     assert isinstance(page, DataPage)
     qtbot.waitUntil(lambda: len(page.model.entries) == 1)

@@ -10,14 +10,13 @@ import pytest
 from acquisition.archive.kinds import FinishReason
 from app.gui.build_page.acquisition_watch import watch_order
 from app.gui.calibrate_page.page import CalibratePage
-from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.page_list import CALIBRATE
 from app.gui.main_window.session_host import InstrumentChoice
 from app.gui.main_window.window import MainWindow
 from app.jobs.job_list import GOES_ON, Job, JobOrder, Need
 from app.status import Message, MessageLevel, RecordingState, RecordingStatus, Topic
 from tests.helpers.x_server.answers import agrees, refuses
 
-CALIBRATE = 1 + [entry.title for entry in PAGES].index(CalibratePage.title)
 Start = Callable[..., Job]
 
 

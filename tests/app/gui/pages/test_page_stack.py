@@ -38,7 +38,7 @@ class _Noted(Page):
 @pytest.fixture
 def stack(qtbot) -> PageStack:
     _Noted.events.clear()
-    entry = PageEntry(title="Noted", icon_name="live", tip="Note", load=lambda: _Noted)
+    entry = PageEntry(title="Noted", icon_name="live", load=lambda: _Noted)
     stack = PageStack(QLabel("live"), (entry, entry), PageContext(jobs=JobList()))
     qtbot.addWidget(stack)
     return stack

@@ -13,7 +13,7 @@ from acquisition.archive.reader import Archive
 from app.gui.data_page.entry_list.actions import EntryAction
 from app.gui.data_page.entry_list.entry_model import COLUMNS, Column
 from app.gui.data_page.page import DataPage
-from app.gui.main_window.page_list import PAGES
+from app.gui.main_window.page_list import DATA
 from app.gui.main_window.window import MainWindow
 from app.gui.session_protocol import SessionLike
 from tests.helpers.archives.library_archive import recording
@@ -39,8 +39,7 @@ def page(
     session.archive = archive
     window = window_of(session)
     maximize(window)
-    number = next(number for number, entry in enumerate(PAGES, 1) if entry.title == DataPage.title)
-    button = window.rail.widgetForAction(window.rail.actions()[number])
+    button = window.rail.widgetForAction(window.rail.actions()[DATA])
     assert button is not None
     operator.click(button, until=lambda: isinstance(window.pages.current_page, DataPage))
     page = window.pages.current_page
