@@ -2,7 +2,8 @@
 
 The published networks get the frame and give the phase at the frame's sampling, ours give it on a grid of half the side. All
 have some two million weights, which is less than the published ones have. SpecDiffusion begins as a regressor, whose input is
-pure noise. It goes on as a diffusion model, with a quarter of the draws at pure noise.
+pure noise. It goes on as a diffusion model, with a quarter of the draws at pure noise. The one that gets four times the minutes
+starts from the other one's weights, and does both again.
 """
 
 from __future__ import annotations
@@ -107,9 +108,12 @@ class PaperModel:
     few : int
         Number of pairs that it learns from, the first ones of ``data``; 0 for all.
     base : str
-        Name of the model of the same shelf that is fine-tuned; then ``minutes`` do not count, but the steps of fine-tuning.
+        Name of the model of the same shelf that it starts from.
     minutes : float
-        Time of one core, which includes closed-form fits and, where it is needed, the measurement of the fibre's response.
+        Time of one core, which includes closed-form fits and, where it is needed, the measurement of the fibre's response. For
+        a model that learns from few pairs the steps of fine-tuning count instead.
+    base_minutes : float
+        How many of these minutes are those of the base.
     seed : int
         Seed of its initial weights and of the order of the pairs.
     stages : tuple of Stage
@@ -126,6 +130,7 @@ class PaperModel:
     few: int = 0
     base: str = ""
     minutes: float = MINUTES
+    base_minutes: float = 0.0
     seed: int = 1
     stages: tuple[Stage, ...] = (Stage(),)
     needs_response: bool = False
@@ -143,7 +148,8 @@ def paper_models(instrument: InstrumentName, frame_px: int, grid_px: int) -> tup
     """
     published = {"grid_px": frame_px, "base_channels": 32}
     ours = {"grid_px": grid_px, "base_channels": 32}
-    long, short = (_specdiffusion(instrument, frame_px, minutes) for minutes in (LONG_MINUTES, MINUTES))
+    short = _specdiffusion(instrument, frame_px, MINUTES)
+    long = replace(_specdiffusion(instrument, frame_px, LONG_MINUTES), base=short.name, base_minutes=short.minutes)
     unet = PaperModel(name=f"unet-{instrument}", kind="unet", network=published)
     resunet = PaperModel(name=f"resunet-{instrument}", kind="resunet", network=published)
     referenced = PaperModel(name=f"referenced-{instrument}", kind="referenced", network=ours)
@@ -151,7 +157,7 @@ def paper_models(instrument: InstrumentName, frame_px: int, grid_px: int) -> tup
         name=f"calibrated-{instrument}", kind="calibrated", network={"grid_px": grid_px}, needs_response=True
     )
     mean_flow = PaperModel(name=f"mean-flow-{instrument}", kind="mean-flow", network={**ours, "base_channels": 28})
-    methods = (unet, long, resunet, referenced, calibrated, mean_flow, short)
+    methods = (unet, short, resunet, referenced, calibrated, mean_flow, long)
     if instrument is not InstrumentName.FIBRE64:
         return methods
     seeds = [replace(model, name=f"{model.name}-seed{seed}", seed=seed) for seed in _SEEDS[1:] for model in (unet, referenced)]

@@ -96,7 +96,7 @@ def train_model(config: InstrumentConfig, folder: PapersFolder, model: PaperMode
     stored = _pairs_of(config, folder, model, report)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    spent_s, response = 0.0, None
+    spent_s, response = 60 * model.base_minutes, None
     if model.needs_response:
         response, spent_s = measured_response(config, folder, report)
     for number, stage in enumerate(model.stages):
@@ -172,7 +172,7 @@ def _job(folder: PapersFolder, model: PaperModel, number: int) -> Job:
 def _training(model: PaperModel, stage: Stage) -> TrainConfig:
     return TrainConfig(
         steps=FINE_TUNING_STEPS,
-        minutes=None if model.base else model.minutes * stage.part,
+        minutes=None if model.few else model.minutes * stage.part,
         batch=min(BATCH, model.few or BATCH),
         learning_rate=stage.rate,
         seed=model.seed,

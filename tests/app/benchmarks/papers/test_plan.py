@@ -40,17 +40,21 @@ def test_published_networks_have_the_sampling_of_the_frame_ours_half_of_it_and_a
 
 
 def test_specdiffusion_begins_as_a_regressor_and_keeps_a_quarter_at_pure_noise() -> None:
-    model = next(model for model in FIRST if model.kind == "specdiffusion")
-    assert [stage.network["pure_noise"] for stage in model.stages] == [1.0, 0.25]
-    assert [stage.part for stage in model.stages] == [0.5, 1.0]
-    assert model.network["predicts"] == "picture"
+    models = [model for model in FIRST if model.kind == "specdiffusion"]
+    for model in models:
+        assert [stage.network["pure_noise"] for stage in model.stages] == [1.0, 0.25]
+        assert [stage.part for stage in model.stages] == [0.5, 1.0]
+        assert model.network["predicts"] == "picture"
+    short, long = models
+    assert (long.base, long.base_minutes) == (short.name, short.minutes)
+    assert long.base_minutes < long.minutes * long.stages[0].part
 
 
 def test_fine_tuning_begins_with_a_model_that_saw_no_cells() -> None:
     transfer = [model for model in SMALL if model.shelf is Shelf.TRANSFER]
     names = [model.name for model in transfer]
     for model in transfer:
-        if model.base:
+        if model.few:
             base = transfer[names.index(model.base)]
             assert names.index(model.base) < names.index(model.name)
             assert (base.data.source, model.data.source) == ("leaves", "cells")
