@@ -226,6 +226,11 @@ class ClockedCamera:
         due_s = time.monotonic() + self._period_s
         number = 0
         while not stop.wait(max(0.0, due_s - time.monotonic())):
+            # After this process was stopped for a while, only the exposures that are kept have pictures: the others would keep
+            # the interpreter from the window for 70 us each.
+            unseen = max(0, int((time.monotonic() - due_s) / self._period_s) - _KEPT)
+            number += unseen
+            due_s += unseen * self._period_s
             pixels = self._pictures[number % len(self._pictures)][rows, columns].copy()
             write_number(pixels, number)
             frame = Frame(pixels, number, time.monotonic_ns(), self.exposure_s)
