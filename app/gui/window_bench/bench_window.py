@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from PyQt6.QtCore import QEvent, QEventLoop, QObject, QTimer
 from PyQt6.QtWidgets import QApplication
 
@@ -35,7 +36,7 @@ from app.training.train import twin_data
 from drivers.base import SpeckleScopeError
 from drivers.clock import RealClock
 from reconstruction.data.simulation import simulated_pool
-from reconstruction.models.model import load_model
+from reconstruction.models.model import Model, load_model
 
 _PICTURES = 16
 _SIZE_PX = (1366, 740)
@@ -86,6 +87,7 @@ class BenchWindow:
         self._options = options or BenchOptions()
         self._config = InstrumentConfig(archive=archive, live=self._options.live)
         self._sessions: list[Session] = []
+        self._pictures: list[NDArray[np.uint8]] = []
         self.slm: PluggableSlm | None = None
         self.camera: ClockedCamera
         host = SessionHost(lambda choice: lambda: self._open(choice))
@@ -115,12 +117,9 @@ class BenchWindow:
         if options.side_px is None:
             model = load_model(choice.model or config.model)
             attach(model, config.response, fibre)
-            with simulated_pool(twin_data(config, "held-out", _PICTURES, 3, model.grid_px), 0) as pool:
-                pictures = [np.array(image) for image in pool.speckle]
-        else:
-            rng = np.random.default_rng(0)
-            pictures = [rng.integers(0, 200, (options.side_px, options.side_px), dtype=np.uint8) for _ in range(2)]
-        self.camera = ClockedCamera(pictures, options.fps)
+        if not self._pictures:  # a session that is opened again simulates nothing: a camera would not either
+            self._pictures = self._simulated(model)
+        self.camera = ClockedCamera(self._pictures, options.fps)
         if options.has_slm and model is not None:
             shape = (config.twin.optics.image_px, config.twin.optics.image_px)
             self.slm = PluggableSlm(shape, config.twin.slm)
@@ -128,6 +127,16 @@ class BenchWindow:
         session = Session(config, Rig(self.camera, self.slm, RealClock()), fibre, model, scene)
         self._sessions.append(session)
         return session
+
+    def _simulated(self, model: Model | None) -> list[NDArray[np.uint8]]:
+        """Return what the camera sees: frames of the fibre, or noise where there is no model."""
+        side_px = self._options.side_px
+        if side_px is not None:
+            rng = np.random.default_rng(0)
+            return [rng.integers(0, 200, (side_px, side_px), dtype=np.uint8) for _ in range(2)]
+        assert model is not None
+        with simulated_pool(twin_data(self._config, "held-out", _PICTURES, 3, model.grid_px), 0) as pool:
+            return [np.array(image) for image in pool.speckle]
 
     def _look_at_page(self) -> None:
         """Watch what the page of the session paints."""
