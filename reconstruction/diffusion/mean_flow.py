@@ -69,6 +69,8 @@ class MeanFlow(Reconstructor):
     renamed_parts: ClassVar[Mapping[str, str]] = {"spread": "sigma_head"}
     learning_rate: ClassVar[float] = 5e-4
     most_steps: int | None = None
+    step_choices = (1, 2, 4, 8)
+    noise_channels = 1
     config: MeanFlowConfig
 
     def __init__(self, config: MeanFlowConfig) -> None:
@@ -79,9 +81,7 @@ class MeanFlow(Reconstructor):
         multipliers = config.multipliers[:3]
         self.flow = StepUNet(maps + 3, 1, config.flow_channels, multipliers)
         self.sigma_head = StepUNet(maps + 1, 1, max(8, config.flow_channels // 2), multipliers)
-        generator = torch.Generator().manual_seed(config.seed)
-        start = torch.randn((1, 1, config.grid_px, config.grid_px), generator=generator)
-        self.register_buffer("start", start, persistent=False)
+        self.register_buffer("start", self.noise(config.seed), persistent=False)
 
     start: torch.Tensor
 
@@ -89,6 +89,11 @@ class MeanFlow(Reconstructor):
     def evaluations(self) -> int:
         """Evaluations of networks for one frame: one of the regressor, and one for each step of the flow."""
         return 1 + self.flow_steps
+
+    @property
+    def step_count(self) -> int:
+        """Steps of the flow."""
+        return self.flow_steps
 
     @property
     def gives_sigma(self) -> bool:
@@ -158,10 +163,14 @@ class MeanFlow(Reconstructor):
 
     def sample(self, frame: torch.Tensor, reference: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
         """Draw one sample of every frame for each seed: (seeds, b, 1, grid_px, grid_px) in radians."""
-        noises = [torch.randn(self.start.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         with torch.no_grad():
             maps, mean = self.mean.maps_and_phase(frame, reference)
-            return torch.stack([self._flowed(maps, mean, noise.to(frame.device)) for noise in noises])
+            return torch.stack([self._flowed(maps, mean, self.noise(seed).to(frame.device)) for seed in seeds])
+
+    def drawn(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return sample, mean and standard deviation of the mean; see :class:`reconstruction.models.base.Reconstructor`."""
+        maps, mean = self.mean.maps_and_phase(frame, reference)
+        return torch.cat([self._flowed(maps, mean, noise), mean, self._std(maps, mean)], 1)
 
     def _reconstructed(self, maps: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
         return self._flowed(maps, mean, self.start.expand(len(mean), -1, -1, -1)) if self.flow_steps else mean

@@ -82,8 +82,6 @@ class Reconstructor(nn.Module, ABC):
 
     #: Name in model cards and on the command line.
     kind: ClassVar[str]
-    #: Whether it can be exported as one graph for other engines than torch. If not, its :meth:`parts` can be exported.
-    exportable: ClassVar[bool] = True
     #: Whether it computes through the calibrated response of the fibre.
     needs_response: ClassVar[bool] = False
     #: Highest learning rate, unless the training configuration gives another one.
@@ -94,6 +92,9 @@ class Reconstructor(nn.Module, ABC):
 
     #: Largest number of steps that :meth:`set_steps` accepts: 0 without steps, None for any number.
     most_steps: int | None = 0
+
+    #: Numbers of steps that an operator chooses from; empty without a choice.
+    step_choices: tuple[int, ...] = ()
 
     #: 1 in the fibre's disc, 0 elsewhere; shape (1, 1, grid_px, grid_px).
     inside: torch.Tensor
@@ -108,6 +109,21 @@ class Reconstructor(nn.Module, ABC):
     def evaluations(self) -> int:
         """Number of evaluations of a network for one frame."""
         return 1
+
+    @property
+    def exportable(self) -> bool:
+        """Whether it can be exported as one graph for other engines than torch. If not, its :meth:`parts` can be exported."""
+        return True
+
+    @property
+    def step_count(self) -> int:
+        """Present number of the sampler's steps, see :meth:`set_steps`; 0 for kinds that draw no samples."""
+        return 0
+
+    @property
+    def noise_channels(self) -> int:
+        """Number of noise images that :meth:`drawn` needs for a sample; 0 for kinds without :meth:`drawn`."""
+        return 0
 
     def set_steps(self, count: int) -> None:
         """Set the number of steps per frame: of a sampler, of a flow, or of a loop, which then takes its first steps only.
@@ -151,6 +167,35 @@ class Reconstructor(nn.Module, ABC):
             This reconstructor draws no samples.
         """
         raise ValueError(f"{type(self).__name__} gives one picture of a frame and draws no samples")
+
+    def noise(self, seed: int) -> torch.Tensor:
+        """Return unit normal noise for a sample, the same on every device: float32, (1, noise_channels, grid_px, grid_px)."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn((1, self.noise_channels, self.config.grid_px, self.config.grid_px), generator=generator)
+
+    def drawn(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return a sample that depends on the noise alone, the mean of all samples, and their standard deviation.
+
+        Kinds with ``noise_channels`` have it. It can be exported as one graph for each number of steps if the kind can.
+
+        Parameters
+        ----------
+        frame, reference : tensor of float32, shape (b, 1, frame_px, frame_px)
+            Raw camera counts.
+        noise : tensor of float32, shape (1 or b, noise_channels, grid_px, grid_px)
+            From :meth:`noise`. ``sample`` with the same seed gives the same picture.
+
+        Returns
+        -------
+        tensor of float32, shape (b, 3, grid_px, grid_px)
+            Sample, mean and standard deviation, in radians.
+
+        Raises
+        ------
+        ValueError
+            This kind draws no samples from noise.
+        """
+        raise ValueError(f"{type(self).__name__} draws no samples from noise")
 
     @property
     def truth_px(self) -> int:

@@ -57,6 +57,17 @@ def test_a_seed_gives_one_sample_and_samples_vary() -> None:
     assert (sigma > 0).all()
 
 
+def test_noise_as_an_input_gives_the_sample_of_its_seed_beside_mean_and_deviation() -> None:
+    flow = network().eval()
+    frames, reference = counts(2)
+    with torch.inference_mode():
+        planes = flow.drawn(frames, reference, flow.noise(5))
+        mean, std = flow.deviation(frames, reference)
+        assert torch.equal(planes[:, :1], flow.sample(frames, reference, [5])[0])
+        assert torch.equal(planes[:, 1:], torch.cat([mean, std], 1))
+        assert torch.equal(flow.drawn(frames, reference, flow.noise(flow.config.seed))[:, :1], flow(frames, reference))
+
+
 def test_both_parts_can_learn_one_batch() -> None:
     flow = network().train()
     frames, reference = counts(4)
