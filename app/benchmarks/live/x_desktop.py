@@ -45,12 +45,18 @@ class XDesktop:
         self.display = f":{number}"
         self._manager: subprocess.Popen[bytes] | None = None
         try:
-            self._manager = subprocess.Popen(
-                ["openbox", "--sm-disable"], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            self._manager = self._start_manager()
         except OSError as error:
             self.close()
             raise SpeckleScopeError(f"openbox does not start: {error}; apt-get install openbox") from error
+
+    def _start_manager(self) -> subprocess.Popen[bytes]:
+        """Start the window manager; a window that came while it starts would never be shown, so wait until it works."""
+        command = ["openbox", "--sm-disable", "--startup", "echo ready"]
+        manager = subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert manager.stdout is not None
+        manager.stdout.readline()  # also returns when openbox ends
+        return manager
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -63,6 +69,8 @@ class XDesktop:
         for process in (getattr(self, "_manager", None), self._server):
             if process is not None:
                 end_process(process)
+                if process.stdout is not None:
+                    process.stdout.close()
 
     def __enter__(self) -> Self:
         return self
