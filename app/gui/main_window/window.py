@@ -57,6 +57,7 @@ from app.stay_awake import StayAwake
 from drivers.base import SpeckleScopeError
 
 _NUMBERS_MS = 200  # 5 Hz: numbers that change faster cannot be read
+_ANSWERS_MS = 10  # time to answer between two long steps
 _INITIAL_SIZE_PX = (1600, 950)
 _JOBS_CLOSE_S = 60.0
 #: What would be done with a file that is dropped; in braces, its name.
@@ -196,9 +197,9 @@ class MainWindow(QMainWindow):
         self._unfocus()  # Qt would give the focus to a button of the status bar
 
     def _session_has_opened(self) -> None:
-        """Make the page now, and show it in the next turn of the event loop: both at once would be a stall."""
+        """Make the page now, and show it after the window has answered: both at once would be a stall."""
         self._make_page()
-        QTimer.singleShot(0, self._show_session)
+        QTimer.singleShot(_ANSWERS_MS, self._show_session)  # a time of 0 would come before mouse, keys and other timers
 
     def _make_page(self) -> None:
         assert self.host.session is not None
