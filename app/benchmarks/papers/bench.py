@@ -27,8 +27,8 @@ Numbers = dict[str, object]
 ITERATIVE = (
     "gradient descent on the phase through the calibrated response of the fibre. FAST needs no such response: it measures the "
     "fibre's own phase once, from two speckles at two distances (2500 iterations), and the phase with the object from one more "
-    "(40 iterations). Each iteration propagates between facet and far field, with a mask of the fibre and the measured amplitude. "
-    "The object's phase is the difference"
+    "(40 iterations). Each iteration propagates between facet and far field, with a mask of the fibre and the measured "
+    "amplitude. The object's phase is the difference"
 )
 
 

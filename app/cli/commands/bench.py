@@ -208,7 +208,7 @@ def papers(
 ) -> None:
     """Train the published networks and ours on a small fibre with the same pairs and the same minutes, and score them.
 
-    This takes some 18 hours of one core, and 10 with fibre128. Stop it when you like: the same command goes on. Trainings run
+    This takes some 13 hours of one core, and 7 with fibre128. Stop it when you like: the same command goes on. Trainings run
     with a low priority.
 
     Parameters
