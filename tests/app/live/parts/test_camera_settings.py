@@ -148,8 +148,8 @@ def recorded(live: Watched, *changes: tuple[SettingName, SettingValue]) -> Archi
     for name, value in changes:
         session.set_camera(name, value)
         live.said(f"{name.label} is ")
-    count = session.recording_status().frames_recorded
-    until(lambda: session.recording_status().frames_recorded > count + 2)
+    newest = live.frame().index
+    until(lambda: live.views[-1].frame.index > newest + 2)
     session.stop_recording()
     until(lambda: session.recording_status().state is RecordingState.FINISHED)
     path = session.recording_status().path
