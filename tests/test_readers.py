@@ -48,10 +48,15 @@ READERS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_LAST_NAMES = {name.rpartition(".")[2] for name in READERS}
+
+
 def called(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in READERS:
-            yield node.lineno, name
+        if isinstance(node, ast.Call) and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in _LAST_NAMES:
+            name = ast.unparse(node.func)
+            if name in READERS:
+                yield node.lineno, name
 
 
 def may_call(path: Path, name: str) -> bool:

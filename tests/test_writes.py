@@ -112,7 +112,9 @@ def in_memory_names(tree: ast.AST) -> set[str]:
     return {
         target.id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and ast.unparse(node.value) in ("io.BytesIO()", "io.StringIO()", "BytesIO()")
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if ast.unparse(node.value.func) in ("io.BytesIO", "io.StringIO", "BytesIO")
+        if not node.value.args
         for target in node.targets
         if isinstance(target, ast.Name)
     }
