@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 from PyQt6 import sip
 from PyQt6.QtCore import QEvent, QEventLoop, QObject, QPoint, QRect, Qt, QTimer
 from PyQt6.QtGui import QAction, QEnterEvent, QKeyEvent, QMouseEvent
-from PyQt6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QMenuBar, QWidget
+from PyQt6.QtWidgets import (
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QMenuBar,
+    QTabWidget,
+    QToolButton,
+    QWidget,
+)
 
 _TIMEOUT_S = 20.0
 _CHECK_MS = 3
@@ -89,6 +99,20 @@ class XOperator(QObject):
         since = self._begin()
         self._xdotool("mousemove", *self._pixels(place), "click", "--repeat", times, "--delay", 2, button)
         wait_until(until or (lambda: self._times_released(place, since) >= times))
+
+    def click_cell(self, table: QAbstractItemView, row: int, column: int = 0, *, until: Condition | None = None) -> None:
+        """Click in the middle of a cell of a table."""
+        model, viewport = table.model(), table.viewport()
+        assert model is not None
+        assert viewport is not None
+        _wait_for_layout(table)
+        self.click(viewport, table.visualRect(model.index(row, column)).center(), until=until)
+
+    def show_tab(self, tabs: QTabWidget, number: int) -> None:
+        """Click the tab of a sheet, by its number."""
+        bar = tabs.tabBar()
+        assert bar is not None
+        self.click(bar, bar.tabRect(number).center(), until=lambda: tabs.currentIndex() == number)
 
     def move(self, widget: QWidget, at: QPoint) -> None:
         """Move the pointer over a widget; no button is pressed."""
@@ -171,6 +195,24 @@ class XOperator(QObject):
         title, menu = next((each, each.menu()) for each in bar.actions() if action in each.menu().actions())
         self.click(bar, bar.actionGeometry(title).center(), until=menu.isVisible)
         self.click(menu, menu.actionGeometry(action).center(), until=until)
+
+    def choose_in_menu(self, button: QToolButton, text: str) -> None:
+        """Open the menu of a button, and click the first entry whose text begins so."""
+        menu = button.menu()
+        chosen: list[bool] = []
+
+        def click_entry() -> None:
+            try:
+                action = next(each for each in menu.actions() if each.text().startswith(text))
+                self.click(menu, menu.actionGeometry(action).center(), until=lambda: not menu.isVisible())
+                chosen.append(True)
+            finally:
+                menu.close()
+
+        # The button goes on when its menu has closed, so the entry is clicked from within.
+        opened = menu.aboutToShow.connect(lambda: QTimer.singleShot(0, click_entry))
+        self.click(button, QPoint(button.width() - 6, button.height() // 2), until=lambda: bool(chosen))
+        menu.aboutToShow.disconnect(opened)
 
     def activate(self, widget: QWidget) -> None:
         """Bring the window of a widget in front, as the task bar of a desktop does; it gets the keys from now on."""

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QEvent, QItemSelectionModel, QSettings, Qt, QTimer
+from PyQt6.QtCore import QEvent, QItemSelectionModel, QPoint, QSettings, Qt
 from PyQt6.QtTest import QSignalSpy
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from acquisition.archive.folder import LockState, lock_state
 from acquisition.archive.reader import Archive
+from app.gui.data_page import page as page_module
 from app.gui.data_page.entry_list.actions import EntryAction
 from app.gui.data_page.entry_list.entry_model import COLUMNS, Column
 from app.gui.data_page.filters import Filters, KindFilter
@@ -26,7 +27,6 @@ from app.gui.main_window.page_list import DATA
 from app.gui.main_window.session_host import SessionHost
 from app.gui.main_window.window import MainWindow
 from app.gui.pages.page import PageContext
-from app.gui.widgets.questions import QuestionBox
 from app.jobs.job_list import JobList, JobOrder
 from app.library import archives as archives_module
 from app.library.archives import Archives
@@ -41,7 +41,8 @@ from app.status import Message, MessageLevel
 from tests.helpers.archives.library_archive import cut_off, dataset, end, recording, snapshot, writing_process
 from tests.helpers.rights import read_only
 from tests.helpers.scripted_session import ScriptedSession
-from tests.helpers.x_server.operator import show_in_front
+from tests.helpers.x_server.answers import Answer, agrees, refuses
+from tests.helpers.x_server.operator import XOperator, show_in_front, wait_until
 
 PageOf = Callable[..., DataPage]
 
@@ -53,9 +54,10 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let archives be looked at often, and nothing be kept outside the folder of the test."""
+    """Let archives be looked at and shown often, and nothing be kept outside the folder of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(archives_module, "LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(page_module, "_POLL_MS", 20)
 
 
 @pytest.fixture
@@ -93,6 +95,17 @@ def select(page: DataPage, *wanted: str) -> tuple[Entry, ...]:
     return page.table.selected
 
 
+def click_row(operator: XOperator, page: DataPage, name: str, column: Column = Column.NAME) -> None:
+    operator.click_cell(page.table, names(page).index(name), COLUMNS.index(column))
+
+
+def answered(answer: Answer, operator: XOperator, page: DataPage) -> str:
+    """Click Empty trash; return the question that came, after the answer."""
+    operator.click(page.trash.empty, until=lambda: bool(answer.questions))
+    answer.stop()
+    return answer.questions[0]
+
+
 def cell(page: DataPage, name: str, column: Column) -> str:
     row = names(page).index(name)
     return str(page.model.index(row, COLUMNS.index(column)).data())
@@ -126,77 +139,82 @@ def test_small_pictures_come_by_themselves(qtbot, page_of: PageOf, root: Path) -
     assert np.corrcoef(shown.ravel(), speckle.ravel())[0, 1] > 0.9
 
 
-def test_the_search_finds_while_it_is_typed_and_says_when_nothing_fits(qtbot, page_of: PageOf, root: Path) -> None:
+def test_the_search_finds_while_it_is_typed_and_says_when_nothing_fits(
+    page_of: PageOf, root: Path, operator: XOperator
+) -> None:
     for name in ("liver left", "liver right", "kidney"):
         recording(root, name)
     page = page_of(3)
-    qtbot.keyClicks(page.bar.search, "liver")
+    operator.click(page.bar.search)
+    operator.type("liver")
     assert sorted(names(page)) == ["liver left", "liver right"]
-    qtbot.keyClicks(page.bar.search, " -left")
+    operator.type(" -left")
     assert names(page) == ["liver right"]
-    page.bar.search.setText("lung")
+    operator.type(" lung")
     assert names(page) == []
     assert "0 of 3" in page.buttons.text.full_text
 
 
-def test_letters_that_are_typed_in_the_list_go_to_the_search(qtbot, page_of: PageOf, root: Path) -> None:
+def test_letters_that_are_typed_in_the_list_go_to_the_search(page_of: PageOf, root: Path, operator: XOperator) -> None:
     for name in ("liver", "kidney"):
         recording(root, name)
     page = page_of(2)
-    page.table.setFocus()
-    qtbot.keyClicks(page.table, "k")
-    assert page.bar.search.text() == "k"
+    click_row(operator, page, "liver")
+    operator.type("ki", until=lambda: page.bar.search.text() == "ki")
     assert names(page) == ["kidney"]
 
 
-def test_down_goes_from_the_search_into_the_list(qtbot, page_of: PageOf, root: Path) -> None:
+def test_down_goes_from_the_search_into_the_list(page_of: PageOf, root: Path, operator: XOperator) -> None:
     recording(root, "liver")
     page = page_of(1)
-    page.bar.search.setFocus()
-    qtbot.keyClick(page.bar.search, Qt.Key.Key_Down)
+    operator.click(page.bar.search)
+    operator.key("Down")
     assert page.table.hasFocus()
     assert [entry.name for entry in page.table.selected] == ["liver"]
 
 
-def test_kinds_dates_and_stars_filter(page_of: PageOf, root: Path) -> None:
+def test_kinds_dates_and_stars_filter(page_of: PageOf, root: Path, operator: XOperator) -> None:
     starred = recording(root, "good")
     change_notes(starred, star=True)
     recording(root, "bad")
     dataset(root, "pairs")
     page = page_of(3)
-    page.bar.kind.setCurrentIndex(list(KindFilter).index(KindFilter.DATASETS))
+    operator.choose(page.bar.kind, list(KindFilter).index(KindFilter.DATASETS))
     assert names(page) == ["pairs"]
     page.show_only(Filters(starred=True))
     assert names(page) == ["good"]
     assert page.bar.kind.currentData() is KindFilter.ALL
 
 
-def test_a_click_on_a_heading_sorts_and_keeps_what_is_selected(page_of: PageOf, root: Path) -> None:
+def test_a_click_on_a_heading_sorts_and_keeps_what_is_selected(page_of: PageOf, root: Path, operator: XOperator) -> None:
     for name, frames in (("b", 3), ("a", 5), ("c", 2)):
         recording(root, name, frames=frames)
     page = page_of(3)
     select(page, "b")
     header = page.table.horizontalHeader()
-    header.sectionClicked.emit(COLUMNS.index(Column.NAME))
+
+    def click_heading(column: Column) -> None:
+        number = COLUMNS.index(column)
+        middle = header.sectionViewportPosition(number) + header.sectionSize(number) // 2
+        operator.click(header.viewport(), QPoint(middle, header.height() // 2))
+
+    click_heading(Column.NAME)
     assert names(page) == ["a", "b", "c"]
-    header.sectionClicked.emit(COLUMNS.index(Column.COUNT))
+    click_heading(Column.COUNT)
     assert names(page) == ["a", "b", "c"]
-    header.sectionClicked.emit(COLUMNS.index(Column.COUNT))
+    click_heading(Column.COUNT)
     assert names(page) == ["c", "b", "a"]
     assert [entry.name for entry in page.table.selected] == ["b"]
 
 
-def test_a_star_is_stored_and_shown_by_a_click_and_by_its_key(qtbot, page_of: PageOf, root: Path) -> None:
+def test_a_star_is_stored_and_shown_by_a_click_and_by_its_key(page_of: PageOf, root: Path, operator: XOperator) -> None:
     path = recording(root)
     page = page_of(1)
-    index = page.model.index(0, COLUMNS.index(Column.STAR))
-    place = page.table.visualRect(index).center()
-    qtbot.mouseClick(page.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    qtbot.waitUntil(lambda: page.model.entries[0].notes.star)
+    click_row(operator, page, "cells", Column.STAR)
+    wait_until(lambda: page.model.entries[0].notes.star)
     assert read_notes(path).star
-    select(page, "cells")
-    qtbot.keyClick(page.table, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
-    qtbot.waitUntil(lambda: not page.model.entries[0].notes.star)
+    click_row(operator, page, "cells")
+    operator.key("ctrl+d", until=lambda: not page.model.entries[0].notes.star)
 
 
 def test_the_details_say_everything_in_words(qtbot, page_of: PageOf, root: Path) -> None:
@@ -211,17 +229,16 @@ def test_the_details_say_everything_in_words(qtbot, page_of: PageOf, root: Path)
     assert not page.details.pictures.is_empty
 
 
-def test_notes_are_stored_when_the_focus_leaves(qtbot, page_of: PageOf, root: Path) -> None:
+def test_notes_are_stored_when_the_focus_leaves(page_of: PageOf, root: Path, operator: XOperator) -> None:
     path = recording(root, "one")
     recording(root, "two")
     page = page_of(2)
     select(page, "one")
-    page.details.notes.setFocus()
-    qtbot.keyClicks(page.details.notes, "warm saline")
+    operator.click(page.details.notes)
+    operator.type("warm saline", until=lambda: page.details.notes.toPlainText() == "warm saline")
     assert read_notes(path).text == ""
-    page.table.setFocus()
-    qtbot.waitUntil(lambda: read_notes(path).text == "warm saline")
-    qtbot.waitUntil(lambda: bool(page.archives.search("saline")))
+    operator.key("Tab", until=lambda: read_notes(path).text == "warm saline")
+    wait_until(lambda: bool(page.archives.search("saline")))
 
 
 def test_notes_are_stored_for_the_entry_that_they_were_typed_for(qtbot, page_of: PageOf, root: Path) -> None:
@@ -237,29 +254,27 @@ def test_notes_are_stored_for_the_entry_that_they_were_typed_for(qtbot, page_of:
     assert read_notes(two).text == ""
 
 
-def test_tags_are_stored_and_offered_to_others(qtbot, page_of: PageOf, root: Path) -> None:
+def test_tags_are_stored_and_offered_to_others(page_of: PageOf, root: Path, operator: XOperator) -> None:
     path = recording(root, "one")
     recording(root, "two")
     page = page_of(2)
     select(page, "one")
-    page.details.tags.setFocus()
-    qtbot.keyClicks(page.details.tags, "liver, paper")
-    qtbot.keyClick(page.details.tags, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: read_notes(path).tags == ("liver", "paper"))
-    qtbot.waitUntil(lambda: page.bar.search.text() == "" and bool(page.archives.search("#paper")))
+    operator.click(page.details.tags)
+    operator.type("liver, paper")
+    operator.key("Return", until=lambda: read_notes(path).tags == ("liver", "paper"))
+    wait_until(lambda: page.bar.search.text() == "" and bool(page.archives.search("#paper")))
 
 
-def test_several_entries_get_a_tag_at_once_beside_their_own(qtbot, page_of: PageOf, root: Path) -> None:
+def test_several_entries_get_a_tag_at_once_beside_their_own(page_of: PageOf, root: Path, operator: XOperator) -> None:
     first, second = recording(root, "one"), recording(root, "two")
     change_notes(first, tags=["own"])
     page = page_of(2)
     select(page, "one", "two")
     assert page.details.heading.text().startswith("2 selected")
-    page.details.more_tags.setFocus()
-    qtbot.keyClicks(page.details.more_tags, "liver")
-    qtbot.keyClick(page.details.more_tags, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: read_notes(first).tags == ("own", "liver"))
-    assert read_notes(second).tags == ("liver",)
+    operator.click(page.details.more_tags)
+    operator.type("liver")
+    operator.key("Return", until=lambda: read_notes(first).tags == ("own", "liver"))
+    wait_until(lambda: read_notes(second).tags == ("liver",))
 
 
 def test_a_note_that_cannot_be_stored_stays_and_says_why(qtbot, page_of: PageOf, root: Path) -> None:
@@ -292,46 +307,43 @@ def test_a_folder_without_rights_is_said_beside_the_notes(qtbot, page_of: PageOf
     assert names(page) == ["one"]
 
 
-def test_an_entry_is_renamed_and_stays_selected(qtbot, page_of: PageOf, root: Path) -> None:
+def test_an_entry_is_renamed_and_stays_selected(page_of: PageOf, root: Path, operator: XOperator) -> None:
     recording(root, "one")
     recording(root, "two")
     page = page_of(2)
-    select(page, "one")
-    qtbot.keyClick(page.table, Qt.Key.Key_F2)
+    click_row(operator, page, "one")
+    operator.key("F2")
     assert page.details.name.hasFocus()
     assert page.details.name.selectedText() == "one"
-    qtbot.keyClicks(page.details.name, "liver 3")
-    qtbot.keyClick(page.details.name, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: sorted(names(page)) == ["liver 3", "two"])
-    qtbot.waitUntil(lambda: [entry.name for entry in page.table.selected] == ["liver 3"])
+    operator.type("liver 3")
+    operator.key("Return", until=lambda: sorted(names(page)) == ["liver 3", "two"])
+    wait_until(lambda: [entry.name for entry in page.table.selected] == ["liver 3"])
     assert Archive.open(page.table.selected[0].path).status["name"] == "liver 3"
 
 
 def test_a_name_that_cannot_be_is_said_while_it_is_typed_and_escape_brings_the_old_one_back(
-    qtbot, page_of: PageOf, root: Path
+    page_of: PageOf, root: Path, operator: XOperator
 ) -> None:
     recording(root, "one")
     page = page_of(1)
-    select(page, "one")
-    page.details.edit_name()
-    qtbot.keyClicks(page.details.name, "a/b")
+    click_row(operator, page, "one")
+    operator.key("F2")
+    operator.type("a/b")
     assert "Windows" in page.details.name_problem.text()
-    qtbot.keyClick(page.details.name, Qt.Key.Key_Return)
-    qtbot.keyClick(page.details.name, Qt.Key.Key_Escape)
+    operator.key("Return", "Escape")
     assert page.details.name.text() == "one"
     assert not page.details.name_problem.isVisible()
     assert names(page) == ["one"]
 
 
-def test_a_name_that_exists_is_said_beside_the_field(qtbot, page_of: PageOf, root: Path) -> None:
+def test_a_name_that_exists_is_said_beside_the_field(page_of: PageOf, root: Path, operator: XOperator) -> None:
     recording(root, "one")
     recording(root, "two")
     page = page_of(2)
-    select(page, "one")
-    page.details.edit_name()
-    qtbot.keyClicks(page.details.name, "two")
-    qtbot.keyClick(page.details.name, Qt.Key.Key_Return)
-    qtbot.waitUntil(page.details.name_problem.isVisible)
+    click_row(operator, page, "one")
+    operator.key("F2")
+    operator.type("two")
+    operator.key("Return", until=page.details.name_problem.isVisible)
     assert "already" in page.details.name_problem.text()
     assert sorted(names(page)) == ["one", "two"]
 
@@ -359,54 +371,35 @@ def test_what_is_written_or_used_by_a_job_says_so_before_the_click(qtbot, page_o
         end(process)
 
 
-def test_the_trash_takes_gives_back_and_is_emptied_only_after_a_question(qtbot, page_of: PageOf, root: Path) -> None:
+def test_the_trash_takes_gives_back_and_is_emptied_only_after_a_question(
+    page_of: PageOf, root: Path, operator: XOperator
+) -> None:
     path = recording(root, "one")
     recording(root, "two")
     page = page_of(2)
-    select(page, "one")
-    qtbot.keyClick(page.table, Qt.Key.Key_Delete)
-    qtbot.waitUntil(lambda: names(page) == ["two"])
-    qtbot.mouseClick(page.bar.trash, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: len(page.trash.entries) == 1)
-    page.trash.table.selectRow(0)
-    qtbot.mouseClick(page.trash.restore, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not page.trash.entries and path.exists())
-    qtbot.mouseClick(page.trash.back, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: sorted(names(page)) == ["one", "two"])
+    click_row(operator, page, "one")
+    operator.key("Delete", until=lambda: names(page) == ["two"])
+    operator.click(page.bar.trash, until=lambda: len(page.trash.entries) == 1)
+    operator.click_cell(page.trash.table, 0)
+    operator.click(page.trash.restore, until=lambda: not page.trash.entries and path.exists())
+    operator.click(page.trash.back, until=lambda: sorted(names(page)) == ["one", "two"])
     move_to_trash(root, path)
     page.show_trash()
-    qtbot.waitUntil(lambda: len(page.trash.entries) == 1)
-    assert "1 entry of" in _asked(page)[0]
+    wait_until(lambda: len(page.trash.entries) == 1)
+    assert "1 entry of" in answered(refuses(operator), operator, page)
     assert len(page.trash.entries) == 1
-    _asked(page, agree=True)
-    qtbot.waitUntil(lambda: not page.trash.entries)
+    answered(agrees(operator), operator, page)
+    wait_until(lambda: not page.trash.entries)
 
 
-def _asked(page: DataPage, *, agree: bool = False) -> list[str]:
-    """Press Empty trash, and answer the question; return what was asked."""
-    asked: list[str] = []
-
-    def answer() -> None:
-        box = next(box for box in QApplication.topLevelWidgets() if isinstance(box, QuestionBox) and box.isVisible())
-        asked.append(box.text())
-        assert box.defaultButton() is box.refuse
-        (box.agree if agree else box.refuse).click()
-
-    QTimer.singleShot(0, answer)
-    page.trash.empty.click()
-    return asked
-
-
-def test_a_place_that_is_taken_is_said_in_the_trash(qtbot, page_of: PageOf, root: Path) -> None:
+def test_a_place_that_is_taken_is_said_in_the_trash(page_of: PageOf, root: Path, operator: XOperator) -> None:
     path = recording(root, "one")
     move_to_trash(root, path)
     path.mkdir()
     page = page_of(0)
-    page.show_trash()
-    qtbot.waitUntil(lambda: len(page.trash.entries) == 1)
-    page.trash.table.selectRow(0)
-    page.trash.restore.click()
-    qtbot.waitUntil(page.trash.problem.isVisible)
+    operator.click(page.bar.trash, until=lambda: len(page.trash.entries) == 1)
+    operator.click_cell(page.trash.table, 0)
+    operator.click(page.trash.restore, until=page.trash.problem.isVisible)
     assert "rename that one first" in page.trash.problem.text()
     assert len(page.trash.entries) == 1
 
@@ -442,7 +435,7 @@ def test_a_copy_that_is_refused_says_why_and_changes_nothing(qtbot, page_of: Pag
     assert "exists already" in messages[-1].text
 
 
-def test_an_interrupted_copy_is_listed_and_goes_on(qtbot, page_of: PageOf, root: Path, tmp_path: Path) -> None:
+def test_an_interrupted_copy_is_listed_and_goes_on(page_of: PageOf, root: Path, tmp_path: Path, operator: XOperator) -> None:
     path = recording(root, "one")
     stick = tmp_path / "stick"
     stick.mkdir()
@@ -450,72 +443,70 @@ def test_an_interrupted_copy_is_listed_and_goes_on(qtbot, page_of: PageOf, root:
     assert copy_entry(path, stick, lambda done, total: stop.set() if done > total / 2 else None, stop) is None
     page = page_of(1)
     page.add_archive(stick)
-    qtbot.waitUntil(lambda: bool(page.notices.shown))
+    wait_until(lambda: bool(page.notices.shown))
     assert "was interrupted" in page.notices.shown[0].text
-    page.notices.button(NoticeAction.CONTINUE).click()
-    qtbot.waitUntil(lambda: (stick / path.name).exists() and not page.notices.shown)
-    qtbot.waitUntil(lambda: names(page) == ["one", "one"])
+    operator.click(
+        page.notices.button(NoticeAction.CONTINUE), until=lambda: (stick / path.name).exists() and not page.notices.shown
+    )
+    wait_until(lambda: names(page) == ["one", "one"])
 
 
-def test_after_a_crash_it_lists_what_was_cut_off_and_how_many_frames_are_safe(qtbot, page_of: PageOf, root: Path) -> None:
+def test_after_a_crash_it_lists_what_was_cut_off_and_how_many_frames_are_safe(
+    page_of: PageOf, root: Path, operator: XOperator
+) -> None:
     path = cut_off(root, "lost", frames=4)
     recording(root, "whole")
     page = page_of(2)
-    qtbot.waitUntil(lambda: bool(page.notices.shown))
+    wait_until(lambda: bool(page.notices.shown))
     assert "lost: 4 frames are safe" in page.notices.shown[0].text
-    qtbot.mouseClick(page.notices.button(NoticeAction.SHOW), Qt.MouseButton.LeftButton)
+    operator.click(page.notices.button(NoticeAction.SHOW))
     assert names(page) == ["lost"]
     assert [entry.name for entry in page.table.selected] == ["lost"]
-    qtbot.mouseClick(page.notices.button(NoticeAction.REPAIR), Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not page.notices.shown)
-    assert lock_state(path) is LockState.FREE
+    operator.click(page.notices.button(NoticeAction.REPAIR), until=lambda: not page.notices.shown)
+    wait_until(lambda: lock_state(path) is LockState.FREE)
     assert len(Archive.open(path)) == 4
     page.show_only(Filters())
-    qtbot.waitUntil(lambda: cell(page, "lost", Column.ENDED) == "error")
+    wait_until(lambda: cell(page, "lost", Column.ENDED) == "error")
 
 
-def test_tab_walks_along_the_page_from_the_top(qtbot, page_of: PageOf, root: Path) -> None:
+def test_tab_walks_along_the_page_from_the_top_and_a_notice_can_be_hidden(
+    page_of: PageOf, root: Path, qapp: QApplication, operator: XOperator
+) -> None:
     cut_off(root, "lost")
     page = page_of(1)
-    qtbot.waitUntil(lambda: bool(page.notices.shown))
+    wait_until(lambda: bool(page.notices.shown))
     select(page, "lost")
-    page.bar.search.setFocus()
-    visited = []
-    for _ in range(25):
-        visited.append(page.focusWidget())
-        page.focusNextChild()
+    operator.click(page.bar.search)
+    visited = [page.focusWidget()]
+    qapp.focusChanged.connect(lambda before, now: visited.append(now))
+    operator.key(*["Tab"] * 24)
     wanted = [
         *(page.bar.search, page.bar.trash, page.notices.button(NoticeAction.REPAIR), page.table, page.details.name),
         *(page.details.notes, page.buttons.buttons[EntryAction.PLAY], page.buttons.buttons[EntryAction.TRASH]),
     ]
     places = [visited.index(widget) for widget in wanted]
     assert places == sorted(places)
-
-
-def test_a_notice_can_be_hidden(qtbot, page_of: PageOf, root: Path) -> None:
-    cut_off(root, "lost")
-    page = page_of(1)
-    qtbot.waitUntil(lambda: bool(page.notices.shown))
-    page.notices.button(NoticeAction.HIDE).click()
+    operator.click(page.notices.button(NoticeAction.HIDE))
     assert not page.notices.isVisible()
     assert names(page) == ["lost"]
 
 
 def test_a_folder_that_is_added_is_listed_and_remembered(
-    qtbot, page_of: PageOf, root: Path, tmp_path: Path, store: QSettings
+    page_of: PageOf, root: Path, tmp_path: Path, store: QSettings, operator: XOperator
 ) -> None:
     recording(root, "own")
     recording(tmp_path / "stick", "guest")
     page = page_of(1, store)
     page.add_archive(tmp_path / "stick")
-    qtbot.waitUntil(lambda: sorted(names(page)) == ["guest", "own"])
+    wait_until(lambda: sorted(names(page)) == ["guest", "own"])
     again = page_of(2, store)
-    again.bar.fill_menu()
-    texts = [action.text() for action in again.bar.menu.actions()]
+    menu = again.bar.menu
+    operator.click(again.bar.archives, until=menu.isVisible)
+    texts = [action.text() for action in menu.actions()]
     assert "Remove stick from this list" in texts
     assert "Remove archive from this list" not in texts
-    next(action for action in again.bar.menu.actions() if action.text().startswith("Remove")).trigger()
-    qtbot.waitUntil(lambda: names(again) == ["own"])
+    remove = next(action for action in menu.actions() if action.text().startswith("Remove"))
+    operator.click(menu, menu.actionGeometry(remove).center(), until=lambda: names(again) == ["own"])
 
 
 def test_a_stick_that_is_pulled_out_says_so_and_comes_back(qtbot, page_of: PageOf, root: Path, tmp_path: Path) -> None:
@@ -555,47 +546,41 @@ def test_without_an_instrument_the_last_archive_is_listed(qtbot, page_of: PageOf
     assert page.archives.join(10)
 
 
-def test_the_live_view_is_asked_to_play(page_of: PageOf, root: Path) -> None:
+def test_the_window_is_asked_to_play_live_and_to_export(page_of: PageOf, root: Path, operator: XOperator) -> None:
     path = recording(root, "one")
     page = page_of(1)
     select(page, "one")
     live = QSignalSpy(page.play_requested)
-    page.buttons.buttons[EntryAction.LIVE].click()
+    operator.click(page.buttons.buttons[EntryAction.LIVE])
     assert live[0] == [path]
-
-
-def test_the_window_is_asked_to_export_where_it_can(page_of: PageOf, root: Path) -> None:
-    path = recording(root, "one")
-    page = page_of(1)
     asked = QSignalSpy(page.export_requested)
-    select(page, "one")
-    page.buttons.buttons[EntryAction.EXPORT].click()
+    operator.click(page.buttons.buttons[EntryAction.EXPORT])
     assert asked[0] == [(path,)]
     assert page.context.jobs.statuses() == ()
 
 
-def test_a_recording_is_played_and_the_list_comes_back(qtbot, page_of: PageOf, root: Path) -> None:
+def test_a_recording_is_played_and_the_list_comes_back(page_of: PageOf, root: Path, operator: XOperator) -> None:
     path = recording(root, "one")
     recording(root, "two")
     page = page_of(2)
-    select(page, "one")
-    qtbot.keyClick(page.table, Qt.Key.Key_Return)
+    click_row(operator, page, "one")
+    operator.key("Return")
     assert page.is_playing
-    qtbot.waitUntil(lambda: page.player.left.archive is not None)
+    wait_until(lambda: page.player.left.archive is not None)
     assert page.player.left.path == path
     assert not page.player.is_comparing
-    page.player.back_clicked.emit()
+    operator.click(page.player.head.back)
     assert not page.is_playing
     assert page.table.isVisible()
     assert [entry.name for entry in page.table.selected] == ["one"]
 
 
-def test_two_recordings_are_played_side_by_side(page_of: PageOf, root: Path) -> None:
+def test_two_recordings_are_played_side_by_side(page_of: PageOf, root: Path, operator: XOperator) -> None:
     recording(root, "one")
     recording(root, "two")
     page = page_of(2)
     select(page, "one", "two")
-    page.buttons.buttons[EntryAction.PLAY].click()
+    operator.click(page.buttons.buttons[EntryAction.PLAY])
     assert page.player.is_comparing
     assert {page.player.left.path, page.player.right.path} == {entry.path for entry in page.model.entries}
 
@@ -633,7 +618,8 @@ def test_what_another_window_has_removed_is_said_and_the_page_goes_on(qtbot, pag
     qtbot.waitUntil(lambda: not page.commands.busy)
     assert messages[0].level is MessageLevel.ERROR
     assert "still there" in messages[0].text
-    # The page looks again after the first refusal: the details may show the entry no longer, then a message says the second one.
+    # The page looks again after the first refusal: the details may not show the entry any more, and then a message
+    # says the second one.
     assert [problem for problem in refusals if problem]
 
 
