@@ -1,6 +1,7 @@
 """The window under real mouse and keyboard events, on a small screen and on a 4K screen with scale 2.
 
-Each screen has an X server and a window manager of its own, in which a pytest of its own runs ``x_events/x_*.py``.
+Each screen has an X server and a window manager of its own, in which a pytest of its own runs ``x_events/x_*.py``. The fast
+suite runs the main path of every page, and whether everything is on the screen; the slow one runs all, on both screens.
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ FOLDER = Path(__file__).with_name("x_events")
 
 @pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed; apt-get install xdotool")
 @pytest.mark.parametrize(
-    ("screen", "files"),
+    ("screen", "files", "chosen"),
     [
-        ("1366 x 768", "x_*.py"),
-        ("4K, scale 2", "x_live_page.py"),
-        pytest.param("4K, scale 2", "x_*.py", marks=pytest.mark.slow),
+        ("1366 x 768", "x_*.py", "not slow"),
+        ("4K, scale 2", "x_live_page.py", "not slow"),
+        pytest.param("1366 x 768", "x_*.py", "", marks=pytest.mark.slow),
+        pytest.param("4K, scale 2", "x_*.py", "", marks=pytest.mark.slow),
     ],
 )
-def test_the_window_works_with_the_mouse_and_the_keyboard(screen: str, files: str) -> None:
+def test_the_window_works_with_the_mouse_and_the_keyboard(screen: str, files: str, chosen: str) -> None:
     width, height, scale = SCREENS[screen]
     tests = sorted(map(str, FOLDER.glob(files)))
     assert tests
     with XDesktop(width, height) as desktop:
         settings = {"QT_SCALE_FACTOR": str(scale), "PYTEST_ADDOPTS": "", DISPLAY_VARIABLE: desktop.display}
-        command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", *tests]
+        plugins = ["-n0", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        command = [sys.executable, "-m", "pytest", "-q", *plugins, "-m", chosen, *tests]
         ended = subprocess.run(
             command, cwd=ROOT, env={**desktop.environment, **settings}, capture_output=True, text=True, timeout=280, check=False
         )

@@ -55,6 +55,7 @@ def test_run_look_and_apply_with_the_mouse(page: CalibratePage, operator: XOpera
     assert load_config(page.session.config.file).calibrations.lut is not None
 
 
+@pytest.mark.slow
 def test_keys_reach_every_card_and_run(page: CalibratePage, operator: XOperator) -> None:
     page.cards[Calibration.TIMING].setFocus()
     for what in list(Calibration)[1:]:

@@ -85,6 +85,7 @@ def test_a_name_is_typed_and_recorded(shown: MainWindow, session: ScriptedSessio
     assert session.calls[0][0] == "start_recording"
 
 
+@pytest.mark.slow
 def test_record_is_pressed_by_key_and_by_mouse(shown: MainWindow, session: ScriptedSession, operator: XOperator) -> None:
     shown.page.controls.recording_name.setText("liver")
     operator.key("r")
@@ -94,7 +95,7 @@ def test_record_is_pressed_by_key_and_by_mouse(shown: MainWindow, session: Scrip
     assert session.calls[-1] == ("stop_recording",)
 
 
-@pytest.mark.parametrize("key", ["Return", "Escape", "space"])
+@pytest.mark.parametrize("key", ["Return", *(pytest.param(key, marks=pytest.mark.slow) for key in ("Escape", "space"))])
 def test_return_and_escape_end_no_recording(shown: MainWindow, session: ScriptedSession, operator: XOperator, key: str) -> None:
     _record(shown, session)
     answer = refuses(operator, key)
@@ -119,6 +120,7 @@ def test_closing_ends_a_recording_only_with_consent(shown: MainWindow, session: 
     wait_until(closed)
 
 
+@pytest.mark.slow
 def test_a_marker_is_typed_and_set_by_its_key(shown: MainWindow, session: ScriptedSession, operator: XOperator) -> None:
     _record(shown, session)
     operator.key("F2", until=shown.page.recorder.isVisible)
@@ -128,6 +130,7 @@ def test_a_marker_is_typed_and_set_by_its_key(shown: MainWindow, session: Script
     assert session.calls == [("add_marker", "acid")]
 
 
+@pytest.mark.slow
 def test_the_wheel_zooms_and_a_double_click_enlarges(shown: MainWindow, operator: XOperator) -> None:
     pane = shown.page.pictures.panes[0]
     viewport = pane.canvas.viewport
@@ -138,6 +141,7 @@ def test_the_wheel_zooms_and_a_double_click_enlarges(shown: MainWindow, operator
     operator.click(viewport, times=2, until=lambda: len(shown.page.pictures.visible_panes) > 1)
 
 
+@pytest.mark.slow
 def test_menus_and_keys_open_what_they_say(shown: MainWindow, operator: XOperator) -> None:
     operator.key("F2", until=shown.page.recorder.isVisible)
     operator.key("F2", until=lambda: not shown.page.recorder.isVisible())
@@ -147,11 +151,13 @@ def test_menus_and_keys_open_what_they_say(shown: MainWindow, operator: XOperato
     operator.choose_in_menus(shown.menuBar(), shown.commands[Command.ACQUIRE], until=lambda: shown.pages.number == BUILD)
 
 
+@pytest.mark.slow
 def test_a_question_mark_shows_all_keys(shown: MainWindow, operator: XOperator) -> None:
     operator.key("question", until=lambda: isinstance(QApplication.activeWindow(), AboutDialog))
     operator.key("Escape", until=lambda: QApplication.activeWindow() is shown)
 
 
+@pytest.mark.slow
 def test_tab_goes_from_button_to_button(shown: MainWindow, operator: XOperator) -> None:
     controls = shown.page.controls
     operator.click(controls.recording_name)
@@ -167,7 +173,7 @@ def test_levels_are_dragged_on_the_histogram(shown: MainWindow, operator: XOpera
     assert strip.levels.pair == pytest.approx((0.0, 128.0), abs=6.0)
 
 
-@pytest.mark.parametrize("tool", [Tool.RECTANGLE, Tool.ELLIPSE])
+@pytest.mark.parametrize("tool", [Tool.RECTANGLE, pytest.param(Tool.ELLIPSE, marks=pytest.mark.slow)])
 def test_a_region_is_drawn_and_a_pane_copied(shown: MainWindow, operator: XOperator, tool: Tool) -> None:
     grid = shown.page.pictures
     grid.measure.actions[tool].trigger()
@@ -181,6 +187,7 @@ def test_a_region_is_drawn_and_a_pane_copied(shown: MainWindow, operator: XOpera
     assert not QApplication.clipboard().image().isNull()
 
 
+@pytest.mark.slow
 def test_a_region_of_the_camera_is_drawn(shown: MainWindow, session: ScriptedSession, operator: XOperator) -> None:
     session.settings = (GAIN, ROI)
     operator.key("F3", until=shown.page.camera.isVisible)
@@ -193,6 +200,7 @@ def test_a_region_of_the_camera_is_drawn(shown: MainWindow, session: ScriptedSes
     assert (region.width, region.height) == pytest.approx((192, 154), abs=8)
 
 
+@pytest.mark.slow
 def test_the_arrow_keys_step_a_camera_setting(shown: MainWindow, session: ScriptedSession, operator: XOperator) -> None:
     session.settings = (GAIN, ROI)
     operator.key("F3", until=shown.page.camera.isVisible)
@@ -204,6 +212,7 @@ def test_the_arrow_keys_step_a_camera_setting(shown: MainWindow, session: Script
     assert value > 6.0
 
 
+@pytest.mark.slow
 def test_a_choice_of_the_slm_is_pressed(shown: MainWindow, session: ScriptedSession, operator: XOperator) -> None:
     operator.key("F5", until=shown.page.slm.isVisible)
     shown.refresh_numbers()
@@ -211,6 +220,7 @@ def test_a_choice_of_the_slm_is_pressed(shown: MainWindow, session: ScriptedSess
     assert session.calls == [("show_on_slm", SlmContent(SlmKind.BLANK))]
 
 
+@pytest.mark.slow
 def test_a_preset_is_saved_and_applied(shown: MainWindow, operator: XOperator) -> None:
     operator.key("F6", until=shown.page.presets.isVisible)
     operator.fill(shown.page.presets.name, "liver")

@@ -68,6 +68,7 @@ def test_keys_are_for_the_player_and_not_for_the_live_view(
     assert session.calls == []
 
 
+@pytest.mark.slow
 def test_keys_still_step_after_a_click_on_a_picture(player: Player, operator: XOperator) -> None:
     viewport = player.left.pictures.showing(Content.PHASE).canvas.viewport
     operator.click(viewport, until=lambda: player.left.pictures.current.content is Content.PHASE)
@@ -80,12 +81,14 @@ def test_keys_still_step_after_a_click_on_a_picture(player: Player, operator: XO
     assert canvas.visible_um.contains(canvas.extent_um.adjusted(0.01, 0.01, -0.01, -0.01))
 
 
+@pytest.mark.slow
 def test_dragging_the_slider_goes_through_the_recording(player: Player, operator: XOperator) -> None:
     start, end = (player.slider.place_of(time_s).toPoint() for time_s in (0.5, 3.0))
     operator.drag(player.slider, start, end, until=lambda: _is_at(player, 30))
     operator.click(player.slider, start, until=lambda: _is_at(player, 5))
 
 
+@pytest.mark.slow
 def test_buttons_play_step_and_open_panels(player: Player, operator: XOperator) -> None:
     operator.click(player.transport.moves[Move.NEXT], until=lambda: _is_at(player, 1))
     operator.click(player.transport.moves[Move.NEXT_MARKER], until=lambda: _is_at(player, 10))

@@ -66,6 +66,7 @@ def test_a_form_is_filled_in_and_saved(rig: RigPage, operator: XOperator, tmp_pa
     assert "Saved as" in rig.set_up.note.text
 
 
+@pytest.mark.slow
 def test_the_gain_is_typed_and_changed_live(rig: RigPage, session: ScriptedSession, operator: XOperator) -> None:
     _click_tab(rig, rig.devices, operator)
     wait_until(lambda: SettingName.GAIN in rig.devices.fields)
@@ -75,6 +76,7 @@ def test_the_gain_is_typed_and_changed_live(rig: RigPage, session: ScriptedSessi
     assert session.calls == [("set_camera", SettingName.GAIN, 9.0)]
 
 
+@pytest.mark.slow
 def test_a_drill_is_started_and_ended(rig: RigPage, session: ScriptedSession, window: MainWindow, operator: XOperator) -> None:
     _click_tab(rig, rig.drills, operator)
     start = rig.drills.cards[DrillKind.LOST_CAMERA].start_button

@@ -75,6 +75,7 @@ def test_a_training_is_named_started_and_stopped(page: TrainPage, operator: XOpe
     operator.click(page.queue_panel.stop, until=lambda: page.queue.trainings[0].state is QueueState.STOPPED)
 
 
+@pytest.mark.slow
 def test_return_keeps_the_present_model(page: TrainPage, operator: XOperator) -> None:
     requested: list[str] = []
     page.model_requested.connect(requested.append)
