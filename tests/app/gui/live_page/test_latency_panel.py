@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from PyQt6.QtCore import QEvent, QObject
+from PyQt6.QtWidgets import QWidget
 
 from acquisition.streams.times import TimeStats
-from app.gui.command import Command
 from app.gui.image_view.contents import Content
 from app.gui.image_view.pane_options import PaneOptions
 from app.live.loop_back.results import Flash, LoopBackState, LoopBackStatus, Moment
 from app.status import LiveState, MessageLevel, StageName
 from drivers.base import SpeckleScopeError
 from tests.helpers.scripted_session import make_view
+from tests.helpers.x_server.operator import wait_until
 
 AFTER_S = {Moment.EXPOSURE: 0.03, Moment.FRAME: 0.04, Moment.RECONSTRUCTION: 0.05, Moment.PAINT: 0.0612}
 GOOD = Flash(commanded_ns=0, frame_index=8, after_s=AFTER_S)
@@ -23,13 +26,33 @@ LOST = Flash(commanded_ns=0, frame_index=None, after_s={})
 
 @pytest.fixture
 def panel(window):
-    window.commands[Command.LATENCY_PANEL].trigger()
+    window.page.toggle_panel("latency")
     return window.page.latency
 
 
 def run(session) -> None:
     times = {StageName.INFERENCE: TimeStats(count=9, p50_s=0.0123, p95_s=0.02, p99_s=0.0301)}
     session.status = replace(session.status, state=LiveState.RUNNING, stage_times=times)
+
+
+class _Drawings(QObject):
+    """Counts how often a window is drawn."""
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__()
+        self.count = 0
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        self.count += event is not None and event.type() is QEvent.Type.UpdateRequest
+        return False
+
+
+def _wait_drawn(window: QWidget, change: Callable[[], object]) -> None:
+    """Change something, and wait until the window is drawn."""
+    drawings = _Drawings(window)
+    change()
+    wait_until(lambda: drawings.count > 0)
 
 
 def row(table, number: int) -> list[str]:
@@ -58,8 +81,7 @@ def test_the_window_times_its_own_drawing_of_pictures(panel, window, session, qt
     assert 0 < float(drawing[1]) <= float(drawing[3])
     before = panel.stages_csv()
     assert ",".join(before.splitlines()[-1].split(",")[:2]) == "paint,1"
-    window.page.controls.update()  # a button that is drawn is no picture
-    qtbot.wait(20)
+    _wait_drawn(window, window.page.controls.update)  # a button that is drawn is no picture
     window.refresh_numbers()
     assert panel.stages_csv() == before
     session.status = replace(session.status, state=LiveState.STOPPED)
@@ -72,8 +94,7 @@ def test_only_a_phase_that_is_on_the_screen_is_painted(window, session, qtbot) -
     window.page.pictures.set_number(1)
     window.page.pictures.panes[0].set_options(PaneOptions.of(Content.SPECKLE))
     session.add(make_view(7))
-    window.refresh_pictures()
-    qtbot.wait(30)
+    _wait_drawn(window, window.refresh_pictures)
     assert session.painted == []
     window.page.pictures.panes[0].set_options(PaneOptions.of(Content.PHASE))
     session.add(make_view(8))

@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PyQt6.QtCore import Qt
-from PyQt6.QtTest import QTest
 
-from app.gui.command import Command
 from app.gui.live_page.record_panel import Frames, Length
 from app.gui.main_window import window_state
 from app.live.slm.content import SlmContent, SlmKind, SlmStatus
@@ -16,7 +13,8 @@ from app.live.slm.drawing import SlmContentError
 from app.presets import PresetStore
 from app.status import MessageLevel, RecordingState, RecordingStatus
 from drivers.camera_settings import CameraSetting, NumberRange, Roi, RoiRange, SettingName
-from tests.helpers.answers import agrees, refuses
+from tests.helpers.x_server.answers import agrees, refuses
+from tests.helpers.x_server.operator import XOperator
 
 GAIN = CameraSetting(name=SettingName.GAIN, value=6.0, limits=NumberRange(0.0, 24.0), unit="dB")
 ROI = CameraSetting(
@@ -30,20 +28,16 @@ ROI = CameraSetting(
 @pytest.fixture
 def panel(window, session):
     session.settings = (GAIN, ROI)
-    window.commands[Command.PRESETS_PANEL].trigger()
+    window.page.toggle_panel("presets")
     return window.page.presets
 
 
-def press(button) -> None:
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+def save(operator: XOperator, panel, name: str) -> None:
+    operator.fill(panel.name, name)
+    operator.click(panel.save)
 
 
-def save(panel, name: str) -> None:
-    panel.name.setText(name)
-    press(panel.save)
-
-
-def test_a_preset_brings_everything_back(panel, window, session) -> None:
+def test_a_preset_brings_everything_back(panel, window, session, operator) -> None:
     page = window.page
     page.pictures.set_number(4)
     page.recorder.length.setCurrentIndex(page.recorder.length.findData(Length.FRAMES))
@@ -51,12 +45,12 @@ def test_a_preset_brings_everything_back(panel, window, session) -> None:
     page.recorder.frames.setCurrentIndex(page.recorder.frames.findData(Frames.NTH))
     page.recorder.tags.setText("liver")
     session.slm = SlmStatus(kinds=session.slm.kinds, content=SlmContent(SlmKind.PICTURE, Path("/data/coins.png")))
-    save(panel, "liver")
+    save(operator, panel, "liver")
     page.pictures.set_number(1)
     page.recorder.length.setCurrentIndex(0)
     page.recorder.frames.setCurrentIndex(0)
     page.recorder.tags.setText("")
-    page.toggle_panel("presets")
+    operator.key("F6")
     session.settings = (CameraSetting(name=GAIN.name, value=0.0, limits=GAIN.limits), ROI)
     session.slm = SlmStatus(kinds=session.slm.kinds)
     session.calls.clear()
@@ -72,10 +66,10 @@ def test_a_preset_brings_everything_back(panel, window, session) -> None:
     assert "preset 'liver' is applied" in window.banner.text
 
 
-def test_what_does_not_fit_is_said_and_the_rest_is_applied(panel, window, session) -> None:
+def test_what_does_not_fit_is_said_and_the_rest_is_applied(panel, window, session, operator) -> None:
     window.page.pictures.set_number(4)
     session.slm = SlmStatus(kinds=session.slm.kinds, content=SlmContent(SlmKind.PICTURE, Path("/gone.png")))
-    save(panel, "all")
+    save(operator, panel, "all")
     window.page.pictures.set_number(1)
     session.settings = ()
     session.slm = SlmStatus()
@@ -88,20 +82,22 @@ def test_what_does_not_fit_is_said_and_the_rest_is_applied(panel, window, sessio
         assert part in window.banner.text
 
 
-def test_presets_are_replaced_renamed_and_deleted_only_with_consent(panel, window) -> None:
-    save(panel, "a")
+def test_presets_are_replaced_renamed_and_deleted_only_with_consent(panel, window, operator) -> None:
+    save(operator, panel, "a")
     window.page.pictures.set_number(2)
     assert panel.selected == "a"
-    for answer, number in ((refuses(), 3), (agrees(), 2)):
-        save(panel, "a")
+    for reply, number in ((refuses, 3), (agrees, 2)):
+        answer = reply(operator)
+        save(operator, panel, "a")
         answer.stop()
         assert "already" in answer.questions[0]
         assert window.page.preset_store.state("a")["panes"]["number"] == number
-    panel.name.setText("b")
-    press(panel.rename)
+    operator.fill(panel.name, "b")
+    operator.click(panel.rename)
     assert panel.selected == "b"
-    for answer, left in ((refuses(), ["b"]), (agrees(), [])):
-        press(panel.delete)
+    for reply, left in ((refuses, ["b"]), (agrees, [])):
+        answer = reply(operator)
+        operator.click(panel.delete)
         answer.stop()
         assert [panel.list.item(row).text() for row in range(panel.list.count())] == left
     assert not panel.apply.isEnabled()

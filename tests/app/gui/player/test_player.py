@@ -8,15 +8,12 @@ import threading
 import numpy as np
 import pytest
 from PyQt6 import sip
-from PyQt6.QtCore import Qt
-from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
 from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED
 from app.gui.image_view.contents import Content
-from app.gui.image_view.pane_commands import PaneCommand
 from app.gui.pages.page import PageContext
 from app.gui.player.head import Panel
 from app.gui.player.player import Player
@@ -100,38 +97,40 @@ def test_a_dataset_shows_its_patterns(qtbot, opened, tmp_path):
     assert player.left.pictures.showing(Content.SLM).image.tobytes() == Archive.open(path).read("phase", 0).tobytes()
 
 
-def test_keys_go_frame_by_frame_to_the_ends_and_to_the_markers(qtbot, opened, path):
+def test_keys_go_frame_by_frame_to_the_ends_and_to_the_markers(qtbot, opened, path, operator):
     player = opened(path)
+    operator.activate(player)
     places = []
-    for key in ("Right", "Right", "Left", "End", "Home", "PageDown", "PageDown", "PageDown", "PageUp"):
-        QTest.keyClick(player, getattr(Qt.Key, f"Key_{key}"))
+    for key in ("Right", "Right", "Left", "End", "Home", "Next", "Next", "Next", "Prior"):
+        operator.key(key)
         places.append(player.playhead.position)
     assert places == [1, 2, 1, 7, 0, 4, 7, 7, 4]
-    QTest.keyClick(player, Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier)
+    operator.key("shift+Left")
     assert player.playhead.position == 0
     settle(qtbot, player)
     assert player.left.shown.position == 0
 
 
-def test_buttons_do_the_same_and_are_off_where_there_is_nothing_to_go_to(qtbot, opened, path):
+def test_buttons_do_the_same_and_are_off_where_there_is_nothing_to_go_to(opened, path, operator):
     player = opened(path)
     buttons = player.transport.moves
     assert not buttons[Move.PREVIOUS].isEnabled()
     assert not buttons[Move.PREVIOUS_MARKER].isEnabled()
-    buttons[Move.NEXT_MARKER].click()
+    operator.click(buttons[Move.NEXT_MARKER])
     assert player.playhead.position == 4
-    buttons[Move.LAST].click()
+    operator.click(buttons[Move.LAST])
     assert player.playhead.position == 7
     assert not buttons[Move.NEXT].isEnabled()
     assert not buttons[Move.NEXT_MARKER].isEnabled()
 
 
-def test_it_plays_to_the_end_and_stops_there(qtbot, opened, path):
+def test_it_plays_to_the_end_and_stops_there(qtbot, opened, path, operator):
     player = opened(path)
     player.set_pace(FAST)
     shown = []
     player.left.frame_shown.connect(lambda side: shown.append(side.shown.position))
-    QTest.keyClick(player, Qt.Key.Key_Space)
+    operator.activate(player)
+    operator.key("space")
     assert player.playhead.state is PlayState.PLAYING
     assert player.transport.play.text() == "Pause"
     qtbot.waitUntil(lambda: player.playhead.state is PlayState.PAUSED)
@@ -141,10 +140,10 @@ def test_it_plays_to_the_end_and_stops_there(qtbot, opened, path):
     assert player.transport.play.text() == "Play"
 
 
-def test_looping_is_an_option_that_is_off(qtbot, opened, path):
+def test_looping_is_an_option_that_is_off(qtbot, opened, path, operator):
     player = opened(path)
     assert not player.transport.loop.isChecked()
-    player.transport.loop.click()
+    operator.click(player.transport.loop)
     player.set_pace(FAST)
     player.seek(6)
     player.toggle_play()
@@ -234,7 +233,7 @@ def test_another_recording_takes_the_place_of_the_first(qtbot, opened, path, tmp
     assert player.head.name.full_text == "other"
 
 
-def test_two_recordings_stand_side_by_side_at_the_same_time_or_frame(qtbot, opened, path, tmp_path):
+def test_two_recordings_stand_side_by_side_at_the_same_time_or_frame(qtbot, opened, path, tmp_path, operator):
     player = opened(path)
     other = RecordingPlan(times_s=(0.0, 0.65, 1.3, 1.4), name="other").record(tmp_path)
     player.compare_with(other)
@@ -242,8 +241,7 @@ def test_two_recordings_stand_side_by_side_at_the_same_time_or_frame(qtbot, open
     player.seek(4)  # 1.3 s after its first frame
     settle(qtbot, player)
     assert (player.left.shown.position, player.right.shown.position) == (4, 2)
-    player.transport.link.setCurrentIndex(tuple(Link).index(Link.FRAME))
-    player.set_link(Link.FRAME)
+    operator.choose(player.transport.link, tuple(Link).index(Link.FRAME))
     player.seek(1)
     settle(qtbot, player)
     assert (player.left.shown.position, player.right.shown.position) == (1, 1)
@@ -252,7 +250,7 @@ def test_two_recordings_stand_side_by_side_at_the_same_time_or_frame(qtbot, open
     assert player.right.shown.position == 3
     assert player.right.name.full_text == "other (it ends here)"
     assert [pane.content for pane in player.right.pictures.panes] == [Content.PHASE, Content.OVERLAY]
-    player.right.close_button.click()
+    operator.click(player.right.close_button)
     assert not player.is_comparing
     assert player.right.isHidden()
 
@@ -273,16 +271,17 @@ def test_two_sides_play_together(qtbot, opened, path, tmp_path):
     assert np.array_equal(left, right)
 
 
-def test_the_whole_field_is_shown_again_by_a_key(opened, path):
+def test_the_whole_field_is_shown_again_by_a_key(opened, path, operator):
     player = opened(path)
     canvas = player.left.pictures.showing(Content.PHASE).canvas
     whole_um = canvas.visible_um
     canvas.zoom(3)
-    QTest.keyClick(player, Qt.Key.Key_F)
+    operator.activate(player)
+    operator.key("f")
     assert canvas.visible_um.width() == pytest.approx(whole_um.width())
 
 
-def test_both_sides_zoom_together_while_panes_are_linked(qtbot, opened, path):
+def test_both_sides_zoom_together_while_panes_are_linked(qtbot, opened, path, operator):
     player = opened(path)
     player.compare_with(path)
     settle(qtbot, player)
@@ -292,17 +291,19 @@ def test_both_sides_zoom_together_while_panes_are_linked(qtbot, opened, path):
     left.zoom(4)
     zoomed_um = right.visible_um.width()
     assert zoomed_um < 0.7 * whole_um
-    player.left.pictures.commands[PaneCommand.LINK].trigger()
+    operator.click(left.viewport)  # two sides have the same keys: they act where the focus is
+    operator.key("l")
     left.zoom(2)
     assert right.visible_um.width() == zoomed_um
 
 
-def test_panes_measure_what_is_played(qtbot, opened, path):
+def test_panes_measure_what_is_played(opened, path, operator):
     player = opened(path)
-    QTest.keyClick(player, Qt.Key.Key_F4)
+    operator.activate(player)
+    operator.key("F4")
     assert player.measure.isVisible()
     assert player.head.panels[Panel.MEASURE].isChecked()
-    QTest.keyClick(player, Qt.Key.Key_F4)
+    operator.key("F4")
     assert not player.measure.isVisible()
 
 
@@ -318,11 +319,11 @@ def test_everything_fits_on_a_small_screen(qtbot, opened, path, comparing):
     assert smallest.height() <= 600
 
 
-def test_the_live_view_is_asked_to_play_it(qtbot, opened, path):
+def test_the_live_view_is_asked_to_play_it(opened, path, operator):
     player = opened(path)
     wanted = []
     player.play_requested.connect(wanted.append)
-    player.head.live.click()
+    operator.click(player.head.live)
     assert wanted == [path]
 
 

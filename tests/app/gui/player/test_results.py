@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from acquisition.archive.reader import Archive
 from app.gui.image_view.contents import Content
 from app.gui.player.head import Panel
+from app.gui.player.player import Player
 from app.gui.player.result_jobs import Computation
 from app.gui.player.side import AS_RECORDED
 from tests.app.gui.player.conftest import settle, texts
@@ -14,32 +17,35 @@ from tests.helpers.archives.library_archive import dataset
 from tests.helpers.archives.played_recording import RecordingPlan
 
 
-def computed(qtbot, player, computation: Computation) -> None:
-    """Press the button of a computation and wait until its end is told."""
-    before = len(player.messages)
-    button = player.results.buttons[computation]
-    assert button.isEnabled(), player.results.reasons[computation].text()
-    button.click()
-    qtbot.waitUntil(lambda: len(player.messages) >= before + 2)
+@pytest.fixture
+def computed(operator) -> Callable[[Player, Computation], None]:
+    """Click the button of a computation, and wait until the player says that it has ended."""
+
+    def compute(player: Player, computation: Computation) -> None:
+        before = len(player.messages)
+        button = player.results.buttons[computation]
+        assert button.isEnabled(), player.results.reasons[computation].text()
+        operator.click(button, until=lambda: len(player.messages) >= before + 2)
+
+    return compute
 
 
 @pytest.fixture
-def shown(opened, path):
+def shown(opened, path) -> Player:
     player = opened(path)
     player.toggle_panel(Panel.RESULTS)
     return player
 
 
-def test_segmented_again_lies_beside_the_recorded_labels_and_can_be_chosen(qtbot, shown, path):
+def test_segmented_again_lies_beside_the_recorded_labels_and_can_be_chosen(qtbot, shown, path, operator, computed):
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    computed(qtbot, shown, Computation.SEGMENT)
+    computed(shown, Computation.SEGMENT)
     qtbot.waitUntil(lambda: shown.left.results.count() == 2)
     assert "is ready" in texts(shown.messages)[-1]
     assert shown.left.results.currentText() == AS_RECORDED  # what the operator looks at does not change by itself
     assert {file: file.read_bytes() for file in before} == before
     [result] = Archive.open(path).results()[0]
-    shown.left.results.setCurrentIndex(1)
-    shown.left.results.activated.emit(1)
+    operator.choose(shown.left.results, 1)
     shown.seek(3)
     settle(qtbot, shown)
     qtbot.waitUntil(lambda: shown.left.pictures.showing(Content.OVERLAY).shown is not None)
@@ -49,13 +55,13 @@ def test_segmented_again_lies_beside_the_recorded_labels_and_can_be_chosen(qtbot
     assert "6 frames" in shown.results.details.text()
 
 
-def test_a_result_is_compared_with_what_was_recorded(qtbot, shown, path):
-    computed(qtbot, shown, Computation.SEGMENT)
+def test_a_result_is_compared_with_what_was_recorded(qtbot, shown, path, operator, computed):
+    computed(shown, Computation.SEGMENT)
     qtbot.waitUntil(lambda: shown.left.results.count() == 2)
     [result] = Archive.open(path).results()[0]
     shown.left.choose_result(result.path.name)
     shown.refresh_numbers()
-    shown.results.compare.click()
+    operator.click(shown.results.compare)
     shown.seek(1)
     settle(qtbot, shown)
     qtbot.waitUntil(lambda: shown.right.shown is not None and shown.right.shown.position == 1)
@@ -66,8 +72,8 @@ def test_a_result_is_compared_with_what_was_recorded(qtbot, shown, path):
     assert shown.right.results.currentText() == AS_RECORDED
 
 
-def test_what_fails_is_told_in_a_sentence_and_nothing_is_kept(qtbot, shown, path):
-    computed(qtbot, shown, Computation.AGAIN)  # the recording holds no reference
+def test_what_fails_is_told_in_a_sentence_and_nothing_is_kept(shown, path, computed):
+    computed(shown, Computation.AGAIN)  # the recording holds no reference
     assert "has failed" in texts(shown.messages)[-1]
     assert "no reference" in texts(shown.messages)[-1]
     assert Archive.open(path).results() == ([], [])
@@ -89,24 +95,21 @@ def test_why_something_cannot_be_computed_stands_beside_it(qtbot, opened, tmp_pa
     assert player.results.buttons[Computation.SKIPPED].text().endswith("(2)")
 
 
-def test_a_model_folder_that_was_chosen_is_used(shown, tmp_path):
+def test_a_model_folder_that_was_chosen_is_used(shown, tmp_path, operator):
     assert shown.results.options.as_recorded
     shown.results.use_model(tmp_path / "mine")
     assert shown.results.options.model == str(tmp_path / "mine")
     assert shown.results.model.currentText() == "mine"
-    shown.results.model.setCurrentIndex(0)
-    shown.results.model.activated.emit(0)
+    operator.choose(shown.results.model, 0)
     assert shown.results.options.model is None
 
 
-def test_results_can_be_put_side_by_side_from_the_menu(qtbot, shown):
-    computed(qtbot, shown, Computation.SEGMENT)
+def test_results_can_be_put_side_by_side_from_the_menu(qtbot, shown, operator, computed):
+    computed(shown, Computation.SEGMENT)
     qtbot.waitUntil(lambda: shown.left.results.count() == 2)
-    shown.head.fill_menu()
-    next(action for action in shown.head.menu.actions() if action.text().startswith("segmented again, 20")).trigger()
+    operator.choose_in_menu(shown.head.compare, "segmented again, 20")
     settle(qtbot, shown)
     assert shown.is_comparing
     assert shown.right.result.card.name == "segmented again"
-    shown.head.fill_menu()
-    {action.text(): action for action in shown.head.menu.actions()}["End the comparison"].trigger()
+    operator.choose_in_menu(shown.head.compare, "End the comparison")
     assert not shown.is_comparing

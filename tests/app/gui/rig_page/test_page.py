@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PyQt6.QtCore import QSettings, Qt
+from PyQt6.QtCore import QSettings
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import QLabel
 
@@ -27,6 +27,7 @@ from drivers.base import DeviceError
 from drivers.camera_settings import CameraSetting, Choices, NumberRange, Roi, RoiRange, SettingName
 from drivers.device_facts import DeviceFact
 from tests.helpers.scripted_session import ScriptedSession
+from tests.helpers.x_server.operator import wait_until
 
 SETTINGS = (
     CameraSetting(name=SettingName.EXPOSURE_S, value=0.01, limits=NumberRange(2e-5, 1.0), unit="s"),
@@ -88,7 +89,7 @@ def _remember(store: QSettings, path: Path, sort: InstrumentSort = InstrumentSor
     recent_store.remember(store, (entry, *recent_store.remembered(store)))
 
 
-def test_recent_instruments_are_listed_and_a_missing_file_says_so(page, qtbot, store, tmp_path) -> None:
+def test_recent_instruments_are_listed_and_a_missing_file_says_so(page, qtbot, store, tmp_path, operator) -> None:
     (tmp_path / "bench.yaml").touch()
     _remember(store, tmp_path / "bench.yaml")
     _remember(store, tmp_path / "gone.yaml", InstrumentSort.SIMULATED)
@@ -99,34 +100,34 @@ def test_recent_instruments_are_listed_and_a_missing_file_says_so(page, qtbot, s
     qtbot.waitUntil(refreshed(page, lambda: state[2]() == "can be opened"))
     assert [table.item(row, 0).text() for row in range(3)] == ["Simulated instrument", "gone", "bench"]
     assert [table.item(row, 1).text() for row in range(3)] == ["simulated", "simulated", "real"]
-    table.selectRow(1)
+    operator.click_cell(table, 1, until=lambda: table.currentRow() == 1)
     assert not page.recent.open_button.isEnabled()
     assert "gone.yaml is missing" in page.recent.note.text
-    qtbot.mouseClick(page.recent.remove_button, Qt.MouseButton.LeftButton)
+    operator.click(page.recent.remove_button)
     assert [one.name for one in recent_store.remembered(store)] == ["bench"]
     assert (tmp_path / "bench.yaml").exists()
 
 
-def test_an_instrument_is_opened_with_one_click(page, qtbot, store, tmp_path) -> None:
+def test_an_instrument_is_opened_with_one_click(page, qtbot, store, tmp_path, operator) -> None:
     (tmp_path / "bench.yaml").touch()
     _remember(store, tmp_path / "bench.yaml")
     page.recent.show_recent(recent_store.remembered(store))
-    page.recent.table.selectRow(1)
+    operator.click_cell(page.recent.table, 1, until=lambda: page.recent.table.currentRow() == 1)
     with qtbot.waitSignal(page.instrument_requested) as asked:
-        qtbot.mouseClick(page.recent.open_button, Qt.MouseButton.LeftButton)
+        operator.click(page.recent.open_button)
     assert asked.args == [tmp_path / "bench.yaml"]
-    page.recent.table.selectRow(0)
+    operator.click_cell(page.recent.table, 0, until=lambda: page.recent.table.currentRow() == 0)
     with qtbot.waitSignal(page.instrument_requested) as asked:
-        qtbot.mouseClick(page.recent.open_button, Qt.MouseButton.LeftButton)
+        operator.click(page.recent.open_button)
     assert asked.args == [None]
 
 
-def test_a_chosen_instrument_is_shown_in_the_form(page, qtbot, store, tmp_path) -> None:
+def test_a_chosen_instrument_is_shown_in_the_form(page, store, tmp_path, operator) -> None:
     (tmp_path / "bench.yaml").write_text("name: bench 7\ncamera: basler\nslm: screen\n")
     _remember(store, tmp_path / "bench.yaml")
     page.recent.show_recent(recent_store.remembered(store))
-    page.recent.table.selectRow(1)
-    qtbot.mouseClick(page.recent.set_up_button, Qt.MouseButton.LeftButton)
+    operator.click_cell(page.recent.table, 1, until=lambda: page.recent.table.currentRow() == 1)
+    operator.click(page.recent.set_up_button)
     assert page.tabs.currentWidget() is page.set_up
     assert (page.set_up.name.text(), page.set_up.camera.name) == ("bench 7", "basler")
 
@@ -149,15 +150,15 @@ def test_every_setting_has_value_unit_range_and_whether_it_may_change_live(page,
     assert {"acA1920", "40012345", "1.2", "LCOS"} <= set(shown)
 
 
-def test_settings_are_changed_through_the_session(page, session) -> None:
+def test_settings_are_changed_through_the_session(page, session, operator) -> None:
     page.use_session(session)
     page.tabs.setCurrentWidget(page.devices)
     page.refresh()
-    page.devices.fields[SettingName.EXPOSURE_S].setValue(20)
+    operator.fill(page.devices.fields[SettingName.EXPOSURE_S], "20")
     region = page.devices.fields[SettingName.ROI]
-    region.parts["width"].setValue(101)
-    region.apply_button.click()
-    page.devices.fields[SettingName.BINNING].activated.emit(1)
+    operator.fill(region.parts["width"], "101")
+    operator.click(region.apply_button)
+    operator.choose(page.devices.fields[SettingName.BINNING], 1)
     assert session.calls == [
         ("set_camera", SettingName.EXPOSURE_S, 0.02),
         ("set_camera", SettingName.ROI, Roi(width=104, height=512)),
@@ -165,13 +166,13 @@ def test_settings_are_changed_through_the_session(page, session) -> None:
     ]
 
 
-def test_a_refused_setting_says_why_beside_it(page, session, qtbot) -> None:
+def test_a_refused_setting_says_why_beside_it(page, session, qtbot, operator) -> None:
     page.use_session(session)
     page.tabs.setCurrentWidget(page.devices)
     page.refresh()
     session.failure = DeviceError("an acquisition is running; stop it first")
     with qtbot.waitSignal(page.reported):
-        page.devices.fields[SettingName.GAIN].setValue(7)
+        operator.fill(page.devices.fields[SettingName.GAIN], "7")
     assert page.devices.camera_note.text == "an acquisition is running; stop it first"
 
 
@@ -205,11 +206,11 @@ def examined(monkeypatch) -> list[tuple[InstrumentConfig, bool]]:
     return asked
 
 
-def test_findings_have_a_word_and_what_to_do_and_can_be_copied(page, session, qtbot, jobs, examined) -> None:
+def test_findings_have_a_word_and_what_to_do_and_can_be_copied(page, session, jobs, examined, operator) -> None:
     page.use_session(session)
     page.tabs.setCurrentWidget(page.doctor)
-    qtbot.mouseClick(page.doctor.check_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(refreshed(page, lambda: not page.doctor.running and len(page.doctor.findings) == 3))
+    operator.click(page.doctor.check_button)
+    wait_until(refreshed(page, lambda: not page.doctor.running and len(page.doctor.findings) == 3))
     assert [status.name for status in jobs.statuses()] == ["Doctor"]
     assert examined == [(session.config, True)]
     texts = [label.text() for label in page.doctor.findChildren(QLabel)]
@@ -217,16 +218,16 @@ def test_findings_have_a_word_and_what_to_do_and_can_be_copied(page, session, qt
     assert "0.1 GB free\n\N{RIGHTWARDS ARROW} free space" in texts
     assert page.doctor.note.text == "Not ready: disk space. Each says what to do."
     assert page.doctor.note.level is NoteLevel.ERROR
-    qtbot.mouseClick(page.doctor.copy_button, Qt.MouseButton.LeftButton)
+    operator.click(page.doctor.copy_button)
     assert "bad  disk space: 0.1 GB free [free space]" in QGuiApplication.clipboard().text()
 
 
-def test_a_full_check_closes_the_instrument_first_and_lets_it_open_again(page, session, qtbot, examined) -> None:
+def test_a_full_check_closes_the_instrument_first_and_lets_it_open_again(page, session, qtbot, examined, operator) -> None:
     page.use_session(session)
     page.tabs.setCurrentWidget(page.doctor)
     page.devices_requested.connect(lambda purpose, then: (page.use_session(None), then()))
     with qtbot.waitSignal(page.devices_released):
-        qtbot.mouseClick(page.doctor.full_button, Qt.MouseButton.LeftButton)
+        operator.click(page.doctor.full_button)
         qtbot.waitUntil(refreshed(page, lambda: not page.doctor.running and len(page.doctor.findings) == 3))
     assert examined == [(session.config, False)]
 
@@ -234,19 +235,19 @@ def test_a_full_check_closes_the_instrument_first_and_lets_it_open_again(page, s
 # -- drills -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_drill_runs_as_a_job_and_shows_the_live_page(page, session, qtbot, jobs) -> None:
+def test_a_drill_runs_as_a_job_and_shows_the_live_page(page, session, qtbot, jobs, operator) -> None:
     page.use_session(session)
     page.tabs.setCurrentWidget(page.drills)
     page.refresh()
     with qtbot.waitSignal(page.live_page_requested):
-        qtbot.mouseClick(page.drills.cards[DrillKind.LOST_CAMERA].start_button, Qt.MouseButton.LeftButton)
+        operator.click(page.drills.cards[DrillKind.LOST_CAMERA].start_button)
     assert session.calls == [("drill", DrillKind.LOST_CAMERA)]
     assert session.fault.begun.wait(5)
     assert [status.name for status in jobs.statuses()] == ["Drill: unplug the camera"]
     page.refresh()
     assert not any(card.start_button.isEnabled() for card in page.drills.cards.values())
     assert "Check cable and power" in page.drills.note.text
-    qtbot.mouseClick(page.drills.stop_button, Qt.MouseButton.LeftButton)
+    operator.click(page.drills.stop_button)
     qtbot.waitUntil(refreshed(page, lambda: not page.drills.running))
     assert session.fault.ended.is_set()
     assert "Everything is as it was before" in page.drills.note.text
@@ -288,9 +289,11 @@ def test_a_drill_ends_when_its_instrument_closes(page, session, qtbot) -> None:
     assert session.fault.ended.wait(5)
 
 
-def test_unsaved_changes_of_the_form_are_told_before_the_window_closes(page, qtbot) -> None:
+def test_unsaved_changes_of_the_form_are_told_before_the_window_closes(page, operator) -> None:
     assert not page.unfinished()
-    qtbot.keyClicks(page.set_up.fibre, "x")
+    page.tabs.setCurrentWidget(page.set_up)
+    operator.click(page.set_up.fibre, until=page.set_up.fibre.hasFocus)
+    operator.key("End", "x")
     assert page.unfinished() == "The set-up form has changes that are not saved."
     page.use_session(None)
     assert page.set_up.fibre.text().endswith("x"), "what is typed stays when the instrument closes"

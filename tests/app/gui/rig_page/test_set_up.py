@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QWidget
 
 from app.gui.rig_page.note import NoteLevel
@@ -22,7 +22,6 @@ from app.instrument.fields import described, plain_title
 from app.instrument.trust import not_trusted
 from app.jobs.job_list import JobConflictError, JobList, JobOrder, Need
 from tests.helpers.small_instrument import small_instrument
-from tests.helpers.x_server.operator import wait_exposed
 
 BENCH = {"camera": "basler", "slm": "screen"}
 
@@ -90,19 +89,15 @@ def test_numbers_have_steppers_with_unit_and_range(qtbot) -> None:
     assert form.values()["exposure_s"] > 0.010
 
 
-def test_a_number_out_of_its_range_is_refused_in_words(qtbot, styled) -> None:
+def test_a_number_out_of_its_range_is_refused_in_words(qtbot, styled, operator) -> None:
     form = SectionForm(InstrumentConfig().basler)
     qtbot.addWidget(form)
     form.show()
-    wait_exposed(form)
     reasons: list[str] = []
     form.refused.connect(reasons.append)
     buffers = form.editors["buffers"]
     assert isinstance(buffers, NumberEditor)
-    buffers.setFocus()
-    buffers.selectAll()
-    qtbot.keyClicks(buffers, "0")
-    qtbot.keyClick(buffers, Qt.Key.Key_Return)
+    operator.fill(buffers, "0")
     assert reasons[:1] == ["Buffers cannot be 0 frames: 1 to 10000 frames is possible"]
     assert form.values()["buffers"] == 16
 
@@ -114,13 +109,13 @@ def test_a_number_of_the_file_keeps_all_its_digits(qtbot) -> None:
     assert form.values()["exposure_s"] == 0.0123456789
 
 
-def test_saving_writes_what_is_shown(panel_of, qtbot, tmp_path) -> None:
+def test_saving_writes_what_is_shown(panel_of, tmp_path, operator) -> None:
     panel = panel_of(checked({**BENCH, "panel": {"zoom": 2}}, "test"))
     panel.fibre.setText("MCF no. 3")
     panel.pixel_um.show_value(0.42)
     panel.camera.forms["basler/basler"].show_values({"serial": "40012345", "width": 512, "height": 512})
     panel.slm.forms["screen/panel"].show_values({"pattern_shape": (256, 256), "offset_px": (10, -20)})
-    qtbot.mouseClick(panel.save_button, Qt.MouseButton.LeftButton)
+    operator.click(panel.save_button)
     assert panel.note.text == f"Saved as {tmp_path / 'instrument.yaml'}"
     assert not panel.edited
     config = load_config(tmp_path / "instrument.yaml")
@@ -160,14 +155,13 @@ def test_devices_that_do_not_fit_are_refused(panel_of, tmp_path) -> None:
     assert "sees only the simulated SLM" in panel.note.text
 
 
-def test_a_detected_device_fills_the_form(panel_of, qtbot) -> None:
+def test_a_detected_device_fills_the_form(panel_of, operator) -> None:
     panel = panel_of(checked(BENCH, "test"))
     detected = DetectedDevice("acA1920 40012345", {"basler": {"serial": "40012345"}})
     panel.camera.show_search({"basler": [detected]}, searching=False)
     panel.slm.show_search({"screen": "Qt is broken; install it"}, searching=False)
     assert panel.slm.devices.currentText() == "Qt is broken; install it"
-    panel.camera.devices.setCurrentIndex(1)
-    panel.camera.devices.activated.emit(1)
+    operator.choose(panel.camera.devices, 1)
     assert panel.config().basler.serial == "40012345"
     assert panel.camera.devices.currentText() == "acA1920 40012345"
     assert panel.edited
@@ -182,21 +176,21 @@ def test_devices_of_this_computer_are_searched_in_the_background(panel_of, qtbot
     assert set(panel.search.cameras) >= {"basler", "opencv"}
 
 
-def test_a_test_shows_the_live_device_and_the_bytes_on_the_slm(panel_of, qtbot, tmp_path) -> None:
+def test_a_test_shows_the_live_device_and_the_bytes_on_the_slm(panel_of, qtbot, tmp_path, operator) -> None:
     panel = panel_of(small_instrument(tmp_path))
     panel.refresh()
     assert not panel.card_button.isEnabled()
-    qtbot.mouseClick(panel.try_button, Qt.MouseButton.LeftButton)
+    operator.click(panel.try_button)
     qtbot.waitUntil(refreshed(panel, lambda: "frames/s" in panel.camera.state.text()), timeout=20_000)
-    qtbot.mouseClick(panel.card_button, Qt.MouseButton.LeftButton)
+    operator.click(panel.card_button)
     qtbot.waitUntil(refreshed(panel, lambda: not panel.slm.picture.is_empty), timeout=20_000)
     assert "patterns of 128 x 128 px" in panel.slm.state.text()
     first = panel.preview
-    qtbot.mouseClick(panel.try_button, Qt.MouseButton.LeftButton)
+    operator.click(panel.try_button)
     qtbot.waitUntil(refreshed(panel, lambda: panel.preview not in (None, first)), timeout=20_000)
     assert not first.status.running, "the devices of the first test were still held"
     with qtbot.waitSignal(panel.devices_released, timeout=20_000):
-        qtbot.mouseClick(panel.stop_button, Qt.MouseButton.LeftButton)
+        operator.click(panel.stop_button)
         qtbot.waitUntil(refreshed(panel, lambda: panel.state is TrialState.IDLE), timeout=20_000)
 
 
@@ -252,12 +246,12 @@ def test_a_page_that_was_left_meanwhile_gives_the_devices_back(panel_of, qtbot, 
     assert not panel.test.running
 
 
-def test_save_and_open_asks_for_the_file_and_releases_the_devices(panel_of, qtbot, tmp_path) -> None:
+def test_save_and_open_asks_for_the_file_and_releases_the_devices(panel_of, qtbot, tmp_path, operator) -> None:
     panel = panel_of(small_instrument(tmp_path))
     panel.try_devices()
     qtbot.waitUntil(refreshed(panel, lambda: not panel.camera.picture.is_empty), timeout=20_000)
     with qtbot.waitSignal(panel.open_requested) as opened:
-        qtbot.mouseClick(panel.use_button, Qt.MouseButton.LeftButton)
+        operator.click(panel.use_button)
     assert opened.args == [tmp_path / "instrument.yaml"]
     assert (tmp_path / "instrument.yaml").exists()
     qtbot.waitUntil(refreshed(panel, lambda: not panel.test.running), timeout=20_000)
@@ -290,7 +284,7 @@ def account(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("agree", [True, False])
-def test_a_program_that_came_with_the_file_is_asked_about(panel_of, qtbot, account, tmp_path, agree) -> None:
+def test_a_program_that_came_with_the_file_is_asked_about(panel_of, account, tmp_path, agree, operator) -> None:
     (tmp_path / "slmPy").mkdir()
     config = checked(
         {"camera": "basler", "slm": "slmpy-window", "slmpy_window": {"slmpy_path": str(tmp_path / "slmPy")}},
@@ -303,7 +297,8 @@ def test_a_program_that_came_with_the_file_is_asked_about(panel_of, qtbot, accou
     def answer() -> None:
         (question,) = panel.findChildren(TrustQuestion)
         asked.append((question.text(), question.defaultButton() is question.refuse_button))
-        qtbot.mouseClick(question.trust_button if agree else question.refuse_button, Qt.MouseButton.LeftButton)
+        button = question.trust_button if agree else question.refuse_button
+        operator.click(button, until=lambda: not question.isVisible())
 
     QTimer.singleShot(0, answer)
     assert panel.save() is agree, panel.note.text
