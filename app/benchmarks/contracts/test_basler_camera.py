@@ -52,7 +52,9 @@ CAMERAS: Mapping[str, Callable[[], Subject]] = {
 class TestBasler(CameraContract, TriggerContract, LineContract, LostContract):
     """Frames, software triggers, edges and loss."""
 
-    @pytest.fixture(params=CAMERAS)
+    @pytest.fixture(
+        params=[pytest.param(name, marks=pytest.mark.slow) if name == "emulated 12 bit" else name for name in CAMERAS]
+    )
     def subject(self, request: pytest.FixtureRequest) -> Iterator[Subject]:
         """Return one of ``CAMERAS``."""
         subject = CAMERAS[request.param]()

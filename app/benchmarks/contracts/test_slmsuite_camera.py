@@ -41,6 +41,7 @@ class TestTriggered(_Simulated, CameraContract, TriggerContract, LostContract):
     """8 bit: frames, software triggers and loss."""
 
 
+@pytest.mark.slow
 class TestTriggered12Bit(TestTriggered):
     """12 bit: frames, software triggers and loss."""
 
