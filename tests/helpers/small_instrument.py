@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -74,11 +76,22 @@ def small_mean_flow(folder: Path) -> Model:
     return save_model(folder, network, card)
 
 
+@cache
+def _files_of_small_model() -> Mapping[str, bytes]:
+    """Return what is in the folder of the model; hundreds of tests start from the same."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "small-model"
+        small_model(folder)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def small_instrument(root: Path, engine: str = "torch") -> InstrumentConfig:
     """Return the configuration of a small instrument whose model and archive lie under ``root``."""
     folder = root / "small-model"
     if not folder.exists():
-        small_model(folder)
+        folder.mkdir(parents=True)
+        for name, content in _files_of_small_model().items():
+            (folder / name).write_bytes(content)
     return InstrumentConfig(
         name="small instrument",
         twin=TwinConfig(optics=OPTICS),
