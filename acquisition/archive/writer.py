@@ -381,7 +381,7 @@ class ArchiveWriter:
         except StorageError as error:
             self._failure = str(error)
             lost = self._in_shards + len(self._pending)
-            raise StorageError(f"{error} ({self._acknowledged} pairs are acknowledged, {lost} lost)") from error
+            raise StorageError(f"{error} ({self._acknowledged} frames are stored safely, {lost} are lost)") from error
 
     def quarantine(self, index: int, reason: str) -> int:
         """Withdraw the pairs from ``index`` on, so that they can be captured again; return how many pairs these are.
@@ -490,7 +490,7 @@ class ArchiveWriter:
             raise StorageError(f"the writer of {self.path.name} is closed; resume the archive to add to it")
         if self._failure is not None:
             raise StorageError(
-                f"{self.path.name} takes no more after a failure ({self._acknowledged} pairs are acknowledged): {self._failure}"
+                f"{self.path.name} takes no more after a failure ({self._acknowledged} frames are stored safely): {self._failure}"
             )
 
 

@@ -513,7 +513,7 @@ def test_a_full_disk_stops_the_writer_and_loses_no_acknowledged_pair(tmp_path: P
     assert isinstance(answer["readable"], int)
     assert answer["readable"] >= 8
     assert answer["same"]
-    assert f"({answer['acknowledged']} pairs are acknowledged" in first
+    assert f"({answer['acknowledged']} frames are stored safely" in first
     assert "takes no more after a failure" in second
     assert "\n" not in first
 

@@ -52,7 +52,7 @@ _FILE_BYTES = 60_000
 #: What of the working folder does not lie on the disk.
 _ELSEWHERE = (TEMPORARY, LOGS, "stdout.*", "stderr.*")
 #: How a command says how much is acknowledged, see :func:`acknowledged`.
-_ACKNOWLEDGED = (r"\((\d+) pairs are acknowledged", r"(\d+) frames are on disk", r"(\d+) of \d+ pairs are on disk")
+_ACKNOWLEDGED = (r"\((\d+) frames are stored safely", r"(\d+) frames are on disk", r"(\d+) of \d+ pairs are on disk")
 _OF_THE_PROGRAM = "this is an error of the program"
 _ERROR = "specklescope: "
 #: Files that change although what they mean does not.

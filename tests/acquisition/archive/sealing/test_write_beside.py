@@ -128,7 +128,7 @@ def test_a_shard_that_fails_takes_the_later_ones_with_it(tmp_path: Path) -> None
         fill(writer, range(SLOTS))
         writer.flush()
         (writer.path / "data.zarr" / "speckle" / "c.1.0.0").mkdir()  # no file can get this name
-        with pytest.raises(StorageError, match=rf"\({SLOTS} pairs are acknowledged, \d+ lost\)"):
+        with pytest.raises(StorageError, match=rf"\({SLOTS} frames are stored safely, \d+ are lost\)"):
             fill(writer, range(SLOTS, 8 * SLOTS))
         with pytest.raises(StorageError, match="takes no more"):
             writer.flush_old()

@@ -57,7 +57,7 @@ def test_an_end_is_explained_in_one_line_with_exit_code_1(ended: ChildEnd, *, ex
 
 
 def test_what_a_command_says_to_have_acknowledged() -> None:
-    assert acknowledged_in("specklescope: cannot write c.1; check the disk (64 pairs are acknowledged, 3 lost)") == 64
+    assert acknowledged_in("specklescope: cannot write c.1; check the disk (64 frames are stored safely, 3 are lost)") == 64
     assert acknowledged_in("specklescope: the recording ended early (stopped at frame 9); 9 frames are on disk") == 9
     assert acknowledged_in("specklescope: interrupted; 7 of 20 pairs are on disk, in a") == 7
     assert acknowledged_in(EXPLAINED) == 0
