@@ -36,6 +36,7 @@ KIND_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "unet": "U-Net on the speckle alone, as published",
     "resunet": "ResUNet on the speckle alone, as published",
     "specdiffusion": "SpecDiffusion, as published: slow",
+    "few-step-diffusion": "samples with the right texture, in few steps: fast, for live use",
     "mean-flow": "samples around a mean, from a conditional flow",
 }
 #: The program that trains: the ``specklescope`` of the same installation.

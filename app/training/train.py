@@ -314,7 +314,8 @@ class _Training:
             if job.counts_fit:
                 self.clock = replace(job.clock, spent_s=job.clock.spent_s + job.clock.now() - started_s)
         card = self._card(description)
-        network, report = self._train(self.run, pools, card, on_progress)
+        training = self.network.encoded_pairs(pools.training, partial(_report_encoding, on_progress))
+        network, report = self._train(self.run, replace(pools, training=training), card, on_progress)
         if not world.first:
             return None
         return self._write(network, replace(card, seconds=report.seconds), report.steps, pools)
@@ -383,6 +384,10 @@ class _Training:
 
 def _report_fit(on_progress: Progress, done: int, total: int) -> None:
     on_progress("fitting in closed form", done, total, "")
+
+
+def _report_encoding(on_progress: Progress, done: int, total: int) -> None:
+    on_progress("encoding frames", done, total, "")
 
 
 def _network_for(job: Job, fixed: Mapping[str, object], grid_px: int) -> Reconstructor:

@@ -205,6 +205,10 @@ class Reconstructor(nn.Module, ABC):
     def prepare(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Fit the parts that have a closed-form solution, before the first step; nothing by default."""
 
+    def encoded_pairs(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Pairs:
+        """Return the pairs that :meth:`loss` takes in training; a kind with a frozen part may add what that part gives."""
+        return pool
+
     @abstractmethod
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Reconstruct a batch; the same input always gives the same output, also for samplers.

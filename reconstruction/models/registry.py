@@ -15,6 +15,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "unet": ("..networks.speckle_only", "SpeckleOnlyConfig", "SpeckleUNet"),
     "resunet": ("..networks.speckle_only", "SpeckleOnlyConfig", "SpeckleResUNet"),
     "specdiffusion": ("..diffusion.specdiffusion", "SpecDiffusionConfig", "SpecDiffusion"),
+    "few-step-diffusion": ("..diffusion.few_step_diffusion", "FewStepDiffusionConfig", "FewStepDiffusion"),
     "mean-flow": ("..diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
     "referenced": ("..networks.referenced_unet", "UNetConfig", "ReferencedUNet"),
 }

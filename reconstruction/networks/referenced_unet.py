@@ -159,6 +159,7 @@ class ReferencedUNet(Reconstructor):
     """U-Net (Ronneberger et al., MICCAI 2015) on the front end's features; output (b, 1, grid, grid) in radians."""
 
     kind: ClassVar[str] = "referenced"
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
@@ -201,8 +202,19 @@ class ReferencedUNet(Reconstructor):
 
     def maps_and_phase(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the feature maps, (b, channels, grid_px, grid_px), and the phase of :meth:`forward`."""
+        features = self._features(frame, reference)
+        return features, torch.as_tensor(self.head(self._decoded(features)).float())
+
+    def last_maps_and_phase(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the maps before the last layer, (b, base_channels * multipliers[0], grid_px, grid_px), and the phase."""
+        last = self._decoded(self._features(frame, reference))
+        return last, torch.as_tensor(self.head(last).float())
+
+    def _features(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         with torch.autocast(frame.device.type, enabled=False):
-            features = self.features(frame, reference)
+            return torch.as_tensor(self.features(frame, reference))
+
+    def _decoded(self, features: torch.Tensor) -> torch.Tensor:
         x = self.stem(features)
         skips = []
         for level, block in enumerate(self.down):
@@ -213,4 +225,4 @@ class ReferencedUNet(Reconstructor):
         x = x + self.context(whole)[:, :, None, None]
         for up, merge in zip(self.up, self.merge, strict=True):
             x = merge(torch.cat([up(x), skips.pop()], 1))
-        return features, torch.as_tensor(self.head(x).float())
+        return torch.as_tensor(x)

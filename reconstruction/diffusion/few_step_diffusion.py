@@ -1,0 +1,262 @@
+"""Few-step diffusion: a regressor's mean, and a small network that draws what the mean lacks in 1, 2, 4 or 8 evaluations.
+
+The frame is encoded once. A trained referenced model gives its phase and its last maps. An encoder refines the phase to the
+mean, estimates the standard deviation of every pixel, and gives maps for the denoiser. What the mean lacks, the residual, is
+divided by the standard deviation and filtered so that every spatial frequency has the same power
+(:mod:`reconstruction.diffusion.whitening`). A diffusion model draws it (:mod:`reconstruction.diffusion.angle_sampler`): its
+denoiser sees these maps and works at half the grid, so an evaluation costs little.
+
+An untrained denoiser already gives noise of the right strength at every pixel, with the right mean spectrum. What it learns is
+which residuals belong to this frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from reconstruction.base import ReconstructionError
+from reconstruction.data.batch import Batch, Pairs
+from reconstruction.data.pairs import PairPool
+from reconstruction.diffusion.angle_sampler import NOISE_ANGLE, sampled
+from reconstruction.diffusion.encoded_pairs import EncodedBatch, EncodedPairs
+from reconstruction.diffusion.whitening import Whitening
+from reconstruction.models.base import NetworkConfig, Reconstructor
+from reconstruction.models.losses import phase_loss
+from reconstruction.networks.conditioned_unet import ConditionedUNet
+from reconstruction.networks.referenced_unet import ReferencedUNet
+
+#: Smallest and largest standard deviation of a pixel, in radians.
+_LEAST_STD_RAD, _MOST_STD_RAD = 0.004, 1.0
+#: Logarithm of the standard deviation (rad) before training, about that of the default model's error.
+_FIRST_LOG_STD = -2.5
+#: Changes of the mean are small; the encoder gives them divided by this, in radians.
+_MEAN_STEP_RAD = 0.1
+#: Weight of the likelihood of the standard deviation beside the losses of mean and velocity.
+_STD_WEIGHT = 0.2
+#: Bytes of the start's hash that the weights keep.
+_HASH_BYTES = 16
+
+
+@dataclass(frozen=True)
+class FewStepDiffusionConfig(NetworkConfig):
+    """Shape of the networks, and the default sampling.
+
+    Parameters
+    ----------
+    start : str
+        Name of the trained referenced model that encodes the frame first. It is not trained further.
+    start_maps : int
+        Number of its last maps.
+    encoder, denoiser : tuple of int
+        Channels of both networks at half the grid, at a quarter, and so on.
+    steps : int
+        Evaluations of the denoiser for a sample; 0 gives the mean.
+    seed : int
+        Seed of the noise of :meth:`FewStepDiffusion.forward`.
+    """
+
+    start: str = "default-twin"
+    start_maps: int = 24
+    encoder: tuple[int, ...] = (48, 64, 96)
+    denoiser: tuple[int, ...] = (32, 64, 96)
+    steps: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.start or self.steps < 0 or not self.encoder or not self.denoiser:
+            raise ValueError(f"start must be a model, steps 0 or more, and encoder and denoiser not empty, got {self}")
+        halvings = max(len(self.encoder), len(self.denoiser))
+        if self.grid_px % 2**halvings:
+            raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What is known of a frame before a sample is drawn.
+
+    Parameters
+    ----------
+    mean, std : tensor of float32, shape (b, 1, grid_px, grid_px)
+        Mean of all samples, and the standard deviation of every pixel, in radians.
+    maps : tensor, shape (b, c, grid_px / 2, grid_px / 2)
+        Condition of the denoiser.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    maps: torch.Tensor
+
+
+class FewStepDiffusion(Reconstructor):
+    """A trained regressor's mean, and samples around it from a small diffusion model of a few steps."""
+
+    kind: ClassVar[str] = "few-step-diffusion"
+    learning_rate: ClassVar[float] = 2e-3
+    most_steps: int | None = None
+    step_choices = (1, 2, 4, 8)
+    noise_channels = 1
+    config: FewStepDiffusionConfig
+    start_hash: torch.Tensor
+
+    def __init__(self, config: FewStepDiffusionConfig) -> None:
+        super().__init__(config)
+        self._steps = config.steps
+        self.encoder = ConditionedUNet(config.start_maps + 2, 2, config.encoder)
+        self.denoiser = ConditionedUNet(2, 1, config.denoiser, config.encoder[0])
+        self.whitening = Whitening(config.grid_px)
+        # The weights belong to those of the start, and a compiled graph contains both.
+        self.register_buffer("start_hash", torch.zeros(_HASH_BYTES, dtype=torch.uint8))
+        # In a list, because torch would add the weights of a module attribute to this model's weights.
+        self._start: list[ReferencedUNet] = []
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of networks for one frame: one of start and encoder, and one for each step."""
+        return 1 + self._steps
+
+    @property
+    def gives_sigma(self) -> bool:
+        """Whether there is a standard deviation: that of all samples, from the encoder."""
+        return True
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether pictures of one frame differ: not without steps, which gives the mean."""
+        return self._steps > 0
+
+    @property
+    def step_count(self) -> int:
+        """Number of steps for a sample."""
+        return self._steps
+
+    def set_steps(self, count: int) -> None:
+        """Use so many evaluations of the denoiser for a sample; 0 gives the mean."""
+        self._steps = count
+
+    def train(self, mode: bool = True) -> FewStepDiffusion:  # noqa: FBT001, FBT002 (torch's signature)
+        """Switch between training and evaluation; the start is loaded here, because an exporter cannot load it."""
+        super().train(mode)
+        if not self._start:
+            self._load_start()
+        return self
+
+    def encoded_pairs(self, pool: Pairs, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Pairs:
+        """Return the pairs with what the start gives for them, which saves most of the time of a step.
+
+        A stream of pairs, which differ every time, is returned as it is.
+        """
+        return EncodedPairs(pool, self._encoded_by_start, on_progress) if isinstance(pool, PairPool) else pool
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Return the errors of mean and velocity, and the likelihood of the mean's errors."""
+        if isinstance(batch, EncodedBatch):
+            maps, phase = batch.maps, batch.start_rad
+        else:
+            maps, phase = self._encoded_by_start(batch.frames, batch.reference)
+        known = self._condition(maps, phase)
+        learned = phase_loss(known.mean, batch.phase_rad, self.inside, self.config.phase_range_rad)
+        residual = (batch.phase_rad - known.mean.detach()) * self.inside
+        likelihood = (known.std.log() + 0.5 * (residual / known.std).square()) * self.inside
+        std_loss = likelihood.mean() / self.inside.mean()
+        clean = self.whitening(residual / known.std.detach())
+        noise = torch.randn(clean.shape).to(clean.device)
+        count = len(clean)
+        # One random angle from each of ``count`` equal intervals, so that every batch has all amounts of noise.
+        angle = ((torch.randperm(count) + torch.rand(count)) / count * NOISE_ANGLE).to(clean.device)
+        cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
+        velocity = self._velocity(cos * clean + sin * noise, angle, known)
+        return learned + _STD_WEIGHT * std_loss + (velocity - (cos * noise - sin * clean)).square().mean()
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Draw the sample of the configured seed; see :class:`reconstruction.models.base.Reconstructor`."""
+        known = self.condition(frame, reference)
+        return self._drawn(known, self.noise(self.config.seed).to(frame.device)) if self._steps else known.mean
+
+    def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Return the phase of :meth:`forward` and the standard deviation of all samples, (b, 2, grid_px, grid_px)."""
+        known = self.condition(frame, reference)
+        phase = self._drawn(known, self.noise(self.config.seed).to(frame.device)) if self._steps else known.mean
+        return torch.cat([phase, known.std], 1)
+
+    def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the mean of all samples and its standard deviation, without drawing one."""
+        known = self.condition(frame, reference)
+        return known.mean, known.std
+
+    def drawn(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return sample, mean and standard deviation; see :class:`reconstruction.models.base.Reconstructor`."""
+        known = self.condition(frame, reference)
+        return torch.cat([self._drawn(known, noise), known.mean, known.std], 1)
+
+    @torch.no_grad()
+    def sample(self, frame: torch.Tensor, reference: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+        """Draw one sample of every frame for each seed: (seeds, b, 1, grid_px, grid_px) in radians."""
+        known = self.condition(frame, reference)
+        return torch.stack([self._drawn(known, self.noise(seed).to(frame.device)) for seed in seeds])
+
+    def condition(self, frame: torch.Tensor, reference: torch.Tensor) -> Condition:
+        """Encode frames of counts, (b, 1, frame_px, frame_px)."""
+        return self._condition(*self._encoded_by_start(frame, reference))
+
+    def _condition(self, maps: torch.Tensor, phase: torch.Tensor) -> Condition:
+        scaled = phase / (self.config.phase_range_rad / 2)
+        x = torch.cat([maps.float(), scaled, self.inside.expand_as(scaled)], 1)
+        change, last = self.encoder(x, x.new_zeros(1))
+        std = (change[:, 1:] + _FIRST_LOG_STD).exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD)
+        return Condition(phase + _MEAN_STEP_RAD * change[:, :1], std, last)
+
+    def _drawn(self, known: Condition, noise: torch.Tensor) -> torch.Tensor:
+        noise = noise.expand(len(known.mean), -1, -1, -1)
+        clean = sampled(lambda state, angle: self._velocity(state, state.new_full((1,), angle), known), noise, self._steps)
+        return known.mean + known.std * self.whitening.coloured(clean)
+
+    def _velocity(self, state: torch.Tensor, angle: torch.Tensor, known: Condition) -> torch.Tensor:
+        velocity, _ = self.denoiser(torch.cat([state, self.inside.expand_as(state)], 1), angle, known.maps)
+        return torch.as_tensor(velocity)
+
+    def _encoded_by_start(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the start's last maps, and its phase in radians."""
+        if not self._start:
+            self._load_start()
+        with torch.no_grad():
+            return self._start[0].to(frame.device).last_maps_and_phase(frame, reference)
+
+    def _load_start(self) -> None:
+        """Load the start.
+
+        Raises
+        ------
+        ReconstructionError
+            It is missing, is no referenced model of this shape, or has other weights than those of the training.
+        """
+        from reconstruction.models.model import WEIGHTS, load_model, model_folder
+
+        name, config = self.config.start, self.config
+        start = load_model(name).network
+        if not isinstance(start, ReferencedUNet):
+            raise ReconstructionError(f"start {name!r} is of kind '{start.kind}'; a start must be of kind 'referenced'")
+        shape = start.config
+        maps = shape.base_channels * shape.multipliers[0]
+        if (shape.frame_px, shape.grid_px, maps) != (config.frame_px, config.grid_px, config.start_maps):
+            raise ReconstructionError(
+                f"start {name!r} has frames of {shape.frame_px} px, a grid of {shape.grid_px} px and {maps} maps, this model "
+                f"needs {config.frame_px} px, {config.grid_px} px and {config.start_maps} maps; choose another start"
+            )
+        digest = torch.tensor(list(_digest(model_folder(name) / WEIGHTS)), dtype=torch.uint8)
+        if not self.start_hash.any():
+            self.start_hash.copy_(digest)
+        elif not torch.equal(self.start_hash.cpu(), digest):
+            raise ReconstructionError(f"start {name!r} has changed since this model was trained; train it again")
+        start.requires_grad_(requires_grad=False)
+        self._start.append(start)
+
+
+def _digest(weights: Path) -> bytes:
+    return hashlib.sha256(weights.read_bytes()).digest()[:_HASH_BYTES]
