@@ -67,6 +67,17 @@ def choose(grid: PaneGrid, content: Content, pane: int = 1) -> None:
     grid.panes[pane].set_options(PaneOptions.of(content))
 
 
+@pytest.fixture
+def press(operator) -> Callable[[PaneGrid, PaneCommand], None]:
+    """Presses the key of a command."""
+
+    def keys_of(grid: PaneGrid, command: PaneCommand) -> None:
+        operator.activate(grid)
+        operator.key(command.value.keys.lower())
+
+    return keys_of
+
+
 def rendered(pane) -> np.ndarray:
     """Red, green and blue as painted for every pixel of the picture: (h, w, 3)."""
     image = pane.canvas.image_item.rendered()
@@ -239,7 +250,7 @@ def test_levels_hold_while_the_data_change(grid):
 
 def test_levels_of_every_frame_follow_the_percentiles(grid, operator):
     pane = grid.showing(Content.PHASE)
-    pane.strip.every_frame.trigger()
+    operator.choose_in_menu(pane.strip.auto, pane.strip.every_frame.text())
     for gain in (0.1, 3.0):
         view = show(grid, view_with(make_view().reconstruction.phase_rad * gain))
         expected = np.percentile(view.reconstruction.phase_rad, (0.5, 99.5))
@@ -324,19 +335,18 @@ def test_dragging_the_histogram_sets_the_levels(grid, qapp, height_px, operator)
     assert strip.levels.pair == (0.0, 255.0)
 
 
-@pytest.mark.parametrize("scale", HistogramScale)
-def test_the_histogram_counts_the_values_on_its_scale(grid, scale):
+def test_the_histogram_counts_the_values_on_its_scale(grid, operator):
     view = show(grid, make_view())
     strip = grid.showing(Content.SPECKLE).strip
-    strip.scales[scale].trigger()
     low, high = strip.histogram.domain
     counts, _ = np.histogram(view.frame.pixels, bins=128, range=(low, high))
-    expected = {
-        HistogramScale.LINEAR: counts,
-        HistogramScale.SQUARE_ROOT: np.sqrt(counts),
-        HistogramScale.LOGARITHMIC: np.log1p(counts),
-    }[scale]
-    np.testing.assert_allclose(strip.histogram.heights, expected / expected.max(), atol=0.02)
+    for scale, expected in (
+        (HistogramScale.SQUARE_ROOT, np.sqrt(counts)),
+        (HistogramScale.LOGARITHMIC, np.log1p(counts)),
+        (HistogramScale.LINEAR, counts),
+    ):
+        operator.choose_in_menu(strip.auto, strip.scales[scale].text())
+        np.testing.assert_allclose(strip.histogram.heights, expected / expected.max(), atol=0.02)
 
 
 def test_one_turn_is_shown_in_cyclic_colours_and_the_operator_may_choose_others(grid):
@@ -352,7 +362,7 @@ def test_one_turn_is_shown_in_cyclic_colours_and_the_operator_may_choose_others(
         np.testing.assert_allclose(rendered(pane)[0, [0, 64, 127]], table[[0, 128, 255]], atol=6)
 
 
-def test_clipped_pixels_are_marked_at_both_ends_and_counted(grid):
+def test_clipped_pixels_are_marked_at_both_ends_and_counted(grid, press):
     pane = grid.showing(Content.PHASE)
     phase = np.full((128, 128), 1.0)
     phase[:16] = -0.2
@@ -361,7 +371,7 @@ def test_clipped_pixels_are_marked_at_both_ends_and_counted(grid):
     assert pane.clipped_texts == ()
     grid.current.set_options(grid.current.options)
     pane.activate()
-    grid.commands[PaneCommand.CLIPPED].trigger()
+    press(grid, PaneCommand.CLIPPED)
     colours = rendered(pane)
     assert tuple(colours[5, 5]) == BELOW_COLOUR
     assert tuple(colours[20, 5]) == ABOVE_COLOUR
@@ -532,10 +542,10 @@ def test_an_average_counts_each_frame_once(grid):
     np.testing.assert_allclose(pane.image, np.mean([view.frame.pixels for view in views], axis=0), atol=1e-4)
 
 
-def test_one_to_four_panes_fill_the_grid(grid):
+def test_one_to_four_panes_fill_the_grid(grid, press):
     show(grid, make_view())
     for number, command in enumerate((PaneCommand.ONE, PaneCommand.TWO, PaneCommand.THREE, PaneCommand.FOUR), start=1):
-        grid.commands[command].trigger()
+        press(grid, command)
         assert sum(pane.isVisible() for pane in grid.findChildren(type(grid.panes[0]))) == number
         assert grid.current in grid.panes
     assert grid.panes[3].content is Content.UNCERTAINTY
@@ -553,26 +563,26 @@ def test_panes_are_arranged_so_that_pictures_are_large(grid, qapp):
         assert len({pane.x() for pane in grid.panes}) == columns
 
 
-def test_a_double_click_enlarges_a_pane_and_brings_the_others_back(grid, operator):
+def test_a_double_click_enlarges_a_pane_and_brings_the_others_back(grid, operator, press):
     show(grid, make_view())
     pane = grid.showing(Content.OVERLAY)
     for visible in ([pane], list(grid.panes)):
         operator.click(pane.canvas.viewport, at(pane, 200, 200), times=2)
         assert [each for each in grid.panes if each.isVisible()] == visible
-    grid.commands[PaneCommand.ENLARGE].trigger()
+    press(grid, PaneCommand.ENLARGE)
     assert [each for each in grid.panes if each.isVisible()] == [pane]
     show(grid, make_view(index=5))
     grid.toggle_enlarged()
     assert "frame 5," in (grid.refresh_numbers(), grid.panes[0].subtitle.full_text)[1]
 
 
-def test_a_pane_pops_out_lives_there_and_comes_back(grid):
+def test_a_pane_pops_out_lives_there_and_comes_back(grid, operator):
     show(grid, make_view())
     pane = grid.showing(Content.PHASE)
     pane.activate()
-    grid.commands[PaneCommand.POP_OUT].trigger()
+    operator.activate(grid)
+    operator.key("ctrl+shift+p", until=lambda: pane.window() is not grid)
     window = pane.window()
-    assert window is not grid
     assert window.windowTitle().startswith("Phase")
     show(grid, make_view(index=9))
     assert "frame 9," in pane.subtitle.full_text
@@ -618,7 +628,7 @@ def test_a_popped_out_pane_ends_with_its_grid(qtbot, styled):
 
 
 @pytest.mark.parametrize("turned", [Content.PHASE, Content.OVERLAY])
-def test_linked_panes_of_a_plane_zoom_together_and_others_stay(grid, turned, turn_wheel):
+def test_linked_panes_of_a_plane_zoom_together_and_others_stay(grid, turned, turn_wheel, press):
     show(grid, make_view())
     speckle, phase, overlay = (grid.showing(content) for content in (Content.SPECKLE, Content.PHASE, Content.OVERLAY))
     before = speckle.canvas.visible_um
@@ -627,7 +637,7 @@ def test_linked_panes_of_a_plane_zoom_together_and_others_stay(grid, turned, tur
     assert overlay.canvas.visible_um.width() == pytest.approx(phase.canvas.visible_um.width(), rel=0.02)
     assert overlay.canvas.visible_um.center().x() == pytest.approx(phase.canvas.visible_um.center().x(), abs=1.0)
     assert speckle.canvas.visible_um == before
-    grid.commands[PaneCommand.LINK].trigger()
+    press(grid, PaneCommand.LINK)
     held = grid.showing(turned).canvas.visible_um
     turn_wheel(phase if turned is Content.OVERLAY else overlay)
     assert grid.showing(turned).canvas.visible_um == held
@@ -668,12 +678,12 @@ def test_the_scale_bar_is_as_long_as_it_says(grid):
     assert float(zoomed.split()[0]) < float(text.split()[0])
 
 
-def test_cross_hair_and_grid_lie_where_they_say(grid):
+def test_cross_hair_and_grid_lie_where_they_say(grid, press):
     show(grid, make_view())
     pane = grid.showing(Content.PHASE)
     pane.activate()
     for command in (PaneCommand.CROSS_HAIR, PaneCommand.GRID):
-        grid.commands[command].trigger()
+        press(grid, command)
     cross, lines = pane.canvas.annotations.lines
     centre = pane.canvas.position_of(QPointF(FIELD_UM / 2, FIELD_UM / 2))
     assert cross[0].x1() == pytest.approx(centre.x(), abs=1.0)
@@ -684,12 +694,12 @@ def test_cross_hair_and_grid_lie_where_they_say(grid):
     assert lines[0].x1() == pytest.approx(pane.canvas.position_of(QPointF(50.0, 0.0)).x(), abs=1.0)
 
 
-def test_a_copied_pane_is_the_picture_as_it_is_seen(grid, qapp, hover):
+def test_a_copied_pane_is_the_picture_as_it_is_seen(grid, qapp, hover, press):
     show(grid, view_with(np.full((128, 128), 2.6)))
     pane = grid.showing(Content.OVERLAY)
     pane.activate()
     hover(pane, 200, 200)
-    grid.commands[PaneCommand.COPY].trigger()
+    press(grid, PaneCommand.COPY)
     copied = qapp.clipboard().image()
     assert copied.width() == pytest.approx(pane.canvas.annotations.picture.width(), abs=2)
     assert copied.pixelColor(copied.width() // 2, copied.height() // 2).getRgb()[:3] == (255, 255, 255)
@@ -698,7 +708,7 @@ def test_a_copied_pane_is_the_picture_as_it_is_seen(grid, qapp, hover):
     assert pane.canvas.annotations.readout  # is back
 
 
-def test_the_state_is_plain_and_comes_back(grid, qtbot):
+def test_the_state_is_plain_and_comes_back(grid, qtbot, press):
     grid.set_number(4)
     choose(grid, Content.TRUTH, pane=0)
     pane = grid.panes[1]
@@ -711,7 +721,7 @@ def test_the_state_is_plain_and_comes_back(grid, qtbot):
         )
     )
     grid.panes[2].strip.levels.set_by_hand(0.5, 1.5)
-    grid.commands[PaneCommand.LINK].trigger()
+    press(grid, PaneCommand.LINK)
     state = json.loads(json.dumps(grid.state()))
     other = PaneGrid(FACTS)
     qtbot.addWidget(other)

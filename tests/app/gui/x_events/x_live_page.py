@@ -176,7 +176,7 @@ def test_levels_are_dragged_on_the_histogram(shown: MainWindow, operator: XOpera
 @pytest.mark.parametrize("tool", [Tool.RECTANGLE, pytest.param(Tool.ELLIPSE, marks=pytest.mark.slow)])
 def test_a_region_is_drawn_and_a_pane_copied(shown: MainWindow, operator: XOperator, tool: Tool) -> None:
     grid = shown.page.pictures
-    grid.measure.actions[tool].trigger()
+    operator.key(grid.measure.actions[tool].shortcut().toString().lower())
     pane = grid.showing(Content.SPECKLE)
     operator.drag(pane.canvas.viewport, _at(pane, 100, 80), _at(pane, 250, 200))
     (name,) = grid.measure.measurements.names

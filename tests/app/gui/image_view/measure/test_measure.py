@@ -59,6 +59,17 @@ def panel(qtbot, grid) -> MeasurePanel:
     return panel
 
 
+@pytest.fixture
+def delete(operator) -> Callable[[PaneGrid], None]:
+    """Presses the key that removes a measurement."""
+
+    def press(grid: PaneGrid) -> None:
+        operator.activate(grid)
+        operator.key("Delete")
+
+    return press
+
+
 def show(grid: PaneGrid, index: int = 0, *, gain: float = 1.0):
     view = make_view(index=index, seed=index)
     frame = replace(view.frame, t_ns=index * 20_000_000)
@@ -84,11 +95,12 @@ def drag(operator) -> Callable[..., None]:
 
 
 @pytest.fixture
-def draw(drag) -> Callable[..., str]:
+def draw(drag, operator) -> Callable[..., str]:
     """Draws a shape on the pane of a content; returns its name."""
 
     def with_mouse(grid: PaneGrid, tool: Tool, content: Content, *ends: tuple[float, float]) -> str:
-        grid.measure.actions[tool].trigger()
+        operator.activate(grid)
+        operator.key(grid.measure.actions[tool].shortcut().toString().lower())
         drag(grid.showing(content), ends[0], ends[-1])
         grid.refresh_numbers()
         return grid.measure.measurements.names[-1]
@@ -252,13 +264,13 @@ def test_the_table_shows_name_frame_and_numbers(grid, panel, draw):
     assert float(panel.table.text(1, "Length")) == pytest.approx(100.0, abs=2.5)
 
 
-def test_delete_removes_what_was_drawn_last_and_a_row_can_be_chosen(grid, panel, operator, draw):
+def test_delete_removes_what_was_drawn_last_and_a_row_can_be_chosen(grid, panel, operator, draw, delete):
     first, second, third = (draw(grid, Tool.POINT, Content.PHASE, (x, 100), (x, 100)) for x in (80, 160, 240))
-    grid.measure.delete.trigger()
+    delete(grid)
     assert grid.measure.measurements.names == (first, second)
     panel.refresh()
-    panel.table.selectRow(0)
-    grid.measure.delete.trigger()
+    operator.click_cell(panel.table, 0)
+    delete(grid)
     assert grid.measure.measurements.names == (second,)
     assert draw(grid, Tool.POINT, Content.PHASE, (300, 100), (300, 100)) == "Point 4"
     assert third not in grid.measure.measurements.names
@@ -267,7 +279,7 @@ def test_delete_removes_what_was_drawn_last_and_a_row_can_be_chosen(grid, panel,
     assert panel.table.rowCount() == 0
 
 
-def test_a_clicked_shape_is_selected_in_the_table_and_removed_by_delete(grid, panel, draw, drag):
+def test_a_clicked_shape_is_selected_in_the_table_and_removed_by_delete(grid, panel, draw, drag, delete):
     first = draw(grid, Tool.RECTANGLE, Content.PHASE, (60, 60), (160, 140))
     second = draw(grid, Tool.RECTANGLE, Content.PHASE, (200, 200), (300, 280))
     assert grid.measure.selection == second
@@ -275,7 +287,7 @@ def test_a_clicked_shape_is_selected_in_the_table_and_removed_by_delete(grid, pa
     assert grid.measure.selection == first
     panel.refresh()
     assert {item.row() for item in panel.table.selectedItems()} == {0}
-    grid.measure.delete.trigger()
+    delete(grid)
     assert grid.measure.measurements.names == (second,)
     assert grid.measure.selection == second
 
