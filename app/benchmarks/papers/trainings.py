@@ -21,10 +21,11 @@ from app.training.process import can_resume
 from app.training.train import TEST_PAIRS, VALIDATION_PAIRS, Job, StoredPairs, train_on_stored, twin_data
 from calibration.fibre.response import KIND
 from calibration.stored import FILE, devices_of, load
+from drivers.base import SpeckleScopeError
 from drivers.clock import VirtualClock
 from reconstruction.data.pairs import PairPool
 from reconstruction.data.simulation import cores, stored_pool
-from reconstruction.models.model import CARD, load_model, read_card
+from reconstruction.models.model import CARD, SHIPPED, load_model, read_card
 from reconstruction.training.config import TrainConfig
 from reconstruction.training.loop import TrainingClock
 from reconstruction.training.run import sole_trainer
@@ -67,9 +68,10 @@ class PapersFolder:
         last = number == len(model.stages) - 1
         return self.place(model) if last else self.path / "stages" / f"{model.name}-{number + 1}"
 
-    def is_finished(self, model: PaperModel) -> bool:
-        """Whether a model is trained."""
-        return _is_finished(self.place(model))
+    def trained(self, model: PaperModel) -> Path | None:
+        """Return the folder of a trained model: its place here, or the shipped weights; None if there are none yet."""
+        places = (self.place(model), SHIPPED / model.name)
+        return next((place for place in places if _is_finished(place)), None)
 
 
 def train_model(config: InstrumentConfig, folder: PapersFolder, model: PaperModel, report: Report) -> None:
@@ -155,7 +157,7 @@ def _pairs_of(config: InstrumentConfig, folder: PapersFolder, model: PaperModel,
 
 def _job(folder: PapersFolder, model: PaperModel, number: int) -> Job:
     stage, place = model.stages[number], folder.stage(model, number)
-    before = folder.stage(model, number - 1) if number else place.parent / model.base if model.base else None
+    before = folder.stage(model, number - 1) if number else _base(folder, model) if model.base else None
     return Job(
         folder=place,
         kind=model.kind,
@@ -167,6 +169,14 @@ def _job(folder: PapersFolder, model: PaperModel, number: int) -> Job:
         command_resumes=True,
         counts_fit=True,
     )
+
+
+def _base(folder: PapersFolder, model: PaperModel) -> Path:
+    """Return the folder of the model that a training starts from."""
+    base = folder.trained(replace(model, name=model.base))
+    if base is None:
+        raise SpeckleScopeError(f"{model.name} starts from {model.base}, which is not trained yet; train that first")
+    return base
 
 
 def _training(model: PaperModel, stage: Stage) -> TrainConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from app.benchmarks.papers.plan import PairsPlan, PaperModel, Shelf, Stage
 from app.benchmarks.papers.trainings import PapersFolder, measured_response, papers_pool, train_model
 from app.instrument.config import InstrumentConfig, load_config, shipped_file
 from app.instrument.kinds import InstrumentName
-from reconstruction.models.model import load_model
+from drivers.base import SpeckleScopeError
+from reconstruction.models.model import SHIPPED, load_model
 
 PAIRS = PairsPlan(source="cells", pairs=32, seed=11)
 NETWORK = {"grid_px": 64, "base_channels": 4, "multipliers": (1, 2)}
@@ -43,7 +45,7 @@ def test_a_model_of_two_stages_is_trained_once_for_its_minutes(config: Instrumen
     model = PaperModel(name="small", kind="specdiffusion", network=network, data=PAIRS, minutes=0.02, stages=stages)
     train_model(config, folder, model, silent)
     trained = load_model(folder.place(model))
-    assert folder.is_finished(model)
+    assert folder.trained(model) == folder.place(model)
     assert trained.network.config.pure_noise == 0.25
     first = load_model(folder.stage(model, 0)).card
     assert 0.6 <= first.seconds < 1.2 <= trained.card.seconds < 2.5
@@ -59,12 +61,20 @@ def test_few_pairs_fine_tune_another_model(config: InstrumentConfig, tmp_path: P
     folder = PapersFolder(tmp_path)
     base = PaperModel(name="base", kind="unet", network=NETWORK, shelf=Shelf.TRANSFER, data=PAIRS, minutes=0.005)
     second = PaperModel(name="second", kind="unet", shelf=Shelf.TRANSFER, data=PAIRS, base="base", few=10)
+    with pytest.raises(SpeckleScopeError, match="starts from base, which is not trained yet"):
+        train_model(config, folder, second, silent)
     for model in (base, second):
         train_model(config, folder, model, silent)
     card = load_model(folder.place(second)).card
     assert card.data.startswith("10 simulated pairs")
     assert card.scores["steps"] == 3
     assert card.training["batch"] == 10
+
+
+def test_a_model_that_is_shipped_is_not_trained_again(tmp_path: Path) -> None:
+    shipped = PaperModel(name="unet-twin", kind="unet")
+    assert PapersFolder(tmp_path).trained(shipped) == SHIPPED / "unet-twin"
+    assert PapersFolder(tmp_path).trained(replace(shipped, name="unet-of-nobody")) is None
 
 
 @pytest.mark.slow
