@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PyQt6.QtCore import QEvent, QSettings, Qt
+from PyQt6.QtCore import QSettings
 from PyQt6.QtWidgets import QApplication, QPushButton
 
 from acquisition.archive.kinds import FinishReason
@@ -25,7 +26,7 @@ from app.status import AcquisitionStatus, JobState, Message, RecordingState, Rec
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.small_instrument import small_instrument, until
 from tests.helpers.virtual_dataset import FIBRE, PLAN, acquired
-from tests.helpers.x_server.operator import wait_exposed
+from tests.helpers.x_server.operator import XOperator, wait_exposed
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +67,9 @@ def _polled(page: BuildPage, condition) -> None:
     until(holds)
 
 
-def _click(qtbot, button: QPushButton) -> None:
+def _click(operator: XOperator, button: QPushButton) -> None:
     assert button.isEnabled(), button.toolTip()
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    operator.click(button)
 
 
 def _image(file: Path, seed: int) -> None:
@@ -80,7 +81,7 @@ def _image(file: Path, seed: int) -> None:
 # -- a plan -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_is_previewed_estimated_and_acquired(page: BuildPage, session: ScriptedSession, qtbot) -> None:
+def test_a_plan_is_previewed_estimated_and_acquired(page: BuildPage, session: ScriptedSession, operator: XOperator) -> None:
     sheet, form = page.acquire, page.acquire.form
     form.name.setText("cells-1")
     form.source.setCurrentIndex(form.source.findData("digits"))
@@ -88,7 +89,7 @@ def test_a_plan_is_previewed_estimated_and_acquired(page: BuildPage, session: Sc
     _polled(page, lambda: len(sheet.patterns.names) == 12 and all("digit" in name for name in sheet.patterns.names))
     assert "64 frames, references included" in sheet.estimate.text()
     assert "GB free" in sheet.estimate.text()
-    _click(qtbot, sheet.start_button)
+    _click(operator, sheet.start_button)
     (command, name, plan), *_ = session.calls
     assert (command, name, plan.source, plan.pairs) == ("acquire", "cells-1", "digits", 60)
     assert plan.exposure_s == session.devices.exposure_s
@@ -99,17 +100,16 @@ def test_a_plan_is_previewed_estimated_and_acquired(page: BuildPage, session: Sc
     assert "An acquisition is running" in sheet.reason.text
 
 
-def test_every_entry_is_explained_with_its_range_and_default(page: BuildPage) -> None:
+def test_every_entry_is_explained_with_its_range_and_default(page: BuildPage, operator: XOperator) -> None:
     form = page.acquire.form
     for key, box in form.numbers.items():
         assert "at first" in box.toolTip(), key
         assert box.accessibleName(), key
-    form.numbers["repeats"].setFocus()
-    form.eventFilter(form.numbers["repeats"], QEvent(QEvent.Type.FocusIn))
-    assert "How often each pattern is captured" in form.help.text()
     assert not form.numbers["seed"].isVisible()
-    form.more.setChecked(True)
+    operator.click(form.more)
     assert form.numbers["seed"].isVisible()
+    operator.click(form.numbers["repeats"])
+    assert "How often each pattern is captured" in form.help.text()
 
 
 def test_the_plan_has_every_entry(page: BuildPage) -> None:
@@ -235,7 +235,7 @@ def test_a_damaged_memory_gives_the_defaults(session: ScriptedSession, store: QS
 # -- the acquisition that runs -----------------------------------------------------------------------------------------
 
 
-def test_progress_faults_and_drift_are_shown_and_pause_and_stop_are_passed_on(page, session, qtbot) -> None:
+def test_progress_faults_and_drift_are_shown_and_pause_and_stop_are_passed_on(page, session, operator) -> None:
     strip = page.run
     assert not strip.isVisible()
     status = AcquisitionStatus(
@@ -260,13 +260,13 @@ def test_progress_faults_and_drift_are_shown_and_pause_and_stop_are_passed_on(pa
     assert "check the camera's cable" in strip.faults.toolTip()
     assert strip.drift.isVisible()
     assert strip.drift.lowest == 0.97
-    qtbot.mouseClick(strip.pause, Qt.MouseButton.LeftButton)
+    _click(operator, strip.pause)
     session.acquisition = replace(status, state=AcquisitionState.PAUSED)
     page.refresh()
     assert "do not move the fibre" in strip.verdict
     assert strip.rate.text() == "– pairs/s"
-    qtbot.mouseClick(strip.pause, Qt.MouseButton.LeftButton)
-    qtbot.mouseClick(strip.stop, Qt.MouseButton.LeftButton)
+    _click(operator, strip.pause)
+    _click(operator, strip.stop)
     assert session.calls == [("pause_acquisition", True), ("pause_acquisition", False), ("stop_acquisition",)]
     session.acquisition = replace(
         status, state=AcquisitionState.FINISHED, finish_reason=FinishReason.STOPPED, verdict="stopped at 125 of 500"
@@ -289,9 +289,9 @@ def test_the_drift_curve_changes_colour_when_the_fibre_has_moved(page: BuildPage
     assert not curve.isVisible()
 
 
-def test_the_job_of_an_acquisition_ends_with_it(page: BuildPage, session: ScriptedSession, qtbot) -> None:
+def test_the_job_of_an_acquisition_ends_with_it(page: BuildPage, session: ScriptedSession, operator: XOperator) -> None:
     _polled(page, page.acquire.start_button.isEnabled)
-    _click(qtbot, page.acquire.start_button)
+    _click(operator, page.acquire.start_button)
     assert page.context.jobs.conflict(frozenset({Need.DEVICES}))
     page.context.jobs.stop_resumable()  # as the window does when it closes
     until(lambda: ("stop_acquisition",) in session.calls)
@@ -313,9 +313,9 @@ def pairs(tmp_path: Path) -> Path:
     return tmp_path / "pairs"
 
 
-def test_an_import_is_checked_first_and_then_shown_as_a_dataset(page: BuildPage, pairs: Path, qtbot) -> None:
+def test_an_import_is_checked_first_and_then_shown_as_a_dataset(page: BuildPage, pairs: Path, operator: XOperator) -> None:
     sheet, form = page.importer, page.importer.form
-    page.tabs.setCurrentWidget(sheet)
+    operator.show_tab(page.tabs, 1)
     assert "Choose a file or a folder" in sheet.reason.text
     form.use_source(pairs)
     assert form.dataset_name == "pairs"
@@ -327,7 +327,7 @@ def test_an_import_is_checked_first_and_then_shown_as_a_dataset(page: BuildPage,
     assert not sheet.import_button.isEnabled()
     form.numbers["phase_range_rad"].setValue(2.5)
     assert "Press Check" in sheet.reason.text
-    _click(qtbot, sheet.check_button)
+    _click(operator, sheet.check_button)
     _polled(page, lambda: sheet.verdict.tone is Tone.GOOD)
     assert "3 pairs can be imported" in sheet.verdict.text
     assert sheet.facts.rowCount() > 5
@@ -335,7 +335,7 @@ def test_an_import_is_checked_first_and_then_shown_as_a_dataset(page: BuildPage,
     assert not page.session.config.archive.exists()
     messages: list[Message] = []
     page.reported.connect(messages.append)
-    _click(qtbot, sheet.import_button)
+    _click(operator, sheet.import_button)
     _polled(page, lambda: page.datasets.table.rowCount() == 1)
     assert "Imported: " in messages[0].text
     assert page.tabs.currentWidget() is page.datasets
@@ -343,14 +343,14 @@ def test_an_import_is_checked_first_and_then_shown_as_a_dataset(page: BuildPage,
     assert page.datasets.table.selected.entry.name == "pairs"
 
 
-def test_an_import_that_fails_says_why_and_leaves_nothing(page: BuildPage, pairs: Path, qtbot) -> None:
+def test_an_import_that_fails_says_why_and_leaves_nothing(page: BuildPage, pairs: Path, operator: XOperator) -> None:
     sheet = page.importer
     page.tabs.setCurrentWidget(sheet)
     sheet.form.numbers["phase_range_rad"].setValue(2.5)
     sheet.form.use_source(pairs)
     _polled(page, sheet.import_button.isEnabled)
     page.session.config.archive.write_text("a file in its place")
-    _click(qtbot, sheet.import_button)
+    _click(operator, sheet.import_button)
     _polled(page, lambda: sheet.reason.tone is Tone.WRONG)
     assert "cannot create" in sheet.reason.text or "archive" in sheet.reason.text
 
@@ -358,11 +358,18 @@ def test_an_import_that_fails_says_why_and_leaves_nothing(page: BuildPage, pairs
 # -- datasets that are there -------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def acquired_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AcquisitionDevices]:
+    """A dataset of which five pairs are on disk, and the devices that it was acquired with."""
+    path, bench = acquired(tmp_path_factory.mktemp("acquired"), pairs=5)
+    return path, AcquisitionDevices.of(bench.rig, FIBRE)
+
+
 @pytest.fixture
-def stored(page: BuildPage, session: ScriptedSession) -> Path:
-    """A dataset of which five pairs are on disk, selected in the list."""
-    path, bench = acquired(session.config.archive, pairs=5)
-    session.devices = AcquisitionDevices.of(bench.rig, FIBRE)
+def stored(page: BuildPage, session: ScriptedSession, acquired_once: tuple[Path, AcquisitionDevices]) -> Path:
+    """A copy of the unfinished dataset, selected in the list."""
+    original, session.devices = acquired_once
+    path = Path(shutil.copytree(original, session.config.archive / original.name))
     page.use_session(session)
     page.show_dataset(path)
     _polled(page, lambda: page.datasets.table.selected is not None)
@@ -375,7 +382,9 @@ def test_a_list_that_does_not_have_a_new_dataset_yet_does_not_say_there_is_none(
     _polled(page, lambda: page.datasets.note.text == "1 dataset is unfinished")
 
 
-def test_an_unfinished_dataset_offers_to_be_resumed(page: BuildPage, session: ScriptedSession, stored: Path, qtbot) -> None:
+def test_an_unfinished_dataset_offers_to_be_resumed(
+    page: BuildPage, session: ScriptedSession, stored: Path, operator: XOperator
+) -> None:
     datasets = page.datasets
     assert page.tabs.tabText(2) == "Datasets (1 unfinished)"
     assert [datasets.table.item(0, column).text() for column in (0, 2, 3)] == [
@@ -391,7 +400,7 @@ def test_an_unfinished_dataset_offers_to_be_resumed(page: BuildPage, session: Sc
     assert not datasets.resume_button.isEnabled()
     session.recording = RecordingStatus()
     page.refresh()
-    _click(qtbot, datasets.resume_button)
+    _click(operator, datasets.resume_button)
     _polled(page, lambda: bool(session.calls))
     assert session.calls == [("resume_acquisition", stored)]
     assert page.context.jobs.conflict(frozenset({Need.DEVICES}))
@@ -406,22 +415,22 @@ def test_a_dataset_of_another_fibre_says_so_and_the_page_goes_on(page, session, 
     assert page.datasets.verify_button.isEnabled()
 
 
-def test_a_fibre_that_changed_after_the_list_was_made_is_noticed(page, session, stored: Path, qtbot) -> None:
+def test_a_fibre_that_changed_after_the_list_was_made_is_noticed(page, session, stored: Path, operator: XOperator) -> None:
     page.refresh()
     session.devices = replace(session.devices, fibre="another fibre")
     messages: list[Message] = []
     page.reported.connect(messages.append)
-    _click(qtbot, page.datasets.resume_button)
+    _click(operator, page.datasets.resume_button)
     _polled(page, lambda: bool(messages))
     assert "was started with fibre" in messages[0].text
     assert session.calls == []
 
 
-def test_a_verification_is_a_job_and_its_report_is_seen_in_place(page, stored: Path, qtbot) -> None:
+def test_a_verification_is_a_job_and_its_report_is_seen_in_place(page, stored: Path, operator: XOperator) -> None:
     report = page.datasets.report
     page.refresh()
     assert "Not verified yet" in report.verdict.text
-    _click(qtbot, page.datasets.verify_button)
+    _click(operator, page.datasets.verify_button)
     assert page.context.jobs.statuses()[0].name == f"Verify {stored.name}"
     _polled(page, lambda: report.rows.rowCount() > 5)
     assert f"5 of {len(PLAN)} pairs, verified" in report.verdict.text
@@ -429,12 +438,12 @@ def test_a_verification_is_a_job_and_its_report_is_seen_in_place(page, stored: P
     assert report.open_report.isEnabled()
 
 
-def test_a_damaged_dataset_is_told_in_place(page, stored: Path, qtbot) -> None:
+def test_a_damaged_dataset_is_told_in_place(page, stored: Path, operator: XOperator) -> None:
     shard = max(stored.glob("data.zarr/speckle/c*"), key=lambda file: file.stat().st_size)
     content = bytearray(shard.read_bytes())
     content[len(content) // 3] ^= 0xFF
     shard.write_bytes(content)
-    _click(qtbot, page.datasets.verify_button)
+    _click(operator, page.datasets.verify_button)
     _polled(page, lambda: not page.context.jobs.running and page.datasets.verify_button.isEnabled())
     assert "NOT verified" in page.datasets.report.verdict.text
     assert any("pair" in text or "row" in text for text in page.datasets.report.messages.texts)
@@ -468,29 +477,30 @@ def real(qtbot, styled, tmp_path: Path) -> Iterator[BuildPage]:
 
 
 @pytest.mark.slow
-def test_a_dataset_is_stopped_resumed_verified_and_seen_in_place(real: BuildPage, qtbot) -> None:
+def test_a_dataset_is_stopped_resumed_verified_and_seen_in_place(real: BuildPage, operator: XOperator) -> None:
     form, datasets = real.acquire.form, real.datasets
     form.numbers["pairs"].setValue(24)
     form.numbers["reference_every"].setValue(8)
     _polled(real, real.acquire.start_button.isEnabled)
-    _click(qtbot, real.acquire.start_button)
+    _click(operator, real.acquire.start_button)
     _polled(real, lambda: real.session.acquisition_status().path is not None)
-    qtbot.mouseClick(real.run.stop, Qt.MouseButton.LeftButton)
+    _click(operator, real.run.stop)
     _polled(real, lambda: datasets.table.rowCount() == 1 and not real.context.jobs.running)
     assert real.tabs.tabText(2) == "Datasets (1 unfinished)"
-    datasets.table.setCurrentCell(0, 0)
+    operator.show_tab(real.tabs, 2)
+    operator.click_cell(datasets.table, 0)
     real.refresh()
     assert "pairs are missing" in datasets.resume_note.text
-    _click(qtbot, datasets.resume_button)
+    _click(operator, datasets.resume_button)
     _polled(real, lambda: real.run.verdict.startswith("Complete"))
     _polled(real, lambda: real.tabs.tabText(2) == "Datasets")
-    qtbot.mouseClick(real.run.report, Qt.MouseButton.LeftButton)
+    _click(operator, real.run.report)
     _polled(real, lambda: datasets.report.verdict.tone is Tone.GOOD)
     assert "28 of 28 pairs, verified" in datasets.report.verdict.text
     assert datasets.report.rows.rowCount() >= 10
     assert not datasets.report.sheet.is_empty
     assert datasets.report.drift.isVisible()
-    _click(qtbot, datasets.verify_button)
+    _click(operator, datasets.verify_button)
     _polled(real, lambda: datasets.verify_button.isEnabled() and not real.context.jobs.running)
     assert real.context.jobs.statuses()[-1].state is JobState.FINISHED
     assert datasets.report.verdict.tone is Tone.GOOD

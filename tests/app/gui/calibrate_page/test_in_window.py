@@ -15,11 +15,12 @@ from app.gui.main_window.session_host import HostState, InstrumentChoice, Sessio
 from app.gui.main_window.window import MainWindow
 from app.instrument.config import TwinConfig, load_config, save_config
 from drivers.twin.slm import SimulatedSlmConfig
-from tests.helpers.answers import agrees
 from tests.helpers.small_instrument import OPTICS, small_instrument
+from tests.helpers.x_server.answers import agrees
+from tests.helpers.x_server.operator import XOperator
 
 
-def test_what_is_applied_is_used_in_the_same_window(qtbot, styled, tmp_path: Path) -> None:
+def test_what_is_applied_is_used_in_the_same_window(qtbot, styled, tmp_path: Path, operator: XOperator) -> None:
     slm = SimulatedSlmConfig(refresh_hz=500.0, settle_s=0.004, time_constant_s=0.0008, lut_gamma=1.2)
     file = tmp_path / "instrument.yaml"
     save_config(small_instrument(tmp_path).model_copy(update={"twin": TwinConfig(optics=OPTICS, slm=slm)}), file)
@@ -33,15 +34,15 @@ def test_what_is_applied_is_used_in_the_same_window(qtbot, styled, tmp_path: Pat
     page = window.pages.current_page
     assert isinstance(page, CalibratePage)
     qtbot.waitUntil(lambda: bool(page.records), timeout=20_000)
-    page.choose(Calibration.LUT)
-    page.run_panel.levels.setValue(16)
-    page.run_panel.run.click()
+    operator.click(page.cards[Calibration.LUT])
+    operator.fill(page.run_panel.levels, "16")
+    operator.click(page.run_panel.run)
     qtbot.waitUntil(lambda: page.records[Calibration.LUT].stored is not None, timeout=60_000)
     assert [job.name for job in window.jobs.statuses()] == ["Calibrate: SLM phase response"]
     assert page.records[Calibration.LUT].verdict.state is CalibrationState.CONTRADICTS
     first = host.session
-    answer = agrees()
-    page.result_panel.apply.click()
+    answer = agrees(operator)
+    operator.click(page.result_panel.apply, until=lambda: bool(answer.questions))
     qtbot.waitUntil(lambda: host.state is HostState.OPEN and host.session is not first, timeout=30_000)
     answer.stop()
     assert host.session.config.twin.slm.assumed_lut_gamma == load_config(file).twin.slm.assumed_lut_gamma != 1.0

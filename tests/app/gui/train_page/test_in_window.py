@@ -9,7 +9,7 @@ import pytest
 from app.gui.command import Command
 from app.gui.train_page.page import TrainPage
 from app.jobs.job_list import Job, JobOrder, Need
-from tests.helpers.answers import agrees, refuses
+from tests.helpers.x_server.answers import agrees, refuses
 
 
 @pytest.fixture
@@ -27,16 +27,16 @@ def test_the_menu_opens_the_page(window) -> None:
     assert isinstance(window.pages.current_page, TrainPage)
 
 
-def test_closing_the_window_asks_and_stops_the_training(qtbot, window, training) -> None:
-    operator = refuses()
+def test_closing_the_window_asks_and_stops_the_training(qtbot, window, training, operator) -> None:
+    answer = refuses(operator)
     window.close()
-    operator.stop()
+    answer.stop()
     assert window.isVisible()
     assert training.running
-    operator = agrees()
+    answer = agrees(operator)
     window.close()
-    operator.stop()
-    assert "Train m is running" in operator.questions[0]
+    answer.stop()
+    assert "Train m is running" in answer.questions[0]
 
     def closed() -> bool:
         window.refresh_numbers()

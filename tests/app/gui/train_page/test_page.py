@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from PyQt6.QtCore import QSettings, Qt
+from PyQt6.QtCore import QSettings
+from PyQt6.QtWidgets import QPushButton
 
 from app.gui.pages.page import PageContext
 from app.gui.train_page.page import TrainPage
@@ -29,9 +30,10 @@ from app.training.verdict import Judgement, Verdict
 from reconstruction.models.model import DEFAULT_MODEL, ModelCard, save_model
 from reconstruction.training.checkpoint import CHECKPOINT
 from reconstruction.training.run import CURVE, PICTURE, RESOLVED, RUN
-from tests.helpers.answers import agrees, refuses
 from tests.helpers.scripted_session import ScriptedSession
 from tests.helpers.small_instrument import small_instrument, small_model, small_network
+from tests.helpers.x_server.answers import Answer, agrees, refuses
+from tests.helpers.x_server.operator import XOperator
 
 #: Stands for the command: says how far it is, and works until it is asked to stop.
 PATIENT = """
@@ -91,19 +93,26 @@ def wait(qtbot, page: TrainPage, condition: Callable[[], object]) -> None:
     qtbot.waitUntil(ready, timeout=30_000)
 
 
-def click(qtbot, button) -> None:
+def click(operator: XOperator, button: QPushButton) -> None:
     assert button.isEnabled(), button.toolTip()
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    operator.click(button)
+
+
+def answered(operator: XOperator, button: QPushButton, answer: Answer) -> str:
+    """Click a button that asks; return the question, after the answer."""
+    operator.click(button, until=lambda: bool(answer.questions))
+    answer.stop()
+    return answer.questions[0]
 
 
 def state_of(page: TrainPage, name: str) -> QueueState | None:
     return next((one.state for one in page.queue.trainings if one.name == name), None)
 
 
-def trained(qtbot, page: TrainPage, *names: str) -> None:
+def trained(operator: XOperator, page: TrainPage, *names: str) -> None:
     for name in names:
         page.form.name.setText(name)
-        click(qtbot, page.form.train_button)
+        click(operator, page.form.train_button)
 
 
 def write_run(folder: Path, steps: int = 300) -> None:
@@ -187,13 +196,13 @@ def test_datasets_of_the_archive_are_offered_with_their_fibre(open_page, tmp_pat
     assert not form.train_button.isEnabled()
 
 
-def test_a_number_out_of_range_is_refused_in_words(open_page, qtbot) -> None:
+def test_a_number_out_of_range_is_refused_in_words(open_page, operator) -> None:
     page = open_page()
     box = page.form.minutes
-    box.setFocus()
-    box.selectAll()
-    qtbot.keyClicks(box, "0")
-    qtbot.keyClick(box, Qt.Key.Key_Return)
+    operator.click(box)
+    operator.key("ctrl+a")
+    operator.type("0", until=lambda: box.lineEdit().text().startswith("0"))
+    operator.key("Return")
     assert "The time to train cannot be 0 min: 0.1 to 20160 min is possible" in page.messages[-1].text
     assert box.value() == 30
 
@@ -201,10 +210,10 @@ def test_a_number_out_of_range_is_refused_in_words(open_page, qtbot) -> None:
 # -- the queue --------------------------------------------------------------------------------------------------------
 
 
-def test_trainings_run_one_after_another_while_the_page_is_not_seen(open_page, qtbot) -> None:
+def test_trainings_run_one_after_another_while_the_page_is_not_seen(open_page, qtbot, operator) -> None:
     page = open_page("pass")
     page.leave()
-    trained(qtbot, page, "first", "second")
+    trained(operator, page, "first", "second")
     wait(qtbot, page, lambda: state_of(page, "second") is QueueState.FINISHED)
     assert state_of(page, "first") is QueueState.FINISHED
     texts = [message.text for message in page.messages]
@@ -212,9 +221,9 @@ def test_trainings_run_one_after_another_while_the_page_is_not_seen(open_page, q
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM is a POSIX signal")
-def test_a_training_is_watched_stopped_and_resumed(open_page, qtbot, tmp_path) -> None:
+def test_a_training_is_watched_stopped_and_resumed(open_page, qtbot, operator, tmp_path) -> None:
     page = open_page()
-    trained(qtbot, page, "m", "next")
+    trained(operator, page, "m", "next")
     page.queue_panel.select(tmp_path / "models" / "m")
     wait(qtbot, page, lambda: "simulating pairs" in page.run_view.state.full_text)
     assert "left, everything included" in page.run_view.left.text()
@@ -222,41 +231,43 @@ def test_a_training_is_watched_stopped_and_resumed(open_page, qtbot, tmp_path) -
     assert "left" in page.queue_panel.list.item(0, 4).text()
     assert page.context.jobs.conflict(frozenset({Need.COMPUTER})).startswith("Train m is running")
     write_run(tmp_path / "models" / "m")
-    click(qtbot, page.queue_panel.stop)
+    click(operator, page.queue_panel.stop)
     wait(qtbot, page, lambda: state_of(page, "m") is QueueState.STOPPED)
     page.refresh()
     assert state_of(page, "next") is QueueState.WAITING
     assert "The queue is paused" in page.queue_panel.hint.full_text
-    click(qtbot, page.queue_panel.resume)
+    click(operator, page.queue_panel.resume)
     wait(qtbot, page, lambda: page.control.training is not None)
     assert page.control.training.name == "m"
 
 
-def test_the_error_of_a_training_is_said_and_the_queue_goes_on(open_page, qtbot) -> None:
+def test_the_error_of_a_training_is_said_and_the_queue_goes_on(open_page, qtbot, operator) -> None:
     page = open_page(FAILING)
-    trained(qtbot, page, "a", "b")
+    trained(operator, page, "a", "b")
     wait(qtbot, page, lambda: state_of(page, "b") is QueueState.FAILED)
     errors = [message.text for message in page.messages if message.level is MessageLevel.ERROR]
     assert errors == [f"{name} was not trained: the disk is full; free space" for name in "ab"]
 
 
-def test_the_queue_is_reordered_and_emptied(open_page, qtbot, tmp_path) -> None:
+def test_the_queue_is_reordered_and_emptied(open_page, operator, tmp_path) -> None:
     page = open_page()
     for name in "abc":
         page.queue.add(replace(page.form.order(), folder=tmp_path / "models" / name))
     page.refresh()
     panel = page.queue_panel
     panel.select(tmp_path / "models" / "c")
-    click(qtbot, panel.earlier)
-    click(qtbot, panel.earlier)
+    click(operator, panel.earlier)
+    click(operator, panel.earlier)
     assert [one.name for one in page.queue.trainings] == ["c", "a", "b"]
     assert panel.selected.name == "c"
     assert not panel.earlier.isEnabled()
-    click(qtbot, panel.remove)
+    click(operator, panel.remove)
     assert [one.name for one in page.queue.trainings] == ["a", "b"]
 
 
-def test_after_a_restart_nothing_begins_unasked_and_the_interrupted_training_can_be_resumed(open_page, qtbot, tmp_path) -> None:
+def test_after_a_restart_nothing_begins_unasked_and_the_interrupted_training_can_be_resumed(
+    open_page, qtbot, operator, tmp_path
+) -> None:
     queue = TrainingQueue(tmp_path / "trainings.json")
     order = open_page("pass").form.order()
     for name in "ab":
@@ -269,17 +280,17 @@ def test_after_a_restart_nothing_begins_unasked_and_the_interrupted_training_can
     assert "Start queue" in page.queue_panel.hint.full_text
     page.queue_panel.select(tmp_path / "models" / "a")
     assert len(page.run_view.curve.steps) == 30
-    click(qtbot, page.queue_panel.resume)
+    click(operator, page.queue_panel.resume)
     wait(qtbot, page, lambda: all(one.state is QueueState.FINISHED for one in page.queue.trainings))
 
 
-def test_what_cannot_run_side_by_side_is_said_before_it_is_started(open_page, qtbot) -> None:
+def test_what_cannot_run_side_by_side_is_said_before_it_is_started(open_page, qtbot, operator) -> None:
     page = open_page("pass")
     order = JobOrder(
         name="Compile other", work=lambda report, stop: stop.wait(), needs=frozenset({Need.COMPUTER}), resumable=True
     )
     other = page.context.jobs.start(order)
-    trained(qtbot, page, "m")
+    trained(operator, page, "m")
     page.refresh()
     assert "The next training waits: Compile other is running" in page.queue_panel.hint.full_text
     assert "Compile other is running" in page.models.compile.toolTip()
@@ -334,21 +345,18 @@ def bad_model(folder: Path, session: ScriptedSession) -> ListedModel:
     return ListedModel(folder=folder, origin=ModelOrigin.TRAINED, card=card)
 
 
-def test_a_model_that_has_learned_nothing_warns_and_the_safe_answer_is_the_default(open_page, qtbot, session, tmp_path) -> None:
+def test_a_model_that_has_learned_nothing_warns_and_the_safe_answer_is_the_default(
+    open_page, operator, session, tmp_path
+) -> None:
     page = open_page()
     requested: list[str] = []
     page.model_requested.connect(requested.append)
     page.models.show_models([bad_model(tmp_path / "bad", session)], DEFAULT_MODEL, session.fibre)
-    operator = refuses()
-    click(qtbot, page.models.use)
-    operator.stop()
+    operator.show_tab(page.sheets, 1)
+    question = answered(operator, page.models.use, refuses(operator))
+    assert question.startswith("bad: has learned nothing. Its pictures have nothing in common with the truth: SSIM -0.03")
     assert requested == []
-    assert operator.questions[0].startswith(
-        "bad: has learned nothing. Its pictures have nothing in common with the truth: SSIM -0.03"
-    )
-    operator = agrees()
-    click(qtbot, page.models.use)
-    operator.stop()
+    answered(operator, page.models.use, agrees(operator))
     assert requested == [str(tmp_path / "bad")]
 
 
@@ -360,7 +368,7 @@ def test_a_better_model_is_used_without_a_question(open_page, session, tmp_path)
     assert requested == [str(tmp_path / "good")]
 
 
-def test_one_click_goes_back_to_the_shipped_model(open_page, qtbot, session, tmp_path) -> None:
+def test_one_click_goes_back_to_the_shipped_model(open_page, qtbot, operator, session, tmp_path) -> None:
     page = open_page()
     requested: list[str] = []
     page.model_requested.connect(requested.append)
@@ -368,7 +376,8 @@ def test_one_click_goes_back_to_the_shipped_model(open_page, qtbot, session, tmp
     session.config = InstrumentConfig(archive=tmp_path / "archive", model="unet-twin")
     page.use_session(session)
     wait(qtbot, page, lambda: page.models.shipped.isEnabled())
-    click(qtbot, page.models.shipped)
+    operator.show_tab(page.sheets, 1)
+    click(operator, page.models.shipped)
     assert requested == [DEFAULT_MODEL]
 
 
@@ -380,7 +389,7 @@ def test_a_model_of_another_fibre_cannot_be_used_and_says_why(open_page, qtbot, 
     assert not page.models.use.isEnabled()
 
 
-def test_a_comparison_is_shown_with_its_pictures_scores_and_verdict(open_page, qtbot, session, tmp_path) -> None:
+def test_a_comparison_is_shown_with_its_pictures_scores_and_verdict(open_page, qtbot, operator, session, tmp_path) -> None:
     page = open_page()
     session.config = small_instrument(tmp_path)
     model = small_model(tmp_path / "models" / "mine")
@@ -398,7 +407,7 @@ def test_a_comparison_is_shown_with_its_pictures_scores_and_verdict(open_page, q
     comparison = view.comparison
     assert view.scores[0][1].text() == f"{np.mean([one.new.ssim for one in comparison.pictures]):.3f}"
     assert view.number.text() == "1 to 2 of 12"
-    click(qtbot, view.after)
+    click(operator, view.after)
     assert view.number.text() == "3 to 4 of 12"
 
 
