@@ -32,7 +32,8 @@ def requirements() -> list[Requirement]:
 def extras() -> list[Requirement]:
     """Every dependency of the extras that constraints.txt covers."""
     options = setup_cfg()["options.extras_require"]
-    return [Requirement(line) for name in ("test", "bench", "docs", "slmsuite") for line in options[name].split("\n") if line]
+    names = ("test", "bench", "docs", "papers", "slmsuite")
+    return [Requirement(line) for name in names for line in options[name].split("\n") if line]
 
 
 def normalised(name: str) -> str:

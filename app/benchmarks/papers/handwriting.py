@@ -59,7 +59,7 @@ def _collection() -> list[Grey]:
     try:
         load_digits = import_module("sklearn.datasets").load_digits
     except ImportError as error:
-        text = f"the experiment with handwriting needs scikit-learn ({error}); install it with: pip install scikit-learn"
+        text = f"handwriting needs scikit-learn ({error}); install it with: pip install 'specklescope[papers]'"
         raise SpeckleScopeError(text) from error
     return [np.round(np.asarray(image) * (255 / 16)).astype(np.uint8) for image in load_digits().images]
 
