@@ -20,8 +20,8 @@ from app.status import MessageLevel, RecordingState, RecordingStatus
 from calibration.stored import Stored, save
 from reconstruction.models.model import CARD, DEFAULT_MODEL, SHIPPED
 from tests.conftest import ROOT
-from tests.helpers.answers import agrees, refuses
 from tests.helpers.dragged_files import drag, drop, files, leave
+from tests.helpers.x_server.answers import agrees, refuses
 
 MODEL = SHIPPED / DEFAULT_MODEL
 RESPONSE = next(file.parent for file in SHIPPED_RESPONSES.glob("*/calibration.yaml"))
@@ -67,9 +67,9 @@ def test_an_instrument_file_opens(window, instrument, qtbot) -> None:
     qtbot.waitUntil(lambda: window.host.choice == InstrumentChoice(instrument) and window.page is not None)
 
 
-def test_while_a_recording_runs_an_instrument_asks_first(window, session, instrument, qtbot) -> None:
+def test_while_a_recording_runs_an_instrument_asks_first(window, session, instrument, qtbot, operator) -> None:
     session.recording = RecordingStatus(state=RecordingState.RECORDING, frames_recorded=5)
-    answer = refuses()
+    answer = refuses(operator)
     dropped(window, files(instrument), qtbot)
     qtbot.waitUntil(lambda: bool(answer.questions))
     answer.stop()
@@ -87,8 +87,9 @@ def test_while_a_recording_runs_an_instrument_asks_first(window, session, instru
     ],
     ids=["model", "card of a model", "fibre response"],
 )
-def test_a_model_or_a_fibre_response_is_offered(window, path: Path, chosen: InstrumentChoice, qtbot) -> None:
-    for answer, result in ((refuses(), InstrumentChoice()), (agrees(), chosen)):
+def test_a_model_or_a_fibre_response_is_offered(window, path: Path, chosen: InstrumentChoice, qtbot, operator) -> None:
+    for answers, result in ((refuses, InstrumentChoice()), (agrees, chosen)):
+        answer = answers(operator)
         dropped(window, files(path), qtbot)
         qtbot.waitUntil(lambda answer=answer: bool(answer.questions))
         answer.stop()
