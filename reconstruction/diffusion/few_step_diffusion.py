@@ -1,13 +1,13 @@
 """Few-step diffusion: a regressor's mean, and a small network that draws what the mean lacks in 1, 2, 4 or 8 evaluations.
 
 The frame is encoded once. A trained referenced model gives its phase and its last maps. An encoder refines the phase to the
-mean, estimates the standard deviation of every pixel, and gives maps for the denoiser. What the mean lacks, the residual, is
-divided by the standard deviation and filtered so that every spatial frequency has the same power
-(:mod:`reconstruction.diffusion.whitening`). A diffusion model draws it (:mod:`reconstruction.diffusion.angle_sampler`): its
-denoiser sees these maps and works at half the grid, so an evaluation costs little.
+mean, estimates how much piston, large and fine structures deviate from it (:mod:`reconstruction.diffusion.residual_bands`), and
+gives maps for the denoiser. What the mean lacks, the residual, is drawn. Piston and large structures are noise of the estimated
+strength. Fine structures come from a diffusion model (:mod:`reconstruction.diffusion.angle_sampler`), whose denoiser sees these
+maps and works at half the grid, so an evaluation costs little.
 
 An untrained denoiser already gives noise of the right strength at every pixel, with the right mean spectrum. What it learns is
-which residuals belong to this frame.
+which fine structures belong to this frame.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reconstruction.data.batch import Batch, Pairs
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.angle_sampler import NOISE_ANGLE, sampled
 from reconstruction.diffusion.encoded_pairs import EncodedBatch, EncodedPairs
-from reconstruction.diffusion.whitening import Whitening
+from reconstruction.diffusion.residual_bands import BandStd, ResidualBands
 from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.models.losses import phase_loss
 from reconstruction.networks.conditioned_unet import ConditionedUNet
@@ -33,11 +33,12 @@ from reconstruction.networks.referenced_unet import ReferencedUNet
 
 #: Smallest and largest standard deviation of a pixel, in radians.
 _LEAST_STD_RAD, _MOST_STD_RAD = 0.004, 1.0
-#: Logarithm of the standard deviation (rad) before training, about that of the default model's error.
-_FIRST_LOG_STD = -2.5
+#: Logarithms of the standard deviations (rad) of piston, large and fine structures before training, about those of the default
+#: model.
+_FIRST_LOG_STD = (-1.8, -2.7, -2.7)
 #: Changes of the mean are small; the encoder gives them divided by this, in radians.
 _MEAN_STEP_RAD = 0.1
-#: Weight of the likelihood of the standard deviation beside the losses of mean and velocity.
+#: Weight of the likelihoods of the standard deviations beside the losses of mean and velocity.
 _STD_WEIGHT = 0.2
 #: Bytes of the start's hash that the weights keep.
 _HASH_BYTES = 16
@@ -83,14 +84,16 @@ class Condition:
 
     Parameters
     ----------
-    mean, std : tensor of float32, shape (b, 1, grid_px, grid_px)
-        Mean of all samples, and the standard deviation of every pixel, in radians.
+    mean : tensor of float32, shape (b, 1, grid_px, grid_px)
+        Mean of all samples, in radians.
+    std : BandStd
+        How much they deviate from it.
     maps : tensor, shape (b, c, grid_px / 2, grid_px / 2)
         Condition of the denoiser.
     """
 
     mean: torch.Tensor
-    std: torch.Tensor
+    std: BandStd
     maps: torch.Tensor
 
 
@@ -108,9 +111,9 @@ class FewStepDiffusion(Reconstructor):
     def __init__(self, config: FewStepDiffusionConfig) -> None:
         super().__init__(config)
         self._steps = config.steps
-        self.encoder = ConditionedUNet(config.start_maps + 2, 2, config.encoder)
+        self.encoder = ConditionedUNet(config.start_maps + 2, 1 + len(_FIRST_LOG_STD), config.encoder)
         self.denoiser = ConditionedUNet(2, 1, config.denoiser, config.encoder[0])
-        self.whitening = Whitening(config.grid_px)
+        self.bands = ResidualBands(self.inside)
         # The weights belong to those of the start, and a compiled graph contains both.
         self.register_buffer("start_hash", torch.zeros(_HASH_BYTES, dtype=torch.uint8))
         # In a list, because torch would add the weights of a module attribute to this model's weights.
@@ -140,6 +143,13 @@ class FewStepDiffusion(Reconstructor):
         """Use so many evaluations of the denoiser for a sample; 0 gives the mean."""
         self._steps = count
 
+    def noise(self, seed: int) -> torch.Tensor:
+        """Return the noise of a sample; an odd seed has the negative of the noise before it (antithetic variates).
+
+        Two such samples deviate from their mean in almost opposite directions, so the mean of few samples is near that of all.
+        """
+        return super().noise(seed // 2) * (1 - 2 * (seed % 2))
+
     def train(self, mode: bool = True) -> FewStepDiffusion:  # noqa: FBT001, FBT002 (torch's signature)
         """Switch between training and evaluation; the start is loaded here, because an exporter cannot load it."""
         super().train(mode)
@@ -162,11 +172,17 @@ class FewStepDiffusion(Reconstructor):
             maps, phase = self._encoded_by_start(batch.frames, batch.reference)
         known = self._condition(maps, phase)
         learned = phase_loss(known.mean, batch.phase_rad, self.inside, self.config.phase_range_rad)
-        residual = (batch.phase_rad - known.mean.detach()) * self.inside
-        likelihood = (known.std.log() + 0.5 * (residual / known.std).square()) * self.inside
-        std_loss = likelihood.mean() / self.inside.mean()
-        clean = self.whitening(residual / known.std.detach())
-        noise = torch.randn(clean.shape).to(clean.device)
+        residual = self.bands.split(batch.phase_rad - known.mean.detach())
+        std_loss = sum(
+            self._likelihood(part, std)
+            for part, std in (
+                (residual.piston, known.std.piston),
+                (residual.large, known.std.large),
+                (residual.fine, known.std.fine),
+            )
+        )
+        clean = self.bands.fine(self.bands.white(residual, known.std.detach()))
+        noise = self.bands.fine(torch.randn(clean.shape).to(clean.device))
         count = len(clean)
         # One random angle from each of ``count`` equal intervals, so that every batch has all amounts of noise.
         angle = ((torch.randperm(count) + torch.rand(count)) / count * NOISE_ANGLE).to(clean.device)
@@ -183,17 +199,17 @@ class FewStepDiffusion(Reconstructor):
         """Return the phase of :meth:`forward` and the standard deviation of all samples, (b, 2, grid_px, grid_px)."""
         known = self.condition(frame, reference)
         phase = self._drawn(known, self.noise(self.config.seed).to(frame.device)) if self._steps else known.mean
-        return torch.cat([phase, known.std], 1)
+        return torch.cat([phase, known.std.total], 1)
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the mean of all samples and its standard deviation, without drawing one."""
         known = self.condition(frame, reference)
-        return known.mean, known.std
+        return known.mean, known.std.total
 
     def drawn(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Return sample, mean and standard deviation; see :class:`reconstruction.models.base.Reconstructor`."""
         known = self.condition(frame, reference)
-        return torch.cat([self._drawn(known, noise), known.mean, known.std], 1)
+        return torch.cat([self._drawn(known, noise), known.mean, known.std.total], 1)
 
     @torch.no_grad()
     def sample(self, frame: torch.Tensor, reference: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
@@ -209,17 +225,27 @@ class FewStepDiffusion(Reconstructor):
         scaled = phase / (self.config.phase_range_rad / 2)
         x = torch.cat([maps.float(), scaled, self.inside.expand_as(scaled)], 1)
         change, last = self.encoder(x, x.new_zeros(1))
-        std = (change[:, 1:] + _FIRST_LOG_STD).exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD)
-        return Condition(phase + _MEAN_STEP_RAD * change[:, :1], std, last)
+        logs = change[:, 1:] + torch.tensor(_FIRST_LOG_STD, device=x.device)[:, None, None]
+        # Piston and large structures belong to the whole frame.
+        whole = (logs[:, :2] * self.inside).sum((2, 3), keepdim=True) / self.inside.sum()
+        piston, large = whole.exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD).split(1, 1)
+        fine = logs[:, 2:].exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD)
+        return Condition(phase + _MEAN_STEP_RAD * change[:, :1], BandStd(piston, large, fine), last)
+
+    def _likelihood(self, residual: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+        """Return the negative logarithm of the likelihood in the disc for a normal distribution, without constants."""
+        terms = (std.log() + 0.5 * (residual / std).square()) * self.inside
+        return terms.mean() / self.inside.mean()
 
     def _drawn(self, known: Condition, noise: torch.Tensor) -> torch.Tensor:
         noise = noise.expand(len(known.mean), -1, -1, -1)
-        clean = sampled(lambda state, angle: self._velocity(state, state.new_full((1,), angle), known), noise, self._steps)
-        return known.mean + known.std * self.whitening.coloured(clean)
+        fine = self.bands.fine(noise)
+        drawn = sampled(lambda state, angle: self._velocity(state, state.new_full((1,), angle), known), fine, self._steps)
+        return known.mean + self.bands.coloured(noise - fine + drawn, known.std)
 
     def _velocity(self, state: torch.Tensor, angle: torch.Tensor, known: Condition) -> torch.Tensor:
         velocity, _ = self.denoiser(torch.cat([state, self.inside.expand_as(state)], 1), angle, known.maps)
-        return torch.as_tensor(velocity)
+        return self.bands.fine(velocity)
 
     def _encoded_by_start(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the start's last maps, and its phase in radians."""

@@ -1,0 +1,146 @@
+"""The residual of a mean, in parts whose strengths have little to do with each other: piston, large and fine structures.
+
+The mean phase (piston) is half of the power of a residual, some fifty cosines of large structures are much of the rest. Neither
+says how strong fine structures are at a pixel. So each part has a standard deviation of its own: one number of a frame for the
+piston, one for the large structures, and a map for the fine ones. Divided by these and by their average spectrum, the residual
+becomes white. White noise in the place of a white residual hides fine and large structures at the same time, so a sampler needs
+few steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+#: Rings of spatial frequency, in half periods across the grid, that count as large structures: 1 to this minus 1.
+FIRST_FINE_RING = 8
+#: A spectrum is averaged over some hundred batches.
+_MOMENTUM = 0.01
+#: Smallest power of a ring, relative to the mean: gains stay finite.
+_LEAST_POWER = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class BandStd:
+    """Standard deviations of the parts of a residual, in radians.
+
+    Parameters
+    ----------
+    piston, large : tensor, shape (b, 1, 1, 1)
+        Of the mean phase, and of large structures at a pixel.
+    fine : tensor, shape (b, 1, g, g)
+        Of fine structures at every pixel.
+    """
+
+    piston: torch.Tensor
+    large: torch.Tensor
+    fine: torch.Tensor
+
+    @property
+    def total(self) -> torch.Tensor:
+        """Standard deviation of the residual at every pixel, (b, 1, g, g)."""
+        return (self.piston.square() + self.large.square() + self.fine.square()).sqrt()
+
+    def detach(self) -> BandStd:
+        """Return the same without gradients."""
+        return BandStd(self.piston.detach(), self.large.detach(), self.fine.detach())
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """The parts of a residual in radians, of the shapes of :class:`BandStd`; ``large`` is a map, too."""
+
+    piston: torch.Tensor
+    large: torch.Tensor
+    fine: torch.Tensor
+
+
+class ResidualBands(nn.Module):
+    """Splits residuals, makes them white, and colours noise; in training it averages the spectrum of what it makes white.
+
+    Everything is done in the basis of cosines (DCT-II), which is two products with a matrix: every engine can do that.
+
+    Parameters
+    ----------
+    inside : tensor, shape (1, 1, g, g)
+        1 in the fibre's disc, 0 elsewhere.
+    """
+
+    inside: torch.Tensor
+    cosines: torch.Tensor
+    ring: torch.Tensor
+    is_fine: torch.Tensor
+    is_large: torch.Tensor
+    power: torch.Tensor
+    batches: torch.Tensor
+
+    def __init__(self, inside: torch.Tensor) -> None:
+        super().__init__()
+        side_px = inside.shape[-1]
+        index = torch.arange(side_px, dtype=torch.float64)
+        cosines = torch.cos(torch.pi / side_px * index[:, None] * (index[None] + 0.5)) * (2 / side_px) ** 0.5
+        cosines[0] /= 2**0.5
+        ring = torch.hypot(index[:, None], index[None]).round().long().clamp(max=side_px - 1)
+        first_fine = min(FIRST_FINE_RING, side_px // 4)
+        for name, value in (
+            ("inside", inside),
+            ("cosines", cosines.float()),
+            ("ring", ring),
+            ("is_fine", (ring >= first_fine).float()),
+            ("is_large", ((ring > 0) & (ring < first_fine)).float()),
+        ):
+            self.register_buffer(name, value, persistent=False)
+        self.register_buffer("power", torch.ones(side_px))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.long))
+
+    def split(self, residual: torch.Tensor) -> Bands:
+        """Return the parts of residuals (b, 1, g, g) in radians; outside the disc they are 0 before they are filtered."""
+        with torch.autocast(residual.device.type, enabled=False):
+            residual = residual.float() * self.inside
+            piston = residual.sum((2, 3), keepdim=True) / self.inside.sum()
+            centred = (residual - piston) * self.inside
+            large = self._back(self._waves(centred) * self.is_large) * self.inside
+            return Bands(piston, large, (centred - large) * self.inside)
+
+    def white(self, bands: Bands, std: BandStd) -> torch.Tensor:
+        """Return the fine and large structures of a residual as a white picture (b, 1, g, g), without its piston."""
+        with torch.autocast(bands.fine.device.type, enabled=False):
+            waves = self._waves(bands.fine / std.fine) * self.is_fine + self._waves(bands.large / std.large) * self.is_large
+            if self.training:
+                self._measure(waves.detach())
+            return self._back(waves / self._gain())
+
+    def fine(self, picture: torch.Tensor) -> torch.Tensor:
+        """Return the fine structures of white pictures (b, 1, g, g)."""
+        with torch.autocast(picture.device.type, enabled=False):
+            return self._back(self._waves(picture) * self.is_fine)
+
+    def coloured(self, white: torch.Tensor, std: BandStd) -> torch.Tensor:
+        """Return the residual in radians of a white picture (b, 1, g, g), whose mean is that of the piston."""
+        with torch.autocast(white.device.type, enabled=False):
+            waves = self._waves(white)
+            piston = waves[..., :1, :1]
+            waves = waves * self._gain()
+            large, fine = self._back(waves * self.is_large), self._back(waves * self.is_fine)
+            return (std.piston * piston + std.large * large + std.fine * fine) * self.inside
+
+    def _waves(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.cosines @ pictures.float() @ self.cosines.T
+
+    def _back(self, waves: torch.Tensor) -> torch.Tensor:
+        return self.cosines.T @ waves @ self.cosines
+
+    def _gain(self) -> torch.Tensor:
+        return self.power.clamp(min=_LEAST_POWER).sqrt()[self.ring]
+
+    def _measure(self, waves: torch.Tensor) -> None:
+        """Average the power in rings of equal frequency, with equal weights at first."""
+        flat = self.ring.flatten()
+        count = torch.bincount(flat, minlength=len(self.power))
+        power = torch.zeros_like(self.power).index_add_(0, flat, waves.square().mean((0, 1)).flatten()) / count
+        # The disc fills a part of the square, noise all of it.
+        power = power / self.inside.mean()
+        self.batches += 1
+        self.power.lerp_(power, max(_MOMENTUM, 1 / float(self.batches)))
