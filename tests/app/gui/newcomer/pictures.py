@@ -38,11 +38,10 @@ class Photographer:
         """Save what is seen now; ``both`` takes another picture in the light theme."""
         self._save(f"newcomer-{name}.png")
         if both:
-            light = self._window.commands[Command.LIGHT_THEME]
-            light.trigger()
-            wait_until(light.isChecked)
+            self._window.carry_out(Command.LIGHT_THEME)
+            wait_until(self._window.commands[Command.LIGHT_THEME].isChecked)
             self._save(f"newcomer-{name}-light.png")
-            light.trigger()
+            self._window.carry_out(Command.LIGHT_THEME)
 
     def _save(self, name: str) -> None:
         QApplication.processEvents()
