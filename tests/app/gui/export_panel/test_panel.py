@@ -104,12 +104,13 @@ def test_an_export_goes_into_the_chosen_folder_and_can_be_shown(
     assert again.formats.chosen == (ExportFormat.NPZ,)
 
 
-def test_a_range_by_frames_or_by_time_is_exported_exactly(qtbot, panel_of: PanelOf, path: Path, tmp_path: Path) -> None:
+def test_a_range_by_frames_or_by_time_is_exported_exactly(
+    qtbot, panel_of: PanelOf, path: Path, tmp_path: Path, operator
+) -> None:
     panel, archive = panel_of(path), Archive.open(path)
     for kind, start, end, numbers in ((RangeKind.FRAMES, 3, 7, [3, 5, 7]), (RangeKind.SECONDS, 0.1, 1.3, [1, 3])):
         choose(panel, ExportFormat.NPZ, folder=tmp_path / kind.name)
-        panel.part.kind.setCurrentIndex(panel.part.kind.findData(kind))
-        panel.part.kind.activated.emit(panel.part.kind.currentIndex())
+        operator.choose(panel.part.kind, panel.part.kind.findData(kind))
         panel.part.start.setValue(start)
         panel.part.end.setValue(end)
         panel.part.every_nth.setValue(2)
