@@ -1,4 +1,4 @@
-"""Runs every scenario of the window in a process of its own, on an X server of its own."""
+"""Runs the scenarios of the window in processes of their own, each on an X server of its own."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from drivers.base import SpeckleScopeError
 _GUI = f"{__package__.removesuffix('.benchmarks.live')}.gui"
 _WINDOW, _PAINT_TIMES = f"{_GUI}.window_bench", f"{_GUI}.image_view.drawing.paint_times"
 SCENARIOS = ("slow_consumer", "recordings", "robust", "disk_stalls", "switches", "playback", "data_page")
-#: Scenarios that measure no times of the live view: a quick run lets two of them run at a time.
-_BESIDE = ("disk_stalls", "switches", "playback", "data_page")
+#: A quick run measures the first three in one window, and two others in another one: a window takes long to start.
+QUICK_SCENARIOS = ("one_window", "switches_and_playback")
+_QUICK_ALONE = (QUICK_SCENARIOS[:1],)
+#: Scenarios that measure no times of the live view: a quick run has two processes for them, at the same time.
+_QUICK_BESIDE = (QUICK_SCENARIOS[1:], ("disk_stalls", "data_page"))
 _LONGEST_S = 1800.0
 #: What has to be so: a number, and the number, or the name of the number, that it has to be.
 _PROMISES: Mapping[str, tuple[str, object]] = {
@@ -41,14 +44,15 @@ _PAINTS, _QUICK_PAINTS = 100, 10
 
 
 def bench_window(report: Report, *, quick: bool = False) -> Mapping[str, object]:
-    """Measure the window. Each scenario has a process and a screen of its own.
+    """Measure the window. Each scenario has a process and a screen of its own; in a quick run, some share them.
 
     Parameters
     ----------
     report : callable
         Called with what is done.
     quick : bool
-        Shorter runs, some of them two at a time.
+        Shorter runs. The slow consumer, the recordings and the faults share a window. What measures no times of the live view
+        runs two at a time: the player's and the Data page's times are those of a busy computer.
 
     Raises
     ------
@@ -56,16 +60,16 @@ def bench_window(report: Report, *, quick: bool = False) -> Mapping[str, object]
         A program is missing, or a scenario does not end.
     """
     numbers: dict[str, object] = {}
-    steps = len(SCENARIOS) + 1
-    beside = _BESIDE if quick else ()
+    alone = _QUICK_ALONE if quick else tuple((scenario,) for scenario in SCENARIOS)
+    beside = _QUICK_BESIDE if quick else ()
+    steps = len(alone) + bool(beside) + 1
     with tempfile.TemporaryDirectory(prefix="specklescope-window-") as name, ThreadPoolExecutor(2) as two:
         folder = Path(name)
-        for done, scenario in enumerate(SCENARIOS):
-            if scenario not in beside:
-                report(f"window: {scenario}", done, steps)
-                numbers.update(_measured(scenario, folder, quick=quick))
+        for done, scenarios in enumerate(alone):
+            report(f"window: {', '.join(scenarios)}", done, steps)
+            numbers.update(_measured(scenarios, folder, quick=quick))
         if beside:
-            report(f"window: {', '.join(beside)}", steps - len(beside) - 1, steps)
+            report(f"window: {', '.join(name for scenarios in beside for name in scenarios)}", len(alone), steps)
             for measured in two.map(partial(_measured, folder=folder, quick=quick), beside):
                 numbers.update(measured)
         report("window: painting", steps - 1, steps)
@@ -114,14 +118,16 @@ def _paint_times(desktop: XDesktop, repeats: int) -> Mapping[str, object]:
     return {**numbers, "paint_renderer": renderer, "paint_repeats": paints}
 
 
-def _measured(scenario: str, folder: Path, *, quick: bool) -> Mapping[str, object]:
-    result = folder / f"{scenario}.json"
+def _measured(scenarios: tuple[str, ...], folder: Path, *, quick: bool) -> Mapping[str, object]:
+    """Run scenarios one after the other in one process."""
+    names = ",".join(scenarios)
+    result = folder / f"{names}.json"
     options = ["--quick"] if quick else []
-    command = [sys.executable, "-P", "-m", _WINDOW, scenario, str(folder / scenario), str(result), *options]
+    command = [sys.executable, "-P", "-m", _WINDOW, names, str(folder), str(result), *options]
     with XDesktop() as desktop:
-        _run(scenario, command, desktop)
+        _run(names, command, desktop)
     if not result.is_file():
-        raise SpeckleScopeError(f"the scenario {scenario} wrote no numbers; run it by hand to see why: {' '.join(command)}")
+        raise SpeckleScopeError(f"the scenario {names} wrote no numbers; run it by hand to see why: {' '.join(command)}")
     numbers: dict[str, object] = json.loads(result.read_text(encoding="utf-8"))
     return numbers
 

@@ -14,8 +14,9 @@ from app.cli.output import console, progress_bars, publish, publish_rows, read_n
 from app.instrument.kinds import InstrumentName
 from drivers.base import SpeckleScopeError
 
-#: Rounds of the live loop and of its engine alone.
+#: Rounds of the live loop and of its engine alone, and the frames of each.
 _ROUNDS, _QUICK_ROUNDS = 24, 5
+_FRAMES, _QUICK_FRAMES = 60, 24
 _LIVE = LiveOptions()
 
 bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
@@ -40,7 +41,7 @@ def live(
     settings = ModelOptions(config=config, instrument=instrument, model=model).settings()
     with progress_bars() as report:
         numbers = {
-            **bench_live(settings, rounds=_QUICK_ROUNDS if quick else _ROUNDS),
+            **bench_live(settings, *((_QUICK_ROUNDS, _QUICK_FRAMES) if quick else (_ROUNDS, _FRAMES))),
             **bench_window(report, quick=quick),
             **bench_library(settings, report, quick=quick),
         }

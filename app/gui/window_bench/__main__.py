@@ -1,4 +1,7 @@
-"""``python -m app.gui.window_bench SCENARIO FOLDER RESULT [--quick]``: one scenario in a window; started by the benchmark."""
+"""``python -m app.gui.window_bench SCENARIO[,SCENARIO ...] FOLDER RESULT [--quick]``: scenarios, one after the other.
+
+The benchmark starts it. Each scenario opens windows of its own; what they share is the start of this process.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 from acquisition.archive.atomic_files import write_bytes
 from app.benchmarks.live import control
-from app.gui.window_bench.amounts import QUICK, WHOLE
+from app.gui.window_bench.amounts import QUICK, WHOLE, Numbers
 from app.gui.window_bench.scenarios import SCENARIOS
 
 #: The window has to answer within this time, in milliseconds.
@@ -19,12 +22,14 @@ OK = "ok"
 
 
 def main() -> None:
-    """Run the scenario beside an idle process, and write its numbers as JSON."""
-    scenario, folder, result = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    """Run the scenarios beside an idle process, and write their numbers as JSON."""
+    scenarios, folder, result = sys.argv[1].split(","), Path(sys.argv[2]), Path(sys.argv[3])
     amounts = QUICK if "--quick" in sys.argv else WHOLE
     command = [sys.executable, "-P", "-m", control.__name__]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as idle:
-        numbers = SCENARIOS[scenario](folder, amounts)
+        numbers: Numbers = {}
+        for scenario in scenarios:
+            numbers.update(SCENARIOS[scenario](folder / scenario, amounts))
         shared, _ = idle.communicate("")
     idle_pauses: list[tuple[float, float]] = json.loads(shared)
     pauses = numbers.pop("pauses", None)

@@ -25,6 +25,10 @@ class Amounts:
         Recordings and datasets in the archive of the Data page.
     played_frames : int
         Frames of the long recording that is played.
+    played_s : float
+        Duration of the recording whose every frame is compared with what the player shows, in seconds.
+    jumps : int
+        Jumps on the long recording.
     """
 
     slow_s: float
@@ -36,6 +40,8 @@ class Amounts:
     asleep_s: float
     entries: int
     played_frames: int
+    played_s: float
+    jumps: int
 
 
 WHOLE = Amounts(
@@ -48,10 +54,12 @@ WHOLE = Amounts(
     asleep_s=30.0,
     entries=ENTRIES,
     played_frames=10_000,
+    played_s=2.0,
+    jumps=300,
 )
 QUICK = Amounts(
-    slow_s=15.0,
-    lossless_s=15.0,
+    slow_s=12.0,
+    lossless_s=12.0,
     switches=100,
     losses=3,
     pre_triggers=10,
@@ -59,6 +67,8 @@ QUICK = Amounts(
     asleep_s=5.0,
     entries=QUICK_ENTRIES,
     played_frames=1000,
+    played_s=0.5,
+    jumps=100,
 )
 
 Numbers = dict[str, object]

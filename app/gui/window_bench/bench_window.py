@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -135,8 +136,7 @@ class BenchWindow:
             rng = np.random.default_rng(0)
             return [rng.integers(0, 200, (side_px, side_px), dtype=np.uint8) for _ in range(2)]
         assert model is not None
-        with simulated_pool(twin_data(self._config, "held-out", _PICTURES, 3, model.grid_px), 0) as pool:
-            return [np.array(image) for image in pool.speckle]
+        return _frames_of_fibre(model.grid_px)
 
     def _look_at_page(self) -> None:
         """Watch what the page of the session paints."""
@@ -153,11 +153,19 @@ class BenchWindow:
             said = self.window.banner.text or "no message"
             raise SpeckleScopeError(f"the live view showed nothing within {_READY_S:g} s; the window says: {said}")
 
-    def record(self, name: str) -> None:
-        """Start a recording and wait until a frame is stored; raises SpeckleScopeError if none is."""
+    def record(self, name: str, *, stored: bool = True) -> None:
+        """Start a recording and wait until a frame is on the disk, or with ``stored=False`` only until one has come.
+
+        Raises SpeckleScopeError if none does.
+        """
         self.page.controls.recording_name.setText(name)
         self.window.carry_out(Command.RECORD)
-        if not self.run_until(lambda: self.session.recording_status().frames_recorded > 0, _READY_S):
+
+        def has_begun() -> bool:
+            status = self.session.recording_status()
+            return status.frames_recorded > 0 if stored else status.active and status.path is not None
+
+        if not self.run_until(has_begun, _READY_S):
             raise SpeckleScopeError(f"nothing was recorded; the window says: {self.window.banner.text or 'no message'}")
 
     def stop_recording(self) -> RecordingStatus:
@@ -201,6 +209,13 @@ class BenchWindow:
         self.window.wait_closed(_CLOSE_S)
         self.window.deleteLater()
         QApplication.processEvents()
+
+
+@cache
+def _frames_of_fibre(grid_px: int) -> list[NDArray[np.uint8]]:
+    """Return frames of the simulated fibre; all windows of a process see the same."""
+    with simulated_pool(twin_data(InstrumentConfig(), "held-out", _PICTURES, 3, grid_px), 0) as pool:
+        return [np.array(image) for image in pool.speckle]
 
 
 class PhasePaints(QObject):

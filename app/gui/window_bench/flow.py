@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -17,37 +16,54 @@ from app.status import LiveView
 _SLOW_S = 0.2
 
 
-def slow_consumer(folder: Path, amounts: Amounts) -> Numbers:
-    """Show the camera at 60 frames per second while inference manages 5, and look at what is painted."""
+class SlowInference:
+    """Holds the inference thread with every view, as a slow model would, from :meth:`begin` to :meth:`end`."""
+
+    def __init__(self) -> None:
+        self._holds = False
+
+    def begin(self, bench: BenchWindow) -> None:
+        """Hold inference from now on."""
+        self._holds = True
+        bench.session.watch(self)
+
+    def __call__(self, view: LiveView) -> None:
+        """Hold the thread that calls this with a view."""
+        if self._holds:
+            time.sleep(_SLOW_S)
+
+    def end(self) -> None:
+        """Hold nothing any more."""
+        self._holds = False
+
+
+def slow_consumer(bench: BenchWindow, amounts: Amounts) -> Numbers:
+    """Start the live view at 60 frames per second while inference manages 5, and look at what is painted."""
     ages: list[int] = []
-    with BenchWindow(folder) as bench:
-        bench.painted.painted.connect(lambda painting: ages.append(bench.camera.exposures - 1 - painting.number))
-        bench.session.watch(hold_inference)
-        bench.start()
-        bench.run(amounts.warm_up_s)
-        bench.painted.paintings.clear()
-        ages.clear()
-        bench.heartbeat.clear()
-        before_mb, start_s = resident_mb(), time.monotonic()
-        bench.run(amounts.slow_s)
-        elapsed_s = time.monotonic() - start_s
-        grown_mb = resident_mb() - before_mb
-        status = bench.session.live_status()
-        return {
-            "raw_fps_slow_consumer": len(bench.painted.paintings) / elapsed_s,
-            "raw_camera_fps": status.camera_fps,
-            "raw_inference_fps": status.inference_fps,
-            "raw_age_frames_max": max(ages, default=-1),
-            "raw_age_frames_p99": float(np.percentile(ages, 99)) if ages else -1.0,
-            "raw_unreadable": bench.painted.unreadable,
-            "raw_seconds": elapsed_s,
-            "memory_growth_mb": grown_mb,
-        }
-
-
-def hold_inference(view: LiveView) -> None:
-    """Hold the inference thread for as long as a slow model would."""
-    time.sleep(_SLOW_S)
+    connection = bench.painted.painted.connect(lambda painting: ages.append(bench.camera.exposures - 1 - painting.number))
+    slow = SlowInference()
+    slow.begin(bench)
+    bench.start()
+    bench.run(amounts.warm_up_s)
+    bench.painted.paintings.clear()
+    ages.clear()
+    before_mb, start_s = resident_mb(), time.monotonic()
+    bench.run(amounts.slow_s)
+    elapsed_s = time.monotonic() - start_s
+    grown_mb = resident_mb() - before_mb
+    status = bench.session.live_status()
+    slow.end()
+    bench.painted.painted.disconnect(connection)
+    return {
+        "raw_fps_slow_consumer": len(bench.painted.paintings) / elapsed_s,
+        "raw_camera_fps": status.camera_fps,
+        "raw_inference_fps": status.inference_fps,
+        "raw_age_frames_max": max(ages, default=-1),
+        "raw_age_frames_p99": float(np.percentile(ages, 99)) if ages else -1.0,
+        "raw_unreadable": bench.painted.unreadable,
+        "raw_seconds": elapsed_s,
+        "memory_growth_mb": grown_mb,
+    }
 
 
 def lossless(bench: BenchWindow, amounts: Amounts) -> Numbers:

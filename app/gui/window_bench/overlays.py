@@ -41,6 +41,7 @@ class PaintedOverlays(QObject):
         self._pane = pane
         self._painted: list[_Painted] = []
         self._begun = False
+        self._ended = False
         self._views: deque[LiveView] = deque(maxlen=_REMEMBERED)
         pane.canvas.viewport.installEventFilter(self)
 
@@ -49,9 +50,16 @@ class PaintedOverlays(QObject):
         self._painted.clear()
         self._begun = True
 
+    def end(self) -> None:
+        """Note and remember nothing more."""
+        self._begun = False
+        self._ended = True
+        self._views.clear()
+
     def note_view(self, view: LiveView) -> None:
-        """Remember a reconstruction; called in the inference thread."""
-        self._views.append(view)
+        """Remember a reconstruction until the end; called in the inference thread."""
+        if not self._ended:
+            self._views.append(view)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Note what is painted now: what the item draws, and what the pane says of it."""

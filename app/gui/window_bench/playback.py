@@ -25,32 +25,33 @@ from app.gui.window_bench.bench_window import BenchWindow
 from app.jobs.job_list import JobList
 from drivers.base import SpeckleScopeError
 
-_RECORD_S = 2.0
 _SIZE_PX = (1366, 700)
 _LONGEST_S = 60.0
 #: Side of the frames of the long recording, and of their phases.
 _SIDE_PX, _GRID_PX = 256, 128
 _PATTERNS = 8
-_SCRUBS = 300
 _STEPS = 100
 _WAITING = QEventLoop.ProcessEventsFlag.WaitForMoreEvents
 
 
-def playback(folder: Path, amounts: Amounts) -> Numbers:
-    """Play a real recording frame by frame and compare the panes with it; then drag the slider over a long recording."""
-    with BenchWindow(folder / "recorded") as bench:
-        bench.start()
-        bench.record("played")
-        bench.run(_RECORD_S)
-        recording = bench.stop_recording().path
+def recording_to_play(bench: BenchWindow, amounts: Amounts) -> Path:
+    """Record the live view, which runs."""
+    bench.record("played")
+    bench.run(amounts.played_s)
+    recording = bench.stop_recording().path
     assert recording is not None
+    return recording
+
+
+def playback(recording: Path, folder: Path, amounts: Amounts) -> Numbers:
+    """Play a real recording frame by frame and compare the panes with it; then drag the slider over a long recording."""
     long = _long_recording(folder / "long", amounts.played_frames)
     player = Player(PageContext(jobs=JobList()))
     player.resize(*_SIZE_PX)
     player.show()
     player.enter()
     try:
-        return {**_exact(player, recording), **_scrubs(player, long)}
+        return {**_exact(player, recording), **_scrubs(player, long, amounts.jumps)}
     finally:
         player.release()
         player.close()
@@ -113,7 +114,7 @@ class _Paints(QObject):
         return super().eventFilter(watched, event)
 
 
-def _scrubs(player: Player, path: Path) -> Numbers:
+def _scrubs(player: Player, path: Path, jumps: int) -> Numbers:
     """Jump to random frames as with the slider, then go frame by frame; time each step until it is painted."""
     start_s = time.monotonic()
     player.open_archive(path)
@@ -122,11 +123,12 @@ def _scrubs(player: Player, path: Path) -> Numbers:
     paints = _Paints()
     player.left.pictures.showing(Content.PHASE).canvas.viewport.installEventFilter(paints)
     chosen, last = random.Random(21), player.playhead.last
-    jumps_ms = [_step_ms(player, paints, chosen.randrange(last)) for _ in range(_SCRUBS)]
+    jumps_ms = [_step_ms(player, paints, chosen.randrange(last)) for _ in range(jumps)]
     first = last // 2
     steps_ms = [_step_ms(player, paints, first + number) for number in range(1, min(_STEPS, last - first))]
     return {
         "scrub_frames": last + 1,
+        "scrub_jumps": jumps,
         "scrub_open_s": opened_s,
         "scrub_ms_p50": float(np.percentile(jumps_ms, 50)),
         "scrub_ms_p99": float(np.percentile(jumps_ms, 99)),

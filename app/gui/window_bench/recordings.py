@@ -56,6 +56,8 @@ def pre_triggers(bench: BenchWindow, amounts: Amounts) -> Numbers:
             exact += _is_exact(bench, f"before-{number}", rng.uniform(_SHORTEST_S, _LONGEST_S))
             overlays.compare()
     skipped = bench.session.live_status().dropped_segmentation
+    overlays.end()
+    bench.session.set_pre_trigger(0.0)
     return {
         "pretriggers": amounts.pre_triggers,
         "pretrigger_exact": exact,

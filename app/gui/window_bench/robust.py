@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from pathlib import Path
 from typing import Self
 from unittest import mock
 
@@ -22,8 +21,8 @@ from app.benchmarks.reliability.disks.small_disk import file_size_limit
 from app.benchmarks.reliability.disks.stalled_disk import stalling_disk
 from app.gui.command import Command
 from app.gui.window_bench.amounts import Amounts, Numbers
-from app.gui.window_bench.bench_window import BenchOptions, BenchWindow
-from app.gui.window_bench.flow import hold_inference
+from app.gui.window_bench.bench_window import BenchWindow
+from app.gui.window_bench.flow import SlowInference
 from app.gui.window_bench.operator import answers
 from app.gui.window_bench.recorded import recorded_numbers
 from app.live.session import Session
@@ -63,6 +62,8 @@ class Case:
         For how long it goes wrong, in seconds.
     slept_s : float
         For how much of that this process is stopped and cannot answer, in seconds.
+    begins_stored : bool
+        Whether a frame has to be on the disk before it goes wrong.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Case:
     has_message: Callable[[BenchWindow], bool] | None
     lasts_s: float = _LASTS_S
     slept_s: float = 0.0
+    begins_stored: bool = False
 
 
 class _Watch:
@@ -106,16 +108,19 @@ class _Watch:
         self.stale |= is_old and now_s - self._busy_s > _BUSY_S and bench.page.controls.state.text() == "Live"
 
 
-def robust(folder: Path, amounts: Amounts) -> Numbers:
-    """Let everything go wrong once; the verdicts on the times are added when the pauses of the idle process are known."""
-    results: list[Numbers] = []
-    with BenchWindow(folder / "camera") as bench:
-        bench.start()
-        for cases in (_camera_cases(), _disk_cases(), _computer_cases(amounts.asleep_s), _inference_cases()):
-            results += [_tried(bench, case) for case in cases]
-    with BenchWindow(folder / "slm", BenchOptions(has_slm=True)) as bench:
-        bench.start()
-        results.append(_tried(bench, _slm_unplugged(bench)))
+def without_slm(bench: BenchWindow, amounts: Amounts) -> list[Numbers]:
+    """Let everything go wrong once but the SLM; the live view runs before and after."""
+    cases = (_camera_cases(), _disk_cases(), _computer_cases(amounts.asleep_s), _inference_cases())
+    return [_tried(bench, case) for kind in cases for case in kind]
+
+
+def with_slm(bench: BenchWindow) -> list[Numbers]:
+    """Let the SLM go wrong; the live view runs before and after."""
+    return [_tried(bench, _slm_unplugged(bench))]
+
+
+def robust_numbers(results: list[Numbers]) -> Numbers:
+    """Return the cases; the verdicts on the times are added when the pauses of the idle process are known."""
     return {"robust_cases": results, "robust_count": len(results)}
 
 
@@ -123,7 +128,7 @@ def _tried(bench: BenchWindow, case: Case) -> Numbers:
     """Record while something goes wrong; return what the window did."""
     while bench.window.banner.shown is not None:
         bench.window.banner.dismiss()
-    bench.record(case.name.replace(" ", "-"))
+    bench.record(case.name.replace(" ", "-"), stored=case.begins_stored)
     session = bench.session
     bench.heartbeat.clear()
     watch = _Watch(bench, case)
@@ -206,6 +211,7 @@ def _disk_cases() -> Iterator[Case]:
             begin=lambda bench: full.enter_context(file_size_limit(_FULL_DISK_BYTES)),
             end=lambda bench: full.close(),
             has_message=_says("check the disk"),
+            begins_stored=True,
         )
     with stalling_disk() as stall:
         yield Case(
@@ -275,30 +281,21 @@ def _says(text: str) -> Callable[[BenchWindow], bool]:
     return lambda bench: text in bench.window.banner.text
 
 
-class _Slow:
-    """Holds the inference thread with every view, as a slow model would, until it ends."""
+class _Slow(SlowInference):
+    """Knows how fast inference was before."""
 
     def __init__(self) -> None:
-        self._holds = False
+        super().__init__()
         self._fps_before = 0.0
 
     def begin(self, bench: BenchWindow) -> None:
         """Hold inference from now on."""
         self._fps_before = bench.session.live_status().inference_fps
-        self._holds = True
-        bench.session.watch(self)
+        super().begin(bench)
 
     def is_shown(self, bench: BenchWindow) -> bool:
         """Whether the rate that the window shows has fallen."""
         return bench.session.live_status().inference_fps < _SLOWER * self._fps_before
-
-    def __call__(self, view: LiveView) -> None:
-        if self._holds:
-            hold_inference(view)
-
-    def end(self) -> None:
-        """Hold nothing any more."""
-        self._holds = False
 
 
 class _Failing:

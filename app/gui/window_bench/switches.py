@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 from PyQt6.QtCore import QRect, Qt
 from PyQt6.QtWidgets import QDockWidget
@@ -84,17 +83,16 @@ class _Operator:
         return any(message.level is MessageLevel.ERROR for message in self.reported[said:])
 
 
-def switches(folder: Path, amounts: Amounts) -> Numbers:
-    """Give random commands while a recording runs.
+def switches(bench: BenchWindow, amounts: Amounts) -> Numbers:
+    """Give random commands while a recording runs; the live view runs before and after.
 
     What a recording forbids is refused with a message or asked about, and the recording goes on; everything else takes effect.
     """
     survived = 0
     wrong: dict[str, int] = {}
-    with BenchWindow(folder) as bench, answers(agree=False) as asked:
+    with answers(agree=False) as asked:
         operator = _Operator(bench, asked)
         acts = _acts(operator)
-        bench.start()
         bench.record("switches")
         since_start = 0  # survived switches of this recording, which count when it has every frame
         for number in range(1, amounts.switches + 1):

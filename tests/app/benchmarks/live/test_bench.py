@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -25,7 +25,20 @@ with XDesktop(640, 480) as desktop:
 
 
 def test_every_scenario_of_the_window_is_run() -> None:
-    assert tuple(SCENARIOS) == bench.SCENARIOS
+    assert tuple(SCENARIOS) == (*bench.SCENARIOS, *bench.QUICK_SCENARIOS)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_quick_run_measures_the_same_in_fewer_windows(monkeypatch: pytest.MonkeyPatch, *, quick: bool) -> None:
+    started: list[tuple[str, ...]] = []
+    monkeypatch.setattr(bench, "_measured", lambda scenarios, folder, quick: started.append(scenarios) or {})
+    monkeypatch.setattr(bench, "_paint_times", lambda desktop, repeats: {})
+    monkeypatch.setattr(bench, "XDesktop", nullcontext)
+    bench.bench_window(lambda *_, **__: None, quick=quick)
+    if quick:
+        assert {name for scenarios in started for name in scenarios} == {*bench.QUICK_SCENARIOS, "disk_stalls", "data_page"}
+    else:
+        assert started == [(scenario,) for scenario in bench.SCENARIOS], "each has a process of its own"
 
 
 def test_what_was_promised_and_is_not_so_is_named() -> None:
