@@ -17,8 +17,9 @@ from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, Pa
 from app.live.snapshot import write_snapshot
 from app.status import LiveView, Overlay
 from drivers.base import Frame
-from tests.conftest import ROOT
 
+#: Not from ``tests.conftest``: the process that is killed would import pytest and hypothesis too, for a third of its time.
+ROOT = Path(__file__).resolve().parents[3]
 SIDE_PX = 16
 METADATA: Mapping[str, object] = {
     "instrument": "bench 2",
