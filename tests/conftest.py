@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from hypothesis import settings
 pytest.register_assert_rewrite("drivers.testing", "reconstruction.engines.testing")
 
 ROOT = Path(__file__).resolve().parents[1]
+_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 4 * 2**30
 
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("house")
@@ -30,6 +32,15 @@ settings.load_profile("house")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rig", type=Path, help="instrument file of the devices that tests/drivers/hardware shall try")
+
+
+def pytest_configure() -> None:
+    """Let the folders of the tests lie in memory where there is room.
+
+    Archives are synced file by file, which takes longer than everything else that most tests do.
+    """
+    if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.fixture(autouse=True)
