@@ -39,9 +39,10 @@ def live(
     from app.benchmarks.live.live_loop import bench_live
 
     settings = ModelOptions(config=config, instrument=instrument, model=model).settings()
+    rounds, frames = (_QUICK_ROUNDS, _QUICK_FRAMES) if quick else (_ROUNDS, _FRAMES)
     with progress_bars() as report:
         numbers = {
-            **bench_live(settings, *((_QUICK_ROUNDS, _QUICK_FRAMES) if quick else (_ROUNDS, _FRAMES))),
+            **bench_live(settings, rounds=rounds, frames_per_round=frames),
             **bench_window(report, quick=quick),
             **bench_library(settings, report, quick=quick),
         }
