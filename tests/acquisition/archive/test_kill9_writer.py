@@ -54,15 +54,16 @@ def check(path: Path, acknowledged: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+@pytest.mark.parametrize("kills", [3, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shards_beside", [0, 3])
-def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path, shards_beside: int) -> None:
+def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path, shards_beside: int, kills: int) -> None:
     arrays = [ArraySpec("speckle", SHAPE, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
     spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="kill", arrays=arrays)
     with ArchiveWriter.create(tmp_path, spec, 1000, shard_bytes=8 * arrays[1].nbytes) as writer:
         path = writer.path
     moments = random.Random(9)
     total = 0
-    for _ in range(6):
+    for _ in range(kills):
         with subprocess.Popen(
             [sys.executable, "-c", CHILD, str(path), str(shards_beside)],
             cwd=REPOSITORY,

@@ -78,7 +78,7 @@ def recovered(truth: Truth, plan: ReferencePlan, px: int) -> tuple[float, float,
     [
         pytest.param(Truth(0.8, 42.0, 2.7), ReferencePlan(seed=51), marks=pytest.mark.slow),
         pytest.param(Truth(1.1, 58.0, 3.9), ReferencePlan(seed=52), marks=pytest.mark.slow),
-        (Truth(1.0, 49.5, 3.26), ReferencePlan(seed=53)),
+        pytest.param(Truth(1.0, 49.5, 3.26), ReferencePlan(seed=53), marks=pytest.mark.slow),
     ],
 )
 def test_scale_and_lengths_are_recovered(truth: Truth, plan: ReferencePlan) -> None:

@@ -45,6 +45,13 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+#: Where an engine is opened after each: one of each kind, and all of them in the slow suite.
+SOME_DAMAGES = [
+    damage if damage in ("cut at 0.0", "bit flipped at 0.98", "text") else pytest.param(damage, marks=pytest.mark.slow)
+    for damage in DAMAGES
+]
+
+
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
@@ -68,7 +75,7 @@ def name_and_reason(model: Model, preference: str) -> tuple[str, str]:
     return chosen.name, chosen.reason
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", SOME_DAMAGES)
 def test_a_graph_damaged_on_the_disk_is_made_again(damage: str, model: Model, caplog: pytest.LogCaptureFixture) -> None:
     graph = model_graph(model)
     content = graph.path.read_bytes()

@@ -136,7 +136,7 @@ def test_exposure_and_gain_change_nothing() -> None:
         assert pearson(phase[lit], usual[lit]) > 0.98
 
 
-@pytest.mark.parametrize("shape", [(203, 237), (256, 250)])
+@pytest.mark.parametrize("shape", [(203, 237), pytest.param((256, 250), marks=pytest.mark.slow)])
 def test_sides_may_be_any_number_of_pixels(shape: tuple[int, int]) -> None:
     frames, phases = (images[:, : shape[0], : shape[1]] for images in pairs())
     cut = FewPair(list(frames[:4]), list(phases[:4]))

@@ -19,7 +19,8 @@ from drivers.safe_text import dump_yaml
 
 #: Not those that start other processes, or that take long.
 NAMES = [name for name in READERS if name not in ("command line", "engine cache") and "hdf5" not in name]
-MANY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+#: Examples of each property; `bench reliability` tries thousands of damaged files.
+MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["~/x", "1e-3", "no"])
 VALUES = st.recursive(
@@ -53,13 +54,13 @@ def outcome(name: str, samples: Path, content: bytes, kept: float) -> Outcome:
     return Outcome.ACCEPTED
 
 
-@settings(MANY, max_examples=150)
+@MANY
 @given(name=st.sampled_from(NAMES), content=st.binary(max_size=600), kept=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]))
 def test_any_bytes_are_read_or_refused(samples: Path, name: str, content: bytes, kept: float) -> None:
     assert not outcome(name, samples, content, kept).is_fault
 
 
-@settings(MANY, max_examples=150)
+@MANY
 @given(name=st.sampled_from(["instrument", "plan"]), values=st.dictionaries(KEYS, VALUES, max_size=4))
 def test_any_values_in_a_file_that_people_write_are_read_or_refused(
     samples: Path, name: str, values: dict[str, object]
