@@ -451,6 +451,7 @@ class MainWindow(QMainWindow):
             return
         if may_end_jobs(self.page, "close SpeckleScope", self, stopped):
             self.shut_down()
+            event.setAccepted(self._closed)  # nothing was open: Qt ignores a second close() while it handles the first
 
     def _may_lose(self, what: str) -> bool:
         """Return whether nothing would be lost, or the operator agrees that it is."""

@@ -34,13 +34,14 @@ def test_every_command_is_carried_out_by_the_window_or_by_its_page(window):
     assert of_window & of_page == set()
 
 
-def test_without_an_instrument_the_commands_of_the_page_do_nothing(window, session):
+def test_without_an_instrument_the_commands_of_the_page_do_nothing(window, session, operator):
     of_page = set(window.page.answers())
     window.host.close_session()
     assert window.page is None
     assert not isinstance(window.focusWidget(), QAbstractButton)  # Space would press it
-    for command in of_page:
-        window.commands[command].trigger()
+    keys = sorted(_x_name(command.value.keys) for command in of_page if command.value.keys)
+    assert {"space", "r", "shift+e", "F2"} <= set(keys)
+    operator.key(*keys)
     assert [call for call in session.calls if call != ("close",)] == []
 
 
@@ -50,6 +51,11 @@ def test_all_keys_fit_on_a_small_screen(window, operator):
     assert about.sizeHint().height() <= 720
     assert about.sizeHint().width() <= 1366
     about.close()
+
+
+def _x_name(keys: str) -> str:
+    """Return the name that X has for a shortcut of Qt."""
+    return keys if keys.startswith("F") and len(keys) > 1 else keys.lower()
 
 
 def _walk(operator: XOperator, window: QWidget, start: QWidget, steps: int) -> list[QWidget]:

@@ -81,13 +81,15 @@ def test_every_page_follows_the_session(stack, session):
     assert [page.session for page in stack.pages] == [None, None]
 
 
-def test_the_rail_tells_which_page_is_wanted_and_shows_which_is_seen(qtbot):
+def test_the_rail_tells_which_page_is_wanted_and_shows_which_is_seen(qtbot, styled, operator):
     rail = Rail()
     qtbot.addWidget(rail)
     first, second = (rail.add_page(title, "live", title) for title in ("Live", "Data"))
     chosen: list[int] = []
     rail.chosen.connect(chosen.append)
-    second.trigger()
+    rail.resize(300, 100)
+    rail.show()
+    operator.click(rail.widgetForAction(second))
     assert chosen == [1]
     rail.show_chosen(0)
     assert first.isChecked()
