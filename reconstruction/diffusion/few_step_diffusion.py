@@ -25,7 +25,7 @@ from reconstruction.data.batch import Batch, Pairs
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.angle_sampler import NOISE_ANGLE, sampled
 from reconstruction.diffusion.encoded_pairs import EncodedBatch, EncodedPairs
-from reconstruction.diffusion.residual_bands import BandStd, ResidualBands
+from reconstruction.diffusion.residual_bands import SPECTRUM_KNOTS, BandStd, ResidualBands
 from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.models.losses import phase_loss
 from reconstruction.networks.conditioned_unet import ConditionedUNet
@@ -38,6 +38,8 @@ _LEAST_STD_RAD, _MOST_STD_RAD = 0.004, 1.0
 _FIRST_LOG_STD = (-1.8, -2.7, -2.7)
 #: Changes of the mean are small; the encoder gives them divided by this, in radians.
 _MEAN_STEP_RAD = 0.1
+#: The fraction that remains of phase below 0 or above white: no pattern has such phase, and samples keep their order.
+_BEYOND = 0.1
 #: Weight of the likelihoods of the standard deviations beside the losses of mean and velocity.
 _STD_WEIGHT = 0.2
 #: Bytes of the start's hash that the weights keep.
@@ -111,7 +113,7 @@ class FewStepDiffusion(Reconstructor):
     def __init__(self, config: FewStepDiffusionConfig) -> None:
         super().__init__(config)
         self._steps = config.steps
-        self.encoder = ConditionedUNet(config.start_maps + 2, 1 + len(_FIRST_LOG_STD), config.encoder)
+        self.encoder = ConditionedUNet(config.start_maps + 2, 1 + len(_FIRST_LOG_STD) + SPECTRUM_KNOTS, config.encoder)
         self.denoiser = ConditionedUNet(2, 1, config.denoiser, config.encoder[0])
         self.bands = ResidualBands(self.inside)
         # The weights belong to those of the start, and a compiled graph contains both.
@@ -181,6 +183,7 @@ class FewStepDiffusion(Reconstructor):
                 (residual.fine, known.std.fine),
             )
         )
+        std_loss = std_loss + self.bands.spectrum_loss(residual, known.std)
         clean = self.bands.fine(self.bands.white(residual, known.std.detach()))
         noise = self.bands.fine(torch.randn(clean.shape).to(clean.device))
         count = len(clean)
@@ -225,12 +228,17 @@ class FewStepDiffusion(Reconstructor):
         scaled = phase / (self.config.phase_range_rad / 2)
         x = torch.cat([maps.float(), scaled, self.inside.expand_as(scaled)], 1)
         change, last = self.encoder(x, x.new_zeros(1))
-        logs = change[:, 1:] + torch.tensor(_FIRST_LOG_STD, device=x.device)[:, None, None]
-        # Piston and large structures belong to the whole frame.
-        whole = (logs[:, :2] * self.inside).sum((2, 3), keepdim=True) / self.inside.sum()
-        piston, large = whole.exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD).split(1, 1)
+        bands = len(_FIRST_LOG_STD)
+        logs = change[:, 1 : 1 + bands] + torch.tensor(_FIRST_LOG_STD, device=x.device)[:, None, None]
+        piston, large = self._whole(logs[:, :2]).exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD).split(1, 1)
         fine = logs[:, 2:].exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD)
-        return Condition(phase + _MEAN_STEP_RAD * change[:, :1], BandStd(piston, large, fine), last)
+        log_spectrum = self._whole(change[:, 1 + bands :])[..., 0, 0]
+        mean = self._within(phase + _MEAN_STEP_RAD * change[:, :1])
+        return Condition(mean, BandStd(piston, large, fine, log_spectrum), last)
+
+    def _whole(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the means of maps in the disc: numbers of the whole frame, (b, c, 1, 1)."""
+        return (maps * self.inside).sum((2, 3), keepdim=True) / self.inside.sum()
 
     def _likelihood(self, residual: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
         """Return the negative logarithm of the likelihood in the disc for a normal distribution, without constants."""
@@ -241,7 +249,12 @@ class FewStepDiffusion(Reconstructor):
         noise = noise.expand(len(known.mean), -1, -1, -1)
         fine = self.bands.fine(noise)
         drawn = sampled(lambda state, angle: self._velocity(state, state.new_full((1,), angle), known), fine, self._steps)
-        return known.mean + self.bands.coloured(noise - fine + drawn, known.std)
+        return self._within(known.mean + self.bands.coloured(noise - fine + drawn, known.std))
+
+    def _within(self, phase: torch.Tensor) -> torch.Tensor:
+        """Press the phase between 0 and white; the dark surroundings of cells are exactly 0."""
+        within = phase.clamp(0, self.config.phase_range_rad)
+        return within + _BEYOND * (phase - within)
 
     def _velocity(self, state: torch.Tensor, angle: torch.Tensor, known: Condition) -> torch.Tensor:
         velocity, _ = self.denoiser(torch.cat([state, self.inside.expand_as(state)], 1), angle, known.maps)

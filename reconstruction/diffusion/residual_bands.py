@@ -2,9 +2,9 @@
 
 The mean phase (piston) is half of the power of a residual, some fifty cosines of large structures are much of the rest. Neither
 says how strong fine structures are at a pixel. So each part has a standard deviation of its own: one number of a frame for the
-piston, one for the large structures, and a map for the fine ones. Divided by these and by their average spectrum, the residual
-becomes white. White noise in the place of a white residual hides fine and large structures at the same time, so a sampler needs
-few steps.
+piston, one for the large structures, and a map for the fine ones. The fine ones have a spectrum of their own in every frame:
+cells have less of the finest structures than leaves. Divided by its standard deviations and its spectrum, the residual becomes
+white. White noise in the place of a white residual hides all structures at the same time, so a sampler needs few steps.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from torch import nn
 FIRST_FINE_RING = 8
 #: A spectrum is averaged over some hundred batches.
 _MOMENTUM = 0.01
+#: Numbers that describe the spectrum of a frame relative to the average: at frequencies of equal ratio.
+SPECTRUM_KNOTS = 8
 #: Smallest power of a ring, relative to the mean: gains stay finite.
 _LEAST_POWER = 1e-4
 
@@ -32,11 +34,14 @@ class BandStd:
         Of the mean phase, and of large structures at a pixel.
     fine : tensor, shape (b, 1, g, g)
         Of fine structures at every pixel.
+    log_spectrum : tensor, shape (b, SPECTRUM_KNOTS)
+        Logarithm of the amplitude of fine structures relative to the average of all frames, from low to high frequencies.
     """
 
     piston: torch.Tensor
     large: torch.Tensor
     fine: torch.Tensor
+    log_spectrum: torch.Tensor
 
     @property
     def total(self) -> torch.Tensor:
@@ -45,7 +50,7 @@ class BandStd:
 
     def detach(self) -> BandStd:
         """Return the same without gradients."""
-        return BandStd(self.piston.detach(), self.large.detach(), self.fine.detach())
+        return BandStd(self.piston.detach(), self.large.detach(), self.fine.detach(), self.log_spectrum.detach())
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +75,11 @@ class ResidualBands(nn.Module):
 
     inside: torch.Tensor
     cosines: torch.Tensor
+    transposed: torch.Tensor
     ring: torch.Tensor
     is_fine: torch.Tensor
     is_large: torch.Tensor
+    knots: torch.Tensor
     power: torch.Tensor
     batches: torch.Tensor
 
@@ -84,9 +91,13 @@ class ResidualBands(nn.Module):
         cosines[0] /= 2**0.5
         ring = torch.hypot(index[:, None], index[None]).round().long().clamp(max=side_px - 1)
         first_fine = min(FIRST_FINE_RING, side_px // 4)
+        self.first_fine = first_fine
         for name, value in (
             ("inside", inside),
+            ("knots", _knots(side_px, first_fine)),
             ("cosines", cosines.float()),
+            # A copy in memory: OpenVINO 2026 in float32 computes wrong products with a transposed constant on the left.
+            ("transposed", cosines.T.float().contiguous()),
             ("ring", ring),
             ("is_fine", (ring >= first_fine).float()),
             ("is_large", ((ring > 0) & (ring < first_fine)).float()),
@@ -110,7 +121,14 @@ class ResidualBands(nn.Module):
             waves = self._waves(bands.fine / std.fine) * self.is_fine + self._waves(bands.large / std.large) * self.is_large
             if self.training:
                 self._measure(waves.detach())
-            return self._back(waves / self._gain())
+            return self._back(waves / self._gain(std))
+
+    def spectrum_loss(self, bands: Bands, std: BandStd) -> torch.Tensor:
+        """Return the negative logarithm of the likelihood of the frames' spectra, without constants; all rings weigh alike."""
+        with torch.autocast(bands.fine.device.type, enabled=False), torch.no_grad():
+            power = self._power_in_rings(self._waves(bands.fine / std.fine)) / self.power.clamp(min=_LEAST_POWER)
+        logs = std.log_spectrum.float() @ self.knots
+        return (logs + 0.5 * power * (-2 * logs).exp())[:, self.first_fine :].mean()
 
     def fine(self, picture: torch.Tensor) -> torch.Tensor:
         """Return the fine structures of white pictures (b, 1, g, g)."""
@@ -122,25 +140,37 @@ class ResidualBands(nn.Module):
         with torch.autocast(white.device.type, enabled=False):
             waves = self._waves(white)
             piston = waves[..., :1, :1]
-            waves = waves * self._gain()
+            waves = waves * self._gain(std)
             large, fine = self._back(waves * self.is_large), self._back(waves * self.is_fine)
             return (std.piston * piston + std.large * large + std.fine * fine) * self.inside
 
     def _waves(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.cosines @ pictures.float() @ self.cosines.T
+        return self.cosines @ pictures.float() @ self.transposed
 
     def _back(self, waves: torch.Tensor) -> torch.Tensor:
-        return self.cosines.T @ waves @ self.cosines
+        return self.transposed @ waves @ self.cosines
 
-    def _gain(self) -> torch.Tensor:
-        return self.power.clamp(min=_LEAST_POWER).sqrt()[self.ring]
+    def _gain(self, std: BandStd) -> torch.Tensor:
+        """Return the amplitude of every cosine, (b, 1, g, g): that of the average spectrum, changed by that of the frame."""
+        logs = std.log_spectrum.float() @ self.knots[:, self.ring.flatten()]
+        return self.power.clamp(min=_LEAST_POWER).sqrt()[self.ring] * logs.unflatten(1, (1, *self.ring.shape)).exp()
 
-    def _measure(self, waves: torch.Tensor) -> None:
-        """Average the power in rings of equal frequency, with equal weights at first."""
+    def _power_in_rings(self, waves: torch.Tensor) -> torch.Tensor:
+        """Return the mean power in rings of equal frequency, (b, rings), as if the disc filled the square like noise."""
         flat = self.ring.flatten()
         count = torch.bincount(flat, minlength=len(self.power))
-        power = torch.zeros_like(self.power).index_add_(0, flat, waves.square().mean((0, 1)).flatten()) / count
-        # The disc fills a part of the square, noise all of it.
-        power = power / self.inside.mean()
+        empty = waves.new_zeros((len(waves), len(self.power)))
+        return empty.index_add_(1, flat, waves.square().flatten(1)) / count / self.inside.mean()
+
+    def _measure(self, waves: torch.Tensor) -> None:
+        """Average the power in rings, with equal weights at first."""
         self.batches += 1
-        self.power.lerp_(power, max(_MOMENTUM, 1 / float(self.batches)))
+        self.power.lerp_(self._power_in_rings(waves).mean(0), max(_MOMENTUM, 1 / float(self.batches)))
+
+
+def _knots(side_px: int, first: int) -> torch.Tensor:
+    """Return the weight of every knot at every ring, (SPECTRUM_KNOTS, side_px): linear between knots, 0 below ``first``."""
+    rings = torch.arange(side_px, dtype=torch.float64)
+    place = (rings.clamp(min=first) / first).log() / torch.tensor((side_px - 1) / first).log() * (SPECTRUM_KNOTS - 1)
+    weights = (1 - (place[None] - torch.arange(SPECTRUM_KNOTS)[:, None]).abs()).clamp(min=0)
+    return torch.where(rings >= first, weights, 0).float()

@@ -5,12 +5,19 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from reconstruction.diffusion.residual_bands import BandStd, ResidualBands
+from reconstruction.diffusion.residual_bands import SPECTRUM_KNOTS, BandStd, ResidualBands
 from reconstruction.field import field_mask
 
 SIDE_PX = 32
 INSIDE = torch.from_numpy(field_mask(SIDE_PX, 0.97))[None, None].float()
-STD = BandStd(torch.full((1, 1, 1, 1), 0.2), torch.full((1, 1, 1, 1), 0.1), torch.full((1, 1, SIDE_PX, SIDE_PX), 0.05))
+
+
+def of_strength(fine: torch.Tensor, log_spectrum: torch.Tensor | None = None) -> BandStd:
+    flat = torch.zeros((1, SPECTRUM_KNOTS)) if log_spectrum is None else log_spectrum
+    return BandStd(torch.full((1, 1, 1, 1), 0.2), torch.full((1, 1, 1, 1), 0.1), fine, flat)
+
+
+STD = of_strength(torch.full((1, 1, SIDE_PX, SIDE_PX), 0.05))
 
 
 def noise(count: int, seed: int) -> torch.Tensor:
@@ -71,9 +78,22 @@ def test_the_strength_of_fine_structures_follows_its_map() -> None:
     bands = trained()
     half = torch.ones((1, 1, SIDE_PX, SIDE_PX))
     half[..., : SIDE_PX // 2] = 0.1
-    drawn = bands.coloured(bands.fine(noise(64, 3)), BandStd(STD.piston, STD.large, 0.05 * half))
+    drawn = bands.coloured(bands.fine(noise(64, 3)), of_strength(0.05 * half))
     left, right = (drawn[..., 8:24, part].std() for part in (slice(6, 12), slice(20, 26)))
     assert 0.08 < float(left / right) < 0.12
+
+
+def test_a_frame_may_have_a_spectrum_of_its_own_which_the_loss_asks_for() -> None:
+    bands = trained()
+    parts = bands.split(2 * smooth(64, 9))
+    losses = {}
+    for log_amplitude in (0.0, 0.69, 1.4):
+        std = of_strength(STD.fine, torch.full((64, SPECTRUM_KNOTS), log_amplitude))
+        losses[log_amplitude] = float(bands.spectrum_loss(parts, std))
+    assert min(losses, key=lambda value: losses[value]) == 0.69
+    louder = of_strength(STD.fine, torch.full((1, SPECTRUM_KNOTS), 0.69))
+    drawn, usual = (bands.coloured(bands.fine(noise(8, 3)), each).std() for each in (louder, STD))
+    assert 1.9 < float(drawn / usual) < 2.1
 
 
 def test_the_spectrum_is_learned_in_training_only_and_saved_with_the_weights() -> None:
