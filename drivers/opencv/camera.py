@@ -86,7 +86,8 @@ class OpenCvConfig:
         """Device file of a UVC camera; None for a video file."""
         if self.source.isdecimal():
             return Path(f"/dev/video{int(self.source)}")
-        return Path(self.source) if self.source.startswith("/dev/") else None
+        in_memory = os.path.normpath(self.source).startswith("/dev/shm/")  # a place for files, as any other
+        return Path(self.source) if self.source.startswith("/dev/") and not in_memory else None
 
 
 def list_opencv_cameras(sysfs: Path = _SYSFS) -> list[str]:

@@ -80,6 +80,7 @@ def test_a_calibration_and_what_needs_the_devices_refuse_each_other(fast: Sessio
         fast.start_calibration(LUT)
     assert fast.recording_status().state is RecordingState.RECORDING
     fast.stop_recording()
+    until(lambda: not fast.recording_status().active)
     stop = threading.Event()
     run = fast.start_calibration(TIMING)
     for command in (

@@ -317,10 +317,14 @@ def test_addresses_and_pipelines_are_no_source(source: str, tmp_path: Path, monk
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="device files are those of Linux")
-@pytest.mark.parametrize("source", ["/dev/null", "/dev/../dev/zero", "/dev/stdin"])
+@pytest.mark.parametrize("source", ["/dev/null", "/dev/../dev/zero", "/dev/shm/../zero", "/dev/stdin"])
 def test_a_device_that_is_no_camera_is_not_opened(source: str) -> None:
     with pytest.raises(DeviceError, match="is no camera"):
         open_uvc(OpenCvConfig(source))
+
+
+def test_a_video_in_the_memory_of_linux_is_a_file() -> None:
+    assert OpenCvConfig("/dev/shm/speckle.avi").device is None
 
 
 @pytest.mark.parametrize(
