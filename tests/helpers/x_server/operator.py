@@ -183,7 +183,12 @@ class XOperator(QObject):
         """Choose an entry of a list, by its number."""
         view = box.view()
         assert view is not None
-        self.click(box, until=view.isVisible)
+        self.activate(box)
+        _wait_for_layout(box)
+        # The list opens under the pointer. It chooses nothing by a release that comes within this time after the press.
+        QApplication.setDoubleClickInterval(_TOGETHER_MS)
+        self._xdotool("mousemove", *self._pixels(box.mapToGlobal(box.rect().center())), "click", 1)
+        wait_until(view.isVisible)
         steps = number - box.currentIndex()
         if steps:
             self.key(*["Down" if steps > 0 else "Up"] * abs(steps))
