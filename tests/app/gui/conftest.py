@@ -5,9 +5,9 @@ tests is a real X client. A click, a drag or a key of a test comes from the serv
 the windows are drawn into memory, and the tests with an operator are skipped with the name of the Debian package.
 
 These go without the operator, because no hand has a part in them: what a session tells the window (``refresh_pictures``,
-``refresh_numbers``), states that are restored at a start, forms that come from a file, palettes and drawn pixels. A drag from
-another program (``main_window/test_dropped_files.py``) comes as Qt's event: it needs a second program. The tests of panes
-and presets, and those of the pages and the player beside ``x_events``, still use events of Qt.
+``refresh_numbers``), states that are restored at a start, forms that come from a file, palettes and drawn pixels. A field
+that a test is not about is filled in with its own method. A drag from another program (``main_window/test_dropped_files.py``)
+comes as Qt's event: it needs a second program. ``test_event_sources.py`` sees to it that no other event is made by hand.
 """
 
 from __future__ import annotations
