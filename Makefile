@@ -32,8 +32,10 @@ READY_TEST := .venv/.ready-test
 READY_DOCS := .venv/.ready-docs
 READY_READERS := .venv/.ready-readers
 
-# Tests run in as many processes as there are cores; torch takes one thread in each.
+# Tests run in as many processes as there are cores; torch takes one thread in each. A file stays in one process: what its tests
+# share is made once.
 WORKERS := $(shell nproc 2>/dev/null || echo 2)
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FAST := -q -m "not slow and not hardware"
 
 .PHONY: help setup demo test test-slow test-random coverage docs wheel lint clean python system-run system-test system-slow
@@ -56,7 +58,7 @@ lint: $(READY_TEST)
 	@echo "import layers"; $(BIN)/lint-imports --no-logo >.venv/layers.log 2>&1 || { cat .venv/layers.log; exit 1; }
 
 test: lint
-	@$(BIN)/python -m pytest $(FAST) -n $(WORKERS)
+	@$(BIN)/python -m pytest $(FAST) $(PARALLEL)
 
 # Also opens exports in GNU Octave, ImageJ, napari and other readers: about 1 GB the first time.
 test-slow: $(READY_TEST) $(READY_READERS) | system-slow
@@ -64,11 +66,11 @@ test-slow: $(READY_TEST) $(READY_READERS) | system-slow
 
 # Three runs, each in another order.
 test-random: $(READY_TEST)
-	@for seed in 1 2 3; do $(BIN)/python -m pytest $(FAST) -n $(WORKERS) -p randomly -p "no:cacheprovider" \
+	@for seed in 1 2 3; do $(BIN)/python -m pytest $(FAST) $(PARALLEL) -p randomly -p "no:cacheprovider" \
 		--randomly-seed=$$seed || exit 1; done
 
 coverage: $(READY_TEST)
-	@$(BIN)/python -m pytest $(FAST) -n $(WORKERS) --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest $(FAST) $(PARALLEL) --cov --cov-report=term:skip-covered
 
 # Warnings are errors; every name in the API reference comes from a docstring.
 docs: $(READY_DOCS)
