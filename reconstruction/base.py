@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.base import Frame, FrameMark, SpeckleScopeError, frozen_array
+from reconstruction.sampling import Sampling
 
 
 class ReconstructionError(SpeckleScopeError):
@@ -41,6 +42,10 @@ class Reconstruction:
         The segmentation that was recorded with a recorded phase.
     is_recorded : bool
         Whether the phase was recorded earlier, and is not computed now.
+    model_name : str
+        Name of the model or the method, where it is known.
+    sampling : Sampling, optional
+        How it was drawn, if the model draws samples.
     """
 
     phase_rad: NDArray[np.float32]
@@ -53,6 +58,8 @@ class Reconstruction:
     uncertainty_rad: NDArray[np.float32] | None = None
     recorded_labels: NDArray[np.uint16] | None = None
     is_recorded: bool = False
+    model_name: str = ""
+    sampling: Sampling | None = None
 
     def __post_init__(self) -> None:
         for name in ("phase_rad", "mask", "uncertainty_rad", "recorded_labels"):

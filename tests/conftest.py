@@ -77,7 +77,8 @@ def exported_once() -> Iterator[None]:
     export, graphs = onnx_export.export_module, dict[str, bytes]()
 
     def remembered(module: Any, example: Any, inputs: Any, output: Any) -> onnx.ModelProto:
-        digest = hashlib.sha256(repr(([part.shape for part in example], inputs, module)).encode())
+        steps = getattr(getattr(module, "network", module), "step_count", 0)  # a graph is for one number of steps
+        digest = hashlib.sha256(repr(([part.shape for part in example], inputs, module, steps)).encode())
         for name, values in module.state_dict().items():
             digest.update(name.encode() + values.detach().numpy().tobytes())
         key = digest.hexdigest()

@@ -19,14 +19,13 @@ from calibration.reference_state import ReferenceState
 from reconstruction.base import ReconstructionError
 from reconstruction.engines.base import Engine, EngineError
 from reconstruction.engines.choose import open_engine
-from reconstruction.engines.engine_kinds import parse
+from reconstruction.engines.engine_kinds import parse, preference_of
 from reconstruction.engines.torch_eager import TorchEngine
-from reconstruction.live.live_reconstructor import LiveMethod, ModelMethod
+from reconstruction.live.live_reconstructor import LiveMethod, ModelMethod, own_sampling
 from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model, load_model, shipped_models
+from reconstruction.sampling import Sampling
 
-#: How the name of an engine begins that runs a network in parts.
-_IN_PARTS = "torch + "
 #: A method, and the reference (H, W) in counts.
 Against = tuple[LiveMethod, NDArray[np.float32]]
 
@@ -86,6 +85,7 @@ class RecordedMethods:
         self._fibre = str(archive.metadata.get("fibre") or "")
         self._entries = archive.references()
         self._model = _model_of(archive, options)
+        self._samplings = _samplings(archive, self._model)
         self._entry: ReferenceEntry | None = None
         self._state: ReferenceState | None = None
         self._opened: dict[bool, Against] = {}
@@ -129,7 +129,7 @@ class RecordedMethods:
         was_possible = False
         for entry in self._entries_for(row):
             try:
-                against = self._against(entry, row.model_id if method_id is None else method_id)
+                against = self._against(entry, row.model_id if method_id is None else method_id, self._samplings.get(row.index))
             except ReconstructionError as error:
                 problem = problem or error
                 continue
@@ -145,14 +145,23 @@ class RecordedMethods:
         ]
         return [entry, *(later[:1] if self._options.as_recorded else [])]
 
-    def _against(self, entry: ReferenceEntry | None, method_id: str) -> Against:
+    def _against(self, entry: ReferenceEntry | None, method_id: str, sampling: Sampling | None) -> Against:
         if self._state is None or entry is not self._entry:
             self._entry, self._pairs, self._opened = entry, None, {}
             self._state = ReferenceState.read(entry) if entry else ReferenceState()
         by_pairs = self._uses_pairs(self._state, method_id)
+        if self._model is not None and sampling is not None and sampling.steps != self._model.network.step_count:
+            self._model.network.set_steps(sampling.steps)
+            self._engine, self._opened = None, {}  # a graph is for one number of steps
         if by_pairs not in self._opened:
             self._opened[by_pairs] = self._open(self._state, by_pairs=by_pairs)
-        return self._opened[by_pairs]
+        method, reference = self._opened[by_pairs]
+        if isinstance(method, ModelMethod) and method.sampling != sampling:
+            assert self._model is not None
+            assert self._engine is not None
+            method = ModelMethod(self._model, self._engine, sampling)
+            self._opened[by_pairs] = method, reference
+        return method, reference
 
     def _uses_pairs(self, state: ReferenceState, method_id: str) -> bool:
         """Whether the reference pairs reconstruct a frame, and not the model."""
@@ -214,9 +223,22 @@ class RecordedMethods:
         return self._pairs
 
 
+def _samplings(archive: Archive, model: Model | None) -> dict[int, Sampling]:
+    """Return for each row how samples are drawn: as it was recorded with this model, or as before; empty for other models."""
+    own = own_sampling(model.network) if model is not None else None
+    if model is None or own is None:
+        return {}
+    samplings, last = {}, own
+    for row in archive.intact_rows():
+        if row.model_id == model.id:
+            last = Sampling.of_facts(row.extra) or own
+        samplings[row.index] = last
+    return samplings
+
+
 def recorded_engine(archive: Archive, model_id: str) -> str | None:
     """Return the engine that reconstructed most frames of a recording with a model, as a preference; None where unknown."""
-    engines = Counter(row.engine.removeprefix(_IN_PARTS) for row in archive.intact_rows() if row.model_id == model_id)
+    engines = Counter(preference_of(row.engine) for row in archive.intact_rows() if row.model_id == model_id)
     for name, _ in engines.most_common(1):
         with suppress(EngineError):
             return " ".join(parse(name))

@@ -39,6 +39,11 @@ CONDITION_GAIN = 4.0
 #: Largest weight of a picture's squared error, for estimates of the picture; the weight grows with the signal in the input.
 _MOST_WEIGHT = 5.0
 
+#: Samplers that draw new noise in every step but the last.
+_NOISY_SAMPLERS = ("ancestral", "renoise")
+#: With more steps the network is a graph of its own, and the sampler a loop in torch.
+_MOST_STEPS_IN_GRAPH = 8
+
 
 class Prediction(StrEnum):
     """What the network estimates."""
@@ -110,8 +115,8 @@ class SpecDiffusion(Reconstructor):
 
     kind: ClassVar[str] = "specdiffusion"
     learning_rate: ClassVar[float] = 1e-4
-    exportable: ClassVar[bool] = False  # the sampler's loop cannot be part of a graph
     most_steps: int | None = None
+    step_choices = (1, 2, 4, 8, 16, 32, 64)
     config: SpecDiffusionConfig
 
     def __init__(self, config: SpecDiffusionConfig) -> None:
@@ -133,7 +138,26 @@ class SpecDiffusion(Reconstructor):
     @property
     def evaluations(self) -> int:
         """Evaluations of the network for one frame: one per step."""
-        return len(preset(self.schedule).gammas) * self.samples_per_frame
+        return self.step_count * self.samples_per_frame
+
+    @property
+    def exportable(self) -> bool:
+        """Whether the sampler's loop can be part of a graph: every step is a copy of the network there."""
+        return self.step_count <= _MOST_STEPS_IN_GRAPH
+
+    @property
+    def step_count(self) -> int:
+        """Steps of the schedule."""
+        return len(preset(self.schedule).gammas)
+
+    @property
+    def noise_channels(self) -> int:
+        """Noise images of all samples of a frame: one to begin with, and one for each further step of some samplers."""
+        return self.samples_per_frame * self._noises_per_sample
+
+    @property
+    def _noises_per_sample(self) -> int:
+        return self.step_count if self.sampler in _NOISY_SAMPLERS else 1
 
     @property
     def gives_sigma(self) -> bool:
@@ -150,8 +174,9 @@ class SpecDiffusion(Reconstructor):
         self.samples_per_frame = count
 
     def set_steps(self, count: int) -> None:
-        """Use a schedule of ``count`` steps, uniform in log-SNR."""
-        self.schedule = f"uniform-{count}"
+        """Use a schedule of ``count`` steps: the configured one if it has as many, otherwise one that is uniform in log-SNR."""
+        own = self.config.schedule
+        self.schedule = own if len(preset(own).gammas) == count else f"uniform-{count}"
 
     def parts(self) -> dict[str, tuple[torch.Tensor, ...]]:
         """Return the network without the sampler's loop, with an example of its input."""
@@ -180,13 +205,32 @@ class SpecDiffusion(Reconstructor):
         return self.sample(frame, reference, [self.config.seed])
 
     def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Return the first sample and the spread of all; see :class:`~reconstruction.models.base.Reconstructor`.
+        """Return the first sample and the spread of all; see :class:`~reconstruction.models.base.Reconstructor`."""
+        sample, _, sigma = self.drawn(frame, reference, self.noise(self.config.seed).to(frame.device)).split(1, 1)
+        return torch.cat([sample, sigma], 1) if self.gives_sigma else sample
 
-        The samples are drawn one after another: an engine's graph of the network takes one picture.
+    def noise(self, seed: int) -> torch.Tensor:
+        """Return the noise of all samples of a frame, whose seeds are ``seed`` and those after it."""
+        seeds = range(seed, seed + self.samples_per_frame)
+        return torch.cat([self._noise_of_sample(each) for each in seeds]).flatten(0, 1)[None]
+
+    def _noise_of_sample(self, seed: int) -> torch.Tensor:
+        """Return the noise of one sample, (1, noises, grid_px, grid_px)."""
+        # On the CPU and one image at a time, so that a seed gives the same noise on every device and for any number of steps.
+        generator = torch.Generator().manual_seed(seed)
+        side = self.config.grid_px
+        return torch.stack([torch.randn((side, side), generator=generator) for _ in range(self._noises_per_sample)])[None]
+
+    def drawn(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return the first sample, and mean and spread of all; see :class:`~reconstruction.models.base.Reconstructor`.
+
+        There are as many as :meth:`set_samples` says. Of one alone the spread is 0, and means nothing.
         """
-        seeds = range(self.config.seed, self.config.seed + self.samples_per_frame)
-        samples = torch.stack([self.sample(frame, reference, [seed]) for seed in seeds])
-        return torch.cat([samples[0], samples.std(0)], 1) if self.gives_sigma else samples[0]
+        count, batch = self.samples_per_frame, len(frame)
+        starts = noise.expand(batch, -1, -1, -1).unflatten(1, (count, self._noises_per_sample)).flatten(0, 1)
+        samples = self._sampled(self.condition(frame).repeat_interleave(count, 0), starts).unflatten(0, (batch, count))
+        sigma = samples.std(1) if count > 1 else torch.zeros_like(samples[:, 0])
+        return torch.cat([samples[:, 0], samples.mean(1), sigma], 1)
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation over ``config.samples`` samples, in radians, both (b, 1, grid_px, grid_px)."""
@@ -220,12 +264,12 @@ class SpecDiffusion(Reconstructor):
         if self.sampler not in SAMPLERS:
             raise ReconstructionError(f"no sampler has the name {self.sampler!r}; use one of {', '.join(SAMPLERS)}")
         condition = self.condition(frame).repeat_interleave(len(seeds), 0)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = torch.cat([self._noise_of_sample(seed) for seed in seeds]).repeat(len(frame), 1, 1, 1)
+        return self._sampled(condition, noise.to(condition.device))
 
-        def noise() -> torch.Tensor:
-            # On the CPU and one image at a time, so that a seed gives the same noise on every device and in every batch.
-            drawn = [torch.randn(condition.shape[1:], generator=generator) for generator in generators]
-            return torch.stack(drawn).repeat(len(frame), 1, 1, 1).to(condition.device)
+    def _sampled(self, condition: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return a sample, (b, 1, grid_px, grid_px) in radians, for each condition and its noise."""
+        noises = iter(noise.split(1, 1))
 
         def predict_eps(y: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
             estimate = torch.as_tensor(self.network(torch.cat([condition, y], 1), gamma))
@@ -234,7 +278,8 @@ class SpecDiffusion(Reconstructor):
             level = gamma[:, None, None, None]
             return (y - level.sqrt() * estimate) / (1 - level).sqrt()
 
-        image = SAMPLERS[self.sampler](Denoiser(predict_eps), noise(), preset(self.schedule).gammas, noise)
+        start, gammas = next(noises), preset(self.schedule).gammas
+        image = SAMPLERS[self.sampler](Denoiser(predict_eps), start, gammas, lambda: next(noises))
         return (image + 1) / 2 * self.config.phase_range_rad
 
     def condition(self, frame: torch.Tensor) -> torch.Tensor:

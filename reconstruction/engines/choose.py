@@ -20,10 +20,18 @@ import numpy as np
 
 from drivers.safe_text import parse_json
 from reconstruction.engines.artifacts import Artifact, cache_folder
-from reconstruction.engines.base import FAILURES, Engine, EngineError, Precision, first_line, run_with_sigma
+from reconstruction.engines.base import (
+    FAILURES,
+    Engine,
+    EngineError,
+    Precision,
+    draws_from_noise,
+    first_line,
+    run_with_sigma,
+)
 from reconstruction.engines.check_frames import CheckFrames, recall
 from reconstruction.engines.engine_check import EngineCheck, EngineCheckReport
-from reconstruction.engines.engine_kinds import AUTO, ENGINES, parse
+from reconstruction.engines.engine_kinds import AUTO, ENGINES, parse, preference_of
 from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
@@ -37,6 +45,8 @@ _LIBRARIES = ("torch", "openvino", "onnxruntime", "tensorrt", "tensorrt_rtx")
 _CHOICE_VERSION = 2
 #: No further round of time measurements starts after this time, so slow models are timed fewer times.
 _TIMING_LIMIT_S = 5.0
+#: Why an engine was opened that was requested.
+_REQUESTED = "chosen by the operator"
 
 
 def open_engine(
@@ -77,6 +87,28 @@ def open_engine(
     engine, ranked, reason = stored or _open_fastest(engine_check)
     others = [partial(open_checked, choice, engine_check) for choice in ranked[1:]]
     return FallbackEngine(engine, model, reason, others, on_replaced)
+
+
+def reopen_engine(
+    model: Model,
+    before: FallbackEngine,
+    frames: CheckFrames | None = None,
+    on_replaced: Callable[[str], None] = lambda message: None,
+) -> FallbackEngine:
+    """Open the engine of a model again after its number of steps was changed: the same kind, with the graph of these steps.
+
+    Nothing is measured, so that the live view goes on soon. Arguments are those of :func:`open_engine`; ``before`` is the
+    engine that ran until now.
+    """
+    preference = preference_of(before.name)
+    try:
+        parse(preference)
+    except EngineError:  # it has no name that could be asked for
+        return open_engine(model, AUTO, frames, on_replaced)
+    engine_check = EngineCheck(model, frames or recall(model) or CheckFrames.noise(model))
+    engine, reason = _open_requested(preference, engine_check)
+    kept = f"as before the number of steps was changed; {before.reason}" if reason == _REQUESTED else reason
+    return FallbackEngine(engine, model, kept, on_replaced=on_replaced)
 
 
 def rank_engines(
@@ -177,7 +209,7 @@ def _open_requested(preference: str, engine_check: EngineCheck) -> tuple[Engine,
     """Return the requested engine, or torch if it is refused, and the reason."""
     choice = parse(preference)
     try:
-        return open_checked(choice, engine_check), "chosen by the operator"
+        return open_checked(choice, engine_check), _REQUESTED
     except (EngineError, ImportError) as error:
         log.warning("engine %s refused: %s", preference, error)
         return TorchEngine(engine_check.model), f"{preference} refused: {error}; torch instead"
@@ -227,6 +259,7 @@ def _stored_choice(engine_check: EngineCheck) -> Artifact:
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
         "real_frames": engine_check.frames.truth_rad is not None,
         "version": _CHOICE_VERSION,
+        **({"steps": model.network.step_count} if draws_from_noise(model.network) else {}),
         **gpu,
     }
     return Artifact(model.id, "choice", facts)

@@ -8,7 +8,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate, planes_of
+from reconstruction.engines.base import (
+    DRAWN_PLANES,
+    Engine,
+    EngineError,
+    Precision,
+    drawn,
+    draws_from_noise,
+    estimate,
+    noise_of,
+    planes_of,
+)
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.metrics import score
@@ -26,6 +36,8 @@ SIGMA_TOLERANCE_RAD: Final = 1e-3
 SIGMA_TOLERANCE_RMS_RAD: Final = 0.01
 #: Models with more evaluations per frame than this are checked on one frame only.
 _MANY_EVALUATIONS = 8
+#: Seed of the noise of the first check frame.
+_SEED = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +47,7 @@ class EngineCheckReport:
     Parameters
     ----------
     max_abs_diff_rad, rms_diff_rad : float
-        Difference from torch: of the worst pixel, and root mean square inside the fibre's disc.
+        Difference from torch: of the worst pixel, and root mean square inside the fibre's disc. Of sample and mean, the larger.
     ssim_loss : float, optional
         Mean SSIM of torch minus that of the engine; None without the displayed phase.
     frames : int
@@ -81,22 +93,29 @@ class EngineCheck:
             The phase or its standard deviation is missing, has the wrong shape, is not finite, or differs from torch by more
             than the precision is allowed.
         """
-        estimates = [self._estimate(engine, frame) for frame in self.frames.frames]
-        return self.compare(estimates, engine.name, precision)
+        return self.compare([self._planes(engine, number) for number in self._numbers], engine.name, precision)
 
-    def compare(self, estimates: list[Estimate], name: str, precision: Precision) -> EngineCheckReport:
-        """Compare what the engine ``name`` computed from the check frames; see :meth:`check`."""
+    @property
+    def noises(self) -> list[NDArray[np.float32]] | None:
+        """The noise for each check frame, each another one; None for models that draw no samples from noise."""
+        network = self.model.network
+        # Not that of the model's own seed: an engine that does not use its noise input would pass.
+        return [noise_of(network, _SEED + number) for number in self._numbers] if draws_from_noise(network) else None
+
+    def compare(self, planes: list[NDArray[np.float32]], name: str, precision: Precision) -> EngineCheckReport:
+        """Compare the planes that the engine ``name`` computed from the check frames; see :meth:`check`."""
         expected = self._expected_planes()
-        for estimated in estimates:
-            _require_planes(planes_of(estimated), expected[0], name)
-        difference = np.stack([planes_of(estimated) for estimated in estimates]) - expected
-        (worst, *sigma_worst), (rms, *sigma_rms) = self._per_plane(difference)
-        phases = [phase for phase, _ in estimates]
+        for each in planes:
+            _require_planes(each, expected[0], name)
+        difference = np.stack(planes) - expected
+        worst, rms = self._per_plane(difference)
+        phases = 2 if len(worst) == DRAWN_PLANES else 1
+        sigma_worst, sigma_rms = worst[phases:], rms[phases:]
         report = EngineCheckReport(
-            max_abs_diff_rad=worst,
-            rms_diff_rad=rms,
-            ssim_loss=None if self.frames.truth_rad is None else self._ssim(list(expected[:, 0])) - self._ssim(phases),
-            frames=len(phases),
+            max_abs_diff_rad=max(worst[:phases]),
+            rms_diff_rad=max(rms[:phases]),
+            ssim_loss=self._ssim_loss(np.stack(planes)[:, :phases], expected[:, :phases]),
+            frames=len(planes),
             sigma_max_abs_diff_rad=sigma_worst[0] if sigma_worst else None,
             sigma_rms_diff_rad=sigma_rms[0] if sigma_rms else None,
         )
@@ -110,15 +129,29 @@ class EngineCheck:
         worst, rms = np.abs(difference).max((0, 2, 3)), np.sqrt(np.square(inside).mean((0, 2)))
         return worst.tolist(), rms.tolist()
 
-    def _estimate(self, engine: Engine, frame: Counts) -> Estimate:
-        return estimate(self.model, engine, frame, self.frames.reference)
+    @property
+    def _numbers(self) -> range:
+        return range(len(self.frames.frames))
+
+    def _planes(self, engine: Engine, number: int) -> NDArray[np.float32]:
+        frame, reference, network = self.frames.frames[number], self.frames.reference, self.model.network
+        if draws_from_noise(network):
+            return drawn(engine, frame, reference, noise_of(network, _SEED + number))
+        return planes_of(estimate(self.model, engine, frame, reference))
 
     def _expected_planes(self) -> NDArray[np.float32]:
         """Return what torch computes, (frames, planes, grid_px, grid_px)."""
         if self._expected is None:
             engine = TorchEngine(self.model)
-            self._expected = np.stack([planes_of(self._estimate(engine, frame)) for frame in self.frames.frames])
+            self._expected = np.stack([self._planes(engine, number) for number in self._numbers])
         return self._expected
+
+    def _ssim_loss(self, phases: NDArray[np.float32], expected: NDArray[np.float32]) -> float | None:
+        """Return the largest loss of SSIM of a plane, (frames, planes, grid_px, grid_px); None without displayed phase."""
+        if self.frames.truth_rad is None:
+            return None
+        planes = range(phases.shape[1])
+        return max(self._ssim(list(expected[:, plane])) - self._ssim(list(phases[:, plane])) for plane in planes)
 
     def _ssim(self, phases: list[NDArray[np.float32]]) -> float:
         """Return the mean SSIM against the displayed phase."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reconstruction.engines.base import Engine, EngineError, Precision
+from reconstruction.engines.base import IN_PARTS, Engine, EngineError, Precision
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
@@ -98,6 +98,11 @@ ENGINES: dict[str, EngineKind] = {
     "torch": EngineKind(precisions=(_FP32,), tried=(_FP32,), open=_open_torch),
 }
 AUTO: Final = "auto"
+
+
+def preference_of(engine_name: str) -> str:
+    """Return the preference that an engine of this name is opened with, also where it runs a network in parts."""
+    return engine_name.removeprefix(IN_PARTS).replace("torch cuda", "torch_cuda")
 
 
 def parse(preference: str) -> tuple[str, Precision]:

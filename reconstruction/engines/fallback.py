@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import FAILURES, Counts, Engine, EngineError, Estimate, first_line, run_with_sigma
+from reconstruction.engines.base import (
+    FAILURES,
+    Counts,
+    Engine,
+    EngineError,
+    Estimate,
+    drawn,
+    estimate_of,
+    first_line,
+    planes_of,
+    run_with_sigma,
+)
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model
 
@@ -59,20 +70,24 @@ class FallbackEngine:
         EngineError
             Torch failed, too.
         """
-        return self._first_good(lambda engine: (engine.run(frame, reference), None))[0]
+        return self._first_good(lambda engine: engine.run(frame, reference)[None])[0]
 
     def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`, and :meth:`run` for errors."""
-        return self._first_good(lambda engine: run_with_sigma(engine, frame, reference))
+        return estimate_of(self._first_good(lambda engine: planes_of(run_with_sigma(engine, frame, reference))))
 
-    def _first_good(self, compute: Callable[[Engine], Estimate]) -> Estimate:
+    def drawn(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.DrawingEngine`, and :meth:`run` for errors."""
+        return self._first_good(lambda engine: drawn(engine, frame, reference, noise))
+
+    def _first_good(self, compute: Callable[[Engine], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the planes of the first engine that works."""
         while True:
             try:
-                phase, sigma = compute(self.engine)
-                is_finite = np.isfinite(phase).all() and (sigma is None or np.isfinite(sigma).all())
+                planes = compute(self.engine)
                 # Where torch itself finds no number there is none: the frame is to blame, and it gets a mark.
-                if is_finite or type(self.engine) is TorchEngine:
-                    return phase, sigma
+                if np.isfinite(planes).all() or type(self.engine) is TorchEngine:
+                    return planes
                 why = "it gives numbers that are not finite"
             except FAILURES as error:
                 why = first_line(error)

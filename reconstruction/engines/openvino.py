@@ -12,9 +12,9 @@ import openvino
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate_of, first_line
+from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate_of, first_line, own_noise
 from reconstruction.engines.engine_check import EngineCheck
-from reconstruction.engines.onnx.export import INPUTS
+from reconstruction.engines.onnx.export import INPUTS, NOISE_INPUT
 from reconstruction.engines.onnx.parts import PartsEngine
 from reconstruction.engines.onnx.quantize import graph_for
 from reconstruction.models.model import Model
@@ -27,7 +27,7 @@ def open_openvino(model: Model, precision: Precision, engine_check: EngineCheck)
     """Return an engine for any model that can be exported as one graph or in parts."""
     if not model.network.exportable:
         return PartsEngine(model, lambda graph: _Part(graph, precision), "openvino", precision)
-    return OpenVinoEngine(graph_for(model, precision, engine_check.frames), precision)
+    return OpenVinoEngine(graph_for(model, precision, engine_check.frames), precision, own_noise(model.network))
 
 
 def missing(precision: Precision) -> str:
@@ -39,13 +39,16 @@ def missing(precision: Precision) -> str:
 
 
 class OpenVinoEngine:
-    """Runs the graph of a whole model."""
+    """Runs the graph of a whole model; ``noise`` is that of the model's own seed, where noise is an input of the graph."""
 
-    def __init__(self, graph: Artifact, precision: Precision) -> None:
+    def __init__(self, graph: Artifact, precision: Precision, noise: NDArray[np.float32] | None = None) -> None:
         self.name = f"openvino {precision}"
         self._request = _compiled(graph, precision)
         self._inputs = {name: self._request.get_tensor(name).data[0, 0] for name in INPUTS}
+        self._noise_input = None if noise is None else self._request.get_tensor(NOISE_INPUT).data
+        self._own_noise = noise
         self._reference: NDArray[np.float32] | None = None
+        self._noise: NDArray[np.float32] | None = None
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
@@ -53,12 +56,23 @@ class OpenVinoEngine:
 
     def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
+        return estimate_of(self._planes(frame, reference, self._own_noise))
+
+    def drawn(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.DrawingEngine`."""
+        return np.array(self._planes(frame, reference, noise))
+
+    def _planes(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Return the output of the graph, which the next call overwrites."""
         np.copyto(self._inputs["frame"], frame)
         if reference is not self._reference:
             np.copyto(self._inputs["reference"], reference)
             self._reference = reference
+        if noise is not None and self._noise_input is not None and noise is not self._noise:
+            np.copyto(self._noise_input, noise)
+            self._noise = noise
         self._request.infer()
-        return estimate_of(self._request.get_output_tensor(0).data[0])
+        return np.asarray(self._request.get_output_tensor(0).data[0])
 
 
 class _Part:

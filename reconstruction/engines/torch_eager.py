@@ -29,6 +29,11 @@ class TorchEngine:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
         return estimate_of(self._run(self._network.with_sigma, frame, reference))
 
+    def drawn(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.DrawingEngine`."""
+        start = torch.from_numpy(noise)
+        return np.array(self._run(lambda counts, flat: self._network.drawn(counts, flat, start), frame, reference))
+
     def _run(
         self, compute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], frame: Counts, reference: NDArray[np.float32]
     ) -> NDArray[np.float32]:

@@ -52,7 +52,7 @@ def _driver_version() -> int:
 
 
 class CudaLoop:
-    """Runs a function on the GPU that computes :attr:`planes` from :attr:`frame` and :attr:`reference`.
+    """Runs a function on the GPU that computes :attr:`planes` from :attr:`frame`, :attr:`reference` and :attr:`noise`.
 
     Parameters
     ----------
@@ -60,6 +60,8 @@ class CudaLoop:
         Name for status lines.
     sizes : Sizes
         Sizes of frame and planes: the phase, and its standard deviation where the model gives one.
+    noise : ndarray of float32, optional
+        That of the model's own seed, where :attr:`noise` is an input too.
 
     Raises
     ------
@@ -67,13 +69,14 @@ class CudaLoop:
         There is no GPU, or not enough memory on it.
     """
 
-    def __init__(self, name: str, sizes: Sizes) -> None:
+    def __init__(self, name: str, sizes: Sizes, noise: NDArray[np.float32] | None = None) -> None:
         if why := no_cuda():
             raise EngineError(f"{name} needs an NVIDIA GPU: {why}")
         self.name = name
         try:
             self.frame = torch.zeros((1, 1, sizes.frame_px, sizes.frame_px), device="cuda")
             self.reference = torch.zeros_like(self.frame)
+            self.noise = torch.zeros((1, sizes.noise_channels, sizes.grid_px, sizes.grid_px), device="cuda")
             self.planes = torch.zeros((1, sizes.planes, sizes.grid_px, sizes.grid_px), device="cuda")
             self._down = torch.zeros(self.planes.shape[1:]).pin_memory()
         except RuntimeError as error:
@@ -81,7 +84,9 @@ class CudaLoop:
         self.stream = torch.cuda.Stream()
         self._up: dict[np.dtype[np.generic], tuple[torch.Tensor, torch.Tensor]] = {}
         self._launch: Callable[[], None] | None = None
+        self._own_noise = noise
         self._known: NDArray[np.float32] | None = None
+        self._known_noise: NDArray[np.float32] | None = None
 
     def record(self, launch: Callable[[], None]) -> None:
         """Warm up, record the operations of ``launch`` on the current stream, and compare a replay with them.
@@ -94,11 +99,14 @@ class CudaLoop:
         EngineError
             ``launch`` fails, or its replay gives another result.
         """
-        speckle = torch.rand(self.frame.shape, generator=torch.Generator().manual_seed(0)) * 72
+        generator = torch.Generator().manual_seed(0)
+        speckle = torch.rand(self.frame.shape, generator=generator) * 72
+        noise = torch.randn(self.noise.shape, generator=generator)
         try:
             with torch.cuda.stream(self.stream):
                 self.frame.copy_(speckle)
                 self.reference.copy_(speckle.flip(-1))
+                self.noise.copy_(noise)
                 for _ in range(_WARM_RUNS):
                     launch()
                 expected = self.planes.clone()
@@ -128,6 +136,14 @@ class CudaLoop:
 
     def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
+        return estimate_of(self._run(frame, reference, self._own_noise))
+
+    def drawn(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.DrawingEngine`."""
+        return np.array(self._run(frame, reference, noise))
+
+    def _run(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Return the planes, which the next call overwrites."""
         if self._launch is None:
             raise EngineError(f"{self.name} was not recorded")
         with torch.cuda.stream(self.stream):
@@ -135,11 +151,14 @@ class CudaLoop:
                 self._upload(np.asarray(reference, np.float32), self.reference)
                 self._known = reference
                 self.stream.synchronize()  # the same pinned memory may hold the frame next
+            if noise is not None and noise is not self._known_noise:
+                self.noise.copy_(torch.from_numpy(noise))
+                self._known_noise = noise
             self._upload(frame, self.frame)
             self._launch()
             self._down.copy_(self.planes[0], non_blocking=True)
         self.stream.synchronize()
-        return estimate_of(self._down.numpy())
+        return self._down.numpy()
 
     def _upload(self, counts: Counts, to: torch.Tensor) -> None:
         """Upload counts as they are and convert them on the GPU; uint16 travels as int16, which torch can convert."""

@@ -7,7 +7,7 @@ import copy
 import torch
 
 from reconstruction.calibrated.few_step import CalibratedFewStep
-from reconstruction.engines.base import EngineError, Precision, Sizes, first_line
+from reconstruction.engines.base import EngineError, Precision, Sizes, draws_from_noise, first_line, own_noise
 from reconstruction.engines.cuda.cuda_loop import CudaLoop
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.models.model import Model, load_model
@@ -33,7 +33,7 @@ class TorchCudaEngine(CudaLoop):
     def __init__(self, model: Model, precision: Precision) -> None:
         if precision not in _TYPES:
             raise EngineError(f"torch cuda has no {precision}; use fp16, bf16 or fp32")
-        super().__init__(f"torch cuda {precision}", Sizes.of(model))
+        super().__init__(f"torch cuda {precision}", Sizes.of(model), own_noise(model.network))
         try:
             network = copy.deepcopy(model.network).to("cuda")
             if isinstance(network, CalibratedFewStep):
@@ -47,6 +47,10 @@ class TorchCudaEngine(CudaLoop):
 
         def launch() -> None:
             with torch.no_grad(), torch.autocast("cuda", dtype=dtype, enabled=dtype != torch.float32):
-                self.planes.copy_(network.with_sigma(self.frame, self.reference))
+                self.planes.copy_(
+                    network.drawn(self.frame, self.reference, self.noise)
+                    if draws_from_noise(network)
+                    else network.with_sigma(self.frame, self.reference)
+                )
 
         self.record(launch)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError, Precision, first_line
+from reconstruction.engines.base import DRAWN_PLANES, EngineError, Precision, draws_from_noise, first_line
 from reconstruction.engines.onnx.precision import reduced
 from reconstruction.models.base import Reconstructor
 from reconstruction.models.model import Model
@@ -22,19 +22,25 @@ OPSET = 18
 #: Increase it when the graph changes for the same weights.
 GRAPH_VERSION = 3
 INPUTS = ("frame", "reference")
-#: The output of a whole model, by its number of planes: the phase, or the phase and its standard deviation.
-OUTPUTS = {1: "phase_rad", 2: "phase_and_sigma_rad"}
+#: The third input of a model that draws samples: their noise. A new sample needs no new graph.
+NOISE_INPUT = "noise"
+#: The output of a whole model, by its number of planes: the phase, the phase and its standard deviation, or all that is drawn.
+OUTPUTS = {1: "phase_rad", 2: "phase_and_sigma_rad", DRAWN_PLANES: "sample_mean_and_sigma_rad"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Source:
-    """What to export: a module, an example of its inputs, and the names in the graph. ``part`` is empty for a whole model."""
+    """What to export: a module, an example of its inputs, and the names in the graph. ``part`` is empty for a whole model.
+
+    ``steps`` are those of a model that draws samples; there is one graph for each number.
+    """
 
     module: nn.Module
     example: tuple[torch.Tensor, ...]
     inputs: tuple[str, ...]
     output: str
     part: str = ""
+    steps: int = 0
 
 
 class _WithSigma(nn.Module):
@@ -48,11 +54,25 @@ class _WithSigma(nn.Module):
         return self.network.with_sigma(frame, reference)
 
 
+class _Drawn(nn.Module):
+    """A network whose result is a sample, the mean and the standard deviation."""
+
+    def __init__(self, network: Reconstructor) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return self.network.drawn(frame, reference, noise)
+
+
 def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact:
     """Return the whole model as a graph ``(frame, reference) -> phase_rad``; it is exported the first time.
 
     Inputs are (1, 1, frame_px, frame_px) float32 counts, the output is (1, planes, grid_px, grid_px) float32 radians. The
     second plane, where the model gives it, is the standard deviation; the output is then ``phase_and_sigma_rad``.
+
+    Models that draw samples have a third input, ``noise`` (1, noise_channels, grid_px, grid_px), and three planes: sample, mean
+    and standard deviation. They have one graph for each number of steps.
 
     Raises
     ------
@@ -63,9 +83,19 @@ def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact
         raise EngineError(f"models of kind '{model.card.kind}' cannot be exported as one graph")
     shape = (1, 1, model.frame_px, model.frame_px)
     example = torch.rand(shape) * 60, torch.rand(shape) * 60
-    module = _WithSigma(model.network).eval() if model.network.gives_sigma else model.network
-    output = OUTPUTS[model.network.planes]
-    return _cached(model, _Source(module=module, example=example, inputs=INPUTS, output=output), precision)
+    network = model.network
+    if draws_from_noise(network):
+        source = _Source(
+            module=_Drawn(network).eval(),
+            example=(*example, network.noise(0)),
+            inputs=(*INPUTS, NOISE_INPUT),
+            output=OUTPUTS[DRAWN_PLANES],
+            steps=network.step_count,
+        )
+    else:
+        module = _WithSigma(network).eval() if network.gives_sigma else network
+        source = _Source(module=module, example=example, inputs=INPUTS, output=OUTPUTS[network.planes])
+    return _cached(model, source, precision)
 
 
 def part_graph(model: Model, part: str, precision: Precision = Precision.FP32) -> Artifact:
@@ -86,9 +116,11 @@ def _cached(model: Model, source: _Source, precision: Precision) -> Artifact:
         "torch": torch.__version__,
         "graph": GRAPH_VERSION,
     }
-    if source.output == OUTPUTS[2]:
+    if source.output in (OUTPUTS[2], OUTPUTS[DRAWN_PLANES]):
         # Graphs of earlier versions give the phase alone. Those of models without a standard deviation stay valid.
         facts["output"] = source.output
+    if source.steps:
+        facts["steps"] = source.steps
     artifact = Artifact("-".join(filter(None, (model.id, source.part, precision))), "onnx", facts)
 
     def build() -> bytes:

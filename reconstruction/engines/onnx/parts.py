@@ -17,7 +17,7 @@ from torch import nn
 
 from reconstruction.calibrated.few_step import CalibratedFewStep
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.base import IN_PARTS, EngineError, Precision
 from reconstruction.engines.onnx.export import model_graph, part_graph
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import Model, load_model
@@ -59,7 +59,7 @@ class PartsEngine(TorchEngine):
         parts = model.network.parts()
         if not parts:
             raise EngineError(f"models of kind '{model.card.kind}' have no parts that {name} could run")
-        self.name = f"torch + {name} {precision}"
+        self.name = f"{IN_PARTS}{name} {precision}"
         graphs = {part: _Compiled(compile_graph(part_graph(model, part))) for part in parts}
         network = with_parts(model.network, graphs)
         if isinstance(network, CalibratedFewStep) and network.config.start:
@@ -81,11 +81,14 @@ def with_parts(network: _Module, parts: Mapping[str, nn.Module]) -> _Module:
 
 
 class _Compiled(nn.Module):
-    """A compiled graph as a module, for single images."""
+    """A compiled graph as a module. The graph is for single images, so the images of a batch go through one by one."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self._graph = graph
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(self._graph(*(np.ascontiguousarray(part.numpy()) for part in inputs)))
+        images = zip(*(part.split(1) for part in inputs), strict=True)
+        return torch.from_numpy(
+            np.concatenate([self._graph(*(np.ascontiguousarray(part.numpy()) for part in image)) for image in images])
+        )

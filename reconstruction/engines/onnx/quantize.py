@@ -19,9 +19,9 @@ import onnx
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, EngineError, Precision, first_line
+from reconstruction.engines.base import Counts, EngineError, Precision, first_line, own_noise
 from reconstruction.engines.check_frames import CheckFrames
-from reconstruction.engines.onnx.export import INPUTS, model_graph
+from reconstruction.engines.onnx.export import INPUTS, NOISE_INPUT, model_graph
 from reconstruction.models.model import Model
 
 _LEARNED = ("Conv", "ConvTranspose")
@@ -54,7 +54,9 @@ def quantized_graph(model: Model, frames: CheckFrames) -> Artifact:
     artifact = Artifact(f"{model.id}-int8", "onnx", {**whole.facts, "precision": "int8", "frames": digest})
 
     def build() -> bytes:
-        inputs = [dict(zip(INPUTS, (_batch(frame), _batch(frames.reference)), strict=True)) for frame in samples]
+        noise = own_noise(model.network)
+        further = {} if noise is None else {NOISE_INPUT: noise}
+        inputs = [dict(zip(INPUTS, (_batch(frame), _batch(frames.reference)), strict=True)) | further for frame in samples]
         return _quantized(whole.path, inputs)
 
     artifact.load_or_build(build)

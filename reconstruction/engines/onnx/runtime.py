@@ -7,9 +7,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate_of, first_line
+from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate_of, first_line, own_noise
 from reconstruction.engines.engine_check import EngineCheck
-from reconstruction.engines.onnx.export import INPUTS
+from reconstruction.engines.onnx.export import INPUTS, NOISE_INPUT
 from reconstruction.engines.onnx.parts import PartsEngine
 from reconstruction.engines.onnx.quantize import graph_for
 from reconstruction.models.model import Model
@@ -19,15 +19,16 @@ def open_onnx_runtime(model: Model, precision: Precision, engine_check: EngineCh
     """Return an engine for any model that can be exported as one graph or in parts."""
     if not model.network.exportable:
         return PartsEngine(model, _Part, "onnxruntime", precision)
-    return OnnxRuntimeEngine(graph_for(model, precision, engine_check.frames), precision)
+    return OnnxRuntimeEngine(graph_for(model, precision, engine_check.frames), precision, own_noise(model.network))
 
 
 class OnnxRuntimeEngine:
-    """Runs the graph of a whole model."""
+    """Runs the graph of a whole model; ``noise`` is that of the model's own seed, where noise is an input of the graph."""
 
-    def __init__(self, graph: Artifact, precision: Precision) -> None:
+    def __init__(self, graph: Artifact, precision: Precision, noise: NDArray[np.float32] | None = None) -> None:
         self.name = f"onnxruntime {precision}"
         self._session = _session(graph)
+        self._noise = noise
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.Engine`."""
@@ -35,8 +36,17 @@ class OnnxRuntimeEngine:
 
     def run_with_sigma(self, frame: Counts, reference: NDArray[np.float32]) -> Estimate:
         """Reconstruct one frame; see :class:`reconstruction.engines.base.UncertainEngine`."""
-        images = frame.astype(np.float32, copy=False)[None, None], reference[None, None]
-        return estimate_of(np.asarray(self._session.run(None, dict(zip(INPUTS, images, strict=True)))[0][0]))
+        return estimate_of(self._planes(frame, reference, self._noise))
+
+    def drawn(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Reconstruct one frame; see :class:`reconstruction.engines.base.DrawingEngine`."""
+        return self._planes(frame, reference, noise)
+
+    def _planes(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        images = {INPUTS[0]: frame.astype(np.float32, copy=False)[None, None], INPUTS[1]: reference[None, None]}
+        if noise is not None:
+            images[NOISE_INPUT] = noise
+        return np.asarray(self._session.run(None, images)[0][0])
 
 
 class _Part:

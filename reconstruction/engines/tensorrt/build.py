@@ -14,10 +14,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reconstruction.engines.base import EngineError, Estimate, Sizes, estimate_of
+from reconstruction.engines.base import EngineError, Sizes
 from reconstruction.engines.check_frames import CheckFrames
 
 log = logging.getLogger(__name__)
@@ -52,16 +54,39 @@ def build_plan(library: str, graph: Path, on_progress: Progress = lambda stage, 
         return plan.read_bytes()
 
 
-def run_plan(library: str, plan: bytes, frames: CheckFrames, sizes: Sizes) -> list[Estimate]:
-    """Reconstruct check frames with a plan in a child process; raises EngineError if that fails or crashes."""
+def run_plan(
+    library: str, plan: bytes, frames: CheckFrames, sizes: Sizes, noises: list[NDArray[np.float32]] | None = None
+) -> list[NDArray[np.float32]]:
+    """Reconstruct check frames with a plan in a child process; return the planes of each.
+
+    Parameters
+    ----------
+    library : str
+        ``tensorrt`` or ``tensorrt_rtx``.
+    plan : bytes
+        Serialised engine.
+    frames : CheckFrames
+        The frames.
+    sizes : Sizes
+        Sizes of frame and planes.
+    noises : list of ndarray, optional
+        The noise for each frame, where noise is an input.
+
+    Raises
+    ------
+    EngineError
+        The process fails or crashes.
+    """
     with tempfile.TemporaryDirectory() as folder:
         plan_file, frames_file, planes_file = (Path(folder) / name for name in ("plan", "frames.npz", "planes.npy"))
         plan_file.write_bytes(plan)
         counts = np.stack([np.asarray(frame, np.float32) for frame in frames.frames])
-        np.savez(frames_file, frames=counts, reference=frames.reference)
-        arguments = ["run", library, str(plan_file), str(frames_file), str(planes_file), str(sizes.grid_px), str(sizes.planes)]
+        arrays: dict[str, Any] = {"frames": counts, "reference": frames.reference}
+        np.savez(frames_file, **arrays | ({} if noises is None else {"noises": np.stack(noises)}))
+        numbers = [str(number) for number in (sizes.grid_px, sizes.planes, sizes.noise_channels)]
+        arguments = ["run", library, str(plan_file), str(frames_file), str(planes_file), *numbers]
         _child(arguments, _RUN_TIMEOUT_S, lambda stage, done, total: None)
-        return [estimate_of(planes) for planes in np.load(planes_file, allow_pickle=False)]
+        return list(np.load(planes_file, allow_pickle=False))
 
 
 def _child(arguments: list[str], timeout_s: float, on_progress: Progress) -> None:

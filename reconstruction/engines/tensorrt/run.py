@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError, Precision, Sizes
+from reconstruction.engines.base import EngineError, Precision, Sizes, own_noise
 from reconstruction.engines.cuda.cuda_loop import CudaLoop, gpu_facts, no_cuda
 from reconstruction.engines.engine_check import EngineCheck
-from reconstruction.engines.onnx.export import INPUTS, OUTPUTS, model_graph, part_graph
+from reconstruction.engines.onnx.export import INPUTS, NOISE_INPUT, OUTPUTS, model_graph, part_graph
 from reconstruction.engines.tensorrt.build import Progress, build_plan, load_library, run_plan
 from reconstruction.models.model import Model
 
@@ -41,7 +43,7 @@ class TensorRtLoop(CudaLoop):
         Key of :data:`PLANS`.
     plan : bytes
         Serialised engine.
-    name, sizes
+    name, sizes, noise
         See :class:`reconstruction.engines.cuda.cuda_loop.CudaLoop`.
 
     Raises
@@ -50,8 +52,8 @@ class TensorRtLoop(CudaLoop):
         There is no GPU or no library, or this driver, GPU or version refuses the plan.
     """
 
-    def __init__(self, library: str, plan: bytes, name: str, sizes: Sizes) -> None:
-        super().__init__(name, sizes)  # raises if there is no GPU; creating a TensorRT object would crash then
+    def __init__(self, library: str, plan: bytes, name: str, sizes: Sizes, noise: NDArray[np.float32] | None = None) -> None:
+        super().__init__(name, sizes, noise)  # raises if there is no GPU; creating a TensorRT object would crash then
         trt = load_library(library)
         self._logger = trt.Logger(trt.Logger.ERROR)
         self._runtime = trt.Runtime(self._logger)
@@ -64,6 +66,8 @@ class TensorRtLoop(CudaLoop):
                 f"{name}: no execution context, probably because the memory of the GPU is full; close other programs"
             )
         buffers = {**dict(zip(INPUTS, (self.frame, self.reference), strict=True)), OUTPUTS[sizes.planes]: self.planes}
+        if sizes.noise_channels:
+            buffers[NOISE_INPUT] = self.noise
         for number in range(self._engine.num_io_tensors):
             tensor = self._engine.get_tensor_name(number)
             shape = tuple(self._engine.get_tensor_shape(tensor))
@@ -105,9 +109,10 @@ def open_tensorrt(library: str, model: Model, precision: Precision, engine_check
         raise EngineError(f"{plan.path} was removed by another program; try again")
     machine, sizes = gpu_facts(), Sizes.of(model)
     if plan.noted("verified_on") != machine:
-        report = engine_check.compare(run_plan(library, content, engine_check.frames, sizes), name, precision)
+        planes = run_plan(library, content, engine_check.frames, sizes, engine_check.noises)
+        report = engine_check.compare(planes, name, precision)
         plan.note(verified_on=machine, engine_check=report.to_dict())
-    return TensorRtLoop(library, content, name, sizes)
+    return TensorRtLoop(library, content, name, sizes, own_noise(model.network))
 
 
 def plan_of(

@@ -75,13 +75,17 @@ def _monitor(trt: Any) -> Any:
     return Monitor()
 
 
-def _run(library: str, plan: str, frames: str, output: str, *grid_and_planes: str) -> None:
+def _run(library: str, plan: str, frames: str, output: str, *sizes: str) -> None:
     from reconstruction.engines.tensorrt.run import TensorRtLoop
 
     stored = np.load(frames, allow_pickle=False)
     counts, reference = stored["frames"], stored["reference"]
-    loop = TensorRtLoop(library, Path(plan).read_bytes(), library, Sizes(counts.shape[-1], *map(int, grid_and_planes)))
-    planes = np.stack([planes_of(loop.run_with_sigma(frame, reference)) for frame in counts])
+    loop = TensorRtLoop(library, Path(plan).read_bytes(), library, Sizes(counts.shape[-1], *map(int, sizes)))
+    if "noises" in stored:
+        pairs = zip(counts, stored["noises"], strict=True)
+        planes = np.stack([loop.drawn(frame, reference, noise) for frame, noise in pairs])
+    else:
+        planes = np.stack([planes_of(loop.run_with_sigma(frame, reference)) for frame in counts])
     content = io.BytesIO()
     np.save(content, planes, allow_pickle=False)
     Path(output).write_bytes(content.getvalue())

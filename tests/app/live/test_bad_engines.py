@@ -14,7 +14,7 @@ import torch
 
 from app.live.session import Session
 from reconstruction.engines import engine_kinds
-from reconstruction.engines.base import EngineError, Estimate, Precision, Sizes
+from reconstruction.engines.base import EngineError, Precision, Sizes
 from reconstruction.engines.check_frames import CheckFrames
 from reconstruction.engines.choose import open_engine
 from reconstruction.engines.cuda import cuda_loop
@@ -117,10 +117,10 @@ def simulated(monkeypatch: pytest.MonkeyPatch, gpu: dict[str, object], model: Mo
         simulated.built += 1
         return b"plan" * 100
 
-    def run_plan(library: str, plan: bytes, frames: CheckFrames, sizes: Sizes) -> list[Estimate]:
+    def run_plan(library: str, plan: bytes, frames: CheckFrames, sizes: Sizes, noises: None) -> list[np.ndarray]:
         simulated.verified += 1
         engine = TorchEngine(model)
-        return [(engine.run(frame, frames.reference) + np.float32(simulated.wrong), None) for frame in frames.frames]
+        return [engine.run(frame, frames.reference)[None] + np.float32(simulated.wrong) for frame in frames.frames]
 
     monkeypatch.setattr(run, "build_plan", build_plan)
     monkeypatch.setattr(run, "run_plan", run_plan)
@@ -190,7 +190,7 @@ def with_tensors(shape: tuple[int, ...], context: object) -> SimpleNamespace:
     ids=["none", "memory", "shape"],
 )
 def test_a_plan_that_does_not_start_is_refused(engine: object, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def on_the_processor(self: Any, name: str, sizes: Sizes) -> None:
+    def on_the_processor(self: Any, name: str, sizes: Sizes, noise: None) -> None:
         self.frame = self.reference = torch.zeros((1, 1, sizes.frame_px, sizes.frame_px))
         self.planes = torch.zeros((1, sizes.planes, sizes.grid_px, sizes.grid_px))
 

@@ -16,11 +16,11 @@ import torch
 from app.training.engine_check_frames import frames_for
 from reconstruction.engines import choose, engine_kinds
 from reconstruction.engines.artifacts import Artifact, cache_folder
-from reconstruction.engines.base import EngineError, Precision
+from reconstruction.engines.base import EngineError, Precision, noise_of
 from reconstruction.engines.check_frames import CheckFrames, recall
-from reconstruction.engines.choose import interleaved_ms, open_engine, present
+from reconstruction.engines.choose import interleaved_ms, open_engine, present, reopen_engine
 from reconstruction.engines.engine_check import SIGMA_TOLERANCE_RAD, EngineCheck
-from reconstruction.engines.engine_kinds import ENGINES, EngineKind, parse
+from reconstruction.engines.engine_kinds import ENGINES, EngineKind, parse, preference_of
 from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.engines.onnx.export import export_module, model_graph
 from reconstruction.engines.torch_eager import TorchEngine
@@ -432,9 +432,8 @@ def test_a_model_without_a_standard_deviation_has_none(model: Model) -> None:
 
 def test_an_engine_with_another_standard_deviation_is_refused(mean_flow: Model) -> None:
     class Wrong(TorchEngine):
-        def run_with_sigma(self, frame: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            phase, sigma = super().run_with_sigma(frame, reference)
-            return phase, sigma * np.float32(1.1)
+        def drawn(self, frame: np.ndarray, reference: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            return super().drawn(frame, reference, noise) * np.array([1, 1, 1.1], np.float32)[:, None, None]
 
     check = EngineCheck(mean_flow, CheckFrames.noise(mean_flow))
     check.check(TorchEngine(mean_flow), Precision.FP32)
@@ -443,9 +442,87 @@ def test_an_engine_with_another_standard_deviation_is_refused(mean_flow: Model) 
 
 
 def test_an_engine_that_leaves_out_the_standard_deviation_is_refused(mean_flow: Model) -> None:
-    check = EngineCheck(mean_flow, CheckFrames.noise(mean_flow))
-    with pytest.raises(EngineError, match="changed gives no standard deviation, torch does; compile the model again"):
-        check.check(engine_of(lambda phase: phase, mean_flow), Precision.FP32)
+    mean_flow.network.set_steps(0)  # the mean alone, of which no samples are drawn
+    try:
+        check = EngineCheck(mean_flow, CheckFrames.noise(mean_flow))
+        with pytest.raises(EngineError, match="changed gives no standard deviation, torch does; compile the model again"):
+            check.check(engine_of(lambda phase: phase, mean_flow), Precision.FP32)
+    finally:
+        mean_flow.network.set_steps(1)
+
+
+def test_an_engine_that_draws_no_samples_or_no_other_ones_is_refused(mean_flow: Model) -> None:
+    class Deaf(TorchEngine):
+        """Draws the same sample from every noise."""
+
+        def drawn(self, frame: np.ndarray, reference: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            return super().drawn(frame, reference, np.zeros_like(noise))
+
+    mean_flow.network.set_steps(2)  # in one step, an untrained flow gives the mean
+    try:
+        check = EngineCheck(mean_flow, CheckFrames.noise(mean_flow))
+        with pytest.raises(EngineError, match="changed draws no samples"):
+            check.check(engine_of(lambda phase: phase, mean_flow), Precision.FP32)
+        with pytest.raises(EngineError, match=r"torch fp32 differs from torch by .* than 0\.001"):
+            check.check(Deaf(mean_flow), Precision.FP32)
+    finally:
+        mean_flow.network.set_steps(1)
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
+def test_one_graph_for_a_number_of_steps_draws_every_sample(mean_flow: Model, name: str) -> None:
+    network = mean_flow.network
+    counts = [torch.from_numpy(image)[None, None] for image in frames(0)]
+    drawn: dict[tuple[int, int], np.ndarray] = {}
+    engine = open_engine(mean_flow, name)
+    for steps in (2, 4):
+        network.set_steps(steps)
+        engine = reopen_engine(mean_flow, engine)
+        assert engine.name == f"{name} fp32", engine.reason
+        for seed in (0, 7):
+            planes = engine.drawn(*frames(0), noise_of(network, seed))
+            with torch.inference_mode():
+                expected = network.drawn(*counts, network.noise(seed))[0].numpy()
+                sample = network.sample(*counts, [seed]).numpy()
+            assert planes.shape == (3, GRID_PX, GRID_PX)
+            assert np.abs(planes - expected).max() <= 1e-3
+            assert np.abs(planes[0] - sample.reshape(sample.shape[-2:])).max() <= 1e-3
+            assert np.array_equal(planes, engine.drawn(*frames(0), noise_of(network, seed))), "the picture would boil"
+            drawn[steps, seed] = planes
+    network.set_steps(1)
+    pictures = [planes[0] for planes in drawn.values()]
+    assert min(np.abs(one - other).max() for one, other in itertools.combinations(pictures, 2)) > 5e-3
+    assert len({planes[1].tobytes() for planes in drawn.values()}) <= 2, "the mean depends on no noise"
+
+
+def test_other_steps_have_their_own_graph_and_another_seed_has_not(mean_flow: Model) -> None:
+    one = model_graph(mean_flow)
+    mean_flow.network.set_steps(2)
+    two = model_graph(mean_flow)
+    mean_flow.network.set_steps(1)
+    assert one.path != two.path
+    assert (one.facts["steps"], two.facts["steps"]) == (1, 2)
+    assert model_graph(mean_flow).path == one.path
+    assert one.path.is_file()
+    assert two.path.is_file()
+
+
+def test_a_reopened_engine_is_of_the_kind_before_it_and_a_refused_one_is_replaced(
+    mean_flow: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_engine(mean_flow, "onnxruntime")
+    again = reopen_engine(mean_flow, before)
+    assert preference_of("torch cuda fp16") == "torch_cuda fp16"
+    assert preference_of("torch + openvino bf16") == "openvino bf16"
+    assert (again.name, again.reason) == (before.name, f"as before the number of steps was changed; {before.reason}")
+
+    def refuse(model: Model) -> TorchEngine:
+        raise EngineError("out of memory")
+
+    monkeypatch.setattr(choose, "ENGINES", {**ENGINES, "onnxruntime": engine_kind(refuse)})
+    replaced = reopen_engine(mean_flow, before)
+    assert replaced.name == "torch fp32"
+    assert replaced.reason == "onnxruntime fp32 refused: out of memory; torch instead"
 
 
 def test_the_check_reports_both_differences(mean_flow: Model, model: Model) -> None:
@@ -494,10 +571,12 @@ def sampler(tmp_path: Path) -> Model:
 
 
 @pytest.mark.slow
-def test_a_sampler_computes_in_parts_what_torch_computes(sampler: Model) -> None:
-    chosen = open_engine(sampler, "openvino")
-    assert chosen.name == "torch + openvino fp32", chosen.reason
-    assert np.abs(chosen.run(*frames(0)) - torch_phase(sampler, *frames(0))).max() <= 1e-3
+def test_a_sampler_of_few_steps_is_one_graph_and_of_many_a_loop(sampler: Model) -> None:
+    for steps, name in ((4, "openvino fp32"), (9, "torch + openvino fp32")):
+        sampler.network.set_steps(steps)
+        chosen = open_engine(sampler, "openvino")
+        assert chosen.name == name, chosen.reason
+        assert np.abs(chosen.run(*frames(0)) - torch_phase(sampler, *frames(0))).max() <= 1e-3
 
 
 @pytest.mark.slow
