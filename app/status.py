@@ -16,6 +16,7 @@ from acquisition.capture.states import AcquisitionState
 from acquisition.streams.times import TimeStats
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction
+from reconstruction.sampling import SamplerState
 
 
 class MessageLevel(StrEnum):
@@ -191,6 +192,8 @@ class LiveStatus:
         Seconds since the reference in force was measured; None where there is none, or where a recording holds it.
     auto_exposing : bool
         Whether auto exposure goes on.
+    sampler : SamplerState or None
+        How samples are drawn, as it was asked for last, and what can be chosen; None where the model draws none.
     """
 
     state: LiveState
@@ -217,6 +220,7 @@ class LiveStatus:
     segmentation_fps: float = math.nan
     dropped_segmentation: int = 0
     stage_times: Mapping[StageName, TimeStats] = field(default_factory=dict)
+    sampler: SamplerState | None = None
 
     @property
     def running(self) -> bool:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,8 @@ class RecordItem:
     reconstructed, segmented : bool
         Whether the phase and the labels are a result. If not, every pixel of the phase is NaN, or every label is 0, and the
         row says so: a label 0 alone means that there is no object.
+    method_facts : mapping of str to str, int or float
+        What the row says of how the phase was computed, beside model and engine.
     """
 
     frame: Frame
@@ -97,10 +99,11 @@ class RecordItem:
     disc: NDArray[np.bool_] | None = None
     reconstructed: bool = True
     segmented: bool = True
+    method_facts: Mapping[str, ExtraValue] = field(default_factory=dict)
 
     def facts(self) -> dict[str, ExtraValue]:
         """Return what the row says beside the fields that every row has."""
-        facts: dict[str, ExtraValue] = {}
+        facts: dict[str, ExtraValue] = dict(self.method_facts)
         if self.frame.device_ns is not None:
             facts["device_ns"] = self.frame.device_ns
         if not self.reconstructed:

@@ -16,6 +16,7 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from app.instrument.kinds import CameraKind, InstrumentName, SlmKind
+from reconstruction.sampling import Shown
 
 if TYPE_CHECKING:
     from app.instrument.config import InstrumentConfig
@@ -61,6 +62,19 @@ _Archive = Annotated[
     Path | None, Parameter(help="Folder for datasets and recordings, instead of the one in the instrument file.")
 ]
 _Engine = Annotated[str | None, Parameter(help="Engine: auto, openvino, onnxruntime, torch, ..., as in compile.")]
+_Steps = Annotated[Count | None, Parameter(help="Steps of a model that draws samples; by default its own number.")]
+_Shown = Annotated[
+    Shown | None, Parameter(help="What is the phase of a model that draws samples: one sample, or the mean of all.")
+]
+_SamplesPerFrame = Annotated[
+    Count | None,
+    Parameter(help="Samples that specdiffusion draws of every frame: with two or more it has a mean and an uncertainty."),
+]
+_SampleSeed = Annotated[
+    CountOrZero | None, Parameter(help="Seed of the noise of a sample: the same seed gives the same picture of a frame.")
+]
+#: Options whose values stand under ``live`` in an instrument file.
+_OF_LIVE = ("engine", "steps", "shown", "samples_per_frame", "sample_seed")
 
 
 @Parameter(name="*", group=SHARED)
@@ -85,8 +99,8 @@ class InstrumentOptions:
         given = {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
         settings = load_config(chosen_file(given.pop("config", None), given.pop("instrument", None)))
         given.pop("json", None)
-        if (engine := given.pop("engine", None)) is not None:
-            given["live"] = settings.live.model_copy(update={"engine": engine})
+        if live := {name: given.pop(name) for name in _OF_LIVE if name in given}:
+            given["live"] = {**settings.live.model_dump(), **live}
         if texts := given.pop("camera_setting", None):
             given["camera_settings"] = {**settings.camera_settings.model_dump(), **_camera_settings(texts)}
         return checked(dict(settings) | given, "the options", settings.read_from)
@@ -153,10 +167,14 @@ class AcquisitionOptions(DeviceOptions):
 @Parameter(name="*", group=SHARED)
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions(DeviceOptions):
-    """Which devices, model and engine the live view uses."""
+    """Which devices, model and engine the live view uses, and how the model draws samples."""
 
     model: Model = None
     engine: _Engine = None
+    steps: _Steps = None
+    shown: _Shown = None
+    samples_per_frame: _SamplesPerFrame = None
+    sample_seed: _SampleSeed = None
 
 
 @Parameter(name="*", group=SHARED)

@@ -74,6 +74,12 @@ class Command(Enum):
     RETUNE = CommandText(
         menu=Menu.LIVE, text="Re-tune", tip="Measure a new reference and probe patterns after the fibre has moved", keys="T"
     )
+    NEW_SAMPLE = CommandText(
+        menu=Menu.LIVE,
+        text="New sample",
+        tip="Draw the phase from other noise, with models that draw samples",
+        keys="Shift+N",
+    )
     LIVE_PAGE = CommandText(menu=Menu.PAGES, text="Live", tip="Live view, recording and measurements", keys="Alt+1")
     DATA_PAGE = CommandText(
         menu=Menu.PAGES,

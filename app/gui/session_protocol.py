@@ -26,6 +26,7 @@ from app.live.slm.content import SlmContent, SlmStatus
 from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Message, Overlay, RecordingStatus
 from drivers.base import Frame
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue
+from reconstruction.sampling import Sampling
 
 
 class CalibrationRunLike(Protocol):
@@ -170,6 +171,9 @@ class SessionLike(Protocol):
 
     def new_reference(self) -> None:
         """Measure a new reference."""
+
+    def choose_sampling(self, sampling: Sampling) -> None:
+        """Choose in how many steps a model draws samples, from which noise, and what is shown; a recording goes on."""
 
     def slm_status(self) -> SlmStatus:
         """Return what the SLM can show, and what is chosen."""

@@ -35,6 +35,7 @@ from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.sensor import SensorConfig
 from drivers.twin.slm import SimulatedSlmConfig
 from reconstruction.models.model import DEFAULT_MODEL
+from reconstruction.sampling import MOST_SEED, Shown
 
 #: Instrument files that come with the program.
 SHIPPED_INSTRUMENTS = Path(__file__).parent / "shipped"
@@ -154,6 +155,12 @@ class LiveConfig(_Strict):
     samples_per_frame : int
         Pictures that a sampler (``specdiffusion``) draws of every frame. With two or more their spread is the uncertainty, and
         every frame takes that many times as long. Other models give their uncertainty at once, or have none.
+    steps : int, optional
+        Steps of a model that draws samples; by default its own number.
+    shown : Shown
+        Whether one sample or the mean of all samples is the phase of such a model.
+    sample_seed : int, optional
+        Seed of the noise of a sample; by default the model's own.
     """
 
     engine: str = "auto"
@@ -162,6 +169,14 @@ class LiveConfig(_Strict):
     pre_trigger_s: float = Field(0.0, ge=0, le=3600)
     drift_threshold: float = Field(0.5, ge=0, le=1)
     samples_per_frame: int = Field(1, ge=1, le=64)
+    steps: int | None = Field(None, ge=1)
+    shown: Shown = Shown.SAMPLE
+    sample_seed: int | None = Field(None, ge=0, le=MOST_SEED)
+
+    @property
+    def chooses_sampling(self) -> bool:
+        """Whether something is chosen that only models with samples have."""
+        return self.steps is not None or self.sample_seed is not None or self.shown is not Shown.SAMPLE
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from app.instrument.config import InstrumentConfig
 from app.instrument.kinds import CameraKind
 from drivers.base import Frame
 from reconstruction.base import Reconstruction
+from reconstruction.sampling import Sampling
 
 #: Engine of a phase that was not computed now.
 RECORDED = "recorded"
@@ -139,6 +140,7 @@ class Replayed:
             uncertainty_rad=uncertainty_rad,
             recorded_labels=labels,
             is_recorded=True,
+            sampling=Sampling.of_facts(row.extra),
         )
 
     def _read_discs(self) -> dict[str, Disc]:

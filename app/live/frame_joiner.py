@@ -146,6 +146,7 @@ class FrameJoiner:
             disc=None if reconstruction is None else reconstruction.mask,
             reconstructed=reconstruction is not None,
             segmented=labels is not None,
+            method_facts={} if reconstruction is None else _facts_of(reconstruction),
         )
         try:
             self._channel.put(item)
@@ -160,3 +161,9 @@ class FrameJoiner:
         self._ended = True
         self._waiting.clear()
         self._channel.close(error)
+
+
+def _facts_of(reconstruction: Reconstruction) -> dict[str, str | int]:
+    """Return how a phase was drawn; nothing for models that draw no samples, whose hash says everything."""
+    sampling = reconstruction.sampling
+    return sampling.facts(reconstruction.model_name) if sampling is not None else {}

@@ -22,11 +22,12 @@ from calibration.retune import ReferencePairs
 from drivers.base import Frame
 from reconstruction.base import Reconstruction, ReconstructionError
 from reconstruction.engines.check_frames import CheckFrames
-from reconstruction.engines.choose import open_engine
+from reconstruction.engines.choose import open_engine, reopen_engine
 from reconstruction.engines.fallback import FallbackEngine
 from reconstruction.live.live_reconstructor import LiveMethod, LiveReconstructor, ModelMethod
 from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model
+from reconstruction.sampling import Sampling
 
 #: What is shown without a model and without reference pairs.
 NO_MODEL = "none for this fibre"
@@ -50,6 +51,8 @@ class InferenceSettings:
         Returns the recorded phase of a replayed frame, which is shown without a model, or None. Called in the inference thread.
     name : str
         What is shown without a model, for people.
+    sampling : Sampling, optional
+        How samples are drawn, if the model draws some; by default as it was configured.
     """
 
     model: Model | None
@@ -58,6 +61,7 @@ class InferenceSettings:
     check_frames: Callable[[], CheckFrames | None] = lambda: None
     recorded: Callable[[Frame], Reconstruction | None] = lambda frame: None
     name: str = NO_MODEL
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +144,12 @@ class InferencePipeline:
         self._references: Channel[NDArray[np.float32]] = Channel("references", 1, Overflow.DROP_OLDEST)
         self._reference_pairs: Channel[ReferencePairs] = Channel("reference pairs", 1, Overflow.DROP_OLDEST)
         self._accepts_frames = threading.Event()
+        self._samplings: Channel[Sampling] = Channel("samplings", 1, Overflow.DROP_OLDEST)
         if settings.model is None:
             self._accepts_frames.set()
         self._settings = settings
+        self._sampling = settings.sampling
+        self._changing_steps = False
         self._on_message = on_message
         self._rate = RateMeter()
         self._nan_frames = 0
@@ -190,6 +197,10 @@ class InferencePipeline:
         self._reference_pairs.put(reference_pairs)
         self._accepts_frames.set()
 
+    def set_sampling(self, sampling: Sampling) -> None:
+        """Draw samples so from the next frame on. Another number of steps needs another graph, which is opened first."""
+        self._samplings.put(sampling)
+
     def offer(self, frame: Frame) -> None:
         """Hand over a frame. An older one that still waits is dropped and counted.
 
@@ -212,7 +223,7 @@ class InferencePipeline:
         engine, fps = self.engine, self._rate.per_second()
         now = live if fps else None  # what is measured now: nothing while no frame is reconstructed
         return InferenceStats(
-            choosing_engine=model is not None and not self.ready.is_set() and self.stage.running,
+            choosing_engine=model is not None and self.stage.running and (self._changing_steps or not self.ready.is_set()),
             fps=fps or math.nan,
             dropped_frames=self.frames.dropped + self._fresh_frames.passed_over,
             dropped_views=self.display.dropped,
@@ -238,6 +249,7 @@ class InferencePipeline:
             for frame in self._fresh_frames:
                 if stop.is_set():
                     return
+                self._use_newest_sampling()
                 reference = self._newest_reference(reference)
                 self._reconstruct(frame, reference)
         finally:
@@ -255,15 +267,40 @@ class InferencePipeline:
         settings = self._settings
         if settings.model is None:
             return
+        if self._sampling is not None:
+            settings.model.network.set_steps(self._sampling.steps)
         self._engine = open_engine(settings.model, settings.engine, settings.check_frames(), self._warn)
-        self._working = _Working(ModelMethod(settings.model, self._engine))
+        self._working = _Working(self._model_method())
+
+    def _model_method(self) -> ModelMethod | None:
+        model, engine = self._settings.model, self._engine
+        return ModelMethod(model, engine, self._sampling) if model is not None and engine is not None else None
+
+    def _use_newest_sampling(self) -> None:
+        sampling, model, engine = self._samplings.poll(), self._settings.model, self._engine
+        if sampling is None or model is None or engine is None:
+            return
+        self._sampling = sampling
+        live = self._working.reconstructor
+        if sampling.steps != model.network.step_count:
+            self._changing_steps = True
+            try:
+                model.network.set_steps(sampling.steps)
+                self._engine = reopen_engine(model, engine, self._settings.check_frames(), self._warn)
+            finally:
+                self._changing_steps = False
+            live = None  # its times are those of the steps before
+        method = self._model_method()
+        if method is not None and isinstance(self._working.method, ModelMethod):
+            if live is not None:
+                live.method = method
+            self._working = _Working(method, live)
 
     def _newest_reference(self, reference: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         """Return the reference for the next frame; after a change of reference or method, the reconstructor is made again."""
         newer = self._references.poll()
         if newer is not None and isinstance(self._working.method, PairsMethod) and not _fits(self._working.method, newer.shape):
-            model, engine = self._settings.model, self._engine  # pairs of another region say nothing about this one
-            self._working = _Working(ModelMethod(model, engine) if model is not None and engine is not None else None)
+            self._working = _Working(self._model_method())  # pairs of another region say nothing about this one
         if newer is not None and not isinstance(self._working.method, PairsMethod):
             reference = newer
             self._working = _Working(self._working.method)
@@ -292,7 +329,7 @@ class InferencePipeline:
 
     def _better_method(self, reference_pairs: ReferencePairs) -> LiveMethod | None:
         """Return the model or the pairs, whichever reconstructs the pairs better, and report the comparison."""
-        model, engine = self._settings.model, self._engine
+        model, with_model = self._settings.model, self._model_method()
         try:
             pairs = PairsMethod(reference_pairs, model.grid_px if model else 0)
         except ReconstructionError as error:
@@ -300,10 +337,9 @@ class InferencePipeline:
             return self._working.method
         alone = pairs.correlation()
         text = f"re-tuned with {len(reference_pairs.frames)} probe patterns: the pairs alone reach a correlation of {alone:.2f}"
-        if model is None or engine is None:
+        if with_model is None:
             self._on_message(Message(MessageLevel.INFO, text))
             return pairs
-        with_model = ModelMethod(model, engine)
         trained = pairs.correlation_of(with_model, reference_pairs.reference)
         better = with_model if trained >= alone else pairs
         text = f"{text}, model '{with_model.name}' {trained:.2f}; going on with {better.name}"

@@ -52,6 +52,7 @@ from app.live.parts.model_facts import fit_of, grid_px_of
 from app.live.parts.newest_results import NewestResults
 from app.live.parts.processing import Processing
 from app.live.parts.recording_control import RecordedInstrument, RecordingControl
+from app.live.parts.sampler_control import SamplerControl
 from app.live.parts.slm_of_instrument import draw_and_show, draw_only, scene_of, slm_control_of
 from app.live.parts.stages import Stages
 from app.live.recordings.disk_room import DiskRoom
@@ -67,6 +68,7 @@ from app.training.engine_check_frames import frames_for
 from drivers.base import DeviceError, Frame
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue, find
 from reconstruction.models.model import Model
+from reconstruction.sampling import Sampling
 
 __all__ = ["Session", "SessionError"]
 
@@ -127,6 +129,7 @@ class Session:
         self._loop_back = LoopBackControl(rig, self._slm, self._stages, self._messages.append, self._processing.views)
         self._acquisition = AcquisitionControl(self._devices)
         self._calibration = CalibrationControl(rig, self._camera, self._devices)
+        self._sampler = SamplerControl(model, config.live, self._processing, self._warn)
         self._jobs = JobList()
         self._live = LiveControl(rig, self._camera, self._devices, self._messages.append)
 
@@ -285,6 +288,20 @@ class Session:
         self._loop_back.check_idle("auto exposure")
         self._live.auto_exposure()
 
+    def choose_sampling(self, sampling: Sampling) -> None:
+        """Choose in how many steps a model draws samples, from which noise, and what is shown; returns at once.
+
+        A recording goes on: each of its frames says how it was drawn. While the graph of another number of steps is opened, its
+        frames have no phase.
+
+        Raises
+        ------
+        SpeckleScopeError
+            The model draws no samples, or none with these settings, or a loop-back measurement runs. Nothing changes.
+        """
+        self._loop_back.check_idle("changing how samples are drawn")
+        self._sampler.choose(sampling)
+
     def slm_status(self) -> SlmStatus:
         """Return what the SLM can show, and what is chosen."""
         return self._slm.status() if self._slm is not None else SlmStatus()
@@ -396,6 +413,7 @@ class Session:
             dropped_record=recording.frames_dropped,
             can_retune=capture.state.is_running and self._rig.slm is not None and not recording.active,
             drift_threshold=self.config.live.drift_threshold,
+            sampler=self._sampler.state,
         )
 
     def recording_folder(self, options: RecordingOptions) -> Path:
@@ -653,6 +671,7 @@ class Session:
             check_frames=(lambda: frames_for(model, config)) if model else (lambda: None),
             recorded=replayed.reconstruction if replayed else lambda frame: None,
             name=replayed.name if replayed and has_phase else NO_MODEL,
+            sampling=self._sampler.sampling,
         )
         return self._processing.start(settings)
 

@@ -72,6 +72,8 @@ def _facts_of(overlay: Overlay) -> dict[str, object]:
     if reconstruction is not None:
         facts |= {"model_id": reconstruction.model_id, "engine": reconstruction.engine}
         facts |= {"latency_s": float(reconstruction.latency_s)}
+        if reconstruction.sampling is not None:
+            facts |= reconstruction.sampling.facts(reconstruction.model_name)
         if reconstruction.mask is not None:
             facts[DISC] = described_disc(reconstruction.mask)
     return facts

@@ -13,6 +13,7 @@ from app.live.segmentation import SegmentationStats
 from app.status import LiveStatus, StageName
 from drivers.base import FrameMark
 from reconstruction.live.live_reconstructor import LATENCY_LABEL
+from reconstruction.sampling import SamplerState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,14 @@ def times_csv(times: Mapping[StageName, TimeStats]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def live_status(stages: StageStats, *, dropped_record: int, can_retune: bool, drift_threshold: float) -> LiveStatus:
+def live_status(
+    stages: StageStats,
+    *,
+    dropped_record: int,
+    can_retune: bool,
+    drift_threshold: float,
+    sampler: SamplerState | None = None,
+) -> LiveStatus:
     """Return what window and terminal show. While the live view is stopped, every number of it is unknown.
 
     Parameters
@@ -66,6 +74,8 @@ def live_status(stages: StageStats, *, dropped_record: int, can_retune: bool, dr
         Whether a re-tune may be requested now.
     drift_threshold : float
         The threshold of the drift alarm.
+    sampler : SamplerState, optional
+        How samples are drawn, if the model draws some.
     """
     capture, inference, segmentation = stages.capture, stages.inference, stages.segmentation
     is_live, times = capture.state.is_running, stages.times()
@@ -93,5 +103,6 @@ def live_status(stages: StageStats, *, dropped_record: int, can_retune: bool, dr
         can_retune=can_retune,
         reference_age_s=capture.reference_age_s if is_live else None,
         auto_exposing=capture.auto_exposing,
+        sampler=sampler,
         frames_marked={**capture.marked, **({FrameMark.NAN: inference.nan_frames} if inference.nan_frames else {})},
     )

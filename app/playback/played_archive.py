@@ -28,6 +28,7 @@ from app.status import LiveView, Overlay
 from drivers.base import Frame, FrameMark
 from drivers.visible_text import visible
 from reconstruction.base import Reconstruction
+from reconstruction.sampling import Sampling
 
 #: Engine of a phase that was not computed now.
 _RECORDED = "recorded"
@@ -218,7 +219,7 @@ class PlayedArchive:
         return PlayedFrame(
             position=position,
             row=row,
-            overlay=self._overlay(row, images, self._disc(row, result)),
+            overlay=self._overlay(row, images, self._disc(row, result), _sampling(row, result)),
             pattern_rad=images.get(Layer.PATTERN),
             missing=missing,
             broken=frozenset(broken),
@@ -265,7 +266,9 @@ class PlayedArchive:
             return self._discs.get(row.model_id)
         return result.disc
 
-    def _overlay(self, row: StoredRow, images: Mapping[Layer, NDArray[Any]], disc: Disc | None) -> Overlay:
+    def _overlay(
+        self, row: StoredRow, images: Mapping[Layer, NDArray[Any]], disc: Disc | None, sampling: Sampling | None
+    ) -> Overlay:
         phase_rad, labels = images.get(Layer.PHASE), images.get(Layer.LABELS)
         frame = Frame(
             images.get(Layer.SPECKLE, _NO_FRAME),
@@ -289,6 +292,7 @@ class PlayedArchive:
                 uncertainty_rad=images.get(Layer.UNCERTAINTY),
                 recorded_labels=labels,
                 is_recorded=True,
+                sampling=sampling,
             )
             labels = reconstruction.recorded_labels
         return Overlay(LiveView(frame, reconstruction), labels, 0.0)
@@ -300,6 +304,12 @@ def _is_completed_by_recorded(result: StoredResult, layer: Layer, row: StoredRow
     return (kind is ResultKind.SKIPPED_FRAMES and row.index not in result) or (
         kind is ResultKind.SEGMENTATION and layer is not Layer.LABELS
     )
+
+
+def _sampling(row: StoredRow, result: StoredResult | None) -> Sampling | None:
+    """Return how the phase of a frame was drawn; a result of the same model was drawn in the same way."""
+    same = result is None or result.card.method_id in ("", row.model_id)
+    return Sampling.of_facts(row.extra) if same else None
 
 
 def _marks(row: StoredRow) -> tuple[FrameMark, ...]:

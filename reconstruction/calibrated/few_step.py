@@ -138,7 +138,7 @@ class CalibratedFewStep(Reconstructor):
     needs_response: ClassVar[bool] = True
     renamed_parts: ClassVar[Mapping[str, str]] = {"level": "piston", "spread": "sigma_head"}
     # The exporter and the CPU engines do not support Fourier transforms of complex numbers well.
-    exportable: ClassVar[bool] = False
+    exportable = False
     config: FewStepConfig
 
     def __init__(self, config: FewStepConfig) -> None:

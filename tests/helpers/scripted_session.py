@@ -43,6 +43,7 @@ from app.status import (
 from drivers.base import Frame, SpeckleScopeError
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue
 from reconstruction.base import Reconstruction
+from reconstruction.sampling import Sampling
 
 MODEL_ID = "3fa9c21e77b04d55"
 FIELD_UM = 400.0
@@ -272,6 +273,11 @@ class ScriptedSession:
 
     def new_reference(self) -> None:
         self._command("new_reference")
+
+    def choose_sampling(self, sampling: Sampling) -> None:
+        self._command("choose_sampling", sampling)
+        assert self.status.sampler is not None
+        self.status = replace(self.status, sampler=replace(self.status.sampler, sampling=sampling))
 
     def slm_status(self) -> SlmStatus:
         return self.slm

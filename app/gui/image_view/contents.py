@@ -265,7 +265,9 @@ class Newest:
             warning = f"{saturated:.1%} saturated, " if saturated >= _SATURATED else ""
             return f"{warning}exposure {self.frame.exposure_s * 1e3:.3g} ms, "
         if content is Content.OVERLAY and self.overlay is not None:
-            return f"{objects_text(self.overlay.labels)}, "
+            return f"{objects_text(self.overlay.labels)}, {_drawn_text(self.overlay.view)}"
+        if content is Content.PHASE and self.view is not None:
+            return _drawn_text(self.view)
         if content is Content.ERROR and isinstance(shown := self.picture(content), Shown):
             inside = np.asarray(shown.values[shown.mask], np.float64)
             return f"RMS {np.sqrt(np.mean(inside**2)):.2f} rad, " if inside.size else ""
@@ -312,6 +314,12 @@ class Newest:
         if shape not in self._masks:
             self._masks = {**dict(list(self._masks.items())[-3:]), shape: np.ones(shape, np.bool_)}
         return self._masks[shape]
+
+
+def _drawn_text(view: LiveView) -> str:
+    """Return what is shown of a model that draws samples; empty for others."""
+    sampling = view.reconstruction.sampling if view.reconstruction is not None else None
+    return f"{sampling.text}, " if sampling is not None else ""
 
 
 def _stamp(frame: Frame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from app.gui.command import Command
 from app.gui.image_view.contents import Content, PaneFacts
 from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.image_view.pane_grid import PaneGrid
+from app.gui.image_view.pane_options import PaneOptions
 from app.gui.live_page.camera_panel import CameraPanel
 from app.gui.live_page.control_bar import ControlBar, Tone
 from app.gui.live_page.latency_panel import LatencyPanel
@@ -27,6 +29,7 @@ from app.gui.live_page.paint_times import PaintTimes
 from app.gui.live_page.preset_panel import PresetPanel
 from app.gui.live_page.record_panel import RecordPanel
 from app.gui.live_page.recording_result import RecordingResult
+from app.gui.live_page.sampler_bar import Picture, SamplerBar, shown_picture
 from app.gui.live_page.slm_panel import SlmPanel
 from app.gui.live_page.status_strip import StatusStrip
 from app.gui.pages.waker import Waker
@@ -42,9 +45,11 @@ from app.presets import PresetStore
 from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, StageName, Topic
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
+from reconstruction.sampling import MOST_SEED, Sampling, Shown
 
 #: After so many seconds without a new frame or a new reconstruction, the page says so at the next look, a moment later.
 _SILENT_AFTER_S = 1.5
+_NO_SAMPLES = "The model in use draws no samples; choose one that does on the Train page"
 _PANELS: Final = {
     Command.RECORD_PANEL: "record",
     Command.CAMERA_PANEL: "camera",
@@ -78,6 +83,8 @@ class LivePage(QMainWindow):
     play_requested = pyqtSignal(object)
     #: The operator wants to choose how the last recording is exported; a tuple with its folder.
     export_requested = pyqtSignal(object)
+    #: The operator wants to choose another model.
+    models_requested = pyqtSignal()
     #: A LiveView was given to the panes; they paint it next.
     view_shown = pyqtSignal(object)
 
@@ -91,6 +98,7 @@ class LivePage(QMainWindow):
         self._last_view_s: float | None = None
         self._live_state = LiveState.STOPPED
         self.controls = ControlBar()
+        self.sampler = SamplerBar()
         self.pictures = PaneGrid(
             PaneFacts(
                 field_um=session.field_um,
@@ -169,6 +177,8 @@ class LivePage(QMainWindow):
         status, recording = self.session.live_status(), self.session.recording_status()
         self._show_live(status)
         self.status_strip.show_status(status)
+        if self.isVisible():  # a window takes more height for a row that is there before it is first shown
+            self._show_sampler(status)
         self.controls.show_recording(recording)
         self.result.show_recording(recording)
         self.recorder.show_recording(recording)
@@ -184,6 +194,17 @@ class LivePage(QMainWindow):
         self.camera.show_reference_age(status.reference_age_s, live=status.running and not recording.active)
         if not self._is_minimized:
             self.pictures.refresh_numbers()
+
+    def _show_sampler(self, status: LiveStatus) -> None:
+        shown = status.sampler.sampling.shown if status.sampler is not None else Shown.SAMPLE
+        picture = shown_picture(shown, uncertainty=self._shows_uncertainty)
+        self.sampler.show_state(status.sampler, picture, preparing=status.choosing_engine)
+
+    @property
+    def _shows_uncertainty(self) -> bool:
+        """Whether the uncertainty has the place of the phase."""
+        shown = {pane.content for pane in self.pictures.visible_panes}
+        return Content.UNCERTAINTY in shown and Content.PHASE not in shown
 
     def _stage_times(self, status: LiveStatus) -> dict[StageName, TimeStats]:
         """Return the times of all stages and of the window; while the live view is stopped, nothing is known of them."""
@@ -244,6 +265,7 @@ class LivePage(QMainWindow):
             Command.EXPORT: self.export_recording,
             Command.EXPORT_AS: self.request_export,
             Command.RETUNE: self.retune,
+            Command.NEW_SAMPLE: self.draw_new_sample,
             Command.FIT: self.pictures.fit,
             **{command: partial(self.toggle_panel, name) for command, name in _PANELS.items()},
         }
@@ -317,6 +339,38 @@ class LivePage(QMainWindow):
         """Measure a new reference and new reference pairs; a recording that is running is asked about first."""
         if self.may_end_recording("re-tune"):
             self.attempt(self.session.retune)
+
+    def choose_sampling(self, sampling: Sampling) -> None:
+        """Choose in how many steps samples are drawn, from which noise, and what is shown."""
+        self.attempt(lambda: self.session.choose_sampling(sampling))
+
+    def show_picture_of_samples(self, picture: Picture) -> None:
+        """Show one sample or the mean as the phase, or the uncertainty in the place of the phase."""
+        sampler = self.session.live_status().sampler
+        if sampler is None:
+            self.refuse(_NO_SAMPLES)
+            return
+        self._put_uncertainty(in_place_of_phase=picture is Picture.UNCERTAINTY)
+        shown = {Picture.SAMPLE: Shown.SAMPLE, Picture.MEAN: Shown.MEAN}.get(picture, sampler.sampling.shown)
+        self.choose_sampling(replace(sampler.sampling, shown=shown))
+
+    def _put_uncertainty(self, *, in_place_of_phase: bool) -> None:
+        if in_place_of_phase == self._shows_uncertainty:
+            return
+        before, after = (Content.PHASE, Content.UNCERTAINTY) if in_place_of_phase else (Content.UNCERTAINTY, Content.PHASE)
+        panes = [pane for pane in self.pictures.visible_panes if pane.content is before] or [self.pictures.current]
+        for pane in panes:
+            pane.set_options(PaneOptions.of(after))
+
+    def draw_new_sample(self) -> None:
+        """Draw samples from other noise, which then stays the same for every frame."""
+        sampler = self.session.live_status().sampler
+        if sampler is None:
+            self.refuse(_NO_SAMPLES)
+        elif sampler.sampling.shown is not Shown.SAMPLE or self._shows_uncertainty:
+            self.refuse("Only a sample depends on the noise; show one sample first")
+        else:
+            self.choose_sampling(replace(sampler.sampling, seed=(sampler.sampling.seed + 1) % (MOST_SEED + 1)))
 
     def change_camera(self, name: SettingName, value: SettingValue) -> None:
         """Change a setting of the camera; one that changes the shape of frames ends a recording, so it is asked about first."""
@@ -471,6 +525,7 @@ class LivePage(QMainWindow):
         layout.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, 0)
         layout.setSpacing(GAP_PX)
         layout.addWidget(self.controls)
+        layout.addWidget(self.sampler)
         layout.addWidget(self.pictures, 1)
         layout.addWidget(self.result)
         self.setCentralWidget(central)
@@ -507,6 +562,10 @@ class LivePage(QMainWindow):
         self.controls.live_clicked.connect(self.toggle_live)
         self.controls.record_clicked.connect(self.toggle_recording)
         self.controls.snapshot_clicked.connect(self.save_snapshot)
+        self.status_strip.models_requested.connect(self.models_requested)
+        self.sampler.sampling_requested.connect(self.choose_sampling)
+        self.sampler.picture_requested.connect(self.show_picture_of_samples)
+        self.sampler.new_sample_requested.connect(self.draw_new_sample)
         self.status_strip.drift.retune_clicked.connect(self.retune)
         self.result.open_clicked.connect(self.open_recording_folder)
         self.result.play_clicked.connect(self.play_recording)

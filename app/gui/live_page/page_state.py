@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from app.gui.session_protocol import SessionLike
 from app.live.slm.content import SlmContent, SlmKind
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import SettingName, find, value_from_text
+from reconstruction.sampling import Sampling, Shown
 
 
 class PageParts(Protocol):
@@ -38,7 +40,7 @@ def _places_of(page: PageParts) -> dict[str, object]:
 
 
 def preset_of(page: PageParts) -> dict[str, object]:
-    """Return everything that can be adjusted: the layout, the camera's settings, and what the SLM shows.
+    """Return everything that can be adjusted: the layout, the camera's settings, what the SLM shows, how samples are drawn.
 
     Operator and sample are left out: whoever applies a preset is not who saved it.
     """
@@ -46,7 +48,14 @@ def preset_of(page: PageParts) -> dict[str, object]:
     slm = {"kind": content.kind.value, "picture": str(content.picture) if content.picture is not None else None}
     camera = {setting.name.value: str(setting.value) for setting in page.session.camera_settings()}
     has_slm = bool(page.session.slm_status().kinds)
-    return {**_places_of(page), "camera": camera} | ({"slm": slm} if has_slm else {})
+    sampler = page.session.live_status().sampler
+    sampling = asdict(sampler.sampling) if sampler is not None else None
+    return {
+        **_places_of(page),
+        "camera": camera,
+        **({"slm": slm} if has_slm else {}),
+        **({"sampling": sampling} if sampling is not None else {}),
+    }
 
 
 def restore(page: PageParts, state: Mapping[str, object]) -> list[str]:
@@ -65,6 +74,7 @@ def restore(page: PageParts, state: Mapping[str, object]) -> list[str]:
         ("panels", _panels),
         ("camera", _camera),
         ("slm", _slm),
+        ("sampling", _sampling),
     ):
         if key in state:
             problems += apply(page, state[key])
@@ -121,6 +131,22 @@ def _slm(page: PageParts, stored: object) -> list[str]:
     if content == page.session.slm_status().content and page.session.slm_status().pending is None:
         return []
     return _problem(lambda: page.session.show_on_slm(content))
+
+
+def _sampling(page: PageParts, stored: object) -> list[str]:
+    sampler, entry = page.session.live_status().sampler, _mapping(stored)
+    if sampler is None:
+        return ["the model in use draws no samples"]
+    steps, shown, seed = entry.get("steps"), entry.get("shown"), entry.get("seed")
+    if not isinstance(steps, int) or not isinstance(seed, int) or shown not in list(Shown):
+        return [f"samples cannot be drawn as {stored!r}"]
+
+    def change() -> None:
+        sampling = Sampling(steps=steps, shown=Shown(str(shown)), seed=seed)
+        if sampling != sampler.sampling:
+            page.session.choose_sampling(sampling)
+
+    return _problem(change)
 
 
 def _problem(change: Callable[[], None]) -> list[str]:

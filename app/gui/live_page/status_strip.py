@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton
 
 from app.gui.live_page.drift_gauge import DriftGauge
 from app.gui.widgets.formatting import UNKNOWN, count, number
@@ -20,6 +20,9 @@ _SHORT_ID = 8
 
 class StatusStrip(QFrame):
     """One row of numbers, and one line about engine, model and bad frames."""
+
+    #: The operator wants to choose another model.
+    models_requested = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +50,12 @@ class StatusStrip(QFrame):
 
         self.engine = ElidedLabel()
         self.model = ElidedLabel()
+        self.other_model = QPushButton("Other\N{HORIZONTAL ELLIPSIS}")
+        self.other_model.setObjectName("small")
+        self.other_model.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.other_model.setAccessibleName("Other model")
+        self.other_model.setToolTip("Show the models of the Train page, and use another one")
+        self.other_model.clicked.connect(self.models_requested)
         self.bad_frames = ElidedLabel()
         for caption, value, column, columns in (
             ("Engine", self.engine, 0, 4),
@@ -59,6 +68,8 @@ class StatusStrip(QFrame):
             line.setSpacing(8)
             line.addWidget(label)
             line.addWidget(value, 1)
+            if value is self.model:
+                line.addWidget(self.other_model)
             layout.addLayout(line, 1, column, 1, columns)
 
     def show_status(self, status: LiveStatus) -> None:

@@ -208,6 +208,7 @@ class MainWindow(QMainWindow):
         self.page.succeeded.connect(self._forget_refusal)
         self.page.play_requested.connect(self.instruments.play)
         self.page.export_requested.connect(self.exports.open_for)
+        self.page.models_requested.connect(self._show_models)
         self._watch(self.page)
 
     def _show_session(self) -> None:
@@ -324,6 +325,10 @@ class MainWindow(QMainWindow):
 
     def _show_training(self) -> None:
         self.show_page(TRAIN)
+
+    def _show_models(self) -> None:
+        self.show_page(TRAIN)
+        self.pages.page(TRAIN).show_models()
 
     def _show_about(self) -> None:
         """Show version, instrument, model and keys."""

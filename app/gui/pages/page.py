@@ -99,6 +99,9 @@ class Page(QWidget):
     def leave(self) -> None:
         """Refresh nothing until the page is entered again."""
 
+    def show_models(self) -> None:
+        """Show the models that can be used, because another part of the window asks for it; most pages have none."""
+
     def release(self) -> None:
         """End all threads, apart from those of jobs: the window closes, and the page is not seen again."""
 

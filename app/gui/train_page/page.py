@@ -193,6 +193,10 @@ class TrainPage(Page):
 
     # -- models ---------------------------------------------------------------------------------------------------
 
+    def show_models(self) -> None:
+        """Show the list of models; see :class:`app.gui.pages.page.Page`."""
+        self.sheets.setCurrentWidget(self.models)
+
     def show_model(self, folder: Path) -> None:
         """Show a model, and compare it with the one in use."""
         self._wanted = folder

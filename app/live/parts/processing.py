@@ -12,6 +12,7 @@ from app.live.recordings.pre_trigger import PreTriggerRing
 from app.live.segmentation import SegmentationPipeline, SegmentationStats
 from app.status import LiveView, Message, Overlay
 from reconstruction.models.model import Model
+from reconstruction.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class Processing:
         self._stages.start(segmentation.stage)
         self._stages.start(inference.stage)
         return inference
+
+    def set_sampling(self, sampling: Sampling) -> None:
+        """Draw samples so from the next frame on; without a running stage nothing happens."""
+        if self._running is not None:
+            self._running.inference.set_sampling(sampling)
 
     def poll_view(self) -> LiveView | None:
         """Return the newest view, or None when there is nothing new. Never raises."""
