@@ -135,5 +135,5 @@ def _model_and_steps(config: InstrumentConfig, folder: Path, *, quick: bool) -> 
     model.check_fibre(fibre)
     model.check_frame((config.twin.optics.image_px,) * 2)
     attach(model, config.response, fibre)
-    candidates = QUICK_STEPS if quick else STEPS if most is None else range(1, most + 1)
+    candidates = QUICK_STEPS if quick else STEPS if most is None else model.network.step_choices or range(1, most + 1)
     return model, [count for count in candidates if most is None or count <= most]

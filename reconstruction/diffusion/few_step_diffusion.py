@@ -42,6 +42,7 @@ _MEAN_STEP_RAD = 0.1
 _BEYOND = 0.1
 #: Weight of the likelihoods of the standard deviations beside the losses of mean and velocity.
 _STD_WEIGHT = 0.2
+_MOST_STEPS = 8
 #: Bytes of the start's hash that the weights keep.
 _HASH_BYTES = 16
 
@@ -73,8 +74,9 @@ class FewStepDiffusionConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.start or self.steps < 0 or not self.encoder or not self.denoiser:
-            raise ValueError(f"start must be a model, steps 0 or more, and encoder and denoiser not empty, got {self}")
+        if not self.start or not self.encoder or not self.denoiser:
+            raise ValueError(f"start must be a model, and encoder and denoiser not empty, got {self}")
+        _check_steps(self.steps)
         halvings = max(len(self.encoder), len(self.denoiser))
         if self.grid_px % 2**halvings:
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
@@ -104,7 +106,7 @@ class FewStepDiffusion(Reconstructor):
 
     kind: ClassVar[str] = "few-step-diffusion"
     learning_rate: ClassVar[float] = 2e-3
-    most_steps: int | None = None
+    most_steps: int | None = _MOST_STEPS
     step_choices = (1, 2, 4, 8)
     noise_channels = 1
     config: FewStepDiffusionConfig
@@ -142,7 +144,14 @@ class FewStepDiffusion(Reconstructor):
         return self._steps
 
     def set_steps(self, count: int) -> None:
-        """Use so many evaluations of the denoiser for a sample; 0 gives the mean."""
+        """Use so many evaluations of the denoiser for a sample; 0 gives the mean.
+
+        Raises
+        ------
+        ValueError
+            ``count`` is negative, or more than ``most_steps``.
+        """
+        _check_steps(count)
         self._steps = count
 
     def noise(self, seed: int) -> torch.Tensor:
@@ -230,7 +239,8 @@ class FewStepDiffusion(Reconstructor):
         change, last = self.encoder(x, x.new_zeros(1))
         bands = len(_FIRST_LOG_STD)
         logs = change[:, 1 : 1 + bands] + torch.tensor(_FIRST_LOG_STD, device=x.device)[:, None, None]
-        piston, large = self._whole(logs[:, :2]).exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD).split(1, 1)
+        whole = self._whole(logs[:, :2]).exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD)
+        piston, large = whole[:, :1], whole[:, 1:]
         fine = logs[:, 2:].exp().clamp(_LEAST_STD_RAD, _MOST_STD_RAD)
         log_spectrum = self._whole(change[:, 1 + bands :])[..., 0, 0]
         mean = self._within(phase + _MEAN_STEP_RAD * change[:, :1])
@@ -253,7 +263,7 @@ class FewStepDiffusion(Reconstructor):
 
     def _within(self, phase: torch.Tensor) -> torch.Tensor:
         """Press the phase between 0 and white; the dark surroundings of cells are exactly 0."""
-        within = phase.clamp(0, self.config.phase_range_rad)
+        within = phase.clamp(0.0, self.config.phase_range_rad)
         return within + _BEYOND * (phase - within)
 
     def _velocity(self, state: torch.Tensor, angle: torch.Tensor, known: Condition) -> torch.Tensor:
@@ -295,6 +305,11 @@ class FewStepDiffusion(Reconstructor):
             raise ReconstructionError(f"start {name!r} has changed since this model was trained; train it again")
         start.requires_grad_(requires_grad=False)
         self._start.append(start)
+
+
+def _check_steps(count: int) -> None:
+    if not 0 <= count <= _MOST_STEPS:
+        raise ValueError(f"this model has 0 to {_MOST_STEPS} steps, got {count}")
 
 
 def _digest(weights: Path) -> bytes:

@@ -80,6 +80,7 @@ class ResidualBands(nn.Module):
     is_fine: torch.Tensor
     is_large: torch.Tensor
     knots: torch.Tensor
+    knots_of_cosines: torch.Tensor
     power: torch.Tensor
     batches: torch.Tensor
 
@@ -95,6 +96,7 @@ class ResidualBands(nn.Module):
         for name, value in (
             ("inside", inside),
             ("knots", _knots(side_px, first_fine)),
+            ("knots_of_cosines", _knots(side_px, first_fine)[:, ring.flatten()].contiguous()),
             ("cosines", cosines.float()),
             # A copy in memory: OpenVINO 2026 in float32 computes wrong products with a transposed constant on the left.
             ("transposed", cosines.T.float().contiguous()),
@@ -152,8 +154,9 @@ class ResidualBands(nn.Module):
 
     def _gain(self, std: BandStd) -> torch.Tensor:
         """Return the amplitude of every cosine, (b, 1, g, g): that of the average spectrum, changed by that of the frame."""
-        logs = std.log_spectrum.float() @ self.knots[:, self.ring.flatten()]
-        return self.power.clamp(min=_LEAST_POWER).sqrt()[self.ring] * logs.unflatten(1, (1, *self.ring.shape)).exp()
+        side_px = len(self.power)
+        logs = (std.log_spectrum.float() @ self.knots_of_cosines).reshape(-1, 1, side_px, side_px)
+        return self.power.clamp(min=_LEAST_POWER).sqrt()[self.ring] * logs.exp()
 
     def _power_in_rings(self, waves: torch.Tensor) -> torch.Tensor:
         """Return the mean power in rings of equal frequency, (b, rings), as if the disc filled the square like noise."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.encoded_pairs import EncodedBatch
 from reconstruction.diffusion.few_step_diffusion import FewStepDiffusion, FewStepDiffusionConfig
+from reconstruction.engines.onnx.export import export_module
 from reconstruction.models.model import ModelCard, load_model, save_model
 from reconstruction.models.registry import build
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, small_mean_flow, small_model
@@ -106,6 +108,8 @@ def test_the_number_of_steps_changes_the_sample_but_neither_mean_nor_deviation(s
             planes.append(diffusion.drawn(frames, reference, diffusion.noise(0)))
         diffusion.set_steps(0)
         assert torch.equal(diffusion(frames, reference), planes[0][:, 1:2])
+    with pytest.raises(ValueError, match="0 to 8 steps, got 9"):
+        diffusion.set_steps(9)
     assert not diffusion.gives_samples
     assert torch.equal(planes[0][:, 1:], planes[1][:, 1:])
     assert not torch.allclose(planes[0][:, :1], planes[1][:, :1])
@@ -203,10 +207,35 @@ def test_a_start_that_does_not_fit_is_refused(start: Path, tmp_path: Path) -> No
         FewStepDiffusion(config(start, start=str(tmp_path / "missing"))).eval()
 
 
-@pytest.mark.parametrize("wrong", [{"steps": -1}, {"start": ""}, {"encoder": ()}, {"denoiser": (8, 8, 8, 8, 8, 8)}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": -1}, {"steps": 9}, {"start": ""}, {"encoder": ()}, {"denoiser": (8, 8, 8, 8, 8, 8)}]
+)
 def test_settings_that_make_no_sense_are_refused(start: Path, wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"start must be a model|cannot be halved"):
+    with pytest.raises(ValueError, match=r"start must be a model|cannot be halved|has 0 to 8 steps"):
         config(start, **wrong)
+
+
+@pytest.mark.slow
+def test_openvino_computes_the_same_in_32_bits(start: Path) -> None:
+    """With a transposed constant on the left of a product, OpenVINO 2026.4 gave another sample."""
+    diffusion = network(start, steps=2)
+    frames, reference = counts(1)
+    noise = diffusion.noise(3)
+    graph = export_module(_Drawn(diffusion).eval(), (frames, reference, noise), ["frame", "reference", "noise"], "planes")
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(graph.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with torch.inference_mode():
+        expected = diffusion.drawn(frames, reference, noise).numpy()
+    assert np.abs(compiled([frames.numpy(), reference.numpy(), noise.numpy()])[0] - expected).max() < 1e-3
+
+
+class _Drawn(torch.nn.Module):
+    def __init__(self, diffusion: FewStepDiffusion) -> None:
+        super().__init__()
+        self.diffusion = diffusion
+
+    def forward(self, frame: torch.Tensor, reference: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return self.diffusion.drawn(frame, reference, noise)
 
 
 def test_it_is_a_kind_of_its_own(start: Path) -> None:
