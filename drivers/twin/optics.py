@@ -54,6 +54,25 @@ class CoreResponse:
     scale: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facet:
+    """A square facet of ``side`` pixels of the camera, on which light propagates with Fourier transforms.
+
+    Parameters
+    ----------
+    owner : tensor of int64, shape (side * side,)
+        The core that each pixel belongs to.
+    mode_field : tensor of float32, shape (side, side)
+        Amplitude of the owner's mode.
+    transfer : tensor of complex64, shape (side, side)
+        The propagation to the camera, in the order of frequencies of ``torch.fft``.
+    """
+
+    owner: torch.Tensor
+    mode_field: torch.Tensor
+    transfer: torch.Tensor
+
+
 class FibreOptics:
     """Differentiable forward model of one fibre.
 
@@ -70,9 +89,10 @@ class FibreOptics:
         self.device = torch.device(device)
         n = config.image_px
         # FFTs are periodic: zero padding keeps light that leaves at one edge from entering at the other.
-        margin = math.ceil(2.2 * config.defocus_px * 0.122) + 1
+        #: How far the light of a core spreads on its way to the camera, in pixels.
+        self.margin_px = math.ceil(2.2 * config.defocus_px * 0.122) + 1
         # Even, with the prime factors 2, 3 and 5 only.
-        self._grid = 2 * fft.next_fast_len(math.ceil((n + 2 * margin) / 2), real=True)
+        self._grid = 2 * fft.next_fast_len(math.ceil((n + 2 * self.margin_px) / 2), real=True)
         self._offset = (self._grid - n) // 2
         rng = np.random.default_rng(config.seed)
         positions = core_lattice(config, rng)
@@ -80,12 +100,10 @@ class FibreOptics:
         if self.cores < 2:
             raise DeviceError("the simulated fibre has no cores; make field_radius_um larger than core_pitch_um")
         self.core_positions_px = positions
-        owner, mode_field = self._facet_map(positions)
-        self._owner = torch.as_tensor(owner.ravel(), device=self.device)
-        self._mode_field = torch.as_tensor(mode_field, device=self.device)
+        facet = self.facet(self._grid)
+        self._owner, self._mode_field, self._transfer = facet.owner, facet.mode_field, facet.transfer
         energy = torch.zeros(self.cores, device=self.device).index_add(0, self._owner, self._mode_field.square().flatten())
         self._mode_energy = energy.clamp(min=1e-12)
-        self._transfer = self._angular_spectrum()
         self._tap_index, self._tap_weight = self._collection(positions)
         self._neighbours, self.response = self._draw_response(positions, rng)
         self.set_drift(config.drift_rad)
@@ -142,6 +160,20 @@ class FibreOptics:
         )
         other.set_drift(0.0)
         return other
+
+    @property
+    def taps(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The pattern's pixels under every core's mode, as flat indices, and the mode's amplitude there, both (cores, taps)."""
+        return self._tap_index, self._tap_weight
+
+    def facet(self, side: int) -> Facet:
+        """Return the facet on a grid of ``side`` pixels of the camera; the propagation is periodic with this length."""
+        owner, mode_field = self._facet_map(side)
+        return Facet(
+            owner=torch.as_tensor(owner.ravel(), device=self.device),
+            mode_field=torch.as_tensor(mode_field, device=self.device),
+            transfer=self._angular_spectrum(side),
+        )
 
     def transmission(self) -> torch.Tensor:
         """Return the complex share of each of a core's :attr:`neighbours` at the output facet, (modes, cores, k), complex64.
@@ -278,15 +310,15 @@ class FibreOptics:
         owned = energy * self._grid**2 * mean_gain
         return float((1 - self.config.background) * min(inside, n * n) / owned)
 
-    def _facet_map(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _facet_map(self, side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         # Every facet pixel belongs to its nearest core: neighbouring modes overlap by less than 4 % in amplitude.
-        axis = np.arange(self._grid) - (self._grid - 1) / 2
+        axis = np.arange(side) - (side - 1) / 2
         pixels = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
-        distance, owner = spatial.cKDTree(positions).query(pixels)
+        distance, owner = spatial.cKDTree(self.core_positions_px).query(pixels)
         radius = self.config.mode_radius_um / self.config.pixel_um
         mode_field = np.exp(-((distance / radius) ** 2)).astype(np.float32)
         mode_field[mode_field < 1e-4] = 0
-        return owner.astype(np.int64), mode_field.reshape(self._grid, self._grid)
+        return owner.astype(np.int64), mode_field.reshape(side, side)
 
     def _gain(self, positions: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
         n = self._grid
@@ -299,9 +331,9 @@ class FibreOptics:
         power = np.clip(1 + self.config.gain_relief * at_cores, 0.1, None) * edge
         return np.sqrt(power).astype(np.float32)
 
-    def _angular_spectrum(self) -> torch.Tensor:
+    def _angular_spectrum(self, side: int) -> torch.Tensor:
         config = self.config
-        f = torch.fft.fftfreq(self._grid, config.pixel_um, dtype=torch.float64)
+        f = torch.fft.fftfreq(side, config.pixel_um, dtype=torch.float64)
         squared = f[:, None] ** 2 + f[None, :] ** 2
         # There are no evanescent waves: the Nyquist frequency of the pixels is below 1/wavelength.
         axial = torch.sqrt(torch.clamp(1 / config.wavelength_um**2 - squared, min=0))

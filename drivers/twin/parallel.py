@@ -36,10 +36,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     with _lock:
         if threads not in _pools:
             _pools[threads] = ThreadPoolExecutor(threads, "frames")
-            # torch keeps the number of threads for each thread separately. New threads start with the number set last.
+            # torch keeps the number of threads for each thread separately. At its first use in a thread, torch replaces the
+            # number by the one that was set last in any thread, so the number is asked for before it is set.
             started = threading.Barrier(threads)
 
             def begin(_: int) -> None:
+                torch.get_num_threads()
                 torch.set_num_threads(1)
                 started.wait()
 

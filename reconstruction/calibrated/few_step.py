@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +26,15 @@ from torch import nn
 
 from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.speckle_residual import Residual, SpeckleResidual
+from reconstruction.calibrated.threads import beside_engine
+from reconstruction.calibrated.window_residual import WindowResidual
 from reconstruction.data.batch import Batch, Pairs
 from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.models.losses import centred, phase_loss, uncertain_loss
 from reconstruction.networks.piston import PistonNet, fit_piston
 from reconstruction.networks.step_unet import StepUNet
+
+R = TypeVar("R")
 
 #: Pixels of the fine grid per grid cell and side: a core resolves finer detail than the output has.
 FINE = 2
@@ -70,6 +74,9 @@ class FewStepConfig(NetworkConfig):
         Widths of the U-Nets.
     hidden : int
         Number of maps that a network passes on to the next.
+    followed_modes : int
+        Number of the fibre's modes whose residual is propagated back, strongest first, on the camera's own pixels
+        (:mod:`reconstruction.calibrated.window_residual`). 0 propagates all modes, also at the edge of the frame.
     """
 
     start: str = ""
@@ -78,11 +85,12 @@ class FewStepConfig(NetworkConfig):
     base_channels: int = 24
     multipliers: tuple[int, ...] = (1, 2, 4)
     hidden: int = 8
+    followed_modes: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.steps, self.descents) < 1 or self.hidden < 0:
-            raise ValueError(f"steps and descents must be 1 or more and hidden 0 or more, got {self}")
+        if min(self.steps, self.descents) < 1 or min(self.hidden, self.followed_modes) < 0:
+            raise ValueError(f"steps and descents must be 1 or more, hidden and followed_modes 0 or more, got {self}")
         halvings = max(len(self.multipliers) - 1, _SCALES - 2)
         if self.grid_px % 2**halvings:
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
@@ -159,6 +167,7 @@ class CalibratedFewStep(Reconstructor):
         # In a list, because torch would add the weights of a module attribute to this model's weights.
         self._start: list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = []
         self._cached: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._window: WindowResidual | None = None
 
     @property
     def evaluations(self) -> int:
@@ -222,8 +231,12 @@ class CalibratedFewStep(Reconstructor):
             No fibre is attached.
         """
         fibre = self._attached()
-        steps, _ = self.run(fibre, frame, reference)
-        return self._clamped(self._with_piston(steps[-1].phase_rad, fibre)[0])
+
+        def phase() -> torch.Tensor:
+            steps, _ = self.run(fibre, frame, reference)
+            return self._clamped(self._with_piston(steps[-1].phase_rad, fibre)[0])
+
+        return self._computed(phase, frame)
 
     def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Return phase and standard deviation; see :class:`reconstruction.models.base.Reconstructor`."""
@@ -232,9 +245,20 @@ class CalibratedFewStep(Reconstructor):
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the phase and its standard deviation, which includes that of the piston."""
         fibre = self._attached()
-        steps, last_maps = self.run(fibre, frame, reference)
-        phase, piston_std_rad = self._with_piston(steps[-1].phase_rad, fibre)
-        return self._clamped(phase), self._std(last_maps, piston_std_rad)
+
+        def phase_and_std() -> tuple[torch.Tensor, torch.Tensor]:
+            steps, last_maps = self.run(fibre, frame, reference)
+            phase, piston_std_rad = self._with_piston(steps[-1].phase_rad, fibre)
+            return self._clamped(phase), self._std(last_maps, piston_std_rad)
+
+        return self._computed(phase_and_std, frame)
+
+    def _computed(self, work: Callable[[], R], frame: torch.Tensor) -> R:
+        """Return ``work()``, in threads that leave the cores to the networks where an engine runs these."""
+        in_engine = self.config.followed_modes and not isinstance(self.steps[0], StepUNet)
+        if in_engine and frame.device.type == "cpu" and not torch.is_grad_enabled():
+            return beside_engine(work)
+        return work()
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Return the losses of all steps, and the likelihood of the last step's errors for the standard deviation."""
@@ -273,13 +297,14 @@ class CalibratedFewStep(Reconstructor):
         hidden = fine.new_zeros((len(fine), self.config.hidden, *fine.shape[2:]))
         state = Step(fine, fine.new_zeros((len(fine), fibre.optics.cores)))
         rates = iter(self.rates)
-        state = _descended(fibre, _compare(fibre, amplitude, state), state, next(rates))
+        compute = self._residual_of(fibre)
+        state = _descended(fibre, _compare(compute, amplitude, state), state, next(rates))
         states, last_maps = [], []
         for network in list(self.steps)[: self._step_count]:
-            residual = _compare(fibre, amplitude, state)
+            residual = _compare(compute, amplitude, state)
             for _ in range(self.config.descents - 1):
                 state = _descended(fibre, residual, state, next(rates))
-                residual = _compare(fibre, amplitude, state)
+                residual = _compare(compute, amplitude, state)
             x = torch.cat([_network_maps(fibre, residual, state), fixed, hidden], 1)
             change = network(x).float()
             state = _descended(fibre, residual, state, next(rates))
@@ -289,6 +314,14 @@ class CalibratedFewStep(Reconstructor):
             states.append(state)
             last_maps = [x, change]
         return states, last_maps
+
+    def _residual_of(self, fibre: SpeckleResidual) -> SpeckleResidual | WindowResidual:
+        """Return what computes residuals: the fibre itself, or its followed modes."""
+        if not self.config.followed_modes:
+            return fibre
+        if self._window is None or self._window.fibre is not fibre:
+            self._window = WindowResidual(fibre, self.config.followed_modes, FINE * fibre.grid_px)
+        return self._window
 
     def _first(self, frame: torch.Tensor, reference: torch.Tensor, side: int) -> torch.Tensor:
         """Return the phase to start from, (b, 1, g, g)."""
@@ -355,17 +388,18 @@ def _network_maps(fibre: SpeckleResidual, residual: Residual, state: Step) -> to
     return torch.cat([state.fine, slope, fibre.maps(residual), fibre.to_grid(state.core_noise_rad[:, None])], 1)
 
 
-def _compare(fibre: SpeckleResidual, amplitude: torch.Tensor, state: Step) -> Residual:
+def _compare(compute: SpeckleResidual | WindowResidual, amplitude: torch.Tensor, state: Step) -> Residual:
     """Return the residual of picture and core noise; gradients of the training do not pass through the fibre."""
-    n = fibre.optics.config.image_px
+    n = amplitude.shape[-1]
     with torch.no_grad(), torch.autocast(amplitude.device.type, enabled=False):
         picture = F.interpolate(F.pixel_shuffle(state.fine.float(), FINE), (n, n), mode="bilinear", align_corners=False)
-        return fibre(amplitude, picture[:, 0], state.core_noise_rad.detach())
+        return compute(amplitude, picture[:, 0], state.core_noise_rad.detach())
 
 
 def _on_fine_grid(residual: Residual, fibre: SpeckleResidual) -> torch.Tensor:
     slope = residual.slope_rad[:, None]
-    return F.avg_pool2d(slope, slope.shape[-1] // (FINE * fibre.grid_px))
+    cell = slope.shape[-1] // (FINE * fibre.grid_px)
+    return F.avg_pool2d(slope, cell) if cell > 1 else slope
 
 
 def _descended(fibre: SpeckleResidual, residual: Residual, state: Step, rates: torch.Tensor) -> Step:

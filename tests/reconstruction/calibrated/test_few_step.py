@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from drivers.base import Pattern
 from drivers.twin.optics import FibreOptics
@@ -46,6 +47,11 @@ def network(seed: int = 0) -> CalibratedFewStep:
 def counts() -> tuple[torch.Tensor, torch.Tensor]:
     frames = torch.distributions.Exponential(1 / 36).sample((3, 1, 128, 128))
     return frames[:2], frames[2:]
+
+
+def counts_of(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    frames = np.random.default_rng(seed).exponential(36, (2, 1, 1, 128, 128)).astype(np.float32)
+    return torch.from_numpy(frames[0]), torch.from_numpy(frames[1])
 
 
 def test_without_a_fibre_the_error_names_the_remedy() -> None:
@@ -173,6 +179,52 @@ def test_descents_alone_come_nearer_to_speckle_and_picture(fibre: SpeckleResidua
     assert errors[1] < 0.8 * errors[0]
 
 
+def test_two_followed_modes_give_nearly_the_picture_of_all(fibre: SpeckleResidual) -> None:
+    picture = np.kron(np.random.default_rng(3).uniform(0, 1.5, (8, 8)), np.ones((16, 16))).astype(np.float32)
+    batch = TwinStream([Pattern(picture)], [fibre], SensorConfig(), 0.01).batch(np.zeros(1, np.int64), 1)
+    phases = []
+    for modes in (0, 2, 1):
+        torch.manual_seed(0)
+        loop = CalibratedFewStep(replace(SHAPE, followed_modes=modes)).eval()
+        with torch.inference_mode():
+            phases.append(loop.run(fibre, batch.frames, batch.reference)[0][-1].phase_rad[..., 10:22, 10:22])
+    all_modes, two, one = (phase - phase.mean() for phase in phases)
+    assert (two - all_modes).square().mean() < 0.1 * all_modes.square().mean()
+    assert (two - all_modes).square().mean() < (one - all_modes).square().mean()
+
+
+class EngineNetwork(nn.Module):
+    """A network that an engine runs, and that sees how many threads torch has."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.threads: list[int] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.threads.append(torch.get_num_threads())
+        return torch.as_tensor(self.network(x))
+
+
+def test_beside_an_engine_torch_computes_with_one_core_in_each_thread(fibre: SpeckleResidual) -> None:
+    torch.manual_seed(0)
+    loop = CalibratedFewStep(replace(SHAPE, followed_modes=2)).eval()
+    loop.attach(fibre)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode():
+            alone = loop.deviation(*counts_of(5))
+            networks = [EngineNetwork(network) for network in loop.steps]
+            loop.steps = nn.ModuleList(networks)
+            beside = loop.deviation(*counts_of(5))
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(alone, beside, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+    assert [network.threads for network in networks] == [[1], [1]]
+
+
 def test_pairs_without_known_noise_do_as_well(fibre: SpeckleResidual) -> None:
     from reconstruction.data.batch import Batch
 
@@ -194,7 +246,10 @@ def test_pistons_of_pictures_with_full_contrast_are_found() -> None:
     assert deviation > 0.4
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"descents": 0}, {"hidden": -1}, {"grid_px": 33}, {"multipliers": (1,) * 7}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"steps": 0}, {"descents": 0}, {"hidden": -1}, {"followed_modes": -1}, {"grid_px": 33}, {"multipliers": (1,) * 7}],
+)
 def test_shapes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"step|halved|multiple"):
         replace(SHAPE, **wrong)  # type: ignore[arg-type]
