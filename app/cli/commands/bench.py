@@ -17,7 +17,7 @@ from drivers.base import SpeckleScopeError
 #: Rounds of the live loop and of its engine alone, and the frames of each.
 _ROUNDS, _QUICK_ROUNDS = 24, 5
 _FRAMES, _QUICK_FRAMES = 60, 24
-_LIVE = LiveOptions()
+_LIVE, _MODEL = LiveOptions(), ModelOptions()
 
 bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
 
@@ -88,22 +88,23 @@ def twin(*, config: Config = None, instrument: Instrument = None, json: Json = N
 
 
 @bench.command
-def engines(
-    *, model: Model = None, quick: bool = False, config: Config = None, instrument: Instrument = None, json: Json = None
-) -> None:
+def engines(*, between_models: bool = False, quick: bool = False, instrument: ModelOptions = _MODEL) -> None:
     """Time every engine on every shipped model, in turns; measure what a long run keeps in memory.
 
     Parameters
     ----------
+    between_models
+        Only time the models in turns, each on its fastest engine: how many times as long as --model each takes.
     quick
         Fewer rounds and a shorter run.
     """
     from app.benchmarks.engines import bench_engines
+    from app.benchmarks.model_times import models_in_turns
 
-    settings = ModelOptions(config=config, instrument=instrument, model=model).settings()
+    settings = instrument.settings()
     with progress_bars() as report:
-        numbers = bench_engines(settings, report, quick=quick)
-    publish_rows("bench engines", numbers, json)
+        numbers = (models_in_turns if between_models else bench_engines)(settings, report, quick=quick)
+    publish_rows("bench engines", numbers, instrument.json)
     _end_in_failure({"no engine was timed": not numbers["rows"]})
 
 

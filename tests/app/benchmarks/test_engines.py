@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from app.benchmarks import engines
+from app.benchmarks import engines, model_times
 from app.cli.main import main
 from app.instrument.config import save_config
 from reconstruction.engines.engine_check import TOLERANCE_RAD
 from reconstruction.engines.engine_kinds import ENGINES
+from reconstruction.models.model import load_model, save_model
 from tests.helpers.small_instrument import GRID_PX, small_instrument
 
 #: What a script may rely on.
@@ -50,3 +53,28 @@ def test_every_engine_has_a_row_or_a_reason(tmp_path: Path, monkeypatch: pytest.
     assert content["chosen_engine"] in {row["engine"] for row in rows}
     assert content["live_loop_overhead"] > -1
     assert content["steady_state"]["frames"] == 100
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("exported_once")
+def test_models_take_turns_and_are_compared_with_the_configured_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECKLESCOPE_CACHE", str(tmp_path / "cache"))
+    config = small_instrument(tmp_path)
+    other = load_model(config.model)
+    with torch.no_grad():
+        next(other.network.parameters()).mul_(0.9)
+    save_model(tmp_path / "other", other.network, replace(other.card, name="other"))
+    monkeypatch.setattr(model_times, "shipped_models", lambda: [config.model, tmp_path / "other", "default-twin"])
+    save_config(config, tmp_path / "instrument.yaml")
+    numbers = tmp_path / "numbers.json"
+    arguments = ["--between-models", "--quick", "--config", str(tmp_path / "instrument.yaml"), "--json", str(numbers)]
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "engines", *arguments])
+    assert not ended.value.code
+    content = json.loads(numbers.read_text())
+    first, second = content["rows"]
+    assert (first["model"], first["ratio"], second["model"]) == (Path(config.model).name, 1.0, "other")
+    assert second["ratio"] == pytest.approx(second["ms_p50"] / first["ms_p50"])
+    assert first["frames"] == second["frames"]
+    assert len(content["skipped"]) == 1
+    assert "default-twin" in content["skipped"][0]
