@@ -47,6 +47,8 @@ _CHOICE_VERSION = 2
 _TIMING_LIMIT_S = 5.0
 #: Why an engine was opened that was requested.
 _REQUESTED = "chosen by the operator"
+#: Why an engine was opened again, before the reason of the one before.
+_KEPT = "as before the number of steps was changed; "
 
 
 def open_engine(
@@ -107,7 +109,7 @@ def reopen_engine(
         return open_engine(model, AUTO, frames, on_replaced)
     engine_check = EngineCheck(model, frames or recall(model) or CheckFrames.noise(model))
     engine, reason = _open_requested(preference, engine_check)
-    kept = f"as before the number of steps was changed; {before.reason}" if reason == _REQUESTED else reason
+    kept = f"{_KEPT}{before.reason.removeprefix(_KEPT)}" if reason == _REQUESTED else reason
     return FallbackEngine(engine, model, kept, on_replaced=on_replaced)
 
 

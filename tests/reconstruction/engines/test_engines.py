@@ -516,6 +516,8 @@ def test_a_reopened_engine_is_of_the_kind_before_it_and_a_refused_one_is_replace
     assert preference_of("torch + openvino bf16") == "openvino bf16"
     assert (again.name, again.reason) == (before.name, f"as before the number of steps was changed; {before.reason}")
 
+    assert reopen_engine(mean_flow, again).reason == again.reason, "it is said once"
+
     def refuse(model: Model) -> TorchEngine:
         raise EngineError("out of memory")
 
