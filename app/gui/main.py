@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import (
     QBuffer,
@@ -30,17 +31,20 @@ from PyQt6.QtWidgets import QApplication
 from acquisition.archive.atomic_files import write_bytes
 from app.child_processes import keep_working_folder_off_path
 from app.gui.image_view.drawing.choice import DrawingOption, use_drawing
-from app.gui.main_window.session_host import InstrumentChoice, SessionHost
+from app.gui.main_window.session_host import InstrumentChoice, SessionHost, load_libraries
 from app.gui.main_window.settings import default_store
 from app.gui.main_window.window import MainWindow
 from app.gui.main_window.window_state import fit_to_screen, last_instrument
 from app.gui.session_protocol import SessionLike
 from app.gui.widgets.style import apply_style
-from app.malloc_tuning import collect_only_new_objects, keep_freed_memory
+from app.malloc_tuning import keep_freed_memory
 from app.signals import InterruptionError, StopRequest, handled, interruptible, stop_on_signal
 from app.status import Message, MessageLevel
 from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
+
+if TYPE_CHECKING:
+    from app.instrument.config import InstrumentConfig
 
 _CLOSE_TIMEOUT_S = 15.0
 _OFFSCREEN_SIZE_PX = (1600, 950)
@@ -154,9 +158,7 @@ def prepared(choice: InstrumentChoice) -> Callable[[], SessionLike]:
     from app.gui.rig_page.trust_question import ask_trust
     from app.instrument.config import load_config, replay_of
     from app.instrument.trust import TrustError
-    from app.live.session import Session
 
-    collect_only_new_objects()
     path = choice.path
     config = replay_of(path) if path is not None and path.is_dir() else load_config(path)
     # Without a screen nobody could answer.
@@ -166,7 +168,14 @@ def prepared(choice: InstrumentChoice) -> Callable[[], SessionLike]:
         config = config.model_copy(update={"model": choice.model})
     if choice.response is not None:
         config = config.model_copy(update={"response": choice.response})
-    return partial(Session.open, config)
+    return partial(_open_session, config)
+
+
+def _open_session(config: InstrumentConfig) -> SessionLike:
+    from app.live.session import Session
+
+    load_libraries()
+    return Session.open(config)
 
 
 def run_window(session: SessionLike) -> int:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from importlib import import_module
 from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from app.gui.session_protocol import SessionLike
+from app.malloc_tuning import collect_only_new_objects
 from drivers.base import SpeckleScopeError
 
 log = logging.getLogger(__name__)
@@ -55,6 +59,25 @@ class HostState(Enum):
     OPENING = auto()
     OPEN = auto()
     CLOSING = auto()
+
+
+#: What engines and scores import at their first use: some 85,000 objects. A collection of garbage looks at them for .13 s.
+_LIBRARIES = ("reconstruction.engines.openvino", "reconstruction.engines.onnx.export", "torchmetrics.functional.image")
+
+
+def load_libraries() -> None:
+    """Import what the live view needs later, and leave it out of every collection of garbage; for the thread that opens.
+
+    The window would stand still for each such collection, and while the libraries are imported.
+    """
+    gc.disable()  # so many new objects would start several collections
+    try:
+        for name in _LIBRARIES:
+            with suppress(ImportError):  # whoever needs it says so
+                import_module(name)
+    finally:
+        gc.enable()
+    collect_only_new_objects()
 
 
 #: Asks what has to be asked, in the window's thread, and returns what opens the session in another thread.

@@ -202,8 +202,11 @@ class MainWindow(QMainWindow):
         QTimer.singleShot(_ANSWERS_MS, self._show_session)  # a time of 0 would come before mouse, keys and other timers
 
     def _make_page(self) -> None:
-        assert self.host.session is not None
-        self.page = LivePage(self.host.session, self._presets)
+        session = self.host.session
+        assert session is not None
+        window_state.remember_recent(self.host.choice.path, session, self._store)
+        self.pages.use_session(session)  # before the page is shown: no page may open the devices beside it
+        self.page = LivePage(session, self._presets)
         self.page.reported.connect(self.report)
         self.page.succeeded.connect(self._forget_refusal)
         self.page.play_requested.connect(self.instruments.play)
@@ -218,8 +221,6 @@ class MainWindow(QMainWindow):
             return
         self._stack.addWidget(self.page)
         self._stack.setCurrentWidget(self.page)
-        window_state.remember_recent(choice.path, session, self._store)
-        self.pages.use_session(session)
         shown = f"SpeckleScope: {session.title}" + (" (simulated)" if session.simulated else "")
         self.setWindowTitle(f"{shown} [{choice.path}]" if choice.path else shown)
         self.status_bar.simulated.setVisible(session.simulated)

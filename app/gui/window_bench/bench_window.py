@@ -21,7 +21,7 @@ from app.benchmarks.live.pluggable_slm import PluggableSlm
 from app.gui.command import Command
 from app.gui.image_view.contents import Content
 from app.gui.live_page.page import LivePage
-from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost
+from app.gui.main_window.session_host import HostState, InstrumentChoice, SessionHost, load_libraries
 from app.gui.main_window.window import MainWindow
 from app.gui.widgets.style import apply_style
 from app.gui.window_bench.heartbeat import Heartbeat
@@ -31,7 +31,6 @@ from app.instrument.opening import fibre_name
 from app.instrument.responses import attach
 from app.live.session import Session
 from app.live.slm.scene import Scene
-from app.malloc_tuning import collect_only_new_objects
 from app.status import LiveView, RecordingState, RecordingStatus
 from app.training.train import twin_data
 from drivers.base import SpeckleScopeError
@@ -84,7 +83,7 @@ class BenchWindow:
         self.app = QApplication.instance() or QApplication(["specklescope-bench"])
         assert isinstance(self.app, QApplication)
         apply_style(self.app)
-        collect_only_new_objects()
+        load_libraries()
         self._options = options or BenchOptions()
         self._config = InstrumentConfig(archive=archive, live=self._options.live)
         self._sessions: list[Session] = []
