@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton
+from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy
 
 from app.gui.live_page.drift_gauge import DriftGauge
 from app.gui.widgets.formatting import UNKNOWN, count, number
@@ -51,7 +51,8 @@ class StatusStrip(QFrame):
         self.engine = ElidedLabel()
         self.model = ElidedLabel()
         self.other_model = QPushButton("Other\N{HORIZONTAL ELLIPSIS}")
-        self.other_model.setObjectName("small")
+        self.other_model.setStyleSheet("padding: 0 6px; min-height: 0")  # the line stays as high as its texts
+        self.other_model.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Ignored)
         self.other_model.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.other_model.setAccessibleName("Other model")
         self.other_model.setToolTip("Show the models of the Train page, and use another one")
