@@ -7,8 +7,10 @@ from functools import partial
 
 import pytest
 from PyQt6.QtCore import QSettings, QTimer
+from PyQt6.QtWidgets import QApplication
 
 from app.gui import main
+from app.gui.main_window.window import MainWindow
 from app.signals import InterruptionError
 from tests.helpers.scripted_session import ScriptedSession
 
@@ -21,7 +23,9 @@ def test_a_signal_closes_the_window(
 ) -> None:
     monkeypatch.setattr(main, "default_store", lambda: store)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where SIGINT is ignored
-    QTimer.singleShot(0, partial(signal.raise_signal, number))
+    timer = QTimer()
+    timer.timeout.connect(partial(_raise_when_shown, timer, number))
+    timer.start(5)
     try:
         with pytest.raises(InterruptionError, match="is on disk") as raised:
             main.run_window(session)
@@ -30,3 +34,10 @@ def test_a_signal_closes_the_window(
         signal.signal(signal.SIGINT, before)
     assert raised.value.exit_code == CODES[number]
     assert session.closed.is_set()
+
+
+def _raise_when_shown(timer: QTimer, number: signal.Signals) -> None:
+    """Raise the signal once there is a window: before that, Qt may work on events while the signals are still Python's."""
+    if any(isinstance(widget, MainWindow) and widget.isVisible() for widget in QApplication.topLevelWidgets()):
+        timer.stop()
+        signal.raise_signal(number)
