@@ -101,7 +101,7 @@ class SamplerChoices:
             )
         if sampling.shown is Shown.MEAN and not self.has_mean:
             raise SamplingError(
-                "this model draws one sample of each frame and gives no mean; set live: {samples_per_frame: 8} for the mean of 8"
+                "this model draws one sample of a frame and gives no mean; set live: {samples_per_frame: 8} for the mean of 8"
             )
 
 

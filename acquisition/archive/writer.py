@@ -490,7 +490,8 @@ class ArchiveWriter:
             raise StorageError(f"the writer of {self.path.name} is closed; resume the archive to add to it")
         if self._failure is not None:
             raise StorageError(
-                f"{self.path.name} takes no more after a failure ({self._acknowledged} frames are stored safely): {self._failure}"
+                f"{self.path.name} takes no more after a failure "
+                f"({self._acknowledged} frames are stored safely): {self._failure}"
             )
 
 
