@@ -72,6 +72,11 @@ class Facet:
     mode_field: torch.Tensor
     transfer: torch.Tensor
 
+    def energy(self, cores: int) -> torch.Tensor:
+        """Return the light of a mode of amplitude 1 of every core, (cores,); 0 for cores without a pixel here."""
+        light = self.mode_field.square().flatten()
+        return light.new_zeros(cores).index_add(0, self.owner, light)
+
 
 class FibreOptics:
     """Differentiable forward model of one fibre.
@@ -102,8 +107,7 @@ class FibreOptics:
         self.core_positions_px = positions
         facet = self.facet(self._grid)
         self._owner, self._mode_field, self._transfer = facet.owner, facet.mode_field, facet.transfer
-        energy = torch.zeros(self.cores, device=self.device).index_add(0, self._owner, self._mode_field.square().flatten())
-        self._mode_energy = energy.clamp(min=1e-12)
+        self._mode_energy = facet.energy(self.cores).clamp(min=1e-12)
         self._tap_index, self._tap_weight = self._collection(positions)
         self._neighbours, self.response = self._draw_response(positions, rng)
         self.set_drift(config.drift_rad)

@@ -32,19 +32,33 @@ def parallel_map(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return list(_pool(threads).map(without_gradients, items))
 
 
+def one_core_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Return ``count`` threads, in each of which torch uses one core; in the caller's thread it uses as many as before.
+
+    Parameters
+    ----------
+    count : int
+        Number of threads, all of which are started.
+    name : str
+        How their names begin.
+    """
+    threads, pool = torch.get_num_threads(), ThreadPoolExecutor(count, name)
+    # torch keeps the number of threads for each thread separately. At its first use in a thread, torch replaces the number
+    # by the one that was set last in any thread, so the number is asked for before it is set.
+    started = threading.Barrier(count)
+
+    def begin(_: int) -> None:
+        torch.get_num_threads()
+        torch.set_num_threads(1)
+        started.wait()
+
+    list(pool.map(begin, range(count)))
+    torch.set_num_threads(threads)
+    return pool
+
+
 def _pool(threads: int) -> ThreadPoolExecutor:
     with _lock:
         if threads not in _pools:
-            _pools[threads] = ThreadPoolExecutor(threads, "frames")
-            # torch keeps the number of threads for each thread separately. At its first use in a thread, torch replaces the
-            # number by the one that was set last in any thread, so the number is asked for before it is set.
-            started = threading.Barrier(threads)
-
-            def begin(_: int) -> None:
-                torch.get_num_threads()
-                torch.set_num_threads(1)
-                started.wait()
-
-            list(_pools[threads].map(begin, range(threads)))
-            torch.set_num_threads(threads)
+            _pools[threads] = one_core_threads(threads, "frames")
         return _pools[threads]

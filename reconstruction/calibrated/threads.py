@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import TypeVar
 
 import torch
 
-from drivers.twin.parallel import parallel_map
+from drivers.twin.parallel import one_core_threads, parallel_map
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -59,19 +59,5 @@ def _team(threads: int) -> tuple[Executor, Executor]:
     """Return the thread that leads and those that help, each of which computes with one core."""
     with _lock:
         if threads not in _teams:
-            # torch keeps the number of threads for each thread separately. At its first use in a thread, torch replaces the
-            # number by the one that was set last in any thread, so the number is asked for before it is set.
-            started = threading.Barrier(threads)
-
-            def begin() -> None:
-                torch.get_num_threads()
-                torch.set_num_threads(1)
-                started.wait()
-
-            pools = ThreadPoolExecutor(1, "loop"), ThreadPoolExecutor(threads - 1, "loop-helper")
-            begun = [pool.submit(begin) for pool, count in zip(pools, (1, threads - 1), strict=True) for _ in range(count)]
-            for each in begun:
-                each.result()
-            torch.set_num_threads(threads)
-            _teams[threads] = pools
+            _teams[threads] = one_core_threads(1, "loop"), one_core_threads(threads - 1, "loop-helper")
         return _teams[threads]

@@ -56,7 +56,7 @@ class WindowResidual:
         facet = optics.facet(side)
         self._owner, self._mode_field, self._transfer = facet.owner, facet.mode_field, facet.transfer
         self._back = facet.transfer.conj().resolve_conj()
-        energy = torch.zeros(optics.cores, device=optics.device).index_add(0, facet.owner, facet.mode_field.square().flatten())
+        energy = facet.energy(optics.cores)
         self._energy = energy.clamp(min=_LEAST_ENERGY * float(energy.median()))
         edge = torch.zeros(side, device=optics.device)
         edge[optics.margin_px : side - optics.margin_px] = 1
