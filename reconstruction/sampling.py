@@ -74,7 +74,12 @@ class Sampling:
     def text(self) -> str:
         """What is shown, for people: ``sample 7, 4 steps``."""
         what = "mean" if self.shown is Shown.MEAN else f"sample {self.seed}"
-        return f"{what}, {self.steps} {'step' if self.steps == 1 else 'steps'}"
+        return f"{what}, {self.steps_text}"
+
+    @property
+    def steps_text(self) -> str:
+        """The number of steps, for people: ``4 steps``."""
+        return f"{self.steps} {'step' if self.steps == 1 else 'steps'}"
 
 
 @dataclass(frozen=True, kw_only=True)

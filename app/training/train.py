@@ -166,9 +166,9 @@ def train_on_twin(
     tuple of (Model, Evaluation), or None
         The model that was written, and its scores; None in all processes but the first.
     """
-    optics, world = config.twin.optics, job.world
+    world = job.world
     source, pairs, seed = simulated.source, simulated.pairs, simulated.seed
-    training = _Training(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
+    training = _twin_training(config, job)
     training.open_run({"source": source, "pairs": pairs, "seed": seed})
     grid_px = training.network.config.grid_px
     data = twin_data(config, source, pairs, seed, training.network.truth_px)
@@ -195,8 +195,7 @@ def train_on_stored(
     tuple of (Model, Evaluation), or None
         The model that was written, and its scores; None in all processes but the first.
     """
-    optics = config.twin.optics
-    training = _Training(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
+    training = _twin_training(config, job)
     training.open_run(stored.facts)
     grid_px = training.network.config.grid_px
     pools = TrainingPools(
@@ -241,6 +240,12 @@ def field_radius(config: InstrumentConfig) -> float:
     """Return the radius of the fibre's disc as a fraction of half the frame."""
     optics = config.twin.optics
     return min(1.0, optics.field_radius_um / optics.pixel_um / (optics.image_px / 2))
+
+
+def _twin_training(config: InstrumentConfig, job: Job) -> _Training:
+    """Return a training for the configured twin."""
+    optics = config.twin.optics
+    return _Training(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def train_missing(
     SpeckleScopeError
         A training failed.
     """
-    waiting = [model for model in models if folder.trained(model) is None]
+    waiting = [model for model in models if not folder.is_trained(model)]
     total, done = len(models), len(models) - len(waiting)
     with _processes() as running:
         while waiting or running:

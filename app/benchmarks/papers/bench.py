@@ -96,7 +96,7 @@ def bench_papers(options: PapersOptions, report: Report) -> Numbers:
         ``rows`` as in ``evaluate --all``; for the smallest fibre also the scores of handwriting and transfer.
     """
     config, folder, models = options.config, options.folder, options.models
-    missing = [model for model in models if folder.trained(model) is None]
+    missing = [model for model in models if not folder.is_trained(model)]
     for pairs in dict.fromkeys(model.data for model in missing):
         papers_pool(config, folder, pairs, report)
     response, _ = measured_response(config, folder, report)
@@ -122,7 +122,7 @@ def _rows(config: InstrumentConfig, folder: PapersFolder, report: Report) -> Num
 def _kept(folder: PapersFolder, name: str, models: Sequence[PaperModel], measure: Callable[[], Numbers]) -> Numbers:
     """Return numbers that were measured before on the same models; measure them otherwise."""
     path = folder.path / "scores" / f"{name}.json"
-    ids = {model.name: read_card(folder.trained(model) or folder.place(model)).weights_sha256 for model in models}
+    ids = {model.name: read_card(folder.trained(model)).weights_sha256 for model in models}
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["models"] == ids:

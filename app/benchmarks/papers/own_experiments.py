@@ -45,7 +45,7 @@ def score_handwriting(config: InstrumentConfig, folder: PapersFolder, model: Pap
     side = config.twin.optics.image_px
     data = twin_data(config, str(folder.digits / "test"), _DIGITS, 3, side // config.cell_px)
     pool = stored_pool(data, folder.path / "pairs" / "handwriting-test", 0, lambda done: report("digits", done, _DIGITS))
-    trained = load_model(folder.trained(model) or folder.place(model))
+    trained = load_model(folder.trained(model))
     mask = field_mask(side // config.cell_px, trained.card.field_radius)
     correlations, fidelities = [], []
     for phase, truth in _reconstructed(_once(trained), pool, len(mask)):
@@ -74,7 +74,7 @@ def score_transfer(config: InstrumentConfig, folder: PapersFolder, models: Seque
     shelf = [model for model in models if model.shelf is Shelf.TRANSFER]
     for number, model in enumerate(shelf):
         report("transfer", number, len(shelf), model.name)
-        trained = load_model(folder.trained(model) or folder.place(model))
+        trained = load_model(folder.trained(model))
         mask = field_mask(side, trained.card.field_radius)
         curve = transfer.setdefault(model.kind, {})
         runs = {"": _mean(trained)} if trained.network.gives_samples else {"": _once(trained)}

@@ -68,10 +68,14 @@ class PapersFolder:
         last = number == len(model.stages) - 1
         return self.place(model) if last else self.path / "stages" / f"{model.name}-{number + 1}"
 
-    def trained(self, model: PaperModel) -> Path | None:
-        """Return the folder of a trained model: its place here, or the shipped weights; None if there are none yet."""
-        places = (self.place(model), SHIPPED / model.name)
-        return next((place for place in places if _is_finished(place)), None)
+    def trained(self, model: PaperModel) -> Path:
+        """Return the folder of a trained model: its place, or the shipped weights if it was not trained here."""
+        place, shipped = self.place(model), SHIPPED / model.name
+        return shipped if not _is_finished(place) and _is_finished(shipped) else place
+
+    def is_trained(self, model: PaperModel) -> bool:
+        """Whether a model is trained, here or before it was shipped."""
+        return _is_finished(self.trained(model))
 
 
 def train_model(config: InstrumentConfig, folder: PapersFolder, model: PaperModel, report: Report) -> None:
@@ -173,10 +177,10 @@ def _job(folder: PapersFolder, model: PaperModel, number: int) -> Job:
 
 def _base(folder: PapersFolder, model: PaperModel) -> Path:
     """Return the folder of the model that a training starts from."""
-    base = folder.trained(replace(model, name=model.base))
-    if base is None:
-        raise SpeckleScopeError(f"{model.name} starts from {model.base}, which is not trained yet; train that first")
-    return base
+    base = replace(model, name=model.base)
+    if not folder.is_trained(base):
+        raise SpeckleScopeError(f"{model.name} starts from {base.name}, which is not trained yet; train that first")
+    return folder.trained(base)
 
 
 def _training(model: PaperModel, stage: Stage) -> TrainConfig:

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
 from PyQt6.QtWidgets import QButtonGroup, QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QSpinBox, QToolButton
 
 from app.gui.widgets.labels import ElidedLabel
-from reconstruction.sampling import MOST_SEED, SamplerState, Sampling, Shown
+from reconstruction.sampling import MOST_SEED, SamplerState, Shown
 
 
 class Picture(Enum):
@@ -96,7 +96,7 @@ class SamplerBar(QFrame):
         is_sample = picture is Picture.SAMPLE
         self.new_sample.setEnabled(is_sample)
         self.new_sample.setToolTip(_NEW_TIP if is_sample else _NO_NEW_TIP)
-        self.note.show_text(f"Preparing {_steps_text(state.sampling)}\N{HORIZONTAL ELLIPSIS}" if preparing else "")
+        self.note.show_text(f"Preparing {state.sampling.steps_text}\N{HORIZONTAL ELLIPSIS}" if preparing else "")
 
     def _build(self) -> None:
         self.setObjectName("card")
@@ -151,10 +151,6 @@ def shown_picture(shown: Shown, *, uncertainty: bool) -> Picture:
     if uncertainty:
         return Picture.UNCERTAINTY
     return Picture.MEAN if shown is Shown.MEAN else Picture.SAMPLE
-
-
-def _steps_text(sampling: Sampling) -> str:
-    return f"{sampling.steps} {'step' if sampling.steps == 1 else 'steps'}"
 
 
 def _muted(text: str) -> QLabel:

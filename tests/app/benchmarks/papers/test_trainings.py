@@ -45,6 +45,7 @@ def test_a_model_of_two_stages_is_trained_once_for_its_minutes(config: Instrumen
     model = PaperModel(name="small", kind="specdiffusion", network=network, data=PAIRS, minutes=0.02, stages=stages)
     train_model(config, folder, model, silent)
     trained = load_model(folder.place(model))
+    assert folder.is_trained(model)
     assert folder.trained(model) == folder.place(model)
     assert trained.network.config.pure_noise == 0.25
     first = load_model(folder.stage(model, 0)).card
@@ -73,8 +74,10 @@ def test_few_pairs_fine_tune_another_model(config: InstrumentConfig, tmp_path: P
 
 def test_a_model_that_is_shipped_is_not_trained_again(tmp_path: Path) -> None:
     shipped = PaperModel(name="unet-twin", kind="unet")
-    assert PapersFolder(tmp_path).trained(shipped) == SHIPPED / "unet-twin"
-    assert PapersFolder(tmp_path).trained(replace(shipped, name="unet-of-nobody")) is None
+    folder = PapersFolder(tmp_path)
+    assert folder.is_trained(shipped)
+    assert folder.trained(shipped) == SHIPPED / "unet-twin"
+    assert not folder.is_trained(replace(shipped, name="unet-of-nobody"))
 
 
 @pytest.mark.slow
