@@ -261,6 +261,10 @@ def _shared_pool(
         yield pool
 
 
+#: Settings of the instrument that no weight depends on: a run is resumed whatever they are.
+_NOT_LEARNED = {"live", "archive", "operator", "sample", "licence"}
+
+
 class _Training:
     """One training: the network for this instrument, its run folder, and its model card."""
 
@@ -285,7 +289,7 @@ class _Training:
     def open_run(self, data: Mapping[str, object]) -> None:
         """Open the run folder. A run that cannot be resumed is refused here, before the pairs are simulated."""
         configuration = {
-            "instrument": self.config.model_dump(mode="json"),
+            "instrument": self.config.model_dump(mode="json", exclude=_NOT_LEARNED),
             "fibre": self.fibre,
             "kind": self.job.kind,
             "network": self.network.config.to_dict(),

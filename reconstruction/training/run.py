@@ -241,9 +241,12 @@ def read_finish_reason(folder: Path) -> FinishReason | None:
 
 
 def first_difference(start: object, now: object, key: str = "") -> str:
-    """Name the first key in which two nested configurations differ, with both values; empty when they are equal."""
+    """Name the first key in which two nested configurations differ, with both values; empty when they are equal.
+
+    Keys that only ``start`` has are left out: an older version kept also what does not influence the result.
+    """
     if isinstance(start, dict) and isinstance(now, dict):
-        for name in (*start, *(name for name in now if name not in start)):
+        for name in now:
             difference = first_difference(start.get(name), now.get(name), f"{key}.{name}" if key else str(name))
             if difference:
                 return difference

@@ -214,6 +214,7 @@ def test_nothing_to_resume_and_another_configuration_are_refused(tmp_path: Path)
     with pytest.raises(ReconstructionError, match=r"cannot read .*resolved.yaml"):
         Run.resume(tmp_path, WHOLE, {})
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}) == "a.c = None, not 2"
+    assert first_difference({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}) == ""
 
 
 def test_a_training_that_was_killed_before_its_first_checkpoint_can_start_again(tmp_path: Path) -> None:
