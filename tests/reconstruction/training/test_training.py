@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
@@ -42,12 +43,12 @@ def pool() -> Iterator[PairPool]:
 
 
 def learn(
-    pool: PairPool, steps: int, network: Reconstructor | None = None, **changes: object
+    pool: PairPool, steps: int, network: Reconstructor | None = None, clock: TrainingClock | None = None, **changes: object
 ) -> tuple[Reconstructor, TrainReport, list[float]]:
     losses: list[float] = []
     usual = {"steps": steps, "batch": 4, "warm_up": 5, "validate_every": steps, "bf16": False}
     config = TrainConfig(**{**usual, **changes})  # type: ignore[arg-type]
-    callbacks = Callbacks(lambda report, loss: losses.append(loss))
+    callbacks = Callbacks(lambda report, loss: losses.append(loss), clock=clock or TrainingClock())
     model, report = Trainer(network or small_network("fold"), config, callbacks=callbacks).train(pool, pool)
     return model, report, losses
 
@@ -95,9 +96,10 @@ def test_the_rate_goes_by_the_clock_where_minutes_are_given() -> None:
 
 
 def test_a_run_by_the_clock_ends_by_the_clock(pool: PairPool) -> None:
-    _, report, losses = learn(pool, 1, minutes=0.01)
+    seconds = itertools.count()
+    _, report, losses = learn(pool, 1, clock=TrainingClock(lambda: float(next(seconds))), minutes=0.1)
     assert report.finish_reason is FinishReason.TIME_UP
-    assert 0.6 <= report.seconds < 30
+    assert 6.0 <= report.seconds < 8.0
     assert report.steps == len(losses) > 1
 
 
