@@ -36,6 +36,7 @@ from drivers.twin.sensor import SensorConfig
 from drivers.twin.slm import SimulatedSlmConfig
 from reconstruction.models.model import DEFAULT_MODEL
 from reconstruction.sampling import MOST_SEED, Shown
+from reconstruction.segmentation.config import SegmentationConfig
 
 #: Instrument files that come with the program.
 SHIPPED_INSTRUMENTS = Path(__file__).parent / "shipped"
@@ -220,6 +221,12 @@ class InstrumentConfig(_Strict):
         Name of the fibre of a real instrument; models and datasets belong to a fibre.
     pixel_um : float
         Size of a camera pixel at the facet of the fibre, in micrometres, of a real instrument; without binning.
+    wavelength_um : float, optional
+        Wavelength of the light in micrometres, for the optical volume of cells; without it, the volume is not known. A
+        simulated instrument has that of ``twin.optics``.
+    refractive_increment_um3_per_pg : float, optional
+        How much the refractive index rises with the concentration of dry matter, in cubic micrometres per picogram, which is
+        the same number as in ml/g: 0.18 to 0.21 for most proteins. Without it, the dry mass of cells is not known.
     camera : CameraKind
         Kind of camera.
     slm : SlmKind
@@ -236,6 +243,8 @@ class InstrumentConfig(_Strict):
         Folder of the fibre's calibrated response, for models that need it.
     calibrations : CalibrationsConfig
         Folders of the calibrations that were applied.
+    segmentation : SegmentationConfig
+        How the cells of the phase are labelled.
     phase_range_rad : float
         Phase of white in patterns and labels, in radians.
     archive : Path
@@ -246,12 +255,14 @@ class InstrumentConfig(_Strict):
     Raises
     ------
     ValueError
-        The camera cannot see the SLM, or has no trigger line.
+        The camera cannot see the SLM, or has no trigger line; or the twin simulates another wavelength.
     """
 
     name: Name = "simulated instrument"
     fibre: FibreName = ""
     pixel_um: float = Field(1.0, gt=0)
+    wavelength_um: float | None = Field(None, gt=0)
+    refractive_increment_um3_per_pg: float | None = Field(None, gt=0)
     camera: CameraKind = CameraKind.SIMULATED
     slm: SlmKind = SlmKind.SIMULATED
     trigger: Literal["software", "hardware"] = "software"
@@ -273,6 +284,7 @@ class InstrumentConfig(_Strict):
     cell_px: int = Field(4, ge=1, le=64)
     response: Path | None = None
     calibrations: CalibrationsConfig = CalibrationsConfig()
+    segmentation: SegmentationConfig = SegmentationConfig()
     phase_range_rad: float = Field(DEFAULT_PHASE_RANGE_RAD, gt=0)
     archive: Path = Path("archive")
     operator: Text = ""
@@ -316,6 +328,11 @@ class InstrumentConfig(_Strict):
         """Size of a camera pixel at the facet of the fibre, in micrometres."""
         return self.twin.optics.pixel_um if self.on_twin else self.pixel_um
 
+    @property
+    def light_wavelength_um(self) -> float | None:
+        """Wavelength of the light in micrometres; None where nobody has stated it."""
+        return self.twin.optics.wavelength_um if self.on_twin else self.wavelength_um
+
     @model_validator(mode="after")
     def _devices_fit(self) -> Self:
         slm_simulated = self.slm is SlmKind.SIMULATED
@@ -325,6 +342,12 @@ class InstrumentConfig(_Strict):
             raise ValueError(f"camera '{self.camera}' cannot see the simulated SLM; set slm to screen, slmpy, ... or none")
         if self.trigger_mode is TriggerMode.HARDWARE and self.camera not in _CAMERAS_WITH_TRIGGER_LINE:
             raise ValueError(f"camera '{self.camera}' has no trigger line; set trigger: software")
+        simulated_um = self.twin.optics.wavelength_um
+        if self.on_twin and self.wavelength_um not in (None, simulated_um):
+            raise ValueError(
+                f"wavelength_um is {self.wavelength_um:g}, but the twin simulates {simulated_um:g}; leave it out, or "
+                "change twin.optics.wavelength_um"
+            )
         return self
 
 

@@ -262,7 +262,16 @@ def _shared_pool(
 
 
 #: Settings of the instrument that no weight depends on: a run is resumed whatever they are.
-_NOT_LEARNED = {"live", "archive", "operator", "sample", "licence"}
+_NOT_LEARNED = {
+    "live",
+    "segmentation",
+    "wavelength_um",
+    "refractive_increment_um3_per_pg",
+    "archive",
+    "operator",
+    "sample",
+    "licence",
+}
 
 
 class _Training:

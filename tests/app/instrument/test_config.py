@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from app.datasets.acquisition_job import dataset_metadata
 from app.instrument.config import ConfigError, InstrumentConfig, load_config, to_yaml
+from reconstruction.segmentation.config import SegmentationConfig
 
 
 def load(text: str, tmp_path: Path) -> InstrumentConfig:
@@ -51,6 +52,13 @@ def test_a_part_can_be_changed_alone(tmp_path: Path) -> None:
         ("slmpy: {host: lab-pc}", "host must be an IPv4 address"),
         ("slmsuite_slm: {class_path: os.system}", "slmsuite.hardware"),
         ("live: {record_queue_mb: 0}", "'live.record_queue_mb' = 0"),
+        ("wavelength_um: 0", "'wavelength_um' = 0"),
+        ("wavelength_um: 0.633", "the twin simulates 0.532"),
+        ("refractive_increment_um3_per_pg: -0.2", "'refractive_increment_um3_per_pg' = -0.2"),
+        ("segmentation: {treshold: 1}", "unknown key 'segmentation.treshold'; did you mean 'threshold'?"),
+        ("segmentation: {threshold: -0.1}", "'segmentation.threshold' = -0.1"),
+        ("segmentation: {min_area_px: 0}", "the smallest cell has at least 1 pixel"),
+        ("segmentation: {kind: ''}", "the kind of a segmenter"),
         ("- a\n- b", "must hold 'key: value' lines, got list"),
         ("a: [1,", "not valid YAML"),
         ("panel: {zoom: 2}\nname: bench\npanel: {gamma: 2.0}", "key 'panel' stands twice, in line 1 and in line 3"),
@@ -110,6 +118,20 @@ def test_only_numbers_with_a_direction_may_be_negative(tmp_path: Path) -> None:
         "twin.optics.rotation_deg",
         "twin.camera.sensor.gain_db",
     ]
+
+
+def test_the_wavelength_of_a_twin_is_the_one_that_it_simulates(tmp_path: Path) -> None:
+    assert load("", tmp_path).light_wavelength_um == InstrumentConfig().twin.optics.wavelength_um
+    assert load("{wavelength_um: 0.633, twin: {optics: {wavelength_um: 0.633}}}", tmp_path).light_wavelength_um == 0.633
+    assert load("{camera: opencv, slm: none}", tmp_path).light_wavelength_um is None
+    assert load("{camera: opencv, slm: none, wavelength_um: 0.633}", tmp_path).light_wavelength_um == 0.633
+
+
+def test_the_segmenter_survives_a_round_trip(tmp_path: Path) -> None:
+    config = load("segmentation: {kind: learned, threshold: 0.4, min_area_px: 30, weights: cells.safetensors}", tmp_path)
+    chosen = SegmentationConfig(kind="learned", threshold=0.4, min_area_px=30, weights=Path("cells.safetensors"))
+    assert config.segmentation == chosen
+    assert load(to_yaml(config), tmp_path) == config
 
 
 def test_scientific_notation_is_a_number(tmp_path: Path) -> None:
