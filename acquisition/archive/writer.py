@@ -32,6 +32,7 @@ from acquisition.archive.results.disc import Disc, disc_entry
 from acquisition.archive.rows import Event, PairRow, StorageError, StoredRow, WrongImageError
 from acquisition.archive.sealing.ordered_jobs import OrderedJobs
 from acquisition.archive.shards import ArraySpec, Image, Shards
+from acquisition.streams.collection_pause import collection_paused
 
 __all__ = [
     "Archive",
@@ -452,7 +453,7 @@ class ArchiveWriter:
         StorageError
             The disk failed now or earlier.
         """
-        with self._mutex:
+        with self._mutex, collection_paused():  # every row is read several times, and freed before this returns
             self.flush()
             check_on_disk(self.path, self._journal.snapshot().rows, self._sizes)
             self.conclude(FinishReason.COMPLETED, verdict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from acquisition.streams.collection_pause import collection_paused
 from app.gui.session_protocol import SessionLike
 from app.malloc_tuning import collect_only_new_objects
 from drivers.base import SpeckleScopeError
@@ -61,8 +61,13 @@ class HostState(Enum):
     CLOSING = auto()
 
 
-#: What engines and scores import at their first use: some 85,000 objects. A collection of garbage looks at them for .13 s.
-_LIBRARIES = ("reconstruction.engines.openvino", "reconstruction.engines.onnx.export", "torchmetrics.functional.image")
+#: What engines, scores and tracking import at their first use: 85,000 objects. A collection of garbage looks at them for .13 s.
+_LIBRARIES = (
+    "reconstruction.engines.openvino",
+    "reconstruction.engines.onnx.export",
+    "reconstruction.torchmetrics_functions",
+    "norfair",
+)
 
 
 def load_libraries() -> None:
@@ -70,13 +75,10 @@ def load_libraries() -> None:
 
     The window would stand still for each such collection, and while the libraries are imported.
     """
-    gc.disable()  # so many new objects would start several collections
-    try:
+    with collection_paused():  # so many new objects would start several collections
         for name in _LIBRARIES:
             with suppress(ImportError):  # whoever needs it says so
                 import_module(name)
-    finally:
-        gc.enable()
     collect_only_new_objects()
 
 

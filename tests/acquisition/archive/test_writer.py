@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from acquisition.archive import writer as writer_module
+from acquisition.archive.disk_check import check_on_disk
 from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.writer import (
     Archive,
@@ -526,3 +529,18 @@ def test_a_read_only_folder_can_be_read_and_refuses_writers(tmp_path: Path) -> N
     assert "cannot create" in created
     assert "Read-only file system" in created
     assert "cannot write to" in resumed
+
+
+def test_garbage_is_not_collected_while_a_recording_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states: list[bool] = []
+
+    def noted(*arguments: object) -> None:
+        states.append(gc.isenabled())
+        check_on_disk(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(writer_module, check_on_disk.__name__, noted)
+    with create(tmp_path) as writer:
+        fill(writer, range(10))
+        writer.complete()
+    assert states == [False]
+    assert gc.isenabled()
