@@ -1,0 +1,221 @@
+"""Measures labelled cells: area, place, phase above the background, optical volume, dry mass, and their random errors.
+
+Notes
+-----
+The speckle hardly senses the mean of the phase, so nothing is measured against zero. The background of a cell is the median
+of a ring around it, which holds no pixel of another cell.
+
+Errors of neighbouring pixels are not independent: a reconstruction is smooth, so that a group of pixels errs together. With
+``N`` pixels in such a group, the sum over ``n`` pixels with the standard deviation ``s`` has the variance ``N n s^2`` and not
+``n s^2``. ``N`` is the sum of the autocorrelation of the phase beside the cells, over the lags that fit into the cell, which
+counts as a disc. The autocorrelation is not known inside cells, where it is assumed to be the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from reconstruction.cells.table import CellScale, CellTable
+
+#: The ring begins at this distance from every cell, because edges are blurred, and is so wide; in pixels.
+_GAP_PX: Final = 2.0
+_WIDTH_PX: Final = 4.0
+#: With fewer pixels in its ring, a cell is compared with so many free pixels that are nearest to it.
+_FEWEST_PX: Final = 16
+#: The autocorrelation is summed up to this distance at most, in pixels.
+_LAG_PX: Final = 12
+#: Variance of the median of Gaussian numbers over that of their mean.
+_MEDIAN: Final = math.pi / 2
+#: Standard deviation of Gaussian numbers over the median of their absolute values.
+_DEVIATION: Final = 1.4826
+
+
+def measure_cells(
+    phase_rad: NDArray[np.float32],
+    labels: NDArray[np.uint16],
+    mask: NDArray[np.bool_],
+    scale: CellScale,
+    std_rad: NDArray[np.float32] | None = None,
+) -> CellTable:
+    """Measure every labelled cell.
+
+    Parameters
+    ----------
+    phase_rad : ndarray of float32, shape (h, w)
+        Phase in radians, finite where there are cells.
+    labels : ndarray of uint16, shape (h, w)
+        0 is background; 1, 2, ... are the cells. Numbers without a pixel are left out.
+    mask : ndarray of bool, shape (h, w)
+        The fibre's disc.
+    scale : CellScale
+        What is known of pixel, light and dry matter.
+    std_rad : ndarray of float32, shape (h, w), optional
+        Standard deviation of the phase in radians. Without it, the noise in the ring counts: it has no part of what a model
+        does wrong in the cell.
+
+    Returns
+    -------
+    CellTable
+        The measurements.
+    """
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    numbers = np.flatnonzero(areas)
+    area = areas[numbers].astype(np.float64)
+    flat = labels.ravel()
+    phase = np.where(labels > 0, phase_rad, 0).astype(np.float64)
+    rows, columns = (_sums(flat, axis, numbers) for axis in np.indices(labels.shape, np.float64))
+    background, noise, ring_px = _backgrounds(phase_rad, labels, mask, numbers)
+    correlation = _Correlation.beside_cells(phase_rad, labels, mask)
+    total = _sums(flat, phase, numbers) - area * background
+    if std_rad is None:
+        variance = area * noise**2
+    else:
+        variance = _sums(flat, np.where(labels > 0, std_rad, 0).astype(np.float64) ** 2, numbers)
+    variance *= correlation.in_discs(area)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance += area**2 * noise**2 * np.minimum(_MEDIAN * correlation.in_strip(_WIDTH_PX) / ring_px, 1.0)
+    total_std = np.sqrt(variance)
+    pixel_um2 = math.nan if scale.pixel_um is None else scale.pixel_um**2
+    volume_um3 = math.nan if scale.wavelength_um is None else scale.wavelength_um / (2 * math.pi) * pixel_um2
+    increment = scale.refractive_increment_um3_per_pg
+    mass_pg = math.nan if increment is None else volume_um3 / increment
+    return CellTable(
+        label=numbers.astype(np.uint16),
+        identity=np.zeros(len(numbers), np.int32),
+        area_px=areas[numbers].astype(np.int32),
+        area_um2=area * pixel_um2,
+        x_px=columns / area,
+        y_px=rows / area,
+        background_rad=background,
+        mean_phase_rad=total / area,
+        mean_phase_std_rad=total_std / area,
+        optical_volume_um3=total * volume_um3,
+        optical_volume_std_um3=total_std * volume_um3,
+        dry_mass_pg=total * mass_pg,
+        dry_mass_std_pg=total_std * mass_pg,
+        is_cut=_cut(labels, mask, numbers),
+        correlated_px=float(correlation.weights.sum()),
+    )
+
+
+def _sums(flat: NDArray[np.uint16], values: NDArray[np.float64], numbers: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the sum of values (h, w) over each of the numbered cells."""
+    return np.bincount(flat, values.ravel())[numbers]
+
+
+def _backgrounds(
+    phase_rad: NDArray[np.float32], labels: NDArray[np.uint16], mask: NDArray[np.bool_], numbers: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return median, standard deviation and number of pixels of the ring of each cell."""
+    if not len(numbers):
+        empty = np.zeros(0)
+        return empty, empty, empty
+    # Every pixel belongs to the ring of the cell that is nearest to it.
+    distance, nearest = cv2.distanceTransformWithLabels(
+        (labels == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    cell_of = np.zeros(int(nearest.max()) + 1, np.uint16)
+    inside = labels > 0
+    cell_of[nearest[inside]] = labels[inside]
+    free = mask & np.isfinite(phase_rad) & (distance > _GAP_PX)
+    ring = np.where(free & (distance <= _GAP_PX + _WIDTH_PX), cell_of[nearest], 0)
+    count = np.bincount(ring.ravel(), minlength=int(numbers[-1]) + 1)[numbers].astype(np.float64)
+    few = count < _FEWEST_PX
+    median, noise = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
+    if not few.all():
+        enough = numbers[~few]
+        median[~few] = ndimage.median(phase_rad, ring, enough)
+        centre = np.zeros(int(numbers[-1]) + 1)
+        centre[numbers] = median
+        noise[~few] = _DEVIATION * np.asarray(ndimage.median(np.abs(phase_rad - centre[ring]), ring, enough))
+    for k in np.flatnonzero(few):  # it touches others all round, or lies at the edge
+        near = _nearest_free(phase_rad, labels == numbers[k], free)
+        count[k] = near.size
+        if near.size:
+            median[k] = np.median(near)
+            noise[k] = _DEVIATION * np.median(np.abs(near - median[k]))
+    return median, noise, count
+
+
+def _nearest_free(phase_rad: NDArray[np.float32], cell: NDArray[np.bool_], free: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the phase of the free pixels that are nearest to a cell."""
+    away = cv2.distanceTransform((~cell).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)[free]
+    values = phase_rad[free]
+    if values.size <= _FEWEST_PX:
+        return values
+    return values[np.argpartition(away, _FEWEST_PX)[:_FEWEST_PX]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Correlation:
+    """How errors of pixels go together.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n,)
+        Sum of the autocorrelation over all lags of about 0, 1, ..., n - 1 pixels.
+    """
+
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def beside_cells(cls, phase_rad: NDArray[np.float32], labels: NDArray[np.uint16], mask: NDArray[np.bool_]) -> Self:
+        """Return that of the background; with too little of it, pixels count as independent."""
+        near = cv2.dilate((labels > 0).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
+        free = mask & ~near & np.isfinite(phase_rad)
+        independent = cls(np.ones(1))
+        if np.count_nonzero(free) < _LAG_PX**2:
+            return independent
+        rest = np.where(free, phase_rad, 0).astype(np.float64)
+        rest[free] -= _plane(rest, free)  # a slope is no noise
+        lags = np.arange(-_LAG_PX, _LAG_PX + 1)
+        products, pairs = (_lagged(image)[np.ix_(lags, lags)] for image in (rest, free.astype(np.float64)))
+        variance = products[_LAG_PX, _LAG_PX] / pairs[_LAG_PX, _LAG_PX]
+        if variance <= 0:
+            return independent
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = np.where(pairs > 0.5, products / pairs / variance, 0.0)
+        radius = np.rint(np.hypot(*np.meshgrid(lags, lags))).astype(np.intp).ravel()
+        weights = np.bincount(radius, values.ravel())[: _LAG_PX + 1]
+        # Up to the first radius without correlation: what follows is chance.
+        return cls(weights[: int(np.argmax(np.append(weights, -1.0) <= 0.0))])
+
+    def in_discs(self, area_px: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many pixels err together in discs of these areas: a lag counts where it leads to another pixel inside."""
+        lag = np.minimum(np.arange(len(self.weights)) / (2 * np.sqrt(area_px[:, None] / math.pi)), 1.0)
+        overlap = 2 / math.pi * (np.arccos(lag) - lag * np.sqrt(1 - lag**2))
+        return np.asarray(overlap @ self.weights)
+
+    def in_strip(self, width_px: float) -> float:
+        """Return how many pixels err together in a long strip."""
+        overlap = np.clip(1 - 2 / math.pi * np.arange(len(self.weights)) / width_px, 0, None)
+        return float(overlap @ self.weights)
+
+
+def _lagged(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of products of pixels at each lag; lags up to the largest one do not wrap around."""
+    shape = [_LAG_PX + side for side in image.shape]
+    return np.asarray(np.fft.irfft2(np.abs(np.fft.rfft2(image, shape)) ** 2, shape))
+
+
+def _plane(values: NDArray[np.float64], free: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the plane that fits the free pixels best, at these pixels."""
+    y, x = np.nonzero(free)
+    design = np.column_stack([np.ones(y.size), y, x]).astype(np.float64)
+    return design @ np.linalg.lstsq(design, values[free], rcond=None)[0]
+
+
+def _cut(labels: NDArray[np.uint16], mask: NDArray[np.bool_], numbers: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which cells touch the edge of the picture or of the fibre's disc."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    inner = cv2.erode(padded, np.ones((3, 3), np.uint8), borderValue=0)[1:-1, 1:-1] > 0
+    at_edge = np.bincount(labels[~inner], minlength=int(labels.max()) + 1)
+    return np.asarray(at_edge[numbers] > 0)
