@@ -16,6 +16,7 @@ from acquisition.capture.states import AcquisitionState
 from acquisition.streams.times import TimeStats
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction
+from reconstruction.cells.table import CellTable
 from reconstruction.sampling import SamplerState
 
 
@@ -127,12 +128,18 @@ class Overlay:
         Segmentation: 0 is background; 1, 2, ... are the objects. None where nothing can be segmented: the frame is not
         readable, its phase is not finite, or a recording has no labels of it.
     segment_s : float
-        How long the segmentation took, in seconds.
+        How long the segmentation took with the measurement of the cells, in seconds.
+    cells : CellTable, optional
+        The measured cells with their identities; None where nothing is measured.
+    segmenter : mapping of str to str, float or bool
+        What the labels depend on; empty where they were recorded, or where there are none.
     """
 
     view: LiveView
     labels: NDArray[np.uint16] | None
     segment_s: float
+    cells: CellTable | None = None
+    segmenter: Mapping[str, str | float | bool] = field(default_factory=dict)
 
     @property
     def frame_index(self) -> int:
@@ -430,6 +437,7 @@ class Topic(StrEnum):
     SLM = "slm"
     REFERENCE = "reference"
     MODEL = "model"
+    CELLS = "cells"
     RECORDING = "recording"
     ACQUISITION = "acquisition"
     EXPORT = "export"

@@ -32,7 +32,9 @@ from app.library.in_use import kept_in_place
 from drivers.base import FrameMark
 from reconstruction.engines.base import Estimate
 from reconstruction.live.live_reconstructor import LiveMethod, UncertainMethod
-from reconstruction.segmentation.threshold_watershed import PHASE_NOISE_RAD, segment
+from reconstruction.segmentation.base import Segmenter
+from reconstruction.segmentation.config import SegmentationConfig
+from reconstruction.segmentation.registry import open_segmenter
 
 #: Called with how many frames are done, and how many there are.
 Progress = Callable[[int, int], None]
@@ -50,22 +52,6 @@ _NAMES: Mapping[ResultKind, str] = {
 
 class _StoppedError(Exception):
     """The operator has stopped the work; nothing is kept."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentOptions:
-    """How the recorded phase is segmented again.
-
-    Parameters
-    ----------
-    min_area_px : int
-        Objects with fewer pixels are removed as noise.
-    noise_rad : float
-        Standard deviation of the phase in radians where there is no object.
-    """
-
-    min_area_px: int = 12
-    noise_rad: float = PHASE_NOISE_RAD
 
 
 def reconstruct_again(
@@ -123,17 +109,16 @@ def reconstruct_skipped(
 
 def segment_again(
     path: Path,
-    options: SegmentOptions | None = None,
+    config: SegmentationConfig | None = None,
     progress: Progress = lambda done, total: None,
     stop: threading.Event | None = None,
 ) -> StoredResult | None:
     """Compute the labels of every frame that has a phase again, from the recorded phase; otherwise as for reconstructions.
 
     No model is needed. The fibre's disc is the recorded one; in a recording of before version 0.2.0 it is where the phase is
-    not 0.
+    not 0. ``config`` is the segmenter, by default threshold and watershed; the result keeps what its labels depend on.
     """
-    chosen = options or SegmentOptions()
-    with _opened(path) as archive:
+    with _opened(path) as archive, open_segmenter(config or SegmentationConfig()) as segmenter:
         rows = tuple(row for row in archive.rows() if ROW_NOT_RECONSTRUCTED not in row.extra)
         if not rows or "phase" not in archive.arrays:
             raise StorageError(f"no frame of {path.name} has a phase; reconstruct the skipped frames first")
@@ -142,12 +127,13 @@ def segment_again(
         if others:
             discs |= dict.fromkeys(others, _shown_disc(archive, rows))
         height, width = archive.spec("phase").shape
-        facts: dict[str, object] = {"min_area_px": chosen.min_area_px, "noise_rad": chosen.noise_rad}
+        facts = dict(segmenter.settings())
         card = ResultCard(kind=ResultKind.SEGMENTATION, name="segmented again", created_utc=utc_now(), facts=facts)
         try:
             with new_result(path, card, [row.index for row in rows], {"labels": (height, width)}) as writer:
                 for row in _Watch(progress, stop).each(rows):
-                    writer.add({"labels": _labels(archive.read("phase", row.index), discs[row.model_id], row, chosen)})
+                    phase, std = archive.read("phase", row.index), _recorded_std(archive, row)
+                    writer.add({"labels": _labels(segmenter, row, phase, discs[row.model_id], std)})
         except _StoppedError:
             return None
         return StoredResult(writer.path)
@@ -200,6 +186,7 @@ class _Reconstruction:
         self._methods = methods
         self._has_sigma = has_sigma
         self._method_ids = _method_ids(archive.rows())
+        self._segmenter = open_segmenter(SegmentationConfig())
         self._differences_rad: list[float] = []
         self.method: LiveMethod | None = None
         self._discs: dict[str, Disc] = {}
@@ -220,11 +207,11 @@ class _Reconstruction:
     def _computed(self, row: StoredRow, method: LiveMethod, reference: NDArray[np.float32]) -> _Computed:
         phase, sigma = _estimate(method, self._archive.read("speckle", row.index), reference)
         phase = np.where(method.mask, phase, np.float32(0))
-        images: dict[str, NDArray[Any]] = {"phase": phase, "labels": _labels(phase, method.mask, row, SegmentOptions())}
+        sigma = None if sigma is None else np.where(method.mask, sigma, np.float32(0))
+        labels = _labels(self._segmenter, row, phase, method.mask, sigma)
+        images: dict[str, NDArray[Any]] = {"phase": phase, "labels": labels}
         if self._has_sigma:
-            images["uncertainty"] = (
-                np.full_like(phase, np.nan) if sigma is None else np.where(method.mask, sigma, np.float32(0))
-            )
+            images["uncertainty"] = np.full_like(phase, np.nan) if sigma is None else sigma
         difference_rad = None
         if (row.model_id, row.engine) == (method.id, method.engine) and ROW_NOT_RECONSTRUCTED not in row.extra:
             recorded = self._archive.read("phase", row.index)
@@ -279,13 +266,25 @@ def _estimate(method: LiveMethod, pixels: NDArray[Any], reference: NDArray[np.fl
 
 
 def _labels(
-    phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], row: StoredRow, options: SegmentOptions
+    segmenter: Segmenter,
+    row: StoredRow,
+    phase_rad: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    std_rad: NDArray[np.float32] | None,
 ) -> NDArray[np.uint16]:
     """Return the labels of a phase as the live view does: none where the frame is not readable."""
     marks = set(str(row.extra.get(ROW_MARKS, "")).split(","))
     if marks & _UNREADABLE or not np.isfinite(phase_rad).all():
         return np.zeros(phase_rad.shape, np.uint16)
-    return segment(phase_rad, mask, options.min_area_px, noise_rad=options.noise_rad)
+    return segmenter.segment(phase_rad, mask, std_rad).labels
+
+
+def _recorded_std(archive: Archive, row: StoredRow) -> NDArray[np.float32] | None:
+    """Return the recorded standard deviation of a phase; None where it is not known."""
+    if "uncertainty" not in archive.arrays:
+        return None
+    std = archive.read("uncertainty", row.index)
+    return None if np.isnan(std).all() else np.asarray(std, np.float32)
 
 
 def _shown_disc(archive: Archive, rows: Sequence[StoredRow]) -> Disc:

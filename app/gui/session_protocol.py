@@ -27,6 +27,7 @@ from app.status import AcquisitionStatus, JobStatus, LiveStatus, LiveView, Messa
 from drivers.base import Frame
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue
 from reconstruction.sampling import Sampling
+from reconstruction.segmentation.config import SegmentationConfig
 
 
 class CalibrationRunLike(Protocol):
@@ -174,6 +175,13 @@ class SessionLike(Protocol):
 
     def choose_sampling(self, sampling: Sampling) -> None:
         """Choose in how many steps a model draws samples, from which noise, and what is shown; a recording goes on."""
+
+    @property
+    def segmentation(self) -> SegmentationConfig:
+        """How cells are labelled."""
+
+    def choose_segmentation(self, config: SegmentationConfig) -> None:
+        """Label cells in another way from the next frame on; a recording goes on."""
 
     def slm_status(self) -> SlmStatus:
         """Return what the SLM can show, and what is chosen."""

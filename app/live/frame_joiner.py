@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,8 @@ from reconstruction.base import Reconstruction
 
 #: Engine name in rows of frames that inference skipped; their phase is NaN, and the row says that they have no labels.
 NOT_RECONSTRUCTED = "none"
+#: Key of a row that says what its labels depend on, as JSON; only rows have it that differ from the recording's metadata.
+ROW_SEGMENTER = "segmenter"
 #: The largest number of frames that wait, and their largest memory in bytes.
 MOST_WAITING = 128
 MOST_WAITING_BYTES = 256 * 2**20
@@ -48,10 +52,18 @@ class FrameJoiner:
         How long a frame waits at most, by the times of the frames, in seconds. At most ``MOST_WAITING`` frames wait, and they
         use at most 256 MB. Beyond it a frame is recorded with what has come for it, so that a recording continues when a stage
         is slow or has failed.
+    segmenter : mapping, optional
+        What labels depend on by the metadata of the recording. A frame whose labels depend on something else says so.
     """
 
     def __init__(
-        self, channel: Channel[RecordItem], grid_px: int, patience_s: float = 2.0, *, has_uncertainty: bool = False
+        self,
+        channel: Channel[RecordItem],
+        grid_px: int,
+        patience_s: float = 2.0,
+        *,
+        has_uncertainty: bool = False,
+        segmenter: Mapping[str, object] | None = None,
     ) -> None:
         self._channel = channel
         self._patience_ns = round(patience_s * 1e9)
@@ -61,6 +73,7 @@ class FrameJoiner:
         self._ended = False
         self._is_full = False
         self._has_uncertainty = has_uncertainty
+        self._segmenter = dict(segmenter or {})
         self._no_phase = np.full((grid_px, grid_px), np.nan, np.float32)
         self._no_labels = np.zeros((grid_px, grid_px), np.uint16)
 
@@ -146,7 +159,7 @@ class FrameJoiner:
             disc=None if reconstruction is None else reconstruction.mask,
             reconstructed=reconstruction is not None,
             segmented=labels is not None,
-            method_facts={} if reconstruction is None else _facts_of(reconstruction),
+            method_facts={**({} if reconstruction is None else _facts_of(reconstruction)), **self._segmenter_facts(overlay)},
         )
         try:
             self._channel.put(item)
@@ -156,6 +169,11 @@ class FrameJoiner:
             self._end(error)
         except ChannelClosedError:
             self._end()
+
+    def _segmenter_facts(self, overlay: Overlay | None) -> dict[str, str]:
+        if overlay is None or overlay.labels is None or not overlay.segmenter or overlay.segmenter == self._segmenter:
+            return {}
+        return {ROW_SEGMENTER: json.dumps(overlay.segmenter, sort_keys=True)}
 
     def _end(self, error: ChannelOverflowError | None = None) -> None:
         self._ended = True

@@ -55,11 +55,14 @@ class RecordingSettings:
         After how much it ends by itself, and which frames it has.
     has_uncertainty : bool
         Whether the method gives a standard deviation of the phase.
+    segmenter : mapping
+        What labels depend on by the metadata of the recording.
     """
 
     queue_bytes: int
     options: RecordingOptions = field(default_factory=RecordingOptions)
     has_uncertainty: bool = False
+    segmenter: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ class LiveRecording:
         self._recorder = Recorder(root, name, metadata, self._channel)
         self._recorder.expects_every_frame = settings.options.has_every_frame
         self._recorder.check_disk = settings.options.check_disk
-        self._joiner = FrameJoiner(self._channel, grid_px, has_uncertainty=settings.has_uncertainty)
+        self._joiner = FrameJoiner(
+            self._channel, grid_px, has_uncertainty=settings.has_uncertainty, segmenter=settings.segmenter
+        )
         self._disk = DiskWatch()
         self._next_index: int | None = None
         self._length = settings.options.length

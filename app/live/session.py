@@ -43,6 +43,7 @@ from app.live.inference import NO_MODEL, InferencePipeline, InferenceSettings
 from app.live.loop_back.results import DEFAULT_FLASHES, LoopBackStatus
 from app.live.parts.acquisition_control import AcquisitionControl, PairScreen
 from app.live.parts.calibration_control import CalibrationControl
+from app.live.parts.cell_scales import CellScales
 from app.live.parts.device_queue import DeviceQueue
 from app.live.parts.drill_control import DrillControl
 from app.live.parts.errors import SessionError
@@ -59,6 +60,7 @@ from app.live.recordings.disk_room import DiskRoom
 from app.live.recordings.export_job import export_recording
 from app.live.recordings.options import RecordingOptions
 from app.live.reference_log import ReferenceLog
+from app.live.segmentation import SegmentationSettings
 from app.live.slm.content import SlmContent, SlmStatus
 from app.live.slm.scene import Scene
 from app.live.status import StageStats, live_status
@@ -69,6 +71,7 @@ from drivers.base import DeviceError, Frame
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue, find
 from reconstruction.models.model import Model
 from reconstruction.sampling import Sampling
+from reconstruction.segmentation.config import SegmentationConfig
 
 __all__ = ["Session", "SessionError"]
 
@@ -124,7 +127,8 @@ class Session:
         references = ReferenceLog(response_of(model, config.response, fibre) if model else None)
         self._recordings = RecordingControl(self._recorded, self._stages, references)
         self._camera.changes.subscribe(self._recordings.ring.put_fault)
-        self._processing = Processing(self._recordings.ring, self._stages, self._messages.append)
+        segmentation = SegmentationSettings(config=config.segmentation, scale_of=CellScales(self._recorded).of)
+        self._processing = Processing(self._recordings.ring, self._stages, self._messages.append, segmentation)
         self._newest = NewestResults(self._processing)
         self._loop_back = LoopBackControl(rig, self._slm, self._stages, self._messages.append, self._processing.views)
         self._acquisition = AcquisitionControl(self._devices)
@@ -302,6 +306,19 @@ class Session:
         self._loop_back.check_idle("changing how samples are drawn")
         self._sampler.choose(sampling)
 
+    @property
+    def segmentation(self) -> SegmentationConfig:
+        """How cells are labelled."""
+        return self._processing.segmentation
+
+    def choose_segmentation(self, config: SegmentationConfig) -> None:
+        """Label cells in another way from the next frame on; returns at once. Their identities stay.
+
+        A recording goes on: each of its frames whose labels depend on something else than its metadata says so. A segmenter
+        that cannot be used is reported by a message, and there are no labels then.
+        """
+        self._processing.set_segmentation(config)
+
     def slm_status(self) -> SlmStatus:
         """Return what the SLM can show, and what is chosen."""
         return self._slm.status() if self._slm is not None else SlmStatus()
@@ -439,11 +456,11 @@ class Session:
             self._calibration.check_idle("recording")
             self._live.check_can_record()
             self._loop_back.check_idle("recording")
-            stats, _ = self._processing.stats(self._model)
+            stats, segmentation = self._processing.stats(self._model)
             if self._model is None and self._replayed is not None and self._replayed.has_uncertainty:
                 stats = replace(stats, has_uncertainty=True)
             grid_px = grid_px_of(self._rig, self._model, self._replayed)
-            self._recordings.start(name, options or RecordingOptions(), stats, grid_px)
+            self._recordings.start(name, options or RecordingOptions(), stats, grid_px, segmentation)
 
     def add_marker(self, text: str) -> None:
         """Mark this moment of the recording with a text; it is stored with the time and the number of the newest frame."""
@@ -469,8 +486,9 @@ class Session:
         """
         given = options or RecordingOptions()
         said = RecordingOptions(notes=given.notes, tags=given.tags, credits=given.credits)
-        stats, _ = self._processing.stats(self._model)
-        return self._newest.snapshot(self.config.archive, self._recorded.metadata(stats, said))
+        stats, segmentation = self._processing.stats(self._model)
+        facts = self._recorded.metadata(stats, said, segmentation.segmenter)
+        return self._newest.snapshot(self.config.archive, facts)
 
     def export_last_recording(self) -> None:
         """Export the last recording as OME-TIFF and video in the background."""

@@ -44,6 +44,7 @@ from drivers.base import Frame, SpeckleScopeError
 from drivers.camera_settings import CameraSetting, SettingName, SettingValue
 from reconstruction.base import Reconstruction
 from reconstruction.sampling import Sampling
+from reconstruction.segmentation.config import SegmentationConfig
 
 MODEL_ID = "3fa9c21e77b04d55"
 FIELD_UM = 400.0
@@ -122,6 +123,7 @@ class ScriptedSession:
         self.calls: list[tuple[object, ...]] = []
         self.failure: SpeckleScopeError | None = None
         self.status = live_status()
+        self.segmentation = SegmentationConfig()
         self.recording = RecordingStatus()
         self.acquisition = AcquisitionStatus()
         self.archive = Path("archive")
@@ -278,6 +280,10 @@ class ScriptedSession:
         self._command("choose_sampling", sampling)
         assert self.status.sampler is not None
         self.status = replace(self.status, sampler=replace(self.status.sampler, sampling=sampling))
+
+    def choose_segmentation(self, config: SegmentationConfig) -> None:
+        self._command("choose_segmentation", config)
+        self.segmentation = config
 
     def slm_status(self) -> SlmStatus:
         return self.slm

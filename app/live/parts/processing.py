@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.live.inference import InferencePipeline, InferenceSettings, InferenceStats
 from app.live.parts.stages import Stages
 from app.live.publisher import Publisher
 from app.live.recordings.pre_trigger import PreTriggerRing
-from app.live.segmentation import SegmentationPipeline, SegmentationStats
+from app.live.segmentation import SegmentationPipeline, SegmentationSettings, SegmentationStats
 from app.status import LiveView, Message, Overlay
 from reconstruction.models.model import Model
 from reconstruction.sampling import Sampling
+from reconstruction.segmentation.config import SegmentationConfig
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Processing:
         Where the threads are watched.
     on_message : callable
         Called with every message for the operator.
+    segmentation : SegmentationSettings, optional
+        How cells are labelled and measured at first.
 
     Attributes
     ----------
@@ -41,11 +44,18 @@ class Processing:
         Every view, of the stage that runs and of those that will replace it; in the inference thread.
     """
 
-    def __init__(self, ring: PreTriggerRing, stages: Stages, on_message: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        ring: PreTriggerRing,
+        stages: Stages,
+        on_message: Callable[[Message], None],
+        segmentation: SegmentationSettings | None = None,
+    ) -> None:
         self.views: Publisher[LiveView] = Publisher()
         self._ring = ring
         self._stages = stages
         self._on_message = on_message
+        self._segmentation = segmentation or SegmentationSettings()
         self._running: _Running | None = None
 
     @property
@@ -60,7 +70,8 @@ class Processing:
             return running.inference
         if running is not None:  # its segmentation would wait for views for ever
             running.segmentation.stop()
-        inference, segmentation = InferencePipeline(settings, self._on_message), SegmentationPipeline()
+        inference = InferencePipeline(settings, self._on_message)
+        segmentation = SegmentationPipeline(self._segmentation, self._on_message)
         inference.views.subscribe(self._ring.put_view)  # first: labels must not come before their view
         inference.views.subscribe(segmentation.offer)
         inference.views.subscribe(self.views.publish)
@@ -74,6 +85,17 @@ class Processing:
         """Draw samples so from the next frame on; without a running stage nothing happens."""
         if self._running is not None:
             self._running.inference.set_sampling(sampling)
+
+    @property
+    def segmentation(self) -> SegmentationConfig:
+        """How cells are labelled."""
+        return self._segmentation.config
+
+    def set_segmentation(self, config: SegmentationConfig) -> None:
+        """Label cells so from the next frame on, also when the stage is replaced."""
+        self._segmentation = replace(self._segmentation, config=config)
+        if self._running is not None:
+            self._running.segmentation.set_config(config)
 
     def poll_view(self) -> LiveView | None:
         """Return the newest view, or None when there is nothing new. Never raises."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from app.live.recordings.disk_room import DiskRoom, disk_room
 from app.live.recordings.options import RecordingOptions
 from app.live.recordings.pre_trigger import PreTriggerRing
 from app.live.reference_log import ReferenceLog
+from app.live.segmentation import SegmentationStats
 from app.status import Message, MessageLevel, RecordingState, RecordingStatus, Topic
 from drivers.camera_settings import facts
 
@@ -59,9 +61,15 @@ class RecordedInstrument:
         rows, columns = self.rig.camera.capabilities.shape
         return rows * columns * (2 if self.rig.camera.bit_depth > 8 else 1) + grid_px**2 * _RESULT_BYTES
 
-    def metadata(self, stats: InferenceStats, options: RecordingOptions) -> dict[str, object]:
-        """Return what a recording says about itself."""
+    def metadata(
+        self, stats: InferenceStats, options: RecordingOptions, segmenter: Mapping[str, object] | None = None
+    ) -> dict[str, object]:
+        """Return what a recording says about itself; ``segmenter`` is what its labels depend on."""
         calibrations = applied_facts(self.config)
+        light = {
+            "wavelength_um": self.config.light_wavelength_um,
+            "refractive_increment_um3_per_pg": self.config.refractive_increment_um3_per_pg,
+        }
         return {
             "instrument": self.config.name,
             "fibre": self.fibre,
@@ -71,6 +79,8 @@ class RecordedInstrument:
             "model": stats.method_name if stats.method_id else "",
             "model_id": stats.method_id,
             "phase_range_rad": self.config.phase_range_rad,
+            **{name: value for name, value in light.items() if value is not None},
+            **({"segmentation": dict(segmenter)} if segmenter else {}),
             **({"calibrations": calibrations} if calibrations else {}),
             **self.config.credits,
             **options.metadata(),
@@ -136,7 +146,14 @@ class RecordingControl:
             raise SessionError("a recording is running; change the seconds before a recording when it has ended")
         self.ring.keep(seconds)
 
-    def start(self, name: str, options: RecordingOptions, stats: InferenceStats, grid_px: int) -> None:
+    def start(
+        self,
+        name: str,
+        options: RecordingOptions,
+        stats: InferenceStats,
+        grid_px: int,
+        segmentation: SegmentationStats | None = None,
+    ) -> None:
         """Record what comes into the ring, until :meth:`stop`, or until the recording has its length.
 
         Parameters
@@ -149,6 +166,8 @@ class RecordingControl:
             The method, for the metadata, and whether it gives an uncertainty.
         grid_px : int
             Side of the phase images.
+        segmentation : SegmentationStats, optional
+            The segmenter, for the metadata.
 
         Raises
         ------
@@ -165,8 +184,10 @@ class RecordingControl:
             raise SessionError(f"the last {options.before_s:g} s are not in memory, {kept}; set pre_trigger_s first")
         self._disconnect()
         queue_bytes = queue_bytes_of(self._instrument.config.live.record_queue_mb)
-        settings = RecordingSettings(queue_bytes, options, stats.has_uncertainty)
-        recording = LiveRecording(self.folder(options), name, self._instrument.metadata(stats, options), grid_px, settings)
+        segmenter = segmentation.segmenter if segmentation is not None else {}
+        settings = RecordingSettings(queue_bytes, options, stats.has_uncertainty, segmenter)
+        metadata = self._instrument.metadata(stats, options, segmenter)
+        recording = LiveRecording(self.folder(options), name, metadata, grid_px, settings)
         self._stages.add(recording.stage)
         self._recording = recording
         self.references.follow(recording.put_reference)

@@ -21,7 +21,7 @@ from acquisition.archive.results.stored_result import RESULTS, ResultKind, store
 from acquisition.archive.rows import StorageError
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
 from app.datasets.recorded_methods import RecordingOptions
-from app.datasets.recording_results import SegmentOptions, reconstruct_again, reconstruct_skipped, segment_again
+from app.datasets.recording_results import reconstruct_again, reconstruct_skipped, segment_again
 from calibration.reference_state import ReferenceState
 from drivers.base import SpeckleScopeError
 from reconstruction.engines.choose import open_engine
@@ -29,6 +29,7 @@ from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.live.live_reconstructor import ModelMethod
 from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model
+from reconstruction.segmentation.config import SegmentationConfig
 from reconstruction.segmentation.threshold_watershed import segment
 from tests.app.datasets.test_recording_phase import pairs_state, speckle
 from tests.helpers.archives.library_archive import dataset, end, writing_process
@@ -235,7 +236,7 @@ def test_segmented_again_gives_the_recorded_labels_and_other_settings_give_other
         np.testing.assert_array_equal(result.read("labels", row), archive.read("labels", row))
     assert result.read("labels", 0).max() == 2
     assert result.read("labels", 2).max() == 0
-    other = segment_again(path, SegmentOptions(min_area_px=10_000))
+    other = segment_again(path, SegmentationConfig(min_area_px=10_000))
     assert other is not None
     assert not any(other.read("labels", row).any() for row in other.rows)
     assert other.card.facts["min_area_px"] == 10_000

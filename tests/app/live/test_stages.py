@@ -18,7 +18,7 @@ from app.live.status import StageStats, live_status, times_csv
 from app.status import LiveState, LiveView, Overlay, StageName
 from drivers.base import Frame, FrameMark
 from reconstruction.base import Reconstruction
-from reconstruction.segmentation.threshold_watershed import segment
+from reconstruction.segmentation.threshold_watershed import ThresholdWatershed
 from tests.helpers.small_instrument import until
 
 SIDE = 48
@@ -58,12 +58,15 @@ def test_objects_are_not_looked_for_in_noise() -> None:
 def test_a_slow_segmentation_skips_frames_and_never_swaps_them(monkeypatch: pytest.MonkeyPatch) -> None:
     may_go_on, entered = threading.Semaphore(0), threading.Semaphore(0)
 
-    def slow(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        entered.release()
-        may_go_on.acquire()
-        return segment(phase_rad, mask)
+    class Slow(ThresholdWatershed):
+        def _segment(
+            self, phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], std_rad: NDArray[np.float32] | None
+        ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+            entered.release()
+            may_go_on.acquire()
+            return super()._segment(phase_rad, mask, std_rad)
 
-    monkeypatch.setattr("app.live.segmentation.segment", slow)
+    monkeypatch.setattr("app.live.segmentation.open_segmenter", lambda config: Slow())
     stage = SegmentationPipeline()
     overlays: list[Overlay] = []
     stage.overlays.subscribe(overlays.append)
