@@ -128,6 +128,9 @@ class Command(Enum):
         tip="Show or hide the time of every stage, and the loop-back measurement",
         keys="F7",
     )
+    CELLS_PANEL = CommandText(
+        menu=Menu.VIEW, text="Cells panel", tip="Show or hide the cells: their numbers, and how they are labelled", keys="F9"
+    )
     DRAWER = CommandText(menu=Menu.VIEW, text="Jobs and messages", tip="Show or hide jobs and messages", keys="F8")
     ACQUIRE = CommandText(menu=Menu.TOOLS, text="Acquire dataset", tip="Show the Build page: acquire, import, resume, verify")
     TRAIN = CommandText(menu=Menu.TOOLS, text="Train model…", tip="Train a model for this fibre and follow its progress")

@@ -12,6 +12,7 @@ from app.gui.widgets.palette import PICTURE
 _MARGIN_PX = 12.0
 _MAX_BAR = 0.28  # of the width of the picture
 _STAMP_PX = 22
+_TEXT_PX = 12
 _BAR_PX = 34
 _SHADE = QColor(0, 0, 0, 165)
 
@@ -30,6 +31,12 @@ class Annotations(QWidget):
         self._notes: tuple[str, ...] = ()
         self._cross_hair: list[QLineF] = []
         self._grid: list[QLineF] = []
+        self._texts: tuple[tuple[QPointF, str, str], ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is written on the picture."""
+        return tuple(text for _, text, _ in self._texts)
 
     @property
     def message(self) -> str:
@@ -101,6 +108,12 @@ class Annotations(QWidget):
             self._notes = shown
             self.update()
 
+    def set_texts(self, texts: tuple[tuple[QPointF, str, str], ...]) -> None:
+        """Write short texts, each with its middle in screen pixels of this widget, and its colour."""
+        if texts or self._texts:
+            self._texts = texts
+            self.update()
+
     def set_lines(self, cross_hair: list[QLineF], grid: list[QLineF]) -> None:
         """Draw the lines of a cross-hair and of a grid, in screen pixels of this widget."""
         if cross_hair != self._cross_hair or grid != self._grid:
@@ -121,6 +134,8 @@ class Annotations(QWidget):
             painter.drawText(room, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._message)
             return
         self._draw_lines(painter)
+        self._draw_texts(painter)
+        painter.setFont(font)
         self._draw_notes(painter, metrics)
         if self._readout:
             width = metrics.horizontalAdvance(self._readout) + 16
@@ -146,6 +161,21 @@ class Annotations(QWidget):
                 painter.setPen(pen)
                 for line in lines:
                     painter.drawLine(line)
+
+    def _draw_texts(self, painter: QPainter) -> None:
+        font = QFont(self.font())
+        font.setPixelSize(_TEXT_PX)
+        font.setBold(True)
+        painter.setFont(font)
+        room = self._picture
+        for place, text, colour in self._texts:
+            if room.contains(place):
+                box = QRectF(place.x() - 2 * _TEXT_PX, place.y() - _TEXT_PX, 4 * _TEXT_PX, 2 * _TEXT_PX)
+                painter.setPen(QColor(PICTURE.background))  # a dark copy below it is seen on any picture
+                for dx, dy in ((1, 1), (-1, 1), (1, -1), (-1, -1)):
+                    painter.drawText(box.translated(dx, dy), Qt.AlignmentFlag.AlignCenter, text)
+                painter.setPen(QColor(colour))
+                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
 
     def _draw_notes(self, painter: QPainter, metrics: QFontMetricsF) -> None:
         bottom = self._picture.bottom() - _MARGIN_PX

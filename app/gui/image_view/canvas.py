@@ -12,6 +12,7 @@ from PyQt6.QtGui import QColor, QMouseEvent, QPainter
 from PyQt6.QtWidgets import QGraphicsItem, QVBoxLayout, QWidget
 
 from app.gui.image_view.annotations import Annotations
+from app.gui.image_view.cell_marks import PictureText
 from app.gui.image_view.drawing.picture_item import PictureItem
 from app.gui.image_view.orientation import Orientation
 from app.gui.widgets.formatting import number, round_length
@@ -64,6 +65,7 @@ class Canvas(QWidget):
         self._cross_hair = False
         self._has_scale = True
         self._has_grid = False
+        self._texts: tuple[PictureText, ...] = ()
         self.view_box = pg.ViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0.0)
         self.image_item = item
         self._root = pg.ItemGroup()
@@ -119,8 +121,15 @@ class Canvas(QWidget):
         self._shape = None
         self.image_item.set_picture(np.zeros((0, 0), np.uint8))
         self.image_item.set_outlines(None)
+        self._texts = ()
         self._write_readout()
         self._place_annotations()
+
+    def set_texts(self, texts: tuple[PictureText, ...]) -> None:
+        """Write on the picture; texts of before are removed."""
+        if texts or self._texts:
+            self._texts = texts
+            self._place_texts()
 
     def set_description(self, describe: Callable[[int, int], str]) -> None:
         """Set what is written for the pixel under the mouse, from its row and column."""
@@ -307,6 +316,7 @@ class Canvas(QWidget):
         if self._shape is None:
             self.annotations.set_geometry(0.0, QRectF())
             self.annotations.set_lines([], [])
+            self.annotations.set_texts(())
             return
         if self.view_box.width() <= 0 or shown_um.width() <= 0:
             return
@@ -318,6 +328,14 @@ class Canvas(QWidget):
         step = self.grid_step_um
         lines = self._lines(*(_steps(end, step) for end in (self.extent_um.right(), self.extent_um.bottom())))
         self.annotations.set_lines(cross, lines if self._has_grid else [])
+        self._place_texts()
+
+    def _place_texts(self) -> None:
+        grid = self.grid
+        if grid is None:
+            return
+        placed = [(self._root.mapToScene(text.place * grid.pitch_um), text.text, text.colour) for text in self._texts]
+        self.annotations.set_texts(tuple(placed))
 
     def _lines(self, columns_um: list[float], rows_um: list[float]) -> list[QLineF]:
         area = self.extent_um

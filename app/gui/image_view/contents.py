@@ -10,6 +10,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from app.gui.image_view.cell_marks import CellLook, PictureText, cell_texts, outline_colours
 from app.gui.image_view.colour_maps import ColourMap
 from app.gui.widgets.formatting import count
 from app.measuring.view_filters import Quantity
@@ -186,6 +187,10 @@ class Shown:
         Where the values mean something: the fibre's disc.
     labels : ndarray of uint16, shape (h, w), optional
         Detected objects whose outlines are drawn.
+    outline_colours : ndarray of uint8, shape (n, 4), optional
+        Colours of the outlines of labels 1 to n; without them, all have one colour.
+    texts : tuple of PictureText
+        What is written on the picture.
     stamp : str
         What is wrong with the frame.
     full_scale : int or None
@@ -201,6 +206,8 @@ class Shown:
     mask: NDArray[np.bool_]
     time_s: float = math.nan
     labels: NDArray[np.uint16] | None = None
+    outline_colours: NDArray[np.uint8] | None = None
+    texts: tuple[PictureText, ...] = ()
     stamp: str = ""
     full_scale: int | None = None
     filters: tuple[str, ...] = ()
@@ -217,6 +224,8 @@ class Newest:
         What the panes have to know about the instrument.
     missing : mapping of Content to str
         Why there is no picture of some contents, in place of the usual reasons: those of a recorded frame.
+    cell_look : CellLook
+        How cells are marked on the overlay.
     """
 
     facts: PaneFacts
@@ -225,6 +234,7 @@ class Newest:
     overlay: Overlay | None = None
     slm_phase_rad: NDArray[np.float32] | None = None
     missing: Mapping[Content, str] = field(default_factory=dict)
+    cell_look: CellLook = field(default_factory=CellLook)
     _masks: dict[tuple[int, int], NDArray[np.bool_]] = field(default_factory=dict)
 
     def picture(self, content: Content) -> Shown | str:
@@ -245,7 +255,8 @@ class Newest:
         values = self._of_view(content, view)
         if values is None:
             return _UNKNOWN[content]
-        labels = self.overlay.labels if content is Content.OVERLAY and self.overlay is not None else None
+        overlay = self.overlay if content is Content.OVERLAY else None
+        cells = overlay.cells if overlay is not None else None
         mask = self._mask(view, values)
         return Shown(
             # Nothing outside the fibre's disc was observed.
@@ -253,7 +264,9 @@ class Newest:
             frame_index=view.frame.index,
             time_s=view.frame.t_ns * 1e-9,
             mask=mask,
-            labels=labels,
+            labels=overlay.labels if overlay is not None else None,
+            outline_colours=None if cells is None else outline_colours(cells, self.cell_look),
+            texts=() if cells is None else cell_texts(cells, self.cell_look),
             stamp=_stamp(view.frame),
             is_invalid=_has_moved(view.frame),
         )

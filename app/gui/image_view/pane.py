@@ -238,7 +238,8 @@ class Pane(QFrame):
         self.canvas.annotations.set_message("")
         self.canvas.annotations.set_stamp(shown.stamp)
         self.canvas.set_picture(values)
-        self.canvas.image_item.set_outlines(shown.labels)
+        self.canvas.image_item.set_outlines(shown.labels, shown.outline_colours)
+        self.canvas.set_texts(shown.texts)
         self.canvas.image_item.set_opacity(_GREYED if shown.is_invalid else 1.0)
         if self._has_marks:
             self._apply_colours()

@@ -10,6 +10,7 @@ from PyQt6.QtCore import QRect, QRectF, QSize, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QResizeEvent
 from PyQt6.QtWidgets import QApplication, QGridLayout, QWidget
 
+from app.gui.image_view.cell_marks import CellLook
 from app.gui.image_view.contents import Content, Newest, PaneFacts, Plane
 from app.gui.image_view.drawing.choice import new_picture_item
 from app.gui.image_view.drawing.picture_item import PictureItem
@@ -61,6 +62,7 @@ class PaneGrid(QWidget):
     def __init__(self, facts: PaneFacts, make_item: Callable[[], PictureItem] = new_picture_item) -> None:
         super().__init__()
         self._facts = facts
+        self._cell_look = CellLook()
         self._newest = Newest(facts)
         self._store = LevelStore(facts)
         self._make_item = make_item
@@ -128,9 +130,16 @@ class PaneGrid(QWidget):
             self._newest.overlay = overlay
             self._show(Content.OVERLAY)
 
+    def set_cell_look(self, look: CellLook) -> None:
+        """Mark cells in another way, also those on display."""
+        if look != self._cell_look:
+            self._cell_look = self._newest.cell_look = look
+            self._show(Content.OVERLAY)
+
     def show_moment(self, moment: Newest) -> None:
         """Show everything of one recorded frame at once, in place of all that was shown."""
         self._newest = moment
+        moment.cell_look = self._cell_look
         self._show(*Content)
 
     def show_slm(self, phase_rad: NDArray[np.float32] | None) -> None:
@@ -165,14 +174,14 @@ class PaneGrid(QWidget):
 
     def clear(self) -> None:
         """Forget all pictures."""
-        self._newest = Newest(self._facts)
+        self._newest = Newest(self._facts, cell_look=self._cell_look)
         self.measure.forget_series()
         self._show(*Content)
 
     def set_facts(self, facts: PaneFacts) -> None:
         """Show pictures of another instrument: all pictures and levels are forgotten, what the panes show stays."""
         self._facts = facts
-        self._newest = Newest(facts)
+        self._newest = Newest(facts, cell_look=self._cell_look)
         self._store = LevelStore(facts)
         self.measure.forget_series()
         for pane in self._panes:

@@ -22,6 +22,7 @@ from app.gui.image_view.measure.measure_panel import MeasurePanel
 from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.image_view.pane_options import PaneOptions
 from app.gui.live_page.camera_panel import CameraPanel
+from app.gui.live_page.cells.panel import CellsPanel
 from app.gui.live_page.control_bar import ControlBar, Tone
 from app.gui.live_page.latency_panel import LatencyPanel
 from app.gui.live_page.page_state import preset_of, restore
@@ -46,6 +47,7 @@ from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingSt
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
 from reconstruction.sampling import MOST_SEED, Sampling, Shown
+from reconstruction.segmentation.config import SegmentationConfig
 
 #: After so many seconds without a new frame or a new reconstruction, the page says so at the next look, a moment later.
 _SILENT_AFTER_S = 1.5
@@ -57,6 +59,7 @@ _PANELS: Final = {
     Command.SLM_PANEL: "slm",
     Command.PRESETS_PANEL: "presets",
     Command.LATENCY_PANEL: "latency",
+    Command.CELLS_PANEL: "cells",
 }
 
 log = logging.getLogger(__name__)
@@ -114,6 +117,7 @@ class LivePage(QMainWindow):
         self.presets = PresetPanel()
         self.presets.show_names(self.preset_store.names)
         self.latency = LatencyPanel()
+        self.cells = CellsPanel(session.field_um, session.display_range_rad[1])
         self._paint_times = PaintTimes()
         self.measurements = MeasurePanel(self.pictures.measure)
         self.docks = tuple(
@@ -125,6 +129,7 @@ class LivePage(QMainWindow):
                 ("SLM", self.slm, "slm"),
                 ("Presets", self.presets, "presets"),
                 ("Latency", self.latency, "latency"),
+                ("Cells", self.cells, "cells"),
             )
         )
         self._build()
@@ -164,6 +169,7 @@ class LivePage(QMainWindow):
                 self._paint_times.phase_given(view.frame.index)
             self.view_shown.emit(view)
         if overlay is not None:
+            self.cells.note_overlay(overlay)
             self.pictures.show_overlay(overlay)
 
     def note_drawn(self, seconds: float) -> None:
@@ -190,6 +196,9 @@ class LivePage(QMainWindow):
         if self.latency.isVisible():
             self.latency.show_times(self._stage_times(status))
             self.latency.show_loop_back(self.session.loop_back_status())
+        if self.cells.isVisible():
+            self.cells.show_config(self.session.segmentation)
+            self.cells.refresh()
         self.camera.show_settings(self.session.camera_settings())
         self.camera.show_reference_age(status.reference_age_s, live=status.running and not recording.active)
         if not self._is_minimized:
@@ -343,6 +352,10 @@ class LivePage(QMainWindow):
     def choose_sampling(self, sampling: Sampling) -> None:
         """Choose in how many steps samples are drawn, from which noise, and what is shown."""
         self.attempt(lambda: self.session.choose_sampling(sampling))
+
+    def choose_segmentation(self, config: SegmentationConfig) -> None:
+        """Label cells in another way."""
+        self.attempt(lambda: self.session.choose_segmentation(config))
 
     def show_picture_of_samples(self, picture: Picture) -> None:
         """Show one sample or the mean as the phase, or the uncertainty in the place of the phase."""
@@ -585,7 +598,9 @@ class LivePage(QMainWindow):
         self.latency.start_requested.connect(self.start_loop_back)
         self.latency.stop_requested.connect(self.stop_loop_back)
         self.latency.flashes.refused.connect(self.refuse)
-        for button in (self.latency.save_stages, self.latency.save_flashes):
+        self.cells.segmentation_requested.connect(self.choose_segmentation)
+        self.cells.look_changed.connect(self.pictures.set_cell_look)
+        for button in (self.latency.save_stages, self.latency.save_flashes, self.cells.save):
             button.refused.connect(self.refuse)
             button.saved.connect(self._tell_saved)
         self.pictures.roi_drawn.connect(self.use_region)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 from app.gui.image_view.pane_grid import PaneGrid
+from app.gui.live_page.cells.panel import CellsPanel
 from app.gui.live_page.record_panel import RecordPanel
 from app.gui.session_protocol import SessionLike
 from app.live.slm.content import SlmContent, SlmKind
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import SettingName, find, value_from_text
 from reconstruction.sampling import Sampling, Shown
+from reconstruction.segmentation.config import SegmentationConfig
 
 
 class PageParts(Protocol):
@@ -22,6 +24,7 @@ class PageParts(Protocol):
     session: SessionLike
     pictures: PaneGrid
     recorder: RecordPanel
+    cells: CellsPanel
 
     def panel_places(self) -> str:
         """Return which panels are open and where."""
@@ -36,11 +39,16 @@ def layout_of(page: PageParts) -> dict[str, object]:
 
 
 def _places_of(page: PageParts) -> dict[str, object]:
-    return {"panes": page.pictures.state(), "record": page.recorder.state(), "panels": page.panel_places()}
+    return {
+        "panes": page.pictures.state(),
+        "record": page.recorder.state(),
+        "cells": page.cells.state(),
+        "panels": page.panel_places(),
+    }
 
 
 def preset_of(page: PageParts) -> dict[str, object]:
-    """Return everything that can be adjusted: the layout, the camera's settings, what the SLM shows, how samples are drawn.
+    """Return everything that can be adjusted: the layout, camera, SLM, how samples are drawn, how cells are labelled.
 
     Operator and sample are left out: whoever applies a preset is not who saved it.
     """
@@ -53,6 +61,7 @@ def preset_of(page: PageParts) -> dict[str, object]:
     return {
         **_places_of(page),
         "camera": camera,
+        "segmentation": {**asdict(page.session.segmentation), "weights": str(page.session.segmentation.weights or "")},
         **({"slm": slm} if has_slm else {}),
         **({"sampling": sampling} if sampling is not None else {}),
     }
@@ -71,7 +80,9 @@ def restore(page: PageParts, state: Mapping[str, object]) -> list[str]:
         ("panes", _panes),
         ("record", _record),
         ("credits", _credits),
+        ("cells", _cells),
         ("panels", _panels),
+        ("segmentation", _segmentation),
         ("camera", _camera),
         ("slm", _slm),
         ("sampling", _sampling),
@@ -98,6 +109,27 @@ def _record(page: PageParts, stored: object) -> list[str]:
 def _credits(page: PageParts, stored: object) -> list[str]:
     page.recorder.show_credits(_mapping(stored))
     return []
+
+
+def _cells(page: PageParts, stored: object) -> list[str]:
+    return page.cells.restore(_mapping(stored))
+
+
+def _segmentation(page: PageParts, stored: object) -> list[str]:
+    entry = _mapping(stored)
+    kind, threshold, area, weights = (entry.get(key) for key in ("kind", "threshold", "min_area_px", "weights"))
+    is_number = threshold is None or isinstance(threshold, int | float)
+    if not (isinstance(kind, str) and is_number and isinstance(area, int) and isinstance(weights, str)):
+        return [f"cells cannot be labelled as {stored!r}"]
+
+    def change() -> None:
+        config = SegmentationConfig(
+            kind=kind, threshold=threshold, min_area_px=area, weights=Path(weights) if weights else None
+        )
+        if config != page.session.segmentation:
+            page.session.choose_segmentation(config)
+
+    return _problem(change)
 
 
 def _panels(page: PageParts, stored: object) -> list[str]:

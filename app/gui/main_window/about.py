@@ -51,7 +51,7 @@ class AboutDialog(QDialog):
 def _two_columns(rows: Sequence[tuple[str, str]]) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(24)
-    grid.setVerticalSpacing(2)
+    grid.setVerticalSpacing(1)
     grid.setColumnStretch(1, 1)
     for row, (key, value) in enumerate(rows):
         left, right = QLabel(key), QLabel(value)

@@ -93,6 +93,13 @@ QCheckBox::indicator {{
   width: 14px; height: 14px; border: 1px solid {p.edge}; border-radius: 3px; background: {p.field}; }}
 QCheckBox::indicator:checked {{ image: url("{_CHECK}"); background: {p.accent}; border-color: {p.accent}; }}
 QCheckBox::indicator:disabled {{ border-color: {p.line}; }}
+QSlider::groove:horizontal {{ background: {p.line}; height: 4px; border-radius: 2px; }}
+QSlider::sub-page:horizontal {{ background: {p.primary_line}; border-radius: 2px; }}
+QSlider::sub-page:horizontal:disabled {{ background: {p.line}; }}
+QSlider::handle:horizontal {{
+  background: {p.text}; border: 1px solid {p.edge}; width: 12px; height: 12px; margin: -5px 0; border-radius: 7px; }}
+QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background: {p.accent}; }}
+QSlider::handle:horizontal:disabled {{ background: {p.faint}; }}
 QScrollArea, QScrollArea > QWidget > QWidget {{ background: transparent; }}
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
 QScrollBar::handle:vertical {{ background: {p.line}; border-radius: 4px; min-height: 30px; margin: 0 0 0 2px; }}
