@@ -101,7 +101,7 @@ $(READY_RUN): $(INPUTS) | system-run
 	@touch $@
 
 $(READY_TEST): $(INPUTS) | system-test
-	$(call install,.[test$(comma)slmsuite$(comma)papers])
+	$(call install,.[test$(comma)slmsuite$(comma)papers$(comma)sam])
 	@$(BIN)/pip install --no-deps -c constraints.txt slmsuite >>.venv/install.log 2>&1 || { tail -n 5 .venv/install.log >&2; exit 1; }
 	@touch $(READY_RUN) $@
 

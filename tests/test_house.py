@@ -32,7 +32,7 @@ def requirements() -> list[Requirement]:
 def extras() -> list[Requirement]:
     """Every dependency of the extras that constraints.txt covers."""
     options = setup_cfg()["options.extras_require"]
-    names = ("test", "bench", "docs", "papers", "slmsuite")
+    names = ("test", "bench", "docs", "papers", "sam", "slmsuite")
     return [Requirement(line) for name in names for line in options[name].split("\n") if line]
 
 

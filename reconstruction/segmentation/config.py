@@ -21,6 +21,8 @@ class SegmentationConfig:
         Smallest cell, in pixels of the phase's grid; what is smaller is removed as noise.
     weights : Path, optional
         File or folder with the weights of a trained segmenter; by default its own.
+    allow_pickle : bool
+        Read weights that are stored as a pickle, which can run a program. Allow it only for files from a source you trust.
 
     Raises
     ------
@@ -32,6 +34,7 @@ class SegmentationConfig:
     threshold: float | None = None
     min_area_px: int = 12
     weights: Path | None = None
+    allow_pickle: bool = False
 
     def __post_init__(self) -> None:
         if not self.kind or len(self.kind) > 60:
