@@ -121,7 +121,7 @@ def pearson(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
 def ssim_map(phase_rad: torch.Tensor, truth_rad: torch.Tensor, phase_range_rad: float) -> torch.Tensor:
     """Return the local SSIM of phase images (b, 1, h, w), in the same shape; differentiable."""
     # Imported when the first image is scored: it loads matplotlib, and half of the program's start would be spent on it.
-    from torchmetrics.functional.image import structural_similarity_index_measure
+    from reconstruction.torchmetrics_functions import structural_similarity_index_measure
 
     _, full = structural_similarity_index_measure(
         phase_rad,

@@ -45,7 +45,7 @@ def lpips(phases_rad: Sequence[Phase], truths_rad: Sequence[Phase], mask: NDArra
     """
     if missing := missing_for_lpips():
         raise ValueError(missing)
-    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
+    from reconstruction.torchmetrics_functions import learned_perceptual_image_patch_similarity
 
     def picture(phase_rad: Phase) -> torch.Tensor:
         grey = np.clip(np.where(mask, phase_rad, 0) / phase_range_rad, 0, 1).astype(np.float32)

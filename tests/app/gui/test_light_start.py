@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-LATER = ("matplotlib", "jinja2", "torchmetrics", "onnx")
+LATER = ("matplotlib", "jinja2", "torchmetrics", "onnx", "transformers")
 
 
 def test_the_window_loads_no_library_that_it_needs_later() -> None:
