@@ -309,6 +309,8 @@ def readme(model: Model) -> str:
     parameters = card.parameters or sum(parameter.numel() for parameter in network.parameters())
     shape = ", ".join(f"{name} {value}" for name, value in card.network.items())
     scores = "\n".join(f"| {name} | {value} |" for name, value in card.scores.items())
+    # The experiment of the published methods counts fits as training, because all of its models have the same minutes.
+    fits = " is not included" if " bench papers " in card.command else " and\n  closed-form fits are not included"
     return f"""# Model card: {card.name}
 
 {description}
@@ -322,10 +324,9 @@ radians on a grid of {model.grid_px} x {model.grid_px} px over the whole field o
 - **Network:** {shape}.
 - **Training data:** {card.data}.
 - **Command:** `{card.command}`
-- **Training time:** {card.seconds / 60:.0f} minutes on {card.device or "an unknown device"}. The simulation of pairs and
-  closed-form fits are not included.
+- **Training time:** {card.seconds / 60:.0f} minutes on {card.device or "an unknown device"}. The simulation of pairs{fits}.
 - **Limits:** Speckle depends only weakly on the mean phase. The model estimates the mean phase from the content of the
-  picture, so scores are given with and without it (`_centred`). Details smaller than about 7 px of 512 px cannot be resolved.
+  picture, so scores are given with and without it (`_centred`). Details finer than the fibre's cores cannot be resolved.
 - **Licence:** GPL-3.0-or-later, like the program.
 
 The scores are means over whole images that no training run has used, inside the fibre's disc. Phase is in radians. The data
