@@ -31,6 +31,10 @@ _WIDTH_PX: Final = 4.0
 _FEWEST_PX: Final = 16
 #: The autocorrelation is summed up to this distance at most, in pixels.
 _LAG_PX: Final = 12
+#: A background with a smaller deviation, in radians, is one that the model has flattened: it says nothing of errors.
+_FLAT_RAD: Final = 1e-3
+#: Grain of errors where the background says nothing: the width of a Gaussian blur, in pixels.
+_USUAL_GRAIN_PX: Final = 1.0
 #: Variance of the median of Gaussian numbers over that of their mean.
 _MEDIAN: Final = math.pi / 2
 #: Standard deviation of Gaussian numbers over the median of their absolute values.
@@ -58,7 +62,7 @@ def measure_cells(
         What is known of pixel, light and dry matter.
     std_rad : ndarray of float32, shape (h, w), optional
         Standard deviation of the phase in radians. Without it, the noise in the ring counts: it has no part of what a model
-        does wrong in the cell.
+        does wrong in the cell. A ring without noise says nothing, and then the error is not known.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def measure_cells(
     correlation = _Correlation.beside_cells(phase_rad, labels, mask)
     total = _sums(flat, phase, numbers) - area * background
     if std_rad is None:
-        variance = area * noise**2
+        variance = area * np.where(noise > _FLAT_RAD, noise, np.nan) ** 2
     else:
         variance = _sums(flat, np.where(labels > 0, std_rad, 0).astype(np.float64) ** 2, numbers)
     variance *= correlation.in_discs(area)
@@ -168,23 +172,33 @@ class _Correlation:
 
     @classmethod
     def beside_cells(cls, phase_rad: NDArray[np.float32], labels: NDArray[np.uint16], mask: NDArray[np.bool_]) -> Self:
-        """Return that of the background; with too little of it, pixels count as independent."""
+        """Return that of the background; where it is too small or too flat to show one, that of a usual grain."""
         near = cv2.dilate((labels > 0).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))) > 0
         free = mask & ~near & np.isfinite(phase_rad)
-        independent = cls(np.ones(1))
         if np.count_nonzero(free) < _LAG_PX**2:
-            return independent
+            return cls.of_grain(_USUAL_GRAIN_PX)
         rest = np.where(free, phase_rad, 0).astype(np.float64)
         rest[free] -= _plane(rest, free)  # a slope is no noise
         lags = np.arange(-_LAG_PX, _LAG_PX + 1)
         products, pairs = (_lagged(image)[np.ix_(lags, lags)] for image in (rest, free.astype(np.float64)))
         variance = products[_LAG_PX, _LAG_PX] / pairs[_LAG_PX, _LAG_PX]
-        if variance <= 0:
-            return independent
+        if variance < _FLAT_RAD**2:
+            return cls.of_grain(_USUAL_GRAIN_PX)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.where(pairs > 0.5, products / pairs / variance, 0.0)
+        return cls._of_lags(values)
+
+    @classmethod
+    def of_grain(cls, sigma_px: float) -> Self:
+        """Return that of white noise after a Gaussian blur."""
+        lags = np.arange(-_LAG_PX, _LAG_PX + 1)
+        return cls._of_lags(np.exp(-np.add.outer(lags**2, lags**2) / (4 * sigma_px**2)))
+
+    @classmethod
+    def _of_lags(cls, correlation: NDArray[np.float64]) -> Self:
+        lags = np.arange(-_LAG_PX, _LAG_PX + 1)
         radius = np.rint(np.hypot(*np.meshgrid(lags, lags))).astype(np.intp).ravel()
-        weights = np.bincount(radius, values.ravel())[: _LAG_PX + 1]
+        weights = np.bincount(radius, correlation.ravel())[: _LAG_PX + 1]
         # Up to the first radius without correlation: what follows is chance.
         return cls(weights[: int(np.argmax(np.append(weights, -1.0) <= 0.0))])
 

@@ -129,6 +129,7 @@ QTableView {{ background: {p.background}; border: none; gridline-color: {p.line}
 QHeaderView {{ background: {p.panel}; }}
 QHeaderView::section {{
   background: {p.panel}; color: {p.muted}; border: none; border-bottom: 1px solid {p.line}; padding: 4px 8px; }}
+QTableView#narrow QHeaderView::section {{ padding: 3px 4px; }}
 QMenu {{ background: {p.raised}; border: 1px solid {p.line}; padding: 4px; }}
 QMenu::item {{ padding: 5px 26px 5px 26px; border-radius: 3px; }}
 QMenu::item:selected {{ background: {p.selection_fill}; }}

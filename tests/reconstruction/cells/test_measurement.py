@@ -117,7 +117,8 @@ def test_a_cell_between_others_is_compared_with_the_nearest_free_pixels() -> Non
     labels[48:80, 48:80][labels[48:80, 48:80] == 0] = 1  # all round it
     cells = measured(np.where(labels == 2, 1.0, 0.25), labels)
     assert cells.background_rad[1] == pytest.approx(0.25)
-    assert np.isfinite(cells.dry_mass_std_pg).all()
+    assert np.isfinite(cells.dry_mass_pg).all()
+    assert np.isnan(cells.dry_mass_std_pg).all(), "a background without noise says nothing of errors"
 
 
 def test_a_cell_at_the_edge_is_cut_and_a_field_without_free_pixels_gives_no_phase() -> None:
@@ -142,6 +143,16 @@ def test_the_uncertainty_is_that_of_repeated_measurements_with_correlated_noise_
     stated = np.mean([cells.dry_mass_std_pg for cells in repeats], axis=0)
     assert stated == pytest.approx(masses.std(axis=0, ddof=1), rel=0.3)
     assert np.mean([cells.correlated_px for cells in repeats]) == pytest.approx(max(1.0, 4 * math.pi * sigma_px**2), rel=0.15)
+
+
+def test_a_background_that_a_model_has_flattened_counts_as_grainy_and_not_as_exact() -> None:
+    phase, labels = field()
+    std = np.full((SIDE, SIDE), 0.05, np.float32)
+    cells = measure_cells(phase, labels, DISC, SCALE, std)
+    assert cells.correlated_px == pytest.approx(4 * math.pi, rel=0.01)
+    independent = 0.05 / np.sqrt(cells.area_px)
+    assert (cells.mean_phase_std_rad > 2 * independent).all()
+    assert (cells.mean_phase_std_rad < 4 * independent).all()
 
 
 def test_quantities_have_a_standard_deviation_where_random_errors_decide() -> None:

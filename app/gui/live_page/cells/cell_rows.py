@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,12 +12,13 @@ from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from app.gui.image_view.cell_marks import CellGate, identity_colour
-from app.gui.live_page.cells.texts import QUANTITIES, heading, value_text
+from app.gui.live_page.cells.texts import QUANTITIES, narrow_heading, value_text
 from app.gui.widgets.rows_table import set_low_rows, show_as_rows
 from reconstruction.cells.table import CellQuantity, CellTable
 
-_IDENTITY_PX: Final = 46
-_LOWEST_PX: Final = 150
+#: Of all columns but the last.
+_WIDTHS_PX: Final = (42, 50, 52, 58)
+_LOWEST_PX: Final = 130
 _CUT: Final = "The edge of the field cuts this cell off: its numbers are those of a part"
 
 
@@ -28,16 +30,21 @@ class CellRows(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 1 + len(CellQuantity))
-        show_as_rows(self, ["Cell", *(heading(quantity) for quantity in CellQuantity)], "Cells")
+        show_as_rows(self, ["Cell", *(narrow_heading(quantity) for quantity in CellQuantity)], "Cells")
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setTabKeyNavigation(False)
         set_low_rows(self)
+        self.setObjectName("narrow")
         columns = self.horizontalHeader()
         assert columns is not None
         # Widths that follow the texts would make the columns jump from frame to frame.
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
-        columns.resizeSection(0, _IDENTITY_PX)
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        columns.setSectionResizeMode(len(_WIDTHS_PX), QHeaderView.ResizeMode.Stretch)
+        for column, width in enumerate(_WIDTHS_PX):
+            columns.resizeSection(column, width)
+        columns.setHighlightSections(False)
+        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         for column, quantity in enumerate(CellQuantity, start=1):
             item = self.horizontalHeaderItem(column)
             if item is not None:
@@ -84,7 +91,11 @@ class CellRows(QTableWidget):
         first.setForeground(QColor(identity_colour(identity)))
         first.setToolTip(_CUT if is_cut else "")
         for column, quantity in enumerate(CellQuantity, start=1):
-            self._item(row, column, value_text(float(cells.values(quantity)[place]), float(cells.std(quantity)[place])))
+            value, std = float(cells.values(quantity)[place]), float(cells.std(quantity)[place])
+            both = value_text(value, std)
+            # The window is narrow: where there is no room, the uncertainty is in the tool tip.
+            item = self._item(row, column, both if quantity is CellQuantity.DRY_MASS else value_text(value))
+            item.setToolTip(f"{both} {QUANTITIES[quantity][1]}" if math.isfinite(value) else QUANTITIES[quantity][2])
 
     def _item(self, row: int, column: int, text: str) -> QTableWidgetItem:
         item = self.item(row, column)

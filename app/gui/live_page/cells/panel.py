@@ -30,7 +30,7 @@ _PER_UNIT: Final = 100  # steps of the threshold
 _MOST_PX: Final = 400  # of the smallest cell
 _AREA_STEPS: Final = 120
 _MOST_CURVES: Final = 8
-_PLOT_PX: Final = 170
+_PLOT_PX: Final = 150
 _AUTOMATIC: Final = "automatic"
 _DEFAULT_THRESHOLD: Final = 0.3
 
@@ -250,6 +250,7 @@ class CellsPanel(QWidget):
         if quantity is not None:
             text = f"blue 0, red {value_text(self._look.top)} {QUANTITIES[quantity][1]}"
         self.scale.setText(text)
+        self.scale.setVisible(bool(text))
 
     def _area_um2(self, step: int) -> float:
         """Return the area of a step: the same factor from step to step, from a small dot up to a quarter of the field."""
@@ -289,14 +290,17 @@ class CellsPanel(QWidget):
         self.automatic.setToolTip("Let the threshold follow the picture, so that an empty field is empty")
         self.high.show_step(_AREA_STEPS, "any")
         self.scale.setObjectName("caption")
+        self.scale.hide()
         self.hint.setObjectName("muted")
         self.hint.setWordWrap(True)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._plot_place = QVBoxLayout()
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 4, 4)
         layout.setSpacing(4)
-        layout.addWidget(self.number)
-        layout.addLayout(_row(caption_label("Segmenter"), self.kind))
+        top = _row(caption_label("Segmenter"), self.kind)
+        top.insertWidget(0, self.number, 10)
+        layout.addLayout(top)
         layout.addWidget(self.automatic)
         for row in (self.threshold, self.smallest, self.low, self.high):
             layout.addWidget(row)

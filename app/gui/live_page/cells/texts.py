@@ -33,13 +33,23 @@ def heading(quantity: CellQuantity) -> str:
     return f"{name} / {unit}"
 
 
+def narrow_heading(quantity: CellQuantity) -> str:
+    """Return name and unit of a quantity in two lines."""
+    name, unit, _ = QUANTITIES[quantity]
+    return f"{name}\n{unit}"
+
+
 def value_text(value: float, std: float = math.nan) -> str:
-    """Write a number with its standard deviation, both down to the second digit of this; a dash for an unknown number."""
+    """Write a number with its standard deviation, both down to the first digit of this, or the second after a 1.
+
+    An unknown number is a dash.
+    """
     if not math.isfinite(value):
         return UNKNOWN
     if not (math.isfinite(std) and std > 0):
         return _short(value)
-    decimals = max(0, 1 - math.floor(math.log10(std)))
+    place = math.floor(math.log10(std))
+    decimals = max(0, (1 if std < 2 * 10.0**place else 0) - place)
     return f"{value:.{decimals}f} ± {std:.{decimals}f}"
 
 

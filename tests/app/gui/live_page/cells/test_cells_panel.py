@@ -77,7 +77,10 @@ def test_every_cell_has_a_row_with_its_numbers(panel: CellsPanel, window: MainWi
     assert columns(panel, 0) == ["1", "2", "3", "4"]
     pitch_um2 = (FIELD_UM / SIDE) ** 2
     assert columns(panel, 1)[0] == value_text(256 * pitch_um2)
-    assert columns(panel, 2)[1].startswith("0.600 ± ")
+    assert columns(panel, 2)[1] == "0.600"
+    first = panel.rows.item(1, 2)
+    assert first is not None
+    assert first.toolTip().startswith("0.600 ± 0.00")
     assert all(" ± " in text for text in columns(panel, 4))
     show(window, session, overlay(3, CELLS[1:3], increment=None))
     assert panel.number.full_text == "2 cells"
@@ -199,6 +202,7 @@ def test_it_fits_a_small_and_a_large_screen(
     ("value", "std", "text"),
     [
         (245.31, 12.4, "245 ± 12"),
+        (245.31, 3.4, "245 ± 3"),
         (245.31, 0.124, "245.31 ± 0.12"),
         (0.5, float("nan"), "0.500"),
         (1234.5, 0.0, "1234"),
@@ -206,5 +210,5 @@ def test_it_fits_a_small_and_a_large_screen(
         (0.0, float("nan"), "0.00"),
     ],
 )
-def test_numbers_are_written_down_to_the_second_digit_of_their_deviation(value: float, std: float, text: str) -> None:
+def test_numbers_are_written_down_to_the_first_digit_of_their_deviation(value: float, std: float, text: str) -> None:
     assert value_text(value, std) == text
