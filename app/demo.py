@@ -20,7 +20,8 @@ from app.status import LiveView, MessageLevel
 from drivers.base import SpeckleScopeError
 from drivers.twin.optics import FibreOptics
 from reconstruction.metrics import mean_scores, score
-from reconstruction.segmentation.threshold_watershed import iou_foreground, segment
+from reconstruction.segmentation.scores import iou_foreground
+from reconstruction.segmentation.threshold_watershed import segment
 
 #: Object pairs that are acquired.
 PAIRS = 200

@@ -1,4 +1,4 @@
-"""What code outside the program may use: the version, training data and trained models."""
+"""What code outside the program may use: the version, training data, trained models, and what a segmenter has to be."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reconstruction.data.dataset import SpecklePairs
     from reconstruction.models.model import load_model
+    from reconstruction.segmentation.base import Segmentation, Segmenter
+    from reconstruction.segmentation.config import SegmentationConfig
 
-__all__ = ["SpecklePairs", "__version__", "load_model"]
+__all__ = ["Segmentation", "SegmentationConfig", "Segmenter", "SpecklePairs", "__version__", "load_model"]
 
 
 def __getattr__(name: str) -> object:
@@ -25,6 +27,14 @@ def __getattr__(name: str) -> object:
         from reconstruction.models.model import load_model
 
         return load_model
+    if name in ("Segmentation", "Segmenter"):
+        from reconstruction.segmentation import base
+
+        return getattr(base, name)
+    if name == "SegmentationConfig":
+        from reconstruction.segmentation.config import SegmentationConfig
+
+        return SegmentationConfig
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

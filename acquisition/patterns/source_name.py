@@ -66,6 +66,7 @@ class Parameters:
 DESCRIPTIONS: Mapping[str, str] = {
     "mixed": "cells, overlapping shapes and parts of photographs in turn, as used for training",
     "cells": "synthetic adherent cells",
+    "tissue": "synthetic tissue: touching cells with nuclei, fibres, debris",
     "leaves": "overlapping shapes with the edges of natural images",
     "crops": "parts of packaged photographs",
     "builtin": "packaged photographs",

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from acquisition.patterns.picture_folder import Grey, GreyRange, PictureFolder, fit
 from acquisition.patterns.source_name import DESCRIPTIONS, Parameters, PatternError
 from acquisition.patterns.targets import target_drawer
+from acquisition.patterns.tissue.scene import LEAST_PX, LabelledScene, tissue_scene
 from drivers.base import Pattern
 from drivers.recorded.video_file import VideoFile
 
@@ -149,6 +150,7 @@ def open_source(
         BLANK: lambda: lambda index: (BLANK, np.zeros(shape, np.float32)),
         "builtin": lambda: _photographs(TRAINING_IMAGES, shape),
         "cells": lambda: _cells(shape, seed),
+        "tissue": lambda: _tissue(shape, seed),
         "leaves": lambda: _leaves(shape, seed),
         "crops": lambda: _crops(shape, seed),
     }
@@ -285,6 +287,27 @@ def _cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey
         return f"cells-{index}", np.clip(grey, 0, 1).astype(np.float32)
 
     return draw
+
+
+def tissue_in(shape: tuple[int, int], seed: int, index: int) -> LabelledScene:
+    """Return a scene of the source ``tissue`` with its true labels, as wide as the longer side and cut to the shape.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the pattern in pixels.
+    seed, index : int
+        Those of the source and of the pattern.
+    """
+    size_px = max(*shape, LEAST_PX)
+    scene = tissue_scene(size_px, seed, index)
+    rows, columns = ((size_px - side) // 2 for side in shape)
+    window = slice(rows, rows + shape[0]), slice(columns, columns + shape[1])
+    return LabelledScene(scene.grey[window], scene.labels[window])
+
+
+def _tissue(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey]]:
+    return lambda index: (f"tissue-{index}", tissue_in(shape, seed, index).grey)
 
 
 def _window(shape: tuple[int, int], centre: NDArray[np.float64], reach: float) -> tuple[tuple[slice, slice], Grey, Grey]:

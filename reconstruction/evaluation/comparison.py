@@ -15,7 +15,8 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.pairs import PairPool
 from reconstruction.field import to_grid
 from reconstruction.metrics import Scores, mean_scores, score
-from reconstruction.segmentation.threshold_watershed import iou_foreground, iou_matched, segment
+from reconstruction.segmentation.scores import iou_foreground, iou_matched
+from reconstruction.segmentation.threshold_watershed import segment
 
 Phase = NDArray[np.float32]
 _QUARTILES = (0, 25, 50, 75, 100)

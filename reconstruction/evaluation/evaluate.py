@@ -13,7 +13,8 @@ from reconstruction.data.pairs import PairPool
 from reconstruction.engines.base import Engine
 from reconstruction.metrics import Scores, mean_scores, score
 from reconstruction.models.model import Model
-from reconstruction.segmentation.threshold_watershed import iou_foreground, segment
+from reconstruction.segmentation.scores import iou_foreground
+from reconstruction.segmentation.threshold_watershed import segment
 
 
 @dataclass(frozen=True, kw_only=True)

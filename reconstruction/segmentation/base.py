@@ -88,11 +88,11 @@ class Segmenter(ABC):
                     f"the {name} has shape {array.shape}, the phase {phase_rad.shape}; give both the same shape"
                 )
         if not mask.any() or not np.isfinite(phase_rad[mask]).all():
-            labels, scores = np.zeros(phase_rad.shape, np.uint16), np.zeros(0, np.float32)
+            numbered = np.zeros(phase_rad.shape, np.uint16), np.zeros(0, np.float32)
         else:
             labels, scores = self._segment(phase_rad, mask, std_rad)
-            labels, scores = _numbered(np.where(mask, labels, 0), scores, self.kind)
-        return Segmentation(labels=labels, scores=scores, seconds=time.perf_counter() - started_s)
+            numbered = _numbered(np.where(mask, labels, 0), scores, self.kind)
+        return Segmentation(labels=numbered[0], scores=numbered[1], seconds=time.perf_counter() - started_s)
 
     @abstractmethod
     def _segment(
@@ -107,7 +107,7 @@ class Segmenter(ABC):
         """Return what a recording or a result keeps of this segmenter, in plain types: all that its labels depend on."""
         return {"segmenter": self.kind}
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most segmenters hold nothing
         """Free what it holds; it is not used afterwards."""
 
     def __enter__(self) -> Self:
@@ -124,8 +124,8 @@ def _numbered(
     most = np.iinfo(np.uint16).max
     if labels.min() < 0 or labels.max() > min(len(scores), most):
         raise SegmentationError(
-            f"the segmenter '{kind}' gave labels from {labels.min()} to {labels.max()} and {len(scores)} scores; labels are 0 to "
-            f"the number of scores, at most {most}"
+            f"the segmenter '{kind}' gave labels from {labels.min()} to {labels.max()} and {len(scores)} scores; labels are 0 "
+            f"to the number of scores, at most {most}"
         )
     present = np.bincount(labels.ravel(), minlength=len(scores) + 1) > 0
     present[0] = False

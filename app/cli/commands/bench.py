@@ -201,6 +201,25 @@ def training(*, quick: bool = False, json: Json = None) -> None:
 
 
 @bench.command
+def segmentation(
+    *, quick: bool = False, model: Model = None, config: Config = None, instrument: Instrument = None, json: Json = None
+) -> None:
+    """Score and time every segmenter that is installed, on synthetic cells and on empty fields through twin and model.
+
+    Parameters
+    ----------
+    quick
+        Few images; less than three minutes.
+    """
+    from app.benchmarks.segmentation.bench import bench_segmentation
+
+    settings = ModelOptions(config=config, instrument=instrument, model=model).settings()
+    with progress_bars() as report:
+        numbers = bench_segmentation(settings, report, quick=quick)
+    publish("bench segmentation", numbers, json)
+
+
+@bench.command
 def papers(
     *,
     train: str | None = None,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: What is trained unless --kind or --from states it.
 _USUAL_KIND = "referenced"
+#: The kind that is no reconstructor: a segmenter, trained on reconstructions of synthetic cells.
+_SEGMENTATION = "segmentation"
 
 
 @Parameter(name="*")
@@ -33,7 +35,9 @@ class NetworkOptions:
     Parameters
     ----------
     kind
-        Kind of reconstructor. An unknown kind is answered with a list of all kinds. [default: referenced, or that of --from]
+        Kind of reconstructor, or segmentation for a segmenter: it learns from what the model of the instrument file makes of
+        --pairs pictures of synthetic cells. An unknown kind is answered with a list of all kinds. [default: referenced, or
+        that of --from]
     set_
         An option of the network, as name=value; may be given several times.
     from_
@@ -160,6 +164,9 @@ def train(
     folder
         Folder for the model; its name becomes the name of the model.
     """
+    if network.kind == _SEGMENTATION:
+        _train_segmenter(folder, network, data, training, instrument)
+        return
     from app.training.train import SimulatedPairs, train_on_dataset, train_on_twin
     from reconstruction.training.distributed import join
     from reconstruction.training.loop import TrainingStoppedError
@@ -186,6 +193,31 @@ def train(
     if trained is not None:
         model, scores = trained
         publish("held-out scores", {"model": str(folder), "model_id": model.id, **scores.to_dict()}, instrument.json)
+
+
+def _train_segmenter(
+    folder: Path, network: NetworkOptions, data: DataOptions, training: TrainingOptions, instrument: TrainedInstrument
+) -> None:
+    """Train a segmenter on synthetic cells, and write it to the folder."""
+    from app.training.train_segmenter import SegmenterJob, segmenter_shape, train_segmenter
+    from reconstruction.training.run import sole_trainer
+
+    if data.dataset is not None or network.from_ is not None:
+        raise SpeckleScopeError(
+            "a segmenter learns from synthetic cells and from nothing before; give neither --dataset nor --from"
+        )
+    settings = InstrumentOptions(config=instrument.config, instrument=instrument.instrument).settings()
+    with progress_bars() as report, sole_trainer(folder, resume=training.resume):
+        job = SegmenterJob(
+            folder=folder,
+            scenes=data.pairs,
+            training=training.config(),
+            command=shlex.join(["specklescope", *sys.argv[1:]]),
+            shape=segmenter_shape(network.assignments()),
+            resume=training.resume,
+        )
+        numbers = train_segmenter(settings, job, report)
+    publish("segmenter", numbers, instrument.json)
 
 
 def _job(folder: Path, network: NetworkOptions, training: TrainingOptions, response: Path | None, world: World) -> Job:

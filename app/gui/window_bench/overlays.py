@@ -88,4 +88,4 @@ def _belong_together(painted: _Painted, reconstruction: Reconstruction | None) -
         return False
     if painted.labels is None:
         return not reconstruction.is_finite
-    return np.array_equal(painted.labels, segment(reconstruction.phase_rad, mask))
+    return np.array_equal(painted.labels, segment(reconstruction.phase_rad, mask, reconstruction.uncertainty_rad))

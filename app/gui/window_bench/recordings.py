@@ -20,11 +20,11 @@ from app.gui.window_bench.bench_window import BenchOptions, BenchWindow
 from app.gui.window_bench.overlays import PaintedOverlays
 from app.gui.window_bench.recorded import are_consecutive, recorded_numbers
 from app.instrument.config import LiveConfig
-from app.live import segmentation
 from app.live.recordings.options import RecordingOptions
 from app.status import RecordingState, RecordingStatus
 from drivers.base import SpeckleScopeError
-from reconstruction.segmentation.threshold_watershed import segment
+from reconstruction.segmentation.base import Segmentation
+from reconstruction.segmentation.threshold_watershed import ThresholdWatershed
 
 #: Seconds that are kept, and the shortest and longest part of them that is recorded.
 _KEPT_S, _SHORTEST_S, _LONGEST_S = 1.0, 0.2, 0.6
@@ -89,12 +89,18 @@ def _is_exact(bench: BenchWindow, name: str, before_s: float) -> bool:
 @contextmanager
 def slow_segmentation() -> Iterator[None]:
     """Let every segmentation take longer than a few frames, so that it has to skip some."""
+    usual = ThresholdWatershed.segment
 
-    def slowly(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    def slowly(
+        segmenter: ThresholdWatershed,
+        phase_rad: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        std_rad: NDArray[np.float32] | None = None,
+    ) -> Segmentation:
         time.sleep(_SEGMENTATION_S)
-        return segment(phase_rad, mask)
+        return usual(segmenter, phase_rad, mask, std_rad)
 
-    with mock.patch.object(segmentation, segment.__name__, slowly):
+    with mock.patch.object(ThresholdWatershed, usual.__name__, slowly):
         yield
 
 

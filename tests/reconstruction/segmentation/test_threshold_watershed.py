@@ -6,8 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from acquisition.patterns.tissue.scene import tissue_scene
 from reconstruction.field import field_mask
-from reconstruction.segmentation.threshold_watershed import iou_foreground, iou_matched, segment
+from reconstruction.segmentation.base import SegmentationError
+from reconstruction.segmentation.config import SegmentationConfig
+from reconstruction.segmentation.scores import ap50, iou_foreground
+from reconstruction.segmentation.threshold_watershed import ThresholdSettings, ThresholdWatershed, segment
 
 MASK = field_mask(128, 0.95)
 
@@ -53,25 +57,6 @@ def test_labels_are_numbered_without_gaps(rng: np.random.Generator) -> None:
     assert set(np.unique(labels)) == set(range(labels.max() + 1))
 
 
-def test_overlap_of_nothing_with_nothing_is_perfect() -> None:
-    empty, some = np.zeros((4, 4), np.uint16), np.eye(4, dtype=np.uint16)
-    assert iou_foreground(empty, empty) == 1.0
-    assert iou_foreground(empty, some) == 0.0
-
-
-def test_matched_objects_count_once_and_those_without_a_partner_as_nothing() -> None:
-    truth = np.zeros((8, 8), np.uint16)
-    truth[:4, :4], truth[4:, 4:] = 1, 2
-    renamed = np.where(truth > 0, 3 - truth, 0).astype(np.uint16)
-    assert iou_matched(truth, truth) == iou_matched(renamed, truth) == 1.0
-    half = np.where(truth == 1, truth, 0).astype(np.uint16)
-    half[2:] = 0
-    assert iou_matched(half, truth) == pytest.approx(0.5 / 2)
-    empty = np.zeros_like(truth)
-    assert iou_matched(empty, empty) == 1.0
-    assert iou_matched(empty, truth) == iou_matched(truth, empty) == 0.0
-
-
 @pytest.mark.parametrize("grain_px", [0, 1, 3, 6])
 @pytest.mark.parametrize("noise_rad", [0.005, 0.05, 0.22])
 def test_a_field_of_nothing_but_noise_has_no_objects(grain_px: float, noise_rad: float, rng: np.random.Generator) -> None:
@@ -104,5 +89,79 @@ def test_cells_are_found_in_noise(noise_rad: float, rng: np.random.Generator) ->
 def test_what_a_model_knows_about_its_noise_decides(rng: np.random.Generator) -> None:
     """A contrast of 0.3 rad is an object for a model with 0.02 rad of noise, and none for one with 0.1 rad."""
     phase = (discs((64, 64), radius=30) > 0.1) * np.float32(0.3) + rng.normal(0, 0.01, (128, 128)).astype(np.float32)
-    assert segment(phase, MASK, noise_rad=0.02).max() == 1
-    assert segment(phase, MASK, noise_rad=0.1).max() == 0
+    assert segment(phase, MASK, np.full_like(phase, 0.02)).max() == 1
+    assert segment(phase, MASK, np.full_like(phase, 0.1)).max() == 0
+    assert segment(phase, MASK).max() == 1, "the picture itself shows that its noise is low"
+
+
+def test_a_weak_object_beside_strong_ones_is_left_out() -> None:
+    phase = discs((40, 40), (88, 80))
+    phase[60:70, 20:30] = 0.9
+    weak = discs((40, 40), (88, 80))
+    weak[60:70, 20:30] = 0.15
+    assert segment(phase, MASK).max() == 3
+    assert segment(weak, MASK).max() == 2
+
+
+def test_scores_rise_with_contrast_over_noise(rng: np.random.Generator) -> None:
+    noise = cv2.GaussianBlur(rng.standard_normal((128, 128)).astype(np.float32), (0, 0), 1.0)
+    phase = discs((40, 40), radius=12) + 0.6 * discs((88, 80), radius=12) + noise * np.float32(0.04 / noise.std())
+    result = ThresholdWatershed().segment(phase, MASK)
+    assert result.count == 2
+    strong, weak = (float(result.scores[result.labels[y, x] - 1]) for y, x in ((40, 40), (88, 80)))
+    assert 0.5 < weak < strong < 1
+    # The same noise factor makes the same objects less sure where the model states more noise.
+    surer = ThresholdWatershed().segment(phase, MASK, np.full_like(phase, 0.02))
+    assert (surer.scores > result.scores).all()
+
+
+def test_a_threshold_in_radians_is_that_above_the_background() -> None:
+    """The dome is 2 rad high, so the area above a threshold is known; the phase of the background does not matter."""
+    phase = discs((64, 64), radius=20) + np.float32(5.0)
+    areas = []
+    for threshold_rad in (0.5, 1.0, 1.5):
+        labels = ThresholdWatershed(ThresholdSettings(threshold_rad=threshold_rad)).segment(phase, MASK).labels
+        areas.append(np.count_nonzero(labels))
+        assert areas[-1] == pytest.approx(np.pi * 400 * (1 - (threshold_rad / 2) ** 2), rel=0.06)
+    assert areas == sorted(areas, reverse=True)
+    assert ThresholdWatershed(ThresholdSettings(threshold_rad=2.5)).segment(phase, MASK).count == 0
+
+
+def test_smaller_objects_are_removed() -> None:
+    phase = discs((40, 40), radius=14) + discs((88, 80), radius=5)
+    assert ThresholdWatershed(ThresholdSettings(min_area_px=12)).segment(phase, MASK).count == 2
+    assert ThresholdWatershed(ThresholdSettings(min_area_px=120)).segment(phase, MASK).count == 1
+
+
+def test_a_larger_separation_joins() -> None:
+    phase = np.maximum(discs((64, 57), radius=8), discs((64, 70), radius=7))
+    assert ThresholdWatershed(ThresholdSettings(separation_px=5)).segment(phase, MASK).count == 2
+    assert ThresholdWatershed(ThresholdSettings(separation_px=61)).segment(phase, MASK).count == 1
+
+
+def test_touching_cells_of_tissue_are_separated() -> None:
+    """Most of the cells of synthetic tissue are right on the true phase, at an intersection over union of 0.5."""
+    scores = []
+    for index in range(2):
+        scene = tissue_scene(128, 17, index)
+        mask = np.ones(scene.labels.shape, np.bool_)
+        scores.append(ap50(segment(scene.grey * np.float32(2.85), mask), scene.labels))
+    assert np.mean(scores) > 0.75
+
+
+def test_settings_say_all_that_labels_depend_on() -> None:
+    chosen = ThresholdWatershed.of(SegmentationConfig(threshold=0.4, min_area_px=30))
+    assert chosen.settings() == {
+        "segmenter": "threshold",
+        "threshold_rad": 0.4,
+        "noise_factor": 4.0,
+        "min_area_px": 30,
+        "separation_px": 5,
+    }
+    assert "threshold_rad" not in ThresholdWatershed.of(SegmentationConfig()).settings()
+
+
+@pytest.mark.parametrize("setting", [{"threshold_rad": 0.0}, {"noise_factor": 0.0}, {"min_area_px": 0}, {"separation_px": 1}])
+def test_impossible_settings_are_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(SegmentationError, match="choose a larger one"):
+        ThresholdWatershed(ThresholdSettings(**setting))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Benchmark of segmenters: synthetic cells and empty fields through twin, camera and model."""

@@ -1,0 +1,162 @@
+"""Scores segmenters on synthetic cells and on empty fields that pass twin, camera and model, and times them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from acquisition.patterns.sources import tissue_in
+from app.benchmarks.segmentation.empty_fields import EmptyFrame, empty_frames, false_objects
+from app.benchmarks.segmentation.seen_frames import FrameSource, SeenFrame
+from app.instrument.config import InstrumentConfig
+from app.progress import Report
+from reconstruction.field import to_grid
+from reconstruction.segmentation.base import SegmentationError, Segmenter
+from reconstruction.segmentation.config import SegmentationConfig
+from reconstruction.segmentation.registry import open_segmenter
+from reconstruction.segmentation.scores import SegmentationScores, mean_segmentation_scores, segmentation_scores
+
+Numbers = dict[str, object]
+Labels = NDArray[np.uint16]
+
+#: Segmenters that are scored where they are installed: how they are called in the numbers, and their kind.
+SEGMENTERS: Final[Mapping[str, str]] = {"classical": "threshold", "learned": "learned"}
+#: Seed of the synthetic cells; no segmenter was trained or adjusted on them.
+HELD_OUT_SEED: Final = 10_000_019
+_NOISE_SEED: Final = 40
+_IMAGES, _QUICK_IMAGES = 48, 8
+_EMPTY, _QUICK_EMPTY = 200, 24
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CellImage:
+    """One picture of synthetic cells.
+
+    Parameters
+    ----------
+    seen : SeenFrame
+        What the live view has of it.
+    phase_rad : ndarray of float32, shape (grid, grid)
+        The true phase in radians.
+    labels : ndarray of uint16, shape (grid, grid)
+        The true cells inside the disc.
+    """
+
+    seen: SeenFrame
+    phase_rad: NDArray[np.float32]
+    labels: Labels
+
+
+def bench_segmentation(config: InstrumentConfig, report: Report, *, quick: bool = False) -> Numbers:
+    """Score and time every segmenter that is installed, with its default settings.
+
+    Parameters
+    ----------
+    config : InstrumentConfig
+        An instrument on a twin, and the model that reconstructs.
+    report : Report
+        Progress.
+    quick : bool
+        Few images.
+
+    Returns
+    -------
+    dict
+        For every segmenter, with its name in the key: ``ap50_``, all ``scores_`` against the true cells, ``on_truth_``: the
+        same scores of the segmentation of the true phase, ``paper_``: the segmentation of the reconstruction against that of
+        the true phase, as publications score it; ``false_objects_empty_``; ``ms_`` and ``fps_``. ``false_objects_empty``
+        is that of the default segmenter. ``skipped`` says why a segmenter has no numbers.
+    """
+    source = FrameSource(config, _NOISE_SEED)
+    images = _cell_images(source, config.phase_range_rad, _QUICK_IMAGES if quick else _IMAGES, report)
+    empty = empty_frames(
+        source, lambda index: _pattern(source, config.phase_range_rad, index), _QUICK_EMPTY if quick else _EMPTY, report
+    )
+    numbers: Numbers = {
+        "model": source.model.card.name,
+        "model_id": source.model.id,
+        "images": len(images),
+        "cells": sum(int(image.labels.max()) for image in images),
+    }
+    skipped: dict[str, str] = {}
+    for name, kind in SEGMENTERS.items():
+        report(f"segmenter '{kind}'", 0, 1)
+        try:
+            with open_segmenter(SegmentationConfig(kind=kind)) as segmenter:
+                numbers |= _numbers_of(name, segmenter, images, empty, source.mask)
+        except SegmentationError as error:  # without weights, for instance
+            skipped[name] = str(error)
+    numbers["false_objects_empty"] = numbers[f"false_objects_empty_{next(iter(SEGMENTERS))}"]
+    return numbers | {"skipped": skipped}
+
+
+def _numbers_of(
+    name: str,
+    segmenter: Segmenter,
+    images: Sequence[CellImage],
+    empty: Sequence[EmptyFrame],
+    mask: NDArray[np.bool_],
+) -> Numbers:
+    against_truth, on_truth, as_published, times_s = [], [], [], []
+    segmenter.segment(images[0].seen.phase_rad, mask, images[0].seen.std_rad)  # the first is slower
+    for image in images:
+        result = segmenter.segment(image.seen.phase_rad, mask, image.seen.std_rad)
+        of_truth = segmenter.segment(image.phase_rad, mask)
+        times_s.append(result.seconds)
+        against_truth.append(segmentation_scores(result.labels, image.labels))
+        on_truth.append(segmentation_scores(of_truth.labels, image.labels))
+        as_published.append(segmentation_scores(result.labels, of_truth.labels))
+    wrong = false_objects(empty, segmenter, mask)
+    scores = mean_segmentation_scores(against_truth)
+    return {
+        f"ap50_{name}": scores.ap50,
+        f"scores_{name}": _rounded(scores),
+        f"on_truth_{name}": _rounded(mean_segmentation_scores(on_truth)),
+        f"paper_{name}": _rounded(mean_segmentation_scores(as_published)),
+        f"false_objects_empty_{name}": wrong["mean"],
+        f"empty_frames_{name}": wrong,
+        f"ms_{name}": 1e3 * float(np.median(times_s)),
+        f"fps_{name}": 1 / float(np.median(times_s)),
+        f"settings_{name}": dict(segmenter.settings()),
+    }
+
+
+def _rounded(scores: SegmentationScores) -> dict[str, float]:
+    return {key: round(value, 4) for key, value in scores.to_dict().items()}
+
+
+def _cell_images(source: FrameSource, phase_range_rad: float, count: int, report: Report) -> list[CellImage]:
+    grid_px = len(source.mask)
+    images = []
+    for index in range(count):
+        scene = tissue_in((source.side_px, source.side_px), HELD_OUT_SEED, index)
+        pattern = scene.grey * np.float32(phase_range_rad)
+        images.append(
+            CellImage(
+                seen=source.see(pattern),
+                phase_rad=np.where(source.mask, to_grid(pattern, grid_px), np.float32(0)),
+                labels=_cells_in_disc(scene.labels, source.mask),
+            )
+        )
+        report("synthetic cells", index + 1, count)
+    return images
+
+
+def _pattern(source: FrameSource, phase_range_rad: float, index: int) -> NDArray[np.float32]:
+    return tissue_in((source.side_px, source.side_px), HELD_OUT_SEED, index).grey * np.float32(phase_range_rad)
+
+
+def _cells_in_disc(labels: Labels, mask: NDArray[np.bool_]) -> Labels:
+    """Return labels on the grid of the disc, without what is smaller than the smallest object: cells that its edge cuts."""
+    grid = cv2.resize(labels, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    inside = np.where(mask, grid, 0)
+    areas = np.bincount(inside.ravel())
+    keep = areas >= SegmentationConfig().min_area_px
+    keep[0] = False
+    numbers = (np.cumsum(keep) * keep).astype(np.uint16)
+    return np.asarray(numbers[inside], np.uint16)

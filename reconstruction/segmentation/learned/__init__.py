@@ -1,0 +1,1 @@
+"""A segmenter that was trained on reconstructions of synthetic cells."""
