@@ -28,7 +28,13 @@ _MOST_SHOTS = 64
 #: Whoever waits longer for a frame is told why, in seconds.
 _SLOW_S = 10.0
 #: Facts of the metadata that describe the instrument, and what their values must be.
-_FACTS: Mapping[str, tuple[type, ...]] = {"fibre": (str,), "pixel_um": (int, float), "phase_range_rad": (int, float)}
+_FACTS: Mapping[str, tuple[type, ...]] = {
+    "fibre": (str,),
+    "pixel_um": (int, float),
+    "wavelength_um": (int, float),
+    "refractive_increment_um3_per_pg": (int, float),
+    "phase_range_rad": (int, float),
+}
 
 
 class Replayed:

@@ -45,7 +45,7 @@ class CellColour(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellGate:
+class CellSizes:
     """Which cells are looked at, by their size.
 
     Parameters
@@ -73,7 +73,7 @@ class CellLook:
         What the colour of an outline says.
     top : float
         The value with the brightest colour; the darkest one is that of 0.
-    gate : CellGate
+    sizes : CellSizes
         Outlines of other cells are grey.
     has_numbers : bool
         Whether identities are written beside the cells.
@@ -81,7 +81,7 @@ class CellLook:
 
     colour: CellColour = CellColour.ONE
     top: float = 1.0
-    gate: CellGate = CellGate()
+    sizes: CellSizes = CellSizes()
     has_numbers: bool = True
 
 
@@ -123,7 +123,7 @@ def cell_colours(cells: CellTable, look: CellLook) -> NDArray[np.uint8]:
         steps = np.rint(_DARKEST + part * (255 - _DARKEST)).astype(np.intp)
         bright = colour_table(ColourMap.TURBO, 0.0, 1.0)[steps]
         colours[:, :3] = np.where(np.isnan(values)[:, None], _rgba(OUTLINE)[:3], bright)
-    colours[~look.gate.passes(cells)] = _rgba(PICTURE.faint)
+    colours[~look.sizes.passes(cells)] = _rgba(PICTURE.faint)
     return colours
 
 
@@ -140,7 +140,7 @@ def outline_colours(cells: CellTable, look: CellLook) -> NDArray[np.uint8] | Non
 
 
 def cell_texts(cells: CellTable, look: CellLook) -> tuple[PictureText, ...]:
-    """Return the identities of the cells that pass the gate, each in its cell."""
+    """Return the identities of the cells of the chosen sizes, each in its cell."""
     if not look.has_numbers:
         return ()
     colours = cell_colours(cells, look)
@@ -151,7 +151,7 @@ def cell_texts(cells: CellTable, look: CellLook) -> tuple[PictureText, ...]:
             str(int(cells.identity[k])),
             QColor(*(int(part) for part in colours[k])).name(),
         )
-        for k in np.flatnonzero(look.gate.passes(cells) & (cells.identity > 0))
+        for k in np.flatnonzero(look.sizes.passes(cells) & (cells.identity > 0))
     )
 
 

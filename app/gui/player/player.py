@@ -142,6 +142,7 @@ class Player(QWidget):
         self.measure.refused.connect(self._refuse)
         self.measure.saved.connect(self._tell_saved)
         self.results.compute_clicked.connect(self.compute)
+        self.results.refused.connect(self._refuse)
         self.results.compare_clicked.connect(self._compare_recorded)
 
     def _timer(self, interval_ms: int, slot: Callable[[], object]) -> QTimer:
@@ -429,7 +430,7 @@ class Player(QWidget):
         if path is None:
             return
         try:
-            self.result_jobs.start(computation, path, self.results.options)
+            self.result_jobs.start(computation, path, self.results.options, self.results.segmentation)
         except SpeckleScopeError as error:
             self._refuse(str(error))
             return

@@ -15,6 +15,7 @@ from app.jobs.job_list import Job, JobList, JobOrder, Progress
 from app.playback.played_archive import PlayedArchive
 from app.status import Message, MessageLevel
 from drivers.visible_text import visible
+from reconstruction.segmentation.config import SegmentationConfig
 
 
 class Computation(Enum):
@@ -71,13 +72,15 @@ class ResultJobs:
         """Return why nothing can be computed from a recording now, as a sentence; empty when it can."""
         return self._jobs.conflict(folders=frozenset({path}))
 
-    def start(self, computation: Computation, path: Path, options: RecordingOptions) -> None:
+    def start(
+        self, computation: Computation, path: Path, options: RecordingOptions, segmentation: SegmentationConfig | None = None
+    ) -> None:
         """Start to compute; raises JobConflictError when another job uses the recording."""
         results: list[StoredResult | None] = []
 
         def work(progress: Progress, stop: threading.Event) -> None:
             if computation is Computation.SEGMENT:
-                results.append(segment_again(path, None, progress, stop))
+                results.append(segment_again(path, segmentation, progress, stop))
             else:
                 compute = reconstruct_again if computation is Computation.AGAIN else reconstruct_skipped
                 results.append(compute(path, options, progress, stop))

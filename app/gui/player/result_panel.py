@@ -7,16 +7,21 @@ from pathlib import Path
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from acquisition.archive.results.stored_result import StoredResult
+from acquisition.archive.results.stored_result import ResultKind, StoredResult
 from app.datasets.recorded_methods import RecordingOptions
 from app.gui.player.result_jobs import Computation, equality_text, refusal
 from app.gui.player.side import AS_RECORDED, Side, result_name
 from app.gui.widgets.formatting import count
 from app.gui.widgets.labels import FieldPlace, add_field, caption_label
+from app.gui.widgets.number_box import NumberBox
 from drivers.visible_text import visible
 from reconstruction.models.model import shipped_models
+from reconstruction.segmentation.config import SegmentationConfig
+from reconstruction.segmentation.registry import segmenter_kinds
 
 _OF_RECORDING = "Model of the recording"
+#: The largest threshold in radians, and the largest smallest cell in pixels, that can be chosen.
+_MOST_RAD, _MOST_PX = 6.28, 10_000
 _FOLDER = "Model folder\N{HORIZONTAL ELLIPSIS}"
 _TIPS = {
     Computation.AGAIN: "Compute phase and labels of every frame; the recorded ones stay as they are",
@@ -30,6 +35,7 @@ class ResultPanel(QWidget):
 
     compute_clicked = pyqtSignal(object)  # a Computation
     compare_clicked = pyqtSignal()
+    refused = pyqtSignal(str)  # why a number that was typed is not taken
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,12 +49,27 @@ class ResultPanel(QWidget):
         for name in shipped_models():
             self.model.addItem(name, name)
         self.model.addItem(_FOLDER, None)
+        self.kind = QComboBox()
+        self.kind.addItems(segmenter_kinds())
+        self.threshold = NumberBox()
+        self.threshold.setRange(0.0, _MOST_RAD)
+        self.threshold.setSingleStep(0.05)
+        self.threshold.setSpecialValueText("automatic")
+        self.threshold.describe("The threshold", "")
+        self.smallest = NumberBox()
+        self.smallest.setDecimals(0)
+        self.smallest.setRange(1, _MOST_PX)
+        self.smallest.setValue(SegmentationConfig().min_area_px)
+        self.smallest.setSuffix(" px")
+        self.smallest.describe("The smallest cell", "px")
         self._chosen = 0
         self.buttons = {computation: _button(computation.value, _TIPS[computation]) for computation in Computation}
         self.reasons = {computation: _wrapped(QLabel()) for computation in Computation}
         self._layout()
         self.model.activated.connect(self._choose_model)
         self.compare.clicked.connect(self.compare_clicked)
+        for number in (self.threshold, self.smallest):
+            number.refused.connect(self.refused)
         self.buttons[Computation.AGAIN].clicked.connect(self._again)
         self.buttons[Computation.SKIPPED].clicked.connect(self._skipped)
         self.buttons[Computation.SEGMENT].clicked.connect(self._segment)
@@ -65,7 +86,15 @@ class ResultPanel(QWidget):
         heading.setObjectName("heading")
         layout.addWidget(heading)
         grid = QGridLayout()
-        add_field(grid, "Model", self.model, "What reconstructs the frames", FieldPlace(0, 0))
+        add_field(grid, "Model", self.model, "What reconstructs the frames", FieldPlace(0, 0, 3))
+        for column, (caption, field, tip) in enumerate(
+            (
+                ("Segmenter", self.kind, "What labels the cells when a recording is segmented again"),
+                ("Threshold", self.threshold, "How far above the background a cell begins; 0 lets the segmenter choose"),
+                ("Smallest", self.smallest, "Smaller objects are removed as noise"),
+            )
+        ):
+            add_field(grid, caption, field, tip, FieldPlace(2, column))
         layout.addLayout(grid)
         for computation in Computation:
             self.reasons[computation].setObjectName("muted")
@@ -129,6 +158,15 @@ class ResultPanel(QWidget):
         self._chosen = number
         self.model.setCurrentIndex(number)
 
+    @property
+    def segmentation(self) -> SegmentationConfig:
+        """How a recording is segmented again."""
+        return SegmentationConfig(
+            kind=self.kind.currentText(),
+            threshold=self.threshold.value() or None,
+            min_area_px=round(self.smallest.value()),
+        )
+
     def _again(self) -> None:
         self.compute_clicked.emit(Computation.AGAIN)
 
@@ -145,6 +183,8 @@ def result_text(result: StoredResult) -> str:
     lines = [f"{count(len(result.rows))} frames"]
     known = (("Method", card.method), ("Engine", card.engine), ("Hash", card.method_id), ("Reference", card.reference))
     lines += [f"{name}: {visible(value)}" for name, value in known if value]
+    if card.kind is ResultKind.SEGMENTATION:
+        lines += [f"{visible(key)}: {visible(str(value))}" for key, value in card.facts.items()]
     lines += [equality_text(result)] if equality_text(result) else []
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from PyQt6.QtCore import QItemSelection, QItemSelectionModel, QSignalBlocker, Qt
 from PyQt6.QtGui import QColor
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-from app.gui.image_view.cell_marks import CellGate, identity_colour
+from app.gui.image_view.cell_marks import CellSizes, identity_colour
 from app.gui.live_page.cells.texts import QUANTITIES, narrow_heading, value_text
 from app.gui.widgets.rows_table import set_low_rows, show_as_rows
 from reconstruction.cells.table import CellQuantity, CellTable
@@ -64,11 +64,11 @@ class CellRows(QTableWidget):
         """The cells that the operator has selected, also one that has left."""
         return self._chosen
 
-    def show_cells(self, cells: CellTable | None, gate: CellGate) -> None:
-        """Show the cells that pass a gate, in the order of their identities; None shows no row."""
+    def show_cells(self, cells: CellTable | None, sizes: CellSizes) -> None:
+        """Show the cells that pass, in the order of their identities; None shows no row."""
         places: Sequence[int] = []
         if cells is not None:
-            passing = np.flatnonzero(gate.passes(cells))
+            passing = np.flatnonzero(sizes.passes(cells))
             places = [int(place) for place in passing[np.argsort(cells.identity[passing], kind="stable")]]
         identities = tuple(int(cells.identity[place]) for place in places) if cells is not None else ()
         with QSignalBlocker(self):  # a row that goes away is no choice of the operator

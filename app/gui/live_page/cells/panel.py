@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from PyQt6.QtCore import QSignalBlocker, Qt, pyqtSignal
-from PyQt6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.gui.image_view.cell_marks import CellColour, CellGate, CellLook, identity_colour
+from app.gui.image_view.cell_marks import CellColour, CellLook, CellSizes, identity_colour
 from app.gui.image_view.measure.plots import CurvePlot
 from app.gui.live_page.cells.cell_rows import CellRows
 from app.gui.live_page.cells.slider_row import SliderRow
@@ -42,7 +42,7 @@ class CellsPanel(QWidget):
     ----------
     field_um : float
         Width of the square field of view in micrometres.
-    range_rad : float
+    highest_rad : float
         The largest threshold, in radians.
     """
 
@@ -50,12 +50,14 @@ class CellsPanel(QWidget):
     segmentation_requested = pyqtSignal(object)
     #: The CellLook that the operator wants.
     look_changed = pyqtSignal(object)
+    #: The operator wants to mark cells by clicks.
+    marking_requested = pyqtSignal()
 
-    def __init__(self, field_um: float, range_rad: float) -> None:
+    def __init__(self, field_um: float, highest_rad: float) -> None:
         super().__init__()
         self.history = CellHistory()
         self._field_um = field_um
-        self._range_rad = range_rad
+        self._highest_rad = highest_rad
         self._config = SegmentationConfig()
         self._look = CellLook()
         self.number = ElidedLabel("heading")
@@ -72,6 +74,7 @@ class CellsPanel(QWidget):
         self.quantity = QComboBox()
         self.hint = QLabel("Select cells in the table to see their course over time")
         self.save = CsvButton("cells.csv", "Save all numbers of the cells of the frames that were shown lately", self.csv_text)
+        self.mark = QPushButton("Mark by clicks\N{HORIZONTAL ELLIPSIS}")
         self._plot: CurvePlot | None = None
         self._build()
         self._connect()
@@ -109,11 +112,11 @@ class CellsPanel(QWidget):
         """Show the newest numbers; a few times a second is enough."""
         newest = self.history.newest
         cells = newest.cells if newest is not None else None
-        passing = 0 if cells is None else int(self._look.gate.passes(cells).sum())
+        passing = 0 if cells is None else int(self._look.sizes.passes(cells).sum())
         others = 0 if cells is None else len(cells) - passing
         beside = f", {count(others)} of other sizes" if others else ""
         self.number.show_text("No cells yet" if cells is None else f"{_cells(passing)}{beside}")
-        self.rows.show_cells(cells, self._look.gate)
+        self.rows.show_cells(cells, self._look.sizes)
         self.save.setEnabled(len(self.history) > 0)
         self._draw_plot()
 
@@ -145,8 +148,8 @@ class CellsPanel(QWidget):
         return problems
 
     def csv_text(self) -> str:
-        """Return the numbers of all cells that pass the gate, of the frames that were shown."""
-        return self.history.csv(self._look.gate.passes)
+        """Return the numbers of all cells of the chosen sizes, of the frames that were shown."""
+        return self.history.csv(self._look.sizes.passes)
 
     def _draw_plot(self) -> None:
         chosen = self.rows.chosen[:_MOST_CURVES]
@@ -167,7 +170,7 @@ class CellsPanel(QWidget):
     def _show_sliders(self) -> None:
         config = self._config
         is_phase = config.kind == _THRESHOLD
-        self.threshold.show_last(round((self._range_rad if is_phase else 1.0) * _PER_UNIT))
+        self.threshold.show_last(round((self._highest_rad if is_phase else 1.0) * _PER_UNIT))
         with QSignalBlocker(self.automatic):
             self.automatic.setChecked(config.threshold is None)
         with QSignalBlocker(self.kind):
@@ -180,9 +183,9 @@ class CellsPanel(QWidget):
             unit = " rad" if is_phase else ""
             self.threshold.show_step(round(config.threshold * _PER_UNIT), f"{config.threshold:.2f}{unit}")
         self.smallest.show_step(config.min_area_px, f"{config.min_area_px} px")
-        gate = self._look.gate
-        self.low.value.setText(_area_text(gate.smallest_um2, "any"))
-        self.high.value.setText(_area_text(gate.largest_um2, "any"))
+        sizes = self._look.sizes
+        self.low.value.setText(_area_text(sizes.smallest_um2, "any"))
+        self.high.value.setText(_area_text(sizes.largest_um2, "any"))
 
     # -- requests -------------------------------------------------------------------------------------------------
 
@@ -205,13 +208,13 @@ class CellsPanel(QWidget):
         self._show_sliders()
         self.segmentation_requested.emit(config)
 
-    def _change_gate(self) -> None:
+    def _change_sizes(self) -> None:
         low, high = self.low.step, self.high.step
-        gate = CellGate(
+        sizes = CellSizes(
             smallest_um2=self._area_um2(low) if low else 0.0,
             largest_um2=self._area_um2(high) if high < _AREA_STEPS else math.inf,
         )
-        self._set_look(replace(self._look, gate=gate))
+        self._set_look(replace(self._look, sizes=sizes))
 
     def _change_look(self) -> None:
         look = replace(self._look, colour=self.colour.currentData(), has_numbers=self.numbers.isChecked())
@@ -240,7 +243,7 @@ class CellsPanel(QWidget):
         newest = self.history.newest
         if colour.quantity is None or newest is None:
             return least or 1.0
-        values = newest.cells.values(colour.quantity)[self._look.gate.passes(newest.cells)]
+        values = newest.cells.values(colour.quantity)[self._look.sizes.passes(newest.cells)]
         largest = max((float(value) for value in values if math.isfinite(value)), default=0.0)
         return max(least, _round_up(largest)) or 1.0
 
@@ -264,12 +267,13 @@ class CellsPanel(QWidget):
         self.threshold.moved.connect(self._ask_threshold)
         self.automatic.toggled.connect(self._ask_automatic)
         self.smallest.moved.connect(self._ask_smallest)
-        self.low.moved.connect(self._change_gate)
-        self.high.moved.connect(self._change_gate)
+        self.low.moved.connect(self._change_sizes)
+        self.high.moved.connect(self._change_sizes)
         self.colour.currentIndexChanged.connect(self._change_look)
         self.numbers.toggled.connect(self._change_look)
         self.quantity.currentIndexChanged.connect(self.refresh)
         self.rows.chosen_changed.connect(self._draw_plot)
+        self.mark.clicked.connect(self.marking_requested)
 
     def _build(self) -> None:
         for colour in CellColour:
@@ -308,6 +312,9 @@ class CellsPanel(QWidget):
         layout.addWidget(self.scale)
         layout.addWidget(self.rows, 2)
         layout.addLayout(_row(caption_label("Over time"), self.quantity, self.save))
+        self.mark.setObjectName("small")
+        self.mark.setToolTip("Mark cells on the frame that is shown, by clicks and boxes that Segment Anything answers")
+        layout.addLayout(_row(self.mark))
         layout.addWidget(self.hint)
         layout.addLayout(self._plot_place, 1)
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.gui.image_view.cell_marks import (
     CellColour,
-    CellGate,
     CellLook,
+    CellSizes,
     cell_colours,
     cell_texts,
     identity_colour,
@@ -49,15 +49,15 @@ def test_a_quantity_goes_from_blue_to_red_and_one_that_is_not_known_has_no_colou
 
 
 def test_a_cell_of_another_size_is_grey_and_has_no_number(cells: CellTable) -> None:
-    look = CellLook(gate=CellGate(smallest_um2=10.0, largest_um2=30.0))
+    look = CellLook(sizes=CellSizes(smallest_um2=10.0, largest_um2=30.0))
     assert [text.text for text in cell_texts(cells, look)] == ["1"]
     colours = cell_colours(cells, look)
     assert (colours[0] == colours[2]).all()
     assert (colours[0] != colours[1]).any()
-    assert list(CellGate().passes(cells)) == [True] * 3
+    assert list(CellSizes().passes(cells)) == [True] * 3
     unknown = measure_cells(np.zeros((4, 4), np.float32), np.ones((4, 4), np.uint16), np.ones((4, 4), np.bool_), CellScale())
     assert math.isnan(unknown.area_um2[0])
-    assert list(look.gate.passes(unknown)) == [True]
+    assert list(look.sizes.passes(unknown)) == [True]
 
 
 def test_numbers_lie_in_the_middle_of_their_cells(cells: CellTable) -> None:

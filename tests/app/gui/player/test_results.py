@@ -12,6 +12,7 @@ from app.gui.player.head import Panel
 from app.gui.player.player import Player
 from app.gui.player.result_jobs import Computation
 from app.gui.player.side import AS_RECORDED
+from reconstruction.segmentation.config import SegmentationConfig
 from tests.app.gui.player.conftest import settle, texts
 from tests.helpers.archives.library_archive import dataset
 from tests.helpers.archives.played_recording import RecordingPlan
@@ -53,6 +54,21 @@ def test_segmented_again_lies_beside_the_recorded_labels_and_can_be_chosen(qtbot
     shown.refresh_numbers()
     assert shown.results.shown.text().startswith("segmented again, 20")
     assert "6 frames" in shown.results.details.text()
+
+
+def test_the_settings_of_segment_again_are_chosen_and_kept_with_the_result(qtbot, shown, path, operator, computed):
+    panel = shown.results
+    assert panel.segmentation == SegmentationConfig()
+    operator.fill(panel.threshold, "0.4")
+    operator.fill(panel.smallest, "40")
+    assert panel.segmentation == SegmentationConfig(threshold=0.4, min_area_px=40)
+    computed(shown, Computation.SEGMENT)
+    [result] = Archive.open(path).results()[0]
+    assert (result.card.facts["threshold_rad"], result.card.facts["min_area_px"]) == (0.4, 40)
+    qtbot.waitUntil(lambda: shown.left.results.count() == 2)
+    shown.left.choose_result(result.path.name)
+    shown.refresh_numbers()
+    assert "min_area_px: 40" in panel.details.text()
 
 
 def test_a_result_is_compared_with_what_was_recorded(qtbot, shown, path, operator, computed):
