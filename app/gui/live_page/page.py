@@ -23,6 +23,7 @@ from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.image_view.pane_options import PaneOptions
 from app.gui.live_page.camera_panel import CameraPanel
 from app.gui.live_page.cells.panel import CellsPanel
+from app.gui.live_page.click_window import ClickWindow
 from app.gui.live_page.control_bar import ControlBar, Tone
 from app.gui.live_page.latency_panel import LatencyPanel
 from app.gui.live_page.page_state import preset_of, restore
@@ -42,8 +43,9 @@ from app.gui.widgets.style import GAP_PX
 from app.live.recordings.name_pattern import recording_name, used_in
 from app.live.recordings.options import RecordingOptions
 from app.live.slm.content import SlmContent
+from app.measuring.marked_cells import PromptSource
 from app.presets import PresetStore
-from app.status import LiveState, LiveStatus, Message, MessageLevel, RecordingState, StageName, Topic
+from app.status import LiveState, LiveStatus, Message, MessageLevel, Overlay, RecordingState, StageName, Topic
 from drivers.base import SpeckleScopeError
 from drivers.camera_settings import Roi, RoiRange, SettingName, SettingValue
 from reconstruction.sampling import MOST_SEED, Sampling, Shown
@@ -102,13 +104,14 @@ class LivePage(QMainWindow):
         self._live_state = LiveState.STOPPED
         self.controls = ControlBar()
         self.sampler = SamplerBar()
-        self.pictures = PaneGrid(
-            PaneFacts(
-                field_um=session.field_um,
-                full_scale=session.frame_full_scale,
-                display_range_rad=session.display_range_rad,
-            )
+        self._facts = PaneFacts(
+            field_um=session.field_um,
+            full_scale=session.frame_full_scale,
+            display_range_rad=session.display_range_rad,
         )
+        self.pictures = PaneGrid(self._facts)
+        self._overlay: Overlay | None = None
+        self._prompt_source = PromptSource()
         self.status_strip = StatusStrip()
         self.result = RecordingResult()
         self.recorder = RecordPanel()
@@ -169,6 +172,7 @@ class LivePage(QMainWindow):
                 self._paint_times.phase_given(view.frame.index)
             self.view_shown.emit(view)
         if overlay is not None:
+            self._overlay = overlay
             self.cells.note_overlay(overlay)
             self.pictures.show_overlay(overlay)
 
@@ -356,6 +360,16 @@ class LivePage(QMainWindow):
     def choose_segmentation(self, config: SegmentationConfig) -> None:
         """Label cells in another way."""
         self.attempt(lambda: self.session.choose_segmentation(config))
+
+    def mark_cells(self) -> None:
+        """Open a window with the frame that is on the overlay, on which cells are marked by clicks; the live view goes on."""
+        if self._overlay is None or self._overlay.view.reconstruction is None:
+            self.refuse("No frame with a phase was shown yet; start the live view first")
+            return
+        window = ClickWindow(self, self._facts, self._overlay, self._prompt_source, self.session.segmentation)
+        window.refused.connect(self.refuse)
+        window.saved.connect(self._tell_saved)
+        window.show()
 
     def show_picture_of_samples(self, picture: Picture) -> None:
         """Show one sample or the mean as the phase, or the uncertainty in the place of the phase."""
@@ -600,6 +614,7 @@ class LivePage(QMainWindow):
         self.latency.flashes.refused.connect(self.refuse)
         self.cells.segmentation_requested.connect(self.choose_segmentation)
         self.cells.look_changed.connect(self.pictures.set_cell_look)
+        self.cells.marking_requested.connect(self.mark_cells)
         for button in (self.latency.save_stages, self.latency.save_flashes, self.cells.save):
             button.refused.connect(self.refuse)
             button.saved.connect(self._tell_saved)
