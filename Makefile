@@ -31,6 +31,7 @@ READY_RUN := .venv/.ready-run
 READY_TEST := .venv/.ready-test
 READY_DOCS := .venv/.ready-docs
 READY_READERS := .venv/.ready-readers
+READY_CELLPOSE := .venv/.ready-cellpose
 
 # Tests run in as many processes as there are cores; torch takes one thread in each. A file stays in one process: what its tests
 # share is made once.
@@ -60,8 +61,8 @@ lint: $(READY_TEST)
 test: lint
 	@$(BIN)/python -m pytest $(FAST) $(PARALLEL)
 
-# Also opens exports in GNU Octave, ImageJ, napari and other readers: about 1 GB the first time.
-test-slow: $(READY_TEST) $(READY_READERS) | system-slow
+# Also opens exports in GNU Octave, ImageJ, napari and other readers: about 1 GB the first time. Runs Cellpose: 36 MB.
+test-slow: $(READY_TEST) $(READY_READERS) $(READY_CELLPOSE) | system-slow
 	@$(BIN)/python -m pytest -q -m "slow and not hardware"
 
 # Three runs, each in another order.
@@ -115,6 +116,14 @@ $(READY_READERS): .ci/readers.txt | $(READY_TEST)
 	@$(BIN)/python -m venv --clear .venv/readers
 	@if .venv/readers/bin/pip install -r $< >.venv/readers.log 2>&1; then touch $@; else tail -n 5 .venv/readers.log >&2; \
 		rm -rf .venv/readers; echo "going on without: their tests are skipped; run make again to install them" >&2; fi
+
+# Cellpose in a folder of its own: it needs torchvision, and where that is installed torchmetrics imports it.
+$(READY_CELLPOSE): .ci/cellpose.txt | $(READY_TEST)
+	@echo "installing Cellpose into .venv/cellpose (log in .venv/cellpose.log)"
+	@rm -rf .venv/cellpose
+	@if $(BIN)/pip install --no-deps --target .venv/cellpose -r $< >.venv/cellpose.log 2>&1; then touch $@; else \
+		tail -n 5 .venv/cellpose.log >&2; rm -rf .venv/cellpose; \
+		echo "going on without: its test is skipped; run make again to install it" >&2; fi
 
 python:
 	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or later found: install python3.11, or run make PYTHON=/path/to/it" >&2; exit 1; }

@@ -7,6 +7,7 @@ run a program, is read only if the operator has allowed it.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import safetensors.torch
 import torch
 from platformdirs import user_data_path
 
-from drivers.limits import LimitError, check_inside, check_regular
+from drivers.limits import MAX_ARRAY_BYTES, LimitError, check_inside, check_regular
 from drivers.safe_text import parse_json
 from reconstruction.segmentation.base import SegmentationError
 
@@ -119,8 +120,10 @@ def read_checkpoint(folder: Path, source: Source, *, allow_pickle: bool = False)
         raise SegmentationError(f"{folder} has no {CONFIG}; {source.remedy(folder)}")
     config, config_sha256 = _read_config(folder / CONFIG, source)
     file = _weights_file(folder, source, allow_pickle=allow_pickle)
-    weights = read_pickled_tensors(file) if file.name == PICKLE else _read_safetensors(file)
-    return Checkpoint(folder=folder, config=config, weights=weights, sha256=file_sha256(file), config_sha256=config_sha256)
+    # Whole, and not through a map of the file: that would end the program when somebody replaces the file.
+    data = _content(file)
+    weights = _pickled_tensors(data, file) if file.name == PICKLE else _safetensors(data, file)
+    return Checkpoint(folder=folder, config=config, weights=weights, sha256=hashlib.sha256(data).hexdigest(), config_sha256=config_sha256)
 
 
 def read_pickled_tensors(file: Path) -> dict[str, torch.Tensor]:
@@ -131,8 +134,12 @@ def read_pickled_tensors(file: Path) -> dict[str, torch.Tensor]:
     SegmentationError
         The file is damaged, or holds something else than tensors by their names.
     """
+    return _pickled_tensors(_content(file), file)
+
+
+def _pickled_tensors(data: bytes, file: Path) -> dict[str, torch.Tensor]:
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a damaged pickle can raise anything
         raise SegmentationError(f"{file} is damaged or holds more than tensors ({_cause(error)}); get it again") from error
     if not isinstance(content, Mapping) or not content:
@@ -165,10 +172,19 @@ def _weights_file(folder: Path, source: Source, *, allow_pickle: bool) -> Path:
     return folder / PICKLE
 
 
-def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
+def _content(file: Path) -> bytes:
     try:
-        return safetensors.torch.load_file(file)
-    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
+        if file.stat().st_size > MAX_ARRAY_BYTES:
+            raise SegmentationError(f"{file} has more than {MAX_ARRAY_BYTES // 2**30} GiB; use smaller weights")
+        return file.read_bytes()
+    except OSError as error:
+        raise SegmentationError(f"{file} cannot be read: {error.strerror}; copy it again") from error
+
+
+def _safetensors(data: bytes, file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, RuntimeError) as error:
         raise SegmentationError(f"{file} is damaged or no safetensors file ({_cause(error)}); get it again") from error
 
 
