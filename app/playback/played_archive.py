@@ -28,6 +28,7 @@ from app.status import LiveView, Overlay
 from drivers.base import Frame, FrameMark
 from drivers.visible_text import visible
 from reconstruction.base import Reconstruction
+from reconstruction.cells.table import CellScale
 from reconstruction.sampling import Sampling
 
 #: Engine of a phase that was not computed now.
@@ -174,6 +175,15 @@ class PlayedArchive:
         value = self._metadata.get(key)
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < np.inf
         return float(value) if is_number else None  # type: ignore[arg-type]  # it is a number
+
+    def cell_scale(self, columns: int) -> CellScale:
+        """Return what is known of pixel, light and dry matter where a picture has so many columns over the whole field."""
+        known_um = self._number("pixel_um")
+        return CellScale(
+            pixel_um=None if known_um is None else self.facts.field_um / columns,
+            wavelength_um=self._number("wavelength_um"),
+            refractive_increment_um3_per_pg=self._number("refractive_increment_um3_per_pg"),
+        )
 
     @property
     def layers(self) -> tuple[Layer, ...]:

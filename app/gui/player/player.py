@@ -143,6 +143,7 @@ class Player(QWidget):
         self.measure.saved.connect(self._tell_saved)
         self.results.compute_clicked.connect(self.compute)
         self.results.refused.connect(self._refuse)
+        self.results.cells_requested.connect(self.save_cells)
         self.results.compare_clicked.connect(self._compare_recorded)
 
     def _timer(self, interval_ms: int, slot: Callable[[], object]) -> QTimer:
@@ -423,6 +424,18 @@ class Player(QWidget):
         self.refresh_numbers()
 
     # -- results --------------------------------------------------------------------------------------------------
+
+    def save_cells(self, file: Path) -> None:
+        """Save the numbers of all cells by the labels that are shown, in the background."""
+        path = self.left.path
+        if path is None:
+            return
+        try:
+            self.result_jobs.save_cells(path, self.left.result, file)
+        except SpeckleScopeError as error:
+            self._refuse(str(error))
+            return
+        self._job_timer.start()
 
     def compute(self, computation: Computation) -> None:
         """Compute a result beside what was recorded, in the background."""

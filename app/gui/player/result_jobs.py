@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from acquisition.archive.atomic_files import write_whole
 from acquisition.archive.results.stored_result import ResultKind, StoredResult
 from app.datasets.recorded_methods import RecordingOptions
 from app.datasets.recording_results import reconstruct_again, reconstruct_skipped, segment_again
 from app.gui.widgets.formatting import count
 from app.jobs.job_list import Job, JobList, JobOrder, Progress
 from app.playback.played_archive import PlayedArchive
-from app.status import Message, MessageLevel
+from app.playback.recorded_cells import recorded_cells
+from app.status import JobState, Message, MessageLevel
 from drivers.visible_text import visible
 from reconstruction.segmentation.config import SegmentationConfig
 
@@ -24,6 +26,8 @@ class Computation(Enum):
     AGAIN = "Reconstruct again"
     SKIPPED = "Reconstruct skipped frames"
     SEGMENT = "Segment again"
+    #: The numbers of all cells, as a CSV file.
+    CELLS = "Save cells"
 
 
 def refusal(computation: Computation, archive: PlayedArchive) -> str:
@@ -39,6 +43,8 @@ def refusal(computation: Computation, archive: PlayedArchive) -> str:
         return "Every frame has a phase: none was skipped"
     if computation is Computation.SEGMENT and not archive.reconstructed.any():
         return "No frame has a phase that could be segmented; reconstruct it first"
+    if computation is Computation.CELLS and not archive.reconstructed.any():
+        return "No frame has a phase whose cells could be measured; reconstruct it first"
     return ""
 
 
@@ -48,6 +54,7 @@ class _Running:
     computation: Computation
     job: Job
     results: list[StoredResult | None]
+    file: Path | None = None
 
 
 class ResultJobs:
@@ -88,6 +95,17 @@ class ResultJobs:
         order = JobOrder(name=f"{computation.value}: {visible(path.name)}", work=work, folders=frozenset({path}))
         self._running.append(_Running(path, computation, self._jobs.start(order), results))
 
+    def save_cells(self, path: Path, result: StoredResult | None, file: Path) -> None:
+        """Start to measure the cells of a recording, and to write them as CSV; raises JobConflictError as :meth:`start`."""
+
+        def work(progress: Progress, stop: threading.Event) -> None:
+            history = recorded_cells(PlayedArchive(path), result, progress, stop)
+            if not stop.is_set():
+                write_whole(file, history.csv(), "choose another folder")
+
+        order = JobOrder(name=f"{Computation.CELLS.value}: {visible(path.name)}", work=work, folders=frozenset({path}))
+        self._running.append(_Running(path, Computation.CELLS, self._jobs.start(order), [], file))
+
     def pop_ended(self) -> list[tuple[Path, Message]]:
         """Return the recordings whose computation has ended, and how, each once."""
         ended = [one for one in self._running if not one.job.running]
@@ -100,6 +118,9 @@ def _message(one: _Running) -> Message:
     if error is not None:
         reason = " ".join(str(error).split()) or type(error).__name__
         return Message(MessageLevel.ERROR, f"{one.computation.value} has failed: {reason}")
+    if one.file is not None:
+        was_stopped = one.job.status().state is JobState.STOPPED
+        return Message(MessageLevel.INFO, "Nothing was saved: it was stopped" if was_stopped else f"Saved: {one.file}")
     result = one.results[0] if one.results else None
     if result is None:
         return Message(MessageLevel.INFO, f"{one.computation.value} was stopped; nothing was kept")

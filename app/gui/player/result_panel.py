@@ -27,6 +27,7 @@ _TIPS = {
     Computation.AGAIN: "Compute phase and labels of every frame; the recorded ones stay as they are",
     Computation.SKIPPED: "Compute phase and labels of the frames that were skipped while they were recorded",
     Computation.SEGMENT: "Compute the labels from the recorded phase; the recorded ones stay as they are",
+    Computation.CELLS: "Measure and follow the cells of all frames by the labels that are shown, and save their numbers as CSV",
 }
 
 
@@ -35,6 +36,7 @@ class ResultPanel(QWidget):
 
     compute_clicked = pyqtSignal(object)  # a Computation
     compare_clicked = pyqtSignal()
+    cells_requested = pyqtSignal(object)  # the file for their numbers
     refused = pyqtSignal(str)  # why a number that was typed is not taken
 
     def __init__(self) -> None:
@@ -73,6 +75,7 @@ class ResultPanel(QWidget):
         self.buttons[Computation.AGAIN].clicked.connect(self._again)
         self.buttons[Computation.SKIPPED].clicked.connect(self._skipped)
         self.buttons[Computation.SEGMENT].clicked.connect(self._segment)
+        self.buttons[Computation.CELLS].clicked.connect(self._ask_for_file)
 
     def _layout(self) -> None:
         layout = QVBoxLayout(self)
@@ -175,6 +178,17 @@ class ResultPanel(QWidget):
 
     def _segment(self) -> None:
         self.compute_clicked.emit(Computation.SEGMENT)
+
+    def _ask_for_file(self) -> None:
+        dialog = QFileDialog(self, "Save the numbers of cells", "cells.csv", "Comma-separated values (*.csv)")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("csv")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._request_cells)
+        dialog.open()
+
+    def _request_cells(self, name: str) -> None:
+        self.cells_requested.emit(Path(name))
 
 
 def result_text(result: StoredResult) -> str:

@@ -129,3 +129,10 @@ def test_results_can_be_put_side_by_side_from_the_menu(qtbot, shown, operator, c
     assert shown.right.result.card.name == "segmented again"
     operator.choose_in_menu(shown.head.compare, "End the comparison")
     assert not shown.is_comparing
+
+
+def test_the_cells_of_a_recording_are_saved_in_the_background(qtbot, shown, tmp_path):
+    file = tmp_path / "numbers.csv"
+    shown.results.cells_requested.emit(file)
+    qtbot.waitUntil(lambda: any(text == f"Saved: {file}" for text in texts(shown.messages)))
+    assert "frame,time_s,x_um,y_um,identity" in file.read_text("utf-8")
