@@ -1,8 +1,8 @@
 """What an instrument file wants to run or to connect to, and whether the person at this computer has allowed it.
 
-An instrument file may come from somebody else. It may name a program, a folder with code, an address, or texts for a maker's
-class, which may be libraries or addresses. Such a value acts only after consent for exactly this value. Consent is kept in the
-configuration folder of the person's account, one file for each value, and never beside an instrument file.
+An instrument file may come from somebody else. It may name a program, a folder with code, an address, a pickle, or texts for a
+maker's class, which may be libraries or addresses. Such a value acts only after consent for exactly this value. Consent is kept
+in the configuration folder of the person's account, one file for each value, and never beside an instrument file.
 
 Consent to a program or a folder also keeps the SHA-256 of what lies there: a path that others can write to may hold something
 else tomorrow. So an updated interpreter asks once again. Of a folder, the files count that Python or the system can load.
@@ -98,7 +98,7 @@ def trust_requests(config: InstrumentConfig, *, chosen: bool = True) -> list[Tru
         requested += requests(config) if not chosen or kind is config.camera else ()
     for slm, requests in _OF_SLM.items():
         requested += requests(config) if not chosen or slm is config.slm else ()
-    return requested
+    return [*requested, *_of_segmentation(config)]
 
 
 def not_trusted(config: InstrumentConfig) -> list[TrustRequest]:
@@ -221,6 +221,15 @@ def _of_slmsuite(config: InstrumentConfig) -> Iterator[TrustRequest]:
 
 def _of_slmsuite_camera(config: InstrumentConfig) -> Iterator[TrustRequest]:
     return _texts("slmsuite_camera", config.slmsuite_camera)
+
+
+def _of_segmentation(config: InstrumentConfig) -> Iterator[TrustRequest]:
+    weights = config.segmentation.weights
+    if config.segmentation.allow_pickle and weights is not None:
+        # An address and no path: only tensors are read from the pickle, so new weights in this place need no new consent.
+        yield TrustRequest(
+            key="segmentation.weights", purpose="read weights from the pickle", value=weights.absolute().as_uri()
+        )
 
 
 def _texts(section: str, device: SlmsuiteSlmConfig | SlmsuiteCameraConfig) -> Iterator[TrustRequest]:

@@ -199,3 +199,15 @@ def test_a_name_that_plays_with_the_terminal_is_shown_as_it_is(tmp_path: Path) -
         check_trust(config)
     assert str(caught.value).isprintable()
     assert r"a\x1b[2Jb\u202e" in str(caught.value)
+
+
+def test_a_pickle_with_weights_is_read_only_after_consent(tmp_path: Path) -> None:
+    weights = tmp_path / "cpsam"
+    segmentation = {"kind": "cellpose", "weights": str(weights), "allow_pickle": True}
+    config = config_with(slm="none", segmentation=segmentation)
+    with pytest.raises(TrustError, match=r"read weights from the pickle file://.*cpsam \(segmentation\.weights\)"):
+        check_trust(config)
+    trust(trust_requests(config))
+    weights.write_bytes(b"other weights")
+    check_trust(config)
+    check_trust(config_with(slm="none", segmentation={**segmentation, "allow_pickle": False}))
