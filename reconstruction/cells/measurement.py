@@ -107,6 +107,7 @@ def measure_cells(
         dry_mass_std_pg=total_std * mass_pg,
         is_cut=_cut(labels, mask, numbers),
         correlated_px=float(correlation.weights.sum()),
+        is_least_std=std_rad is None,
     )
 
 

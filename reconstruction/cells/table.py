@@ -71,6 +71,8 @@ class CellTable:
         Whether the edge of the field cuts the cell off, so that area, volume and mass are those of a part.
     correlated_px : float
         How many pixels carry the same random error: 1 for independent pixels.
+    is_least_std : bool
+        Whether the standard deviations are lower bounds: those of the noise beside the cells, where no model states more.
     """
 
     label: NDArray[np.uint16]
@@ -88,6 +90,7 @@ class CellTable:
     dry_mass_std_pg: NDArray[np.float64]
     is_cut: NDArray[np.bool_]
     correlated_px: float = field(default=np.nan)
+    is_least_std: bool = False
 
     def __post_init__(self) -> None:
         for name, column in self.columns().items():

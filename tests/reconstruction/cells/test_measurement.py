@@ -139,6 +139,7 @@ def test_the_uncertainty_is_that_of_repeated_measurements_with_correlated_noise_
     rng = np.random.default_rng(4)
     std = np.full((SIDE, SIDE), 0.05, np.float32) if is_known else None
     repeats = [measure_cells(phase + grainy(rng, sigma_px, 0.05), labels, DISC, SCALE, std) for _ in range(60)]
+    assert repeats[0].is_least_std is not is_known
     masses = np.array([cells.dry_mass_pg for cells in repeats])
     stated = np.mean([cells.dry_mass_std_pg for cells in repeats], axis=0)
     assert stated == pytest.approx(masses.std(axis=0, ddof=1), rel=0.3)

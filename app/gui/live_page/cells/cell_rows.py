@@ -19,6 +19,7 @@ from reconstruction.cells.table import CellQuantity, CellTable
 #: Of all columns but the last.
 _WIDTHS_PX: Final = (42, 50, 52, 58)
 _LOWEST_PX: Final = 130
+_LEAST: Final = ".\nThis model gives no uncertainty: ± is that of the noise beside the cell, so it is a lower bound"
 _CUT: Final = "The edge of the field cuts this cell off: its numbers are those of a part"
 
 
@@ -95,7 +96,9 @@ class CellRows(QTableWidget):
             both = value_text(value, std)
             # The window is narrow: where there is no room, the uncertainty is in the tool tip.
             item = self._item(row, column, both if quantity is CellQuantity.DRY_MASS else value_text(value))
-            item.setToolTip(f"{both} {QUANTITIES[quantity][1]}" if math.isfinite(value) else QUANTITIES[quantity][2])
+            bound = _LEAST if cells.is_least_std and both != value_text(value) else ""
+            known = f"{both} {QUANTITIES[quantity][1]}{bound}"
+            item.setToolTip(known if math.isfinite(value) else QUANTITIES[quantity][2])
 
     def _item(self, row: int, column: int, text: str) -> QTableWidgetItem:
         item = self.item(row, column)
