@@ -34,8 +34,14 @@ from reconstruction.base import ReconstructionError
 from reconstruction.data.simulation import cores, simulated_pool
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import load_model
-from reconstruction.segmentation.learned.maps import MAPS, labels_of, maps_of
-from reconstruction.segmentation.learned.network import SegmenterNetwork, SegmenterShape, network_input, save_network
+from reconstruction.segmentation.learned.maps import labels_of, maps_of
+from reconstruction.segmentation.learned.network import (
+    SegmenterNetwork,
+    SegmenterShape,
+    network_input,
+    predicted_maps,
+    save_network,
+)
 from reconstruction.segmentation.scores import ap50
 from reconstruction.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from reconstruction.training.config import TrainConfig, learning_rate_factor
@@ -205,11 +211,8 @@ def mean_ap50(network: SegmenterNetwork, scenes: Reconstructions, min_area_px: i
     """Return the mean average precision at an IoU of 0.5 of a network, over scenes."""
     scores = []
     for phase, truth in zip(scenes.phase_rad, scenes.labels, strict=True):
-        x = torch.from_numpy(network_input(phase.astype(np.float32), scenes.mask))[None]
-        with torch.inference_mode():
-            maps = network(x)[0]
-        maps[: MAPS - 1].sigmoid_()
-        labels, _ = labels_of(maps.numpy() * scenes.mask, 0.5, min_area_px)
+        maps = predicted_maps(network, phase.astype(np.float32), scenes.mask)
+        labels, _ = labels_of(maps, 0.5, min_area_px)
         scores.append(ap50(labels.astype(np.uint16), np.where(scenes.mask, truth, 0).astype(np.uint16)))
     return float(np.mean(scores))
 

@@ -206,6 +206,8 @@ def segmentation(
 ) -> None:
     """Score and time every segmenter that is installed, on synthetic cells and on empty fields through twin and model.
 
+    Without --model, the shipped few-step model reconstructs, and then the model of the instrument.
+
     Parameters
     ----------
     quick
@@ -213,9 +215,9 @@ def segmentation(
     """
     from app.benchmarks.segmentation.bench import bench_segmentation
 
-    settings = ModelOptions(config=config, instrument=instrument, model=model).settings()
+    settings = ModelOptions(config=config, instrument=instrument).settings()
     with progress_bars() as report:
-        numbers = bench_segmentation(settings, report, quick=quick)
+        numbers = bench_segmentation(settings, report, model=model, quick=quick)
     publish("bench segmentation", numbers, json)
 
 

@@ -22,7 +22,7 @@ from drivers.safe_text import parse_json
 from reconstruction.models.size_check import limited_parameters, stored_elements
 from reconstruction.networks.step_unet import StepUNet
 from reconstruction.segmentation.base import SegmentationError
-from reconstruction.segmentation.learned.maps import BOUNDARY, DEPTH, FOREGROUND, MAPS
+from reconstruction.segmentation.learned.maps import BOUNDARY, DEPTH, FOREGROUND, MAPS, Maps
 
 #: Key of the facts in the header of a file of weights, and their version.
 _KEY, _VERSION = "specklescope-segmenter", 1
@@ -103,6 +103,17 @@ def network_input(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_]) -> ND
     """Return the input of the network: the phase above its median in the disc, in radians, and the disc; (2, h, w)."""
     inside = mask.astype(np.float32)
     return np.stack([(phase_rad - np.median(phase_rad[mask])) * inside, inside]).astype(np.float32)
+
+
+def predicted_maps(network: SegmenterNetwork, phase_rad: NDArray[np.float32], mask: NDArray[np.bool_]) -> Maps:
+    """Return the maps (3, h, w) that a network predicts: probabilities of foreground and boundary, and depth; 0 outside."""
+    x = torch.from_numpy(network_input(phase_rad, mask))[None]
+    height, width = phase_rad.shape
+    beyond = [-side % network.multiple_px for side in (width, height)]
+    with torch.inference_mode():
+        maps = network(F.pad(x, (0, beyond[0], 0, beyond[1])))[0, :, :height, :width].float()
+        maps[:DEPTH].sigmoid_()
+    return np.asarray(maps.numpy() * mask, np.float32)
 
 
 def save_network(path: Path, network: SegmenterNetwork, facts: Mapping[str, object]) -> None:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from reconstruction.models.model import SHIPPED
 from reconstruction.segmentation.base import SegmentationError, Segmenter
 from reconstruction.segmentation.config import SegmentationConfig
-from reconstruction.segmentation.learned.maps import DEPTH, labels_of
-from reconstruction.segmentation.learned.network import load_network, network_input
+from reconstruction.segmentation.learned.maps import labels_of
+from reconstruction.segmentation.learned.network import load_network, predicted_maps
 
 #: The weights that come with the program.
 SHIPPED_WEIGHTS: Final = SHIPPED / "segmenters" / "cells.safetensors"
@@ -87,10 +85,5 @@ class LearnedSegmenter(Segmenter):
     def _segment(
         self, phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], std_rad: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-        x = torch.from_numpy(network_input(phase_rad, mask))[None]
-        height, width = phase_rad.shape
-        beyond = [-side % self._network.multiple_px for side in (width, height)]
-        with torch.inference_mode():
-            maps = self._network(F.pad(x, (0, beyond[0], 0, beyond[1])))[0, :, :height, :width]
-            maps[:DEPTH].sigmoid_()
-        return labels_of(maps.numpy() * mask, self._settings.threshold, self._settings.min_area_px)
+        maps = predicted_maps(self._network, phase_rad, mask)
+        return labels_of(maps, self._settings.threshold, self._settings.min_area_px)
