@@ -35,6 +35,28 @@ def save_tiny(transformers: ModuleType, kind: str, folder: Path) -> None:
     network.save_pretrained(folder)
 
 
+def save_tiny_for_videos(transformers: ModuleType, folder: Path) -> None:
+    """Save a network of SAM 2 for videos, of which that for pictures is a part."""
+    parts = _sam2(transformers).config
+    config = transformers.Sam2VideoConfig(
+        vision_config=parts.vision_config.to_dict(),
+        prompt_encoder_config=parts.prompt_encoder_config.to_dict(),
+        mask_decoder_config=parts.mask_decoder_config.to_dict(),
+        image_size=SIDE_PX,
+        memory_attention_hidden_size=32,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=32,
+        memory_attention_rope_feat_sizes=[4, 4],
+        memory_encoder_hidden_size=32,
+        memory_encoder_output_channels=16,
+        mask_downsampler_embed_dim=32,
+        memory_fuser_embed_dim=32,
+        memory_fuser_intermediate_dim=32,
+        memory_fuser_num_layers=1,
+    )
+    transformers.Sam2VideoModel(config).save_pretrained(folder)
+
+
 def _sam(transformers: ModuleType) -> Any:
     vision = {
         "hidden_size": 32,
