@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from acquisition.archive.results.stored_result import StoredResult
 from app.measuring.cell_history import CellHistory, CellMoment
 from app.playback.played_archive import PlayedArchive
 from reconstruction.cells.measurement import measure_cells
+from reconstruction.cells.table import CellScale
 from reconstruction.cells.tracking import CellTracker
 
+#: Called with how many frames are done, and how many there are.
+Progress = Callable[[int, int], None]
 
-def recorded_cells(
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FollowedFrame:
+    """A recorded frame with its cells.
+
+    Parameters
+    ----------
+    position : int
+        Its number in the recording, from 0.
+    labels : ndarray of uint16, shape (h, w)
+        Its labels.
+    moment : CellMoment
+        Its cells with their identities.
+    """
+
+    position: int
+    labels: NDArray[np.uint16]
+    moment: CellMoment
+
+
+def followed_frames(
     archive: PlayedArchive,
     result: StoredResult | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     stop: threading.Event | None = None,
-) -> CellHistory:
-    """Measure and follow the cells of every frame that has labels.
+) -> Iterator[FollowedFrame]:
+    """Yield every frame that has labels, measured and followed. The same labels give the same identities.
 
     Parameters
     ----------
@@ -31,33 +56,39 @@ def recorded_cells(
     progress : callable
         Called with how many frames are done, and how many there are.
     stop : threading.Event, optional
-        Ends the work when it is set; what was measured until then is returned.
-
-    Returns
-    -------
-    CellHistory
-        A frame without labels is left out. The same labels give the same identities.
+        Ends the work when it is set.
     """
-    history, tracker = CellHistory(longest=max(1, len(archive.rows))), CellTracker()
-    for position in range(len(archive.rows)):
+    tracker, total = CellTracker(), len(archive.rows)
+    for position in range(total):
         if stop is not None and stop.is_set():
-            break
-        progress(position, len(archive.rows))
+            return
+        progress(position, total)
         overlay = archive.load(position, result).overlay
         reconstruction, labels = overlay.view.reconstruction, overlay.labels
         if reconstruction is None or labels is None or not reconstruction.is_finite:
             continue
         mask = np.ones(labels.shape, np.bool_) if reconstruction.mask is None else reconstruction.mask
-        scale = archive.cell_scale(labels.shape[1])
+        scale: CellScale = archive.cell_scale(labels.shape[1])
         cells = measure_cells(reconstruction.phase_rad, labels, mask, scale, reconstruction.uncertainty_rad)
         frame = overlay.view.frame
-        history.add(
-            CellMoment(
-                frame_index=frame.index,
-                time_s=frame.t_ns * 1e-9,
-                pixel_um=scale.pixel_um or float("nan"),
-                cells=tracker.follow(frame.index, cells),
-            )
+        moment = CellMoment(
+            frame_index=frame.index,
+            time_s=frame.t_ns * 1e-9,
+            pixel_um=np.nan if scale.pixel_um is None else scale.pixel_um,
+            cells=tracker.follow(frame.index, cells),
         )
-    progress(len(archive.rows), len(archive.rows))
+        yield FollowedFrame(position=position, labels=labels, moment=moment)
+    progress(total, total)
+
+
+def recorded_cells(
+    archive: PlayedArchive,
+    result: StoredResult | None = None,
+    progress: Progress = lambda done, total: None,
+    stop: threading.Event | None = None,
+) -> CellHistory:
+    """Return the cells of all frames; see :func:`followed_frames`."""
+    history = CellHistory(longest=max(1, len(archive.rows)))
+    for followed in followed_frames(archive, result, progress, stop):
+        history.add(followed.moment)
     return history

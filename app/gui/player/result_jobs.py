@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from acquisition.archive.atomic_files import write_whole
 from acquisition.archive.results.stored_result import ResultKind, StoredResult
 from app.datasets.recorded_methods import RecordingOptions
 from app.datasets.recording_results import reconstruct_again, reconstruct_skipped, segment_again
 from app.gui.widgets.formatting import count
 from app.jobs.job_list import Job, JobList, JobOrder, Progress
+from app.playback.cell_files import save_cells
 from app.playback.played_archive import PlayedArchive
-from app.playback.recorded_cells import recorded_cells
 from app.status import JobState, Message, MessageLevel
 from drivers.visible_text import visible
 from reconstruction.segmentation.config import SegmentationConfig
@@ -26,7 +25,7 @@ class Computation(Enum):
     AGAIN = "Reconstruct again"
     SKIPPED = "Reconstruct skipped frames"
     SEGMENT = "Segment again"
-    #: The numbers of all cells, as a CSV file.
+    #: The numbers, outlines or labels of all cells, as a file.
     CELLS = "Save cells"
 
 
@@ -96,12 +95,10 @@ class ResultJobs:
         self._running.append(_Running(path, computation, self._jobs.start(order), results))
 
     def save_cells(self, path: Path, result: StoredResult | None, file: Path) -> None:
-        """Start to measure the cells of a recording, and to write them as CSV; raises JobConflictError as :meth:`start`."""
+        """Start to measure the cells of a recording and to write them into a file; raises errors as :meth:`start`."""
 
         def work(progress: Progress, stop: threading.Event) -> None:
-            history = recorded_cells(PlayedArchive(path), result, progress, stop)
-            if not stop.is_set():
-                write_whole(file, history.csv(), "choose another folder")
+            save_cells(PlayedArchive(path), file, result, progress, stop)
 
         order = JobOrder(name=f"{Computation.CELLS.value}: {visible(path.name)}", work=work, folders=frozenset({path}))
         self._running.append(_Running(path, Computation.CELLS, self._jobs.start(order), [], file))

@@ -14,6 +14,7 @@ from app.gui.player.side import AS_RECORDED, Side, result_name
 from app.gui.widgets.formatting import count
 from app.gui.widgets.labels import FieldPlace, add_field, caption_label
 from app.gui.widgets.number_box import NumberBox
+from app.playback.cell_files import CELL_FILES
 from drivers.visible_text import visible
 from reconstruction.models.model import shipped_models
 from reconstruction.segmentation.config import SegmentationConfig
@@ -27,7 +28,8 @@ _TIPS = {
     Computation.AGAIN: "Compute phase and labels of every frame; the recorded ones stay as they are",
     Computation.SKIPPED: "Compute phase and labels of the frames that were skipped while they were recorded",
     Computation.SEGMENT: "Compute the labels from the recorded phase; the recorded ones stay as they are",
-    Computation.CELLS: "Measure and follow the cells of all frames by the labels that are shown, and save their numbers as CSV",
+    Computation.CELLS: "Measure and follow the cells of all frames by the labels that are shown, and save their numbers (CSV), "
+    "outlines (ImageJ) or labels (napari)",
 }
 
 
@@ -36,7 +38,7 @@ class ResultPanel(QWidget):
 
     compute_clicked = pyqtSignal(object)  # a Computation
     compare_clicked = pyqtSignal()
-    cells_requested = pyqtSignal(object)  # the file for their numbers
+    cells_requested = pyqtSignal(object)  # the file for them
     refused = pyqtSignal(str)  # why a number that was typed is not taken
 
     def __init__(self) -> None:
@@ -65,6 +67,7 @@ class ResultPanel(QWidget):
         self.smallest.setSuffix(" px")
         self.smallest.describe("The smallest cell", "px")
         self._chosen = 0
+        self._dialog: QFileDialog | None = None
         self.buttons = {computation: _button(computation.value, _TIPS[computation]) for computation in Computation}
         self.reasons = {computation: _wrapped(QLabel()) for computation in Computation}
         self._layout()
@@ -180,12 +183,22 @@ class ResultPanel(QWidget):
         self.compute_clicked.emit(Computation.SEGMENT)
 
     def _ask_for_file(self) -> None:
-        dialog = QFileDialog(self, "Save the numbers of cells", "cells.csv", "Comma-separated values (*.csv)")
+        kinds = [f"{text} (*{end})" for end, text in CELL_FILES.items()]
+        dialog = QFileDialog(self, "Save the cells", "cells.csv")
+        dialog.setNameFilters(kinds)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("csv")
+        dialog.filterSelected.connect(self._use_end)
+        self._dialog = dialog
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(self._request_cells)
         dialog.open()
+
+    def _use_end(self, kind: str) -> None:
+        """Let a name without an end get that of the chosen kind of file."""
+        ends = [end for end, text in CELL_FILES.items() if kind.startswith(text)]
+        if self._dialog is not None and ends:
+            self._dialog.setDefaultSuffix(ends[0].removeprefix("."))
 
     def _request_cells(self, name: str) -> None:
         self.cells_requested.emit(Path(name))

@@ -53,12 +53,12 @@ def test_the_cells_of_a_result_are_those_of_its_labels(path: Path) -> None:
 
 
 def test_it_stops_when_it_is_asked_to_and_says_how_far_it_is(path: Path) -> None:
-    stop, told = threading.Event(), []
+    stop, seen = threading.Event(), []
 
     def progress(done: int, total: int) -> None:
-        told.append((done, total))
+        seen.append((done, total))
         if done == 1:
             stop.set()
 
     assert len(recorded_cells(PlayedArchive(path), None, progress, stop)) == 2
-    assert told[:2] == [(0, 6), (1, 6)]
+    assert seen[:2] == [(0, 6), (1, 6)]

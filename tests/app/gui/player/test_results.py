@@ -16,6 +16,7 @@ from reconstruction.segmentation.config import SegmentationConfig
 from tests.app.gui.player.conftest import settle, texts
 from tests.helpers.archives.library_archive import dataset
 from tests.helpers.archives.played_recording import RecordingPlan
+from tests.helpers.x_server.operator import wait_until
 
 
 @pytest.fixture
@@ -131,8 +132,8 @@ def test_results_can_be_put_side_by_side_from_the_menu(qtbot, shown, operator, c
     assert not shown.is_comparing
 
 
-def test_the_cells_of_a_recording_are_saved_in_the_background(qtbot, shown, tmp_path):
+def test_the_cells_of_a_recording_are_saved_in_the_background(shown, tmp_path):
     file = tmp_path / "numbers.csv"
     shown.results.cells_requested.emit(file)
-    qtbot.waitUntil(lambda: any(text == f"Saved: {file}" for text in texts(shown.messages)))
+    wait_until(lambda: f"Saved: {file}" in texts(shown.messages))
     assert "frame,time_s,x_um,y_um,identity" in file.read_text("utf-8")
