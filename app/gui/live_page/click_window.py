@@ -235,6 +235,7 @@ class ClickWindow(QWidget):
         colours = np.array([QColor(identity_colour(k + 1)).getRgb() for k in range(int(labels.max()))], np.uint8)
         few = 0 < len(colours) <= MAX_OUTLINE_COLOURS
         self.pane.show_picture(replace(self._picture, labels=labels, outline_colours=colours if few else None))
+        self.pane.refresh_numbers("")
         self.keep.setEnabled(self._answer is not None)
         self.undo.setEnabled(bool(self._clicks) or self._box is not None or len(self.cells) > 0)
         self.outside.setEnabled(bool(self._clicks) or self._box is not None)
@@ -243,6 +244,8 @@ class ClickWindow(QWidget):
 
     def _build(self) -> None:
         self.pane.canvas.set_drawing(on=True)
+        for button in (self.pane.enlarge_button, self.pane.view_button):
+            button.hide()  # they belong to the panes of the live page
         self.pane.drawn_from.connect(self._press)
         self.pane.drawn.connect(self._release)
         self.keep.setToolTip("Keep the cell that is shown  (Return)")
