@@ -233,7 +233,7 @@ class _Trainer:
         self.steps = 0
         self.seconds = 0.0
         self._configuration = {"training": config.to_dict(), "scenes": job.scenes, "shape": asdict(job.shape)}
-        if job.resume:
+        if job.resume and checkpoint.is_file():  # else it was stopped before its first step
             self._restore()
 
     def train(self, on_progress: Progress, must_stop: Callable[[], bool]) -> SegmenterNetwork:
@@ -275,7 +275,7 @@ class _Trainer:
         self._network.train()
         loss = self._network.loss(x, maps)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), config.gradient_clip)
         self._optimizer.step()
         self._average.update_parameters(self._network)

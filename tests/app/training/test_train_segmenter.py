@@ -70,6 +70,10 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) -> No
     assert whole[-4000:] == stopped[-4000:], "only the minutes in the header may differ"
 
 
+def test_a_run_that_was_stopped_before_its_first_step_begins_again(tmp_path: Path) -> None:
+    assert train(tmp_path, resume=True)["steps"] == STEPS
+
+
 def test_other_settings_are_refused_when_a_run_goes_on(tmp_path: Path) -> None:
     calls = iter(range(100))
     with pytest.raises(TrainingStoppedError):
