@@ -244,8 +244,8 @@ class ClickWindow(QWidget):
 
     def _build(self) -> None:
         self.pane.canvas.set_drawing(on=True)
-        for button in (self.pane.enlarge_button, self.pane.view_button):
-            button.hide()  # they belong to the panes of the live page
+        for tool in (self.pane.enlarge_button, self.pane.view_button):
+            tool.hide()  # they belong to the panes of the live page
         self.pane.drawn_from.connect(self._press)
         self.pane.drawn.connect(self._release)
         self.keep.setToolTip("Keep the cell that is shown  (Return)")
