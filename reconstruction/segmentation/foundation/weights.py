@@ -123,7 +123,9 @@ def read_checkpoint(folder: Path, source: Source, *, allow_pickle: bool = False)
     # Whole, and not through a map of the file: that would end the program when somebody replaces the file.
     data = _content(file)
     weights = _pickled_tensors(data, file) if file.name == PICKLE else _safetensors(data, file)
-    return Checkpoint(folder=folder, config=config, weights=weights, sha256=hashlib.sha256(data).hexdigest(), config_sha256=config_sha256)
+    return Checkpoint(
+        folder=folder, config=config, weights=weights, sha256=hashlib.sha256(data).hexdigest(), config_sha256=config_sha256
+    )
 
 
 def read_pickled_tensors(file: Path) -> dict[str, torch.Tensor]:
