@@ -242,8 +242,8 @@ def _transformers() -> ModuleType:
         return import_module("transformers")
     except ImportError as error:
         raise SegmentationError(
-            "Segment Anything needs the package transformers, which is not installed; run pip install '.[sam]' in the folder of "
-            "SpeckleScope, or pip install transformers"
+            "Segment Anything needs the package transformers, which is not installed; run pip install '.[sam]' in the folder "
+            "of SpeckleScope, or pip install transformers"
         ) from error
 
 
