@@ -17,6 +17,8 @@ from drivers.base import SpeckleScopeError
 #: Rounds of the live loop and of its engine alone, and the frames of each.
 _ROUNDS, _QUICK_ROUNDS = 24, 5
 _FRAMES, _QUICK_FRAMES = 60, 24
+#: Objects in a frame that shows none, on average: more is a fault.
+_FALSE_OBJECTS = 0.05
 _LIVE, _MODEL = LiveOptions(), ModelOptions()
 
 bench = App(name="bench", help="Measure on this computer. Things that are compared are timed in turns, in the same run.")
@@ -219,6 +221,8 @@ def segmentation(
     with progress_bars() as report:
         numbers = bench_segmentation(settings, report, model=model, quick=quick)
     publish("bench segmentation", numbers, json)
+    wrong = numbers.get("false_objects_empty")
+    _end_in_failure({"empty fields have objects": isinstance(wrong, float) and wrong > _FALSE_OBJECTS})
 
 
 @bench.command

@@ -15,7 +15,7 @@ from tests.helpers.command import refused, run_here
 
 _BENCHMARKS = acquisition.__package__
 #: Benchmarks whose module has another name.
-_MODULE_OF = {"twin": "live.live_loop", "live": "live.live_loop"}
+_MODULE_OF = {"twin": "live.live_loop", "live": "live.live_loop", "segmentation": "segmentation.bench"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,8 @@ _MODULE_OF = {"twin": "live.live_loop", "live": "live.live_loop"}
         ("engines", ["--quick"], {"quick": True}),
         ("live", [], {"rounds": 24, "frames_per_round": 60}),
         ("live", ["--quick"], {"rounds": 5, "frames_per_round": 24}),
+        ("segmentation", ["--quick"], {"quick": True, "model": None}),
+        ("segmentation", ["--model", "default-twin"], {"quick": False, "model": "default-twin"}),
         ("training", ["--quick"], {"quick": True}),
         ("twin", [], {}),
     ],
@@ -66,6 +68,7 @@ def test_a_benchmark_gets_its_options(
         ("acquisition", {"wrong_pairs": 1, "acknowledged_lost": 1}, "a pair is wrong, and an acknowledged pair is lost;"),
         ("acquisition", {"verified": False}, "the pairs are not verified;"),
         ("engines", {"rows": []}, "no engine was timed;"),
+        ("segmentation", {"false_objects_empty": 0.06}, "empty fields have objects;"),
     ],
     ids=str,
 )
@@ -74,7 +77,8 @@ def test_a_benchmark_that_shows_a_fault_is_a_failure(
 ) -> None:
     good = {"contract_suites_failed": 0, "wrong_pairs": 0, "slm_exact_fraction": {"100": 1.0, "150": "skipped: no Xvfb"}}
     numbers = {**good, "acknowledged_lost": 0, "verified": True, "rows": [{"engine": "torch fp32"}], **fault}
-    monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.{name}"), f"bench_{name}", lambda *_, **__: numbers)
+    module = importlib.import_module(f"{_BENCHMARKS}.{_MODULE_OF.get(name, name)}")
+    monkeypatch.setattr(module, f"bench_{name}", lambda *_, **__: numbers)
     assert message in refused("bench", name, cwd=tmp_path)
 
 
