@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import roifile
-import tifffile
 from numpy.typing import NDArray
-from skimage.measure import find_contours
 
 from acquisition.archive.atomic_files import write_bytes
 from acquisition.archive.results.stored_result import StoredResult
@@ -86,6 +83,8 @@ def outlines(labels: NDArray[np.uint16], number: int) -> list[NDArray[np.float64
 
     The centres of exactly the pixels of the label lie inside; holes are left out.
     """
+    from skimage.measure import find_contours
+
     rows, columns = np.nonzero(labels == number)
     if not rows.size:
         return []
@@ -104,6 +103,8 @@ def _area(points: NDArray[np.float64]) -> float:
 
 
 def _regions(archive: PlayedArchive, frames: Iterator[FollowedFrame]) -> bytes:
+    import roifile
+
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as regions:
         for followed in frames:
@@ -117,6 +118,8 @@ def _regions(archive: PlayedArchive, frames: Iterator[FollowedFrame]) -> bytes:
 
 
 def _labels(archive: PlayedArchive, frames: Iterator[FollowedFrame]) -> bytes:
+    import tifffile
+
     stack: NDArray[np.uint16] | None = None
     for followed in frames:
         cells = followed.moment.cells

@@ -75,7 +75,7 @@ def measure_cells(
     area = areas[numbers].astype(np.float64)
     flat = labels.ravel()
     phase = np.where(labels > 0, phase_rad, 0).astype(np.float64)
-    rows, columns = (_sums(flat, axis, numbers) for axis in np.indices(labels.shape, np.float64))
+    rows, columns = (_sums(flat, np.asarray(axis, np.float64), numbers) for axis in np.indices(labels.shape))
     background, noise, ring_px = _backgrounds(phase_rad, labels, mask, numbers)
     correlation = _Correlation.beside_cells(phase_rad, labels, mask)
     total = _sums(flat, phase, numbers) - area * background
@@ -113,7 +113,7 @@ def measure_cells(
 
 def _sums(flat: NDArray[np.uint16], values: NDArray[np.float64], numbers: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the sum of values (h, w) over each of the numbered cells."""
-    return np.bincount(flat, values.ravel())[numbers]
+    return np.asarray(np.bincount(flat, values.ravel())[numbers], np.float64)
 
 
 def _backgrounds(
@@ -199,7 +199,7 @@ class _Correlation:
     def _of_lags(cls, correlation: NDArray[np.float64]) -> Self:
         lags = np.arange(-_LAG_PX, _LAG_PX + 1)
         radius = np.rint(np.hypot(*np.meshgrid(lags, lags))).astype(np.intp).ravel()
-        weights = np.bincount(radius, correlation.ravel())[: _LAG_PX + 1]
+        weights = np.asarray(np.bincount(radius, correlation.ravel())[: _LAG_PX + 1], np.float64)
         # Up to the first radius without correlation: what follows is chance.
         return cls(weights[: int(np.argmax(np.append(weights, -1.0) <= 0.0))])
 

@@ -118,11 +118,12 @@ def _cells(page: PageParts, stored: object) -> list[str]:
 def _segmentation(page: PageParts, stored: object) -> list[str]:
     entry = _mapping(stored)
     kind, threshold, area, weights = (entry.get(key) for key in ("kind", "threshold", "min_area_px", "weights"))
-    is_number = threshold is None or isinstance(threshold, int | float)
-    if not (isinstance(kind, str) and is_number and isinstance(area, int) and isinstance(weights, str)):
+    if not (isinstance(kind, str) and isinstance(area, int) and isinstance(weights, str)):
+        return [f"cells cannot be labelled as {stored!r}"]
+    if threshold is not None and not isinstance(threshold, int | float):
         return [f"cells cannot be labelled as {stored!r}"]
 
-    def change() -> None:
+    def change(kind: str = kind, threshold: float | None = threshold, area: int = area, weights: str = weights) -> None:
         config = SegmentationConfig(
             kind=kind, threshold=threshold, min_area_px=area, weights=Path(weights) if weights else None
         )

@@ -212,3 +212,17 @@ def test_it_fits_a_small_and_a_large_screen(
 )
 def test_numbers_are_written_down_to_the_first_digit_of_their_deviation(value: float, std: float, text: str) -> None:
     assert value_text(value, std) == text
+
+
+def test_a_preset_brings_settings_and_marks_back(panel: CellsPanel, window: MainWindow, session: ScriptedSession) -> None:
+    chosen = SegmentationConfig(threshold=0.4, min_area_px=30, weights=Path("cells.safetensors"))
+    session.choose_segmentation(chosen)
+    panel.restore({"colour": "Area", "numbers": False, "area_from": 60, "area_to": 100, "quantity": "dry_mass_pg"})
+    look = panel.look
+    assert look.colour is CellColour.AREA
+    window.page.save_preset("cells")
+    session.choose_segmentation(SegmentationConfig())
+    assert len(panel.restore({"colour": "smell", "numbers": True, "area_from": 0, "area_to": 999})) == 2
+    window.page.apply_preset("cells")
+    assert session.segmentation == chosen
+    assert (panel.look.colour, panel.look.sizes, panel.look.has_numbers) == (look.colour, look.sizes, False)
