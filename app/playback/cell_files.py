@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +20,25 @@ from app.playback.recorded_cells import FollowedFrame, Progress, followed_frames
 from drivers.base import SpeckleScopeError
 
 _REMEDY: Final = "choose another folder"
-#: Ends of file names, and what such a file is.
-CELL_FILES: Final[Mapping[str, str]] = {
-    ".csv": "Numbers of the cells",
-    ".zip": "Regions for ImageJ and Fiji",
-    ".tif": "Labels for napari and Fiji",
+
+
+class CellFile(Enum):
+    """What is saved; the value is the end of the file's name."""
+
+    NUMBERS = ".csv"
+    REGIONS = ".zip"
+    LABELS = ".tif"
+
+    @property
+    def label(self) -> str:
+        """What it is, for the operator."""
+        return _LABELS_OF_FILES[self]
+
+
+_LABELS_OF_FILES: Final = {
+    CellFile.NUMBERS: "Numbers of the cells",
+    CellFile.REGIONS: "Regions for ImageJ and Fiji",
+    CellFile.LABELS: "Labels for napari and Fiji",
 }
 
 
@@ -64,14 +79,15 @@ def save_cells(
     SpeckleScopeError
         The file has another end, or cannot be written.
     """
-    end = file.suffix.lower()
-    if end not in CELL_FILES:
-        raise SpeckleScopeError(f"cells are saved as {', '.join(CELL_FILES)}, not as {file.name}; choose another name")
-    if end == ".csv":
-        content: bytes = recorded_cells(archive, result, progress, stop).csv().encode()
+    kind = next((kind for kind in CellFile if file.name.lower().endswith(kind.value)), None)
+    if kind is None:
+        ends = ", ".join(kind.value for kind in CellFile)
+        raise SpeckleScopeError(f"cells are saved as {ends}, not as {file.name}; choose another name")
+    if kind is CellFile.NUMBERS:
+        content = recorded_cells(archive, result, progress, stop).csv().encode()
     else:
-        writers: Mapping[str, Callable[[PlayedArchive, Iterator[FollowedFrame]], bytes]] = {".zip": _regions, ".tif": _labels}
-        content = writers[end](archive, followed_frames(archive, result, progress, stop))
+        write = _regions if kind is CellFile.REGIONS else _labels
+        content = write(archive, followed_frames(archive, result, progress, stop))
     if stop is not None and stop.is_set():
         return False
     write_bytes(file, content, _REMEDY)

@@ -14,7 +14,7 @@ from app.gui.player.side import AS_RECORDED, Side, result_name
 from app.gui.widgets.formatting import count
 from app.gui.widgets.labels import FieldPlace, add_field, caption_label
 from app.gui.widgets.number_box import NumberBox
-from app.playback.cell_files import CELL_FILES
+from app.playback.cell_files import CellFile
 from drivers.visible_text import visible
 from reconstruction.models.model import shipped_models
 from reconstruction.segmentation.config import SegmentationConfig
@@ -183,7 +183,7 @@ class ResultPanel(QWidget):
         self.compute_clicked.emit(Computation.SEGMENT)
 
     def _ask_for_file(self) -> None:
-        kinds = [f"{text} (*{end})" for end, text in CELL_FILES.items()]
+        kinds = [f"{kind.label} (*{kind.value})" for kind in CellFile]
         dialog = QFileDialog(self, "Save the cells", "cells.csv")
         dialog.setNameFilters(kinds)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
@@ -196,9 +196,9 @@ class ResultPanel(QWidget):
 
     def _use_end(self, kind: str) -> None:
         """Let a name without an end get that of the chosen kind of file."""
-        ends = [end for end, text in CELL_FILES.items() if kind.startswith(text)]
-        if self._dialog is not None and ends:
-            self._dialog.setDefaultSuffix(ends[0].removeprefix("."))
+        chosen = next((each for each in CellFile if kind.startswith(each.label)), None)
+        if self._dialog is not None and chosen is not None:
+            self._dialog.setDefaultSuffix(chosen.value.removeprefix("."))
 
     def _request_cells(self, name: str) -> None:
         self.cells_requested.emit(Path(name))
