@@ -33,6 +33,7 @@ def test_a_decorrelated_frame_counts_only_with_its_mark() -> None:
     frames = [
         frame(EmptyField.EMPTY),
         frame(EmptyField.DECORRELATED),
+        frame(EmptyField.DIM),
         frame(EmptyField.DECORRELATED, FrameMark.DECORRELATED, readable=False),
     ]
     result = false_objects(frames, OneObject(), MASK)
@@ -40,7 +41,7 @@ def test_a_decorrelated_frame_counts_only_with_its_mark() -> None:
     assert result["unmarked"] == 1
     assert result["mean"] == pytest.approx(0.5), "the live view does not segment the marked frame"
     assert result["frames_with_objects"] == 1
-    assert result["by_field"] == {"empty": 1.0, "uniform": None, "noise": None, "decorrelated": 0.0}
+    assert result["by_field"] == {"empty": 1.0, "uniform": None, "noise": None, "decorrelated": 0.0, "dim": 1.0}
 
 
 class NoFibre:
@@ -78,7 +79,7 @@ def test_every_kind_has_a_quarter_of_the_frames_and_shows_what_its_name_says() -
     cells = np.ones((16, 16), np.float32)
     frames = empty_frames(source, lambda index: cells, 16, lambda *_: None)  # type: ignore[arg-type]
     fields = [each.field for each in frames]
-    assert {field: fields.count(field) for field in EmptyField} == dict.fromkeys(EmptyField, 4)
+    assert {field: fields.count(field) for field in EmptyField} == dict.fromkeys(EmptyField, 4) | {EmptyField.DIM: 1}
     shown = dict(zip([(each.field, index) for index, each in enumerate(frames)], source.shown, strict=True))
     deviations = {field: max(float(image.std()) for (each, _), image in shown.items() if each is field) for field in EmptyField}
     assert deviations[EmptyField.EMPTY] == deviations[EmptyField.DECORRELATED] == 0
