@@ -88,8 +88,8 @@ def false_objects(frames: Sequence[EmptyFrame], segmenter: Segmenter, mask: np.n
     -------
     dict
         ``mean``: objects per frame. ``by_field``: the same for every kind, also for dim frames. ``frames`` and
-        ``frames_with_objects``: how many frames count, and how many of them have an object. ``unmarked``: decorrelated frames without the mark; they do not
-        count.
+        ``frames_with_objects``: how many frames count, and how many of them have an object. ``unmarked``: decorrelated frames
+        without the mark; they do not count.
     """
     by_field: dict[EmptyField, list[int]] = {field: [] for field in EmptyField}
     for frame in frames:
