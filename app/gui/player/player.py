@@ -144,6 +144,11 @@ class Player(QWidget):
         self.results.compute_clicked.connect(self.compute)
         self.results.refused.connect(self._refuse)
         self.results.cells_requested.connect(self.save_cells)
+        self.results.correction_chosen.connect(self.left.corrections.choose)
+        self.results.undo_clicked.connect(self.left.corrections.undo)
+        self.results.store_clicked.connect(self.store_corrections)
+        self.left.corrections.refused.connect(self._refuse)
+        self.left.corrections.changed.connect(self.refresh_numbers)
         self.results.compare_clicked.connect(self._compare_recorded)
 
     def _timer(self, interval_ms: int, slot: Callable[[], object]) -> QTimer:
@@ -436,6 +441,15 @@ class Player(QWidget):
             self._refuse(str(error))
             return
         self._job_timer.start()
+
+    def store_corrections(self) -> None:
+        """Store the corrected labels beside the automatic ones, and show them."""
+        result = self.left.store_corrections()
+        if result is not None:
+            self.left.open_again()
+            self.left.choose_result(result.path.name)
+            self.reported.emit(Message(MessageLevel.INFO, f"Stored: '{result.card.name}', beside the automatic labels"))
+            self.refresh_numbers()
 
     def compute(self, computation: Computation) -> None:
         """Compute a result beside what was recorded, in the background."""

@@ -5,10 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from acquisition.archive.results.stored_result import ResultKind, StoredResult
 from app.datasets.recorded_methods import RecordingOptions
+from app.gui.player.corrections import Correction
 from app.gui.player.result_jobs import Computation, equality_text, refusal
 from app.gui.player.side import AS_RECORDED, Side, result_name
 from app.gui.widgets.formatting import count
@@ -21,6 +32,11 @@ from reconstruction.segmentation.config import SegmentationConfig
 from reconstruction.segmentation.registry import segmenter_kinds
 
 _OF_RECORDING = "Model of the recording"
+_CORRECTION_TIPS = {
+    Correction.DELETE: "Click a cell on the overlay: it is deleted",
+    Correction.MERGE: "Click two cells on the overlay, one after the other: they become one",
+    Correction.SPLIT: "Drag across a cell on the overlay: it is divided along the line",
+}
 #: The largest threshold in radians, and the largest smallest cell in pixels, that can be chosen.
 _MOST_RAD, _MOST_PX = 6.28, 10_000
 _FOLDER = "Model folder\N{HORIZONTAL ELLIPSIS}"
@@ -38,6 +54,9 @@ class ResultPanel(QWidget):
 
     compute_clicked = pyqtSignal(object)  # a Computation
     compare_clicked = pyqtSignal()
+    correction_chosen = pyqtSignal(object)  # a Correction, or None to move the picture again
+    undo_clicked = pyqtSignal()
+    store_clicked = pyqtSignal()
     cells_requested = pyqtSignal(object)  # the file for them
     refused = pyqtSignal(str)  # why a number that was typed is not taken
 
@@ -70,6 +89,19 @@ class ResultPanel(QWidget):
         self._dialog: QFileDialog | None = None
         self.buttons = {computation: _button(computation.value, _TIPS[computation]) for computation in Computation}
         self.reasons = {computation: _wrapped(QLabel()) for computation in Computation}
+        self.tools = {correction: QToolButton() for correction in Correction}
+        for correction, button in self.tools.items():
+            button.setText(correction.value)
+            button.setCheckable(True)
+            button.setToolTip(_CORRECTION_TIPS[correction])
+            button.clicked.connect(self._choose_tool)
+        self.undo = QToolButton()
+        self.undo.setText("Undo")
+        self.undo.setToolTip("Take the last correction back")
+        self.undo.clicked.connect(self.undo_clicked)
+        self.corrected = _wrapped(QLabel())
+        self.store = _button("Store corrections", "Store the corrected labels; the automatic ones stay as they are")
+        self.store.clicked.connect(self.store_clicked)
         self._layout()
         self.model.activated.connect(self._choose_model)
         self.compare.clicked.connect(self.compare_clicked)
@@ -102,10 +134,23 @@ class ResultPanel(QWidget):
         ):
             add_field(grid, caption, field, tip, FieldPlace(2, column))
         layout.addLayout(grid)
+        heading = QLabel("Correct cells")
+        heading.setObjectName("heading")
+        self.corrected.setObjectName("muted")
         for computation in Computation:
             self.reasons[computation].setObjectName("muted")
             layout.addWidget(self.buttons[computation])
             layout.addWidget(self.reasons[computation])
+        layout.addSpacing(12)
+        layout.addWidget(heading)
+        tools = QHBoxLayout()
+        for button in self.tools.values():
+            tools.addWidget(button)
+        tools.addWidget(self.undo)
+        tools.addStretch(1)
+        layout.addLayout(tools)
+        layout.addWidget(self.corrected)
+        layout.addWidget(self.store)
         layout.addStretch(1)
 
     # -- what is shown --------------------------------------------------------------------------------------------
@@ -117,6 +162,7 @@ class ResultPanel(QWidget):
         self.details.setText("" if result is None else result_text(result))
         self.details.setVisible(result is not None)
         self.compare.setVisible(result is not None)
+        self._show_corrections(side)
         for computation, button in self.buttons.items():
             reason = "Nothing is open" if archive is None else refusal(computation, archive) or conflict
             button.setEnabled(not reason)
@@ -181,6 +227,25 @@ class ResultPanel(QWidget):
 
     def _segment(self) -> None:
         self.compute_clicked.emit(Computation.SEGMENT)
+
+    def _show_corrections(self, side: Side) -> None:
+        number = side.corrections.count
+        is_recording = side.archive is not None and side.archive.facts.is_recording
+        for button in self.tools.values():
+            button.setEnabled(is_recording)
+        self.undo.setEnabled(number > 0)
+        self.store.setEnabled(number > 0)
+        frames = f"{count(number)} corrected {'frame is' if number == 1 else 'frames are'} not stored yet"
+        self.corrected.setText(frames if number else "Click or drag on the overlay")
+
+    def _choose_tool(self) -> None:
+        """Choose the tool whose button was pressed, or none where it was chosen already."""
+        pressed = self.sender()
+        for button in self.tools.values():
+            if button is not pressed:
+                button.setChecked(False)
+        chosen = next((correction for correction, button in self.tools.items() if button.isChecked()), None)
+        self.correction_chosen.emit(chosen)
 
     def _ask_for_file(self) -> None:
         kinds = [f"{kind.label} (*{kind.value})" for kind in CellFile]

@@ -14,6 +14,7 @@ from app.gui.image_view.contents import PaneFacts
 from app.gui.image_view.pane_grid import PaneGrid
 from app.gui.image_view.pane_options import PaneOptions
 from app.gui.pages.waker import Waker
+from app.gui.player.corrections import CellCorrections
 from app.gui.player.moment import first_contents, moment_of, pane_facts
 from app.gui.player.time_text import clock_text
 from app.gui.widgets.icons import Ink, icon
@@ -22,6 +23,7 @@ from app.playback.frame_reader import FrameReader
 from app.playback.opening import Opening
 from app.playback.played_archive import PlayedArchive
 from app.playback.played_frame import PlayedFrame
+from drivers.base import SpeckleScopeError
 from drivers.visible_text import visible
 
 #: The result that was there first.
@@ -66,9 +68,11 @@ class Side(QWidget):
         self._waker = Waker(self._look)
         self._reader: FrameReader[PlayedFrame] = FrameReader(self._waker.wake)
         self.pictures = PaneGrid(_FACTS)
+        self.corrections = CellCorrections(self.pictures)
         self._facts = _FACTS
         self._layout()
         self.results.activated.connect(self._choose_result)
+        self.corrections.changed.connect(self._show_again)
         self.close_button.clicked.connect(self._ask_to_close)
         # The thread would keep the reader, and whatever it wakes.
         self.destroyed.connect(self._reader.close)
@@ -135,7 +139,9 @@ class Side(QWidget):
         self._opening = Opening(path, self._waker.wake)
 
     def forget(self) -> None:
-        """Show nothing."""
+        """Show nothing; corrections that are not stored are stored first."""
+        self.store_corrections()
+        self.corrections.forget()
         self._opening = None
         self._reader.use(None)
         self.archive = None
@@ -149,7 +155,8 @@ class Side(QWidget):
         self._fill_results()
 
     def release(self) -> None:
-        """Read nothing any more."""
+        """Read nothing any more; corrections that are not stored are stored first."""
+        self.store_corrections()
         self._opening = None
         self._waker.release()
         self._reader.close()
@@ -167,10 +174,28 @@ class Side(QWidget):
         return next((one for one in results if one.path.name == self._result_name), None)
 
     def choose_result(self, name: str) -> None:
-        """Show a result by the name of its folder; an empty name shows what was recorded."""
+        """Show a result by the name of its folder; an empty name shows what was recorded.
+
+        Corrections that are not stored belong to the result that was shown, and are stored first.
+        """
+        self.store_corrections()
+        self.corrections.forget()
         self._result_name = name
         self._use_result()
         self.result_chosen.emit(self)
+
+    def store_corrections(self) -> StoredResult | None:
+        """Store corrected labels beside the automatic ones; return the result, or None where there is nothing to store.
+
+        Where they cannot be stored, ``corrections.refused`` says why.
+        """
+        if self.path is None or not self.corrections.count:
+            return None
+        try:
+            return self.corrections.store(self.path, self.result)
+        except SpeckleScopeError as error:
+            self.corrections.refused.emit(str(error))
+            return None
 
     def _choose_result(self, number: int) -> None:
         self.choose_result(str(self.results.itemData(number)))
@@ -285,8 +310,16 @@ class Side(QWidget):
         if frame is None or frame is self.shown:
             return
         self.shown = frame
-        self.pictures.show_moment(moment_of(frame, self._facts))
+        self._show_again()
         self.frame_shown.emit(self)
+
+    def _show_again(self) -> None:
+        """Show the present frame with its corrected labels, if there are some."""
+        frame = self.shown
+        if frame is not None:
+            moment = moment_of(frame, self._facts)
+            moment.overlay = self.corrections.corrected(frame.row.index, frame.overlay)
+            self.pictures.show_moment(moment)
 
     def _ask_to_close(self) -> None:
         self.close_clicked.emit(self)
