@@ -4,9 +4,13 @@ The input of the network is the speckle, averaged to the phase's grid, together 
 the noise. It has no reference as input, and its loss includes the grid outside the fibre's disc. Only the scaling of counts to
 the condition differs from the publication.
 
-Two options help where a training is short. The network can estimate the clean picture in place of the noise (``predicts``):
-from pure noise it then is a regressor, which cannot do without the speckle. And a fraction of the draws can be pure noise
-(``pure_noise``): a network that sees little noise can do without the speckle, and learns late to use it.
+Some options help where a training is short. The network can estimate the clean picture in place of the noise (``predicts``).
+It can begin as a regressor (``mean_only``), which has nothing but the speckle. A fraction of the draws can be pure noise
+(``pure_noise``): a network that sees little noise can do without the speckle, and learns late to use it. And batch norm can
+replace group norm (``norm``), and residual blocks then start with random weights. The speckle of a fibre has a pattern that is
+the same in every frame, and an object changes it a little. As published the network hardly learned this change. Regressors of
+two million weights at 64 px, batches of 16 pairs: after 900 steps the correlation on held-out images was 0.45 with batch norm,
+after 500 to 600 steps 0.0 as published, and 0.05 with batch norm but blocks that start as the identity.
 
 A sample of the posterior has twice the squared error of the posterior's mean: more steps give more realistic images, not a
 higher PSNR. Samples show texture and uncertainty (:meth:`SpecDiffusion.deviation`). The mean of K samples has 1 + 1/K times the
@@ -28,7 +32,8 @@ from reconstruction.data.batch import Batch
 from reconstruction.diffusion.samplers import SAMPLERS, Denoiser
 from reconstruction.diffusion.schedules import GAMMA_NOISIEST, draw_gamma, preset
 from reconstruction.models.base import NetworkConfig, Reconstructor
-from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape, gamma_embedding, log_snr_embedding
+from reconstruction.models.losses import phase_loss
+from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape, Norm, gamma_embedding, log_snr_embedding
 from reconstruction.networks.speckle_only import shrunk_speckle
 
 #: Factor on the condition. On the twin an object changes the condition by 0.13 of a frame's mean. With this factor the change
@@ -59,7 +64,7 @@ class SpecDiffusionConfig(NetworkConfig):
 
     Parameters
     ----------
-    base_channels, multipliers, residual_blocks, heads, dropout
+    base_channels, multipliers, residual_blocks, heads, dropout, norm
         See :class:`~reconstruction.networks.film_unet.FilmUNetShape`.
     sampler : str
         Name in :data:`~reconstruction.diffusion.samplers.SAMPLERS`.
@@ -73,6 +78,9 @@ class SpecDiffusionConfig(NetworkConfig):
         A value of :class:`Prediction`.
     pure_noise : float
         Fraction of the draws in training whose input is pure noise, 0 to 1; the others are drawn as published.
+    mean_only : bool
+        Whether the network is trained, and used, as a regressor: it estimates the picture from the speckle, with 0 in the place
+        of the noisy picture and the loss of the other networks.
     """
 
     base_channels: int = 64
@@ -86,11 +94,15 @@ class SpecDiffusionConfig(NetworkConfig):
     samples: int = 8
     predicts: str = Prediction.NOISE.value
     pure_noise: float = 0.0
+    norm: str = Norm.GROUP.value
+    mean_only: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.predicts not in list(Prediction) or not 0 <= self.pure_noise <= 1:
             raise ValueError(f"predicts is one of {', '.join(Prediction)} and pure_noise a number from 0 to 1, got {self}")
+        if self.mean_only and self.predicts != Prediction.PICTURE:
+            raise ValueError(f"a regressor (mean_only) predicts the picture, got predicts = {self.predicts!r}")
         halvings = len(self.multipliers) - 1
         if self.grid_px % 2**halvings:
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
@@ -130,6 +142,7 @@ class SpecDiffusion(Reconstructor):
             residual_blocks=config.residual_blocks,
             dropout=config.dropout,
             heads=config.heads,
+            norm=config.norm,
         )
         self.predicts = Prediction(config.predicts)
         embedding = gamma_embedding if self.predicts is Prediction.NOISE else log_snr_embedding
@@ -183,7 +196,13 @@ class SpecDiffusion(Reconstructor):
         return {"network": (torch.zeros((1, 2, self.config.grid_px, self.config.grid_px)), torch.full((1,), 0.5))}
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Return the error of the estimates: absolute for the noise, as published, or squared and weighted for the picture."""
+        """Return the error of the estimates: absolute for the noise, as published, or squared and weighted for the picture.
+
+        That of a regressor is the loss of the other networks.
+        """
+        if self.config.mean_only:
+            mean = self._in_rad(self._mean(self.condition(batch.frames)))
+            return phase_loss(mean, batch.phase_rad, self.inside, self.config.phase_range_rad)
         clean = 2 * batch.phase_rad / self.config.phase_range_rad - 1
         gamma = draw_gamma(len(clean))
         # The part of the picture in the input; pure noise has none, though its level is the noisiest that sampling begins at.
@@ -269,6 +288,8 @@ class SpecDiffusion(Reconstructor):
 
     def _sampled(self, condition: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Return a sample, (b, 1, grid_px, grid_px) in radians, for each condition and its noise."""
+        if self.config.mean_only:
+            return self._in_rad(self._mean(condition))
         noises = iter(noise.split(1, 1))
 
         def predict_eps(y: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
@@ -280,6 +301,14 @@ class SpecDiffusion(Reconstructor):
 
         start, gammas = next(noises), preset(self.schedule).gammas
         image = SAMPLERS[self.sampler](Denoiser(predict_eps), start, gammas, lambda: next(noises))
+        return self._in_rad(image)
+
+    def _mean(self, condition: torch.Tensor) -> torch.Tensor:
+        """Return what the network makes of the condition (b, 1, grid_px, grid_px) alone, on -1..1."""
+        level = condition.new_full((len(condition),), GAMMA_NOISIEST)
+        return torch.as_tensor(self.network(torch.cat([condition, torch.zeros_like(condition)], 1), level))
+
+    def _in_rad(self, image: torch.Tensor) -> torch.Tensor:
         return (image + 1) / 2 * self.config.phase_range_rad
 
     def condition(self, frame: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,16 @@ def time_embedding(time: torch.Tensor) -> torch.Tensor:
     return gamma_embedding(1000 * time)
 
 
+class Norm(StrEnum):
+    """How maps are normalized before each convolution."""
+
+    #: Over groups of maps of one image, as published.
+    GROUP = "group"
+    #: Over one map of all images of a batch; an average of many batches replaces it after training. Residual blocks then start
+    #: with random weights, not as the identity.
+    BATCH = "batch"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FilmUNetShape:
     """Widths and depths of the network; the defaults are those of SpecDiffusion.
@@ -55,11 +66,13 @@ class FilmUNetShape:
         Dropout probability inside residual blocks.
     heads : int
         Heads of the attention, which only the coarsest grid has.
+    norm : str
+        A value of :class:`Norm`.
 
     Raises
     ------
     ValueError
-        ``heads`` does not divide the number of channels of the coarsest grid.
+        ``heads`` does not divide the number of channels of the coarsest grid, or there is no such norm.
     """
 
     base_channels: int = 64
@@ -67,8 +80,11 @@ class FilmUNetShape:
     residual_blocks: int = 2
     dropout: float = 0.2
     heads: int = 16
+    norm: str = Norm.GROUP.value
 
     def __post_init__(self) -> None:
+        if self.norm not in list(Norm):
+            raise ValueError(f"norm is one of {', '.join(Norm)}, got {self.norm!r}")
         if self.widths[-1] % self.heads:
             raise ValueError(f"{self.heads} heads cannot share {self.widths[-1]} channels; choose a divisor")
 
@@ -105,8 +121,12 @@ class FilmUNet(nn.Module):
         features = 4 * shape.base_channels
         self.level = nn.Sequential(nn.Linear(EMBEDDING_FEATURES, features), nn.SiLU(), nn.Linear(features, features), nn.SiLU())
 
+        def norm(channels: int) -> nn.Module:
+            return _GroupNorm(channels) if shape.norm == Norm.GROUP else nn.BatchNorm2d(channels)
+
         def block(channels_in: int, channels_out: int, resize: nn.Module | None = None) -> _Residual:
-            return _Residual(channels_in, channels_out, features, shape.dropout, resize or nn.Identity())
+            norms = norm(channels_in), norm(channels_out)
+            return _Residual(channels_in, channels_out, features, shape.dropout, resize or nn.Identity(), norms)
 
         now = widths[0]
         self.stem = nn.Conv2d(in_channels, now, 3, padding=1)
@@ -120,7 +140,7 @@ class FilmUNet(nn.Module):
                 self.down.append(block(now, now, nn.AvgPool2d(2)))
                 kept.append(now)
         self.middle_in = block(now, now)
-        self.attention = _Attention(now, shape.heads)
+        self.attention = _Attention(now, shape.heads, norm(now))
         self.middle_out = block(now, now)
         self.up = nn.ModuleList()
         for number, width in reversed(list(enumerate(widths))):
@@ -129,7 +149,7 @@ class FilmUNet(nn.Module):
                 now = width
             if number:
                 self.up.append(block(now, now, nn.Upsample(scale_factor=2)))
-        self.head = nn.Sequential(_Norm(now), nn.SiLU(), _zeroed(nn.Conv2d(now, out_channels, 3, padding=1)))
+        self.head = nn.Sequential(norm(now), nn.SiLU(), _zeroed(nn.Conv2d(now, out_channels, 3, padding=1)))
 
     def forward(self, x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         """Evaluate the network.
@@ -160,15 +180,24 @@ class FilmUNet(nn.Module):
 
 
 class _Residual(nn.Module):
-    def __init__(self, channels_in: int, channels_out: int, features: int, dropout: float, resize: nn.Module) -> None:
+    def __init__(  # noqa: PLR0913 (each of them differs between the blocks of a network)
+        self,
+        channels_in: int,
+        channels_out: int,
+        features: int,
+        dropout: float,
+        resize: nn.Module,
+        norms: tuple[nn.Module, nn.Module],
+    ) -> None:
         super().__init__()
         self.resize = resize
-        self.norm_in = _Norm(channels_in)
+        self.norm_in, self.norm_out = norms
         self.conv_in = nn.Conv2d(channels_in, channels_out, 3, padding=1)
         self.film = nn.Linear(features, 2 * channels_out)
-        self.norm_out = _Norm(channels_out)
         self.dropout = nn.Dropout(dropout)
-        self.conv_out = _zeroed(nn.Conv2d(channels_out, channels_out, 3, padding=1))
+        self.conv_out = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        if isinstance(self.norm_out, nn.GroupNorm):
+            _zeroed(self.conv_out)
         self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
@@ -179,10 +208,10 @@ class _Residual(nn.Module):
 
 
 class _Attention(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, norm: nn.Module) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = _Norm(channels)
+        self.norm = norm
         self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
         self.mix = _zeroed(nn.Conv2d(channels, channels, 1))
 
@@ -192,7 +221,7 @@ class _Attention(nn.Module):
         return torch.as_tensor(x + self.mix(attended.transpose(2, 3).reshape(x.shape)))
 
 
-class _Norm(nn.GroupNorm):
+class _GroupNorm(nn.GroupNorm):
     """Group norm with float32 statistics, also under autocast: half precision is too coarse, and slower on the CPU."""
 
     def __init__(self, channels: int) -> None:

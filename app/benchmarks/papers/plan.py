@@ -1,9 +1,10 @@
 """Which models the experiment trains, with which options, and for how many minutes of one core.
 
 The published networks get the frame and give the phase at the frame's sampling, ours give it on a grid of half the side. All
-have some two million weights, which is less than the published ones have. SpecDiffusion begins as a regressor, whose input is
-pure noise. It goes on as a diffusion model, with a quarter of the draws at pure noise. The one that gets four times the minutes
-starts from the other one's weights, and does both again.
+have some two million weights, which is less than the published ones have. SpecDiffusion begins as a regressor, with the loss of
+the other networks. It goes on as a diffusion model, with a quarter of the draws at pure noise. The one that gets four times
+the minutes starts from the other one's weights, and does both again. It has batch norm in place of group norm, and a fourth
+grid: as published, it learned nothing in these minutes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from app.instrument.kinds import InstrumentName
+from reconstruction.diffusion.specdiffusion import Prediction
+from reconstruction.networks.film_unet import Norm
 
 #: Minutes of one core for every model, and for the second SpecDiffusion.
 MINUTES, LONG_MINUTES = 40.0, 160.0
@@ -167,9 +170,17 @@ def paper_models(instrument: InstrumentName, frame_px: int, grid_px: int) -> tup
 
 
 def _specdiffusion(instrument: InstrumentName, grid_px: int, minutes: float) -> PaperModel:
-    network = {"grid_px": grid_px, "base_channels": 12, "heads": 4, "dropout": 0.0, "predicts": "picture"}
+    network = {
+        "grid_px": grid_px,
+        "base_channels": 12,
+        "multipliers": (1, 2, 4, 8),
+        "heads": 4,
+        "dropout": 0.0,
+        "norm": Norm.BATCH.value,
+        "predicts": Prediction.PICTURE.value,
+    }
     stages = (
-        Stage(part=_REGRESSOR_PART, network={"pure_noise": 1.0, "schedule": "uniform-1"}, rate=1e-3),
+        Stage(part=_REGRESSOR_PART, network={"mean_only": True, "schedule": "uniform-1"}, rate=2e-3),
         Stage(network={"pure_noise": 0.25, "schedule": "paper-100"}, rate=1e-3, validate_every=2000),
     )
     name = f"specdiffusion-{instrument}-{minutes:g}"

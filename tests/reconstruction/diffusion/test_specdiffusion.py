@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from reconstruction.base import ReconstructionError
 from reconstruction.data.batch import Batch
-from reconstruction.diffusion.schedules import TRAINING_GAMMAS, draw_gamma, preset
+from reconstruction.diffusion.schedules import GAMMA_NOISIEST, TRAINING_GAMMAS, draw_gamma, preset
 from reconstruction.diffusion.specdiffusion import SpecDiffusion, SpecDiffusionConfig
+from reconstruction.models.losses import phase_loss
 from reconstruction.networks.film_unet import FilmUNet, FilmUNetShape, gamma_embedding, log_snr_embedding, time_embedding
 
 FRAME_PX, GRID_PX = 64, 16
@@ -289,7 +290,23 @@ def test_the_usual_loss_is_the_published_one() -> None:
     assert float(loss.detach()) == pytest.approx(float((estimate - eps).abs().mean()), rel=0.1)  # dropout is on in training
 
 
-@pytest.mark.parametrize("change", [{"predicts": "picure"}, {"pure_noise": 1.5}])
-def test_impossible_predictions_are_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="predicts is one of noise, picture"):
-        replace(CONFIG, **change)  # type: ignore[arg-type]
+def test_a_regressor_sees_the_speckle_alone_and_each_seed_gives_the_same() -> None:
+    model = small(replace(CONFIG, predicts="picture", mean_only=True, norm="batch"))
+    frames = counts(1)
+    for seed in (0, 1):
+        estimate = model.network(
+            torch.cat([model.condition(frames), torch.zeros((1, 1, GRID_PX, GRID_PX))], 1), torch.tensor([GAMMA_NOISIEST])
+        )
+        drawn = model.sample(frames, frames, [seed])
+        assert torch.allclose(drawn, (estimate + 1) / 2 * model.config.phase_range_rad, atol=1e-5)
+    batch = pairs(4)
+    expected = phase_loss(model(batch.frames, batch.reference), batch.phase_rad, model.inside, model.config.phase_range_rad)
+    assert float(model.loss(batch).detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change", [{"predicts": "picure"}, {"pure_noise": 1.5}, {"mean_only": True}, {"predicts": "picture", "norm": "layer"}]
+)
+def test_impossible_options_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"predicts is one of noise, picture|a regressor .* the picture|norm is one of"):
+        small(replace(CONFIG, **change))  # type: ignore[arg-type]
