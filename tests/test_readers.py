@@ -44,7 +44,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "yaml.unsafe_load": (),
     "pickle.load": (),
     "pickle.loads": (),
-    "torch.load": (),
+    "torch.load": ("reconstruction/segmentation/foundation/weights.py",),  # tensors alone, after consent
 }
 
 

@@ -73,6 +73,7 @@ EXCEPTIONS = {
     ("app/benchmarks/reliability/fuzz/mutations.py", "_store", "write_bytes"): "a damaged copy of a sample, thousands of times",
     ("app/benchmarks/reliability/fuzz/mutations.py", "_change_npz", "ZipFile"): "in memory",
     ("app/diagnostics/report.py", "write_report", "ZipFile"): "in memory",
+    ("app/playback/cell_files.py", "_regions", "ZipFile"): "in memory",
     ("app/library/transfer.py", "_copy_file", "open"): "in a hidden folder that is renamed when all is verified",
     ("app/benchmarks/reliability/fuzz/worker.py", "_private_stdout", "fdopen"): "the pipe to the parent",
     ("app/benchmarks/reliability/fuzz/workers.py", "_start", "open"): "the output of a child, which grows line by line",

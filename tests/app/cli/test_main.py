@@ -53,6 +53,7 @@ BENCHMARKS = [
     "loop-back",
     "papers",
     "reliability",
+    "segmentation",
     "training",
     "twin",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from pathlib import Path
 
@@ -19,10 +18,6 @@ from app.gui.session_protocol import SessionLike
 from app.live.session import Session
 from tests.helpers.scripted_session import ScriptedSession, make_view
 from tests.helpers.small_instrument import small_instrument
-
-#: Threads of the pages that end by themselves; while one collects garbage, no other thread can.
-_SEARCHES = ("models", "datasets for training")
-_SEARCHES_END_S = 30.0
 
 
 class Operator:
@@ -52,15 +47,15 @@ class Operator:
 
     def alive(self) -> list[str]:
         """Return what is still in memory, and what holds it."""
-        for thread in threading.enumerate():
-            if thread.name in _SEARCHES:
-                thread.join(_SEARCHES_END_S)
         gc.collect()
         return [f"{ref()!r} held by {_holders(ref())}" for ref in self.refs if ref() is not None]
 
 
 def _holders(held: object) -> list[str]:
-    return [repr(holder)[:200] for holder in gc.get_referrers(held)]
+    return [
+        f"{holder!r:.200} held by {[repr(each)[:200] for each in gc.get_referrers(holder)]}"
+        for holder in gc.get_referrers(held)
+    ]
 
 
 def shown_and_closed(session: SessionLike, operator: Operator) -> None:
