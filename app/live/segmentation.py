@@ -21,7 +21,7 @@ from acquisition.streams.times import NO_TIMES, TimeHistogram, TimeStats
 from app.live.publisher import Publisher
 from app.status import LiveView, Message, MessageLevel, Overlay, Topic
 from reconstruction.base import Reconstruction
-from reconstruction.cells.measurement import measure_cells
+from reconstruction.cells.measurement import measure_reconstruction
 from reconstruction.cells.table import CellScale
 from reconstruction.cells.tracking import CellTracker
 from reconstruction.segmentation.base import Segmenter
@@ -184,14 +184,7 @@ class SegmentationPipeline:
         if reconstruction is None or overlay.labels is None or not _shows_objects(overlay.view, reconstruction):
             return overlay
         start_s = time.perf_counter()
-        mask = reconstruction.mask
-        measured = measure_cells(
-            reconstruction.phase_rad,
-            overlay.labels,
-            np.ones(overlay.labels.shape, np.bool_) if mask is None else mask,
-            self._settings.scale_of(overlay.view),
-            reconstruction.uncertainty_rad,
-        )
+        measured = measure_reconstruction(reconstruction, overlay.labels, self._settings.scale_of(overlay.view))
         cells = self._tracker.follow(overlay.frame_index, measured)
         return replace(overlay, cells=cells, segment_s=overlay.segment_s + time.perf_counter() - start_s)
 

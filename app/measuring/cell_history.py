@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.measuring.csv_text import Cell, csv_text
+from drivers.base import Frame
 from reconstruction.cells.table import CellQuantity, CellTable
 
 #: What a reader of the CSV table has to know.
@@ -56,6 +57,11 @@ class CellMoment:
     time_s: float
     pixel_um: float
     cells: CellTable
+
+    @classmethod
+    def of_frame(cls, frame: Frame, pixel_um: float, cells: CellTable) -> Self:
+        """Return the cells of a frame of the camera."""
+        return cls(frame_index=frame.index, time_s=frame.t_ns * 1e-9, pixel_um=pixel_um, cells=cells)
 
 
 class CellHistory:

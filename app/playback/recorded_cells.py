@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from acquisition.archive.results.stored_result import StoredResult
 from app.measuring.cell_history import CellHistory, CellMoment
 from app.playback.played_archive import PlayedArchive
-from reconstruction.cells.measurement import measure_cells
+from reconstruction.cells.measurement import measure_reconstruction
 from reconstruction.cells.table import CellScale
 from reconstruction.cells.tracking import CellTracker
 
@@ -67,16 +67,11 @@ def followed_frames(
         reconstruction, labels = overlay.view.reconstruction, overlay.labels
         if reconstruction is None or labels is None or not reconstruction.is_finite:
             continue
-        mask = np.ones(labels.shape, np.bool_) if reconstruction.mask is None else reconstruction.mask
         scale: CellScale = archive.cell_scale(labels.shape[1])
-        cells = measure_cells(reconstruction.phase_rad, labels, mask, scale, reconstruction.uncertainty_rad)
+        cells = measure_reconstruction(reconstruction, labels, scale)
         frame = overlay.view.frame
-        moment = CellMoment(
-            frame_index=frame.index,
-            time_s=frame.t_ns * 1e-9,
-            pixel_um=np.nan if scale.pixel_um is None else scale.pixel_um,
-            cells=tracker.follow(frame.index, cells),
-        )
+        pixel_um = np.nan if scale.pixel_um is None else scale.pixel_um
+        moment = CellMoment.of_frame(frame, pixel_um, tracker.follow(frame.index, cells))
         yield FollowedFrame(position=position, labels=labels, moment=moment)
     progress(total, total)
 

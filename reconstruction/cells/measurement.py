@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from reconstruction.base import Reconstruction
 from reconstruction.cells.table import CellScale, CellTable
 
 #: The ring begins at this distance from every cell, because edges are blurred, and is so wide; in pixels.
@@ -109,6 +110,12 @@ def measure_cells(
         correlated_px=float(correlation.weights.sum()),
         is_least_std=std_rad is None,
     )
+
+
+def measure_reconstruction(reconstruction: Reconstruction, labels: NDArray[np.uint16], scale: CellScale) -> CellTable:
+    """Measure every labelled cell of a reconstruction, whose phase is finite; without a disc the whole field counts."""
+    mask = np.ones(labels.shape, np.bool_) if reconstruction.mask is None else reconstruction.mask
+    return measure_cells(reconstruction.phase_rad, labels, mask, scale, reconstruction.uncertainty_rad)
 
 
 def _sums(flat: NDArray[np.uint16], values: NDArray[np.float64], numbers: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -205,10 +205,9 @@ class ClickWindow(QWidget):
             CellScale(pixel_um=pixel_um),
             reconstruction.uncertainty_rad,
         )
-        frame = self._overlay.view.frame
         history = CellHistory()
         cells = table.with_identities(table.label.astype(np.int32))
-        history.add(CellMoment(frame_index=frame.index, time_s=frame.t_ns * 1e-9, pixel_um=pixel_um, cells=cells))
+        history.add(CellMoment.of_frame(self._overlay.view.frame, pixel_um, cells))
         return history.csv(lambda table: np.ones(len(table), np.bool_))
 
     def _ask_file(self) -> None:

@@ -97,9 +97,8 @@ class CellsPanel(QWidget):
         """Note the cells of a frame; nothing is drawn before :meth:`refresh`."""
         if overlay.cells is None or overlay.labels is None:
             return
-        frame = overlay.view.frame
         pixel_um = self._field_um / overlay.labels.shape[1]
-        self.history.add(CellMoment(frame_index=frame.index, time_s=frame.t_ns * 1e-9, pixel_um=pixel_um, cells=overlay.cells))
+        self.history.add(CellMoment.of_frame(overlay.view.frame, pixel_um, overlay.cells))
         self._widen_scale()
 
     def show_config(self, config: SegmentationConfig) -> None:
