@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from acquisition.archive.journal.checksums import Seal
 from acquisition.archive.reader import DATA, Archive, damage
-from acquisition.archive.rows import StorageError, StoredRow
+from acquisition.archive.rows import StorageError
 from acquisition.archive.shards import Shards
 
 _REMEDY = "something deleted or changed files during the run; check the disk, then resume or repeat"
@@ -16,7 +17,7 @@ class NotOnDiskError(StorageError):
     """Something that a writer has acknowledged is not on the disk any more."""
 
 
-def check_on_disk(path: Path, rows: Sequence[StoredRow], sizes: Mapping[Path, int]) -> None:
+def check_on_disk(path: Path, acknowledged: Seal, sizes: Mapping[Path, int]) -> None:
     """Open an archive again and look for everything that was acknowledged.
 
     Of each shard only the last image is read, so the time does not grow with the size of the images.
@@ -25,8 +26,8 @@ def check_on_disk(path: Path, rows: Sequence[StoredRow], sizes: Mapping[Path, in
     ----------
     path : Path
         The archive's folder.
-    rows : sequence of StoredRow
-        Every row that its writer has acknowledged.
+    acknowledged : Seal
+        Number of the rows that its writer has acknowledged, and the chain of their check sums.
     sizes : mapping of Path to int
         The size in bytes of every shard file when it was written.
 
@@ -37,12 +38,13 @@ def check_on_disk(path: Path, rows: Sequence[StoredRow], sizes: Mapping[Path, in
     """
     try:
         archive = Archive.open(path)
-        read_back = archive.rows()
+        rows = archive.rows()
         references = archive.references()
     except StorageError as error:
         raise NotOnDiskError(f"{path} cannot be read back ({error}); {_REMEDY}") from error
-    if tuple(rows) != read_back:
-        raise NotOnDiskError(f"{path} should have {len(rows)} rows in its journal, {len(read_back)} are there; {_REMEDY}")
+    if archive.rows_seal != acknowledged:
+        state = f"{len(rows)} are there" if len(rows) != acknowledged.entries else "other ones are there"
+        raise NotOnDiskError(f"{path} should have {acknowledged.entries} rows in its journal, {state}; {_REMEDY}")
     for file, size in sizes.items():
         there = file.stat().st_size if file.is_file() else None
         if there != size:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import yaml
 
 from acquisition.archive.folder import LOCK
+from acquisition.archive.journal.checksums import Seal
 from acquisition.archive.journal.reader import BadRow, read_journal
 from acquisition.archive.kinds import ArchiveKind, FinishReason
 from acquisition.archive.old_names import (
@@ -194,6 +195,11 @@ class Archive:
     def rows(self) -> tuple[StoredRow, ...]:
         """Return all acknowledged rows in order; raises StorageError when one of them is damaged."""
         return self._journal.rows
+
+    @property
+    def rows_seal(self) -> Seal:
+        """Number of the intact rows, and the chain of their check sums."""
+        return self._journal.rows_seal
 
     def intact_rows(self) -> tuple[StoredRow, ...]:
         """Return the rows that are not damaged, in order."""

@@ -22,7 +22,7 @@ import numpy as np
 from acquisition.archive.atomic_files import make_folder, moved_when_complete, write_inside
 from acquisition.archive.disk_check import NotOnDiskError, check_on_disk
 from acquisition.archive.folder import WriterLock, check_space, clean_name, metadata_text, one_line
-from acquisition.archive.journal.reader import JournalSnapshot, read_journal
+from acquisition.archive.journal.reader import JournalSnapshot, read_status
 from acquisition.archive.journal.writer import Journal, utc_now
 from acquisition.archive.kinds import COMPLETE_VERDICT, ArchiveKind, EventKind, FinishReason
 from acquisition.archive.old_names import METADATA
@@ -430,7 +430,7 @@ class ArchiveWriter:
         """
         with self._mutex:
             self._check_usable()
-            number = len(reference_entries(self.path, self._journal.snapshot().status))
+            number = len(reference_entries(self.path, self._journal.status()))
             self._journal.set_status(write_reference(self.path, number, reference))
 
     def conclude(self, reason: FinishReason, verdict: str) -> None:
@@ -453,12 +453,12 @@ class ArchiveWriter:
         StorageError
             The disk failed now or earlier.
         """
-        with self._mutex, collection_paused():  # every row is read several times, and freed before this returns
+        with self._mutex, collection_paused():  # every row is read, and freed before this returns
             self.flush()
-            check_on_disk(self.path, self._journal.snapshot().rows, self._sizes)
+            check_on_disk(self.path, self._journal.rows_seal, self._sizes)
             self.conclude(FinishReason.COMPLETED, verdict)
             # A deleted file still takes what is written to it: only a fresh reader shows that the verdict is on the disk.
-            if read_journal(self.path / JOURNAL).status.get("verdict") != verdict:
+            if read_status(self.path / JOURNAL).get("verdict") != verdict:
                 raise NotOnDiskError(f"the journal of {self.path} was replaced; check the disk, then resume or repeat")
 
     def close(self) -> None:

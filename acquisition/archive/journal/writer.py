@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from acquisition.archive.journal.checksums import Seal, event_sum, row_sum, status_sum
-from acquisition.archive.journal.reader import JournalSnapshot, load_snapshot, read_journal
+from acquisition.archive.journal.reader import JournalSnapshot, load_snapshot, load_status, read_journal
 from acquisition.archive.journal.schema import FIELDS, Table, check_array_name, column_names, create_statements
 from acquisition.archive.kinds import EventKind
 from acquisition.archive.rows import StorageError, StoredRow
@@ -29,11 +29,21 @@ class Journal:
 
     Only one thread at a time may call it; the archive writer that owns it takes care of that. A journal of version 0.1.0 is
     continued in its own layout, without check sums.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    arrays : tuple of str
+        Names of the arrays.
+    rows_seal : Seal
+        What was acknowledged, kept apart from the file: number of the rows, and the chain of their check sums.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, arrays: tuple[str, ...], *, protected: bool = True) -> None:
         self.path = path
         self.arrays = arrays
+        self.rows_seal = Seal()
         self._sql = connection
         self._protected = protected
 
@@ -72,13 +82,15 @@ class Journal:
         if content.mixed:
             raise StorageError(f"cannot write to {path}: {content.mixed}")
         content.check_facts()  # new entries would hide that others are lost
-        return cls(path, _connect(path), content.arrays, protected=content.protected)
+        journal = cls(path, _connect(path), content.arrays, protected=content.protected)
+        journal.rows_seal = content.rows_seal
+        return journal
 
     def commit(self, rows: Sequence[StoredRow]) -> None:
         """Add rows in one transaction; when this returns they are acknowledged."""
         names = column_names(self.arrays)
         values = [[getattr(row, name) for name in FIELDS] + [row.crc32[name] for name in self.arrays] for row in rows]
-        sums = [row_sum(row) for row in rows] if self._protected else []
+        sums = [row_sum(row) for row in rows]
         if self._protected:
             names = [*names, "sha256"]
             values = [[*columns, sha256] for columns, sha256 in zip(values, sums, strict=True)]
@@ -88,6 +100,7 @@ class Journal:
             sql.executemany(insert, values)
             sql.executemany("INSERT INTO extra VALUES (?, ?, ?)", extra)
             self._extend_seal(Table.ROWS, sums)
+        self.rows_seal = self.rows_seal.extended(sums)
 
     def quarantine(self, index: int, text: str) -> None:
         """Withdraw all rows from ``index`` on and store the reason as an event, in one transaction."""
@@ -97,6 +110,7 @@ class Journal:
             if self._protected:
                 self._set_seal(Table.ROWS, Seal().extended(self._sums("SELECT sha256 FROM rows ORDER BY idx")))
             self._add_event(EventKind.QUARANTINE, text)
+        self.rows_seal = self.snapshot().rows_seal
 
     def event(self, kind: EventKind | str, text: str) -> None:
         """Store a fault, a passed check, or anything else that a reader of the archive should know."""
@@ -116,6 +130,10 @@ class Journal:
     def snapshot(self) -> JournalSnapshot:
         """Return what the journal holds."""
         return load_snapshot(self.path, self._sql)
+
+    def status(self) -> Mapping[str, str]:
+        """Return the facts about the whole archive."""
+        return load_status(self.path, self._sql)
 
     def close(self) -> None:
         """Close the database; safe to call twice."""

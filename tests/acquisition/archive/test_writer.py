@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acquisition.archive import writer as writer_module
-from acquisition.archive.disk_check import check_on_disk
+from acquisition.archive.disk_check import NotOnDiskError, check_on_disk
+from acquisition.archive.journal.checksums import Seal
 from acquisition.archive.kinds import ArchiveKind, EventKind
 from acquisition.archive.writer import (
     Archive,
@@ -529,6 +530,15 @@ def test_a_read_only_folder_can_be_read_and_refuses_writers(tmp_path: Path) -> N
     assert "cannot create" in created
     assert "Read-only file system" in created
     assert "cannot write to" in resumed
+
+
+def test_other_rows_on_disk_than_were_acknowledged_are_noticed(tmp_path: Path) -> None:
+    with create(tmp_path) as writer:
+        fill(writer, range(10))
+        writer.flush()
+        check_on_disk(writer.path, Archive.open(writer.path).rows_seal, {})
+        with pytest.raises(NotOnDiskError, match="should have 10 rows in its journal, other ones are there"):
+            check_on_disk(writer.path, Seal(10, bytes(32)), {})
 
 
 def test_garbage_is_not_collected_while_a_recording_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
