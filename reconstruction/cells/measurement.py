@@ -138,16 +138,17 @@ def _backgrounds(
     inside = labels > 0
     cell_of[nearest[inside]] = labels[inside]
     free = mask & np.isfinite(phase_rad) & (distance > _GAP_PX)
-    ring = np.where(free & (distance <= _GAP_PX + _WIDTH_PX), cell_of[nearest], 0)
-    count = np.bincount(ring.ravel(), minlength=int(numbers[-1]) + 1)[numbers].astype(np.float64)
+    in_ring = free & (distance <= _GAP_PX + _WIDTH_PX)
+    ring, values = cell_of[nearest[in_ring]], phase_rad[in_ring]
+    count = np.bincount(ring, minlength=int(numbers[-1]) + 1)[numbers].astype(np.float64)
     few = count < _FEWEST_PX
     median, noise = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
     if not few.all():
         enough = numbers[~few]
-        median[~few] = ndimage.median(phase_rad, ring, enough)
+        median[~few] = ndimage.median(values, ring, enough)
         centre = np.zeros(int(numbers[-1]) + 1)
         centre[numbers] = median
-        noise[~few] = _DEVIATION * np.asarray(ndimage.median(np.abs(phase_rad - centre[ring]), ring, enough))
+        noise[~few] = _DEVIATION * np.asarray(ndimage.median(np.abs(values - centre[ring]), ring, enough))
     for k in np.flatnonzero(few):  # it touches others all round, or lies at the edge
         near = _nearest_free(phase_rad, labels == numbers[k], free)
         count[k] = near.size
@@ -231,8 +232,9 @@ def _lagged(image: NDArray[np.float64]) -> NDArray[np.float64]:
 def _plane(values: NDArray[np.float64], free: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the plane that fits the free pixels best, at these pixels."""
     y, x = np.nonzero(free)
-    design = np.column_stack([np.ones(y.size), y, x]).astype(np.float64)
-    return design @ np.linalg.lstsq(design, values[free], rcond=None)[0]
+    # Centred, so that the normal equations, which are fast, are also exact enough.
+    design = np.column_stack([np.ones(y.size), y - y.mean(), x - x.mean()])
+    return design @ np.linalg.lstsq(design.T @ design, design.T @ values[free], rcond=None)[0]
 
 
 def _cut(labels: NDArray[np.uint16], mask: NDArray[np.bool_], numbers: NDArray[np.intp]) -> NDArray[np.bool_]:
