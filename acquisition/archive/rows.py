@@ -67,14 +67,21 @@ class PairRow:
 
     def __post_init__(self) -> None:
         # SQLite would refuse NumPy integers, large integers and NaN only at the commit, far from the mistake.
-        wrong: dict[str, object] = {k: v for k, v in self.extra.items() if not isinstance(v, str | float) and not _is_int64(v)}
+        if (
+            _is_int64(self.frame_index)
+            and _is_int64(self.t_ns)
+            and math.isfinite(self.exposure_s)
+            and is_text(self.pattern_id)
+            and is_text(self.pattern_name)
+            and all(map(_can_be_stored, self.extra.values()))
+        ):
+            return
+        wrong: dict[str, object] = {k: v for k, v in self.extra.items() if not _can_be_stored(v)}
         wrong |= {k: getattr(self, k) for k in ("frame_index", "t_ns") if not _is_int64(getattr(self, k))}
         wrong |= {k: getattr(self, k) for k in ("pattern_id", "pattern_name") if not is_text(getattr(self, k))}
-        wrong |= {k: v for k, v in self.extra.items() if isinstance(v, str) and not is_text(v)}
         if not math.isfinite(self.exposure_s):
             wrong["exposure_s"] = self.exposure_s
-        if wrong:
-            raise StorageError(f"a row of the journal takes plain finite Python values, got {wrong}; convert them")
+        raise StorageError(f"a row of the journal takes plain finite Python values, got {wrong}; convert them")
 
     @classmethod
     def of_frame(cls, frame: Frame, pattern_name: str = "", **extra: ExtraValue) -> PairRow:
@@ -111,11 +118,18 @@ def exposure_utc(t_ns: int) -> str:
 
 def is_text(value: str) -> bool:
     """Whether a text can be stored: the name of a file whose bytes are no UTF-8 cannot."""
+    if value.isascii():
+        return True
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _can_be_stored(value: object) -> bool:
+    """Whether a further fact can be stored: a text, a number of Python, or NaN."""
+    return is_text(value) if isinstance(value, str) else isinstance(value, float) or _is_int64(value)
 
 
 def _is_int64(value: object) -> bool:

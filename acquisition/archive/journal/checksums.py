@@ -12,17 +12,22 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from acquisition.archive.journal.schema import FIELDS
 from acquisition.archive.rows import StoredRow
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-_REALS = ("exposure_s", "latency_s")
+_columns_of = attrgetter(*FIELDS)
+_REALS = [FIELDS.index("exposure_s"), FIELDS.index("latency_s")]
 
 
 def row_sum(row: StoredRow) -> bytes:
     """Return the check sum of a row: its columns, the check sums of its images, and its further facts."""
-    columns = [_real(getattr(row, name)) if name in _REALS else getattr(row, name) for name in FIELDS]
+    columns: list[object] = list(_columns_of(row))
+    for place in _REALS:
+        columns[place] = _real(columns[place])
     extra = [[key, _stored(value)] for key, value in sorted(row.extra.items())]
     return _sum([columns, sorted(row.crc32.items()), extra])
 
@@ -56,7 +61,7 @@ def _sum(values: list[object]) -> bytes:
     return hashlib.sha256(_to_json(values).encode("ascii")).digest()
 
 
-def _real(value: float | None) -> float | None:
+def _real(value: Any) -> float | None:
     """Return a number of a REAL column as SQLite gives it back: without NaN and negative zero."""
     return None if value is None or math.isnan(value) else float(value) + 0.0
 
