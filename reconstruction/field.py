@@ -20,3 +20,12 @@ def field_mask(grid_px: int, radius: float) -> NDArray[np.bool_]:
     """
     axis = (np.arange(grid_px) + 0.5) / grid_px * 2 - 1
     return np.asarray(np.hypot(axis[:, None], axis[None, :]) <= radius)
+
+
+def disc_window(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return a Hann window over the distance from the mask's centre: 1 there, 0 outside the mask, (n, n)."""
+    rows, columns = np.nonzero(mask)
+    y, x = np.indices(mask.shape)
+    distance_px = np.hypot(y - rows.mean(), x - columns.mean())
+    radius_px = distance_px[mask].max() + 0.5
+    return np.where(mask, np.cos(np.pi / 2 * np.minimum(distance_px / radius_px, 1)) ** 2, 0)

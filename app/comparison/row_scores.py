@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.comparison.held_out import HeldOutPairs
-from app.comparison.sampled_mean import MEAN_OF, MOST_FRAME_PX
+from app.comparison.sampled_mean import MEAN_OF, MOST_FRAME_PX, mean_of
 from app.comparison.uncertainty import Samples, measure_deviations, measure_samples
 from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
@@ -88,8 +88,9 @@ class RowScores:
 
     def _mean_numbers(self, samples: Samples) -> dict[str, object]:
         """Score the mean of the first samples of each sampled image."""
+        phase_range_rad = self._data.phase_range_rad
         scores = [
-            score(each.samples_rad[:MEAN_OF].mean(0), each.truth_rad, self._data.mask, self._data.phase_range_rad)
+            score(mean_of(each.samples_rad[:MEAN_OF], phase_range_rad), each.truth_rad, self._data.mask, phase_range_rad)
             for each in samples.images
         ]
         mean = mean_scores(scores) if scores else None

@@ -38,7 +38,12 @@ class SampledMean:
         counts, flat = (torch.from_numpy(np.array(image, np.float32))[None, None] for image in (frame, reference))
         with torch.inference_mode():
             samples = self.model.network.sample(counts, flat, range(MEAN_OF))
-        return np.asarray(samples.flatten(0, -3).mean(0).numpy(), np.float32)
+        return mean_of(samples.flatten(0, -3).numpy(), self.model.card.phase_range_rad)
+
+
+def mean_of(samples_rad: NDArray[np.float32], phase_range_rad: float) -> NDArray[np.float32]:
+    """Return the mean of samples (k, grid, grid) in radians; it lies between 0 and white, as all patterns do."""
+    return np.asarray(samples_rad.mean(0).clip(0, phase_range_rad), np.float32)
 
 
 def mean_name(name: str) -> str:

@@ -37,6 +37,7 @@ KIND_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "resunet": "ResUNet on the speckle alone, as published",
     "specdiffusion": "SpecDiffusion, as published: slow",
     "few-step-diffusion": "samples with the right texture, in few steps: fast, for live use",
+    "guided-diffusion": "samples that agree with the light, for a calibrated fibre",
     "mean-flow": "samples around a mean, from a conditional flow",
 }
 #: The program that trains: the ``specklescope`` of the same installation.

@@ -136,6 +136,34 @@ class Step:
         return self.fine.mean(1, keepdim=True)
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the loop has found for frames.
+
+    Parameters
+    ----------
+    fibre : SpeckleResidual
+        The calibrated fibre.
+    state : Step
+        The last state.
+    phase_rad : tensor, shape (b, 1, g, g)
+        Its phase in radians with its piston; not clamped.
+    std_rad : tensor, shape (b, 1, g, g)
+        Standard deviation, which includes that of the piston.
+    piston_std_rad : tensor, shape (b, 1, 1, 1)
+        Standard deviation of the piston.
+    predicted : tensor, shape (b, n, n)
+        Amplitude of the speckle that the state predicts.
+    """
+
+    fibre: SpeckleResidual
+    state: Step
+    phase_rad: torch.Tensor
+    std_rad: torch.Tensor
+    piston_std_rad: torch.Tensor
+    predicted: torch.Tensor
+
+
 class CalibratedFewStep(Reconstructor):
     """A few steps of gradient descent through the calibrated fibre, each corrected by a small network.
 
@@ -144,6 +172,8 @@ class CalibratedFewStep(Reconstructor):
 
     kind: ClassVar[str] = "calibrated"
     needs_response: ClassVar[bool] = True
+    #: Whether it learns from pairs that are simulated again for every batch.
+    learns_from_stream: ClassVar[bool] = True
     renamed_parts: ClassVar[Mapping[str, str]] = {"level": "piston", "spread": "sigma_head"}
     # The exporter and the CPU engines do not support Fourier transforms of complex numbers well.
     exportable = False
@@ -252,6 +282,45 @@ class CalibratedFewStep(Reconstructor):
             return self._clamped(phase), self._std(last_maps, piston_std_rad)
 
         return self._computed(phase_and_std, frame)
+
+    def found(self, frame: torch.Tensor, reference: torch.Tensor) -> Found:
+        """Run the loop, and return everything that samples around its phase need.
+
+        Raises
+        ------
+        ReconstructionError
+            No fibre is attached.
+        """
+        fibre = self._attached()
+        steps, last_maps = self.run(fibre, frame, reference)
+        state = replace(steps[-1], last_change=None)
+        phase, piston_std_rad = self._with_piston(state.phase_rad, fibre)
+        amplitude = fibre.amplitude(frame, reference)
+        predicted = amplitude - _compare(self._residual_of(fibre), amplitude, state).difference
+        return Found(fibre, state, phase, self._std(last_maps, piston_std_rad), piston_std_rad, predicted)
+
+    def guided(self, found: Found, change_rad: torch.Tensor, descents: int) -> torch.Tensor:
+        """Take from changes of the phase what the light contradicts.
+
+        Parameters
+        ----------
+        found : Found
+            What the loop has found. The light that its state predicts stands for the measured one, without noise.
+        change_rad : tensor, shape (b, 1, g, g)
+            Changes of its phase in radians; their means in the disc, which no light depends on, are removed.
+        descents : int
+            Number of gradient steps, with the factors of the loop's last one.
+
+        Returns
+        -------
+        tensor of float32, shape (b, 1, g, g)
+            What remains of the changes, with mean 0 in the disc.
+        """
+        compute, inside = self._residual_of(found.fibre), found.fibre.inside
+        state = replace(found.state, fine=found.state.fine + centred(change_rad, inside))
+        for _ in range(descents):
+            state = _descended(found.fibre, _compare(compute, found.predicted, state), state, self.rates[-1])
+        return centred(state.phase_rad - found.state.phase_rad, inside)
 
     def _computed(self, work: Callable[[], R], frame: torch.Tensor) -> R:
         """Return ``work()``, in threads that leave the cores to the networks where an engine runs these."""

@@ -7,7 +7,8 @@ strength. Fine structures come from a diffusion model (:mod:`reconstruction.diff
 maps and works at half the grid, so an evaluation costs little.
 
 An untrained denoiser already gives noise of the right strength at every pixel, with the right mean spectrum. What it learns is
-which fine structures belong to this frame.
+which fine structures belong to this frame. In the end a sample gets the power spectrum that is estimated from the mean
+(:mod:`reconstruction.networks.picture_spectrum`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from reconstruction.diffusion.residual_bands import SPECTRUM_KNOTS, BandStd, Res
 from reconstruction.models.base import NetworkConfig, Reconstructor
 from reconstruction.models.losses import phase_loss
 from reconstruction.networks.conditioned_unet import ConditionedUNet
+from reconstruction.networks.picture_spectrum import PictureSpectrum
 from reconstruction.networks.referenced_unet import ReferencedUNet
 
 #: Smallest and largest standard deviation of a pixel, in radians.
@@ -38,11 +40,12 @@ _LEAST_STD_RAD, _MOST_STD_RAD = 0.004, 1.0
 _FIRST_LOG_STD = (-1.8, -2.7, -2.7)
 #: Changes of the mean are small; the encoder gives them divided by this, in radians.
 _MEAN_STEP_RAD = 0.1
-#: The fraction that remains of phase below 0 or above white: no pattern has such phase, and samples keep their order.
+#: The fraction that remains of a mean below 0 or above white: no pattern has such phase.
 _BEYOND = 0.1
 #: Weight of the likelihoods of the standard deviations beside the losses of mean and velocity.
 _STD_WEIGHT = 0.2
-_MOST_STEPS = 8
+#: Largest number of steps for a sample.
+MOST_STEPS = 8
 #: Bytes of the start's hash that the weights keep.
 _HASH_BYTES = 16
 
@@ -76,7 +79,7 @@ class FewStepDiffusionConfig(NetworkConfig):
         super().__post_init__()
         if not self.start or not self.encoder or not self.denoiser:
             raise ValueError(f"start must be a model, and encoder and denoiser not empty, got {self}")
-        _check_steps(self.steps)
+        check_steps(self.steps)
         halvings = max(len(self.encoder), len(self.denoiser))
         if self.grid_px % 2**halvings:
             raise ValueError(f"grid_px {self.grid_px} cannot be halved {halvings} times")
@@ -106,7 +109,7 @@ class FewStepDiffusion(Reconstructor):
 
     kind: ClassVar[str] = "few-step-diffusion"
     learning_rate: ClassVar[float] = 2e-3
-    most_steps: int | None = _MOST_STEPS
+    most_steps: int | None = MOST_STEPS
     step_choices = (1, 2, 4, 8)
     noise_channels = 1
     config: FewStepDiffusionConfig
@@ -118,6 +121,7 @@ class FewStepDiffusion(Reconstructor):
         self.encoder = ConditionedUNet(config.start_maps + 2, 1 + len(_FIRST_LOG_STD) + SPECTRUM_KNOTS, config.encoder)
         self.denoiser = ConditionedUNet(2, 1, config.denoiser, config.encoder[0])
         self.bands = ResidualBands(self.inside)
+        self.spectrum = PictureSpectrum(self.inside, config.phase_range_rad)
         # The weights belong to those of the start, and a compiled graph contains both.
         self.register_buffer("start_hash", torch.zeros(_HASH_BYTES, dtype=torch.uint8))
         # In a list, because torch would add the weights of a module attribute to this model's weights.
@@ -151,7 +155,7 @@ class FewStepDiffusion(Reconstructor):
         ValueError
             ``count`` is negative, or more than ``most_steps``.
         """
-        _check_steps(count)
+        check_steps(count)
         self._steps = count
 
     def noise(self, seed: int) -> torch.Tensor:
@@ -176,7 +180,7 @@ class FewStepDiffusion(Reconstructor):
         return EncodedPairs(pool, self._encoded_by_start, on_progress) if isinstance(pool, PairPool) else pool
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Return the errors of mean and velocity, and the likelihood of the mean's errors."""
+        """Return the errors of mean, velocity and spectrum, and the likelihood of the mean's errors."""
         if isinstance(batch, EncodedBatch):
             maps, phase = batch.maps, batch.start_rad
         else:
@@ -193,14 +197,15 @@ class FewStepDiffusion(Reconstructor):
             )
         )
         std_loss = std_loss + self.bands.spectrum_loss(residual, known.std)
+        spectrum_loss = self.spectrum.loss(known.mean, batch.phase_rad)
         clean = self.bands.fine(self.bands.white(residual, known.std.detach()))
         noise = self.bands.fine(torch.randn(clean.shape).to(clean.device))
         count = len(clean)
         # One random angle from each of ``count`` equal intervals, so that every batch has all amounts of noise.
         angle = ((torch.randperm(count) + torch.rand(count)) / count * NOISE_ANGLE).to(clean.device)
         cos, sin = angle.cos()[:, None, None, None], angle.sin()[:, None, None, None]
-        velocity = self._velocity(cos * clean + sin * noise, angle, known)
-        return learned + _STD_WEIGHT * std_loss + (velocity - (cos * noise - sin * clean)).square().mean()
+        velocity = self.velocity(cos * clean + sin * noise, angle, known)
+        return learned + _STD_WEIGHT * std_loss + spectrum_loss + (velocity - (cos * noise - sin * clean)).square().mean()
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Draw the sample of the configured seed; see :class:`reconstruction.models.base.Reconstructor`."""
@@ -258,15 +263,18 @@ class FewStepDiffusion(Reconstructor):
     def _drawn(self, known: Condition, noise: torch.Tensor) -> torch.Tensor:
         noise = noise.expand(len(known.mean), -1, -1, -1)
         fine = self.bands.fine(noise)
-        drawn = sampled(lambda state, angle: self._velocity(state, state.new_full((1,), angle), known), fine, self._steps)
-        return self._within(known.mean + self.bands.coloured(noise - fine + drawn, known.std))
+        drawn = sampled(lambda state, angle: self.velocity(state, state.new_full((1,), angle), known), fine, self._steps)
+        sample = known.mean + self.bands.coloured(noise - fine + drawn, known.std)
+        # Not pressed between 0 and white, because the mean of pressed samples would not be the mean.
+        return self.spectrum.given_to(sample, known.mean)
 
     def _within(self, phase: torch.Tensor) -> torch.Tensor:
-        """Press the phase between 0 and white; the dark surroundings of cells are exactly 0."""
+        """Press a mean between 0 and white; the dark surroundings of cells are exactly 0."""
         within = phase.clamp(0.0, self.config.phase_range_rad)
         return within + _BEYOND * (phase - within)
 
-    def _velocity(self, state: torch.Tensor, angle: torch.Tensor, known: Condition) -> torch.Tensor:
+    def velocity(self, state: torch.Tensor, angle: torch.Tensor, known: Condition) -> torch.Tensor:
+        """Return the estimated velocity of a white state (b, 1, g, g) at an angle (1 or b,); see ``angle_sampler``."""
         velocity, _ = self.denoiser(torch.cat([state, self.inside.expand_as(state)], 1), angle, known.maps)
         return self.bands.fine(velocity)
 
@@ -307,9 +315,10 @@ class FewStepDiffusion(Reconstructor):
         self._start.append(start)
 
 
-def _check_steps(count: int) -> None:
-    if not 0 <= count <= _MOST_STEPS:
-        raise ValueError(f"this model has 0 to {_MOST_STEPS} steps, got {count}")
+def check_steps(count: int) -> None:
+    """Raise ValueError unless a sample can be drawn in so many steps."""
+    if not 0 <= count <= MOST_STEPS:
+        raise ValueError(f"this model has 0 to {MOST_STEPS} steps, got {count}")
 
 
 def _digest(weights: Path) -> bytes:

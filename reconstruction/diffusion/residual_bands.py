@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from reconstruction.networks.cosines import cosine_matrix
+
 #: Rings of spatial frequency, in half periods across the grid, that count as large structures: 1 to this minus 1.
 FIRST_FINE_RING = 8
 #: A spectrum is averaged over some hundred batches.
@@ -88,8 +90,7 @@ class ResidualBands(nn.Module):
         super().__init__()
         side_px = inside.shape[-1]
         index = torch.arange(side_px, dtype=torch.float64)
-        cosines = torch.cos(torch.pi / side_px * index[:, None] * (index[None] + 0.5)) * (2 / side_px) ** 0.5
-        cosines[0] /= 2**0.5
+        cosines = cosine_matrix(side_px)
         ring = torch.hypot(index[:, None], index[None]).round().long().clamp(max=side_px - 1)
         first_fine = min(FIRST_FINE_RING, side_px // 4)
         self.first_fine = first_fine
@@ -97,9 +98,9 @@ class ResidualBands(nn.Module):
             ("inside", inside),
             ("knots", _knots(side_px, first_fine)),
             ("knots_of_cosines", _knots(side_px, first_fine)[:, ring.flatten()].contiguous()),
-            ("cosines", cosines.float()),
+            ("cosines", cosines),
             # A copy in memory: OpenVINO 2026 in float32 computes wrong products with a transposed constant on the left.
-            ("transposed", cosines.T.float().contiguous()),
+            ("transposed", cosines.T.contiguous()),
             ("ring", ring),
             ("is_fine", (ring >= first_fine).float()),
             ("is_large", ((ring > 0) & (ring < first_fine)).float()),

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from reconstruction.field import disc_window
+
 Phase = NDArray[np.float32]
 Power = NDArray[np.float64]
 
@@ -73,15 +75,6 @@ class RadialSpectrum:
         0.69 means that the power is wrong by a factor of 2. The phase mean and the position of details have no effect.
         """
         return float(np.sqrt(np.mean(np.square(self.log_power(phase_rad) - self.log_power(truth_rad)))))
-
-
-def disc_window(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return a Hann window over the distance from the mask's centre: 1 there, 0 outside the mask, (n, n)."""
-    rows, columns = np.nonzero(mask)
-    y, x = np.indices(mask.shape)
-    distance_px = np.hypot(y - rows.mean(), x - columns.mean())
-    radius_px = distance_px[mask].max() + 0.5
-    return np.where(mask, np.cos(np.pi / 2 * np.minimum(distance_px / radius_px, 1)) ** 2, 0)
 
 
 def rings(side_px: int) -> NDArray[np.intp]:

@@ -16,6 +16,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "resunet": ("..networks.speckle_only", "SpeckleOnlyConfig", "SpeckleResUNet"),
     "specdiffusion": ("..diffusion.specdiffusion", "SpecDiffusionConfig", "SpecDiffusion"),
     "few-step-diffusion": ("..diffusion.few_step_diffusion", "FewStepDiffusionConfig", "FewStepDiffusion"),
+    "guided-diffusion": ("..diffusion.guided_diffusion", "GuidedDiffusionConfig", "GuidedDiffusion"),
     "mean-flow": ("..diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
     "referenced": ("..networks.referenced_unet", "UNetConfig", "ReferencedUNet"),
 }
