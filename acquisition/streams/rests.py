@@ -13,8 +13,8 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-#: Long enough for a thread that waits to take its turn.
-REST_S = 0.0005
+#: Some three times the work between two rests, so that most of the time belongs to others.
+REST_S = 0.002
 
 
 def with_rests(items: Iterable[Item], every: int) -> Iterator[Item]:

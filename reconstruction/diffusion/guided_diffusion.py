@@ -113,6 +113,12 @@ class GuidedDiffusion(CalibratedFewStep):
         check_steps(count)
         self._drawing_steps = count
 
+    def train(self, mode: bool = True) -> GuidedDiffusion:  # noqa: FBT001, FBT002 (torch's signature)
+        """Switch between training and evaluation; the sampler is loaded here, so that a missing one is told at once."""
+        super().train(mode)
+        self._loaded_sampler()
+        return self
+
     def noise(self, seed: int) -> torch.Tensor:
         """Return the noise of a sample, in pairs of opposite sign; see :meth:`FewStepDiffusion.noise`."""
         return self._loaded_sampler().noise(seed)
