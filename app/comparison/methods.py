@@ -241,7 +241,15 @@ def _model_entry(model: Model, name: str, sampler_steps: int, frames: CheckFrame
         note, steps = f"{note}; {sampler_steps} steps instead of {network.evaluations}, to save time", sampler_steps
     parameters = sum(parameter.numel() for parameter in network.parameters())
     minutes = model.card.seconds / 60 if model.card.seconds else None
-    return Entry(NetworkMethod(model, name, steps, frames), parameters, model.id, note, minutes)
+    seed = model.card.training.get("seed")
+    return Entry(
+        NetworkMethod(model, name, steps, frames),
+        parameters,
+        model.id,
+        note,
+        minutes,
+        seed if isinstance(seed, int) else None,
+    )
 
 
 def baseline(config: InstrumentConfig, dataset: Path | None, grid_px: int, pairs: int) -> Entry:

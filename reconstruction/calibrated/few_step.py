@@ -137,8 +137,8 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What the loop has found for frames.
+class Solution:
+    """The result of the loop for frames.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ class CalibratedFewStep(Reconstructor):
 
         return self._computed(phase_and_std, frame)
 
-    def found(self, frame: torch.Tensor, reference: torch.Tensor) -> Found:
+    def solve(self, frame: torch.Tensor, reference: torch.Tensor) -> Solution:
         """Run the loop, and return everything that samples around its phase need.
 
         Raises
@@ -297,15 +297,15 @@ class CalibratedFewStep(Reconstructor):
         phase, piston_std_rad = self._with_piston(state.phase_rad, fibre)
         amplitude = fibre.amplitude(frame, reference)
         predicted = amplitude - _compare(self._residual_of(fibre), amplitude, state).difference
-        return Found(fibre, state, phase, self._std(last_maps, piston_std_rad), piston_std_rad, predicted)
+        return Solution(fibre, state, phase, self._std(last_maps, piston_std_rad), piston_std_rad, predicted)
 
-    def guided(self, found: Found, change_rad: torch.Tensor, descents: int) -> torch.Tensor:
+    def guided(self, solution: Solution, change_rad: torch.Tensor, descents: int) -> torch.Tensor:
         """Take from changes of the phase what the light contradicts.
 
         Parameters
         ----------
-        found : Found
-            What the loop has found. The light that its state predicts stands for the measured one, without noise.
+        solution : Solution
+            The result of the loop. The light that its state predicts stands for the measured one, without noise.
         change_rad : tensor, shape (b, 1, g, g)
             Changes of its phase in radians; their means in the disc, which no light depends on, are removed.
         descents : int
@@ -316,11 +316,11 @@ class CalibratedFewStep(Reconstructor):
         tensor of float32, shape (b, 1, g, g)
             What remains of the changes, with mean 0 in the disc.
         """
-        compute, inside = self._residual_of(found.fibre), found.fibre.inside
-        state = replace(found.state, fine=found.state.fine + centred(change_rad, inside))
+        compute, inside = self._residual_of(solution.fibre), solution.fibre.inside
+        state = replace(solution.state, fine=solution.state.fine + centred(change_rad, inside))
         for _ in range(descents):
-            state = _descended(found.fibre, _compare(compute, found.predicted, state), state, self.rates[-1])
-        return centred(state.phase_rad - found.state.phase_rad, inside)
+            state = _descended(solution.fibre, _compare(compute, solution.predicted, state), state, self.rates[-1])
+        return centred(state.phase_rad - solution.state.phase_rad, inside)
 
     def _computed(self, work: Callable[[], R], frame: torch.Tensor) -> R:
         """Return ``work()``, in threads that leave the cores to the networks where an engine runs these."""

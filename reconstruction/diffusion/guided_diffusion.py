@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 
 from reconstruction.base import ReconstructionError
-from reconstruction.calibrated.few_step import CalibratedFewStep, FewStepConfig, Found
+from reconstruction.calibrated.few_step import CalibratedFewStep, FewStepConfig, Solution
 from reconstruction.data.batch import Batch, Pairs
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.angle_sampler import angles
@@ -158,7 +158,7 @@ class GuidedDiffusion(CalibratedFewStep):
     def _encoded(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return no maps, and the phase of the loop."""
         with torch.no_grad():
-            phase = self._within(self.found(frame, reference).phase_rad)
+            phase = self._within(self.solve(frame, reference).phase_rad)
         return phase[:, :0], phase
 
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -174,40 +174,40 @@ class GuidedDiffusion(CalibratedFewStep):
         """Return sample, mean and standard deviation; see :class:`reconstruction.models.base.Reconstructor`."""
 
         def planes() -> torch.Tensor:
-            found = self.found(frame, reference)
-            mean = self._within(found.phase_rad)
-            sample = self._drawn(found, self._condition(frame, reference), noise) if self._drawing_steps else mean
-            return torch.cat([sample, mean, found.std_rad], 1)
+            solution = self.solve(frame, reference)
+            mean = self._within(solution.phase_rad)
+            sample = self._drawn(solution, self._condition(frame, reference), noise) if self._drawing_steps else mean
+            return torch.cat([sample, mean, solution.std_rad], 1)
 
         return self._computed(planes, frame)
 
     @torch.no_grad()
     def sample(self, frame: torch.Tensor, reference: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
         """Draw one sample of every frame for each seed: (seeds, b, 1, grid_px, grid_px) in radians."""
-        found, known = self.found(frame, reference), self._condition(frame, reference)
-        return torch.stack([self._drawn(found, known, self.noise(seed).to(frame.device)) for seed in seeds])
+        solution, known = self.solve(frame, reference), self._condition(frame, reference)
+        return torch.stack([self._drawn(solution, known, self.noise(seed).to(frame.device)) for seed in seeds])
 
     def _condition(self, frame: torch.Tensor, reference: torch.Tensor) -> Condition:
         return self._loaded_sampler().to(frame.device).condition(frame, reference)
 
-    def _drawn(self, found: Found, known: Condition, noise: torch.Tensor) -> torch.Tensor:
+    def _drawn(self, solution: Solution, known: Condition, noise: torch.Tensor) -> torch.Tensor:
         sampler = self._loaded_sampler()
         bands = sampler.bands
-        noise = noise.expand(len(found.phase_rad), -1, -1, -1)
+        noise = noise.expand(len(solution.phase_rad), -1, -1, -1)
         state = bands.fine(noise)
         large, angle = noise - state, angles(self._drawing_steps)
-        change = torch.zeros_like(found.phase_rad)
+        change = torch.zeros_like(solution.phase_rad)
         for now, after in zip(angle, [*angle[1:], 0.0], strict=True):
             at = torch.tensor(now)
             velocity = sampler.velocity(state, state.new_full((1,), now), known)
             clean, rest = at.cos() * state - at.sin() * velocity, at.sin() * state + at.cos() * velocity
-            change = self.guided(found, bands.coloured(large + clean, known.std), self.config.guiding_descents)
+            change = self.guided(solution, bands.coloured(large + clean, known.std), self.config.guiding_descents)
             white = bands.white(bands.split(change), known.std)
             clean = bands.fine(white)
             large, state = white - clean, torch.tensor(after).cos() * clean + torch.tensor(after).sin() * rest
-        piston_rad = found.piston_std_rad * noise.sum((2, 3), keepdim=True) / noise.shape[-1]
-        sample = self._within(found.phase_rad) + change + piston_rad * self.inside
-        return self.spectrum.given_to(sample, self._within(found.phase_rad))
+        piston_rad = solution.piston_std_rad * noise.sum((2, 3), keepdim=True) / noise.shape[-1]
+        sample = self._within(solution.phase_rad) + change + piston_rad * self.inside
+        return self.spectrum.given_to(sample, self._within(solution.phase_rad))
 
     def _within(self, phase: torch.Tensor) -> torch.Tensor:
         return phase.clamp(0.0, self.config.phase_range_rad)

@@ -59,6 +59,8 @@ class Entry:
         Remark for the reader.
     minutes : float, optional
         Time in minutes that it was trained for; None for a method that is not trained.
+    seed : int, optional
+        Seed of its training; None where none is known.
     """
 
     method: Method
@@ -66,6 +68,7 @@ class Entry:
     model_id: str = ""
     note: str = ""
     minutes: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +139,7 @@ class Row:
             "images": len(self.per_image),
             "parameters": self.entry.parameters,
             "minutes": self.entry.minutes,
+            "seed": self.entry.seed,
             "model_id": self.entry.model_id,
             "note": self.entry.note,
             "ssim_quartiles": [float(value) for value in ssim],

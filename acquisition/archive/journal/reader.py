@@ -392,12 +392,12 @@ def _rows(
             continue
         good.append(row)
         sums.append(sha256)
-    found = Seal().extended(with_rests(sums, 8 * _ROWS_BETWEEN_RESTS))
+    read_back = Seal().extended(with_rests(sums, 8 * _ROWS_BETWEEN_RESTS))
     if seal and expected < seal.entries:
         bad.append(_missing(expected, seal.entries - 1))
-    elif seal and not bad and found != seal:
+    elif seal and not bad and read_back != seal:
         bad.append(BadRow(0, f"the {expected} rows are not the {seal.entries} rows that were written last (SHA-256)"))
-    return good, bad, found
+    return good, bad, read_back
 
 
 def _missing(first: int, last: int) -> BadRow:

@@ -42,7 +42,7 @@ from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_mean
 CONFIG = InstrumentConfig(twin=TwinConfig(optics=OPTICS))
 REQUIRED = {"method", "ssim", "psnr_db", "mae_rad", "correlation", "prstd", "iou", "ms_ssim", "nrmse", "evaluations"}
 REQUIRED |= {"ms_per_frame", "engine", "ssim_centred", "images", "parameters", "model_id", "note"}
-REQUIRED |= {"spectrum_error", "perceptual", "lpips", "crps", "coverage_90", "coverage_50", "usaf_um", "minutes"}
+REQUIRED |= {"spectrum_error", "perceptual", "lpips", "crps", "coverage_90", "coverage_50", "usaf_um", "minutes", "seed"}
 NOISY = "first plus noise of the missing spectrum"
 
 

@@ -107,21 +107,21 @@ def test_guiding_takes_from_a_change_what_the_light_contradicts(models: Path) ->
     network = guided(models)
     frames, reference = counts()
     with torch.inference_mode():
-        found = network.found(frames[:1], reference)
+        solution = network.solve(frames[:1], reference)
         torch.manual_seed(0)
         change = 0.3 * torch.nn.functional.avg_pool2d(torch.randn((1, 1, GRID_PX, GRID_PX)), 5, 1, 2) * network.inside
-        assert network.guided(found, torch.zeros_like(change), 3).abs().max() < 1e-4, "its own light contradicts nothing"
+        assert network.guided(solution, torch.zeros_like(change), 3).abs().max() < 1e-4, "its own light contradicts nothing"
 
         def contradiction(changed: torch.Tensor) -> float:
-            state = replace(found.state, fine=found.state.fine + changed)
+            state = replace(solution.state, fine=solution.state.fine + changed)
             picture = torch.nn.functional.pixel_shuffle(state.fine, 2)
             picture = torch.nn.functional.interpolate(picture, (FRAME_PX, FRAME_PX), mode="bilinear", align_corners=False)
-            return float(found.fibre(found.predicted, picture[:, 0], state.core_noise_rad).error)
+            return float(solution.fibre(solution.predicted, picture[:, 0], state.core_noise_rad).error)
 
         rates = network.rates[-1]
         rates[:5] *= 0.1  # small steps, which always descend
         rates[6] = 0.0
-        after = [contradiction(network.guided(found, change, descents)) for descents in (0, 1, 3)]
+        after = [contradiction(network.guided(solution, change, descents)) for descents in (0, 1, 3)]
     assert after[0] > after[1] > after[2] > 0
 
 
