@@ -81,6 +81,9 @@ class GuidedDiffusion(CalibratedFewStep):
         self._drawing_steps = config.drawing_steps
         # In a list, because torch would add the weights of a module attribute to this model's weights.
         self._sampler: list[FewStepDiffusion] = []
+        self.steps.eval()
+        self.sigma_head.eval()
+        self.piston.eval()
 
     @property
     def evaluations(self) -> int:
@@ -114,8 +117,13 @@ class GuidedDiffusion(CalibratedFewStep):
         self._drawing_steps = count
 
     def train(self, mode: bool = True) -> GuidedDiffusion:  # noqa: FBT001, FBT002 (torch's signature)
-        """Switch between training and evaluation; the sampler is loaded here, so that a missing one is told at once."""
-        super().train(mode)
+        """Switch the spectrum between training and evaluation; the loop is never trained.
+
+        The sampler is loaded here, so that a missing one is told at once.
+        """
+        super().train(mode=False)
+        self.training = mode
+        self.spectrum.train(mode)
         self._loaded_sampler()
         return self
 

@@ -19,6 +19,8 @@ from reconstruction.diffusion.few_step_diffusion import FewStepDiffusion, FewSte
 from reconstruction.diffusion.guided_diffusion import GuidedDiffusion, GuidedDiffusionConfig
 from reconstruction.models.base import Reconstructor
 from reconstruction.models.model import ModelCard, load_model, save_model
+from reconstruction.training.config import TrainConfig
+from reconstruction.training.loop import settle_batch_norm
 from tests.helpers.small_instrument import FRAME_PX, GRID_PX, OPTICS, small_model
 
 COUNTS = torch.distributions.Exponential(1 / 36)
@@ -140,6 +142,24 @@ def test_only_the_spectrum_learns_from_the_phase_of_the_loop(models: Path) -> No
     network.loss(batch).backward()
     learning = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
     assert learning == {name for name, _ in network.named_parameters() if name.startswith("spectrum.")}
+
+
+def test_training_leaves_the_loop_as_it_was(models: Path) -> None:
+    network = guided(models)
+    loop = load_model(models / "loop").network.state_dict()
+    torch.manual_seed(0)
+    fresh = GuidedDiffusion(config(models))  # as a training begins, before anything was switched to evaluation
+    fresh.attach(fibre())
+    batch = fresh.encoded_pairs(pool(4)).batch(np.arange(4), 0)
+    assert isinstance(batch, EncodedBatch)
+    expected = network.encoded_pairs(pool(4)).batch(np.arange(4), 0)
+    assert isinstance(expected, EncodedBatch)
+    assert torch.equal(batch.start_rad, expected.start_rad)
+    fresh.train()
+    for pairs in (pool(4), fresh.encoded_pairs(pool(4))):
+        settle_batch_norm(fresh, pairs, TrainConfig(batch=2), batches=2)
+    kept = fresh.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in loop.items())
 
 
 def test_models_that_do_not_fit_are_refused(models: Path) -> None:
