@@ -104,20 +104,47 @@ class Condition:
     maps: torch.Tensor
 
 
-class FewStepDiffusion(Reconstructor):
+class DrawnInSteps(Reconstructor):
+    """A model whose samples a denoiser draws in 1 to :data:`MOST_STEPS` steps around a mean; in 0 steps it gives the mean."""
+
+    most_steps: int | None = MOST_STEPS
+    step_choices = (1, 2, 4, 8)
+    noise_channels = 1
+    _drawing_steps: int
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether pictures of one frame differ: not without steps."""
+        return self._drawing_steps > 0
+
+    @property
+    def step_count(self) -> int:
+        """Number of steps for a sample."""
+        return self._drawing_steps
+
+    def set_steps(self, count: int) -> None:
+        """Use so many evaluations of the denoiser for a sample; 0 gives the mean.
+
+        Raises
+        ------
+        ValueError
+            ``count`` is negative, or more than ``most_steps``.
+        """
+        check_steps(count)
+        self._drawing_steps = count
+
+
+class FewStepDiffusion(DrawnInSteps):
     """A trained regressor's mean, and samples around it from a small diffusion model of a few steps."""
 
     kind: ClassVar[str] = "few-step-diffusion"
     learning_rate: ClassVar[float] = 2e-3
-    most_steps: int | None = MOST_STEPS
-    step_choices = (1, 2, 4, 8)
-    noise_channels = 1
     config: FewStepDiffusionConfig
     start_hash: torch.Tensor
 
     def __init__(self, config: FewStepDiffusionConfig) -> None:
         super().__init__(config)
-        self._steps = config.steps
+        self._drawing_steps = config.steps
         self.encoder = ConditionedUNet(config.start_maps + 2, 1 + len(_FIRST_LOG_STD) + SPECTRUM_KNOTS, config.encoder)
         self.denoiser = ConditionedUNet(2, 1, config.denoiser, config.encoder[0])
         self.bands = ResidualBands(self.inside)
@@ -130,33 +157,12 @@ class FewStepDiffusion(Reconstructor):
     @property
     def evaluations(self) -> int:
         """Evaluations of networks for one frame: one of start and encoder, and one for each step."""
-        return 1 + self._steps
+        return 1 + self._drawing_steps
 
     @property
     def gives_sigma(self) -> bool:
         """Whether there is a standard deviation: that of all samples, from the encoder."""
         return True
-
-    @property
-    def gives_samples(self) -> bool:
-        """Whether pictures of one frame differ: not without steps, which gives the mean."""
-        return self._steps > 0
-
-    @property
-    def step_count(self) -> int:
-        """Number of steps for a sample."""
-        return self._steps
-
-    def set_steps(self, count: int) -> None:
-        """Use so many evaluations of the denoiser for a sample; 0 gives the mean.
-
-        Raises
-        ------
-        ValueError
-            ``count`` is negative, or more than ``most_steps``.
-        """
-        check_steps(count)
-        self._steps = count
 
     def noise(self, seed: int) -> torch.Tensor:
         """Return the noise of a sample; an odd seed has the negative of the noise before it (antithetic variates).
@@ -210,12 +216,12 @@ class FewStepDiffusion(Reconstructor):
     def forward(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Draw the sample of the configured seed; see :class:`reconstruction.models.base.Reconstructor`."""
         known = self.condition(frame, reference)
-        return self._drawn(known, self.noise(self.config.seed).to(frame.device)) if self._steps else known.mean
+        return self._drawn(known, self.noise(self.config.seed).to(frame.device)) if self._drawing_steps else known.mean
 
     def with_sigma(self, frame: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """Return the phase of :meth:`forward` and the standard deviation of all samples, (b, 2, grid_px, grid_px)."""
         known = self.condition(frame, reference)
-        phase = self._drawn(known, self.noise(self.config.seed).to(frame.device)) if self._steps else known.mean
+        phase = self._drawn(known, self.noise(self.config.seed).to(frame.device)) if self._drawing_steps else known.mean
         return torch.cat([phase, known.std.total], 1)
 
     def deviation(self, frame: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -263,7 +269,9 @@ class FewStepDiffusion(Reconstructor):
     def _drawn(self, known: Condition, noise: torch.Tensor) -> torch.Tensor:
         noise = noise.expand(len(known.mean), -1, -1, -1)
         fine = self.bands.fine(noise)
-        drawn = sampled(lambda state, angle: self.velocity(state, state.new_full((1,), angle), known), fine, self._steps)
+        drawn = sampled(
+            lambda state, angle: self.velocity(state, state.new_full((1,), angle), known), fine, self._drawing_steps
+        )
         sample = known.mean + self.bands.coloured(noise - fine + drawn, known.std)
         # Not pressed between 0 and white, because the mean of pressed samples would not be the mean.
         return self.spectrum.given_to(sample, known.mean)

@@ -25,7 +25,7 @@ from reconstruction.data.batch import Batch, Pairs
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.angle_sampler import angles
 from reconstruction.diffusion.encoded_pairs import EncodedBatch, EncodedPairs
-from reconstruction.diffusion.few_step_diffusion import MOST_STEPS, Condition, FewStepDiffusion, check_steps
+from reconstruction.diffusion.few_step_diffusion import MOST_STEPS, Condition, DrawnInSteps, FewStepDiffusion, check_steps
 from reconstruction.networks.picture_spectrum import PictureSpectrum
 
 
@@ -62,14 +62,11 @@ class GuidedDiffusionConfig(FewStepConfig):
             raise ValueError(f"loop and sampler must be models, and guiding_descents 1 or more, got {self}")
 
 
-class GuidedDiffusion(CalibratedFewStep):
+class GuidedDiffusion(DrawnInSteps, CalibratedFewStep):
     """The phase of a calibrated loop, and samples around it that agree with the light."""
 
     kind: ClassVar[str] = "guided-diffusion"
     learns_from_stream: ClassVar[bool] = False
-    most_steps: int | None
-    step_choices = (1, 2, 4, 8)
-    noise_channels = 1
     gives_sigma = True
     config: GuidedDiffusionConfig
 
@@ -94,27 +91,6 @@ class GuidedDiffusion(CalibratedFewStep):
     def truth_px(self) -> int:
         """Side of the phase images for the loss."""
         return self.config.grid_px
-
-    @property
-    def gives_samples(self) -> bool:
-        """Whether pictures of one frame differ: not without steps, which gives the phase of the loop."""
-        return self._drawing_steps > 0
-
-    @property
-    def step_count(self) -> int:
-        """Number of steps for a sample."""
-        return self._drawing_steps
-
-    def set_steps(self, count: int) -> None:
-        """Use so many evaluations of the denoiser for a sample; 0 gives the phase of the loop.
-
-        Raises
-        ------
-        ValueError
-            ``count`` is negative, or more than ``most_steps``.
-        """
-        check_steps(count)
-        self._drawing_steps = count
 
     def train(self, mode: bool = True) -> GuidedDiffusion:  # noqa: FBT001, FBT002 (torch's signature)
         """Switch the spectrum between training and evaluation; the loop is never trained.
