@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from acquisition.archive.journal.checksums import Seal, event_sum, row_sum, status_sum
 from acquisition.archive.journal.schema import (
@@ -26,6 +26,8 @@ from acquisition.archive.journal.schema import (
 )
 from acquisition.archive.rows import Event, ExtraValue, StorageError, StoredRow, is_text
 from acquisition.streams.rests import with_rests
+
+_Content = TypeVar("_Content")
 
 _REMEDY = "restore it from a copy; specklescope certify names everything that is damaged"
 #: Rows that are read between two rests; they take about 0.6 ms.
@@ -247,6 +249,10 @@ def load_status(path: Path, connection: sqlite3.Connection) -> Mapping[str, str]
     sqlite3.Error
         It cannot be read.
     """
+    return _readable(connection, lambda: _checked_status(path, connection))
+
+
+def _checked_status(path: Path, connection: sqlite3.Connection) -> Mapping[str, str]:
     protected = _version(path, connection) == SCHEMA_VERSION
     with _read_transaction(connection):
         status, bad = _status(connection, _seals(connection).get(Table.STATUS, Seal()) if protected else None)
@@ -287,13 +293,18 @@ def load_snapshot(path: Path, connection: sqlite3.Connection) -> JournalSnapshot
     sqlite3.Error
         It cannot be read.
     """
+    return _readable(connection, lambda: _checked_content(path, connection))
+
+
+def _readable(connection: sqlite3.Connection, read: Callable[[], _Content]) -> _Content:
+    """Return what ``read`` gives; where a text is no UTF-8, read again, so that the damaged entry is named."""
     try:
-        return _checked_content(path, connection)
+        return read()
     except sqlite3.OperationalError as error:
         if "decode" not in str(error):
             raise
     connection.text_factory = _text  # slower, but it names what is no UTF-8
-    return _checked_content(path, connection)
+    return read()
 
 
 def _checked_content(path: Path, connection: sqlite3.Connection) -> JournalSnapshot:

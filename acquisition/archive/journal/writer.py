@@ -110,7 +110,7 @@ class Journal:
             if self._protected:
                 self._set_seal(Table.ROWS, Seal().extended(self._sums("SELECT sha256 FROM rows ORDER BY idx")))
             self._add_event(EventKind.QUARANTINE, text)
-        self.rows_seal = self.snapshot().rows_seal
+        self.rows_seal = self._seal(Table.ROWS) if self._protected else self.snapshot().rows_seal
 
     def event(self, kind: EventKind | str, text: str) -> None:
         """Store a fault, a passed check, or anything else that a reader of the archive should know."""
