@@ -313,7 +313,7 @@ class _Training:
 
     def stream(self, simulated: SimulatedPairs) -> TwinStream | None:
         """Return pairs that are simulated during training, for kinds that compute through a calibrated fibre; else None."""
-        if self.through is None or not (isinstance(self.network, CalibratedFewStep) and self.network.learns_from_stream):
+        if self.through is None or not self.network.learns_from_stream:
             return None
         camera, shape = self.config.twin.camera, (self.network.config.frame_px, self.network.config.frame_px)
         patterns = open_source(

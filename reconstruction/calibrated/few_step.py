@@ -172,7 +172,6 @@ class CalibratedFewStep(Reconstructor):
 
     kind: ClassVar[str] = "calibrated"
     needs_response: ClassVar[bool] = True
-    #: Whether it learns from pairs that are simulated again for every batch.
     learns_from_stream: ClassVar[bool] = True
     renamed_parts: ClassVar[Mapping[str, str]] = {"level": "piston", "spread": "sigma_head"}
     # The exporter and the CPU engines do not support Fourier transforms of complex numbers well.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import cos, sin
 from typing import ClassVar
 
 import torch
@@ -182,16 +183,15 @@ class GuidedDiffusion(DrawnInSteps, CalibratedFewStep):
         large, angle = noise - state, angles(self._drawing_steps)
         change = torch.zeros_like(solution.phase_rad)
         for now, after in zip(angle, [*angle[1:], 0.0], strict=True):
-            at = torch.tensor(now)
             velocity = sampler.velocity(state, state.new_full((1,), now), known)
-            clean, rest = at.cos() * state - at.sin() * velocity, at.sin() * state + at.cos() * velocity
+            clean, rest = cos(now) * state - sin(now) * velocity, sin(now) * state + cos(now) * velocity
             change = self.guided(solution, bands.coloured(large + clean, known.std), self.config.guiding_descents)
             white = bands.white(bands.split(change), known.std)
             clean = bands.fine(white)
-            large, state = white - clean, torch.tensor(after).cos() * clean + torch.tensor(after).sin() * rest
+            large, state = white - clean, cos(after) * clean + sin(after) * rest
         piston_rad = solution.piston_std_rad * noise.sum((2, 3), keepdim=True) / noise.shape[-1]
-        sample = self._within(solution.phase_rad) + change + piston_rad * self.inside
-        return self.spectrum.given_to(sample, self._within(solution.phase_rad))
+        mean = self._within(solution.phase_rad)
+        return self.spectrum.given_to(mean + change + piston_rad * self.inside, mean)
 
     def _within(self, phase: torch.Tensor) -> torch.Tensor:
         return phase.clamp(0.0, self.config.phase_range_rad)

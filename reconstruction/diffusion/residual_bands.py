@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from reconstruction.networks.cosines import cosine_matrix
+from reconstruction.networks.cosines import CosineBasis
 
 #: Rings of spatial frequency, in half periods across the grid, that count as large structures: 1 to this minus 1.
 FIRST_FINE_RING = 8
@@ -76,8 +76,6 @@ class ResidualBands(nn.Module):
     """
 
     inside: torch.Tensor
-    cosines: torch.Tensor
-    transposed: torch.Tensor
     ring: torch.Tensor
     is_fine: torch.Tensor
     is_large: torch.Tensor
@@ -89,8 +87,8 @@ class ResidualBands(nn.Module):
     def __init__(self, inside: torch.Tensor) -> None:
         super().__init__()
         side_px = inside.shape[-1]
+        self.basis = CosineBasis(side_px)
         index = torch.arange(side_px, dtype=torch.float64)
-        cosines = cosine_matrix(side_px)
         ring = torch.hypot(index[:, None], index[None]).round().long().clamp(max=side_px - 1)
         first_fine = min(FIRST_FINE_RING, side_px // 4)
         self.first_fine = first_fine
@@ -98,9 +96,6 @@ class ResidualBands(nn.Module):
             ("inside", inside),
             ("knots", _knots(side_px, first_fine)),
             ("knots_of_cosines", _knots(side_px, first_fine)[:, ring.flatten()].contiguous()),
-            ("cosines", cosines),
-            # A copy in memory: OpenVINO 2026 in float32 computes wrong products with a transposed constant on the left.
-            ("transposed", cosines.T.contiguous()),
             ("ring", ring),
             ("is_fine", (ring >= first_fine).float()),
             ("is_large", ((ring > 0) & (ring < first_fine)).float()),
@@ -115,43 +110,40 @@ class ResidualBands(nn.Module):
             residual = residual.float() * self.inside
             piston = residual.sum((2, 3), keepdim=True) / self.inside.sum()
             centred = (residual - piston) * self.inside
-            large = self._back(self._waves(centred) * self.is_large) * self.inside
+            large = self.basis.back(self.basis.waves(centred) * self.is_large) * self.inside
             return Bands(piston, large, (centred - large) * self.inside)
 
     def white(self, bands: Bands, std: BandStd) -> torch.Tensor:
         """Return the fine and large structures of a residual as a white picture (b, 1, g, g), without its piston."""
         with torch.autocast(bands.fine.device.type, enabled=False):
-            waves = self._waves(bands.fine / std.fine) * self.is_fine + self._waves(bands.large / std.large) * self.is_large
+            waves = (
+                self.basis.waves(bands.fine / std.fine) * self.is_fine
+                + self.basis.waves(bands.large / std.large) * self.is_large
+            )
             if self.training:
                 self._measure(waves.detach())
-            return self._back(waves / self._gain(std))
+            return self.basis.back(waves / self._gain(std))
 
     def spectrum_loss(self, bands: Bands, std: BandStd) -> torch.Tensor:
         """Return the negative logarithm of the likelihood of the frames' spectra, without constants; all rings weigh alike."""
         with torch.autocast(bands.fine.device.type, enabled=False), torch.no_grad():
-            power = self._power_in_rings(self._waves(bands.fine / std.fine)) / self.power.clamp(min=_LEAST_POWER)
+            power = self._power_in_rings(self.basis.waves(bands.fine / std.fine)) / self.power.clamp(min=_LEAST_POWER)
         logs = std.log_spectrum.float() @ self.knots
         return (logs + 0.5 * power * (-2 * logs).exp())[:, self.first_fine :].mean()
 
     def fine(self, picture: torch.Tensor) -> torch.Tensor:
         """Return the fine structures of white pictures (b, 1, g, g)."""
         with torch.autocast(picture.device.type, enabled=False):
-            return self._back(self._waves(picture) * self.is_fine)
+            return self.basis.back(self.basis.waves(picture) * self.is_fine)
 
     def coloured(self, white: torch.Tensor, std: BandStd) -> torch.Tensor:
         """Return the residual in radians of a white picture (b, 1, g, g), whose mean is that of the piston."""
         with torch.autocast(white.device.type, enabled=False):
-            waves = self._waves(white)
+            waves = self.basis.waves(white)
             piston = waves[..., :1, :1]
             waves = waves * self._gain(std)
-            large, fine = self._back(waves * self.is_large), self._back(waves * self.is_fine)
+            large, fine = self.basis.back(waves * self.is_large), self.basis.back(waves * self.is_fine)
             return (std.piston * piston + std.large * large + std.fine * fine) * self.inside
-
-    def _waves(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.cosines @ pictures.float() @ self.transposed
-
-    def _back(self, waves: torch.Tensor) -> torch.Tensor:
-        return self.transposed @ waves @ self.cosines
 
     def _gain(self, std: BandStd) -> torch.Tensor:
         """Return the amplitude of every cosine, (b, 1, g, g): that of the average spectrum, changed by that of the frame."""

@@ -84,6 +84,8 @@ class Reconstructor(nn.Module, ABC):
     kind: ClassVar[str]
     #: Whether it computes through the calibrated response of the fibre.
     needs_response: ClassVar[bool] = False
+    #: Whether it learns from pairs that are simulated again for every batch, through this response.
+    learns_from_stream: ClassVar[bool] = False
     #: Highest learning rate, unless the training configuration gives another one.
     learning_rate: ClassVar[float] = 2e-3
 

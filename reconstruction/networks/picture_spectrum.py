@@ -14,7 +14,7 @@ from torch import nn
 
 from reconstruction.field import disc_window
 from reconstruction.models.losses import centred
-from reconstruction.networks.cosines import cosine_matrix
+from reconstruction.networks.cosines import CosineBasis
 
 #: Bands of frequency; each is wider than the one before.
 _BANDS, _WIDENING = 24, 1.7
@@ -48,8 +48,6 @@ class PictureSpectrum(nn.Module):
     inside: torch.Tensor
     window: torch.Tensor
     weights: torch.Tensor
-    cosines: torch.Tensor
-    transposed: torch.Tensor
     averages: torch.Tensor
     between: torch.Tensor
     is_trained: torch.Tensor
@@ -58,21 +56,18 @@ class PictureSpectrum(nn.Module):
         super().__init__()
         side_px = inside.shape[-1]
         self.phase_range_rad = phase_range_rad
-        cosines = cosine_matrix(side_px)
         window = torch.from_numpy(disc_window(inside[0, 0].numpy() > 0)).float()[None, None]
         averages, between = _bands(side_px)
         for name, value in (
             ("inside", inside),
             ("window", window),
-            ("cosines", cosines),
-            # A copy in memory: OpenVINO 2026 in float32 computes wrong products with a transposed constant on the left.
-            ("transposed", cosines.T.contiguous()),
             # White noise of 1 rad has the power 1 in all bands; squares of such waves also fit into 16 bits.
             ("weights", window * side_px / window.square().sum().sqrt()),
             ("averages", averages),
             ("between", between),
         ):
             self.register_buffer(name, value, persistent=False)
+        self.basis = CosineBasis(side_px)
         bands = averages.shape[1]
         #: 1 after training; before, samples are left as they are.
         self.register_buffer("is_trained", torch.zeros(()))
@@ -86,7 +81,7 @@ class PictureSpectrum(nn.Module):
     def log_power(self, phase_rad: torch.Tensor) -> torch.Tensor:
         """Return the natural logarithm of the power in every band, (b, bands), of pictures (b, 1, g, g) in radians."""
         mean = (phase_rad * self.window).sum((2, 3), keepdim=True) / self.window.sum()
-        waves = self.cosines @ ((phase_rad - mean) * self.weights) @ self.transposed
+        waves = self.basis.waves((phase_rad - mean) * self.weights)
         return (waves.square().flatten(1) @ self.averages + _LEAST_POWER).log()
 
     def estimated(self, phase_rad: torch.Tensor) -> torch.Tensor:
@@ -117,8 +112,8 @@ class PictureSpectrum(nn.Module):
             wanted = self.estimated(mean)
             for _ in range(_ROUNDS):
                 mean = mean + self._change(mean, (wanted - self.log_power(mean)).clamp(max=0.0))
-            lacking = wanted.exp() - self.log_power(mean).exp()
-            lacking = torch.maximum(lacking, _LEAST_PART * wanted.exp()).log()
+            power = wanted.exp()
+            lacking = torch.maximum(power - self.log_power(mean).exp(), _LEAST_PART * power).log()
             for _ in range(_ROUNDS):
                 added = added + self._change(added, lacking - self.log_power(added))
             return mean + added
@@ -129,8 +124,8 @@ class PictureSpectrum(nn.Module):
         most = math.log(_MOST_GAIN)
         gain = (0.5 * self.is_trained * logs @ self.between).clamp(-most, most).exp().reshape(-1, 1, side_px, side_px)
         # The window, because the edge of the disc would ring.
-        waves = self.cosines @ (centred(samples, self.inside) * self.window) @ self.transposed
-        change = self.transposed @ (waves * (gain - 1)) @ self.cosines
+        waves = self.basis.waves(centred(samples, self.inside) * self.window)
+        change = self.basis.back(waves * (gain - 1))
         return centred(change, self.inside) * self.inside
 
     def _sharpness(self, phase_rad: torch.Tensor) -> torch.Tensor:
