@@ -118,7 +118,10 @@ class FlashTiming:
         elif isinstance(event, ArrivedFrame):
             self._see_frame(event, self._commanded_ns)
         elif isinstance(event, ArrivedView):
-            if self._axes.view_shows_flash(event.view):
+            # A frame comes before its view. One that was lit in part may show the flash only in its reconstruction; both
+            # moments have to be those of the same light.
+            is_lit = self._frame_index is not None and event.view.frame.index >= self._frame_index
+            if is_lit and self._axes.view_shows_flash(event.view):
                 self._lit.add(event.view.frame.index)
                 self._after_s.setdefault(Moment.RECONSTRUCTION, (event.at_ns - self._commanded_ns) * 1e-9)
         elif event.index in self._lit:

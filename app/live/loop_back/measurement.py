@@ -66,8 +66,9 @@ class LoopBack:
     """Flashes a disc on a flat pattern, and looks for it in the speckle and in the reconstruction.
 
     First it shows both patterns for a while: from half of these pictures it learns what the flash does to the speckle, and with
-    the others it tests that a flash can be told from the still pattern. A flash counts as found when a frame and a
-    reconstruction pass half of the way from still to flash, and the frame was exposed after the command. Nothing is guessed.
+    the others it tests that a flash can be told from the still pattern. A flash counts as found when a frame and
+    its reconstruction, or that of a later frame, pass half of the way from still to flash, and the frame was exposed after the
+    command. Nothing is guessed.
 
     Parameters
     ----------

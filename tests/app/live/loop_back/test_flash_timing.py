@@ -60,6 +60,14 @@ def test_the_first_frame_reconstruction_and_paint_that_show_it_are_timed() -> No
     )
 
 
+def test_a_frame_lit_in_part_that_only_its_reconstruction_shows_does_not_count() -> None:
+    flash = timing_of(COMMAND, frame(7, 0.4, 20), view(7, 0.6, 30), frame(8, 1, 40), painted(7, 45), view(8, 1, 60)).result()
+    assert flash.frame_index == 8
+    assert flash.after_s == pytest.approx({Moment.EXPOSURE: 0.035, Moment.FRAME: 0.040, Moment.RECONSTRUCTION: 0.060})
+    late = timing_of(COMMAND, frame(7, 0.4, 20), frame(8, 1, 40), view(7, 0.6, 45), view(8, 1, 60)).result()
+    assert late.after_s[Moment.RECONSTRUCTION] == pytest.approx(0.060)
+
+
 def test_what_comes_before_the_command_does_not_count() -> None:
     other = ShownPattern(Pattern(np.zeros((4, 4), np.float32)), COMMAND_NS)
     assert timing_of(other, frame(1, 1, 10), view(1, 1, 12), painted(1, 13)).result() is None

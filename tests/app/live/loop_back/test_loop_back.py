@@ -104,7 +104,7 @@ def test_a_flash_that_does_not_come_is_counted_as_not_found(session: Session, mo
     assert status.timed < 3
     assert not status.flashes[-1].timed
     assert status.flashes[-1].after_s == {}
-    assert f"{status.not_found} not found" in status.label
+    assert f"{status.missed} not found" in status.label
 
 
 @pytest.mark.slow
