@@ -19,6 +19,7 @@ from tests.helpers.small_instrument import until
 @pytest.fixture(autouse=True)
 def handlers_restored() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts programs in the background with SIGINT ignored
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -40,10 +40,10 @@ def test_the_speckle_is_shown_as_a_whole(opened, path: Path) -> None:
 
 def test_the_value_under_the_mouse_is_a_number_inside_the_disc_alone(opened, path: Path, operator: XOperator) -> None:
     canvas = opened(path).left.pictures.showing(Content.PHASE).canvas
-    picture = canvas.annotations.picture
-    operator.move(canvas.viewport, picture.center().toPoint())
+    operator.move(canvas.viewport, canvas.annotations.picture.center().toPoint())
     assert canvas.annotations.readout.endswith(" rad")
-    operator.move(canvas.viewport, picture.topLeft().toPoint() + QPoint(4, 4))
+    corner = canvas.annotations.picture.topLeft().toPoint()  # only now: the first move has waited for the layout
+    operator.move(canvas.viewport, corner + QPoint(4, 4))
     assert canvas.annotations.readout.endswith("not a number")
 
 
