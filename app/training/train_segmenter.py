@@ -74,6 +74,8 @@ class SegmenterJob:
         Folder of the segmenter.
     scenes : int
         Scenes of synthetic tissue that are simulated.
+    models : tuple of str
+        Models that reconstruct them, one scene each in turn; by default that of the instrument.
     training : TrainConfig
         Steps or minutes, batch, rate and seed.
     command : str
@@ -88,6 +90,7 @@ class SegmenterJob:
 
     folder: Path
     scenes: int
+    models: tuple[str, ...] = ()
     training: TrainConfig
     command: str
     shape: SegmenterShape = field(default_factory=SegmenterShape)
@@ -116,7 +119,7 @@ class Reconstructions:
 
 
 def train_segmenter(config: InstrumentConfig, job: SegmenterJob, on_progress: Progress) -> dict[str, object]:
-    """Simulate scenes, reconstruct them by the configured model, train on them, and write the segmenter.
+    """Simulate scenes, reconstruct them by the models, train on them, and write the segmenter.
 
     Returns
     -------
@@ -126,15 +129,15 @@ def train_segmenter(config: InstrumentConfig, job: SegmenterJob, on_progress: Pr
     Raises
     ------
     ReconstructionError
-        The run cannot be resumed, or its files cannot be written.
+        The run cannot be resumed, its files cannot be written, or the models have different grids.
     TrainingStoppedError, InterruptionError
         ``job.stop`` or a signal has requested it; the checkpoint is written.
     """
     run = job.folder / RUN
-    training = reconstructions(config, run / _RECONSTRUCTIONS, job.scenes, job.training.seed, on_progress)
-    validation = reconstructions(
-        config, run / f"validation-{_RECONSTRUCTIONS}", _VALIDATION_SCENES, _VALIDATION_SEED, on_progress
-    )
+    names = job.models or (config.model,)
+    training = reconstructions(config, names, run / _RECONSTRUCTIONS, (job.scenes, job.training.seed), on_progress)
+    validation_path = run / f"validation-{_RECONSTRUCTIONS}"
+    validation = reconstructions(config, names, validation_path, (_VALIDATION_SCENES, _VALIDATION_SEED), on_progress)
     trainer = _Trainer(job, training, run / CHECKPOINT)
     with stop_on_signal() as asked:
         try:
@@ -145,7 +148,7 @@ def train_segmenter(config: InstrumentConfig, job: SegmenterJob, on_progress: Pr
     score = mean_ap50(network, validation)
     facts = {
         "instrument": fibre_name(config.twin.optics),
-        "model": config.model,
+        "model": ", ".join(names),
         "scenes": job.scenes,
         "command": job.command,
         "steps": trainer.steps,
@@ -177,17 +180,26 @@ def segmenter_shape(options: Sequence[str]) -> SegmenterShape:
         raise SpeckleScopeError(f"--set {' '.join(options)}: {error}") from error
 
 
-def reconstructions(config: InstrumentConfig, path: Path, scenes: int, seed: int, on_progress: Progress) -> Reconstructions:
-    """Return reconstructed scenes that are kept in a file; they are simulated if the file does not hold them yet."""
-    model = load_model(config.model)
-    attach(model, config.response, fibre_name(config.twin.optics))
-    data = twin_data(config, "tissue", scenes, seed, model.grid_px)
-    text = json.dumps({"data": asdict(data), "model": model.id, "empty_every": _EMPTY_EVERY}, sort_keys=True)
+def reconstructions(
+    config: InstrumentConfig, names: Sequence[str], path: Path, scenes: tuple[int, int], on_progress: Progress
+) -> Reconstructions:
+    """Return reconstructed scenes, so many of a seed, that are kept in a file; simulate them if it does not hold them yet."""
+    models = [load_model(name) for name in names]
+    for model in models:
+        attach(model, config.response, fibre_name(config.twin.optics))
+    model = models[0]
+    if any(each.grid_px != model.grid_px for each in models):
+        raise ReconstructionError(f"the models {', '.join(names)} have different grids; choose models with the same grid")
+    count, seed = scenes
+    data = twin_data(config, "tissue", count, seed, model.grid_px)
+    text = json.dumps(
+        {"data": asdict(data), "models": [each.id for each in models], "empty_every": _EMPTY_EVERY}, sort_keys=True
+    )
     if (kept := _kept(path, text, model.mask)) is not None:
         return kept
-    engine = TorchEngine(model)
-    empty = math.ceil(scenes / _EMPTY_EVERY)
-    total = scenes + empty
+    engines = [TorchEngine(each) for each in models]
+    empty = math.ceil(count / _EMPTY_EVERY)
+    total = count + empty
     shape = (total, model.grid_px, model.grid_px)
     phase, truth, labels = np.zeros(shape, np.float16), np.zeros(shape, np.float16), np.zeros(shape, np.uint16)
     blank = twin_data(config, "blank", empty, seed, model.grid_px)
@@ -195,6 +207,7 @@ def reconstructions(config: InstrumentConfig, path: Path, scenes: int, seed: int
     for each in (data, blank):
         with simulated_pool(each, cores(), lambda made: on_progress("simulating scenes", done + made, total, "")) as pool:  # noqa: B023
             for index in range(pool.ready):
+                engine = engines[index % len(engines)]
                 phase[done] = np.where(model.mask, engine.run(np.array(pool.speckle[index]), pool.reference), 0)
                 truth[done] = pool.phase_rad[index]
                 if each is data:
@@ -232,7 +245,8 @@ class _Trainer:
         self._rate = rate
         self.steps = 0
         self.seconds = 0.0
-        self._configuration = {"training": config.to_dict(), "scenes": job.scenes, "shape": asdict(job.shape)}
+        data_source = {"scenes": job.scenes, "models": list(job.models)}
+        self._configuration = {"training": config.to_dict(), **data_source, "shape": asdict(job.shape)}
         if job.resume and checkpoint.is_file():  # else it was stopped before its first step
             self._restore()
 

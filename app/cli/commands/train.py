@@ -42,6 +42,9 @@ class NetworkOptions:
         An option of the network, as name=value; may be given several times.
     from_
         Start with the weights of this model: the name of a shipped model, or a model folder.
+    through
+        For a segmenter: learn from what this model reconstructs; may be given several times, and each gets its share of the
+        pictures. [default: the model of the instrument file]
     front_end
         Short for --set front_end=...
     base_channels
@@ -51,6 +54,7 @@ class NetworkOptions:
     kind: str | None = None
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None
     from_: Annotated[str | None, Parameter(name="--from")] = None
+    through: list[str] | None = None
     front_end: Literal["ridge", "correlate", "fold", "shrink"] | None = None
     base_channels: Count | None = None
 
@@ -167,6 +171,8 @@ def train(
     if network.kind == _SEGMENTATION:
         _train_segmenter(folder, network, data, training, instrument)
         return
+    if network.through:
+        raise SpeckleScopeError("--through is for a segmenter; give it together with --kind segmentation, or leave it out")
     from app.training.train import SimulatedPairs, train_on_dataset, train_on_twin
     from reconstruction.training.distributed import join
     from reconstruction.training.loop import TrainingStoppedError
@@ -211,6 +217,7 @@ def _train_segmenter(
         job = SegmenterJob(
             folder=folder,
             scenes=data.pairs,
+            models=tuple(network.through or ()),
             training=training.config(),
             command=shlex.join(["specklescope", *sys.argv[1:]]),
             shape=segmenter_shape(network.assignments()),
