@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterator
 from acquisition.streams.channel import Channel, ChannelClosedError
 from drivers.base import Frame
 
-#: A stage waits for at most so much of the camera's period: it loses 2 % of its rate, and its frames are a third fresher.
-_MOST_OF_PERIOD = 0.2
+#: A stage waits for at most so much of the camera's period, which costs 2 % of its rate. At 60 frames per second and 36 ms for each
+#: on two cores, 99 % of the frames are then at most 14 ms old; without waiting 21 ms.
+_MOST_OF_PERIOD = 0.3
 #: Weight of the newest frame in the mean period and in the mean time at which frames come.
 _NEWEST = 0.1
-#: For a frame that comes so much later than expected, in periods, the stage does not wait.
-_JITTER_OF_PERIOD = 0.15
+#: For a frame that is later than expected by more than this part of the period, the stage does not wait. A computer that draws
+#: and computes takes some frames late from the camera.
+_LATE_OF_PERIOD = 0.6
 
 
 class FreshFrames:
     """The frames of a camera for a stage that cannot use them all. One thread puts frames, another one iterates.
 
-    When the stage becomes free, the newest frame waits in the channel. If it is nearly one period old, the next one is worth
-    the short wait.
+    When the stage becomes free, the newest frame waits in the channel. If it is nearly one period old or more, the next one is
+    worth the short wait.
 
     Parameters
     ----------
@@ -67,13 +69,14 @@ class FreshFrames:
             yield self._fresher(frame)
 
     def _fresher(self, frame: Frame) -> Frame:
-        """Return the frame, or the next one if it is due at once and comes."""
+        """Return the frame, or the next one if that is due at once or a little late, and comes."""
         period_s = self._period_s
         due_s = self._expected_s + period_s - self._clock()
-        if not 0 < due_s < _MOST_OF_PERIOD * period_s:  # also while the period is not known
+        longest_s = due_s + _LATE_OF_PERIOD * period_s
+        if not (longest_s > 0 and due_s < _MOST_OF_PERIOD * period_s):  # also while the period is not known
             return frame
         try:
-            newer = self._channel.get(due_s + _JITTER_OF_PERIOD * period_s)
+            newer = self._channel.get(longest_s)
         except (TimeoutError, ChannelClosedError):
             return frame
         self.passed_over += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import pytest
 
 from acquisition.streams.channel import Channel, Overflow
 from app.live.fresh_frames import FreshFrames
@@ -45,10 +46,11 @@ def test_a_young_frame_is_used_at_once() -> None:
     assert frames.passed_over == 0
 
 
-def test_the_next_frame_is_used_when_it_is_due_at_once() -> None:
+@pytest.mark.parametrize("age_in_periods", [0.75, 0.95, 1.3])  # the last one: the next frame is late
+def test_the_next_frame_is_used_when_it_is_due_at_once(age_in_periods: float) -> None:
     clock = _Clock()
     frames = _regular(clock)
-    clock.now_s += 0.95 * _PERIOD_S
+    clock.now_s += age_in_periods * _PERIOD_S
     used: list[int] = []
     stage = threading.Thread(target=lambda: used.append(next(iter(frames)).index))
     stage.start()
@@ -80,6 +82,10 @@ def test_nothing_is_waited_for_after_a_pause_or_before_the_period_is_known() -> 
     frames.put(_frame(2))
     clock.now_s += 5.0
     assert next(iter(frames)).index == 2
+    clock = _Clock()
+    frames = _regular(clock)
+    clock.now_s += 1.7 * _PERIOD_S  # the camera has lost a frame
+    assert next(iter(frames)).index == 4
 
 
 def test_jitter_does_not_change_what_is_expected_much() -> None:
