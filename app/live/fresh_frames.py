@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from acquisition.streams.channel import Channel, ChannelClosedError
 from drivers.base import Frame
 
-#: A stage waits for at most so much of the camera's period, which costs 2 % of its rate. At 60 frames per second and 36 ms for each
-#: on two cores, 99 % of the frames are then at most 14 ms old; without waiting 21 ms.
+#: A stage waits for at most so much of the camera's period, which costs 2 % of its rate. At 60 frames per second and 36 ms for
+#: each on two cores, 99 % of the frames are then at most 14 ms old.
 _MOST_OF_PERIOD = 0.3
 #: Weight of the newest frame in the mean period and in the mean time at which frames come.
 _NEWEST = 0.1
