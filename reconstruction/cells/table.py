@@ -64,7 +64,7 @@ class CellTable:
     mean_phase_rad, mean_phase_std_rad : ndarray of float64
         Mean phase above the background in radians, and its standard deviation.
     optical_volume_um3, optical_volume_std_um3 : ndarray of float64
-        Optical path difference summed over the area, in cubic micrometres, and its standard deviation.
+        Optical path difference summed over the cell and its blurred edge, in cubic micrometres, and its standard deviation.
     dry_mass_pg, dry_mass_std_pg : ndarray of float64
         Dry mass in picograms, and its standard deviation.
     is_cut : ndarray of bool

@@ -61,8 +61,18 @@ def test_cells_of_known_mass_are_weighed_within_one_percent() -> None:
     assert cells.dry_mass_pg == pytest.approx([mass for *_, mass in CELLS], rel=0.01)
     assert cells.optical_volume_um3 == pytest.approx(cells.dry_mass_pg * 0.19, rel=1e-6)
     assert cells.area_um2 == pytest.approx([math.pi * (radius / 2) ** 2 for _, _, radius, _ in CELLS], rel=0.06)
-    assert cells.mean_phase_rad * cells.area_um2 * 0.532 / (2 * math.pi) == pytest.approx(cells.optical_volume_um3)
+    seen = cells.mean_phase_rad * cells.area_um2 * 0.532 / (2 * math.pi)
+    assert seen == pytest.approx(cells.optical_volume_um3), "nothing lies in the edges of these cells"
     assert (cells.y_px[3], cells.x_px[3]) == pytest.approx(CELLS[3][:2], abs=0.01)
+
+
+@pytest.mark.parametrize("change_px", [-1, 0, 1])
+def test_a_blurred_edge_and_a_tight_or_loose_outline_change_the_mass_little(change_px: int) -> None:
+    phase, labels = field(CELLS[2:])
+    blurred = cv2.GaussianBlur(phase, (0, 0), 0.8)
+    kernel = np.ones((3, 3), np.uint8)
+    drawn = cv2.erode(labels, kernel) if change_px < 0 else cv2.dilate(labels, kernel) if change_px else labels
+    assert measured(blurred, drawn).dry_mass_pg == pytest.approx([mass for *_, mass in CELLS[2:]], rel=0.04)
 
 
 @pytest.mark.parametrize("background", [lambda: 0.7, lambda: -2.0, lambda: 0.3 + 0.004 * X - 0.003 * Y])
@@ -138,11 +148,11 @@ def test_the_uncertainty_is_that_of_repeated_measurements_with_correlated_noise_
     phase, labels = field()
     rng = np.random.default_rng(4)
     std = np.full((SIDE, SIDE), 0.05, np.float32) if is_known else None
-    repeats = [measure_cells(phase + grainy(rng, sigma_px, 0.05), labels, DISC, SCALE, std) for _ in range(60)]
+    repeats = [measure_cells(phase + grainy(rng, sigma_px, 0.05), labels, DISC, SCALE, std) for _ in range(150)]
     assert repeats[0].is_least_std is not is_known
     masses = np.array([cells.dry_mass_pg for cells in repeats])
     stated = np.mean([cells.dry_mass_std_pg for cells in repeats], axis=0)
-    assert stated == pytest.approx(masses.std(axis=0, ddof=1), rel=0.3)
+    assert stated == pytest.approx(masses.std(axis=0, ddof=1), rel=0.35), "edge and ring err together, which is left out"
     assert np.mean([cells.correlated_px for cells in repeats]) == pytest.approx(max(1.0, 4 * math.pi * sigma_px**2), rel=0.15)
 
 

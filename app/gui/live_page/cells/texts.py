@@ -16,7 +16,8 @@ QUANTITIES: Final = {
     CellQuantity.OPTICAL_VOLUME: (
         "Volume",
         f"{_MICRO}\N{SUPERSCRIPT THREE}",
-        "Optical volume: optical path difference summed over the area. It needs wavelength_um in the instrument file",
+        "Optical volume: optical path difference summed over the cell and its blurred edge. It needs wavelength_um in the "
+        "instrument file",
     ),
     CellQuantity.DRY_MASS: (
         "Mass",
