@@ -139,6 +139,13 @@ def _foreground(labels: Labels) -> NDArray[np.bool_]:
     return np.asarray(keep[labels])
 
 
+def same_objects(labels: Labels, truth: Labels) -> dict[int, int]:
+    """Return the object that each true one is, by their numbers: its IoU is at least :data:`SAME_OBJECT`."""
+    overlap = _Overlap(labels, truth)
+    numbers, true_numbers = (each[each > 0] for each in (np.unique(labels), np.unique(truth)))
+    return {int(true_numbers[column]): int(numbers[row]) for row, column in overlap.same}
+
+
 class _Overlap:
     """The pixels that the objects of two segmentations share."""
 
@@ -163,10 +170,15 @@ class _Overlap:
         return self._shared / self._union
 
     @cached_property
+    def same(self) -> list[tuple[int, int]]:
+        """Row and column of each pair that is one object."""
+        is_same = self._iou >= SAME_OBJECT
+        rows, columns = linear_sum_assignment(-is_same.astype(float))
+        return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if is_same[row, column]]
+
+    @property
     def _true_positives(self) -> int:
-        same = self._iou >= SAME_OBJECT
-        rows, columns = linear_sum_assignment(-same.astype(float))
-        return int(same[rows, columns].sum())
+        return len(self.same)
 
     @property
     def iou_matched(self) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.patterns.sources import tissue_in
+from app.benchmarks.segmentation.cell_numbers import identity_numbers, mass_numbers
 from app.benchmarks.segmentation.empty_fields import EmptyFrame, empty_frames, false_objects
 from app.benchmarks.segmentation.seen_frames import FrameSource, SeenFrame
 from app.instrument.config import InstrumentConfig
@@ -35,6 +36,19 @@ HELD_OUT_SEED: Final = 10_000_019
 _NOISE_SEED: Final = 40
 _IMAGES, _QUICK_IMAGES = 48, 8
 _EMPTY, _QUICK_EMPTY = 200, 24
+#: Scenes of cells of known mass, and frames of every sequence of cells that move.
+_MASSES, _QUICK_MASSES = 12, 3
+_MOVING, _QUICK_MOVING = 30, 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Amounts:
+    """How many images of cells, empty frames, scenes of known mass and frames of a sequence are reconstructed."""
+
+    images: int
+    empty: int
+    masses: int
+    moving: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,17 +91,20 @@ def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str |
         same scores of the segmentation of the true phase, ``paper_``: the segmentation of the reconstruction against that of
         the true phase, as publications score it; ``false_objects_empty_``; ``ms_`` and ``fps_``. ``false_objects_empty`` is
         that of the default segmenter over the frames of all models. ``skipped`` says why a segmenter has no numbers. Numbers of
-        the second model are under ``instrument_model``.
+        the second model are under ``instrument_model``. With the default segmenter alone: those of
+        :func:`~app.benchmarks.segmentation.cell_numbers.mass_numbers` and of
+        :func:`~app.benchmarks.segmentation.cell_numbers.identity_numbers`.
     """
     names = (model,) if model is not None else (FEW_STEP, config.model)
-    images = _QUICK_IMAGES if quick else _IMAGES
     empty = _QUICK_EMPTY if quick else _EMPTY
+    whole = (_QUICK_IMAGES, _QUICK_MASSES, _QUICK_MOVING) if quick else (_IMAGES, _MASSES, _MOVING)
     runs = []
     for number, name in enumerate(names):
         # A few-step model takes longer for each frame, so most of the empty fields pass the model of the instrument.
         share = 1.0 if len(names) == 1 else (_FEW_STEP_SHARE, 1 - _FEW_STEP_SHARE)[number]
         source = FrameSource(config.model_copy(update={"model": name}), _NOISE_SEED)
-        runs.append(_run(source, config.phase_range_rad, (images, round(share * empty)), report))
+        amounts = _Amounts(images=whole[0], empty=round(share * empty), masses=whole[1], moving=whole[2])
+        runs.append(_run(source, config.phase_range_rad, amounts, report))
     wrong = [run[f"empty_frames_{_DEFAULT}"] for run in runs]
     counts = [(each["mean"], each["frames"]) for each in wrong if isinstance(each, Mapping)]
     total = sum(frames for _, frames in counts)
@@ -95,10 +112,10 @@ def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str |
     return numbers | ({"instrument_model": runs[1]} if len(runs) > 1 else {})
 
 
-def _run(source: FrameSource, phase_range_rad: float, counts: tuple[int, int], report: Report) -> Numbers:
-    """Score every segmenter on images of cells and on empty fields, so many of each, that one model has reconstructed."""
-    images = _cell_images(source, phase_range_rad, counts[0], report)
-    empty = empty_frames(source, lambda index: _pattern(source, phase_range_rad, index), counts[1], report)
+def _run(source: FrameSource, phase_range_rad: float, amounts: _Amounts, report: Report) -> Numbers:
+    """Score every segmenter on what one model has reconstructed."""
+    images = _cell_images(source, phase_range_rad, amounts.images, report)
+    empty = empty_frames(source, lambda index: _pattern(source, phase_range_rad, index), amounts.empty, report)
     numbers: Numbers = {
         "model": source.model.card.name,
         "model_id": source.model.id,
@@ -111,6 +128,9 @@ def _run(source: FrameSource, phase_range_rad: float, counts: tuple[int, int], r
         try:
             with open_segmenter(SegmentationConfig(kind=kind)) as segmenter:
                 numbers |= _numbers_of(name, segmenter, images, empty, source.mask)
+                if name == _DEFAULT:
+                    numbers |= mass_numbers(source, segmenter, phase_range_rad, amounts.masses, report)
+                    numbers |= identity_numbers(source, segmenter, phase_range_rad, amounts.moving, report)
         except SegmentationError as error:  # without weights, for instance
             skipped[name] = str(error)
     return numbers | {"skipped": skipped}
