@@ -22,6 +22,8 @@ from drivers.base import SpeckleScopeError
 _GUI = f"{__package__.removesuffix('.benchmarks.live')}.gui"
 _WINDOW, _PAINT_TIMES = f"{_GUI}.window_bench", f"{_GUI}.image_view.drawing.paint_times"
 SCENARIOS = ("slow_consumer", "recordings", "robust", "disk_stalls", "switches", "playback", "data_page")
+#: What belongs to the benchmark of segmentation.
+SEGMENTED = "segmented"
 #: A quick run measures the first three in one window, and two others in another one: a window takes long to start.
 QUICK_SCENARIOS = ("one_window", "switches_and_playback")
 _QUICK_ALONE = (QUICK_SCENARIOS[:1],)
@@ -77,6 +79,29 @@ def bench_window(report: Report, *, quick: bool = False) -> Mapping[str, object]
             numbers.update(_paint_times(desktop, _QUICK_PAINTS if quick else _PAINTS))
         report("window", steps, steps)
     return numbers
+
+
+def bench_segmented(report: Report, *, quick: bool = False) -> Mapping[str, object]:
+    """Compare the rate of the camera's frames on the screen with and without segmentation.
+
+    Parameters
+    ----------
+    report : callable
+        Called with what is done.
+    quick : bool
+        Fewer and shorter rounds.
+
+    Returns
+    -------
+    mapping
+        The rates; ``window_skipped`` says why there are none, where a program is missing.
+    """
+    report("window with and without segmentation", 0, 1)
+    try:
+        with tempfile.TemporaryDirectory(prefix="specklescope-window-") as name:
+            return _measured((SEGMENTED,), Path(name), quick=quick)
+    except SpeckleScopeError as error:
+        return {"window_skipped": str(error)}
 
 
 def bench_library(config: InstrumentConfig, report: Report, *, quick: bool = False) -> Mapping[str, object]:

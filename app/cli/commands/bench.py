@@ -208,6 +208,7 @@ def segmentation(
 ) -> None:
     """Score and time every segmenter that is installed, on synthetic cells and on empty fields through twin and model.
 
+    Weigh cells of known mass, follow cells that move, and compare the window's frame rate with and without segmentation.
     Without --model, the shipped few-step model reconstructs, and then the model of the instrument.
 
     Parameters
@@ -215,11 +216,12 @@ def segmentation(
     quick
         Few images; less than three minutes.
     """
+    from app.benchmarks.live.bench import bench_segmented
     from app.benchmarks.segmentation.bench import bench_segmentation
 
     settings = ModelOptions(config=config, instrument=instrument).settings()
     with progress_bars() as report:
-        numbers = bench_segmentation(settings, report, model=model, quick=quick)
+        numbers = {**bench_segmentation(settings, report, model=model, quick=quick), **bench_segmented(report, quick=quick)}
     publish("bench segmentation", numbers, json)
     wrong = numbers.get("false_objects_empty")
     _end_in_failure({"empty fields have objects": isinstance(wrong, float) and wrong > _FALSE_OBJECTS})

@@ -29,6 +29,10 @@ class Amounts:
         Duration of the recording whose every frame is compared with what the player shows, in seconds.
     jumps : int
         Jumps on the long recording.
+    rounds : int
+        Rounds with and without segmentation.
+    round_s : float
+        Duration of half a round, in seconds.
     """
 
     slow_s: float
@@ -42,6 +46,8 @@ class Amounts:
     played_frames: int
     played_s: float
     jumps: int
+    rounds: int
+    round_s: float
 
 
 WHOLE = Amounts(
@@ -56,6 +62,8 @@ WHOLE = Amounts(
     played_frames=10_000,
     played_s=2.0,
     jumps=300,
+    rounds=10,
+    round_s=6.0,
 )
 QUICK = Amounts(
     slow_s=12.0,
@@ -69,6 +77,8 @@ QUICK = Amounts(
     played_frames=1000,
     played_s=0.5,
     jumps=100,
+    rounds=4,
+    round_s=3.0,
 )
 
 Numbers = dict[str, object]

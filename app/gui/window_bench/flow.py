@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from unittest import mock
 
 import numpy as np
 
@@ -11,7 +13,9 @@ from app.benchmarks.process_usage import resident_mb
 from app.gui.window_bench.amounts import Amounts, Numbers
 from app.gui.window_bench.bench_window import BenchWindow
 from app.gui.window_bench.recorded import recorded_numbers
-from app.status import LiveView
+from app.live import segmentation
+from app.status import LiveView, Overlay
+from reconstruction.segmentation.base import Segmenter
 
 _SLOW_S = 0.2
 
@@ -64,6 +68,42 @@ def slow_consumer(bench: BenchWindow, amounts: Amounts) -> Numbers:
         "raw_seconds": elapsed_s,
         "memory_growth_mb": grown_mb,
     }
+
+
+def with_and_without_segmentation(bench: BenchWindow, amounts: Amounts) -> Numbers:
+    """Count the frames on the screen while cells are segmented and while they are not; both take turns."""
+    bench.run(amounts.warm_up_s)
+    ratios: list[float] = []
+    rates: dict[str, list[float]] = {"with": [], "without": []}
+    segmented_fps: list[float] = []
+    for number in range(amounts.rounds):
+        pair = {}
+        for name in ("with", "without") if number % 2 else ("without", "with"):
+            nothing = mock.patch.object(segmentation, segmentation.segmented.__name__, _not_segmented)
+            with nothing if name == "without" else nullcontext():
+                pair[name] = _painted_fps(bench, amounts.round_s)
+            rates[name].append(pair[name])
+            if name == "with":
+                segmented_fps.append(bench.session.live_status().segmentation_fps)
+        ratios.append(pair["with"] / pair["without"])
+    return {
+        "raw_fps_with_segmentation": float(np.median(rates["with"])),
+        "raw_fps_without_segmentation": float(np.median(rates["without"])),
+        "raw_fps_ratio_with_segmentation": float(np.median(ratios)),
+        "live_segmentation_fps": float(np.median(segmented_fps)),
+        "segmentation_rounds": amounts.rounds,
+    }
+
+
+def _not_segmented(view: LiveView, segmenter: Segmenter | None = None) -> Overlay:
+    return Overlay(view, None, 0.0)
+
+
+def _painted_fps(bench: BenchWindow, seconds: float) -> float:
+    """Return how many new frames are painted in a second."""
+    before, start_s = len(bench.painted.paintings), time.monotonic()
+    bench.run(seconds)
+    return (len(bench.painted.paintings) - before) / (time.monotonic() - start_s)
 
 
 def lossless(bench: BenchWindow, amounts: Amounts) -> Numbers:

@@ -54,6 +54,13 @@ def playback(folder: Path, amounts: Amounts) -> Numbers:
     return player.playback(recording, folder, amounts)
 
 
+def segmented(folder: Path, amounts: Amounts) -> Numbers:
+    """Show the camera with and without segmentation."""
+    with BenchWindow(folder) as bench:
+        bench.start()
+        return flow.with_and_without_segmentation(bench, amounts)
+
+
 def switches_and_playback(folder: Path, amounts: Amounts) -> Numbers:
     """Give random commands in a window, and play a recording of the same window."""
     with BenchWindow(folder / "recorded") as bench:
@@ -82,6 +89,7 @@ SCENARIOS: Mapping[str, Callable[[Path, Amounts], Numbers]] = {
     "switches": switches,
     "playback": playback,
     "data_page": data_page,
+    "segmented": segmented,
     "one_window": one_window,
     "switches_and_playback": switches_and_playback,
 }

@@ -25,7 +25,7 @@ with XDesktop(640, 480) as desktop:
 
 
 def test_every_scenario_of_the_window_is_run() -> None:
-    assert tuple(SCENARIOS) == (*bench.SCENARIOS, *bench.QUICK_SCENARIOS)
+    assert tuple(SCENARIOS) == (*bench.SCENARIOS, bench.SEGMENTED, *bench.QUICK_SCENARIOS)
 
 
 @pytest.mark.parametrize("quick", [False, True])
@@ -54,6 +54,7 @@ def test_what_was_promised_and_is_not_so_is_named() -> None:
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    assert bench.bench_segmented(lambda *_, **__: None) == {"window_skipped": "Xvfb is not installed; apt-get install xvfb"}
     with pytest.raises(SpeckleScopeError, match="Xvfb is not installed; apt-get install xvfb"):
         XDesktop()
 

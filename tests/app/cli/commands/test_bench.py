@@ -51,6 +51,9 @@ def test_a_benchmark_gets_its_options(
         return {"rows": [{"engine": "torch fp32"}], "answer": 42, "contract_suites_failed": 0, "wrong_pairs": 0}
 
     monkeypatch.setattr("app.benchmarks.live.bench.bench_window", lambda report, *, quick: {"window": 1})
+    monkeypatch.setattr(
+        "app.benchmarks.live.bench.bench_segmented", lambda report, *, quick: {"raw_fps_with_segmentation": 60.0}
+    )
     monkeypatch.setattr("app.benchmarks.live.bench.bench_library", lambda config, report, *, quick: {"search_ms_p99": 1.0})
     monkeypatch.setattr(importlib.import_module(f"{_BENCHMARKS}.{_MODULE_OF.get(name, name)}"), f"bench_{name}", benchmark)
     assert "42" in run_here("bench", name, *options, "--json", "numbers.json", cwd=tmp_path)
@@ -79,6 +82,7 @@ def test_a_benchmark_that_shows_a_fault_is_a_failure(
     numbers = {**good, "acknowledged_lost": 0, "verified": True, "rows": [{"engine": "torch fp32"}], **fault}
     module = importlib.import_module(f"{_BENCHMARKS}.{_MODULE_OF.get(name, name)}")
     monkeypatch.setattr(module, f"bench_{name}", lambda *_, **__: numbers)
+    monkeypatch.setattr("app.benchmarks.live.bench.bench_segmented", lambda report, *, quick: {})
     assert message in refused("bench", name, cwd=tmp_path)
 
 
