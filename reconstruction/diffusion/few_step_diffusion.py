@@ -105,7 +105,11 @@ class Condition:
 
 
 class DrawnInSteps(Reconstructor):
-    """A model whose samples a denoiser draws in 1 to :data:`MOST_STEPS` steps around a mean; in 0 steps it gives the mean."""
+    """A model whose samples a denoiser draws in 1 to :data:`MOST_STEPS` steps around a mean; in 0 steps it gives the mean.
+
+    Noise of the opposite sign gives what is opposite to the mean, exactly: the denoiser sees one of both alone, see
+    :func:`one_of_opposites`. A denoiser by itself is not odd, and then the mean of few samples is not the mean.
+    """
 
     most_steps: int | None = MOST_STEPS
     step_choices = (1, 2, 4, 8)
@@ -167,7 +171,7 @@ class FewStepDiffusion(DrawnInSteps):
     def noise(self, seed: int) -> torch.Tensor:
         """Return the noise of a sample; an odd seed has the negative of the noise before it (antithetic variates).
 
-        Two such samples deviate from their mean in almost opposite directions, so the mean of few samples is near that of all.
+        Two such samples deviate from their mean in opposite directions, so the mean of an even number of them is that of all.
         """
         return super().noise(seed // 2) * (1 - 2 * (seed % 2))
 
@@ -267,14 +271,14 @@ class FewStepDiffusion(DrawnInSteps):
         return terms.mean() / self.inside.mean()
 
     def _drawn(self, known: Condition, noise: torch.Tensor) -> torch.Tensor:
-        noise = noise.expand(len(known.mean), -1, -1, -1)
+        noise, sign = one_of_opposites(noise.expand(len(known.mean), -1, -1, -1))
         fine = self.bands.fine(noise)
         drawn = sampled(
             lambda state, angle: self.velocity(state, state.new_full((1,), angle), known), fine, self._drawing_steps
         )
-        sample = known.mean + self.bands.coloured(noise - fine + drawn, known.std)
+        sample = known.mean + sign * self.bands.coloured(noise - fine + drawn, known.std)
         # Not pressed between 0 and white, because the mean of pressed samples would not be the mean.
-        return self.spectrum.given_to(sample, known.mean)
+        return self.spectrum.given_to(sample, known.mean, keeps_mean=True)
 
     def _within(self, phase: torch.Tensor) -> torch.Tensor:
         """Press a mean between 0 and white; the dark surroundings of cells are exactly 0."""
@@ -321,6 +325,12 @@ class FewStepDiffusion(DrawnInSteps):
             raise ReconstructionError(f"start {name!r} has changed since this model was trained; train it again")
         start.requires_grad_(requires_grad=False)
         self._start.append(start)
+
+
+def one_of_opposites(noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return noise or its negative, the same for both, and the sign (b, 1, 1, 1) that turns it back."""
+    sign = 1.0 - 2.0 * (noise.sum((1, 2, 3), keepdim=True) < 0).to(noise.dtype)
+    return noise * sign, sign
 
 
 def check_steps(count: int) -> None:

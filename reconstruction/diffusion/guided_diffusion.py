@@ -26,7 +26,14 @@ from reconstruction.data.batch import Batch, Pairs
 from reconstruction.data.pairs import PairPool
 from reconstruction.diffusion.angle_sampler import angles
 from reconstruction.diffusion.encoded_pairs import EncodedBatch, EncodedPairs
-from reconstruction.diffusion.few_step_diffusion import MOST_STEPS, Condition, DrawnInSteps, FewStepDiffusion, check_steps
+from reconstruction.diffusion.few_step_diffusion import (
+    MOST_STEPS,
+    Condition,
+    DrawnInSteps,
+    FewStepDiffusion,
+    check_steps,
+    one_of_opposites,
+)
 from reconstruction.networks.picture_spectrum import PictureSpectrum
 
 
@@ -178,7 +185,7 @@ class GuidedDiffusion(DrawnInSteps, CalibratedFewStep):
     def _drawn(self, solution: Solution, known: Condition, noise: torch.Tensor) -> torch.Tensor:
         sampler = self._loaded_sampler()
         bands = sampler.bands
-        noise = noise.expand(len(solution.phase_rad), -1, -1, -1)
+        noise, sign = one_of_opposites(noise.expand(len(solution.phase_rad), -1, -1, -1))
         state = bands.fine(noise)
         large, angle = noise - state, angles(self._drawing_steps)
         change = torch.zeros_like(solution.phase_rad)
@@ -191,7 +198,7 @@ class GuidedDiffusion(DrawnInSteps, CalibratedFewStep):
             large, state = white - clean, cos(after) * clean + sin(after) * rest
         piston_rad = solution.piston_std_rad * noise.sum((2, 3), keepdim=True) / noise.shape[-1]
         mean = self._within(solution.phase_rad)
-        return self.spectrum.given_to(mean + change + piston_rad * self.inside, mean)
+        return self.spectrum.given_to(mean + sign * (change + piston_rad * self.inside), mean, keeps_mean=False)
 
     def _within(self, phase: torch.Tensor) -> torch.Tensor:
         return phase.clamp(0.0, self.config.phase_range_rad)

@@ -101,16 +101,16 @@ class PictureSpectrum(nn.Module):
             error = self.estimated(phase_rad.detach().float()) - self.log_power(truth_rad.float())
             return error.square().mean()
 
-    def given_to(self, samples: torch.Tensor, mean_rad: torch.Tensor) -> torch.Tensor:
+    def given_to(self, samples: torch.Tensor, mean_rad: torch.Tensor, *, keeps_mean: bool) -> torch.Tensor:
         """Return samples (b, 1, g, g) in radians with the spectrum that is estimated from their mean; their pistons stay.
 
-        Where the mean has too much power, it loses some. What samples add to it then becomes stronger or weaker. So
-        the mean of many samples stays near their mean.
+        What samples add to their mean becomes stronger or weaker. Where the mean itself has too much power, it loses some,
+        unless ``keeps_mean``: then samples have too much power there.
         """
         with torch.autocast(samples.device.type, enabled=False):
             mean, added = mean_rad.float(), samples.float() - mean_rad.float()
             wanted = self.estimated(mean)
-            for _ in range(_ROUNDS):
+            for _ in range(0 if keeps_mean else _ROUNDS):
                 mean = mean + self._change(mean, (wanted - self.log_power(mean)).clamp(max=0.0))
             power = wanted.exp()
             lacking = torch.maximum(power - self.log_power(mean).exp(), _LEAST_PART * power).log()

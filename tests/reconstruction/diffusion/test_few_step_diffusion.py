@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,8 +88,9 @@ def test_one_noise_gives_one_sample_and_another_noise_another(start: Path) -> No
     assert (std > 0).all()
 
 
-def test_two_seeds_of_a_pair_deviate_in_opposite_directions_where_nothing_is_learned(start: Path) -> None:
-    diffusion = untrained(start)
+@pytest.mark.parametrize("made", [untrained, network])
+def test_two_seeds_of_a_pair_deviate_in_opposite_directions(made: Callable[[Path], FewStepDiffusion], start: Path) -> None:
+    diffusion = made(start)
     frames, reference = counts(1)
     assert torch.equal(diffusion.noise(6), -diffusion.noise(7))
     assert not torch.equal(diffusion.noise(6), diffusion.noise(8))

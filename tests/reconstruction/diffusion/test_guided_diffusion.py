@@ -98,6 +98,8 @@ def test_mean_and_deviation_are_those_of_the_loop_and_noise_decides_the_sample(m
         drawn = network.sample(frames, reference, [5, 6])
         assert torch.allclose(drawn[0], planes[:, :1], atol=1e-4)
         assert (drawn[0] - drawn[1]).abs().mean() > 0.01
+        opposite = network.sample(frames, reference, [6, 7]).mean(0)
+        assert torch.allclose(opposite, planes[:, 1:2], atol=1e-4), "a spectrum that has not learned leaves the mean as it is"
         own = network.sample(frames, reference, [network.config.seed])[0]
         assert torch.allclose(network(frames, reference), own, atol=1e-4)
         network.set_steps(0)

@@ -51,14 +51,16 @@ def test_white_noise_has_the_same_power_in_all_bands() -> None:
 
 def test_before_training_samples_stay_as_they_are() -> None:
     estimates, _ = pictures(3, 1)
-    assert torch.equal(PictureSpectrum(INSIDE, 2.85).eval().given_to(estimates + 0.1, estimates), estimates + 0.1)
+    assert torch.equal(
+        PictureSpectrum(INSIDE, 2.85).eval().given_to(estimates + 0.1, estimates, keeps_mean=False), estimates + 0.1
+    )
 
 
 def test_after_training_samples_have_the_spectrum_of_the_picture_and_their_own_piston(trained: PictureSpectrum) -> None:
     estimates, truth = pictures(8, 2)
     samples = estimates + 0.05 * torch.randn(estimates.shape, generator=torch.Generator().manual_seed(4)) * INSIDE
     with torch.inference_mode():
-        given = trained.given_to(samples, estimates)
+        given = trained.given_to(samples, estimates, keeps_mean=False)
     radial = RadialSpectrum(MASK)
 
     def error(images: torch.Tensor) -> float:
@@ -69,6 +71,15 @@ def test_after_training_samples_have_the_spectrum_of_the_picture_and_their_own_p
     piston_rad = ((given - samples) * INSIDE).sum((2, 3)) / INSIDE.sum()
     assert piston_rad.abs().max() < 1e-5
     assert torch.equal(given[..., ~torch.from_numpy(MASK)], samples[..., ~torch.from_numpy(MASK)])
+
+
+def test_where_the_mean_is_kept_opposite_samples_stay_opposite(trained: PictureSpectrum) -> None:
+    estimates, _ = pictures(4, 5)
+    noise = 0.05 * torch.randn(estimates.shape, generator=torch.Generator().manual_seed(6)) * INSIDE
+    with torch.inference_mode():
+        one, other = (trained.given_to(estimates + sign * noise, estimates, keeps_mean=True) for sign in (1, -1))
+    assert not torch.allclose(one, estimates + noise)
+    torch.testing.assert_close((one + other) / 2, estimates)
 
 
 def test_no_gradient_of_the_estimate_reaches_the_reconstruction(trained: PictureSpectrum) -> None:
