@@ -9,6 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from acquisition.patterns.tissue.scene import tissue_scene
+from reconstruction.field import field_mask
 from reconstruction.segmentation.base import SegmentationError
 from reconstruction.segmentation.config import SegmentationConfig
 from reconstruction.segmentation.learned.maps import labels_of
@@ -19,7 +21,9 @@ from reconstruction.segmentation.learned.network import (
     network_input,
     save_network,
 )
+from reconstruction.segmentation.learned.segmenter import SHIPPED_WEIGHTS
 from reconstruction.segmentation.registry import open_segmenter
+from reconstruction.segmentation.scores import ap50
 
 SHAPE = SegmenterShape(base_channels=4, multipliers=(1, 2))
 
@@ -60,6 +64,21 @@ def test_the_mean_phase_does_not_matter(weights: Path, rng: np.random.Generator)
     with open_segmenter(SegmentationConfig(kind="learned", weights=weights)) as segmenter:
         first, second = (segmenter.segment(phase + np.float32(level), mask) for level in (0, 0.5))
     assert ((first.labels > 0) == (second.labels > 0)).mean() > 0.99
+
+
+def test_the_shipped_segmenter_finds_cells_that_it_has_never_seen_and_none_where_there_are_none() -> None:
+    mask = field_mask(128, 0.97)
+    scores = []
+    with open_segmenter(SegmentationConfig(kind="learned")) as segmenter:
+        for index in range(4):
+            scene = tissue_scene(128, 10_000_019, index)
+            labels = segmenter.segment(np.where(mask, scene.grey * np.float32(2.85), np.float32(0)), mask).labels
+            scores.append(ap50(labels, np.where(mask, scene.labels, 0).astype(np.uint16)))
+        noise = np.random.default_rng(0).normal(0.3, 0.05, mask.shape).astype(np.float32)
+        empty = [segmenter.segment(np.where(mask, image, np.float32(0)), mask).labels.max() for image in (noise, 0 * noise)]
+    assert np.mean(scores) > 0.85
+    assert empty == [0, 0]
+    assert SHIPPED_WEIGHTS.stat().st_size < 10e6
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:
