@@ -12,7 +12,8 @@ Where cells touch, each pixel belongs to the nearest one.
 Errors of neighbouring pixels are not independent: a reconstruction is smooth, so that a group of pixels errs together. With
 ``N`` pixels in such a group, the sum over ``n`` pixels with the standard deviation ``s`` has the variance ``N n s^2`` and not
 ``n s^2``. ``N`` is the sum of the autocorrelation of the phase beside the cells, over the lags that fit into the cell, which
-counts as a disc. The autocorrelation is not known inside cells, where it is assumed to be the same.
+counts as a disc. The autocorrelation is not known inside cells, where it is assumed to be the same. A cell and the ring
+beside it err together, too, and this part of the error cancels.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ def measure_cells(
     rows, columns = (_sums(flat, np.asarray(axis, np.float64), numbers) for axis in np.indices(labels.shape))
     field = _Field.of(phase_rad, labels, mask, std_rad)
     rings = field.rings(numbers)
-    cell, cell_std = field.above(rings, labels, numbers)
-    total, total_std = field.above(rings, field.with_edges, numbers)
+    cell, cell_std = field.above(rings, labels, numbers, _GAP_PX)
+    total, total_std = field.above(rings, field.with_edges, numbers, 0.0)
     pixel_um2 = math.nan if scale.pixel_um is None else scale.pixel_um**2
     volume_um3 = math.nan if scale.wavelength_um is None else scale.wavelength_um / (2 * math.pi) * pixel_um2
     increment = scale.refractive_increment_um3_per_pg
@@ -183,9 +184,12 @@ class _Field:
         return cls(phase_rad, std_rad, labels, with_edges, nearest, free, in_ring, correlation)
 
     def above(
-        self, rings: _Rings, zones: NDArray[np.uint16], numbers: NDArray[np.intp]
+        self, rings: _Rings, zones: NDArray[np.uint16], numbers: NDArray[np.intp], gap_px: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the phase above the background summed over the zone (h, w) of each cell, and its standard deviation."""
+        """Return the phase above the background summed over the zone (h, w) of each cell, and its standard deviation.
+
+        ``gap_px`` lies between zone and ring. Both err together across it, and this error cancels.
+        """
         if not len(numbers):
             return np.zeros(0), np.zeros(0)
         flat = zones.ravel()
@@ -198,7 +202,8 @@ class _Field:
         variance *= self.correlation.in_discs(area)
         with np.errstate(invalid="ignore", divide="ignore"):
             of_background = np.minimum(_MEDIAN * self.correlation.in_strip(_WIDTH_PX) / rings.count, 1.0)
-            variance += area**2 * rings.noise**2 * of_background
+            shared = 2 * self.correlation.across(gap_px) / _WIDTH_PX
+            variance += rings.noise**2 * area * np.maximum(area * of_background - shared, 0)
         return total, np.sqrt(variance)
 
     def rings(self, numbers: NDArray[np.intp]) -> _Rings:
@@ -283,6 +288,14 @@ class _Correlation:
         lag = np.minimum(np.arange(len(self.weights)) / (2 * np.sqrt(area_px[:, None] / math.pi)), 1.0)
         overlap = 2 / math.pi * (np.arccos(lag) - lag * np.sqrt(1 - lag**2))
         return np.asarray(overlap @ self.weights)
+
+    def across(self, gap_px: float) -> float:
+        """Return how many pairs of pixels on both sides of a long gap err together, for each pixel of its length."""
+        lag = np.arange(len(self.weights), dtype=np.float64)
+        beyond = lag[lag > gap_px]
+        # The mean over all directions of how far a lag reaches beyond the gap.
+        reach = (np.sqrt(beyond**2 - gap_px**2) - gap_px * np.arccos(gap_px / beyond)) / math.pi
+        return float(reach @ self.weights[lag > gap_px])
 
     def in_strip(self, width_px: float) -> float:
         """Return how many pixels err together in a long strip."""
