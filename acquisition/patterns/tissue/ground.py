@@ -62,6 +62,11 @@ def smooth_noise(rng: np.random.Generator, grain_px: float) -> Grey:
     return np.asarray((noise - noise.mean()) / noise.std(), np.float32)
 
 
+def dark_ground(rng: np.random.Generator) -> Grey:
+    """Return a dark background that is nearly even, on the canvas."""
+    return np.asarray(0.06 + 0.012 * smooth_noise(rng, 90), np.float32)
+
+
 def with_cytoplasm(rng: np.random.Generator, ground: Grey, cells: Sequence[Cell], noise: Grey) -> Grey:
     """Return the background with a granular, dim seam of cytoplasm around round cells."""
     near = np.zeros(ground.shape, np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.patterns.tissue.cell import CANVAS_PX, Cell, chromatin_noise, draw_cells
-from acquisition.patterns.tissue.ground import smooth_noise
+from acquisition.patterns.tissue.ground import dark_ground
 from acquisition.patterns.tissue.random_cells import RADIUS_PX, random_cell
 from acquisition.patterns.tissue.scene import LEAST_PX, LabelledScene, resampled
 from drivers.base import frozen_array
@@ -55,7 +55,7 @@ def lone_cells(size_px: int, seed: int, index: int) -> KnownCells:
         raise ValueError(f"a picture of cells has at least {LEAST_PX} pixels along each side, got {size_px}")
     rng = np.random.default_rng((seed, 8, index))
     noise = chromatin_noise(rng)
-    ground = np.asarray(0.06 + 0.012 * smooth_noise(rng, 90), np.float32)
+    ground = dark_ground(rng)
     cells = _placed(rng)
     grey, labels = draw_cells(ground, cells, noise)
     # Alone: what a cell adds to the ground also lies in its blurred edge, which has no label.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.patterns.tissue.cell import CANVAS_PX, Cell, chromatin_noise, draw_cells
-from acquisition.patterns.tissue.ground import smooth_noise
+from acquisition.patterns.tissue.ground import dark_ground
 from acquisition.patterns.tissue.random_cells import random_cell
 from acquisition.patterns.tissue.scene import LEAST_PX, LabelledScene, resampled
 
@@ -58,7 +58,7 @@ class MovingCells(Sequence[LabelledScene]):
         rng = np.random.default_rng((seed, 7))
         self._size_px = size_px
         self._noise = chromatin_noise(rng)
-        self._ground = np.asarray(0.06 + 0.012 * smooth_noise(rng, 90), np.float32)
+        self._ground = dark_ground(rng)
         self._frames = _Motion(rng, cells, step_diameters).frames(frames)
 
     def __len__(self) -> int:

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from acquisition.patterns.sources import tissue_in
 from app.benchmarks.segmentation.cell_numbers import identity_numbers, mass_numbers
 from app.benchmarks.segmentation.empty_fields import EmptyFrame, empty_frames, false_objects
-from app.benchmarks.segmentation.seen_frames import FrameSource, SeenFrame
+from app.benchmarks.segmentation.seen_frames import FrameSource, SeenFrame, labels_in_disc
 from app.instrument.config import InstrumentConfig
 from app.progress import Report
 from reconstruction.field import to_grid
@@ -194,8 +193,7 @@ def _pattern(source: FrameSource, phase_range_rad: float, index: int) -> NDArray
 
 def _cells_in_disc(labels: Labels, mask: NDArray[np.bool_]) -> Labels:
     """Return labels on the grid of the disc, without what is smaller than the smallest object: cells that its edge cuts."""
-    grid = cv2.resize(labels, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    inside = np.where(mask, grid, 0)
+    inside = labels_in_disc(labels, mask)
     areas = np.bincount(inside.ravel())
     keep = areas >= SegmentationConfig().min_area_px
     keep[0] = False

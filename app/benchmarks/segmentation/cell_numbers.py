@@ -12,7 +12,7 @@ from acquisition.patterns.tissue.cell import CANVAS_PX
 from acquisition.patterns.tissue.lone_cells import lone_cells
 from acquisition.patterns.tissue.moving_cells import LEAST_CELLS, MOST_CELLS, MovingCells
 from acquisition.patterns.tissue.scene import LabelledScene
-from app.benchmarks.segmentation.seen_frames import FrameSource
+from app.benchmarks.segmentation.seen_frames import FrameSource, labels_in_disc
 from app.progress import Report
 from reconstruction.cells.measurement import measure_cells
 from reconstruction.cells.table import CellScale, CellTable
@@ -50,10 +50,8 @@ def mass_numbers(source: FrameSource, segmenter: Segmenter, phase_range_rad: flo
     errors: dict[str, list[float]] = {"": [], "_outlined": [], "_truth": []}
     for index in range(scenes):
         known = lone_cells(CANVAS_PX, _MASS_SEED, index)
-        pattern = cv2.resize(known.scene.grey, (source.side_px,) * 2, interpolation=cv2.INTER_AREA) * np.float32(
-            phase_range_rad
-        )
-        labels = _on_grid(known.scene.labels, source.mask)
+        pattern = _pattern(known.scene, source.side_px, phase_range_rad)
+        labels = labels_in_disc(known.scene.labels, source.mask)
         whole = _whole_cells(labels, source.mask)
         sums_rad = known.grey_px * (phase_range_rad * (grid_px / CANVAS_PX) ** 2)
         seen = source.see(pattern)
@@ -98,7 +96,7 @@ def identity_numbers(source: FrameSource, segmenter: Segmenter, phase_range_rad:
                 continue
             scene = scenes[index]
             pattern = _pattern(scene, source.side_px, phase_range_rad)
-            truth = _on_grid(scene.labels, source.mask)
+            truth = labels_in_disc(scene.labels, source.mask)
             seen = source.see(pattern)
             labels = segmenter.segment(seen.phase_rad, source.mask, seen.std_rad).labels
             follow[""].see(index, measure_cells(seen.phase_rad, labels, source.mask, _SCALE), same_objects(labels, truth))
@@ -139,11 +137,6 @@ def _pattern(scene: LabelledScene, side_px: int, phase_range_rad: float) -> NDAr
     """Return the phase of a scene on the SLM."""
     grey = cv2.resize(scene.grey, (side_px, side_px), interpolation=cv2.INTER_AREA)
     return np.asarray(grey * np.float32(phase_range_rad), np.float32)
-
-
-def _on_grid(labels: Labels, mask: NDArray[np.bool_]) -> Labels:
-    grid = cv2.resize(labels, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(np.where(mask, grid, 0), np.uint16)
 
 
 def _whole_cells(labels: Labels, mask: NDArray[np.bool_]) -> list[int]:

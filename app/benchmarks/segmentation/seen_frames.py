@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,6 +44,12 @@ class SeenFrame:
     std_rad: Phase | None
     readable: bool
     marks: tuple[FrameMark, ...]
+
+
+def labels_in_disc(labels: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Return labels (side, side) on the grid of a disc (grid, grid), with their numbers; 0 outside the disc."""
+    grid = cv2.resize(labels, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(np.where(mask, grid, 0), np.uint16)
 
 
 class FrameSource:
