@@ -67,6 +67,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "mixed": "cells, overlapping shapes and parts of photographs in turn, as used for training",
     "cells": "synthetic adherent cells",
     "tissue": "synthetic tissue: touching cells with nuclei, fibres, debris",
+    "lone-cells": "synthetic cells that stand alone",
     "leaves": "overlapping shapes with the edges of natural images",
     "crops": "parts of packaged photographs",
     "builtin": "packaged photographs",

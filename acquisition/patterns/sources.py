@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from acquisition.patterns.picture_folder import Grey, GreyRange, PictureFolder, fit
 from acquisition.patterns.source_name import DESCRIPTIONS, Parameters, PatternError
 from acquisition.patterns.targets import target_drawer
+from acquisition.patterns.tissue.lone_cells import lone_cells
 from acquisition.patterns.tissue.scene import LEAST_PX, LabelledScene, tissue_scene
 from drivers.base import Pattern
 from drivers.recorded.video_file import VideoFile
@@ -91,7 +92,7 @@ class PatternSource(Sequence[Pattern]):
         self.name = name
         self.phase_range_rad = phase_range_rad
         self._count = count
-        self._draw = draw
+        self.draw = draw
         #: Reads every file of the source; raises PatternError with the name of one that cannot be shown.
         self.check = check
 
@@ -101,7 +102,7 @@ class PatternSource(Sequence[Pattern]):
     def __getitem__(self, index: int) -> Pattern:  # type: ignore[override]  # slices are not offered
         if not 0 <= index < self._count:
             raise IndexError(index)
-        label, grey = self._draw(index)
+        label, grey = self.draw(index)
         return Pattern((grey * np.float32(self.phase_range_rad)).astype(np.float32), name=label)
 
 
@@ -117,6 +118,7 @@ def open_source(
         ``validation``, the path of a folder of images, or of a video. Parameters follow the name: ``usaf?bar_px=20``,
         ``my-images?size_px=980`` (each image is fitted into a centred square of this size, with phase 0 around it),
         ``my-images?black=0&white=4095`` (which values are black and white; needed for float images, which do not say it).
+        ``mixed+tissue``: patterns of several sources in turn.
     shape : (int, int)
         Height and width of the SLM's active area in pixels.
     count : int
@@ -131,6 +133,8 @@ def open_source(
     PatternError
         The name or a parameter is unknown, the folder holds no image, or an image cannot be read.
     """
+    if "+" in name and not Path(Parameters(name).base).exists():
+        return _in_turn(name, shape, count, seed, phase_range_rad)
     parameters = Parameters(name)
     if parameters.base in _BUILT_IN and Path(parameters.base).exists():
         _LOG.warning("'%s' is the built-in pattern source; write './%s' for the folder of this name", *[parameters.base] * 2)
@@ -151,6 +155,7 @@ def open_source(
         "builtin": lambda: _photographs(TRAINING_IMAGES, shape),
         "cells": lambda: _cells(shape, seed),
         "tissue": lambda: _tissue(shape, seed),
+        "lone-cells": lambda: _lone_cells(shape, seed),
         "leaves": lambda: _leaves(shape, seed),
         "crops": lambda: _crops(shape, seed),
     }
@@ -166,6 +171,19 @@ def open_source(
         return PatternSource(name, count, pictures, phase_range_rad, check=pictures.check)
     known = ", ".join([*DESCRIPTIONS, "held-out", "validation"])
     raise PatternError(f"no pattern source or folder named {name!r}; use one of {known}, or an existing folder or video")
+
+
+def _in_turn(name: str, shape: tuple[int, int], count: int, seed: int, phase_range_rad: float) -> PatternSource:
+    """Open sources whose names are joined by ``+``: the first pattern of each, then the second of each, and so on."""
+    parts = name.split("+")
+    each = -(-count // len(parts))
+    sources = [open_source(part, shape, count=each, seed=seed, phase_range_rad=phase_range_rad) for part in parts]
+
+    def check() -> None:
+        for source in sources:
+            source.check()
+
+    return PatternSource(name, count, _alternate([source.draw for source in sources]), phase_range_rad, check=check)
 
 
 def blank(shape: tuple[int, int]) -> Pattern:
@@ -299,15 +317,23 @@ def tissue_in(shape: tuple[int, int], seed: int, index: int) -> LabelledScene:
     seed, index : int
         Those of the source and of the pattern.
     """
-    size_px = max(*shape, LEAST_PX)
-    scene = tissue_scene(size_px, seed, index)
-    rows, columns = ((size_px - side) // 2 for side in shape)
+    return _cut_to(shape, tissue_scene(max(*shape, LEAST_PX), seed, index))
+
+
+def _cut_to(shape: tuple[int, int], scene: LabelledScene) -> LabelledScene:
+    """Return the middle of a square scene that is at least as large as ``shape``."""
+    rows, columns = ((len(scene.grey) - side) // 2 for side in shape)
     window = slice(rows, rows + shape[0]), slice(columns, columns + shape[1])
     return LabelledScene(scene.grey[window], scene.labels[window])
 
 
 def _tissue(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey]]:
     return lambda index: (f"tissue-{index}", tissue_in(shape, seed, index).grey)
+
+
+def _lone_cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey]]:
+    size_px = max(*shape, LEAST_PX)
+    return lambda index: (f"lone-cells-{index}", _cut_to(shape, lone_cells(size_px, seed, index).scene).grey)
 
 
 def _window(shape: tuple[int, int], centre: NDArray[np.float64], reach: float) -> tuple[tuple[slice, slice], Grey, Grey]:

@@ -23,7 +23,7 @@ from acquisition.patterns.sources import (
 )
 
 SHAPE = (48, 48)
-NAMES = ("builtin", "cells", "leaves", "crops", "mixed", "held-out", "validation")
+NAMES = ("builtin", "cells", "leaves", "crops", "mixed", "lone-cells", "leaves+cells", "held-out", "validation")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,6 +52,18 @@ def test_a_test_pattern_is_in_no_training_source() -> None:
     held_out = {p.id for p in open_source("held-out", SHAPE, count=24)}
     for name in ("mixed", "builtin", "cells", "leaves", "crops", "validation"):
         assert not held_out & {p.id for p in open_source(name, SHAPE, count=24)}
+
+
+def test_sources_joined_by_a_plus_take_turns(tmp_path: Path) -> None:
+    joined = open_source("leaves+cells", SHAPE, count=5, seed=3)
+    leaves, cells = (open_source(name, SHAPE, count=3, seed=3) for name in ("leaves", "cells"))
+    assert [pattern.id for pattern in joined] == [each.id for each in (leaves[0], cells[0], leaves[1], cells[1], leaves[2])]
+    with pytest.raises(PatternError, match="no pattern source or folder named 'leafs'"):
+        open_source("leafs+cells", SHAPE)
+    folder = tmp_path / "a+b"
+    folder.mkdir()
+    Image.new("L", (32, 32), 128).save(folder / "one.png")
+    assert open_source(str(folder), SHAPE, count=1)[0].name == "one.png", "the name of a folder may hold a plus"
 
 
 def test_the_phase_range_scales_the_phase() -> None:
