@@ -3,7 +3,8 @@
 Notes
 -----
 The speckle hardly senses the mean of the phase, so nothing is measured against zero. The background of a cell is the median
-of a ring around it, which holds no pixel of another cell.
+of a ring around it, which holds no pixel of another cell. How it slopes and bends from the ring to beneath the cell follows
+from all of the background: :mod:`reconstruction.cells.background`.
 
 The edge of a cell is blurred, so a part of its phase lies outside its label: 5 % at a radius of 4 pixels. Volume and mass are
 sums over the cell and over what lies between it and its ring. So they hardly depend on how tightly a segmenter draws the cell.
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from reconstruction.base import Reconstruction
+from reconstruction.cells.background import DEVIATION, smooth_background
 from reconstruction.cells.table import CellScale, CellTable
 
 #: The ring begins at this distance from every cell, because edges are blurred, and is so wide; in pixels.
@@ -43,8 +45,6 @@ _FLAT_RAD: Final = 1e-3
 _USUAL_GRAIN_PX: Final = 1.0
 #: Variance of the median of Gaussian numbers over that of their mean.
 _MEDIAN: Final = math.pi / 2
-#: Standard deviation of Gaussian numbers over the median of their absolute values.
-_DEVIATION: Final = 1.4826
 
 
 def measure_cells(
@@ -96,7 +96,7 @@ def measure_cells(
         area_um2=area * pixel_um2,
         x_px=columns / area,
         y_px=rows / area,
-        background_rad=rings.median,
+        background_rad=rings.median + _sums(flat, field.surface_rad, numbers) / area,
         mean_phase_rad=cell / area,
         mean_phase_std_rad=cell_std / area,
         optical_volume_um3=total * volume_um3,
@@ -136,9 +136,11 @@ class _Field:
     Parameters
     ----------
     phase_rad : ndarray of float32, shape (h, w)
-        Phase in radians.
+        Phase above the smooth background, in radians.
+    surface_rad : ndarray of float64, shape (h, w)
+        The smooth background in radians.
     std_rad : ndarray of float32, shape (h, w), optional
-        Its standard deviation.
+        Standard deviation of the phase.
     labels, with_edges : ndarray of uint16, shape (h, w)
         The cells, without and with the pixels nearest to each that its blurred edge may reach.
     nearest : ndarray of uint16, shape (h, w)
@@ -150,6 +152,7 @@ class _Field:
     """
 
     phase_rad: NDArray[np.float32]
+    surface_rad: NDArray[np.float64]
     std_rad: NDArray[np.float32] | None
     labels: NDArray[np.uint16]
     with_edges: NDArray[np.uint16]
@@ -171,7 +174,8 @@ class _Field:
         correlation = _Correlation.beside_cells(phase_rad, labels, mask)
         if not inside.any():
             nothing = np.zeros(labels.shape, np.bool_)
-            return cls(phase_rad, std_rad, labels, labels, labels, nothing, nothing, correlation)
+            surface_rad = np.zeros(labels.shape)
+            return cls(phase_rad, surface_rad, std_rad, labels, labels, labels, nothing, nothing, correlation)
         distance, pixel = cv2.distanceTransformWithLabels(
             (~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
@@ -181,7 +185,9 @@ class _Field:
         free = usable & (distance > _GAP_PX)
         with_edges = np.where(inside | (usable & ~free), nearest, 0).astype(np.uint16)
         in_ring = free & (distance <= _GAP_PX + _WIDTH_PX)
-        return cls(phase_rad, std_rad, labels, with_edges, nearest, free, in_ring, correlation)
+        surface_rad = smooth_background(phase_rad, free)
+        above_rad = (phase_rad - surface_rad).astype(np.float32)
+        return cls(above_rad, surface_rad, std_rad, labels, with_edges, nearest, free, in_ring, correlation)
 
     def above(
         self, rings: _Rings, zones: NDArray[np.uint16], numbers: NDArray[np.intp], gap_px: float
@@ -220,13 +226,13 @@ class _Field:
             median[~few] = ndimage.median(values, ring, enough)
             centre = np.zeros(int(numbers[-1]) + 1)
             centre[numbers] = median
-            noise[~few] = _DEVIATION * np.asarray(ndimage.median(np.abs(values - centre[ring]), ring, enough))
+            noise[~few] = DEVIATION * np.asarray(ndimage.median(np.abs(values - centre[ring]), ring, enough))
         for k in np.flatnonzero(few):  # it touches others all round, or lies at the edge
             near = _nearest_free(self.phase_rad, self.labels == numbers[k], self.free)
             count[k] = near.size
             if near.size:
                 median[k] = np.median(near)
-                noise[k] = _DEVIATION * np.median(np.abs(near - median[k]))
+                noise[k] = DEVIATION * np.median(np.abs(near - median[k]))
         return _Rings(median, noise, count)
 
 
