@@ -53,7 +53,7 @@ def smooth_background(phase_rad: NDArray[np.float32], free: NDArray[np.bool_]) -
     middle = float(np.median(values))
     limit_rad = _FAR * DEVIATION * float(np.median(np.abs(values - middle)))
     price = _PRICE * rows.size * ((order_y**2 + order_x**2) / _FINEST**2) ** 2
-    # What is left of the mean has a price, too, which is far too small to matter: it keeps a single pixel from being no equation.
+    # The mean has a price, too, far too small to matter: with it, a single pixel is enough.
     normal = design @ design.T + np.diag(np.maximum(price, 1e-6))
     solution = np.linalg.solve(normal, design @ np.clip(values - middle, -limit_rad, limit_rad))
     weights = np.zeros((_FINEST + 1, _FINEST + 1))

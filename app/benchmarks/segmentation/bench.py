@@ -9,20 +9,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.patterns.sources import tissue_in
+from app.benchmarks.segmentation.cell_images import CellImage, cell_images, held_out_scene
 from app.benchmarks.segmentation.cell_numbers import identity_numbers, mass_numbers
 from app.benchmarks.segmentation.empty_fields import EmptyFrame, empty_frames, false_objects
-from app.benchmarks.segmentation.seen_frames import FrameSource, SeenFrame, labels_in_disc
+from app.benchmarks.segmentation.seen_frames import FrameSource
+from app.benchmarks.segmentation.small_fibre import small_fibre_numbers
 from app.instrument.config import InstrumentConfig
 from app.progress import Report
-from reconstruction.field import to_grid
 from reconstruction.segmentation.base import SegmentationError, Segmenter
 from reconstruction.segmentation.config import SegmentationConfig
 from reconstruction.segmentation.registry import open_segmenter
 from reconstruction.segmentation.scores import SegmentationScores, mean_segmentation_scores, segmentation_scores
 
 Numbers = dict[str, object]
-Labels = NDArray[np.uint16]
 
 #: Segmenters that are scored where they are installed: how they are called in the numbers, and their kind.
 SEGMENTERS: Final[Mapping[str, str]] = {"classical": "threshold", "learned": "learned"}
@@ -30,8 +29,6 @@ _DEFAULT: Final = "classical"
 #: The few-step model that comes with the program.
 FEW_STEP: Final = "calibrated-fast-twin"
 _FEW_STEP_SHARE: Final = 0.2
-#: Seed of the synthetic cells; no segmenter was trained or adjusted on them.
-HELD_OUT_SEED: Final = 10_000_019
 _NOISE_SEED: Final = 40
 _IMAGES, _QUICK_IMAGES = 48, 8
 _EMPTY, _QUICK_EMPTY = 200, 24
@@ -48,25 +45,6 @@ class _Amounts:
     empty: int
     masses: int
     moving: int
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CellImage:
-    """One picture of synthetic cells.
-
-    Parameters
-    ----------
-    seen : SeenFrame
-        What the live view has of it.
-    phase_rad : ndarray of float32, shape (grid, grid)
-        The true phase in radians.
-    labels : ndarray of uint16, shape (grid, grid)
-        The true cells inside the disc.
-    """
-
-    seen: SeenFrame
-    phase_rad: NDArray[np.float32]
-    labels: Labels
 
 
 def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str | None = None, quick: bool = False) -> Numbers:
@@ -92,7 +70,8 @@ def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str |
         that of the default segmenter over the frames of all models. ``skipped`` says why a segmenter has no numbers. Numbers of
         the second model are under ``instrument_model``. With the default segmenter alone: those of
         :func:`~app.benchmarks.segmentation.cell_numbers.mass_numbers` and of
-        :func:`~app.benchmarks.segmentation.cell_numbers.identity_numbers`.
+        :func:`~app.benchmarks.segmentation.cell_numbers.identity_numbers`. Of the small fibre, whatever the instrument: those
+        of :func:`~app.benchmarks.segmentation.small_fibre.small_fibre_numbers`.
     """
     names = (model,) if model is not None else (FEW_STEP, config.model)
     empty = _QUICK_EMPTY if quick else _EMPTY
@@ -108,12 +87,13 @@ def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str |
     counts = [(each["mean"], each["frames"]) for each in wrong if isinstance(each, Mapping)]
     total = sum(frames for _, frames in counts)
     numbers = runs[0] | {"false_objects_empty": sum(mean * frames for mean, frames in counts) / total, "empty_frames": total}
+    numbers |= small_fibre_numbers(whole[0], report)
     return numbers | ({"instrument_model": runs[1]} if len(runs) > 1 else {})
 
 
 def _run(source: FrameSource, phase_range_rad: float, amounts: _Amounts, report: Report) -> Numbers:
     """Score every segmenter on what one model has reconstructed."""
-    images = _cell_images(source, phase_range_rad, amounts.images, report)
+    images = cell_images(source, phase_range_rad, amounts.images, report)
     empty = empty_frames(source, lambda index: _pattern(source, phase_range_rad, index), amounts.empty, report)
     numbers: Numbers = {
         "model": source.model.card.name,
@@ -170,32 +150,5 @@ def _rounded(scores: SegmentationScores) -> dict[str, float]:
     return {key: round(value, 4) for key, value in scores.to_dict().items()}
 
 
-def _cell_images(source: FrameSource, phase_range_rad: float, count: int, report: Report) -> list[CellImage]:
-    grid_px = len(source.mask)
-    images = []
-    for index in range(count):
-        scene = tissue_in((source.side_px, source.side_px), HELD_OUT_SEED, index)
-        pattern = scene.grey * np.float32(phase_range_rad)
-        images.append(
-            CellImage(
-                seen=source.see(pattern),
-                phase_rad=np.where(source.mask, to_grid(pattern, grid_px), np.float32(0)),
-                labels=_cells_in_disc(scene.labels, source.mask),
-            )
-        )
-        report("synthetic cells", index + 1, count)
-    return images
-
-
 def _pattern(source: FrameSource, phase_range_rad: float, index: int) -> NDArray[np.float32]:
-    return tissue_in((source.side_px, source.side_px), HELD_OUT_SEED, index).grey * np.float32(phase_range_rad)
-
-
-def _cells_in_disc(labels: Labels, mask: NDArray[np.bool_]) -> Labels:
-    """Return labels on the grid of the disc, without what is smaller than the smallest object: cells that its edge cuts."""
-    inside = labels_in_disc(labels, mask)
-    areas = np.bincount(inside.ravel())
-    keep = areas >= SegmentationConfig().min_area_px
-    keep[0] = False
-    numbers = (np.cumsum(keep) * keep).astype(np.uint16)
-    return np.asarray(numbers[inside], np.uint16)
+    return held_out_scene(source.side_px, index).grey * np.float32(phase_range_rad)
