@@ -295,7 +295,7 @@ class CalibratedFewStep(Reconstructor):
         state = replace(steps[-1], last_change=None)
         phase, piston_std_rad = self._with_piston(state.phase_rad, fibre)
         amplitude = fibre.amplitude(frame, reference)
-        predicted = amplitude - _compare(self._residual_of(fibre), amplitude, state).difference
+        predicted = _compare(self._residual_of(fibre), amplitude, state).predicted
         return Solution(fibre, state, phase, self._std(last_maps, piston_std_rad), piston_std_rad, predicted)
 
     def guided(self, solution: Solution, change_rad: torch.Tensor, descents: int) -> torch.Tensor:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-from reconstruction.calibrated.speckle_residual import LEAST_INTENSITY, Residual, SpeckleResidual
+from reconstruction.calibrated.speckle_residual import LEAST_INTENSITY, Residual, SpeckleResidual, as_bright
 from reconstruction.calibrated.threads import shared
 
 R = TypeVar("R")
@@ -61,6 +61,7 @@ class WindowResidual:
         edge = torch.zeros(side, device=optics.device)
         edge[optics.margin_px : side - optics.margin_px] = 1
         self._counts = edge[:, None] * edge
+        self._lit = fibre.lit * self._counts
         self._place_taps(side)
 
     def _place_taps(self, side: int) -> None:
@@ -96,7 +97,7 @@ class WindowResidual:
         for each in light:
             predicted += each.intensity
         predicted.sqrt_()
-        difference = (amplitude - predicted).mul_(self._counts)
+        difference = as_bright(amplitude, predicted, self._lit).sub_(predicted).mul_(self._counts)
         relative = difference / predicted
         followed = range(min(self._followed, len(light)))
         back = self._each(lambda number: self._returned(self._modes[number], light[number], relative, turned), followed)
@@ -106,6 +107,7 @@ class WindowResidual:
             entering=entered.conj() * returned,
             leaving=leaving,
             power=power,
+            predicted=predicted,
             difference=difference,
             disc=self.fibre.disc,
         )

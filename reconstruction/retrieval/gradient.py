@@ -86,7 +86,7 @@ def retrieve(
     Parameters
     ----------
     intensity : ndarray of float32, shape (n, n)
-        The frame, in the unit of the calibration, such as counts per second.
+        The frame, in any unit of intensity.
     optics : FibreOptics
         The fibre with its calibrated response.
     background : float
@@ -134,7 +134,8 @@ def retrieve(
             change = change_of()
             phase = phase_of(change)
             speckle = optics.intensity(phase[None], noise if noise.requires_grad else None)[0] + background
-            residual = ((speckle / mean + 1e-4).sqrt() - amplitude).square().mean()
+            # Only the distribution of the light counts: the laser may have become brighter or dimmer since the calibration.
+            residual = ((speckle / speckle.detach().mean() + 1e-4).sqrt() - amplitude).square().mean()
             loss = residual + config.smoothness * _variation(change)
             if noise.requires_grad:
                 loss = loss + config.noise_weight * (noise / config.core_noise_rad).square().mean()

@@ -39,9 +39,9 @@ def fibre() -> SpeckleResidual:
     return SpeckleResidual(FibreOptics(OPTICS), OPTICS.background, 32)
 
 
-def network(seed: int = 0) -> CalibratedFewStep:
+def network(seed: int = 0, shape: FewStepConfig = SHAPE) -> CalibratedFewStep:
     torch.manual_seed(seed)
-    return CalibratedFewStep(SHAPE)
+    return CalibratedFewStep(shape)
 
 
 def counts() -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,6 +71,16 @@ def test_counts_become_phase_with_a_deviation(fibre: SpeckleResidual) -> None:
     assert (std > 0).all()
     assert loop.evaluations == 2
     assert loop.truth_px == 64
+
+
+@pytest.mark.parametrize("followed_modes", [0, 2])
+def test_a_dim_frame_gives_the_same_phase(fibre: SpeckleResidual, followed_modes: int) -> None:
+    loop = network(shape=replace(SHAPE, followed_modes=followed_modes)).eval()
+    loop.attach(fibre)
+    with torch.inference_mode():
+        frames, reference = counts()
+        usual, dim = (loop(light * frames, reference) for light in (1.0, 0.2))
+    assert torch.allclose(usual, dim, atol=1e-4)
 
 
 def test_fewer_steps_are_the_first_of_all(fibre: SpeckleResidual) -> None:

@@ -92,6 +92,16 @@ def test_exposure_and_laser_power_do_not_matter(optics: FibreOptics, fibre: Spec
     assert torch.allclose(fibre.amplitude(frame, flat), fibre.amplitude(7 * frame, 7 * flat))
 
 
+def test_light_that_has_changed_since_the_reference_does_not_matter(optics: FibreOptics, fibre: SpeckleResidual) -> None:
+    phase, noise = torch.rand((1, N, N), generator=torch.Generator().manual_seed(7)), torch.zeros((1, optics.cores))
+    with torch.no_grad():
+        frame, flat = (optics.intensity(each, noise)[:, None] + BACKGROUND for each in (phase, 0 * phase))
+        usual, dim, bright = (fibre(fibre.amplitude(light * frame, flat), 0 * phase, noise) for light in (1.0, 0.15, 1.5))
+    for each in (dim, bright):
+        assert torch.allclose(each.difference, usual.difference, atol=1e-5)
+        assert torch.allclose(each.leaving, usual.leaving, atol=1e-5)
+
+
 def test_a_fibre_on_another_device_has_no_tensor_left_behind(fibre: SpeckleResidual) -> None:
     def devices(value: object) -> set[str]:
         if isinstance(value, torch.Tensor):

@@ -53,6 +53,11 @@ def test_light_power_and_background_do_not_matter(optics: FibreOptics) -> None:
     assert ssim_centred(retrieve(brighter, response, background=0.3).phase_rad, truth) > 0.93
 
 
+def test_light_that_has_changed_since_the_calibration_does_not_matter(optics: FibreOptics) -> None:
+    truth = open_source("held-out", (PX, PX), count=2)[1].phase_rad
+    assert ssim_centred(retrieve(0.6 * speckle_of(optics, truth), optics).phase_rad, truth) > 0.93
+
+
 def test_a_wrong_fibre_does_not_give_the_phase(optics: FibreOptics) -> None:
     truth = open_source("held-out", (PX, PX), count=2)[1].phase_rad
     moved = FibreOptics(ONE_MODE)
