@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.atomic_files import write_image
 from acquisition.capture.pair_capture import Rig
-from app.benchmarks.leave_one_out import HeldOutPair, contact_sheet, leave_one_out
+from app.benchmarks.leave_one_out import CAPTURED_PAIRS, HeldOutPair, contact_sheet, leave_one_out
 from app.benchmarks.retrieval import few_pair_numbers, retune_numbers, self_calibration_numbers
 from app.instrument.config import InstrumentConfig, checked
 from app.instrument.opening import open_rig
@@ -31,8 +31,6 @@ from drivers.twin.slm import SimulatedSlm
 
 Numbers = dict[str, object]
 
-#: Captured pairs beside a checkout of the source. They may not be distributed with the program, so an installed copy has none.
-CAPTURED_PAIRS = Path(__file__).resolve().parents[3] / "shared" / "real-mcf"
 #: Sessions in that folder.
 _SESSIONS = ("imagenet", "cell")
 _SMALL = {"image_px": 128, "field_radius_um": 41.0}

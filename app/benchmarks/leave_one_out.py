@@ -21,6 +21,8 @@ from reconstruction.metrics import score
 
 Image = NDArray[np.float32]
 
+#: Captured pairs beside a checkout of the source. They may not be distributed with the program, so an installed copy has none.
+CAPTURED_PAIRS = Path(__file__).resolve().parents[3] / "shared" / "real-mcf"
 #: Radius of the scored disc in a frame of 512 px, and standard deviation of the blur of the label, in pixels.
 _RADIUS_PX, _BLUR_PX = 232.0, 2.0
 

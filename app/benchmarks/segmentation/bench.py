@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.benchmarks.leave_one_out import CAPTURED_PAIRS
 from app.benchmarks.segmentation.cell_images import CellImage, cell_images, held_out_scene
 from app.benchmarks.segmentation.cell_numbers import identity_numbers, mass_numbers
 from app.benchmarks.segmentation.empty_fields import EmptyFrame, empty_frames, false_objects
+from app.benchmarks.segmentation.real_cells import real_cell_numbers
 from app.benchmarks.segmentation.seen_frames import FrameSource
 from app.benchmarks.segmentation.small_fibre import small_fibre_numbers
 from app.instrument.config import InstrumentConfig
@@ -47,7 +50,14 @@ class _Amounts:
     moving: int
 
 
-def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str | None = None, quick: bool = False) -> Numbers:
+def bench_segmentation(
+    config: InstrumentConfig,
+    report: Report,
+    *,
+    model: str | None = None,
+    quick: bool = False,
+    sheet: Path | None = None,
+) -> Numbers:
     """Score and time every segmenter that is installed, with its default settings.
 
     Parameters
@@ -59,7 +69,9 @@ def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str |
     model : str, optional
         Model that reconstructs; by default :data:`FEW_STEP`, and after it the model of the instrument.
     quick : bool
-        Few images.
+        Few images, and no captured pairs.
+    sheet : Path, optional
+        Where to draw the segmented captured pairs.
 
     Returns
     -------
@@ -71,7 +83,8 @@ def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str |
         the second model are under ``instrument_model``. With the default segmenter alone: those of
         :func:`~app.benchmarks.segmentation.cell_numbers.mass_numbers` and of
         :func:`~app.benchmarks.segmentation.cell_numbers.identity_numbers`. Of the small fibre, whatever the instrument: those
-        of :func:`~app.benchmarks.segmentation.small_fibre.small_fibre_numbers`.
+        of :func:`~app.benchmarks.segmentation.small_fibre.small_fibre_numbers`. Of captured pairs: those of
+        :func:`~app.benchmarks.segmentation.real_cells.real_cell_numbers`.
     """
     names = (model,) if model is not None else (FEW_STEP, config.model)
     empty = _QUICK_EMPTY if quick else _EMPTY
@@ -88,6 +101,8 @@ def bench_segmentation(config: InstrumentConfig, report: Report, *, model: str |
     total = sum(frames for _, frames in counts)
     numbers = runs[0] | {"false_objects_empty": sum(mean * frames for mean, frames in counts) / total, "empty_frames": total}
     numbers |= small_fibre_numbers(whole[0], report)
+    if not quick:
+        numbers |= real_cell_numbers(CAPTURED_PAIRS, SEGMENTERS, sheet, report)
     return numbers | ({"instrument_model": runs[1]} if len(runs) > 1 else {})
 
 

@@ -50,7 +50,7 @@ def small_fibre_numbers(count: int, report: Report) -> dict[str, object]:
             numbers[f"iou_{key}"] = None
             continue
         source = FrameSource(config.model_copy(update={"model": name}), _NOISE_SEED)
-        images = cell_images(source, config.phase_range_rad, count, report, _middle_of_scene)
+        images = cell_images(source, config.phase_range_rad, count, report, middle_of_scene)
         with open_segmenter(SegmentationConfig()) as segmenter:
             pairs = [
                 (
@@ -67,7 +67,7 @@ def small_fibre_numbers(count: int, report: Report) -> dict[str, object]:
     return numbers
 
 
-def _middle_of_scene(side_px: int, index: int) -> LabelledScene:
+def middle_of_scene(side_px: int, index: int) -> LabelledScene:
     """Return the middle of a scene, ``side_px`` wide."""
     scene, first = held_out_scene(_SCENE_PX, index), (_SCENE_PX - side_px) // 2
     window = slice(first, first + side_px), slice(first, first + side_px)

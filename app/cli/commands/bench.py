@@ -204,24 +204,34 @@ def training(*, quick: bool = False, json: Json = None) -> None:
 
 @bench.command
 def segmentation(
-    *, quick: bool = False, model: Model = None, config: Config = None, instrument: Instrument = None, json: Json = None
+    *,
+    quick: bool = False,
+    model: Model = None,
+    config: Config = None,
+    instrument: Instrument = None,
+    json: Json = None,
 ) -> None:
     """Score and time every segmenter that is installed, on synthetic cells and on empty fields through twin and model.
 
     Weigh cells of known mass, follow cells that move, and compare the window's frame rate with and without segmentation.
     Without --model, the shipped few-step model reconstructs, and then the model of the instrument.
 
+    With --json, captured pairs of cells are drawn with their outlines into pictures beside that file, if shared/real-mcf
+    beside the checkout has any.
+
     Parameters
     ----------
     quick
-        Few images; less than three minutes.
+        Few images, and no captured pairs; less than three minutes.
     """
     from app.benchmarks.live.bench import bench_segmented
     from app.benchmarks.segmentation.bench import bench_segmentation
 
     settings = ModelOptions(config=config, instrument=instrument).settings()
+    sheet = json.with_suffix(".png") if json is not None else None
     with progress_bars() as report:
-        numbers = {**bench_segmentation(settings, report, model=model, quick=quick), **bench_segmented(report, quick=quick)}
+        numbers = bench_segmentation(settings, report, model=model, quick=quick, sheet=sheet)
+        numbers |= bench_segmented(report, quick=quick)
     publish("bench segmentation", numbers, json)
     wrong = numbers.get("false_objects_empty")
     _end_in_failure({"empty fields have objects": isinstance(wrong, float) and wrong > _FALSE_OBJECTS})
