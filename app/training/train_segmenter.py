@@ -38,6 +38,7 @@ from reconstruction.segmentation.learned.maps import labels_of, maps_of
 from reconstruction.segmentation.learned.network import (
     SegmenterNetwork,
     SegmenterShape,
+    in_torch,
     network_input,
     predicted_maps,
     save_network,
@@ -223,8 +224,9 @@ def reconstructions(
 def mean_ap50(network: SegmenterNetwork, scenes: Reconstructions, min_area_px: int = 12) -> float:
     """Return the mean average precision at an IoU of 0.5 of a network, over scenes."""
     scores = []
+    run = in_torch(network)
     for phase, truth in zip(scenes.phase_rad, scenes.labels, strict=True):
-        maps = predicted_maps(network, phase.astype(np.float32), scenes.mask)
+        maps = predicted_maps(run, network.multiple_px, phase.astype(np.float32), scenes.mask)
         labels, _ = labels_of(maps, 0.5, min_area_px)
         scores.append(ap50(labels.astype(np.uint16), np.where(scenes.mask, truth, 0).astype(np.uint16)))
     return float(np.mean(scores))

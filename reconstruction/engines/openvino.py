@@ -26,7 +26,7 @@ _HINTS: Final = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: 
 def open_openvino(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     """Return an engine for any model that can be exported as one graph or in parts."""
     if not model.network.exportable:
-        return PartsEngine(model, lambda graph: _Part(graph, precision), "openvino", precision)
+        return PartsEngine(model, lambda graph: OpenVinoPart(graph, precision), "openvino", precision)
     return OpenVinoEngine(graph_for(model, precision, engine_check.frames), precision, own_noise(model.network))
 
 
@@ -75,13 +75,14 @@ class OpenVinoEngine:
         return np.asarray(self._request.get_output_tensor(0).data[0])
 
 
-class _Part:
-    """Runs the graph of one part of a model."""
+class OpenVinoPart:
+    """Runs a graph with one output, such as that of one part of a model."""
 
     def __init__(self, graph: Artifact, precision: Precision) -> None:
         self._request = _compiled(graph, precision)
 
     def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run it once; see :class:`reconstruction.engines.onnx.parts.Graph`."""
         self._request.infer([openvino.Tensor(part, shared_memory=True) for part in inputs])
         return np.array(self._request.get_output_tensor(0).data)
 

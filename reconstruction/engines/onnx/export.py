@@ -95,7 +95,7 @@ def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact
     else:
         module = _WithSigma(network).eval() if network.gives_sigma else network
         source = _Source(module=module, example=example, inputs=INPUTS, output=OUTPUTS[network.planes])
-    return _cached(model, source, precision)
+    return _cached(model.id, model.grid_px, source, precision)
 
 
 def part_graph(model: Model, part: str, precision: Precision = Precision.FP32) -> Artifact:
@@ -103,14 +103,31 @@ def part_graph(model: Model, part: str, precision: Precision = Precision.FP32) -
     example = model.network.parts()[part]
     names = tuple(f"input_{number}" for number in range(len(example)))
     module = model.network.get_submodule(part)
-    return _cached(model, _Source(module=module, example=example, inputs=names, output="output", part=part), precision)
+    source = _Source(module=module, example=example, inputs=names, output="output", part=part)
+    return _cached(model.id, model.grid_px, source, precision)
 
 
-def _cached(model: Model, source: _Source, precision: Precision) -> Artifact:
+def network_graph(network: nn.Module, example: torch.Tensor, identity: str) -> Artifact:
+    """Return a network that is no reconstructor as a graph of one input and one output.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode.
+    example : tensor, shape (1, channels, h, w)
+        An input; the graph is for this shape.
+    identity : str
+        What tells its weights from others, for the name of the file.
+    """
+    source = _Source(module=network, example=(example,), inputs=("input",), output="output")
+    return _cached(identity, example.shape[-1], source, Precision.FP32)
+
+
+def _cached(identity: str, grid_px: int, source: _Source, precision: Precision) -> Artifact:
     facts: dict[str, object] = {
-        "model": model.id,
+        "model": identity,
         "part": source.part,
-        "shapes": [list(tensor.shape) for tensor in source.example] + [model.grid_px],
+        "shapes": [list(tensor.shape) for tensor in source.example] + [grid_px],
         "precision": precision,
         "opset": OPSET,
         "torch": torch.__version__,
@@ -121,7 +138,7 @@ def _cached(model: Model, source: _Source, precision: Precision) -> Artifact:
         facts["output"] = source.output
     if source.steps:
         facts["steps"] = source.steps
-    artifact = Artifact("-".join(filter(None, (model.id, source.part, precision))), "onnx", facts)
+    artifact = Artifact("-".join(filter(None, (identity, source.part, precision))), "onnx", facts)
 
     def build() -> bytes:
         if precision is Precision.INT8:

@@ -18,7 +18,7 @@ from reconstruction.models.model import Model
 def open_onnx_runtime(model: Model, precision: Precision, engine_check: EngineCheck) -> Engine:
     """Return an engine for any model that can be exported as one graph or in parts."""
     if not model.network.exportable:
-        return PartsEngine(model, _Part, "onnxruntime", precision)
+        return PartsEngine(model, OnnxRuntimePart, "onnxruntime", precision)
     return OnnxRuntimeEngine(graph_for(model, precision, engine_check.frames), precision, own_noise(model.network))
 
 
@@ -49,14 +49,15 @@ class OnnxRuntimeEngine:
         return np.asarray(self._session.run(None, images)[0][0])
 
 
-class _Part:
-    """Runs the graph of one part of a model."""
+class OnnxRuntimePart:
+    """Runs a graph with one output, such as that of one part of a model."""
 
     def __init__(self, graph: Artifact) -> None:
         self._session = _session(graph)
         self._inputs = [node.name for node in self._session.get_inputs()]
 
     def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run it once; see :class:`reconstruction.engines.onnx.parts.Graph`."""
         return np.asarray(self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))[0])
 
 

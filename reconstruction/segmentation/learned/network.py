@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import nn
 
 from acquisition.archive.atomic_files import write_bytes
@@ -23,6 +24,9 @@ from reconstruction.models.size_check import limited_parameters, stored_elements
 from reconstruction.networks.step_unet import StepUNet
 from reconstruction.segmentation.base import SegmentationError
 from reconstruction.segmentation.learned.maps import BOUNDARY, DEPTH, FOREGROUND, MAPS, Maps
+
+#: A network that runs: from an input (1, 2, h, w) to maps (1, 3, h, w).
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 #: Key of the facts in the header of a file of weights, and their version.
 _KEY, _VERSION = "specklescope-segmenter", 1
@@ -105,15 +109,26 @@ def network_input(phase_rad: NDArray[np.float32], mask: NDArray[np.bool_]) -> ND
     return np.stack([(phase_rad - np.median(phase_rad[mask])) * inside, inside]).astype(np.float32)
 
 
-def predicted_maps(network: SegmenterNetwork, phase_rad: NDArray[np.float32], mask: NDArray[np.bool_]) -> Maps:
-    """Return the maps (3, h, w) that a network predicts: probabilities of foreground and boundary, and depth; 0 outside."""
-    x = torch.from_numpy(network_input(phase_rad, mask))[None]
+def in_torch(network: SegmenterNetwork) -> Run:
+    """Return what runs a network in torch."""
+
+    def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(network(torch.from_numpy(images)).float().numpy())
+
+    return run
+
+
+def predicted_maps(run: Run, multiple_px: int, phase_rad: NDArray[np.float32], mask: NDArray[np.bool_]) -> Maps:
+    """Return the maps (3, h, w) that a network predicts: probabilities of foreground and boundary, and depth; 0 outside.
+
+    ``run`` is the network. It takes images whose sides are multiples of ``multiple_px``.
+    """
     height, width = phase_rad.shape
-    beyond = [-side % network.multiple_px for side in (width, height)]
-    with torch.inference_mode():
-        maps = network(F.pad(x, (0, beyond[0], 0, beyond[1])))[0, :, :height, :width].float()
-        maps[:DEPTH].sigmoid_()
-    return np.asarray(maps.numpy() * mask, np.float32)
+    beyond = ((0, 0), (0, -height % multiple_px), (0, -width % multiple_px))
+    maps = run(np.pad(network_input(phase_rad, mask), beyond)[None])[0, :, :height, :width]
+    maps = np.concatenate([expit(maps[:DEPTH]), maps[DEPTH:]])
+    return np.asarray(maps * mask, np.float32)
 
 
 def save_network(path: Path, network: SegmenterNetwork, facts: Mapping[str, object]) -> None:

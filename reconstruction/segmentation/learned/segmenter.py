@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reconstruction.models.model import SHIPPED
 from reconstruction.segmentation.base import SegmentationError, Segmenter
 from reconstruction.segmentation.config import SegmentationConfig
+from reconstruction.segmentation.learned.compiled import SegmenterEngine
 from reconstruction.segmentation.learned.maps import labels_of
 from reconstruction.segmentation.learned.network import load_network, predicted_maps
 
@@ -68,7 +69,8 @@ class LearnedSegmenter(Segmenter):
     kind = "learned"
 
     def __init__(self, weights: Path, settings: LearnedSettings | None = None) -> None:
-        self._network, self.facts, self._id = load_network(weights)
+        network, self.facts, self._id = load_network(weights)
+        self._engine = SegmenterEngine(network, self._id)
         self._settings = settings or LearnedSettings()
 
     @classmethod
@@ -85,5 +87,5 @@ class LearnedSegmenter(Segmenter):
     def _segment(
         self, phase_rad: NDArray[np.float32], mask: NDArray[np.bool_], std_rad: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-        maps = predicted_maps(self._network, phase_rad, mask)
+        maps = predicted_maps(self._engine, self._engine.multiple_px, phase_rad, mask)
         return labels_of(maps, self._settings.threshold, self._settings.min_area_px)

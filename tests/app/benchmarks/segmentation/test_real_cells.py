@@ -43,9 +43,9 @@ def test_the_reconstruction_is_scored_against_the_displayed_phase(
     assert isinstance(numbers, dict)
     assert numbers["objects_classical"] == [[4, 4]]
     assert numbers["scores_classical"]["iou_foreground"] == pytest.approx(iou, abs=0.06)
-    drawn = cv2.imread(str(tmp_path / "sheet-classical.png"))
+    drawn = np.asarray(cv2.imread(str(tmp_path / "sheet-classical.png")))
     assert drawn.shape == (1024, 512, 3)
-    assert (drawn == (0, 255, 255)).all(-1).any(), "the outlines are drawn in yellow"
+    assert (drawn == np.array((0, 255, 255))).all(-1).any(), "the outlines are drawn in yellow"
 
 
 def test_without_captured_pairs_there_is_no_score(tmp_path: Path) -> None:

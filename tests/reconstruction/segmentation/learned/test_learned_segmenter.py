@@ -10,13 +10,17 @@ import safetensors.torch
 import torch
 
 from acquisition.patterns.tissue.scene import tissue_scene
+from reconstruction.engines.base import EngineError
 from reconstruction.field import field_mask
 from reconstruction.segmentation.base import SegmentationError
 from reconstruction.segmentation.config import SegmentationConfig
+from reconstruction.segmentation.learned import compiled
+from reconstruction.segmentation.learned.compiled import SegmenterEngine
 from reconstruction.segmentation.learned.maps import labels_of
 from reconstruction.segmentation.learned.network import (
     SegmenterNetwork,
     SegmenterShape,
+    in_torch,
     load_network,
     network_input,
     save_network,
@@ -57,6 +61,26 @@ def test_labels_are_those_of_the_maps(weights: Path, side: int, rng: np.random.G
     assert ((result.labels > 0) == (np.where(mask, expected, 0) > 0)).mean() > 0.99
     assert result.labels[:3].max() == 0
     assert ((result.scores >= 0.5) & (result.scores <= 1)).all()
+
+
+def test_an_engine_that_gives_other_maps_than_torch_is_not_used(
+    weights: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, _, identity = load_network(weights)
+    images = rng.normal(0, 1, (1, 2, 32, 32)).astype(np.float32)
+    expected = in_torch(network)(images)
+    engine = SegmenterEngine(network, identity)
+    assert np.abs(engine(images) - expected).max() < 1e-3
+    assert engine.name == "openvino"
+    monkeypatch.setattr(compiled, "_openvino", lambda graph: lambda images: expected + np.float32(0.01))
+
+    def broken(graph: object) -> None:
+        raise EngineError("it refuses the graph")
+
+    monkeypatch.setattr(compiled, "_onnxruntime", broken)
+    other = SegmenterEngine(network, identity)
+    assert np.array_equal(other(images), expected)
+    assert other.name == "torch"
 
 
 def test_the_mean_phase_does_not_matter(weights: Path, rng: np.random.Generator) -> None:
