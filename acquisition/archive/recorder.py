@@ -42,6 +42,8 @@ from drivers.base import Frame, FrameMark
 
 #: Keys of a row's further facts: this frame has no phase (its image is NaN), no labels (its image is 0).
 ROW_NOT_RECONSTRUCTED, ROW_NOT_SEGMENTED = "not_reconstructed", "not_segmented"
+#: What the labels of a frame depend on, as JSON, where it is not what the metadata say.
+ROW_SEGMENTER = "segmenter"
 #: Shards that are written at a time, while the next one fills: most disks are faster with several.
 _SHARDS_BESIDE = 3
 #: How the journal names the frames with a mark, and what its event says.

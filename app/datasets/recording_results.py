@@ -6,6 +6,8 @@ pictures give exactly the recorded phase again, and the result says so.
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from acquisition.archive.folder import LockState, lock_state
 from acquisition.archive.journal.writer import utc_now
 from acquisition.archive.kinds import ArchiveKind
 from acquisition.archive.reader import Archive
-from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED
+from acquisition.archive.recorder import ROW_NOT_RECONSTRUCTED, ROW_SEGMENTER
 from acquisition.archive.recording_faults import ROW_MARKS
 from acquisition.archive.results.disc import DISC, Disc, described_disc
 from acquisition.archive.results.result_writer import new_result
@@ -30,11 +32,14 @@ from acquisition.exchange.export_base import RECORDING
 from app.datasets.recorded_methods import RecordedMethods, RecordingOptions
 from app.library.in_use import kept_in_place
 from drivers.base import FrameMark
+from drivers.safe_text import parse_json
 from reconstruction.engines.base import Estimate
 from reconstruction.live.live_reconstructor import LiveMethod, UncertainMethod
-from reconstruction.segmentation.base import Segmenter
+from reconstruction.segmentation.base import SegmentationError, Segmenter
 from reconstruction.segmentation.config import SegmentationConfig
-from reconstruction.segmentation.registry import open_segmenter
+from reconstruction.segmentation.registry import open_segmenter, reopen_segmenter
+
+_LOG = logging.getLogger(__name__)
 
 #: Called with how many frames are done, and how many there are.
 Progress = Callable[[int, int], None]
@@ -178,6 +183,37 @@ class _Computed:
     difference_rad: float | None
 
 
+class _RecordedSegmenters:
+    """The segmenters that gave the labels of a recording; the default one where one of them cannot be opened any more."""
+
+    def __init__(self, archive: Archive) -> None:
+        said = archive.metadata.get("segmentation")
+        self._usual = json.dumps(said, sort_keys=True) if isinstance(said, dict) else ""
+        self._opened: dict[str, Segmenter] = {}
+
+    def of(self, row: StoredRow) -> Segmenter:
+        """Return the segmenter of a frame."""
+        settings = str(row.extra.get(ROW_SEGMENTER, self._usual))
+        if settings not in self._opened:
+            self._opened[settings] = self._open(settings)
+        return self._opened[settings]
+
+    @property
+    def used(self) -> list[dict[str, object]]:
+        """What the labels depend on."""
+        return [dict(segmenter.settings()) for segmenter in self._opened.values()]
+
+    @staticmethod
+    def _open(settings: str) -> Segmenter:
+        if settings:
+            try:
+                said = parse_json(settings)
+                return reopen_segmenter(said if isinstance(said, dict) else {})
+            except (SegmentationError, ValueError) as error:
+                _LOG.warning("labels are made by the default segmenter, and not as recorded: %s", error)
+        return open_segmenter(SegmentationConfig())
+
+
 class _Reconstruction:
     """Computes the images of one frame after another, and compares them with what was recorded."""
 
@@ -186,7 +222,7 @@ class _Reconstruction:
         self._methods = methods
         self._has_sigma = has_sigma
         self._method_ids = _method_ids(archive.rows())
-        self._segmenter = open_segmenter(SegmentationConfig())
+        self._segmenters = _RecordedSegmenters(archive)
         self._differences_rad: list[float] = []
         self.method: LiveMethod | None = None
         self._discs: dict[str, Disc] = {}
@@ -208,7 +244,7 @@ class _Reconstruction:
         phase, sigma = _estimate(method, self._archive.read("speckle", row.index), reference)
         phase = np.where(method.mask, phase, np.float32(0))
         sigma = None if sigma is None else np.where(method.mask, sigma, np.float32(0))
-        labels = _labels(self._segmenter, row, phase, method.mask, sigma)
+        labels = _labels(self._segmenters.of(row), row, phase, method.mask, sigma)
         images: dict[str, NDArray[Any]] = {"phase": phase, "labels": labels}
         if self._has_sigma:
             images["uncertainty"] = np.full_like(phase, np.nan) if sigma is None else sigma
@@ -224,6 +260,7 @@ class _Reconstruction:
         disc: Disc = np.logical_or.reduce(list(self._discs.values()))
         return {
             DISC: described_disc(disc),
+            "segmentation": self._segmenters.used,
             "frames_compared": len(differences),
             "frames_equal": differences.count(0.0),
             "largest_difference_rad": max(differences, default=None),

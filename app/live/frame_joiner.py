@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acquisition.archive.recorder import RecordItem
+from acquisition.archive.recorder import ROW_SEGMENTER, RecordItem
 from acquisition.streams.channel import Channel, ChannelClosedError, ChannelOverflowError
 from app.status import LiveView, Overlay
 from drivers.base import Frame
@@ -18,8 +18,6 @@ from reconstruction.base import Reconstruction
 
 #: Engine name in rows of frames that inference skipped; their phase is NaN, and the row says that they have no labels.
 NOT_RECONSTRUCTED = "none"
-#: Key of a row that says what its labels depend on, as JSON; only rows have it that differ from the recording's metadata.
-ROW_SEGMENTER = "segmenter"
 #: The largest number of frames that wait, and their largest memory in bytes.
 MOST_WAITING = 128
 MOST_WAITING_BYTES = 256 * 2**20

@@ -62,6 +62,30 @@ def open_segmenter(config: SegmentationConfig) -> Segmenter:
     return segmenter
 
 
+def reopen_segmenter(settings: Mapping[str, object]) -> Segmenter:
+    """Open the segmenter that gave labels, from what a recording or a result keeps of it.
+
+    Raises
+    ------
+    SegmentationError
+        It cannot be opened, or it would not give the same labels: its weights or versions are others, or it has settings that
+        a configuration cannot state.
+    """
+    kind, smallest = settings.get("segmenter"), settings.get("min_area_px", SegmentationConfig().min_area_px)
+    threshold = settings.get("threshold_rad", settings.get("threshold"))
+    if not isinstance(kind, str) or not isinstance(smallest, int) or not isinstance(threshold, float | None):
+        raise SegmentationError(f"{dict(settings)} are not the settings of a segmenter")
+    try:
+        config = SegmentationConfig(kind=kind, threshold=threshold, min_area_px=smallest)
+    except ValueError as error:
+        raise SegmentationError(str(error)) from error
+    segmenter = open_segmenter(config)
+    if dict(segmenter.settings()) != dict(settings):
+        segmenter.close()
+        raise SegmentationError(f"the segmenter '{kind}' of this computer has other weights, versions or settings")
+    return segmenter
+
+
 def _offers() -> dict[str, EntryPoint]:
     """Return where every segmenter comes from; one of ours is never replaced."""
     offers = {kind: EntryPoint(kind, f"{__package__}.{value}", GROUP) for kind, value in _OURS.items()}

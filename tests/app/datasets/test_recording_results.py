@@ -20,6 +20,7 @@ from acquisition.archive.references import StoredReference
 from acquisition.archive.results.stored_result import RESULTS, ResultKind, stored_results
 from acquisition.archive.rows import StorageError
 from acquisition.archive.writer import ArchiveSpec, ArchiveWriter, ArraySpec, PairRow
+from app.datasets import recording_results
 from app.datasets.recorded_methods import RecordingOptions
 from app.datasets.recording_results import reconstruct_again, reconstruct_skipped, segment_again
 from calibration.reference_state import ReferenceState
@@ -30,7 +31,7 @@ from reconstruction.live.live_reconstructor import ModelMethod
 from reconstruction.live.pairs_method import PairsMethod
 from reconstruction.models.model import Model
 from reconstruction.segmentation.config import SegmentationConfig
-from reconstruction.segmentation.threshold_watershed import segment
+from reconstruction.segmentation.threshold_watershed import ThresholdSettings, ThresholdWatershed, segment
 from tests.app.datasets.test_recording_phase import pairs_state, speckle
 from tests.helpers.archives.library_archive import dataset, end, writing_process
 from tests.helpers.small_disk import small_disk
@@ -67,7 +68,9 @@ class Live:
     early: int = 0
 
 
-def recorded(root: Path, model: Model, *states: ReferenceState, live: Live = Live()) -> Path:
+def recorded(
+    root: Path, model: Model, *states: ReferenceState, live: Live = Live(), segmentation: dict[str, object] | None = None
+) -> Path:
     """Write what the live view would; some frames are skipped."""
     shape, grid = (FRAME_PX, FRAME_PX), (GRID_PX, GRID_PX)
     has_sigma = model.network.gives_sigma
@@ -75,6 +78,7 @@ def recorded(root: Path, model: Model, *states: ReferenceState, live: Live = Liv
     arrays += [ArraySpec("uncertainty", grid, "float32")] if has_sigma else []
     card = model.card
     metadata = {"fibre": card.fibre if live.fibre is None else live.fibre, "model": card.name, "model_id": model.id}
+    metadata |= {} if segmentation is None else {"segmentation": segmentation}
     method = ModelMethod(model, TorchEngine(model) if live.engine == "torch" else open_engine(model, live.engine))
     references = [state.stored(30 + 3 * number) for number, state in enumerate(states)]
     with ArchiveWriter.create(
@@ -184,6 +188,27 @@ def test_skipped_frames_get_the_phase_that_the_live_view_would_have_computed(tmp
     assert 0 not in result
     with pytest.raises(StorageError, match="has no phase of row 0"):
         result.read("phase", 0)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_labels_are_made_again_by_the_segmenter_of_the_recording(
+    tmp_path: Path, models: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, is_known: bool
+) -> None:
+    model = loaded(models / "small")
+    segmenter = ThresholdWatershed(ThresholdSettings(threshold_rad=0.2, min_area_px=30))
+    settings = dict(segmenter.settings()) | ({} if is_known else {"segmenter": "theirs"})
+    path = recorded(tmp_path, model, ReferenceState(speckle=speckle(1)), segmentation=settings)
+    rows, columns = np.mgrid[:GRID_PX, :GRID_PX]
+    phase = (0.3 * (np.hypot(rows - 15, columns - 15) < 2.5)).astype(np.float32)  # larger than the default's smallest cell
+    monkeypatch.setattr(recording_results, "_estimate", lambda method, pixels, reference: (phase, None))
+    result = reconstruct_again(path, RecordingOptions(as_recorded=True, models=(models / "small",)))
+    assert result is not None
+    expected = segmenter if is_known else ThresholdWatershed()
+    labels = expected.segment(phase, ModelMethod(model, TorchEngine(model)).mask).labels
+    np.testing.assert_array_equal(result.read("labels", 0), labels)
+    assert result.card.facts["segmentation"] == [expected.settings()]
+    assert bool(labels.max()) is not is_known
+    assert ("by the default segmenter, and not as recorded: no segmenter is named 'theirs'" in caplog.text) is not is_known
 
 
 def test_a_frame_that_waited_while_a_new_reference_came_is_the_recorded_one_too(tmp_path: Path, models: Path) -> None:
