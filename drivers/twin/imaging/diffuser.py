@@ -1,8 +1,8 @@
 """A sample in the speckle of laser light that has passed a diffuser.
 
 The diffuser is a screen of random phase with Gaussian correlation, much deeper than ``2 pi``. A round beam passes it and
-spreads over a distance ``z``. There its speckle has the size ``lambda z / D``, whatever the screen (Goodman, Speckle Phenomena in
-Optics, 2nd ed., section 4.4). The screen's correlation length decides how wide the light spreads.
+spreads over a distance ``z``. There its speckle has the size ``lambda z / D``, whatever the screen (Goodman, Speckle Phenomena
+in Optics, 2nd ed., section 4.4). The screen's correlation length decides how wide the light spreads.
 """
 
 from __future__ import annotations
