@@ -81,8 +81,9 @@ class Frame:
 
     Parameters
     ----------
-    pixels : ndarray of uint8 or uint16, shape (H, W)
-        Raw counts, right-justified: the largest possible value is ``2**bit_depth - 1``.
+    pixels : ndarray of uint8 or uint16, shape (H, W) or (C, H, W)
+        Raw counts, right-justified: the largest possible value is ``2**bit_depth - 1``. ``C`` is the number of colours or
+        planes of a camera that has several.
     index : int
         The camera's own frame counter, starting at 0 when it is armed.
     t_ns : int
@@ -121,15 +122,20 @@ class Frame:
 
     def __post_init__(self) -> None:
         pixels = self.pixels
-        if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"a frame must be (H, W) uint8 or uint16, got {pixels.shape} {pixels.dtype}")
+        if pixels.ndim not in (2, 3) or not pixels.size or pixels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"a frame must be (H, W) or (C, H, W) uint8 or uint16, got {pixels.shape} {pixels.dtype}")
         object.__setattr__(self, "pixels", frozen_array(pixels))
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        height, width = self.pixels.shape
+        height, width = self.pixels.shape[-2:]
         return height, width
+
+    @property
+    def channels(self) -> int:
+        """Number of colours or planes; 1 for a grey frame."""
+        return 1 if self.pixels.ndim == 2 else self.pixels.shape[0]
 
     @property
     def full_scale(self) -> int:
@@ -232,6 +238,8 @@ class CameraCapabilities:
         Longest time from the end of an exposure to the delivered frame, in seconds.
     trigger_delay_s : float
         Time from an edge on the trigger line to the exposure in hardware mode, in seconds.
+    channels : tuple of str
+        Names of the colours or planes of a frame, in their order; empty for a camera that gives grey frames.
     """
 
     model: str
@@ -241,6 +249,12 @@ class CameraCapabilities:
     exposure_range_s: tuple[float, float]
     readout_s: float
     trigger_delay_s: float = 0.0
+    channels: tuple[str, ...] = ()
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of the pixels of a frame: (H, W), or (C, H, W) with channels."""
+        return (len(self.channels), *self.shape) if self.channels else self.shape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ class RecordedFrames(LazyFrames):
 
     def __init__(self, archive: Archive) -> None:
         self._bit_depth = bit_depth_of(archive)
-        super().__init__(np.array([row.t_ns for row in archive.rows()], np.int64))
+        super().__init__(np.array([row.t_ns for row in archive.rows()], np.int64), _channels_of(archive))
         self.archive = archive
 
     @classmethod
@@ -80,3 +80,9 @@ def bit_depth_of(archive: Archive) -> int:
             f"{archive.path.name}: bit_depth {bit_depth!r} in its metadata does not fit {dtype}; correct the metadata"
         )
     return bit_depth
+
+
+def _channels_of(archive: Archive) -> tuple[str, ...]:
+    """Return the names of the channels that the metadata state."""
+    stated = archive.metadata.get("channels", ())
+    return tuple(map(str, stated)) if isinstance(stated, list) else ()

@@ -18,7 +18,7 @@ DARK = "dark.tif"
 
 
 def dark_frame(capture: PairCapture, rig: Rig, count: int) -> NDArray[np.float32]:
-    """Return the mean of ``count`` frames at the shortest exposure, (H, W) in counts; the camera is disarmed afterwards.
+    """Return the mean of ``count`` frames at the shortest exposure, shaped as a frame, in counts; the camera is disarmed then.
 
     There is no shutter. At the shortest exposure almost no light is counted, so offset and read noise remain.
     """
@@ -27,7 +27,7 @@ def dark_frame(capture: PairCapture, rig: Rig, count: int) -> NDArray[np.float32
     camera.set_exposure(camera.capabilities.exposure_range_s[0])
     camera.arm(TriggerMode.SOFTWARE)
     try:
-        total = np.zeros(camera.capabilities.shape, np.float64)
+        total = np.zeros(camera.capabilities.frame_shape, np.float64)
         for _ in range(count):
             camera.trigger()
             total += camera.read(camera.exposure_s + camera.capabilities.readout_s + 0.25).pixels

@@ -32,12 +32,14 @@ def dataset_spec(name: str, plan: CapturePlan, rig: Rig, metadata: Mapping[str, 
     bits = 8 if rig.camera.bit_depth <= 8 else 16
     rows, columns = rig.display().capabilities.shape
     arrays = [
-        ArraySpec("speckle", rig.camera.capabilities.shape, f"uint{bits}", compress=bits > 8),
+        ArraySpec("speckle", rig.camera.capabilities.frame_shape, f"uint{bits}", compress=bits > 8),
         # Reading compressed patterns is twenty times slower; but uncompressed patterns of a whole panel would fill the disk.
         ArraySpec("phase", (rows, columns), "float32", compress=rows * columns * 4 > _COMPRESS_FROM),
     ]
     stored = {"plan": plan.to_dict(), "plan_hash": plan.hash, "phase_range_rad": plan.phase_range_rad}
     stored |= {"bit_depth": rig.camera.bit_depth, "camera_settings": facts(settings_of(rig.camera)), **metadata}
+    if rig.camera.capabilities.channels:
+        stored["channels"] = list(rig.camera.capabilities.channels)
     return ArchiveSpec(kind=ArchiveKind.DATASET, name=name, arrays=arrays, metadata=stored)
 
 

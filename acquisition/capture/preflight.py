@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,9 @@ def pair_seconds(rig: Rig, plan: CapturePlan) -> float:
 
 def estimate(rig: Rig, plan: CapturePlan, root: Path) -> Estimate:
     """Return the time and the disk space that a plan needs on this rig, for a dataset under ``root``."""
-    height, width = rig.camera.capabilities.shape
     rows, columns = rig.display().capabilities.shape
-    pair_bytes = height * width * (1 if rig.camera.bit_depth <= 8 else 2) + rows * columns * 4
+    pixels = math.prod(rig.camera.capabilities.frame_shape)
+    pair_bytes = pixels * (1 if rig.camera.bit_depth <= 8 else 2) + rows * columns * 4
     folder = root.absolute()
     while not folder.exists():
         folder = folder.parent

@@ -29,10 +29,10 @@ def speckle_of(pixels: NDArray[Any]) -> Speckle:
 
     Parameters
     ----------
-    pixels : ndarray, shape (H, W)
+    pixels : ndarray, shape (H, W) or (C, H, W)
         Counts of a frame. Every second pixel in both directions is used.
     """
-    vector = pixels[::2, ::2].astype(np.float32).ravel()
+    vector = pixels[..., ::2, ::2].astype(np.float32).ravel()
     vector -= vector.mean()
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), np.float32)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from acquisition.archive.atomic_files import write_image
 from acquisition.capture.pair_capture import Rig
 from app.benchmarks.leave_one_out import CAPTURED_PAIRS, HeldOutPair, contact_sheet, leave_one_out
-from app.benchmarks.retrieval import few_pair_numbers, retune_numbers, self_calibration_numbers
+from app.benchmarks.retrieval import few_pair_numbers, fibre_of, retune_numbers, self_calibration_numbers
 from app.instrument.config import InstrumentConfig, checked
 from app.instrument.opening import open_rig
 from app.progress import Report
@@ -124,7 +124,7 @@ def registration_numbers(fibres: int) -> Numbers:
         }
         rig = unknown_instrument(seed, {}, **pose)
         registration = gray_code.fit(gray_code.acquire(rig))
-        points, on_pattern = _points(_camera(rig).optics.config)
+        points, on_pattern = _points(fibre_of(rig).config)
         error = np.hypot(*(registration.to_camera(on_pattern) - points).T)
         rms.append(float(np.sqrt(np.mean(error**2))))
         worst.append(float(error.max()))
@@ -150,7 +150,7 @@ def fibre_numbers(fibres: int) -> Numbers:
         factor, distance_um, coupling_um = rng.uniform(0.8, 1.0), rng.uniform(40, 60), rng.uniform(2.5, 4.0)
         rig = unknown_instrument(seed, {}, factor, distance_um=float(distance_um), coupling_sigma_um=float(coupling_um))
         model = statistics.fit(statistics.acquire(rig, statistics.ReferencePlan(seed=seed))).model
-        optics = _camera(rig).optics.config
+        optics = fibre_of(rig).config
         truth = (factor, optics.defocus_px, coupling_um / optics.pixel_um)
         measured = (model.phase_scale, model.defocus_px, model.coupling_px)
         errors.append([abs(m / t - 1) for m, t in zip(measured, truth, strict=True)])

@@ -136,6 +136,7 @@ def twin(seed: int, **optics: object) -> Rig:
 def fibre_of(rig: Rig) -> FibreOptics:
     """Return the twin's fibre."""
     assert isinstance(rig.camera, SimulatedCamera)
+    assert isinstance(rig.camera.optics, FibreOptics)
     return rig.camera.optics
 
 

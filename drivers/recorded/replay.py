@@ -37,10 +37,13 @@ class LazyFrames(Sequence[Frame]):
     ----------
     times_ns : ndarray of int64, shape (N,)
         ``t_ns`` of every frame, in nanoseconds.
+    channels : tuple of str
+        Names of the colours or planes of a frame; empty if the frames are grey.
     """
 
-    def __init__(self, times_ns: NDArray[np.int64]) -> None:
+    def __init__(self, times_ns: NDArray[np.int64], channels: tuple[str, ...] = ()) -> None:
         self.times_ns = times_ns
+        self.channels = channels
 
     @abstractmethod
     def load(self, index: int) -> Frame:
@@ -91,7 +94,7 @@ class ReplayCamera:
         self, frames: Sequence[Frame], period_s: float | None = None, clock: Clock | None = None, *, loop: bool = True
     ) -> None:
         checked = frames[:1] if isinstance(frames, LazyFrames) else frames
-        kinds = {(frame.shape, frame.bit_depth) for frame in checked}
+        kinds = {(frame.pixels.shape, frame.bit_depth) for frame in checked}
         if len(kinds) != 1:
             raise DeviceError(f"replay needs frames of one shape and bit depth, got {len(frames)} of {len(kinds)} kinds")
         if period_s is not None and not period_s > 0:
@@ -111,6 +114,7 @@ class ReplayCamera:
             bit_depths=(first.bit_depth,),
             exposure_range_s=(first.exposure_s, first.exposure_s),
             readout_s=0.0,
+            channels=_channels(frames, first),
         )
         self._offsets_ns: Sequence[int] | NDArray[np.int64] = ()
         self._follow(*(_recorded(frames) if period_s is None else _even(len(frames), period_s)))
@@ -243,6 +247,13 @@ def _even(count: int, period_s: float) -> tuple[Sequence[int], int]:
     """Return the offsets of ``count`` frames from the first, and their period, in ns."""
     period_ns = max(1, round(period_s * 1e9))
     return range(0, count * period_ns, period_ns), period_ns
+
+
+def _channels(frames: Sequence[Frame], first: Frame) -> tuple[str, ...]:
+    """Return the names of the channels, or numbers where nobody has named them."""
+    named = frames.channels if isinstance(frames, LazyFrames) else ()
+    count = first.channels if first.pixels.ndim == 3 else 0
+    return named if len(named) == count else tuple(f"channel {number}" for number in range(1, count + 1))
 
 
 def _recorded(frames: Sequence[Frame]) -> tuple[NDArray[np.int64], int]:

@@ -37,7 +37,6 @@ from drivers.camera_settings import (
     exposure_setting,
 )
 from drivers.clock import Clock, RealClock
-from drivers.twin.optics import FibreOptics
 from drivers.twin.sensor import SensorConfig, expose
 
 #: For how many frames the camera remembers which patterns lit them.
@@ -191,6 +190,25 @@ class Illuminating(Protocol):
         """Return the times at which its sync output rose."""
 
 
+class TwinOptics(Protocol):
+    """What lies between a panel, or a sample in its place, and a simulated camera."""
+
+    @property
+    def side_px(self) -> int:
+        """Side of a frame in pixels."""
+
+    @property
+    def serial(self) -> str:
+        """What tells this twin from others."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels of a frame; empty if it is grey."""
+
+    def seen(self, phase_rad: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the light (n, n) or (c, n, n) of one exposure, in which the phases (m, n, n) are shown one after the other."""
+
+
 class SimulatedCamera:
     """A simulated :class:`drivers.base.Camera`.
 
@@ -198,8 +216,8 @@ class SimulatedCamera:
     ----------
     slm : Illuminating
         What it images, such as a :class:`drivers.twin.slm.SimulatedSlm`.
-    optics : FibreOptics
-        The fibre in between.
+    optics : TwinOptics
+        What lies in between, such as a :class:`drivers.twin.optics.FibreOptics`.
     config : SimulatedCameraConfig, optional
         Sensor and timing.
     faults : FaultConfig, optional
@@ -222,7 +240,7 @@ class SimulatedCamera:
     def __init__(
         self,
         slm: Illuminating,
-        optics: FibreOptics,
+        optics: TwinOptics,
         config: SimulatedCameraConfig | None = None,
         faults: FaultConfig | None = None,
         clock: Clock | None = None,
@@ -250,12 +268,13 @@ class SimulatedCamera:
         self._roi = self._roi_range().whole
         self.capabilities = CameraCapabilities(
             model="simulated camera",
-            serial=f"twin-{optics.config.seed}",
+            serial=optics.serial,
             shape=(self._roi.height, self._roi.width),
             bit_depths=(8, 10, 12),
             exposure_range_s=self.EXPOSURE_RANGE_S,
             readout_s=self.config.readout_s,
             trigger_delay_s=self.config.trigger_delay_s,
+            channels=optics.channels,
         )
 
     @property
@@ -285,7 +304,7 @@ class SimulatedCamera:
         fastest_hz = 1 / (self._exposure_s + self.config.readout_s)
         lowest_db = min(0.0, self.config.sensor.gain_db)
         gain, rate = NumberRange(lowest_db, _HIGHEST_GAIN_DB), NumberRange(min(_LOWEST_RATE_HZ, fastest_hz), fastest_hz)
-        binnings = Choices(tuple(binning for binning in _BINNINGS if self.optics.config.image_px % binning == 0))
+        binnings = Choices(tuple(binning for binning in _BINNINGS if self.optics.side_px % binning == 0))
         return (
             exposure_setting(self),
             CameraSetting(name=SettingName.GAIN, value=self._sensor.gain_db, limits=gain, unit="dB"),
@@ -404,7 +423,7 @@ class SimulatedCamera:
 
     def _roi_range(self) -> RoiRange:
         """Return the regions that it can read at its binning."""
-        side = self.optics.config.image_px // self._binning
+        side = self.optics.side_px // self._binning
         step = _ROI_STEP_PX if side % _ROI_STEP_PX == 0 else 1
         sides = NumberRange(min(_ROI_LEAST_PX, side), side, step)
         return RoiRange(width=sides, height=sides, x_step=step, y_step=step)
@@ -505,8 +524,7 @@ class SimulatedCamera:
             moments = [exposure.start_ns + span * part // 8 for part in (1, 3, 5, 7)]
         with torch.inference_mode():
             phase = torch.from_numpy(np.stack([self._slm.phase_at(moment)[0] for moment in moments]))
-            noise = self.optics.shot_noise_rad(1, self._generator).expand(len(moments), -1)
-            intensity = self.optics.intensity(phase, noise).mean(0) + self.optics.config.background
+            intensity = self.optics.seen(phase, self._generator)
             if exposure.fault is Fault.SATURATED:
                 intensity = intensity * 50
             sensor = self._sensor.binned(self._binning)
@@ -516,8 +534,8 @@ class SimulatedCamera:
         return pixels
 
     def _seen(self, intensity: torch.Tensor) -> torch.Tensor:
-        """Return what the pixels of a frame collect (H, W): sums of the sensor's pixels, in the region that is read."""
+        """Return what the pixels of a frame collect: sums of the sensor's pixels, in the region that is read."""
         if self._binning > 1:
             intensity = avg_pool2d(intensity[None], self._binning)[0] * self._binning**2
         roi = self._roi
-        return intensity[roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]
+        return intensity[..., roi.y : roi.y + roi.height, roi.x : roi.x + roi.width]

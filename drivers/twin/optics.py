@@ -283,6 +283,26 @@ class FibreOptics:
         field = self.propagate(amplitude)
         return ((field.real.square() + field.imag.square()) * self.response.mode_power).sum(1)
 
+    @property
+    def side_px(self) -> int:
+        """Side of a frame in pixels."""
+        return self.config.image_px
+
+    @property
+    def serial(self) -> str:
+        """What tells this twin from others."""
+        return f"twin-{self.config.seed}"
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels of a frame: none, it is grey."""
+        return ()
+
+    def seen(self, phase_rad: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the light (n, n) of one exposure, in which the phases (m, n, n) are shown one after the other."""
+        noise = self.shot_noise_rad(1, generator).expand(len(phase_rad), -1)
+        return self.intensity(phase_rad, noise).mean(0) + self.config.background
+
     def shot_noise_rad(self, batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Draw the phase noise of every core for ``batch`` exposures, shape (batch, cores), in radians."""
         noise = torch.randn((batch, self.cores), generator=generator, device=self.device)

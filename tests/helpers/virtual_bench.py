@@ -7,7 +7,7 @@ from functools import cache
 from acquisition.capture.pair_capture import Rig
 from drivers.base import TriggerMode
 from drivers.clock import VirtualClock
-from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig
+from drivers.twin.camera import FaultConfig, SimulatedCamera, SimulatedCameraConfig, TwinOptics
 from drivers.twin.optics import FibreOptics
 from drivers.twin.optics_config import OpticsConfig
 from drivers.twin.slm import SimulatedSlm, SimulatedSlmConfig
@@ -31,12 +31,16 @@ class VirtualBench:
         The camera; one with a trigger delay is triggered by the SLM.
     faults : FaultConfig, optional
         Faults of the camera.
+    optics : TwinOptics, optional
+        What lies in the fibre's place.
     """
 
-    def __init__(self, config: SimulatedCameraConfig | None = None, faults: FaultConfig | None = None) -> None:
+    def __init__(
+        self, config: SimulatedCameraConfig | None = None, faults: FaultConfig | None = None, optics: TwinOptics | None = None
+    ) -> None:
         config = config or SimulatedCameraConfig()
         self.clock = VirtualClock()
         self.slm = SimulatedSlm((PX, PX), SimulatedSlmConfig(latency_frames=(1, 3)), self.clock)
-        self.camera = SimulatedCamera(self.slm, fibre(), config, faults, self.clock)
+        self.camera = SimulatedCamera(self.slm, optics or fibre(), config, faults, self.clock)
         trigger = TriggerMode.HARDWARE if config.trigger_delay_s else TriggerMode.SOFTWARE
         self.rig = Rig(self.camera, self.slm, self.clock, trigger)

@@ -14,14 +14,16 @@ PLAN = CapturePlan(source="cells", pairs=12, reference_every=4)
 FIBRE = "twin 1"
 
 
-def acquired(root: Path, pairs: int | None = None, name: str = "test") -> tuple[Path, VirtualBench]:
+def acquired(
+    root: Path, pairs: int | None = None, name: str = "test", bench: VirtualBench | None = None, plan: CapturePlan = PLAN
+) -> tuple[Path, VirtualBench]:
     """Acquire a dataset in virtual time, and stop after so many pairs."""
-    bench, control = VirtualBench(), RunControl()
+    bench, control = bench or VirtualBench(), RunControl()
 
     def watch(progress: AcquisitionProgress) -> None:
         if pairs is not None and progress.captured >= pairs:
             control.stop.set()
 
-    with open_dataset(root, name, PLAN, bench.rig, {"fibre": FIBRE}) as writer:
-        acquire(bench.rig, PLAN, writer, control, RunCallbacks(on_progress=watch))
+    with open_dataset(root, name, plan, bench.rig, {"fibre": FIBRE}) as writer:
+        acquire(bench.rig, plan, writer, control, RunCallbacks(on_progress=watch))
     return writer.path, bench

@@ -12,6 +12,7 @@ from app.live.drills.kinds import DrillKind
 from app.live.parts.errors import SessionError
 from drivers.base import Camera
 from drivers.twin.camera import SimulatedCamera
+from drivers.twin.optics import FibreOptics
 
 
 class DrillControl:
@@ -51,7 +52,11 @@ class DrillControl:
         sensor = self._sensor()
         if kind is DrillKind.FULL_DISK:
             return Drill(kind, record())
-        return Drill(kind, BentFibre(sensor.optics) if kind is DrillKind.BEND else RemovedCamera(sensor))
+        if kind is not DrillKind.BEND:
+            return Drill(kind, RemovedCamera(sensor))
+        if not isinstance(sensor.optics, FibreOptics):
+            raise SessionError("only a fibre can be bent, and this instrument has none; choose another drill")
+        return Drill(kind, BentFibre(sensor.optics))
 
     def _sensor(self) -> SimulatedCamera:
         sensor = _sensor_of(self._rig.camera)

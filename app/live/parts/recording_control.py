@@ -58,8 +58,8 @@ class RecordedInstrument:
 
     def frame_bytes(self, grid_px: int) -> int:
         """Return how many bytes a frame takes with its results, before compression."""
-        rows, columns = self.rig.camera.capabilities.shape
-        return rows * columns * (2 if self.rig.camera.bit_depth > 8 else 1) + grid_px**2 * _RESULT_BYTES
+        pixels = math.prod(self.rig.camera.capabilities.frame_shape)
+        return pixels * (2 if self.rig.camera.bit_depth > 8 else 1) + grid_px**2 * _RESULT_BYTES
 
     def metadata(
         self, stats: InferenceStats, options: RecordingOptions, segmenter: Mapping[str, object] | None = None
@@ -75,6 +75,7 @@ class RecordedInstrument:
             "fibre": self.fibre,
             "pixel_um": self.pixel_um,
             "bit_depth": self.rig.camera.bit_depth,
+            **({"channels": list(channels)} if (channels := self.rig.camera.capabilities.channels) else {}),
             "camera_settings": facts(self.camera.settings),
             "model": stats.method_name if stats.method_id else "",
             "model_id": stats.method_id,

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from acquisition.archive.rows import PairRow
 from acquisition.archive.writer import ArchiveWriter
-beside = int(sys.argv[2])
+beside, shape = int(sys.argv[2]), tuple(int(side) for side in sys.argv[3].split(","))
 writer = ArchiveWriter.resume(Path(sys.argv[1]), seal_after_s=0.5 if beside else 0.02)
 if beside:
     writer.write_beside(beside)
@@ -32,7 +32,7 @@ printed = writer.acknowledged
 while True:
     k = writer.next_index
     images = {
-        "speckle": np.random.default_rng(k).integers(0, 256, (16, 16), dtype=np.uint8),
+        "speckle": np.random.default_rng(k).integers(0, 256, shape, dtype=np.uint8),
         "phase": np.full((16, 16), k, np.float32),
     }
     writer.append(images, PairRow(frame_index=k, t_ns=k, exposure_s=0.01, extra={"k": k}))
@@ -42,12 +42,12 @@ while True:
 """
 
 
-def check(path: Path, acknowledged: int) -> int:
+def check(path: Path, acknowledged: int, shape: tuple[int, ...]) -> int:
     archive = Archive.open(path)
     assert len(archive) >= acknowledged
     assert [(r.index, r.frame_index, r.extra["k"]) for r in archive.rows()] == [(k, k, k) for k in range(len(archive))]
     for k in range(len(archive)):
-        expected = np.random.default_rng(k).integers(0, 256, SHAPE, dtype=np.uint8)
+        expected = np.random.default_rng(k).integers(0, 256, shape, dtype=np.uint8)
         np.testing.assert_array_equal(archive.read("speckle", k), expected)
         assert (archive.read("phase", k) == k).all()
     return len(archive)
@@ -55,9 +55,15 @@ def check(path: Path, acknowledged: int) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
 @pytest.mark.parametrize("kills", [3, pytest.param(8, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("shards_beside", [0, 3])
-def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path, shards_beside: int, kills: int) -> None:
-    arrays = [ArraySpec("speckle", SHAPE, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
+@pytest.mark.parametrize(
+    ("shards_beside", "shape"),
+    [(0, SHAPE), (3, SHAPE), (0, (3, *SHAPE)), (3, (5, *SHAPE))],
+    ids=["0", "3", "colours", "planes"],
+)
+def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(
+    tmp_path: Path, shards_beside: int, shape: tuple[int, ...], kills: int
+) -> None:
+    arrays = [ArraySpec("speckle", shape, "uint8"), ArraySpec("phase", SHAPE, "float32", compress=True)]
     spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="kill", arrays=arrays)
     with ArchiveWriter.create(tmp_path, spec, 1000, shard_bytes=8 * arrays[1].nbytes) as writer:
         path = writer.path
@@ -65,7 +71,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path, shard
     total = 0
     for _ in range(kills):
         with subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(path), str(shards_beside)],
+            [sys.executable, "-c", CHILD, str(path), str(shards_beside), ",".join(map(str, shape))],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             text=True,
@@ -82,6 +88,6 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kill_9(tmp_path: Path, shard
             finally:
                 child.kill()
             reported = [int(line.split()[1]) for line in child.stdout if line.endswith("\n")]
-        total = check(path, max([total, *reported]))
+        total = check(path, max([total, *reported]), shape)
     assert total > 0
     assert Archive.open(path).verify().ok
