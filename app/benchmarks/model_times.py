@@ -52,7 +52,7 @@ def models_in_turns(config: InstrumentConfig, report: Report, *, quick: bool = F
         report(f"opening {name}", number, len(names))
         model = load_model(name)
         try:
-            model.check_frame((first.frame_px, first.frame_px))
+            model.check_frame(first.frame_shape)
             model.check_fibre(first.card.fibre)
             if model.id != first.id:
                 timed.append((model, _opened(model, config)))

@@ -186,7 +186,7 @@ class RecordedMethods:
             raise StorageError(
                 f"{self._archive.path.name} needs a reference of {shape} px, there is {actual}; give --reference"
             )
-        method.check_frame((shape[0], shape[1]))
+        method.check_frame(shape)
         return method, reference
 
     def _with_model(self, state: ReferenceState) -> LiveMethod:

@@ -68,7 +68,7 @@ def open_instrument(config: InstrumentConfig) -> tuple[Rig, str, Model | None, s
     model.network.set_samples(config.live.samples_per_frame)
     rig, fibre = open_rig(config)
     try:
-        model.check_frame(rig.camera.capabilities.shape)
+        model.check_frame(rig.camera.capabilities.frame_shape)
         model.check_fibre(fibre)
         attach(model, config.response, fibre)
     except (ReconstructionError, CalibrationError) as error:

@@ -76,7 +76,7 @@ class CaptureSettings:
     reference_shots: int
     phase_range_rad: float
     stored_reference: Callable[[int | None], NDArray[np.float32] | None] = lambda recorded_index: None
-    fit_of: Callable[[tuple[int, int]], tuple[str, bool]] = lambda shape: ("", True)
+    fit_of: Callable[[tuple[int, ...]], tuple[str, bool]] = lambda shape: ("", True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +288,7 @@ class LiveCapture:
         self._judge.forget_reference()
         self._reference_ns = None
         self._reference_requested.set()
-        text, fits = self._settings.fit_of(self._camera.capabilities.shape)
+        text, fits = self._settings.fit_of(self._camera.capabilities.frame_shape)
         if text:
             self._on_message(Message(MessageLevel.INFO if fits else MessageLevel.WARNING, text, Topic.MODEL))
 

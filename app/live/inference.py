@@ -316,7 +316,7 @@ class InferencePipeline:
             if self._settings.model is None:
                 self._show(LiveView(frame, self._settings.recorded(frame)))
             return
-        if frame.shape != reference.shape or not _fits(method, frame.shape):
+        if frame.pixels.shape != reference.shape or not _fits(method, frame.pixels.shape):
             self._show(LiveView(frame, None))  # the camera reads another region now; the capture stage has said so
             return
         if live is None:
@@ -355,9 +355,9 @@ class InferencePipeline:
 
 
 def _fits(method: LiveMethod, shape: tuple[int, ...]) -> bool:
-    """Whether a method takes frames of a shape (H, W)."""
+    """Whether a method takes frames of a shape."""
     try:
-        method.check_frame((shape[0], shape[1]))
+        method.check_frame(shape)
     except ReconstructionError:
         return False
     return True

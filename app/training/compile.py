@@ -144,7 +144,7 @@ def _check_frames(model: Model, config: InstrumentConfig, dataset: Path | None) 
     if dataset is None:
         return frames_for(model, config)
     pool = from_archive(dataset, model.grid_px, "test")
-    model.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
+    model.check_frame(pool.reference.shape)
     frames = CheckFrames.of_pool(pool)
     remember(model, frames)
     return frames

@@ -145,7 +145,7 @@ def compare_models(order: ComparisonOrder, report: Callable[[int, int], None], s
     new = _loaded(order.new, order.config)
     present, note = _present_model(order, new)
     with _held_out(order, new) as pool:
-        new.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
+        new.check_frame(pool.reference.shape)
 
         def progress(done: int, name: str) -> None:
             if stop.is_set():
@@ -183,7 +183,7 @@ def _present_model(order: ComparisonOrder, new: Model) -> tuple[Model | None, st
     try:
         present = _loaded(order.present, order.config)
         present.check_fibre(new.card.fibre)
-        present.check_frame((new.frame_px, new.frame_px))
+        present.check_frame(new.frame_shape)
     except SpeckleScopeError as error:
         return None, f"There is no present model to compare with: {error}"
     if present.id == new.id:

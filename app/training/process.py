@@ -38,6 +38,7 @@ KIND_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "specdiffusion": "SpecDiffusion, as published: slow",
     "few-step-diffusion": "samples with the right texture, in few steps: fast, for live use",
     "guided-diffusion": "samples that agree with the light, for a calibrated fibre",
+    "zmd": "Zero-Mean Diffusion: phase from the three colours of a microscope",
     "mean-flow": "samples around a mean, from a conditional flow",
 }
 #: The program that trains: the ``specklescope`` of the same installation.

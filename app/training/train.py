@@ -226,8 +226,8 @@ def train_on_dataset(
         raise ReconstructionError(
             f"the metadata of {dataset} has no phase_range_rad (the phase of white, in radians); acquire the dataset again"
         )
-    frame_px = archive.read("speckle", archive.rows()[0].index).shape[0]
-    run = _Training(config, job, str(metadata.get("fibre", "unknown")), frame_px, float(phase_range_rad))
+    fibre = str(metadata.get("fibre", "unknown"))
+    run = _Training(config, job, fibre, archive.spec("speckle").shape, float(phase_range_rad))
     grid_px = run.network.config.grid_px
     validation, test = (from_archive(dataset, grid_px, part) for part in ("validation", "test"))
     training = from_archive(dataset, run.network.truth_px, "training")
@@ -245,7 +245,7 @@ def field_radius(config: InstrumentConfig) -> float:
 def _twin_training(config: InstrumentConfig, job: Job) -> _Training:
     """Return a training for the configured twin."""
     optics = config.twin.optics
-    return _Training(config, job, fibre_name(optics), optics.image_px, config.phase_range_rad)
+    return _Training(config, job, fibre_name(optics), (optics.image_px, optics.image_px), config.phase_range_rad)
 
 
 @contextmanager
@@ -277,13 +277,22 @@ _NOT_LEARNED = {
 class _Training:
     """One training: the network for this instrument, its run folder, and its model card."""
 
-    def __init__(self, config: InstrumentConfig, job: Job, fibre: str, frame_px: int, phase_range_rad: float) -> None:
+    def __init__(
+        self, config: InstrumentConfig, job: Job, fibre: str, frame_shape: tuple[int, ...], phase_range_rad: float
+    ) -> None:
+        frame_px = frame_shape[-1]
         self.config = config
         self.job = job
         self.fibre = fibre
         self.clock = job.clock
         fixed = {"frame_px": frame_px, "field_radius": field_radius(config), "phase_range_rad": phase_range_rad}
         self.network = _network_for(job, fixed, frame_px // config.cell_px)
+        channels = frame_shape[0] if len(frame_shape) == 3 else 1
+        if self.network.channels != channels:
+            raise ReconstructionError(
+                f"a model of kind '{job.kind}' takes frames with {self.network.channels} channels, these frames have "
+                f"{channels}; choose another kind with --kind"
+            )
         self.through: SpeckleResidual | None = None
         self.response_id = ""
         if isinstance(self.network, CalibratedFewStep):

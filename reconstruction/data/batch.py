@@ -30,10 +30,10 @@ class Batch:
 
     Parameters
     ----------
-    frames : tensor of float32, shape (b, 1, H, W)
+    frames : tensor of float32, shape (b, channels, H, W)
         Raw camera counts.
-    reference : tensor of float32, shape (1, 1, H, W) or (b, 1, H, W)
-        Speckle under the flat pattern, in counts.
+    reference : tensor of float32, shape (1, channels, H, W) or (b, channels, H, W)
+        Frame under the flat pattern, in counts.
     phase_rad : tensor of float32, shape (b, 1, truth_px, truth_px)
         Displayed phase, on the grid that the reconstructor's ``truth_px`` gives.
     """

@@ -38,12 +38,12 @@ class PairPool:
 
     Parameters
     ----------
-    speckle : ndarray of uint8 or uint16, shape (n, H, W)
+    speckle : ndarray of uint8 or uint16, shape (n, H, W) or (n, C, H, W)
         Raw camera counts.
     phase_rad : ndarray of float32, shape (n, grid, grid)
         Displayed phase averaged over the reconstruction grid.
-    reference : ndarray of float32, shape (H, W)
-        Mean speckle under the flat pattern, in counts.
+    reference : ndarray of float32, shape (H, W) or (C, H, W)
+        Mean frame under the flat pattern, in counts.
     ready : int
         Number of pairs filled so far.
     """
@@ -72,8 +72,12 @@ class PairPool:
 
     def batch(self, indices: NDArray[np.int64], seed: int = 0) -> Batch:
         """Return these pairs; nothing is random here, so ``seed`` has no effect."""
-        frames = torch.from_numpy(self.speckle[indices].astype(np.float32))[:, None]
-        return Batch(frames, torch.from_numpy(self.reference)[None, None], torch.from_numpy(self.phase_rad[indices])[:, None])
+        frames, reference = (
+            torch.from_numpy(each.astype(np.float32)) for each in (self.speckle[indices], self.reference[None])
+        )
+        if frames.ndim == 3:
+            frames, reference = frames[:, None], reference[:, None]
+        return Batch(frames, reference, torch.from_numpy(self.phase_rad[indices])[:, None])
 
 
 class TwinExposure:
@@ -147,7 +151,7 @@ def from_archive(path: Path, grid_px: int, part: Part | None = None) -> PairPool
             "both are needed, so acquire more, with references on"
         )
     reference = np.mean([archive.read("speckle", i).astype(np.float32) for i in blank], axis=0)
-    if reference.shape[0] % grid_px or reference.shape[0] != reference.shape[1]:
+    if reference.shape[-1] % grid_px or reference.shape[-2] != reference.shape[-1]:
         raise ReconstructionError(
             f"frames of {reference.shape} px are no multiple of the {grid_px} px grid; set another ROI of the camera"
         )

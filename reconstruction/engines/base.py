@@ -50,6 +50,8 @@ class Sizes:
     ----------
     frame_px, grid_px : int
         Sides of frame and phase.
+    channels : int
+        Colours or planes of a frame.
     planes : int
         1 for the phase alone, 2 with its standard deviation, 3 for sample, mean and standard deviation.
     noise_channels : int
@@ -58,6 +60,7 @@ class Sizes:
 
     frame_px: int
     grid_px: int
+    channels: int
     planes: int
     noise_channels: int = 0
 
@@ -66,8 +69,8 @@ class Sizes:
         """Return the sizes of a model."""
         network = model.network
         if draws_from_noise(network):
-            return cls(model.frame_px, model.grid_px, DRAWN_PLANES, network.noise_channels)
-        return cls(model.frame_px, model.grid_px, network.planes)
+            return cls(model.frame_px, model.grid_px, network.channels, DRAWN_PLANES, network.noise_channels)
+        return cls(model.frame_px, model.grid_px, network.channels, network.planes)
 
 
 #: Sample, mean and standard deviation.
@@ -94,6 +97,12 @@ def own_seed(network: Reconstructor) -> int:
     return int(getattr(network.config, "seed", 0))
 
 
+def network_input(counts: Counts) -> NDArray[np.float32]:
+    """Return counts (H, W) or (C, H, W) as the input of a network, float32, (1, C, H, W)."""
+    batch = counts.astype(np.float32, copy=False)[None]
+    return batch if batch.ndim == 4 else batch[None]
+
+
 class Engine(Protocol):
     """Runs one model, one frame at a time. One thread creates, uses and destroys it."""
 
@@ -106,10 +115,10 @@ class Engine(Protocol):
 
         Parameters
         ----------
-        frame : ndarray of uint8, uint16 or float32, shape (frame_px, frame_px)
+        frame : ndarray of uint8, uint16 or float32, shape (frame_px, frame_px) or (channels, frame_px, frame_px)
             Camera counts.
-        reference : ndarray of float32, shape (frame_px, frame_px)
-            Mean speckle under the flat pattern, in counts. The caller does not change the array in place while it is in use,
+        reference : ndarray of float32, shaped as the frame
+            Mean frame under the flat pattern, in counts. The caller does not change the array in place while it is in use,
             because an engine copies the same array only once.
 
         Returns
@@ -140,7 +149,7 @@ class DrawingEngine(Engine, Protocol):
 
         Parameters
         ----------
-        frame, reference : ndarray, shape (frame_px, frame_px)
+        frame, reference : ndarray, shape (frame_px, frame_px) or (channels, frame_px, frame_px)
             Counts.
         noise : ndarray of float32, shape (1, noise_channels, grid_px, grid_px)
             From :func:`noise_of`. Like the reference, the same array is copied only once.

@@ -51,13 +51,13 @@ class CheckFrames:
     def of_pool(cls, pool: PairPool) -> CheckFrames:
         """Return the first pairs of a pool, whose phase is on the model's grid."""
         batch = pool.batch(np.arange(min(FRAMES, pool.ready)))
-        frames = [np.array(frame[0]) for frame in batch.frames.numpy()]
+        frames = [np.array(frame[0] if len(frame) == 1 else frame) for frame in batch.frames.numpy()]
         return cls(frames, np.array(pool.reference, np.float32), batch.phase_rad[:, 0].numpy())
 
     @classmethod
     def noise(cls, model: Model) -> CheckFrames:
         """Return random speckle without a displayed phase, for models without real frames."""
-        shape = (3, model.frame_px, model.frame_px)
+        shape = (3, *model.frame_shape)
         frames = np.random.default_rng(0).exponential(36, shape).astype(np.float32)
         return cls(list(frames[:2]), frames[2])
 
@@ -98,7 +98,7 @@ def _parsed(content: bytes, model: Model) -> CheckFrames:
             with file.open(info) as stream:
                 arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
     frames, reference, truth_rad = (arrays[name] for name in ("frames", "reference", "truth_rad"))
-    frame, grid = (model.frame_px, model.frame_px), (model.grid_px, model.grid_px)
+    frame, grid = model.frame_shape, (model.grid_px, model.grid_px)
     if not len(frames) or frames.shape[1:] != frame or reference.shape != frame or truth_rad.shape != (len(frames), *grid):
         raise ValueError(f"frames {frames.shape}, reference {reference.shape} and phase {truth_rad.shape} do not fit the model")
     if not all(array.dtype.kind in "uif" and np.isfinite(array).all() for array in (frames, reference, truth_rad)):

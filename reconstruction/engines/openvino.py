@@ -44,7 +44,7 @@ class OpenVinoEngine:
     def __init__(self, graph: Artifact, precision: Precision, noise: NDArray[np.float32] | None = None) -> None:
         self.name = f"openvino {precision}"
         self._request = _compiled(graph, precision)
-        self._inputs = {name: self._request.get_tensor(name).data[0, 0] for name in INPUTS}
+        self._inputs = {name: self._request.get_tensor(name).data[0] for name in INPUTS}
         self._noise_input = None if noise is None else self._request.get_tensor(NOISE_INPUT).data
         self._own_noise = noise
         self._reference: NDArray[np.float32] | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reconstruction.engines.base import Counts, Estimate, estimate_of
+from reconstruction.engines.base import Counts, Estimate, estimate_of, network_input
 from reconstruction.models.model import Model
 
 
@@ -38,7 +38,7 @@ class TorchEngine:
         self, compute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], frame: Counts, reference: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         if self._reference is None or self._reference[0] is not reference:
-            self._reference = reference, torch.from_numpy(np.array(reference, np.float32))[None, None]
+            self._reference = reference, torch.from_numpy(np.array(network_input(reference)))
         with torch.inference_mode():
-            counts = torch.from_numpy(np.array(frame, np.float32))[None, None]
+            counts = torch.from_numpy(np.array(network_input(frame)))
             return np.asarray(compute(counts, self._reference[1])[0].numpy())

@@ -41,11 +41,11 @@ class LiveMethod(Protocol):
     def mask(self) -> NDArray[np.bool_]:
         """The fibre's disc on the grid of the phase."""
 
-    def check_frame(self, shape: tuple[int, int]) -> None:
+    def check_frame(self, shape: tuple[int, ...]) -> None:
         """Raise ReconstructionError if frames of ``shape`` do not fit."""
 
     def run(self, frame: Counts, reference: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the phase in radians, shape (grid, grid), for counts and reference speckle of shape (H, W)."""
+        """Return the phase in radians, shape (grid, grid), for counts and reference, both (H, W) or (C, H, W)."""
 
 
 @runtime_checkable
@@ -127,8 +127,8 @@ class LiveReconstructor:
     ----------
     method : LiveMethod
         Used only by the thread that calls the reconstructor.
-    reference : ndarray of float32, shape (H, W)
-        Mean speckle under the flat pattern, in counts.
+    reference : ndarray of float32, shape (H, W) or (C, H, W)
+        Mean frame under the flat pattern, in counts.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class LiveReconstructor:
     """
 
     def __init__(self, method: LiveMethod, reference: NDArray[np.float32]) -> None:
-        method.check_frame((reference.shape[0], reference.shape[1]))
+        method.check_frame(reference.shape)
         if not reference.mean() > 0:
             raise ReconstructionError("the reference speckle is dark; switch the laser on and measure it again")
         #: May be replaced by one of the same model, for other samples.
@@ -151,7 +151,7 @@ class LiveReconstructor:
 
     def __call__(self, frame: Frame) -> Reconstruction:
         """Reconstruct one frame; raises ReconstructionError if it does not fit."""
-        self.method.check_frame(frame.shape)
+        self.method.check_frame(frame.pixels.shape)
         start = time.perf_counter()
         phase, sigma = self._estimate(frame)
         inference_s = time.perf_counter() - start

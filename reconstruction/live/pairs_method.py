@@ -59,7 +59,7 @@ class PairsMethod:
         self._estimates = [self._on_grid(self._pairs.live_estimate(frame, k)) for k, frame in enumerate(self._frames)]
         self._contrast = self._fitted_contrast()
 
-    def check_frame(self, shape: tuple[int, int]) -> None:
+    def check_frame(self, shape: tuple[int, ...]) -> None:
         """Raise ReconstructionError when frames of ``shape`` do not fit."""
         if shape != self._shape:
             raise ReconstructionError(f"the reference pairs have {self._shape} px, the camera gives {shape} px; re-tune")

@@ -25,11 +25,12 @@ class ReferenceGauge:
 
     Parameters
     ----------
-    reference : ndarray of float32, shape (H, W)
-        Mean speckle under the flat pattern, in counts; not dark.
+    reference : ndarray of float32, shape (H, W) or (C, H, W)
+        Mean frame under the flat pattern, in counts; not dark.
     """
 
     def __init__(self, reference: NDArray[np.float32]) -> None:
+        reference = _in_grey(reference)
         step = max(1, round((reference.size / _PIXELS) ** 0.5))
         self._sparse = (slice(None, None, step), slice(None, None, step))
         self._mean = cv2.GaussianBlur(reference, (0, 0), _MEAN_PX)[self._sparse] + np.float32(1e-6)
@@ -37,10 +38,15 @@ class ReferenceGauge:
         self._reference = self._deviations(reference)
 
     def correlation(self, pixels: NDArray[Any]) -> float:
-        """Return the correlation of a frame (H, W) in counts with the reference; 1 is identical."""
-        return float(self._deviations(pixels) @ self._reference)
+        """Return the correlation of a frame (H, W) or (C, H, W) in counts with the reference; 1 is identical."""
+        return float(self._deviations(_in_grey(pixels)) @ self._reference)
 
     def _deviations(self, counts: NDArray[Any]) -> NDArray[np.float32]:
         values = (counts[self._sparse] / self._mean)[self._inside]
         values = values - values.mean()
         return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9), np.float32)
+
+
+def _in_grey(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean of all channels of a frame, (H, W)."""
+    return pixels if pixels.ndim == 2 else np.asarray(pixels.mean(0, dtype=np.float32))

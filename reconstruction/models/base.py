@@ -108,6 +108,11 @@ class Reconstructor(nn.Module, ABC):
         self.register_buffer("inside", mask[None, None].float(), persistent=False)
 
     @property
+    def channels(self) -> int:
+        """Number of colours or planes of a frame."""
+        return 1
+
+    @property
     def evaluations(self) -> int:
         """Number of evaluations of a network for one frame."""
         return 1
@@ -156,7 +161,7 @@ class Reconstructor(nn.Module, ABC):
         return False
 
     def sample(self, frame: torch.Tensor, reference: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
-        """Draw a picture of one frame (1, 1, frame_px, frame_px) for each seed; one seed always gives the same picture.
+        """Draw a picture of one frame (1, channels, frame_px, frame_px) for each seed; a seed always gives the same picture.
 
         Returns
         -------
@@ -182,7 +187,7 @@ class Reconstructor(nn.Module, ABC):
 
         Parameters
         ----------
-        frame, reference : tensor of float32, shape (b, 1, frame_px, frame_px)
+        frame, reference : tensor of float32, shape (b, channels, frame_px, frame_px)
             Raw camera counts.
         noise : tensor of float32, shape (1 or b, noise_channels, grid_px, grid_px)
             From :meth:`noise`. ``sample`` with the same seed gives the same picture.
@@ -217,8 +222,8 @@ class Reconstructor(nn.Module, ABC):
 
         Parameters
         ----------
-        frame, reference : tensor of float32, shape (b, 1, frame_px, frame_px)
-            Raw camera counts; one reference (1, 1, frame_px, frame_px) may serve the whole batch.
+        frame, reference : tensor of float32, shape (b, channels, frame_px, frame_px)
+            Raw camera counts; one reference may serve the whole batch.
 
         Returns
         -------

@@ -115,6 +115,12 @@ class Model:
         return self.network.config.frame_px
 
     @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of the frames: (H, W), or (C, H, W) for frames with colours or planes."""
+        channels = self.network.channels
+        return (self.frame_px, self.frame_px) if channels == 1 else (channels, self.frame_px, self.frame_px)
+
+    @property
     def grid_px(self) -> int:
         """Side of the reconstructed phase."""
         return self.network.config.grid_px
@@ -124,12 +130,18 @@ class Model:
         """Disc of the fibre on the grid."""
         return field_mask(self.grid_px, self.card.field_radius)
 
-    def check_frame(self, shape: tuple[int, int]) -> None:
-        """Raise ReconstructionError if frames of ``shape`` do not fit the model."""
-        if shape != (self.frame_px, self.frame_px):
+    def check_frame(self, shape: tuple[int, ...]) -> None:
+        """Raise ReconstructionError if frames of ``shape``, (H, W) or (C, H, W), do not fit the model."""
+        if shape[:-2] != self.frame_shape[:-2]:
+            channels = shape[0] if len(shape) == 3 else 1
+            raise ReconstructionError(
+                f"model {self.card.name!r} takes frames with {self.network.channels} channels, the camera gives {channels}; "
+                "choose another model"
+            )
+        if shape != self.frame_shape:
             raise ReconstructionError(
                 f"model {self.card.name!r} takes frames of {self.frame_px} x {self.frame_px} px, the camera gives "
-                f"{shape[0]} x {shape[1]}; set the camera's ROI or choose another model"
+                f"{shape[-2]} x {shape[-1]}; set the camera's ROI or choose another model"
             )
 
     def check_fibre(self, fibre: str) -> None:

@@ -18,6 +18,7 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "few-step-diffusion": ("..diffusion.few_step_diffusion", "FewStepDiffusionConfig", "FewStepDiffusion"),
     "guided-diffusion": ("..diffusion.guided_diffusion", "GuidedDiffusionConfig", "GuidedDiffusion"),
     "mean-flow": ("..diffusion.mean_flow", "MeanFlowConfig", "MeanFlow"),
+    "zmd": ("..diffusion.zero_mean", "ZeroMeanConfig", "ZeroMeanDiffusion"),
     "referenced": ("..networks.referenced_unet", "UNetConfig", "ReferencedUNet"),
 }
 KINDS = tuple(_KINDS)

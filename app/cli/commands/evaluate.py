@@ -138,7 +138,7 @@ def _on_captured(model: Model, settings: InstrumentConfig, dataset: Path, option
 
     engine = open_engine(model, options.engine or settings.live.engine, frames_for(model, settings))
     pool = from_archive(dataset, model.grid_px, "test")
-    model.check_frame((pool.reference.shape[0], pool.reference.shape[1]))
+    model.check_frame(pool.reference.shape)
     with progress_bars() as report:
         return score(model, engine, pool, lambda done: report("scoring", done, pool.ready)).to_dict()
 

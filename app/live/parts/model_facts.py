@@ -27,8 +27,8 @@ def truth_grid_px(rig: Rig, model: Model | None) -> int | None:
     return model.grid_px if model else pairs_grid_px((height, width))
 
 
-def fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:
-    """Return whether the model still fits frames of a shape (H, W), in words and as a truth value."""
+def fit_of(model: Model | None, shape: tuple[int, ...]) -> tuple[str, bool]:
+    """Return whether the model still fits frames of a shape, (H, W) or (C, H, W), in words and as a truth value."""
     if model is None:
         return "there is no model that could fit; reference pairs of a re-tune hold for one region: re-tune", True
     try:
@@ -36,6 +36,6 @@ def fit_of(model: Model | None, shape: tuple[int, int]) -> tuple[str, bool]:
     except ReconstructionError as error:
         return f"nothing is reconstructed: {error}; the calibrated response and a re-tune do not fit either", False
     return (
-        f"model {model.card.name!r} fits frames of {shape[0]} x {shape[1]} px; it and the calibration are right only for the "
+        f"model {model.card.name!r} fits frames of {shape[-2]} x {shape[-1]} px; it and the calibration are right only for the "
         "region and the binning that they were made with"
     ), True

@@ -74,7 +74,7 @@ class CudaLoop:
             raise EngineError(f"{name} needs an NVIDIA GPU: {why}")
         self.name = name
         try:
-            self.frame = torch.zeros((1, 1, sizes.frame_px, sizes.frame_px), device="cuda")
+            self.frame = torch.zeros((1, sizes.channels, sizes.frame_px, sizes.frame_px), device="cuda")
             self.reference = torch.zeros_like(self.frame)
             self.noise = torch.zeros((1, sizes.noise_channels, sizes.grid_px, sizes.grid_px), device="cuda")
             self.planes = torch.zeros((1, sizes.planes, sizes.grid_px, sizes.grid_px), device="cuda")
@@ -170,4 +170,4 @@ class CudaLoop:
         pinned, there = self._up[raw.dtype]
         pinned.copy_(torch.from_numpy(raw))
         there.copy_(pinned, non_blocking=True)
-        to[0, 0].copy_(there.int().bitwise_and_(0xFFFF) if raw.dtype == np.int16 else there)
+        to[0].copy_(there.int().bitwise_and_(0xFFFF) if raw.dtype == np.int16 else there)

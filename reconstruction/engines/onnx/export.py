@@ -68,7 +68,7 @@ class _Drawn(nn.Module):
 def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact:
     """Return the whole model as a graph ``(frame, reference) -> phase_rad``; it is exported the first time.
 
-    Inputs are (1, 1, frame_px, frame_px) float32 counts, the output is (1, planes, grid_px, grid_px) float32 radians. The
+    Inputs are (1, channels, frame_px, frame_px) float32 counts, the output (1, planes, grid_px, grid_px) float32 radians. The
     second plane, where the model gives it, is the standard deviation; the output is then ``phase_and_sigma_rad``.
 
     Models that draw samples have a third input, ``noise`` (1, noise_channels, grid_px, grid_px), and three planes: sample, mean
@@ -81,7 +81,7 @@ def model_graph(model: Model, precision: Precision = Precision.FP32) -> Artifact
     """
     if not model.network.exportable:
         raise EngineError(f"models of kind '{model.card.kind}' cannot be exported as one graph")
-    shape = (1, 1, model.frame_px, model.frame_px)
+    shape = (1, model.network.channels, model.frame_px, model.frame_px)
     example = torch.rand(shape) * 60, torch.rand(shape) * 60
     network = model.network
     if draws_from_noise(network):

@@ -7,7 +7,17 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import Counts, Engine, EngineError, Estimate, Precision, estimate_of, first_line, own_noise
+from reconstruction.engines.base import (
+    Counts,
+    Engine,
+    EngineError,
+    Estimate,
+    Precision,
+    estimate_of,
+    first_line,
+    network_input,
+    own_noise,
+)
 from reconstruction.engines.engine_check import EngineCheck
 from reconstruction.engines.onnx.export import INPUTS, NOISE_INPUT
 from reconstruction.engines.onnx.parts import PartsEngine
@@ -43,7 +53,7 @@ class OnnxRuntimeEngine:
         return self._planes(frame, reference, noise)
 
     def _planes(self, frame: Counts, reference: NDArray[np.float32], noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        images = {INPUTS[0]: frame.astype(np.float32, copy=False)[None, None], INPUTS[1]: reference[None, None]}
+        images = {INPUTS[0]: network_input(frame), INPUTS[1]: network_input(reference)}
         if noise is not None:
             images[NOISE_INPUT] = noise
         return np.asarray(self._session.run(None, images)[0][0])

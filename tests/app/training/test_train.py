@@ -13,9 +13,14 @@ from app.instrument.config import InstrumentConfig, TwinConfig
 from app.instrument.opening import open_rig
 from app.training.train import Job, SimulatedPairs, train_on_dataset, train_on_twin
 from drivers.clock import VirtualClock
+from drivers.twin.imaging.bright_field import BrightFieldOptics
+from drivers.twin.imaging.chromatic_defocus import ChromaticConfig
+from reconstruction.base import ReconstructionError
 from reconstruction.models.model import load_model
 from reconstruction.training.config import TrainConfig
 from tests.helpers.small_instrument import GRID_PX, OPTICS
+from tests.helpers.virtual_bench import PX, VirtualBench
+from tests.helpers.virtual_dataset import acquired
 
 CONFIG = InstrumentConfig(twin=TwinConfig(optics=OPTICS))
 NETWORK = {"grid_px": GRID_PX, "base_channels": 4, "multipliers": (1, 2, 4)}
@@ -55,3 +60,20 @@ def test_training_on_a_captured_dataset_keeps_whole_patterns_apart(tmp_path: Pat
     assert model.card.fibre == fibre
     assert 2 <= result.images <= 30
     assert f"{writer.path.name}" in model.card.data
+
+
+def test_colour_frames_are_learned_by_a_kind_that_takes_them_and_refused_by_others(tmp_path: Path) -> None:
+    optics = BrightFieldOptics(ChromaticConfig(wavelengths=3, defocus_um=(-3.0, 0.0, 3.0)), PX)
+    plan = CapturePlan(source="cells", pairs=60, seed=4, min_reference_correlation=-1.0, min_frame_correlation=-1.0)
+    path, _ = acquired(tmp_path, bench=VirtualBench(optics=optics), plan=plan)
+    training = TrainConfig(steps=3, batch=4, validate_every=3)
+    network = {"grid_px": 32, "base_channels": 8, "multipliers": (1, 2), "mean_channels": 4, "mean_multipliers": (1, 2)}
+    job = Job(folder=tmp_path / "m", kind="zmd", network=network, training=training, command="specklescope train")
+    trained = train_on_dataset(CONFIG, path, job, lambda *_: None)
+    assert trained is not None
+    assert load_model(tmp_path / "m").frame_shape == (3, PX, PX)
+    other = Job(folder=tmp_path / "n", kind="unet", network={"grid_px": 32}, training=training, command="specklescope train")
+    with pytest.raises(ReconstructionError, match="kind 'unet' takes frames with 1 channels, these frames have 3"):
+        train_on_dataset(CONFIG, path, other, lambda *_: None)
+    with pytest.raises(ReconstructionError, match="kind 'zmd' takes frames with 3 channels, these frames have 1"):
+        train_on_twin(CONFIG, SimulatedPairs("cells", 8, 1), job, lambda *_: None)
