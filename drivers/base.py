@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,14 @@ def frozen_array(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
         array = np.array(array, order="C", copy=True)
         array.flags.writeable = False
     return array
+
+
+def in_grey(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
+    """Return the pixels of a frame (H, W) or (C, H, W) as one picture (H, W) of the same type: the mean of its channels."""
+    if pixels.ndim == 2:
+        return pixels
+    mean = pixels.mean(0)
+    return np.asarray(mean if np.issubdtype(pixels.dtype, np.floating) else np.rint(mean)).astype(pixels.dtype)
 
 
 class FrameMark(enum.StrEnum):
@@ -136,6 +144,12 @@ class Frame:
     def channels(self) -> int:
         """Number of colours or planes; 1 for a grey frame."""
         return 1 if self.pixels.ndim == 2 else self.pixels.shape[0]
+
+    @property
+    def grey(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The frame as one picture (H, W): of several channels, their mean."""
+        picture: NDArray[Any] = in_grey(self.pixels)
+        return picture
 
     @property
     def full_scale(self) -> int:

@@ -24,7 +24,7 @@ from acquisition.capture.preflight import contact_sheet
 from app.reporting.images import Picture
 from app.reporting.plots import Limit, line_plot
 from app.reporting.rendering import Page, Rows, Section, Verdict, render, utc_text
-from drivers.base import SpeckleScopeError
+from drivers.base import SpeckleScopeError, in_grey
 from reconstruction.data.pairs import part_of
 
 REPORT, SHEET, PARTS = "report.html", "contact_sheet.png", "parts.csv"
@@ -138,10 +138,10 @@ def contact_sheet_of(archive: Archive) -> NDArray[np.uint8]:
 def _image(archive: Archive, name: str, index: int) -> NDArray[Any]:
     """Return an image, or a black one where it is damaged: the certificate counts those."""
     try:
-        return archive.read(name, index)
+        return in_grey(archive.read(name, index))
     except StorageError:
         spec = archive.spec(name)
-        return np.zeros(spec.shape, spec.dtype)
+        return np.zeros(spec.shape[-2:], spec.dtype)
 
 
 def _page(archive: Archive, certificate: Certificate, sheet: NDArray[np.uint8]) -> Page:

@@ -108,8 +108,8 @@ def _of_archive(entry: Entry, archive: Archive) -> Iterator[Fact]:
 
 
 def _array_text(archive: Archive, name: str) -> str:
-    rows, columns = archive.spec(name).shape
-    return f"{name} {columns} x {rows}"
+    *channels, rows, columns = archive.spec(name).shape
+    return f"{name} {columns} x {rows}" + "".join(f" x {count} channels" for count in channels)
 
 
 def _exposure(rows: tuple[StoredRow, ...]) -> str:

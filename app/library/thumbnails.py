@@ -19,7 +19,7 @@ from acquisition.archive.reader import JOURNAL, Archive
 from acquisition.archive.results.disc import DISC, Disc, parsed_disc
 from acquisition.archive.rows import StorageError
 from app.library.entry import Entry, EntryKind
-from drivers.base import SpeckleScopeError
+from drivers.base import SpeckleScopeError, in_grey
 from drivers.pictures import PictureError, decode_picture, read_picture
 from drivers.safe_text import read_yaml
 
@@ -175,7 +175,7 @@ def _discs(archive: Archive) -> dict[str, Disc]:
 
 def _image(archive: Archive, name: str, index: int) -> NDArray[np.float32] | None:
     try:
-        return archive.read(name, index).astype(np.float32) if name in archive.arrays else None
+        return in_grey(archive.read(name, index).astype(np.float32)) if name in archive.arrays else None
     except StorageError:
         return None
 

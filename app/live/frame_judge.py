@@ -82,7 +82,7 @@ class FrameJudge:
             self._has_noise |= bool(np.count_nonzero(differs) > _NOISY_FRACTION * np.count_nonzero(bright))
 
     def set_reference(self, reference: NDArray[np.float32]) -> None:
-        """Compare frames with this reference (H, W) in counts from now on; a dark one is compared with nothing."""
+        """Compare frames with this reference, shaped as a frame, in counts from now on; a dark one is compared with nothing."""
         self._reference_mean = float(reference.mean())
         self._gauge = ReferenceGauge(reference) if self._reference_mean > 0 else None
 
@@ -90,7 +90,8 @@ class FrameJudge:
         """Return the frame with its marks."""
         last, self._last = self._last, frame
         was_armed, self._armed = self._armed, False
-        sample = frame.pixels[:: max(1, frame.pixels.size // _SAMPLE_PX)]
+        rows = frame.pixels.reshape(-1, frame.shape[1])  # of all channels
+        sample = rows[:: max(1, frame.pixels.size // _SAMPLE_PX)]
         least = max(self._limits.min_mean_fraction * frame.full_scale, MIN_REFERENCE_FRACTION * self._reference_mean)
         if cv2.mean(sample)[0] < least:  # several times as fast as NumPy's mean of integers
             return frame.marked((FrameMark.DARK,), readable=False)

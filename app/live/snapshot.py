@@ -40,7 +40,9 @@ def write_snapshot(root: Path, overlay: Overlay, facts: Mapping[str, object] | N
     view = overlay.view
     folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}_snapshot_{view.frame.index}"
     reconstruction = view.reconstruction
-    images: dict[str, NDArray[Any]] = {"speckle.png": view.frame.pixels}
+    pixels = view.frame.pixels
+    channels = {"speckle.png": pixels} if pixels.ndim == 2 else {f"speckle_{n}.png": each for n, each in enumerate(pixels, 1)}
+    images: dict[str, NDArray[Any]] = {**channels}
     if reconstruction is not None:
         images["phase_rad.tif"] = reconstruction.phase_rad
         if overlay.labels is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.registration.displacement import lit_field
+from drivers.base import in_grey
 
 #: About so many pixels of a frame are used, as many as a frame of 512 x 512 pixels has when every sixth is taken in both
 #: directions. That is about one per speckle grain.
@@ -30,7 +31,7 @@ class ReferenceGauge:
     """
 
     def __init__(self, reference: NDArray[np.float32]) -> None:
-        reference = _in_grey(reference)
+        reference = in_grey(reference)
         step = max(1, round((reference.size / _PIXELS) ** 0.5))
         self._sparse = (slice(None, None, step), slice(None, None, step))
         self._mean = cv2.GaussianBlur(reference, (0, 0), _MEAN_PX)[self._sparse] + np.float32(1e-6)
@@ -39,14 +40,9 @@ class ReferenceGauge:
 
     def correlation(self, pixels: NDArray[Any]) -> float:
         """Return the correlation of a frame (H, W) or (C, H, W) in counts with the reference; 1 is identical."""
-        return float(self._deviations(_in_grey(pixels)) @ self._reference)
+        return float(self._deviations(in_grey(pixels)) @ self._reference)
 
     def _deviations(self, counts: NDArray[Any]) -> NDArray[np.float32]:
         values = (counts[self._sparse] / self._mean)[self._inside]
         values = values - values.mean()
         return np.asarray(values / max(float(np.linalg.norm(values)), 1e-9), np.float32)
-
-
-def _in_grey(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return the mean of all channels of a frame, (H, W)."""
-    return pixels if pixels.ndim == 2 else np.asarray(pixels.mean(0, dtype=np.float32))

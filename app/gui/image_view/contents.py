@@ -288,7 +288,7 @@ class Newest:
 
     def _speckle(self, frame: Frame) -> Shown:
         return Shown(
-            values=frame.pixels,
+            values=frame.grey,
             frame_index=frame.index,
             time_s=frame.t_ns * 1e-9,
             mask=self._everywhere(frame.shape),

@@ -90,7 +90,7 @@ class MeasureTools(QObject):
             if picture is not None:
                 pictures.setdefault(pane.content.value, picture)
         if frame is not None and self._alignment_on:
-            numbers = alignment_numbers(frame.pixels, frame.full_scale, frame.index)
+            numbers = alignment_numbers(frame.grey, frame.full_scale, frame.index)
             self.alignment.add(frame.index, frame.t_ns * 1e-9, *(getattr(numbers, name) for name in ALIGNMENT))
         self.measurements.measure(pictures)
 

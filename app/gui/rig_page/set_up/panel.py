@@ -419,6 +419,7 @@ class SetUpPanel(QWidget):
 
 
 def _eight_bit(frame: Frame) -> NDArray[np.uint8]:
-    if frame.pixels.dtype == np.uint8:
-        return frame.pixels.astype(np.uint8, copy=False)
-    return (frame.pixels >> (frame.bit_depth - 8)).astype(np.uint8)
+    grey = frame.grey
+    if grey.dtype == np.uint8:
+        return grey.astype(np.uint8, copy=False)
+    return (grey >> (frame.bit_depth - 8)).astype(np.uint8)
