@@ -16,10 +16,13 @@ from acquisition.exchange.containers.array_file import (
     TEXTS,
     ArrayFile,
     ArrayFileError,
+    check_image,
+    joined,
     json_mapping,
     one_line_errors,
 )
 from acquisition.exchange.containers.axes import check_stated
+from acquisition.exchange.containers.facts import channel_names
 from acquisition.exchange.containers.hdf5_file import read_hdf5
 from acquisition.exchange.containers.matlab_file import read_matlab5
 from acquisition.exchange.containers.numpy_file import read_npy, read_npz
@@ -37,7 +40,10 @@ __all__ = [
     "ZARR_GROUP",
     "ArrayFile",
     "ArrayFileError",
+    "channel_names",
+    "check_image",
     "is_array_file",
+    "joined",
     "json_mapping",
     "one_line_errors",
     "read_array_file",
@@ -66,7 +72,7 @@ def read_array_file(path: Path, axes: str = "") -> ArrayFile:
     path : Path
         The file or OME-Zarr folder; of several ones that of the speckle.
     axes : str
-        The axes of its arrays where nothing in it tells them: the letters N, H and W in their order.
+        The axes of its arrays where nothing in it tells them: the letters N, H and W in their order, or NCHW or HWCN.
 
     Raises
     ------

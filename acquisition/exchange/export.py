@@ -19,7 +19,14 @@ from acquisition.archive.atomic_files import make_folder, moved_together, moved_
 from acquisition.archive.folder import check_space, one_line, sole_writer
 from acquisition.archive.reader import Archive
 from acquisition.exchange.export_arrays import ome_zarr_images, write_hdf5, write_matlab, write_npz, write_ome_zarr
-from acquisition.exchange.export_base import ExportError, json_columns, metadata_json
+from acquisition.exchange.export_base import (
+    ExportError,
+    channels_of,
+    described_channels,
+    json_columns,
+    known_channels,
+    metadata_json,
+)
 from acquisition.exchange.export_images import SpecDiffusionLayout, write_ome_tiff, write_specdiffusion
 from acquisition.exchange.export_video import write_ffv1, write_viewing_mp4
 from acquisition.exchange.formats.film_picture import FilmLook
@@ -57,6 +64,8 @@ _RAW_SIZED = {*_SINGLE_FILE, ExportFormat.OME_TIFF, ExportFormat.OME_ZARR}
 _WITH_REFERENCES = _RAW_SIZED
 #: Formats that are nothing without the speckle.
 _OF_SPECKLE = {ExportFormat.FFV1, ExportFormat.SPECDIFFUSION}
+#: Formats that hold no channels, and how a refusal begins.
+_GREY_ONLY = {ExportFormat.FFV1: "a video holds", ExportFormat.SPECDIFFUSION: "the published layout holds"}
 #: Suffixes of video files, which hold no check sums: each has a manifest beside itself.
 _WITHOUT_CHECK_SUMS = {".mkv", ".mp4"}
 
@@ -251,6 +260,11 @@ def _jobs(archive: Archive, target: ExportFormat, options: FormatOptions) -> lis
         return [(stem + suffix, partial(write, archive))]
     if target in _OF_SPECKLE and "speckle" not in archive.arrays:
         raise ExportError(f"{stem}: {target} needs the layer 'speckle'; choose it, or another format")
+    if target in _GREY_ONLY and (names := known_channels(archive)):
+        raise ExportError(
+            f"{stem}: {_GREY_ONLY[target]} grey frames, this archive has {described_channels(names)}; "
+            "export OME-TIFF, OME-Zarr, HDF5, MATLAB or NPZ"
+        )
     if target is ExportFormat.FFV1:
         dtype = archive.spec("speckle").dtype
         if dtype not in ("uint8", "uint16"):
@@ -286,6 +300,11 @@ def _viewing_jobs(archive: Archive, film: FilmLook) -> list[_Job]:
     if layer not in archive.arrays:
         known = ", ".join(archive.arrays)
         raise ExportError(f"{archive.path.name}: there is no layer {layer!r} for a film; choose from {known}")
+    if names := channels_of(archive, layer):
+        raise ExportError(
+            f"{archive.path.name}: a film shows grey images, the layer {layer!r} has {described_channels(names)}; "
+            "choose the layer 'phase', or export OME-TIFF"
+        )
     if "libx264" not in av.codec.codecs_available:
         raise ExportError("this PyAV has no libx264 encoder; export FFV1 and convert it elsewhere")
     return [(f"{archive.path.name}_{layer}_viewing.mp4", partial(write_viewing_mp4, archive, layer, film))]

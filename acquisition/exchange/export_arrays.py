@@ -24,8 +24,10 @@ from acquisition.archive.atomic_files import write_inside
 from acquisition.archive.reader import Archive
 from acquisition.archive.shards import tensorstore_reason
 from acquisition.exchange.check_sums import FACTS
+from acquisition.exchange.containers.facts import CHANNELS
 from acquisition.exchange.export_base import (
     ExportError,
+    channels_of,
     columns,
     display_range,
     even_interval_s,
@@ -45,12 +47,14 @@ _SHARD_BYTES = 32 * 2**20
 _NGFF = "0.5"
 #: The segmentation, and the array that it is the segmentation of.
 _LABELS, _LABELLED = "labels", "phase"
+#: Colours of channels by their names; others are white.
+_COLOURS = {"red": "FF0000", "green": "00FF00", "blue": "0000FF"}
 #: MATLAB's names of dtypes; those of integers are the same.
 _MATLAB_CLASS = {"float32": "single", "float64": "double"}
 
 
 def write_npz(archive: Archive, path: Path) -> None:
-    """Write a ``.npz`` that ``numpy.load`` reads: images (N, H, W), columns (N,), and ``metadata_json`` ()."""
+    """Write a ``.npz`` that ``numpy.load`` reads: images (N, H, W) or (N, C, H, W), columns (N,), and ``metadata_json`` ()."""
     table = columns(archive)
     table |= {"metadata_json": np.array(metadata_json(archive)), FACTS: np.array(facts_digest(archive, table))}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
@@ -80,7 +84,10 @@ def _is_attribute(key: object, value: object) -> bool:
 
 
 def write_hdf5(archive: Archive, path: Path) -> None:
-    """Write an HDF5 file: images (N, H, W) with one image per chunk, columns (N,), the metadata as attributes of the root."""
+    """Write an HDF5 file: images (N, H, W) with one image per chunk, columns (N,), the metadata as attributes of the root.
+
+    Images with channels are (N, C, H, W); the attribute ``channels`` of their array has the names.
+    """
     offsets: dict[str, list[int]] = {}
     table = columns(archive)
     # Since HDF5 1.8 an attribute may exceed 64 KiB, as the metadata of a long plan does.
@@ -95,6 +102,8 @@ def write_hdf5(archive: Archive, path: Path) -> None:
             spec = archive.spec(name)
             dataset = _allocate(file, name, (len(archive), *spec.shape), spec.dtype)
             dataset.attrs["unit"] = _UNITS.get(name, "")
+            if names := channels_of(archive, name):
+                dataset.attrs[CHANNELS] = _fixed_texts(np.array(names))
             offsets[name] = _offsets(dataset)
         for name, column in table.items():
             file.create_dataset(name, data=_fixed_texts(column) if column.dtype.kind == "U" else column)
@@ -112,11 +121,13 @@ def _fixed_texts(column: NDArray[np.str_]) -> NDArray[Any]:
 def write_matlab(archive: Archive, path: Path) -> None:
     """Write a MATLAB file: images H x W x N, columns N x 1, texts as cells N x 1, ``metadata_json`` for jsondecode.
 
+    Images with channels are H x W x C x N.
+
     It is of version 5, which all programs read, or of version 7.3 where a variable needs 2 GiB or more.
     """
     specs = {name: archive.spec(name) for name in archive.arrays}
     stacks = {
-        name: Stack(shape=(len(archive), spec.shape[0], spec.shape[1]), dtype=spec.dtype, images=images(archive, name))
+        name: Stack(shape=(len(archive), *spec.shape), dtype=spec.dtype, images=images(archive, name))
         for name, spec in specs.items()
     }
     if not all(holds(stack) for stack in stacks.values()):
@@ -135,9 +146,9 @@ def _write_matlab73(archive: Archive, path: Path) -> None:
     with hdf5_skeleton(path, userblock_size=512) as file:
         for name in archive.arrays:
             # MATLAB's first axis is HDF5's last one.
-            height, width = archive.spec(name).shape
+            *channels, height, width = archive.spec(name).shape
             dtype = archive.spec(name).dtype
-            dataset = _allocate(file, name, (len(archive), width, height), dtype)
+            dataset = _allocate(file, name, (len(archive), *channels, width, height), dtype)
             dataset.attrs["MATLAB_class"] = np.bytes_(_MATLAB_CLASS.get(dtype, dtype))
             offsets[name] = _offsets(dataset)
         for name, column in table.items():
@@ -168,7 +179,7 @@ def _labels_of(archive: Archive, name: str) -> str | None:
 
 
 def write_ome_zarr(archive: Archive, name: str, path: Path) -> None:
-    """Write one array as an OME-Zarr 0.5 image with axes t, y, x, and its labels where it has some.
+    """Write one array as an OME-Zarr 0.5 image with axes t, y, x, or t, c, y, x, and its labels where it has some.
 
     The archive's own ``data.zarr`` is not OME-Zarr: it has no ``ome`` metadata and no named axes, its first axis is far longer
     than its data, and there are gaps between its images.
@@ -199,7 +210,7 @@ def _write_zarr_image(archive: Archive, name: str, path: Path) -> None:
         "fill_value": 0,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [per_shard, *spec.shape]}},
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-        "dimension_names": ["t", "y", "x"],
+        "dimension_names": ["t", "c", "y", "x"] if channels_of(archive, name) else ["t", "y", "x"],
     }
     kvstore = {"driver": "file", "path": f"{(path / '0').resolve().as_posix()}/"}
     try:
@@ -212,7 +223,10 @@ def _write_zarr_image(archive: Archive, name: str, path: Path) -> None:
 
 
 def _allocate(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
-    """Make a dataset (N, H, W) with one chunk per image; the chunks have their place in the file, but are not written yet."""
+    """Make a dataset (N, H, W) or (N, C, H, W) with one chunk per image.
+
+    The chunks have their place in the file, but are not written yet.
+    """
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_chunk((1, *shape[1:]))
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -238,7 +252,7 @@ def _fill(archive: Archive, path: Path, offsets: Mapping[str, Sequence[int]], *,
         for name, image_offsets in offsets.items():
             for image, offset in zip(images(archive, name), image_offsets, strict=True):
                 file.seek(offset)
-                file.write((np.ascontiguousarray(image.T) if transposed else image).data)
+                file.write((np.ascontiguousarray(np.swapaxes(image, -1, -2)) if transposed else image).data)
 
 
 def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
@@ -246,10 +260,12 @@ def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
     interval_s, side_um = even_interval_s(rows), pixel_um(archive, name)
     time = {"name": "t", "type": "time"} | ({"unit": "second"} if interval_s else {})
     space = {"type": "space"} | ({"unit": "micrometer"} if side_um else {})
-    scale = {"type": "scale", "scale": [interval_s or 1.0, side_um or 1.0, side_um or 1.0]}
+    names = channels_of(archive, name)
+    channel: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if names else []
+    scale = {"type": "scale", "scale": [interval_s or 1.0, *(1.0 for _ in channel), side_um or 1.0, side_um or 1.0]}
     image = {
         "name": f"{archive.path.name} {name}",
-        "axes": [time, {"name": "y", **space}, {"name": "x", **space}],
+        "axes": [time, *channel, {"name": "y", **space}, {"name": "x", **space}],
         "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
     }
     facts = {
@@ -267,7 +283,12 @@ def _group_metadata(archive: Archive, name: str) -> dict[str, Any]:
     else:
         low, high = display_range(archive, name)
         window = {"min": low, "max": high, "start": low, "end": high}
-        ome["omero"] = {"channels": [{"label": name, "color": "FFFFFF", "active": True, "window": window}]}
+        ome["omero"] = {
+            "channels": [
+                {"label": label, "color": _COLOURS.get(label.lower(), "FFFFFF"), "active": True, "window": window}
+                for label in names or (name,)
+            ]
+        }
     attributes: dict[str, Any] = {"ome": ome, "specklescope": facts}
     group: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     attributes[FACTS] = values_sha256(group)

@@ -15,12 +15,17 @@ from acquisition.archive.recording_faults import NOT_RECONSTRUCTED, NOT_SEGMENTE
 from acquisition.archive.results.disc import DISCS, Disc, parsed_disc
 from acquisition.archive.rows import PairRow
 from acquisition.exchange.check_sums import CRC, FACTS, crc32_columns, facts_sha256
+from acquisition.exchange.containers.facts import CHANNELS, channel_names
 from drivers.base import SpeckleScopeError
 
 #: How far a frame may lie from an evenly spaced one, in intervals.
 _MOST_UNEVEN = 0.1
 #: Key of the metadata that tell how a recording went; also of a dataset that was imported from an exported recording.
 RECORDING = "recording"
+#: Axes of an image with channels: C, H and W.
+_WITH_CHANNELS = 3
+#: Names of channels that a message shows.
+_SHOWN_NAMES = 8
 #: Images from which a range of values is computed.
 _RANGE_SAMPLES = 32
 
@@ -67,8 +72,29 @@ def facts_digest(archive: Archive, table: Mapping[str, NDArray[Any]]) -> str:
 
 
 def metadata_json(archive: Archive) -> str:
-    """Return the archive's metadata as JSON, with how a recording went; dates become text."""
-    return json.dumps(_with_text_keys({**archive.metadata, **how_it_went(archive)}), default=str)
+    """Return the archive's metadata as JSON, with the names of the channels and how a recording went; dates become text."""
+    named = {CHANNELS: list(names)} if (names := known_channels(archive)) else {}
+    return json.dumps(_with_text_keys({**archive.metadata, **named, **how_it_went(archive)}), default=str)
+
+
+def known_channels(archive: Archive) -> tuple[str, ...]:
+    """Return the names of the channels of a frame: those in the metadata, or numbers; () where frames are grey or absent."""
+    shape = archive.spec("speckle").shape if "speckle" in archive.arrays else ()
+    if len(shape) < _WITH_CHANNELS:
+        return ()
+    names = channel_names(archive.metadata)
+    return names if len(names) == shape[0] else tuple(f"channel {number}" for number in range(1, shape[0] + 1))
+
+
+def channels_of(archive: Archive, name: str) -> tuple[str, ...]:
+    """Return the names of the channels of an array's images; () where they are grey."""
+    return known_channels(archive) if len(archive.spec(name).shape) == _WITH_CHANNELS else ()
+
+
+def described_channels(names: Sequence[str]) -> str:
+    """Return channels as a message names them, such as ``3 channels (red, green, blue)``."""
+    shown = ", ".join(names[:_SHOWN_NAMES])
+    return f"{len(names)} {'channel' if len(names) == 1 else 'channels'} ({shown}{', ...' if names[_SHOWN_NAMES:] else ''})"
 
 
 def _with_text_keys(value: object) -> object:

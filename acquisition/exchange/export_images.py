@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,14 @@ _PLAIN = re.compile(r"\w[\w. -]*")
 
 
 def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
-    """Write one array as OME-TIFF (TYX) with all its facts and check sums; ImageJ opens it as frames in time.
+    """Write one array as OME-TIFF (TYX or TCYX) with all its facts and check sums; ImageJ opens it as frames in time.
 
     Some programs cannot open BigTIFF, so it is used only for files that need it.
     """
-    spec, count = archive.spec(name), len(archive)
+    spec = archive.spec(name)
+    pages = len(archive) * math.prod(spec.shape[:-2])
     xml = ome_xml(archive, name)
-    big = count * (spec.nbytes + _PAGE_BYTES) + len(xml) > _MOST_CLASSIC_BYTES
+    big = len(archive) * spec.nbytes + pages * _PAGE_BYTES + len(xml) > _MOST_CLASSIC_BYTES
     # Programs that read OME take the first description, and ImageJ takes the last.
     descriptions = [xml] if big else [xml, imagej_description(archive, name)]
     encoded = [text.encode("utf-8") + b"\0" for text in descriptions]
@@ -50,8 +52,14 @@ def write_ome_tiff(archive: Archive, name: str, path: Path) -> None:
     if side_um is not None:
         options |= {"resolution": (1e4 / side_um, 1e4 / side_um), "resolutionunit": "CENTIMETER"}
     with tifffile.TiffWriter(path, bigtiff=big) as tiff:
-        tiff.write(images(archive, name), shape=(count, *spec.shape), dtype=spec.dtype, **options)
+        tiff.write(_pages(archive, name), shape=(pages, *spec.shape[-2:]), dtype=spec.dtype, **options)
     _write_ome_sha256(path)
+
+
+def _pages(archive: Archive, name: str) -> Iterator[NDArray[Any]]:
+    """Yield images (H, W): every image, or every channel of every image."""
+    for image in images(archive, name):
+        yield from image.reshape(-1, *image.shape[-2:])
 
 
 def _write_ome_sha256(path: Path) -> None:

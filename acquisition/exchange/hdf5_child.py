@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from acquisition.exchange.child_reader import ChildAnswer
+from acquisition.exchange.containers.array_file import check_image
 from acquisition.exchange.containers.hdf5_file import open_hdf5
-from drivers.limits import MAX_READ_STALL_S, MAX_READER_BYTES, check_pixels
+from drivers.limits import MAX_READ_STALL_S, MAX_READER_BYTES
 
 #: How often progress is noted, in seconds.
 _TICK_S = 0.5
@@ -31,7 +32,7 @@ def main() -> None:
             noted_s = time.monotonic()
             content = open_hdf5(Path(path))
             for name, (shape, _) in content.arrays.items():
-                check_pixels(shape[1:])
+                check_image(shape[1:])
                 for _ in content.read(name):
                     if time.monotonic() - noted_s > _TICK_S:
                         if os.getppid() != parent:

@@ -14,19 +14,30 @@ import numpy as np
 
 from acquisition.archive.rows import PairRow, StorageError
 from acquisition.archive.shards import ArraySpec, Image
-from acquisition.exchange.array_files import ArrayFile, ArrayFileError, is_array_file, one_line_errors, read_array_file
+from acquisition.exchange.array_files import (
+    ArrayFile,
+    ArrayFileError,
+    channel_names,
+    check_image,
+    is_array_file,
+    joined,
+    one_line_errors,
+    read_array_file,
+)
 from acquisition.exchange.check_sums import NO_CHECK_SUMS, CheckSums, combined
 from acquisition.exchange.conversion.phase import PhaseConverter, PhaseError, StatedPhase
 from acquisition.exchange.conversion.rows import RowError, RowFacts, StatedRows
 from acquisition.exchange.conversion.speckle import SpeckleConverter, SpeckleError, StatedSpeckle
 from acquisition.exchange.conversion.units import PhaseUnit
 from acquisition.exchange.import_source import ImportOptions, PairImportError, PairSource
-from drivers.limits import LimitError, check_pixels
+from drivers.limits import LimitError
 
 #: The arrays that a pair needs; the others follow in the order of the file.
 _NEEDED = ("speckle", "phase")
 #: Only files of ours have all these columns; those of version 0.1.0 have no check sums.
 _OUR_COLUMNS = {"frame_index", "t_ns", "exposure_s", "extra_json"}
+#: Axes of an array whose frames have channels: N, C, H and W.
+_WITH_CHANNELS = 4
 #: Metadata of an exported recording.
 _RECORDING = "recording"
 
@@ -64,6 +75,7 @@ def open_arrays(path: Path, options: ImportOptions) -> PairSource:
     if problems:
         raise PairImportError(path, problems)
     _state(content.metadata, options, notes)
+    _name_channels(content, notes)
     try:
         converters = _converters(content, options, ours=ours)
     except (PhaseError, SpeckleError, RowError) as error:
@@ -96,6 +108,8 @@ def _is_ours(content: ArrayFile) -> bool:
 def _chosen(path: Path, options: ImportOptions) -> tuple[ArrayFile, bool]:
     """Return a file with its speckle and phase under these names, and whether SpeckleScope wrote all of it."""
     content = read_array_file(path, options.axes)
+    if content.planes and options.speckle in ("", "speckle"):
+        content = _with_channels(content)
     ours, alone = _is_ours(content), len(content.arrays) == 1
     chosen = {"speckle": options.speckle or "speckle", "phase": options.phase or "phase"}
     for array, stated in (("speckle", options.speckle), ("phase", options.phase)):
@@ -108,12 +122,31 @@ def _chosen(path: Path, options: ImportOptions) -> tuple[ArrayFile, bool]:
         chosen[array], ours = array, ours and other_is_ours
     missing = {array: name for array, name in chosen.items() if name not in content.arrays}
     if missing:
-        raise ArrayFileError(
+        reasons = [note for note in content.notes if any(note.startswith(f"{name!r} of shape") for name in missing.values())]
+        text = (
             f"it has no {next(iter(missing.values()))!r} of shape (N, H, W); its arrays of three axes are: "
             f"{', '.join(content.arrays) or 'none'}; name the array, or the file with it, by "
             f"{' and '.join(f'--{array} NAME' for array in missing)}"
         )
+        raise ArrayFileError("; ".join([text, *reasons]))
     return _renamed(content, chosen), ours
+
+
+def _with_channels(content: ArrayFile) -> ArrayFile:
+    """Return a file whose arrays of one channel each are the channels of the speckle."""
+    names = content.planes
+    note = f"its channels {', '.join(names)} are those of the speckle; --speckle NAME uses one of them alone"
+    content = joined(content, "speckle", names)
+    return replace(content, metadata={**content.metadata, "channels": list(names)}, notes=(*content.notes, note))
+
+
+def _name_channels(content: ArrayFile, notes: list[str]) -> None:
+    """Add numbers as names to the metadata where the channels of the speckle have no names."""
+    shape, _ = content.arrays["speckle"]
+    names = channel_names(content.metadata)
+    if len(shape) == _WITH_CHANNELS and len(names) != shape[1]:
+        content.metadata["channels"] = [f"channel {number}" for number in range(1, shape[1] + 1)]
+        notes.append(f"its {shape[1]} channels have no names of their own; they are numbered")
 
 
 def _renamed(content: ArrayFile, chosen: Mapping[str, str]) -> ArrayFile:
@@ -169,7 +202,11 @@ def _leave_out(content: ArrayFile, options: ImportOptions, notes: list[str]) -> 
             continue
         try:
             ArraySpec(name, tuple(shape), dtype.name)
-            fits = length == count and (name != "uncertainty" or options.phase_unit in (None, PhaseUnit.RAD))
+            fits = (
+                length == count
+                and len(shape) < _WITH_CHANNELS - 1
+                and (name != "uncertainty" or options.phase_unit in (None, PhaseUnit.RAD))
+            )
         except StorageError:
             fits = False
         if not fits:
@@ -184,9 +221,13 @@ def _problems(content: ArrayFile, phase_range_rad: float | None) -> list[str]:
     problems += content.check_sums.problems if content.check_sums else ()
     for name, (shape, _) in content.arrays.items():
         try:
-            check_pixels(shape[1:])
+            check_image(shape[1:])
         except LimitError as error:
             problems.append(f"{name!r}: {error}")
+        if len(shape) == _WITH_CHANNELS and name != "speckle":
+            problems.append(
+                f"{name!r} has images of shape {shape[1:]}: only the speckle may have channels; save it as (N, H, W)"
+            )
         if shape[0] != count:
             problems.append(f"{name!r} holds {shape[0]} images, but 'speckle' holds {count}")
     for name, column in content.columns.items():

@@ -88,8 +88,11 @@ def _facts(pairs: PairSource) -> dict[str, object]:
     shapes = {spec.name: "x".join(map(str, (pairs.count, *spec.shape))) for spec in pairs.specs}
     facts: dict[str, object] = {}
     for array, converter in (("speckle", pairs.speckle), ("phase", pairs.phase)):
-        facts |= {f"{array}_shape": f"{shapes[array]} (N, H, W)"}
+        axes = "N, C, H, W" if array == "speckle" and len(_frame_shape(pairs)) > 2 else "N, H, W"
+        facts |= {f"{array}_shape": f"{shapes[array]} ({axes})"}
         facts |= converter.facts()
+    if len(_frame_shape(pairs)) > 2:
+        facts["channels"] = pairs.metadata.get("channels")
     others = {name: shape for name, shape in shapes.items() if name not in ("speckle", "phase")}
     facts |= {**pairs.rows.facts(), "recording_references": pairs.references.facts()}
     return {**facts, "pixel_um": pairs.metadata.get("pixel_um"), "other_arrays": others}

@@ -55,7 +55,8 @@ class ImportOptions:
     speckle, phase : str
         Name of the array, of the file, or, for a source with folders, of the folder that holds the images.
     axes : str
-        The axes of arrays where nothing in the file tells them: the letters N, H and W in their order.
+        The axes of arrays where nothing in the file tells them: the letters N, H and W in their order, or NCHW or HWCN
+        where frames have channels.
     bit_depth : int, optional
         Bits of the camera.
     speckle_white : float, optional

@@ -16,6 +16,7 @@ from acquisition.exchange.array_files import (
     ZARR_GROUP,
     ArrayFile,
     ArrayFileError,
+    check_image,
     one_line_errors,
     read_hdf5,
     read_matlab,
@@ -27,7 +28,7 @@ from acquisition.exchange.check_sums import CheckSums
 from acquisition.exchange.containers.references_folder import is_references_folder, read_references_folder
 from acquisition.exchange.conversion.grey_files import decode_grey
 from acquisition.exchange.export import ExportError, ExportFormat
-from drivers.limits import LimitError, check_inside, check_pixels
+from drivers.limits import LimitError, check_inside
 from drivers.manifest import MANIFEST, content_problem, file_problem, missing_files, read_manifest
 from drivers.recorded.video_file import open_video
 from drivers.safe_text import read_yaml
@@ -154,7 +155,7 @@ def _image_problems(content: ArrayFile) -> Iterator[str]:
     """Yield what is wrong with each image: an empty text if nothing is."""
     check_sums = content.check_sums or CheckSums(crc32={})
     for name, (shape, _) in content.arrays.items():
-        check_pixels(shape[1:])
+        check_image(shape[1:])
         for index, image in enumerate(content.read(name)):
             yield check_sums.problem(name, index, image)
 

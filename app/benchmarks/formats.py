@@ -37,7 +37,9 @@ _SHAPE, _GRID = (24, 20), (12, 10)
 #: Every third frame is a reference.
 _REFERENCE_EVERY = 3
 _COLUMNS = ("frame_index", "t_ns", "exposure_s", "pattern_id", "pattern_name", "host_utc", "model_id", "engine", "latency_s")
-_FACTS = ("phase_range_rad", "bit_depth", "pixel_um", "fibre")
+_FACTS = ("phase_range_rad", "bit_depth", "pixel_um", "fibre", "channels")
+#: Names of channels: the first three are colours, the others focal planes.
+_CHANNELS = ("red", "green", "blue", "plane 2 \N{GREEK SMALL LETTER MU}m", "plane 4 \N{GREEK SMALL LETTER MU}m")
 
 
 class Pace(StrEnum):
@@ -64,6 +66,8 @@ class RoundTrip:
         Whether the archive has these arrays.
     pace : Pace
         How fast its frames were.
+    channels : int
+        Colours or planes of a frame; 1 for grey frames, which have no axis of channels.
     """
 
     fmt: ExportFormat
@@ -71,16 +75,26 @@ class RoundTrip:
     labels: bool
     uncertainty: bool
     pace: Pace
+    channels: int = 1
 
     def __str__(self) -> str:
         more = [name for name, there in (("labels", self.labels), ("uncertainty", self.uncertainty)) if there]
-        return f"{self.fmt}, {self.bits} bit, {self.pace}, {' and '.join(more) or 'no labels'}"
+        channels = f", {self.channels} channels" if self.channels > 1 else ""
+        return f"{self.fmt}, {self.bits} bit, {self.pace}, {' and '.join(more) or 'no labels'}{channels}"
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of a frame: (H, W), or (C, H, W) with channels."""
+        return _SHAPE if self.channels == 1 else (self.channels, *_SHAPE)
 
 
 def round_trips() -> Iterator[RoundTrip]:
-    """Yield every combination."""
+    """Yield every combination of grey frames, and frames with channels in every format that holds them."""
     for fmt, bits, labels, uncertainty, pace in itertools.product(_FILES, (8, 12, 16), (False, True), (False, True), Pace):
         yield RoundTrip(fmt=fmt, bits=bits, labels=labels, uncertainty=uncertainty, pace=pace)
+    for fmt, bits, channels in itertools.product(_FILES, (8, 16), (3, 5)):
+        if fmt is not ExportFormat.FFV1:
+            yield RoundTrip(fmt=fmt, bits=bits, labels=False, uncertainty=False, pace=Pace.FAST, channels=channels)
 
 
 def bench_formats(report: Report) -> dict[str, object]:
@@ -120,18 +134,24 @@ def changed(trip: RoundTrip, folder: Path) -> list[str]:
 def _written(trip: RoundTrip, folder: Path) -> Path:
     rng = np.random.default_rng(7)
     dtype = np.uint8 if trip.bits == 8 else np.uint16
-    arrays = [ArraySpec("speckle", _SHAPE, np.dtype(dtype).name), ArraySpec("phase", _GRID, "float32")]
+    arrays = [ArraySpec("speckle", trip.frame_shape, np.dtype(dtype).name), ArraySpec("phase", _GRID, "float32")]
     arrays += [ArraySpec("labels", _GRID, "uint16")] if trip.labels else []
     arrays += [ArraySpec("uncertainty", _GRID, "float32")] if trip.uncertainty else []
-    facts = {"phase_range_rad": 2.85, "bit_depth": trip.bits, "pixel_um": 0.68, "fibre": "MCF \N{GREEK SMALL LETTER MU} 3"}
+    facts: dict[str, object] = {"phase_range_rad": 2.85, "bit_depth": trip.bits, "pixel_um": 0.68}
+    facts["fibre"] = "MCF \N{GREEK SMALL LETTER MU} 3"
+    if trip.channels > 1:
+        facts["channels"] = list(_CHANNELS[: trip.channels])
     spec = ArchiveSpec(kind=ArchiveKind.DATASET, name="round-trip", arrays=arrays, metadata=facts)
     with ArchiveWriter.create(folder, spec, _PAIRS) as writer:
         for first_frame in (0, 3):
-            writer.add_reference(_stored_reference(first_frame, dtype))
+            writer.add_reference(_stored_reference(first_frame, dtype, trip.frame_shape))
         for number in range(_PAIRS):
             is_reference = number % _REFERENCE_EVERY == 0
             phase = np.zeros(_GRID, np.float32) if is_reference else rng.uniform(0, 2.85, _GRID).astype(np.float32)
-            images: dict[str, Image] = {"speckle": rng.integers(0, 2**trip.bits, _SHAPE).astype(dtype), "phase": phase}
+            images: dict[str, Image] = {
+                "speckle": rng.integers(0, 2**trip.bits, trip.frame_shape).astype(dtype),
+                "phase": phase,
+            }
             if trip.labels:
                 images["labels"] = rng.integers(0, 9, _GRID).astype(np.uint16)
             if trip.uncertainty:
@@ -153,12 +173,12 @@ def _written(trip: RoundTrip, folder: Path) -> Path:
     return writer.path
 
 
-def _stored_reference(first_frame: int, dtype: type[np.generic]) -> StoredReference:
+def _stored_reference(first_frame: int, dtype: type[np.generic], frame_shape: tuple[int, ...]) -> StoredReference:
     """Return what a recording stores: the mean speckle of the flat pattern, and the pairs of a re-tune."""
     rng = np.random.default_rng(first_frame)
     arrays = {
-        "speckle": rng.uniform(0, 200, _SHAPE).astype(np.float32),
-        "pairs_speckle": rng.integers(0, 256, (2, *_SHAPE)).astype(dtype),
+        "speckle": rng.uniform(0, 200, frame_shape).astype(np.float32),
+        "pairs_speckle": rng.integers(0, 256, (2, *frame_shape)).astype(dtype),
         "pairs_phase_rad": rng.uniform(0, 2.85, (2, *_SHAPE)).astype(np.float32),
     }
     return StoredReference(first_frame=first_frame, arrays=arrays, values={"pairs": {"stability": 0.1 + first_frame}})

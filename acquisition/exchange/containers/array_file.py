@@ -1,20 +1,22 @@
 """What every reader of array files returns, and the errors of such files.
 
-A reader returns the content of a file as stacks of images (N, H, W), whatever the axes, the order of bytes and the units are in
-the file, and tells in its notes what it decided.
+A reader returns the content of a file as stacks of images (N, H, W), or (N, C, H, W) where they have channels, whatever the
+axes, the order of bytes and the units are in the file, and tells in its notes what it decided.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
@@ -22,6 +24,7 @@ from acquisition.archive.old_names import with_present_names
 from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import CheckSums, Layout
 from drivers.base import SpeckleScopeError
+from drivers.limits import check_pixels
 from drivers.safe_text import parse_json
 
 INTEGERS = ("frame_index", "t_ns")
@@ -32,6 +35,8 @@ METADATA = ("metadata_json", "card_json")
 COLUMNS = (*INTEGERS, *NUMBERS, *TEXTS, "extra_json")
 #: Kinds of dtypes that images can have: truth values, integers, real and complex numbers.
 IMAGE_KINDS = "buifc"
+#: Arrays of pairs, by the names that we give them.
+KNOWN = ("speckle", "phase", "label", "labels", "uncertainty")
 
 
 class ArrayFileError(SpeckleScopeError):
@@ -45,7 +50,7 @@ class ArrayFile:
     Parameters
     ----------
     arrays : dict of str to (shape, dtype)
-        Every array of images as (N, H, W), with the dtype in the byte order of this computer.
+        Every array of images as (N, H, W) or (N, C, H, W), with the dtype in the byte order of this computer.
     columns : dict of str to ndarray, shape (N,)
         One fact about every image, such as ``t_ns`` in nanoseconds and ``exposure_s`` in seconds.
     metadata : dict
@@ -53,11 +58,13 @@ class ArrayFile:
     check_sums : CheckSums, optional
         Its check sums.
     read : callable
-        Takes the name of an array and yields its images (H, W) in order.
+        Takes the name of an array and yields its images (H, W) or (C, H, W) in order.
     notes : tuple of str
         What was decided about axes, units and order, and why.
     units : mapping of str to str
         Units of arrays, as the file states them.
+    planes : tuple of str
+        Arrays that are the channels of one image by OME's axis C, each with a name of its own. They can become one array.
     """
 
     arrays: dict[str, Layout]
@@ -67,6 +74,44 @@ class ArrayFile:
     read: Callable[[str], Iterator[Image]]
     notes: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    planes: tuple[str, ...] = ()
+
+
+def check_image(shape: Sequence[int]) -> None:
+    """Raise LimitError unless an image (H, W) or (C, H, W) has between 1 pixel and the most that are read."""
+    check_pixels((math.prod(shape[:-1]), shape[-1]))
+
+
+def planes_of(name: str, channels: Sequence[str]) -> tuple[str, ...]:
+    """Return the channels of an image of another program that can become one array of this name; () where that is ambiguous.
+
+    The file has to call the image speckle, and every channel has to have a name of its own that is no array of pairs.
+    """
+    is_clear = len(set(channels)) == len(channels) > 1 and all(channels) and not {*channels} & {*KNOWN}
+    return tuple(channels) if is_clear and name == "speckle" else ()
+
+
+def joined(content: ArrayFile, name: str, planes: Sequence[str]) -> ArrayFile:
+    """Return a file in which arrays of one channel each, all of one shape, are one array (N, C, H, W).
+
+    Parameters
+    ----------
+    content : ArrayFile
+        The file.
+    name : str
+        Name of the new array; it comes first.
+    planes : sequence of str
+        Names of the arrays, in the order of the channels.
+    """
+    (count, *shape), dtype = content.arrays[planes[0]]
+    others = {key: layout for key, layout in content.arrays.items() if key not in planes}
+
+    def read(key: str) -> Iterator[Image]:
+        if key != name:
+            return content.read(key)
+        return (np.stack(images) for images in zip(*map(content.read, planes), strict=True))
+
+    return replace(content, arrays={name: ((count, len(planes), *shape), dtype), **others}, read=read, planes=())
 
 
 def json_mapping(text: object) -> dict[str, Any]:

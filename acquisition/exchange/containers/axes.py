@@ -1,8 +1,11 @@
-"""Which axis of an array counts the images, and which are the rows and columns of an image.
+"""Which axis of an array counts the images, and which are the channels, rows and columns of an image.
 
 The evidence, the strongest first: what the operator states, the axes that the file names, the number of values in its columns,
 the size that its arrays have in common, an image that is square, and the custom of the program that wrote the file. NumPy has
 the images first (N, H, W), MATLAB has them last (H, W, N).
+
+Images have channels only where something tells it: the operator, the axes that the file names, or the names of its channels
+beside an array ``speckle`` whose axis of channels has the same size. It is (N, C, H, W) for NumPy and (H, W, C, N) for MATLAB.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ from drivers.limits import LimitError
 #: The most bytes of images that are read at once.
 _BLOCK_BYTES = 64 * 2**20
 _FRAMES, _ROWS, _COLUMNS = ("n", "t", "z", "time", "frame", "frames", "image"), ("h", "y", "row", "rows"), ("w", "x", "column")
+_CHANNELS = ("c", "channel", "channels")
+#: As NumPy and as MATLAB have them. Others are no custom of frames: (N, H, W, C) is that of colour pictures.
+_ORDERS_WITH_CHANNELS = ("NCHW", "HWCN")
+_LETTERS = {"N": _FRAMES, "C": _CHANNELS, "H": _ROWS, "W": _COLUMNS}
 _Sizes = tuple[int, int, int]
 #: An image that is so many times longer than wide is no camera frame.
 _STRIP = 4
@@ -37,24 +44,37 @@ class Custom(StrEnum):
 
 @dataclass(frozen=True)
 class Axes:
-    """The axes of a stored array, by their numbers; every other axis has one value. A single image has no axis ``frames``."""
+    """The axes of a stored array, by their numbers; every other axis has one value.
+
+    A single image has no axis ``frames``, and a grey one no axis ``channels``.
+    """
 
     frames: int | None
     rows: int
     columns: int
+    channels: int | None = None
 
-    def layout(self, shape: Sequence[int]) -> tuple[int, int, int]:
-        """Return (N, H, W) of an array of this shape."""
-        return (1 if self.frames is None else shape[self.frames], shape[self.rows], shape[self.columns])
+    @property
+    def image(self) -> tuple[int, ...]:
+        """The axes of an image: H and W, or C, H and W."""
+        return (self.rows, self.columns) if self.channels is None else (self.channels, self.rows, self.columns)
+
+    def layout(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return (N, H, W) or (N, C, H, W) of an array of this shape."""
+        return (1 if self.frames is None else shape[self.frames], *(shape[axis] for axis in self.image))
 
     def reversed(self, ndim: int) -> Axes:
         """Return the axes of the same content when its axes are stored in reverse order."""
-        last = ndim - 1
-        return Axes(None if self.frames is None else last - self.frames, last - self.rows, last - self.columns)
+        frames, channels, rows, columns = (
+            None if axis is None else ndim - 1 - axis for axis in (self.frames, self.channels, self.rows, self.columns)
+        )
+        assert rows is not None
+        assert columns is not None
+        return Axes(frames, rows, columns, channels)
 
     def names(self, shape: Sequence[int]) -> str:
         """Return the axes as a text such as ``(N 4, H 12, W 20)``."""
-        letters = {self.frames: "N ", self.rows: "H ", self.columns: "W "}
+        letters = {self.frames: "N ", self.channels: "C ", self.rows: "H ", self.columns: "W "}
         return f"({', '.join(letters.get(axis, '') + str(size) for axis, size in enumerate(shape))})"
 
 
@@ -67,24 +87,27 @@ class Decision:
 
 
 def named_axes(labels: Sequence[str], shape: Sequence[int]) -> Axes | None:
-    """Return the axes that a file names, such as ``t``, ``y``, ``x``, or None if it does not name them all."""
+    """Return the axes that a file names, such as ``t``, ``y``, ``x``, or None if it does not name them all.
+
+    An axis of channels needs one of frames beside it: where nothing else counts the images, the channels may be the frames.
+    """
     if len(labels) != len(shape) or len(shape) < 2:
         return None
-    axes: dict[str, list[int]] = {"N": [], "H": [], "W": []}
+    axes: dict[str, list[int]] = {letter: [] for letter in _LETTERS}
     for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
-        letter = next((key for key, names in (("N", _FRAMES), ("H", _ROWS), ("W", _COLUMNS)) if label.lower() in names), "")
-        if letter and (size > 1 or letter != "N"):
+        letter = next((key for key, names in _LETTERS.items() if label.lower() in names), "")
+        if letter and (size > 1 or letter not in "NC"):
             axes[letter].append(axis)
         elif size != 1:
             return None
-    frames, rows, columns = axes["N"], axes["H"], axes["W"]
-    if len(frames) > 1 or len(rows) != 1 or len(columns) != 1:
+    frames, channels, rows, columns = axes.values()
+    if len(frames) > 1 or len(channels) > len(frames) or len(rows) != 1 or len(columns) != 1:
         return None
-    return Axes(frames[0] if frames else None, rows[0], columns[0])
+    return Axes(frames[0] if frames else None, rows[0], columns[0], channels[0] if channels else None)
 
 
 def decide_axes(
-    shapes: Mapping[str, tuple[int, ...]], custom: Custom, *, count: int | None = None, stated: str = ""
+    shapes: Mapping[str, tuple[int, ...]], custom: Custom, *, count: int | None = None, stated: str = "", channels: int = 0
 ) -> Decision:
     """Decide on the axes of all arrays of a file.
 
@@ -97,18 +120,26 @@ def decide_axes(
     count : int, optional
         Number of images, where something else in the file tells it.
     stated : str
-        What the operator states: the letters N, H and W in the order of the axes.
+        What the operator states: the letters N, H and W in the order of the axes; NCHW or HWCN where frames have channels.
+    channels : int
+        How many channels the file names; 0 where it names none.
     """
-    spatial = {name: axes for name, shape in shapes.items() if (axes := _wide_axes(shape))}
+    with_channels = {
+        name: known for name, shape in shapes.items() if (known := _channel_axes(name, shape, custom, channels, stated))
+    }
+    grey = {name: shape for name, shape in shapes.items() if name not in with_channels}
+    spatial = {name: axes for name, shape in grey.items() if (axes := _wide_axes(shape))}
+    in_order = stated.replace("C", "")
     sizes = {name: (shapes[name][a], shapes[name][b], shapes[name][c]) for name, (a, b, *rest) in spatial.items() for c in rest}
     common = _common_count(sizes.values(), custom) if count is None else count
-    decided: dict[str, Axes] = {}
-    notes: list[str] = []
+    decided: dict[str, Axes] = dict(with_channels)
+    reason = "as stated" if "C" in stated else f"its {channels} channels have names"
+    notes = [f"axes of {name!r}: {known.names(shapes[name])}, {reason}" for name, known in with_channels.items()]
     for name, axes in spatial.items():
         if len(axes) == 2:
             decided[name], reason = Axes(None, *axes), "a single image"
         elif stated:
-            decided[name], reason = Axes(*(axes[stated.index(letter)] for letter in "NHW")), "as stated"
+            decided[name], reason = Axes(*(axes[in_order.index(letter)] for letter in "NHW")), "as stated"
         else:
             order, reason = _order(sizes[name], common, custom)
             decided[name] = Axes(*axes) if order is Custom.FIRST else Axes(axes[2], axes[0], axes[1])
@@ -116,8 +147,24 @@ def decide_axes(
                 continue  # the file says how many images it has, and they are where they are expected
             reason += "; state --axes where this is wrong"
         notes.append(f"axes of {name!r}: {decided[name].names(shapes[name])}, {reason}")
-    notes += [f"{name!r} of shape {shape} holds no images (N, H, W)" for name, shape in shapes.items() if name not in spatial]
-    return _without_singles(Decision(axes=decided, notes=tuple(notes)), shapes)
+    notes += [_no_images(name, shape) for name, shape in grey.items() if name not in spatial]
+    in_file_order = {name: decided[name] for name in shapes if name in decided}
+    return _without_singles(Decision(axes=in_file_order, notes=tuple(notes)), shapes)
+
+
+def _channel_axes(name: str, shape: tuple[int, ...], custom: Custom, channels: int, stated: str) -> Axes | None:
+    """Return the axes of an array whose images have channels, or None where nothing tells that they have."""
+    if len(shape) != len("NCHW"):
+        return None
+    if "C" in stated:
+        return Axes(*(stated.index(letter) for letter in "NHWC"))
+    axes = Axes(0, 2, 3, 1) if custom is Custom.FIRST else Axes(3, 0, 1, 2)
+    return axes if channels and name == "speckle" and axes.layout(shape)[1] == channels else None
+
+
+def _no_images(name: str, shape: tuple[int, ...]) -> str:
+    text = f"{name!r} of shape {shape} holds no images (N, H, W)"
+    return f"{text}; if its frames have channels, state --axes NCHW or HWCN" if len(shape) == len("NCHW") else text
 
 
 def _without_singles(decision: Decision, shapes: Mapping[str, tuple[int, ...]]) -> Decision:
@@ -132,9 +179,12 @@ def _without_singles(decision: Decision, shapes: Mapping[str, tuple[int, ...]]) 
 
 
 def check_stated(stated: str) -> None:
-    """Raise LimitError unless this is empty or has the letters N, H and W once each."""
-    if stated and sorted(stated) != ["H", "N", "W"]:
-        raise LimitError(f"--axes {stated} is no order of the letters N, H and W; give for instance HWN")
+    """Raise LimitError unless this is empty, has the letters N, H and W once each, or is one of two orders with channels."""
+    if stated and stated not in _ORDERS_WITH_CHANNELS and sorted(stated) != ["H", "N", "W"]:
+        raise LimitError(
+            f"--axes {stated} is no order of the letters N, H and W; give for instance HWN, or NCHW or HWCN where frames have "
+            "channels"
+        )
 
 
 def _wide_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -201,16 +251,17 @@ def _order(sizes: _Sizes, common: int | None, custom: Custom) -> tuple[Custom, s
 
 
 def read_images(array: Any, axes: Axes) -> Iterator[Image]:
-    """Yield the images (H, W) of an array or HDF5 dataset, in the byte order of this computer."""
-    count, height, width = axes.layout(array.shape)
-    per_block = max(1, _BLOCK_BYTES // max(1, math.prod((height, width)) * array.dtype.itemsize))
-    kept = sorted(axis for axis in (axes.frames, axes.rows, axes.columns) if axis is not None)
-    order = [kept.index(axis) for axis in (axes.frames, axes.rows, axes.columns) if axis is not None]
+    """Yield the images (H, W) or (C, H, W) of an array or HDF5 dataset, in the byte order of this computer."""
+    count, *shape = axes.layout(array.shape)
+    per_block = max(1, _BLOCK_BYTES // max(1, math.prod(shape) * array.dtype.itemsize))
+    wanted = axes.image if axes.frames is None else (axes.frames, *axes.image)
+    order = [sorted(wanted).index(axis) for axis in wanted]
     for start in range(0, count, per_block):
         index: list[int | slice] = [0] * len(array.shape)
-        index[axes.rows] = index[axes.columns] = slice(None)
+        for axis in axes.image:
+            index[axis] = slice(None)
         if axes.frames is not None:
             index[axes.frames] = slice(start, min(start + per_block, count))
-        block = np.transpose(np.asarray(array[tuple(index)]), order).reshape(-1, height, width)
+        block = np.transpose(np.asarray(array[tuple(index)]), order).reshape(-1, *shape)
         for image in block:
             yield np.ascontiguousarray(image, image.dtype.newbyteorder("="))

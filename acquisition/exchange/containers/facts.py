@@ -16,6 +16,8 @@ from acquisition.exchange.containers.units import time_ns, time_s
 
 #: Facts about all images that a file may state under their own names.
 SCALARS = ("pixel_um", "bit_depth", "phase_range_rad")
+#: The names of the channels of a frame, in our metadata, and as a list of texts in files of other programs.
+CHANNELS = "channels"
 #: Our name of a column, and the unit in the name of another program's column.
 _TIMED = re.compile(r"(t|time|exposure|latency)_(ns|us|ms|s)")
 
@@ -70,6 +72,8 @@ def metadata_json_of(values: Mapping[str, object]) -> str:
 def stated_facts(values: Mapping[str, object], metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata of one of our files, or else single values that another program stores under our names."""
     facts = dict(metadata)
+    if CHANNELS not in facts and (named := _texts(values.get(CHANNELS))):
+        facts[CHANNELS] = named
     for name in SCALARS:
         number = values.get(name)
         if name not in facts and isinstance(number, int | float | np.ndarray | np.generic) and np.size(number) == 1:
@@ -77,3 +81,17 @@ def stated_facts(values: Mapping[str, object], metadata: Mapping[str, Any]) -> d
             if single.dtype.kind in "uif" and 0 < single < math.inf:
                 facts[name] = int(single) if name == "bit_depth" else float(single)
     return facts
+
+
+def _texts(value: object) -> list[str]:
+    """Return the texts of an array or a list; an empty list where it is none, or not all are texts."""
+    listed = np.ravel(value).tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(listed, list) or not all(isinstance(item, str | bytes) for item in listed):
+        return []
+    return [text_of(item) for item in listed]
+
+
+def channel_names(metadata: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the names of the channels that the metadata state; () unless every channel has a name of its own."""
+    named = _texts(metadata.get(CHANNELS))
+    return tuple(named) if all(named) and len(set(named)) == len(named) else ()

@@ -17,7 +17,9 @@ from acquisition.exchange.child_reader import check_in_child
 from acquisition.exchange.containers.array_file import IMAGE_KINDS, METADATA, ArrayFile, json_mapping
 from acquisition.exchange.containers.axes import Axes, Custom, Decision, decide_axes, named_axes, read_images
 from acquisition.exchange.containers.facts import (
+    CHANNELS,
     SCALARS,
+    channel_names,
     is_column,
     metadata_json_of,
     si_columns,
@@ -47,25 +49,26 @@ def open_hdf5(path: Path, axes: str = "") -> ArrayFile:
     with h5py.File(path) as file:
         datasets = _datasets(file)
         for name, item in datasets.items():
-            if (is_column(name) or name in _SINGLE) and item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
+            if (is_column(name) or _is_single(name, item)) and item.size * item.dtype.itemsize > MAX_COLUMN_BYTES:
                 raise LimitError(f"{name!r} claims {item.size} values; at most {MAX_COLUMN_BYTES} bytes are read")
         stored = {name: _column(item) for name, item in datasets.items() if is_column(name)}
-        single = {**file.attrs, **{name: _column(item) for name, item in datasets.items() if name in _SINGLE}}
+        single = {**file.attrs, **{name: _column(item) for name, item in datasets.items() if _is_single(name, item)}}
         columns, converted = si_columns(stored)
         count = next((len(column) for column in columns.values() if column.ndim == 1), None)
         images = {name: item for name, item in datasets.items() if _holds_images(name, item)}
         units = {name: unit_of(item.attrs) for name, item in images.items()}
-        decision = _decide(images, count, axes)
+        metadata_json = metadata_json_of(single)
+        metadata = stated_facts(single, json_mapping(metadata_json))
+        decision = _decide(images, count, axes, len(channel_names(metadata)))
         layouts: dict[str, Layout] = {
             name: (array_axes.layout(images[name].shape), images[name].dtype.newbyteorder("="))
             for name, array_axes in decision.axes.items()
         }
-    metadata_json = metadata_json_of(single)
     check_sums = read_check_sums(layouts, stored, metadata_json, text_of(single.get(FACTS, "")))
     return ArrayFile(
         arrays=layouts,
         columns=columns,
-        metadata=stated_facts(single, json_mapping(metadata_json)),
+        metadata=metadata,
         check_sums=check_sums,
         read=partial(_images, path, decision.axes),
         notes=() if check_sums else (*decision.notes, *converted),
@@ -73,13 +76,18 @@ def open_hdf5(path: Path, axes: str = "") -> ArrayFile:
     )
 
 
-def _decide(images: Mapping[str, h5py.Dataset], count: int | None, stated: str) -> Decision:
+def _is_single(name: str, item: h5py.Dataset) -> bool:
+    is_text = h5py.check_string_dtype(item.dtype) or text_of(item.attrs.get(_MATLAB, "")) == _CHARACTERS
+    return name in _SINGLE or (name == CHANNELS and bool(is_text))
+
+
+def _decide(images: Mapping[str, h5py.Dataset], count: int | None, stated: str, channels: int) -> Decision:
     """Return the axes of all arrays as they lie in HDF5; the notes show MATLAB's arrays as MATLAB shows them."""
     named = {name: axes for name, item in images.items() if (axes := _labelled(item)) and not stated}
     own = {name: item.shape for name, item in images.items() if name not in named and not _is_matlab(item)}
     reverse = {name: item.shape[::-1] for name, item in images.items() if name not in named and _is_matlab(item)}
-    first = decide_axes(own, Custom.FIRST, count=count, stated=stated)
-    last = decide_axes(reverse, Custom.LAST, count=count, stated=stated)
+    first = decide_axes(own, Custom.FIRST, count=count, stated=stated, channels=channels)
+    last = decide_axes(reverse, Custom.LAST, count=count, stated=stated, channels=channels)
     flipped = {name: axes.reversed(len(reverse[name])) for name, axes in last.axes.items()}
     notes = [f"axes of {name!r}: {axes.names(images[name].shape)}, as the file names them" for name, axes in named.items()]
     decided = {**named, **first.axes, **flipped}

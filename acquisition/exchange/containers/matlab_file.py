@@ -15,7 +15,16 @@ from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import FACTS, Layout, read_check_sums
 from acquisition.exchange.containers.array_file import METADATA, ArrayFile, json_mapping
 from acquisition.exchange.containers.axes import Axes, Custom, decide_axes, read_images
-from acquisition.exchange.containers.facts import SCALARS, is_column, metadata_json_of, si_columns, stated_facts, text_of
+from acquisition.exchange.containers.facts import (
+    CHANNELS,
+    SCALARS,
+    channel_names,
+    is_column,
+    metadata_json_of,
+    si_columns,
+    stated_facts,
+    text_of,
+)
 from acquisition.exchange.containers.matlab5_elements import Variable, read_variables
 from drivers.limits import MAX_ARRAY_BYTES, MAX_COLUMN_BYTES, MAX_EXPANSION, LimitError
 
@@ -25,28 +34,35 @@ _SINGLE = (*METADATA, FACTS, *SCALARS)
 def read_matlab5(path: Path, axes: str = "") -> ArrayFile:
     """Read a MATLAB file of version 5. Arrays inside a struct have the names ``struct/array``."""
     variables = read_variables(path)
-    facts = {name: _fact(path, name, item) for name, item in variables.items() if is_column(name) or name in _SINGLE}
+    facts = {name: _fact(path, name, item) for name, item in variables.items() if is_column(name) or _is_single(name, item)}
     stored = {name: value for name, value in facts.items() if is_column(name)}
-    single = {name: value for name, value in facts.items() if name in _SINGLE}
+    single = {name: value for name, value in facts.items() if not is_column(name)}
     columns, converted = si_columns(stored)
     count = next((len(column) for column in columns.values() if column.ndim == 1), None)
     layouts = {name: layout for name, layout in _layouts("", variables).items() if name not in facts}
     for name, layout in layouts.items():
         _check_size(path, name, layout, MAX_ARRAY_BYTES)
-    decision = decide_axes({name: shape for name, (shape, _) in layouts.items()}, Custom.LAST, count=count, stated=axes)
+    metadata_json = metadata_json_of(single)
+    metadata = stated_facts(single, json_mapping(metadata_json))
+    shapes = {name: shape for name, (shape, _) in layouts.items()}
+    channels = len(channel_names(metadata))
+    decision = decide_axes(shapes, Custom.LAST, count=count, stated=axes, channels=channels)
     arrays: dict[str, Layout] = {
         name: (array_axes.layout(layouts[name][0]), layouts[name][1]) for name, array_axes in decision.axes.items()
     }
-    metadata_json = metadata_json_of(single)
     check_sums = read_check_sums(arrays, stored, metadata_json, text_of(single.get(FACTS, "")))
     return ArrayFile(
         arrays=arrays,
         columns=columns,
-        metadata=stated_facts(single, json_mapping(metadata_json)),
+        metadata=metadata,
         check_sums=check_sums,
         read=partial(_images, path, decision.axes, layouts),
         notes=() if check_sums else (*decision.notes, *converted),
     )
+
+
+def _is_single(name: str, variable: Variable) -> bool:
+    return name in _SINGLE or (name == CHANNELS and variable.dtype is None)
 
 
 def _layouts(prefix: str, variables: Mapping[str, Variable]) -> dict[str, Layout]:

@@ -17,7 +17,15 @@ from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import FACTS, Layout, read_check_sums
 from acquisition.exchange.containers.array_file import IMAGE_KINDS, METADATA, ArrayFile, json_mapping
 from acquisition.exchange.containers.axes import Axes, Custom, decide_axes, read_images
-from acquisition.exchange.containers.facts import SCALARS, is_column, metadata_json_of, si_columns, stated_facts
+from acquisition.exchange.containers.facts import (
+    CHANNELS,
+    SCALARS,
+    channel_names,
+    is_column,
+    metadata_json_of,
+    si_columns,
+    stated_facts,
+)
 from drivers.limits import MAX_ARRAY_BYTES, MAX_COLUMN_BYTES, LimitError, check_regular
 from drivers.safe_arrays import npz_members, read_npy_header
 
@@ -41,22 +49,23 @@ def read_npz(path: Path, axes: str = "") -> ArrayFile:
         headers = {name: _member_header(file, name, info) for name, info in npz_members(file, path.stat().st_size).items()}
     with np.load(path, allow_pickle=False) as loaded:
         stored = {name: loaded[name] for name in loaded if is_column(name)}
-        single = {name: loaded[name] for name in loaded if name in _SINGLE}
+        single = {name: loaded[name] for name in loaded if name in _SINGLE or _holds_names(name, headers)}
     columns, converted = si_columns(stored)
     count = next((len(column) for column in columns.values() if column.ndim == 1), None)
     shapes = {name: shape for name, (shape, _, dtype, _) in headers.items() if _holds_images(name, shape, dtype)}
-    decision = decide_axes(shapes, Custom.FIRST, count=count, stated=axes)
+    metadata_json = metadata_json_of(single)
+    metadata = stated_facts(single, json_mapping(metadata_json))
+    decision = decide_axes(shapes, Custom.FIRST, count=count, stated=axes, channels=len(channel_names(metadata)))
     members = {name: _member(headers[name], array_axes) for name, array_axes in decision.axes.items()}
     layouts: dict[str, Layout] = {
         name: (array_axes.layout(shapes[name]), headers[name][2].newbyteorder("="))
         for name, array_axes in decision.axes.items()
     }
-    metadata_json = metadata_json_of(single)
     check_sums = read_check_sums(layouts, stored, metadata_json, str(single.get(FACTS, "")))
     return ArrayFile(
         arrays=layouts,
         columns=columns,
-        metadata=stated_facts(single, json_mapping(metadata_json)),
+        metadata=metadata,
         check_sums=check_sums,
         read=partial(_npz_images, path, members),
         notes=() if check_sums else (*decision.notes, *converted),
@@ -95,6 +104,11 @@ def _member(header: _Header, axes: Axes) -> _Member:
     if fortran_order:
         shape, axes = shape[::-1], axes.reversed(len(shape))
     return _Member(shape=shape, dtype=dtype, axes=axes, available=available)
+
+
+def _holds_names(name: str, headers: Mapping[str, _Header]) -> bool:
+    shape, _, dtype, _ = headers[name]
+    return name == CHANNELS and dtype.kind in "US" and math.prod(shape) * dtype.itemsize <= MAX_COLUMN_BYTES
 
 
 def _holds_images(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

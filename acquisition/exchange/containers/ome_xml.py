@@ -27,6 +27,8 @@ class OmeStack:
     ----------
     image, channel : str
         Names of the image and the channel in the file; empty where it has none.
+    number : int
+        Number of the image in the file.
     pages : list of int
         The page of every image, in order.
     columns : dict of str to ndarray, shape (N,)
@@ -39,6 +41,7 @@ class OmeStack:
 
     image: str
     channel: str
+    number: int
     pages: list[int]
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +61,7 @@ def read_ome(xml: str, page_count: int) -> list[OmeStack]:
     root = ElementTree.fromstring(xml)
     stacks: list[OmeStack] = []
     next_page = 0
-    for image in root.iterfind("{*}Image"):
+    for number, image in enumerate(root.iterfind("{*}Image")):
         pixels = image.find("{*}Pixels")
         if pixels is None:
             continue
@@ -72,7 +75,7 @@ def read_ome(xml: str, page_count: int) -> list[OmeStack]:
         next_page = max(pages.values(), default=-1) + 1
         if len(pages) < planes or next_page > page_count:
             raise ValueError(f"its OME metadata state {planes} images, but not the pages of all of them")
-        stacks += _channels(image.get("Name", ""), pixels, sizes, pages)
+        stacks += _channels((number, image.get("Name", "")), pixels, sizes, pages)
     if not stacks:
         raise ValueError("it has no OME metadata for its pages")
     return stacks
@@ -117,14 +120,18 @@ def _ordered(order: str, sizes: Sequence[int]) -> Iterator[_Plane]:
                 yield (by_axis[0], by_axis[1], by_axis[2])
 
 
-def _channels(name: str, pixels: ElementTree.Element, sizes: Sequence[int], pages: dict[_Plane, int]) -> Iterator[OmeStack]:
+def _channels(
+    image: tuple[int, str], pixels: ElementTree.Element, sizes: Sequence[int], pages: dict[_Plane, int]
+) -> Iterator[OmeStack]:
+    """Yield the stack of every channel of an image, of which number and name are given."""
+    number, name = image
     size_z, size_c, size_t = sizes
     names = [channel.get("Name", "") for channel in pixels.findall("{*}Channel")]
     planes = {_place(plane): plane for plane in pixels.findall("{*}Plane")}
     for c in range(size_c):
         frames = [(z, c, t) for t in range(size_t) for z in range(size_z)]
         channel = names[c] if c < len(names) else ""
-        stack = OmeStack(image=name, channel=channel, pages=[pages[frame] for frame in frames])
+        stack = OmeStack(image=name, channel=channel, number=number, pages=[pages[frame] for frame in frames])
         if size_z > 1:
             stack.notes.append(f"its {size_z} images along Z are frames" + (f", {size_z} at each time" if size_t > 1 else ""))
         _add_times(stack, pixels, [planes.get(frame) for frame in frames], frames)

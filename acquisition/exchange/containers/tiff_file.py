@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from PIL import Image as Pillow
 
 from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import Layout, read_ome_check_sums, read_ome_facts
-from acquisition.exchange.containers.array_file import ArrayFile, json_mapping
+from acquisition.exchange.containers.array_file import ArrayFile, joined, json_mapping, planes_of
 from acquisition.exchange.containers.axes import Axes, read_images
-from acquisition.exchange.containers.facts import plain_columns
+from acquisition.exchange.containers.facts import channel_names, plain_columns
 from acquisition.exchange.containers.ome_xml import OmeStack, read_ome
 from acquisition.exchange.containers.units import length_um, regular_times_ns
 from drivers.limits import MAX_EXPANSION, LimitError, check_pixels, check_regular
@@ -54,8 +54,9 @@ def read_tiff(path: Path, name: str) -> ArrayFile:
         check_pages(faults)
         xml = tiff.ome_metadata or ""
         first: Any = tiff.pages.first
+        described = read_ome(xml, page_count) if xml else []
         if xml:
-            stacks = _named_stacks(read_ome(xml, page_count), name or path.name.split(".")[0])
+            stacks = _named_stacks(described, name or path.name.split(".")[0])
         elif path.name.lower().endswith((".ome.tif", ".ome.tiff")):
             # A truncated file may have lost its description or pages; tifffile only logs this.
             raise ValueError(f"{path.name} has no OME metadata for its {page_count} pages")
@@ -64,9 +65,7 @@ def read_tiff(path: Path, name: str) -> ArrayFile:
         else:
             stacks = _plain_stacks(tiff, page_count, name or path.stem)
         layouts = {key: _layout(path, tiff, stack) for key, stack in stacks.items()}
-    sole = next(iter(stacks))
-    check_sums = read_ome_check_sums(sole, xml, layouts[sole]) if xml and len(stacks) == 1 else None
-    chosen = stacks.get("speckle", stacks[sole])
+    chosen = stacks.get("speckle", next(iter(stacks.values())))
     own_columns, own_metadata = read_ome_facts(xml)
     if own_columns:  # more than OME has elements for, and the times as they were stored
         chosen.columns = plain_columns(own_columns)
@@ -79,14 +78,26 @@ def read_tiff(path: Path, name: str) -> ArrayFile:
         notes.append("0 is white in it: its values are subtracted from white")
     if xml and page_count > (used := sum(len(stack.pages) for stack in stacks.values())):
         notes.append(f"{page_count - used} of its {page_count} pages are not in its OME metadata, and are not used")
-    return ArrayFile(
+    channels = [stack.channel for stack in described]
+    content = ArrayFile(
         arrays=layouts,
         columns=chosen.columns,
         metadata=chosen.metadata,
-        check_sums=check_sums,
+        check_sums=None,
         read=partial(_images, path, stacks),
-        notes=() if check_sums else tuple(notes),
+        notes=tuple(notes),
+        planes=planes_of(name, channels) if len({stack.number for stack in described}) == 1 else (),
     )
+    if own_columns and channels == list(channel_names(chosen.metadata)):
+        content = joined(content, name or path.name.split(".")[0], tuple(layouts))
+    return _with_check_sums(content, xml)
+
+
+def _with_check_sums(content: ArrayFile, xml: str) -> ArrayFile:
+    """Return a file with the check sums of its only array, or as it is where it has none."""
+    sole = next(iter(content.arrays))
+    check_sums = read_ome_check_sums(sole, xml, content.arrays[sole]) if xml and len(content.arrays) == 1 else None
+    return replace(content, check_sums=check_sums, notes=()) if check_sums else content
 
 
 def _named_stacks(stacks: Sequence[OmeStack], name: str) -> dict[str, _Stack]:

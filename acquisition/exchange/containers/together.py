@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from acquisition.exchange.check_sums import combined
-from acquisition.exchange.containers.array_file import ArrayFile
+from acquisition.exchange.containers.array_file import KNOWN, ArrayFile
 from drivers.limits import check_inside
 
 #: Endings of one kind of file; files of one kind belong together.
 TIFF = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 ZARR = (".ome.zarr", ".zarr")
 NPY = (".npy",)
-#: Arrays of files whose names have nothing else.
-_KNOWN = ("speckle", "phase", "label", "labels", "uncertainty")
 
 
 def array_name(path: Path, endings: tuple[str, ...]) -> tuple[str, str] | None:
@@ -33,9 +31,9 @@ def files_together(path: Path, endings: tuple[str, ...]) -> dict[str, Path]:
     files = {"speckle": path}
     for file in sorted(path.parent.iterdir(), key=lambda file: (file.suffixes != path.suffixes, file.name)):
         other = array_name(file, endings)
-        if other is None or other[0] != own[0] or (not own[0] and other[1].lower() not in _KNOWN):
+        if other is None or other[0] != own[0] or (not own[0] and other[1].lower() not in KNOWN):
             continue
-        name = other[1].lower() if other[1].lower() in _KNOWN else other[1]
+        name = other[1].lower() if other[1].lower() in KNOWN else other[1]
         files.setdefault(name, file)
     check_inside(path.parent, [file.name for file in files.values() if file != path])
     return files
@@ -53,4 +51,5 @@ def read_together(files: Mapping[str, Path], read: Callable[[Path, str], ArrayFi
         read=lambda name: readers[name](name),
         notes=tuple(note for content in contents.values() for note in content.notes),
         units={name: unit for content in contents.values() for name, unit in content.units.items()},
+        planes=contents["speckle"].planes,
     )

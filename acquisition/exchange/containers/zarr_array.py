@@ -32,28 +32,38 @@ _CACHE_BYTES = 2**28
 
 @dataclass(frozen=True, kw_only=True)
 class ZarrStack:
-    """The images of one array: for each one where it lies along every axis but those of rows and columns."""
+    """The images of one array: for each one where it lies along every axis but those of the image.
+
+    Parameters
+    ----------
+    store : TensorStore
+        The array.
+    places : sequence of mapping of int to int
+        For every image its place along each other axis.
+    image : tuple of int
+        The axes of an image: H and W, or C, H and W.
+    """
 
     store: ts.TensorStore
     places: Sequence[Mapping[int, int]]
-    rows: int
-    columns: int
+    image: tuple[int, ...]
 
     @property
     def layout(self) -> Layout:
-        """(N, H, W) and dtype."""
-        shape = self.store.shape
-        return (len(self.places), shape[self.rows], shape[self.columns]), np.dtype(self.store.dtype.numpy_dtype)
+        """(N, H, W) or (N, C, H, W), and dtype."""
+        shape = tuple(self.store.shape[axis] for axis in self.image)
+        return (len(self.places), *shape), np.dtype(self.store.dtype.numpy_dtype)
 
     def images(self) -> Iterator[Image]:
-        """Yield the images (H, W) in order."""
+        """Yield the images (H, W) or (C, H, W) in order."""
+        order = [sorted(self.image).index(axis) for axis in self.image]
         for number, place in enumerate(self.places):
             index = tuple(place.get(axis, slice(None)) for axis in range(self.store.ndim))
             try:
                 image: NDArray[Any] = self.store[index].read().result()
             except ValueError as error:
                 raise ValueError(f"image {number}: {tensorstore_reason(error)}") from error
-            yield np.ascontiguousarray(image if self.rows < self.columns else image.T)
+            yield np.ascontiguousarray(np.transpose(image, order))
 
 
 def is_zarr(path: Path) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from acquisition.archive.shards import Image
 from acquisition.exchange.check_sums import FACTS, CheckSums, Layout, combined, missing_parts
-from acquisition.exchange.containers.array_file import ArrayFile
+from acquisition.exchange.containers.array_file import ArrayFile, planes_of
 from acquisition.exchange.containers.axes import Custom, decide_axes, named_axes
 from acquisition.exchange.containers.facts import is_column, plain_columns, si_columns, unit_of
 from acquisition.exchange.containers.units import length_um, regular_times_ns
@@ -33,8 +33,8 @@ from drivers.manifest import values_sha256
 #: Axes of images that name none, as NGFF 0.1 and 0.2 have them.
 _UNNAMED = "tczyx"
 
-#: What our own folders state. It is not read from them, because their check sums come later.
-_OURS: Mapping[str, Any] = {"axes": ["t", "y", "x"], "datasets": [{"path": "0"}]}
+#: The axes of our own folders, by their number. They are not read from them, because their check sums come later.
+_OURS: Mapping[int, Sequence[str]] = {3: "tyx", 4: "tcyx"}
 
 
 def read_ome_zarr(path: Path, name: str, axes: str = "") -> ArrayFile:
@@ -93,18 +93,22 @@ def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 def _image(path: Path, name: str) -> ArrayFile:
     """Read one multiscale image, in its full resolution."""
     group, attributes = read_json(path / ZARR_GROUP), attributes_of(path)
-    image = _OURS if _is_ours(attributes) else _multiscales(attributes)[0]
+    ours = _is_ours(attributes)
+    image: Mapping[str, Any] = {"datasets": [{"path": "0"}]} if ours else _multiscales(attributes)[0]
     dataset = objects(image, "datasets")[0]
     store = open_zarr(path, str(dataset["path"]))
+    if ours:
+        image = {**image, "axes": list(_OURS.get(store.ndim, "tyx"))}
     axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in image.get("axes", _UNNAMED[-store.ndim :])]
     if len(axes) != store.ndim or len(set(axes)) != len(axes) or not {"y", "x"} <= set(axes) <= set(_UNNAMED):
         raise LimitError(f"its axes are {', '.join(axes)}; t, c, z, y and x are read")
-    stacks = _channels(store, axes, name, attributes)
+    channels = [str(channel.get("label", "")) for channel in objects(inside(_ome(attributes), "omero"), "channels")]
+    stacks = {name: _own_stack(store)} if ours else _channels(store, axes, name, channels)
     layouts = {key: stack.layout for key, stack in stacks.items()}
     facts = inside(attributes, "specklescope")
     columns, notes = si_columns(plain_columns(facts))
     metadata = dict(facts.get("metadata", {}))
-    if not _is_ours(attributes):
+    if not ours:
         columns, metadata, notes = _scaled(image, dataset, axes, store.shape)
         notes.insert(0, f"axes of {name!r}: {', '.join(f'{a} {n}' for a, n in zip(axes, store.shape, strict=True))}")
     check_sums = _check_sums(name, group, facts, layouts[name]) if name in layouts else None
@@ -115,22 +119,27 @@ def _image(path: Path, name: str) -> ArrayFile:
         check_sums=check_sums,
         read=lambda key: stacks[key].images(),
         notes=() if check_sums else tuple(notes),
+        planes=planes_of(name, channels) if len(stacks) > 1 else (),
     )
 
 
-def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes: Mapping[str, Any]) -> dict[str, ZarrStack]:
+def _own_stack(store: ts.TensorStore) -> ZarrStack:
+    """Return the stack of one of our folders: its axes are t, y, x, with c after t where frames have channels."""
+    places = [{0: number} for number in range(store.shape[0])]
+    return ZarrStack(store=store, places=places, image=tuple(range(1, store.ndim)))
+
+
+def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, labels: Sequence[str]) -> dict[str, ZarrStack]:
     """Return the stack of every channel; time is the slower axis of the images, Z the faster one."""
     sizes = dict(zip(axes, store.shape, strict=True))
     count = sizes.get("c", 1)
-    listed = objects(inside(_ome(attributes), "omero"), "channels")
-    labels = [str(channel.get("label", "")) for channel in listed]
-    names = [name] if count == 1 else labels
+    names = [name] if count == 1 else list(labels)
     if len(set(names)) != count or not all(names):
         names = [f"{name}/{number}" for number in range(count)]
     if count > 1 and names[0] == f"{name}/0" and sizes.get("t", 1) == sizes.get("z", 1) == 1:
         fixed = {axes.index(axis): 0 for axis in ("t", "z") if axis in axes}
         places = [fixed | {axes.index("c"): number} for number in range(count)]
-        return {name: ZarrStack(store=store, places=places, rows=axes.index("y"), columns=axes.index("x"))}
+        return {name: ZarrStack(store=store, places=places, image=(axes.index("y"), axes.index("x")))}
     stacks = {}
     for number, key in enumerate(names):
         fixed = {axes.index("c"): number} if "c" in axes else {}
@@ -139,7 +148,7 @@ def _channels(store: ts.TensorStore, axes: Sequence[str], name: str, attributes:
             for t in range(sizes.get("t", 1))
             for z in range(sizes.get("z", 1))
         ]
-        stacks[key] = ZarrStack(store=store, places=places, rows=axes.index("y"), columns=axes.index("x"))
+        stacks[key] = ZarrStack(store=store, places=places, image=(axes.index("y"), axes.index("x")))
     return stacks
 
 
@@ -199,9 +208,9 @@ def _plain(path: Path, stated: str) -> ArrayFile:
     stacks = {}
     for key, axes in {**named, **decision.axes}.items():
         count = axes.layout(stores[key].shape)[0]
-        others = {axis: 0 for axis in range(stores[key].ndim) if axis not in (axes.rows, axes.columns)}
+        others = {axis: 0 for axis in range(stores[key].ndim) if axis not in axes.image}
         places = [others | ({axes.frames: number} if axes.frames is not None else {}) for number in range(count)]
-        stacks[key] = ZarrStack(store=stores[key], places=places, rows=axes.rows, columns=axes.columns)
+        stacks[key] = ZarrStack(store=stores[key], places=places, image=axes.image)
     sources = [f"axes of {key!r}: {axes.names(stores[key].shape)}, as the file names them" for key, axes in named.items()]
     return ArrayFile(
         arrays={key: stack.layout for key, stack in stacks.items()},
@@ -230,4 +239,5 @@ def _merged(parts: Sequence[ArrayFile]) -> ArrayFile:
         check_sums=combined([part.check_sums for part in parts if part.check_sums]),
         read=lambda name: readers[name](name),
         notes=tuple(note for part in parts for note in part.notes),
+        planes=first.planes,
     )

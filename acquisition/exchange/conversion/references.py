@@ -16,7 +16,7 @@ from acquisition.exchange.containers.references_folder import (
 )
 
 _REMEDY = "copy or export the folder again, name another by --references, or leave it out by --no-references"
-#: Arrays that have the shape of a camera frame: alone, and as a stack.
+#: Arrays that have the shape of a camera frame, or of one of its channels: alone, and as a stack.
 _FRAME, _FRAMES = ("speckle", "pairs_reference"), ("pairs_speckle", "pairs_phase_rad")
 
 
@@ -44,8 +44,8 @@ class ImportedReferences:
 
         Parameters
         ----------
-        frame_shape : (int, int)
-            Height and width of the frames that they are for.
+        frame_shape : tuple of int
+            (H, W) or (C, H, W) of the frames that they are for.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class ImportedReferences:
                 raise ReferencesError(f"{self.folder}: {_one_line(error)}; {_REMEDY}") from error
             for name, array in reference.arrays.items():
                 shape = array.shape[1:] if name in _FRAMES else array.shape
-                if name in (*_FRAME, *_FRAMES) and shape != frame_shape:
+                if name in (*_FRAME, *_FRAMES) and shape not in (frame_shape, frame_shape[-2:]):
                     raise ReferencesError(
                         f"{self.folder}: {name!r} of reference {number} is for frames of {shape}, the speckle has "
                         f"{frame_shape}; {_REMEDY}"

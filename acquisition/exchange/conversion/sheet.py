@@ -24,7 +24,7 @@ class Thumbnail:
     title : str
         Number and name.
     speckle, phase : ndarray, shape (h, w)
-        Counts, and radians.
+        Counts, with the channels side by side, and radians.
     """
 
     title: str
@@ -55,7 +55,8 @@ def contact_sheet(thumbnails: Sequence[Thumbnail]) -> NDArray[np.uint8]:
 
 
 def _small(image: NDArray[Any]) -> NDArray[Any]:
-    """Return every n-th pixel of an image, so that its values stay as they are."""
+    """Return every n-th pixel of an image, so that its values stay as they are; channels lie side by side."""
+    image = np.hstack(list(image)) if image.ndim > 2 else image
     step = -(-max(image.shape) // _SIDE_PX)
     return image[::step, ::step].copy()
 

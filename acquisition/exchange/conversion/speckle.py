@@ -78,7 +78,7 @@ class SpeckleConverter:
         ----------
         name : str
             What messages call it.
-        image : ndarray, shape (H, W)
+        image : ndarray, shape (H, W) or (C, H, W)
             As stored.
 
         Raises

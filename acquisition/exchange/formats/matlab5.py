@@ -39,19 +39,19 @@ MOST_BYTES = 2**31 - 2**16
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Images (H, W) that become one variable H x W x N.
+    """Images (H, W) that become one variable H x W x N, or (C, H, W) that become H x W x C x N.
 
     Parameters
     ----------
     shape : tuple of int
-        (N, H, W).
+        (N, H, W) or (N, C, H, W).
     dtype : str
         Name of their dtype.
     images : iterable of ndarray
         The images in order.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: str
     images: Iterable[NDArray[Any]]
 
@@ -98,19 +98,20 @@ def _cells(value: NDArray[Any] | str) -> NDArray[Any] | str:
 
 
 def _write_stack(file: BinaryIO, name: str, stack: Stack) -> None:
-    count, height, width = stack.shape
+    count, *channels, height, width = stack.shape
+    sizes = (height, width, *channels, count)
     data_type, kind = _TYPES[stack.dtype]
     padding = -stack.nbytes % 8
     parts = [
         _element(_UINT32, struct.pack("<2I", kind, 0)),
-        _element(_INT32, struct.pack("<3i", height, width, count)),
+        _element(_INT32, struct.pack(f"<{len(sizes)}i", *sizes)),
         _element(_INT8, name.encode("utf-8")),
         struct.pack("<2I", data_type, stack.nbytes),
     ]
     head = b"".join(parts)
     file.write(struct.pack("<2I", _MATRIX, len(head) + stack.nbytes + padding) + head)
     for image in stack.images:  # MATLAB's first axis is the fastest
-        file.write(np.ascontiguousarray(image.T, image.dtype.newbyteorder("<")).data)
+        file.write(np.ascontiguousarray(np.swapaxes(image, -1, -2), image.dtype.newbyteorder("<")).data)
     file.write(bytes(padding))
 
 

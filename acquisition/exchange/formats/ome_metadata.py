@@ -12,6 +12,7 @@ import tifffile
 from acquisition.archive.reader import Archive
 from acquisition.exchange.check_sums import ome_annotation
 from acquisition.exchange.export_base import (
+    channels_of,
     display_range,
     even_interval_s,
     json_columns,
@@ -22,22 +23,27 @@ from acquisition.exchange.export_base import (
 )
 from drivers.program_version import program_version
 
+#: ImageJ shows so many channels in colours on each other.
+_MOST_COMPOSITE = 7
+
 
 def ome_xml(archive: Archive, name: str) -> str:
-    """Return the OME-XML of one array with axes TYX.
+    """Return the OME-XML of one array with axes TYX, or TCYX where its images have channels.
 
     OME has no place for some of our facts: the annotations hold all metadata and all columns as JSON, see
     :mod:`acquisition.exchange.check_sums`.
     """
     rows, spec = archive.rows(), archive.spec(name)
+    channels = channels_of(archive, name) or (name,)
+    planes = [row for row in rows for _ in channels]
     facts: dict[str, Any] = {
         "Name": f"{archive.path.name} {name}",
-        "Channel": {"Name": [name]},
+        "Channel": {"Name": list(channels)},
         "Plane": {
-            "DeltaT": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in rows],
-            "DeltaTUnit": ["s"] * len(rows),
-            "ExposureTime": [row.exposure_s for row in rows],
-            "ExposureTimeUnit": ["s"] * len(rows),
+            "DeltaT": [(row.t_ns - rows[0].t_ns) * 1e-9 for row in planes],
+            "DeltaTUnit": ["s"] * len(planes),
+            "ExposureTime": [row.exposure_s for row in planes],
+            "ExposureTimeUnit": ["s"] * len(planes),
         },
         "MapAnnotation": _stated(archive)
         | ome_annotation([row.crc32[name] for row in rows], metadata_json(archive), json.dumps(json_columns(archive))),
@@ -54,8 +60,10 @@ def ome_xml(archive: Archive, name: str) -> str:
         facts |= {"PhysicalSizeX": side_um, "PhysicalSizeXUnit": "µm"}
         facts |= {"PhysicalSizeY": side_um, "PhysicalSizeYUnit": "µm"}
     document = tifffile.OmeXml(Creator=f"SpeckleScope {program_version()}")
-    height, width = spec.shape
-    document.addimage(spec.dtype, (len(rows), height, width), (len(rows), 1, 1, height, width, 1), axes="TYX", **facts)
+    height, width = spec.shape[-2:]
+    stored = (len(planes), 1, 1, height, width, 1)
+    axes = "TYX" if len(spec.shape) == len("YX") else "TCYX"
+    document.addimage(spec.dtype, (len(rows), *spec.shape), stored, axes=axes, **facts)
     return _with_instrument(archive, document.tostring(declaration=True))
 
 
@@ -89,10 +97,13 @@ def _date(host_utc: str) -> str:
 
 def imagej_description(archive: Archive, name: str) -> str:
     """Return what ImageJ reads in a TIFF file: without it, frames would be slices along Z, in no unit of length."""
-    count = len(archive)
+    count, channels = len(archive), len(channels_of(archive, name)) or 1
     low, high = display_range(archive, name)
-    lines = ["ImageJ=1.53t", f"images={count}"]
-    lines += [f"frames={count}", "hyperstack=true", "mode=grayscale"] if count > 1 else []
+    lines = ["ImageJ=1.53t", f"images={count * channels}"]
+    lines += [f"channels={channels}"] if channels > 1 else []
+    lines += [f"frames={count}"] if count > 1 else []
+    lines += ["hyperstack=true"] if count * channels > 1 else []
+    lines += [f"mode={'composite' if 1 < channels <= _MOST_COMPOSITE else 'grayscale'}"] if count * channels > 1 else []
     lines += ["unit=um"] if pixel_um(archive, name) is not None else []
     interval_s = even_interval_s(archive.rows())
     lines += [f"finterval={interval_s!r}"] if interval_s is not None else []

@@ -35,7 +35,8 @@ class PairImportOptions:
     phase
         Which array, file or folder of the source holds the phase.
     axes
-        Axes of the arrays, where nothing in the file tells them: N, H and W in their order, such as HWN.
+        Axes of the arrays, where nothing in the file tells them: N, H and W in their order, such as HWN; NCHW or HWCN
+        for frames with channels.
     phase_unit
         Unit of the phase. Needed for integers, and for values beyond the phase range.
     phase_range_rad

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from drivers.twin.imaging.fresnel import mirrored, propagated, spread_px
+from drivers.twin.imaging.fresnel import mirrored, propagated, reach_px
 
 #: Names of the colours, in the order of the channels of a frame.
 COLOURS: Final = ("red", "green", "blue")
@@ -90,7 +90,7 @@ def colour_frames(phase_rad: torch.Tensor, config: ChromaticConfig) -> torch.Ten
     """
     height, width = phase_rad.shape[-2:]
     largest_um = max(map(abs, config.defocus_um))
-    path = mirrored(phase_rad[:, None], 2 * spread_px(largest_um, config.spectrum_um[1], config.pixel_um))[:, 0]
+    path = mirrored(phase_rad[:, None], 2 * reach_px(largest_um, config.spectrum_um[1], config.pixel_um))[:, 0]
     top, left = ((long - side) // 2 for long, side in zip(path.shape[-2:], (height, width), strict=True))
     colours = []
     for centre_um, response_um, defocus_um in zip(config.centre_um, config.response_um, config.defocus_um, strict=True):

@@ -29,7 +29,7 @@ class DiffuserConfig:
     ----------
     correlation_um : float
         Correlation length of the screen: the distance at which the correlation of its phase is 1/e.
-    depth_rad : float
+    phase_std_rad : float
         Standard deviation of the screen's phase.
     beam_um : float
         Diameter of the beam on the diffuser.
@@ -49,7 +49,7 @@ class DiffuserConfig:
     """
 
     correlation_um: float = 40.0
-    depth_rad: float = 12.0
+    phase_std_rad: float = 12.0
     beam_um: float = 600.0
     distance_um: float = 4000.0
     wavelength_um: float = 0.532
@@ -65,7 +65,7 @@ class DiffuserConfig:
             self.numerical_aperture,
             self.pixel_um,
         )
-        if not min(lengths) > 0 or not self.depth_rad > 2 * math.pi:
+        if not min(lengths) > 0 or not self.phase_std_rad > 2 * math.pi:
             raise ValueError(f"lengths are more than 0 and the phase is deeper than 2 pi, got {self}")
         if self.beam_um > 0.5 * _SCREEN_PX * self.screen_pixel_um:
             raise ValueError(
@@ -107,7 +107,7 @@ class Diffuser:
         sigma_px = config.correlation_um / config.screen_pixel_um / 2
         noise = ndimage.gaussian_filter(rng.standard_normal((_SCREEN_PX, _SCREEN_PX)), sigma_px, mode="wrap")
         #: Phase of the screen in radians; it goes on periodically.
-        self.screen_rad: NDArray[np.float32] = (noise * (config.depth_rad / noise.std())).astype(np.float32)
+        self.screen_rad: NDArray[np.float32] = (noise * (config.phase_std_rad / noise.std())).astype(np.float32)
         axis_um = (np.arange(_SCREEN_PX) - _SCREEN_PX / 2) * config.screen_pixel_um
         radius_um = np.hypot(axis_um[:, None], axis_um)
         self._beam = radius_um <= config.beam_um / 2

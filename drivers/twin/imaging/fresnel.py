@@ -38,7 +38,7 @@ def propagated(field: torch.Tensor, distance_um: float, wavelength_um: float, pi
     return torch.fft.ifft2(torch.fft.fft2(field) * transfer)
 
 
-def spread_px(distance_um: float, wavelength_um: float, pixel_um: float) -> int:
+def reach_px(distance_um: float, wavelength_um: float, pixel_um: float) -> int:
     """Return how far the light of the finest detail goes sideways, in pixels: half of the sampling frequency, rounded up."""
     return math.ceil(wavelength_um * abs(distance_um) / (2 * pixel_um**2))
 

@@ -70,7 +70,7 @@ class MicroscopeConfig:
         return emission + 2 * self.numerical_aperture / self.excitation_um
 
 
-def point_spread(config: MicroscopeConfig, shape: tuple[int, int]) -> torch.Tensor:
+def psf_of(config: MicroscopeConfig, shape: tuple[int, int]) -> torch.Tensor:
     """Return the point spread function (h, w), float64, with its centre at [0, 0] and sum 1; it goes on periodically."""
     emitted = _focus(config, shape, config.emission_um)
     if config.kind is Microscope.CONFOCAL:
@@ -98,14 +98,14 @@ class Blur:
 
     Parameters
     ----------
-    spread : tensor, shape (h, w)
+    psf : tensor, shape (h, w)
         Point spread function with its centre at [0, 0].
     """
 
-    def __init__(self, spread: torch.Tensor) -> None:
-        self.spread = spread
-        self._transfer = torch.fft.rfft2(spread).to(torch.complex64)
-        self._shape = (spread.shape[0], spread.shape[1])
+    def __init__(self, psf: torch.Tensor) -> None:
+        self.psf = psf
+        self._transfer = torch.fft.rfft2(psf).to(torch.complex64)
+        self._shape = (psf.shape[0], psf.shape[1])
 
     def __call__(self, sample: torch.Tensor) -> torch.Tensor:
         """Return the image (..., h, w) of a sample (..., h, w)."""

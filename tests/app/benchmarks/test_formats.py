@@ -22,11 +22,26 @@ TRIP = RoundTrip(fmt=ExportFormat.NPZ, bits=12, labels=True, uncertainty=True, p
 
 def test_every_combination_is_tried_once() -> None:
     trips = list(round_trips())
-    assert len(set(trips)) == len(trips) == 6 * 3 * 2 * 2 * 2
+    assert len(set(trips)) == len(trips) == 6 * 3 * 2 * 2 * 2 + 5 * 2 * 2
+    assert {trip.channels for trip in trips} == {1, 3, 5}
+    assert all(trip.fmt is not ExportFormat.FFV1 for trip in trips if trip.channels > 1)
 
 
 def test_an_archive_comes_back(tmp_path: Path) -> None:
     assert changed(TRIP, tmp_path) == []
+
+
+def test_lost_names_of_channels_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trip = replace(TRIP, channels=3)
+    assert changed(trip, tmp_path / "whole") == []
+    metadata = Archive.metadata
+
+    def spoilt(archive: Archive) -> dict[str, object]:
+        facts = dict(metadata.__get__(archive))
+        return {**facts, "channels": ["blue", "green", "red"]} if "again" in str(archive.path) else facts
+
+    monkeypatch.setattr(Archive, "metadata", property(spoilt))
+    assert changed(trip, tmp_path / "spoilt") == ["channels"]
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from reconstruction.engines.choose import open_engine
 from reconstruction.engines.torch_eager import TorchEngine
 from reconstruction.models.model import ModelCard, load_model, save_model
 
-SIDE, RANGE_RAD = 32, 3.5
+SIDE, PHASE_RANGE_RAD = 32, 3.5
 SHAPE = ZeroMeanConfig(
     frame_px=SIDE,
     grid_px=SIDE,
     field_radius=2.0,
-    phase_range_rad=RANGE_RAD,
+    phase_range_rad=PHASE_RANGE_RAD,
     base_channels=8,
     multipliers=(1, 2),
     mean_channels=8,
@@ -45,7 +45,7 @@ def batch(count: int, seed: int = 1) -> Batch:
         for _ in range(3):
             row, column = rng.uniform(4, SIDE - 4, 2)
             image[np.hypot(y - row, x - column) < rng.uniform(3, 7)] += rng.uniform(0.5, 1.2)
-    truth = torch.from_numpy(phase.clip(0, RANGE_RAD))
+    truth = torch.from_numpy(phase.clip(0, PHASE_RANGE_RAD))
     config = ChromaticConfig(wavelengths=3, response_um=(0.0, 0.0, 0.0), defocus_um=(-2.0, 0.1, 2.0))
     frames = 50 * colour_frames(truth, config)
     return Batch(frames, frames.mean(0, keepdim=True), truth[:, None])
@@ -59,7 +59,7 @@ def test_the_mean_of_samples_is_the_network_and_samples_follow_their_seed() -> N
         mean = model.condition(data.frames)[:, -1:]
     assert first.shape == (2, 3, SIDE, SIDE)
     assert torch.equal(first, again)
-    assert torch.allclose(first[:, 1:2], (mean + 1) / 2 * RANGE_RAD)
+    assert torch.allclose(first[:, 1:2], (mean + 1) / 2 * PHASE_RANGE_RAD)
     assert torch.allclose(first[:, 1], other[:, 1])
     assert not torch.allclose(first[:, 0], other[:, 0], atol=1e-3)
     assert torch.equal(model(data.frames, data.reference)[:, 0], model.drawn(data.frames, data.reference, model.noise(0))[:, 0])
@@ -99,7 +99,12 @@ def test_a_fixed_residual_stays() -> None:
 
 def test_it_is_saved_and_runs_on_an_engine_with_colour_frames(tmp_path: Path) -> None:
     card = ModelCard(
-        name="colours", fibre="microscope", field_radius=2.0, phase_range_rad=RANGE_RAD, network=SHAPE.to_dict(), kind="zmd"
+        name="colours",
+        fibre="microscope",
+        field_radius=2.0,
+        phase_range_rad=PHASE_RANGE_RAD,
+        network=SHAPE.to_dict(),
+        kind="zmd",
     )
     save_model(tmp_path / "colours", network(), card)
     model = load_model(tmp_path / "colours")

@@ -32,9 +32,9 @@ def planes(defocus_um: tuple[float, ...], amplitude: NDArray[np.float64] | float
     return torch.stack([propagated(field, z, WAVELENGTH_UM, PIXEL_UM).abs().square() for z in defocus_um]).numpy()
 
 
-def error(found: NDArray[np.float32]) -> float:
+def error(retrieved: NDArray[np.float32]) -> float:
     truth = phase() - phase().mean()
-    return float(np.sqrt(np.mean((found - truth) ** 2)) / truth.std())
+    return float(np.sqrt(np.mean((retrieved - truth) ** 2)) / truth.std())
 
 
 @pytest.mark.parametrize("defocus_um", [(-0.5, 0.5), (-1.0, 0.0, 1.0), (-1.0, -0.5, 0.0, 0.5, 1.0)])
@@ -45,15 +45,15 @@ def test_it_recovers_an_analytic_phase_within_two_percent(defocus_um: tuple[floa
 def test_uneven_light_does_not_matter() -> None:
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     amplitude = 1 + 0.2 * np.cos(2 * math.pi * y) * np.cos(2 * math.pi * x)
-    found = transport_of_intensity(planes((-0.5, 0.0, 0.5), amplitude), (-0.5, 0.0, 0.5), PIXEL_UM, WAVELENGTH_UM)
-    assert error(found) < 0.03
+    retrieved = transport_of_intensity(planes((-0.5, 0.0, 0.5), amplitude), (-0.5, 0.0, 0.5), PIXEL_UM, WAVELENGTH_UM)
+    assert error(retrieved) < 0.03
 
 
 def test_three_colours_are_three_planes() -> None:
     config = ChromaticConfig(response_um=(0.0, 0.0, 0.0), defocus_um=(-0.6, 0.0, 0.6), pixel_um=PIXEL_UM)
     frames = colour_frames(torch.from_numpy(phase().astype(np.float32))[None], config)[0].numpy()
-    found = transport_of_intensity(frames, config.defocus_um, PIXEL_UM, config.phase_wavelength_um)
-    assert error(found) < 0.03
+    retrieved = transport_of_intensity(frames, config.defocus_um, PIXEL_UM, config.phase_wavelength_um)
+    assert error(retrieved) < 0.03
     broad = replace(config, response_um=(0.03, 0.03, 0.03))
     frames = colour_frames(torch.from_numpy(phase().astype(np.float32))[None], broad)[0].numpy()
     assert error(transport_of_intensity(frames, config.defocus_um, PIXEL_UM, config.phase_wavelength_um)) < 0.04

@@ -53,7 +53,11 @@ _NUMBERS: Final = (
 _TEXTS: Final = (
     ("speckle", "Speckle", "Array, file or folder with the frames of the camera, where it has another name"),
     ("phase", "Phase", "Array, file or folder with the phase, where it has another name"),
-    ("axes", "Axes", "Axes of the arrays in their order, such as HWN; only where nothing in the file tells them"),
+    (
+        "axes",
+        "Axes",
+        "Axes of the arrays in their order, such as HWN, or NCHW with channels; only where nothing in the file tells them",
+    ),
     ("reference_name", "Name of references", "The name that the source gives to pairs of the flat pattern"),
     ("phase_fill", "Value for missing pixels", "Number, in the unit of the phase, for pixels that are not finite (NaN)"),
     ("references", "Folder of references", "For an exported recording: its folder of references, if it is not beside it"),

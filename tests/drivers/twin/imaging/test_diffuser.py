@@ -43,7 +43,7 @@ def test_speckle_is_fully_developed() -> None:
 
 def test_the_screen_has_its_depth_and_correlation_length() -> None:
     screen = Diffuser(CONFIG, 5).screen_rad
-    assert screen.std() == pytest.approx(CONFIG.depth_rad, rel=1e-3)
+    assert screen.std() == pytest.approx(CONFIG.phase_std_rad, rel=1e-3)
     spectrum = np.abs(np.fft.fft2(screen)) ** 2
     correlation = np.fft.ifft2(spectrum).real[0] / np.fft.ifft2(spectrum).real[0, 0]
     beyond = int(np.argmax(correlation < np.exp(-1)))
@@ -77,7 +77,7 @@ def test_a_sample_is_seen_through_the_aperture() -> None:
     [
         ({"beam_um": 2500.0}, "wider than half of the screen"),
         ({"correlation_um": 10.0}, "less than two pixels of the screen"),
-        ({"depth_rad": 3.0}, "deeper than 2 pi"),
+        ({"phase_std_rad": 3.0}, "deeper than 2 pi"),
     ],
 )
 def test_what_the_sampling_cannot_hold_is_refused(wrong: dict[str, float], message: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import fresnel
 
-from drivers.twin.imaging.fresnel import mirrored, propagated, spread_px
+from drivers.twin.imaging.fresnel import mirrored, propagated, reach_px
 
 WAVELENGTH_UM, PIXEL_UM = 0.5, 0.25
 
@@ -36,7 +36,7 @@ def test_light_is_kept_and_the_way_back_gives_the_field() -> None:
 
 
 def test_mirrored_edges_add_what_light_needs() -> None:
-    assert spread_px(3.0, 0.63, 0.21) == 22
+    assert reach_px(3.0, 0.63, 0.21) == 22
     image = torch.arange(12.0).reshape(1, 1, 3, 4)
     wide = mirrored(image, 2)
     assert wide.shape == (1, 1, 7, 8)

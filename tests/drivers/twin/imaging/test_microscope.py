@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from drivers.twin.imaging.fresnel import frequencies_squared
-from drivers.twin.imaging.microscope import Blur, Microscope, MicroscopeConfig, photons, point_spread
+from drivers.twin.imaging.microscope import Blur, Microscope, MicroscopeConfig, photons, psf_of
 
 WIDE, CONFOCAL = (MicroscopeConfig(kind=kind) for kind in Microscope)
 SHAPE = (96, 128)
@@ -17,11 +17,11 @@ SHAPE = (96, 128)
 
 @pytest.mark.parametrize("config", [WIDE, CONFOCAL], ids=lambda config: config.kind.value)
 def test_it_sums_to_one_and_nothing_passes_beyond_the_cutoff(config: MicroscopeConfig) -> None:
-    spread = point_spread(config, SHAPE)
-    assert spread.min() >= -1e-18
-    assert float(spread.sum()) == pytest.approx(1)
-    assert spread.argmax() == 0, "its centre is at [0, 0]"
-    transfer = torch.fft.fft2(spread).abs()
+    psf = psf_of(config, SHAPE)
+    assert psf.min() >= -1e-18
+    assert float(psf.sum()) == pytest.approx(1)
+    assert psf.argmax() == 0, "its centre is at [0, 0]"
+    transfer = torch.fft.fft2(psf).abs()
     frequency = frequencies_squared(SHAPE, config.pixel_um).sqrt()
     step = 1 / (min(SHAPE) * config.pixel_um)
     assert transfer[frequency > config.cutoff_per_um + step].max() < 1e-9
@@ -30,10 +30,10 @@ def test_it_sums_to_one_and_nothing_passes_beyond_the_cutoff(config: MicroscopeC
 
 def test_a_confocal_microscope_resolves_more_and_a_large_pinhole_takes_the_gain_away() -> None:
     def width(config: MicroscopeConfig) -> float:
-        spread = torch.fft.fftshift(point_spread(config, SHAPE))
+        psf = torch.fft.fftshift(psf_of(config, SHAPE))
         y = torch.arange(SHAPE[0]) - SHAPE[0] // 2
         near = y.abs() < 12
-        row = spread[near][:, SHAPE[1] // 2]
+        row = psf[near][:, SHAPE[1] // 2]
         return float((row * y[near] ** 2).sum() / row.sum()) ** 0.5
 
     assert width(CONFOCAL) < 0.85 * width(WIDE)
@@ -41,7 +41,7 @@ def test_a_confocal_microscope_resolves_more_and_a_large_pinhole_takes_the_gain_
 
 
 def test_the_gradient_that_is_written_out_is_that_of_autograd() -> None:
-    blur = Blur(point_spread(WIDE, (48, 64)))
+    blur = Blur(psf_of(WIDE, (48, 64)))
     sample, image = (torch.rand((2, 1, 48, 64), generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
     sample.requires_grad_()
     (0.5 * (blur(sample) - image).square().sum()).backward()
@@ -50,8 +50,8 @@ def test_the_gradient_that_is_written_out_is_that_of_autograd() -> None:
 
 
 def test_the_adjoint_is_the_adjoint_of_a_lopsided_blur() -> None:
-    spread = torch.rand((16, 24), generator=torch.Generator().manual_seed(3))
-    blur, (a, b) = Blur(spread), torch.rand((2, 16, 24), generator=torch.Generator().manual_seed(4))
+    psf = torch.rand((16, 24), generator=torch.Generator().manual_seed(3))
+    blur, (a, b) = Blur(psf), torch.rand((2, 16, 24), generator=torch.Generator().manual_seed(4))
     assert float((blur(a) * b).sum()) == pytest.approx(float((a * blur.adjoint(b)).sum()), rel=1e-5)
 
 
