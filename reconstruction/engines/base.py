@@ -50,27 +50,27 @@ class Sizes:
     ----------
     frame_px, grid_px : int
         Sides of frame and phase.
-    channels : int
-        Colours or planes of a frame.
     planes : int
         1 for the phase alone, 2 with its standard deviation, 3 for sample, mean and standard deviation.
     noise_channels : int
         Number of noise images that go in; 0 for models that draw no samples from noise.
+    channels : int
+        Colours or planes of a frame.
     """
 
     frame_px: int
     grid_px: int
-    channels: int
     planes: int
     noise_channels: int = 0
+    channels: int = 1
 
     @classmethod
     def of(cls, model: Model) -> Self:
         """Return the sizes of a model."""
         network = model.network
         if draws_from_noise(network):
-            return cls(model.frame_px, model.grid_px, network.channels, DRAWN_PLANES, network.noise_channels)
-        return cls(model.frame_px, model.grid_px, network.channels, network.planes)
+            return cls(model.frame_px, model.grid_px, DRAWN_PLANES, network.noise_channels, network.channels)
+        return cls(model.frame_px, model.grid_px, network.planes, channels=network.channels)
 
 
 #: Sample, mean and standard deviation.

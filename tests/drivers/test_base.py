@@ -39,10 +39,16 @@ def test_a_frame_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize(
     "pixels",
-    [np.zeros((2, 3, 1), np.uint8), np.zeros(6, np.uint8), np.zeros((2, 3), np.float32), np.zeros((2, 3), np.int16)],
-    ids=["three dimensions", "one dimension", "float", "signed"],
+    [
+        np.zeros((1, 2, 3, 1), np.uint8),
+        np.zeros((0, 2, 3), np.uint8),
+        np.zeros(6, np.uint8),
+        np.zeros((2, 3), np.float32),
+        np.zeros((2, 3), np.int16),
+    ],
+    ids=["four dimensions", "no channel", "one dimension", "float", "signed"],
 )
-def test_a_frame_is_two_dimensional_counts(pixels: np.ndarray[Any, Any]) -> None:
+def test_a_frame_is_counts_of_one_picture_or_of_several_channels(pixels: np.ndarray[Any, Any]) -> None:
     with pytest.raises(ValueError, match="a frame must be"):
         frame_of(pixels)
 

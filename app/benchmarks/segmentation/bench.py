@@ -36,7 +36,7 @@ _NOISE_SEED: Final = 40
 _IMAGES, _QUICK_IMAGES = 48, 8
 _EMPTY, _QUICK_EMPTY = 200, 24
 #: Scenes of cells of known mass, and frames of every sequence of cells that move.
-_MASSES, _QUICK_MASSES = 12, 3
+_MASSES, _QUICK_MASSES = 12, 8
 _MOVING, _QUICK_MOVING = 30, 9
 
 

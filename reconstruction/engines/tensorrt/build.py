@@ -83,7 +83,7 @@ def run_plan(
         counts = np.stack([np.asarray(frame, np.float32) for frame in frames.frames])
         arrays: dict[str, Any] = {"frames": counts, "reference": frames.reference}
         np.savez(frames_file, **arrays | ({} if noises is None else {"noises": np.stack(noises)}))
-        numbers = [str(number) for number in (sizes.grid_px, sizes.planes, sizes.noise_channels)]
+        numbers = [str(number) for number in (sizes.grid_px, sizes.planes, sizes.noise_channels, sizes.channels)]
         arguments = ["run", library, str(plan_file), str(frames_file), str(planes_file), *numbers]
         _child(arguments, _RUN_TIMEOUT_S, lambda stage, done, total: None)
         return list(np.load(planes_file, allow_pickle=False))

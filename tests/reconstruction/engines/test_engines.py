@@ -349,6 +349,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Model:
     network = CalibratedFewStep(shape)
     for step in network.steps:
         torch.nn.init.normal_(step.head.weight, std=0.3)
+    torch.nn.init.normal_(network.sigma_head.head.weight, std=30.0)  # its random features are small
     card = ModelCard(
         name="loop",
         fibre=start.card.fibre,
