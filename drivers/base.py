@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
@@ -54,6 +55,16 @@ def frozen_array(array: NDArray[ScalarT]) -> NDArray[ScalarT]:
         array = np.array(array, order="C", copy=True)
         array.flags.writeable = False
     return array
+
+
+def channel_count(shape: Sequence[int]) -> int:
+    """Return the number of colours or planes of a frame of this shape, (H, W) or (C, H, W); 1 for a grey frame."""
+    return 1 if len(shape) == 2 else shape[0]
+
+
+def named_or_numbered(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the names of so many channels, or numbers where the names are not of so many."""
+    return tuple(names) if len(names) == count else tuple(f"channel {number}" for number in range(1, count + 1))
 
 
 def in_grey(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
@@ -143,7 +154,7 @@ class Frame:
     @property
     def channels(self) -> int:
         """Number of colours or planes; 1 for a grey frame."""
-        return 1 if self.pixels.ndim == 2 else self.pixels.shape[0]
+        return channel_count(self.pixels.shape)
 
     @property
     def grey(self) -> NDArray[np.uint8] | NDArray[np.uint16]:

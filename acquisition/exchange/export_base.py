@@ -16,7 +16,7 @@ from acquisition.archive.results.disc import DISCS, Disc, parsed_disc
 from acquisition.archive.rows import PairRow
 from acquisition.exchange.check_sums import CRC, FACTS, crc32_columns, facts_sha256
 from acquisition.exchange.containers.facts import CHANNELS, channel_names
-from drivers.base import SpeckleScopeError
+from drivers.base import SpeckleScopeError, named_or_numbered
 
 #: How far a frame may lie from an evenly spaced one, in intervals.
 _MOST_UNEVEN = 0.1
@@ -82,8 +82,7 @@ def known_channels(archive: Archive) -> tuple[str, ...]:
     shape = archive.spec("speckle").shape if "speckle" in archive.arrays else ()
     if len(shape) < _WITH_CHANNELS:
         return ()
-    names = channel_names(archive.metadata)
-    return names if len(names) == shape[0] else tuple(f"channel {number}" for number in range(1, shape[0] + 1))
+    return named_or_numbered(channel_names(archive.metadata), shape[0])
 
 
 def channels_of(archive: Archive, name: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from acquisition.exchange.conversion.rows import RowError, RowFacts, StatedRows
 from acquisition.exchange.conversion.speckle import SpeckleConverter, SpeckleError, StatedSpeckle
 from acquisition.exchange.conversion.units import PhaseUnit
 from acquisition.exchange.import_source import ImportOptions, PairImportError, PairSource
+from drivers.base import named_or_numbered
 from drivers.limits import LimitError
 
 #: The arrays that a pair needs; the others follow in the order of the file.
@@ -145,7 +146,7 @@ def _name_channels(content: ArrayFile, notes: list[str]) -> None:
     shape, _ = content.arrays["speckle"]
     names = channel_names(content.metadata)
     if len(shape) == _WITH_CHANNELS and len(names) != shape[1]:
-        content.metadata["channels"] = [f"channel {number}" for number in range(1, shape[1] + 1)]
+        content.metadata["channels"] = list(named_or_numbered(names, shape[1]))
         notes.append(f"its {shape[1]} channels have no names of their own; they are numbered")
 
 

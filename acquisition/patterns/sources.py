@@ -317,11 +317,11 @@ def tissue_in(shape: tuple[int, int], seed: int, index: int) -> LabelledScene:
     seed, index : int
         Those of the source and of the pattern.
     """
-    return _cut_to(shape, tissue_scene(max(*shape, LEAST_PX), seed, index))
+    return cut_to(shape, tissue_scene(max(*shape, LEAST_PX), seed, index))
 
 
-def _cut_to(shape: tuple[int, int], scene: LabelledScene) -> LabelledScene:
-    """Return the middle of a square scene that is at least as large as ``shape``."""
+def cut_to(shape: tuple[int, int], scene: LabelledScene) -> LabelledScene:
+    """Return the middle, (H, W) in pixels, of a square scene that is at least as large as ``shape``."""
     rows, columns = ((len(scene.grey) - side) // 2 for side in shape)
     window = slice(rows, rows + shape[0]), slice(columns, columns + shape[1])
     return LabelledScene(scene.grey[window], scene.labels[window])
@@ -333,7 +333,7 @@ def _tissue(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Gre
 
 def _lone_cells(shape: tuple[int, int], seed: int) -> Callable[[int], tuple[str, Grey]]:
     size_px = max(*shape, LEAST_PX)
-    return lambda index: (f"lone-cells-{index}", _cut_to(shape, lone_cells(size_px, seed, index).scene).grey)
+    return lambda index: (f"lone-cells-{index}", cut_to(shape, lone_cells(size_px, seed, index).scene).grey)
 
 
 def _window(shape: tuple[int, int], centre: NDArray[np.float64], reach: float) -> tuple[tuple[slice, slice], Grey, Grey]:

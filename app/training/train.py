@@ -17,6 +17,7 @@ from app.instrument.config import InstrumentConfig
 from app.instrument.opening import fibre_name
 from app.instrument.responses import find_response, through
 from app.signals import stop_on_signal
+from drivers.base import channel_count
 from reconstruction.base import ReconstructionError
 from reconstruction.calibrated.few_step import CalibratedFewStep
 from reconstruction.calibrated.speckle_residual import SpeckleResidual
@@ -287,7 +288,7 @@ class _Training:
         self.clock = job.clock
         fixed = {"frame_px": frame_px, "field_radius": field_radius(config), "phase_range_rad": phase_range_rad}
         self.network = _network_for(job, fixed, frame_px // config.cell_px)
-        channels = frame_shape[0] if len(frame_shape) == 3 else 1
+        channels = channel_count(frame_shape)
         if self.network.channels != channels:
             raise ReconstructionError(
                 f"a model of kind '{job.kind}' takes frames with {self.network.channels} channels, these frames have "

@@ -20,6 +20,7 @@ from drivers.base import (
     FrameFailedError,
     SpeckleScopeError,
     TriggerMode,
+    named_or_numbered,
 )
 from drivers.camera_settings import CameraSetting, NumberRange, SettingName, SettingValue, accepted, number
 from drivers.clock import Clock, RealClock
@@ -252,8 +253,7 @@ def _even(count: int, period_s: float) -> tuple[Sequence[int], int]:
 def _channels(frames: Sequence[Frame], first: Frame) -> tuple[str, ...]:
     """Return the names of the channels, or numbers where nobody has named them."""
     named = frames.channels if isinstance(frames, LazyFrames) else ()
-    count = first.channels if first.pixels.ndim == 3 else 0
-    return named if len(named) == count else tuple(f"channel {number}" for number in range(1, count + 1))
+    return named_or_numbered(named, first.channels if first.pixels.ndim == 3 else 0)
 
 
 def _recorded(frames: Sequence[Frame]) -> tuple[NDArray[np.int64], int]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from acquisition.archive.atomic_files import write_together
 from acquisition.archive.old_names import with_present_names
 from acquisition.archive.validation import check_types
+from drivers.base import channel_count
 from drivers.limits import LimitError, check_inside
 from drivers.manifest import values_sha256
 from drivers.safe_text import dump_yaml, parse_machine_yaml, read_yaml
@@ -133,7 +134,7 @@ class Model:
     def check_frame(self, shape: tuple[int, ...]) -> None:
         """Raise ReconstructionError if frames of ``shape``, (H, W) or (C, H, W), do not fit the model."""
         if shape[:-2] != self.frame_shape[:-2]:
-            channels = shape[0] if len(shape) == 3 else 1
+            channels = channel_count(shape)
             raise ReconstructionError(
                 f"model {self.card.name!r} takes frames with {self.network.channels} channels, the camera gives {channels}; "
                 "choose another model"

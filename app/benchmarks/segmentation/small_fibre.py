@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from acquisition.patterns.sources import cut_to
 from acquisition.patterns.tissue.scene import LabelledScene
 from app.benchmarks.segmentation.cell_images import cell_images, held_out_scene
 from app.benchmarks.segmentation.seen_frames import FrameSource
@@ -69,6 +70,4 @@ def small_fibre_numbers(count: int, report: Report) -> dict[str, object]:
 
 def middle_of_scene(side_px: int, index: int) -> LabelledScene:
     """Return the middle of a scene, ``side_px`` wide."""
-    scene, first = held_out_scene(_SCENE_PX, index), (_SCENE_PX - side_px) // 2
-    window = slice(first, first + side_px), slice(first, first + side_px)
-    return LabelledScene(scene.grey[window], scene.labels[window])
+    return cut_to((side_px, side_px), held_out_scene(_SCENE_PX, index))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from reconstruction.engines.artifacts import Artifact
-from reconstruction.engines.base import EngineError
+from reconstruction.engines.base import EngineError, Precision
 from reconstruction.engines.onnx.export import network_graph
 from reconstruction.segmentation.learned.network import Run, SegmenterNetwork, in_torch
 
@@ -71,7 +71,6 @@ class SegmenterEngine:
 
 
 def _openvino(graph: Artifact) -> Run:
-    from reconstruction.engines.base import Precision
     from reconstruction.engines.openvino import OpenVinoPart
 
     return OpenVinoPart(graph, Precision.FP32)
